@@ -1,0 +1,89 @@
+"""The failures Keylike can name: one class a failure code, each carrying its evidence and no HTTP status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class KeylikeError(Exception):
+    """A failure with a code for programs, a sentence for people and evidence that is safe to show to the caller.
+
+    `message` and `details` go into the answer as they are: never put a path, a picture, a code of a key, a token or
+    the text of a library's own error into them.
+    """
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: Mapping[str, object] = details
+
+
+class BadRequest(KeylikeError):
+    """The request itself is malformed: broken JSON, a field of the wrong type."""
+
+    code = "bad_request"
+
+
+class NoImage(KeylikeError):
+    """The request holds no picture, or an empty one."""
+
+    code = "no_image"
+
+
+class BadImage(KeylikeError):
+    """Bytes that claim to be a picture but cannot be decoded: truncated, corrupt, or not base64."""
+
+    code = "bad_image"
+
+
+class BadZipcode(KeylikeError):
+    """The zipcode is not five digits."""
+
+    code = "bad_zipcode"
+
+
+class ImageTooLarge(KeylikeError):
+    """More bytes or more pixels than are accepted; `details` says how many are."""
+
+    code = "image_too_large"
+
+
+class UnsupportedImageType(KeylikeError):
+    """Not a picture, or a kind of picture that is not read; `details` lists those that are."""
+
+    code = "unsupported_image_type"
+
+
+class Unauthorized(KeylikeError):
+    """A token is asked for and is missing or wrong."""
+
+    code = "unauthorized"
+
+
+class UnreadableKey(KeylikeError):
+    """A reader's honest refusal: `reason` for programs, `advice` for whoever takes the next photo."""
+
+    code = "unreadable"
+
+    def __init__(self, message: str, *, reason: str, advice: str, model: str, **details: object) -> None:
+        super().__init__(message, **details)
+        self.reason = reason
+        self.advice = advice
+        self.model = model
+
+
+class ModelLoading(KeylikeError):
+    """The reader is not loaded and warmed yet, or the server is draining; `retry_after_s` says when to ask again."""
+
+    code = "model_loading"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ModelError(KeylikeError):
+    """A model folder that cannot be used: missing or altered files, a bad manifest. Meant for whoever starts the server."""
