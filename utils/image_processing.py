@@ -46,9 +46,7 @@ class Photo:
     scale: float
 
 
-def open_photo(
-    data: bytes, *, max_bytes: int = 10_000_000, max_pixels: int = 50_000_000, long_side: int = 2048
-) -> Photo:
+def open_photo(data: bytes, *, max_bytes: int = 10_000_000, max_pixels: int = 50_000_000, long_side: int = 2048) -> Photo:
     """Decodes `data` to a photo whose longer side has at most `long_side` pixels.
 
     The format is told from the content alone. Raises NoImage (nothing there), ImageTooLarge (bytes, or pixels as the header

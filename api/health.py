@@ -1,0 +1,64 @@
+"""Whether the server is well, alive, and ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from api.schemas import Failure
+from api.schemas import Health as HealthOut
+from api.schemas import Probe as ProbeOut
+from model_loader import RETRY_AFTER_S, ModelSlot
+from serving.gpu import Gpu
+from utils.errors import ModelLoading
+from utils.response_formatter import API_VERSION
+
+_READY: dict[Any, Any] = {200: ProbeOut, 503: Failure}
+
+
+def health_blueprint(model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool], clock: Callable[[], float]) -> APIBlueprint:
+    """The health routes; none of them touches the reader, so they answer while it works. `clock` gives seconds since 1970."""
+    health = APIBlueprint("health", __name__, url_prefix="/health", abp_tags=[Tag(name="health")])
+
+    def milliseconds() -> int:
+        return round(clock() * 1e3)
+
+    @health.get("", responses={200: HealthOut})
+    def overview() -> Response:
+        """The state of the server."""
+        status = "draining" if draining() else "healthy" if model.ready else "loading"
+        return jsonify(
+            status=status,
+            model_loaded=model.ready,
+            model=model.name,
+            gpu_available=gpu.available,
+            gpu_memory_mb=gpu.memory_mb,
+            api_version=API_VERSION,
+            timestamp=milliseconds(),
+        )
+
+    @health.get("/live", responses={200: ProbeOut})
+    def live() -> Response:
+        """The process answers."""
+        return jsonify(status="alive", timestamp=milliseconds())
+
+    @health.get("/ready", responses=_READY)
+    def ready() -> Response:
+        """The reader is loaded and warmed, and new work is welcome."""
+        if draining():
+            raise ModelLoading("The server is shutting down.", retry_after_s=RETRY_AFTER_S)
+        return started()
+
+    @health.get("/startup", responses=_READY)
+    def startup() -> Response:
+        """The reader has been loaded and warmed once."""
+        return started()
+
+    def started() -> Response:
+        model.reader()
+        return jsonify(status="ready", timestamp=milliseconds())
+
+    return health

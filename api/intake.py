@@ -1,0 +1,91 @@
+"""Takes the picture and the options out of a request, in whichever of the three ways they were sent."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+from collections.abc import Mapping
+from typing import IO, Any
+
+from flask import Request, request
+
+from inference_handler import Options
+from utils.errors import BadImage, BadRequest, BadZipcode, NoImage, UnsupportedImageType
+
+_RAW_TYPES = ("image/", "application/octet-stream")
+
+
+class PhotoRequest(Request):
+    """A request whose uploaded files stay in memory: pictures of keys are never written to disk."""
+
+    def _get_file_stream(
+        self, total_content_length: int | None, content_type: str | None, filename: str | None = None, content_length: int | None = None
+    ) -> IO[bytes]:
+        return io.BytesIO()
+
+
+def read_request() -> tuple[bytes, Options]:
+    """Bytes of the picture and options. Raises NoImage, BadImage, BadRequest, BadZipcode, UnsupportedImageType."""
+    zipcode = _zipcode(request.args.get("zipcode"), default="00000")
+    if request.is_json:
+        return _from_json(zipcode)
+    if request.mimetype in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        return _from_form(zipcode)
+    if request.mimetype.startswith(_RAW_TYPES):
+        return request.get_data(cache=False), Options(zipcode)
+    if not request.content_length:
+        raise NoImage("Send a picture: as the form field image, as JSON with image_data, or as the body itself.")
+    raise UnsupportedImageType("Send multipart/form-data, application/json, or the picture itself with its image content type.")
+
+
+def _from_form(zipcode: str) -> tuple[bytes, Options]:
+    _expect(request.form, "command", "predict")
+    options = Options(_zipcode(request.form.get("zipcode"), default=zipcode))
+    file = request.files.get("image")
+    if file is None:
+        raise NoImage("The form has no file in its field image.")
+    return file.read(), options
+
+
+def _from_json(zipcode: str) -> tuple[bytes, Options]:
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:
+        body = None
+    if not isinstance(body, dict):
+        raise BadRequest("The body is not a JSON object.")
+    _expect(body, "format", "base64")
+    _expect(body, "command", "predict")
+    options = Options(_zipcode(body.get("zipcode"), default=zipcode))
+    text = body.get("image_data")
+    if text is None or text == "":
+        raise NoImage("The JSON has no image_data.")
+    if not isinstance(text, str):
+        raise BadRequest("image_data is not a string.")
+    return _from_base64(text), options
+
+
+def _from_base64(text: str) -> bytes:
+    """Bytes of base64 in either alphabet, with or without line breaks, padding and a data URL's head. Raises BadImage."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    packed = "".join(text.split()).rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+    try:
+        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadImage("image_data is not base64.") from None
+
+
+def _expect(fields: Mapping[str, Any], name: str, value: str) -> None:
+    if fields.get(name, value) != value:
+        raise BadRequest(f"{name} can only be {value!r}.")
+
+
+def _zipcode(value: object, *, default: str) -> str:
+    if value is None:
+        return default
+    if not isinstance(value, str) or not re.fullmatch("[0-9]{5}", value):
+        raise BadZipcode("zipcode is not five digits in a string.")
+    return value

@@ -1,0 +1,65 @@
+"""GET /, the OpenAPI document, and the page that shows it: all served from here, nothing from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import flask_openapi3_swagger
+from flask import Blueprint, Response, current_app, jsonify, request, send_file
+from flask_openapi3 import APIBlueprint, OpenAPI, Tag
+
+from api.schemas import Welcome as WelcomeOut
+from model_loader import ModelSlot
+from utils.response_formatter import API_VERSION
+
+_ROOT: dict[Any, Any] = {
+    200: {
+        "description": "JSON for programs, a page for browsers",
+        "content": {
+            "application/json": {"schema": WelcomeOut.model_json_schema()},
+            "text/html": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+def add_welcome(predictions: APIBlueprint, model: ModelSlot, web: Path) -> None:
+    """Adds what is found at the address itself; `web` is the folder of the page.
+
+    It shares the blueprint of POST /, since of two blueprints with the same path the document keeps only the later.
+    """
+
+    @predictions.get("/", tags=[Tag(name="start")], operation_id="welcome", responses=_ROOT)
+    def welcome() -> Response:
+        """What this is, and where everything else is."""
+        if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+            response = send_file(web / "index.html")
+        else:
+            response = jsonify(
+                name="Keylike",
+                api_version=API_VERSION,
+                model=model.name,
+                predict="/predict",
+                health="/health",
+                docs="/docs",
+                openapi="/openapi.json",
+            )
+        response.vary.add("Accept")
+        return response
+
+
+def docs_blueprint(web: Path) -> Blueprint:
+    """/openapi.json and /docs, with the files of Swagger UI out of the installed package."""
+    files = Path(flask_openapi3_swagger.__path__[0]) / "templates" / "swagger"
+    docs = Blueprint("docs", __name__, static_folder=files, static_url_path="/docs/files")
+
+    @docs.get("/openapi.json")
+    def document() -> Response:
+        return jsonify(cast(OpenAPI, current_app).api_doc)
+
+    @docs.get("/docs")
+    def page() -> Response:
+        return send_file(web / "docs.html")
+
+    return docs

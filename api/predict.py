@@ -1,0 +1,79 @@
+"""POST / and POST /predict: a photo in, the reading out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, g, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from api.guards import SECURITY
+from api.intake import read_request
+from api.schemas import ZIPCODE_PATTERN, Failure, Prediction, UnreadableFailure
+from inference_handler import Inference
+from utils.response_formatter import success
+
+_ZIPCODE = {"type": "string", "pattern": ZIPCODE_PATTERN, "default": "00000", "description": "Five digits"}
+_PICTURE = {"type": "string", "format": "binary"}
+_COMMAND = {"type": "string", "enum": ["predict"]}
+_FORM = {
+    "type": "object",
+    "properties": {"image": _PICTURE, "zipcode": _ZIPCODE, "command": _COMMAND},
+    "required": ["image"],
+}
+_JSON = {
+    "type": "object",
+    "properties": {
+        "image_data": {"type": "string", "format": "base64-photo", "minLength": 1, "description": "base64, or a data URL"},
+        "zipcode": _ZIPCODE,
+        "format": {"type": "string", "enum": ["base64"]},
+        "command": _COMMAND,
+    },
+    "required": ["image_data"],
+}
+RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "image/gif")
+
+# flask-openapi3 has no way to say that one route takes several kinds of body, so the operation's own document says it.
+_REQUEST = {
+    "requestBody": {
+        "required": True,
+        "content": {"multipart/form-data": {"schema": _FORM}, "application/json": {"schema": _JSON}}
+        | {kind: {"schema": _PICTURE} for kind in RAW_TYPES},
+    },
+    "parameters": [
+        {"name": "zipcode", "in": "query", "required": False, "schema": _ZIPCODE, "description": "For a picture sent as the body itself"}
+    ],
+}
+_ANSWERS: dict[Any, Any] = {
+    200: Prediction,
+    400: Failure,
+    413: Failure,
+    415: Failure,
+    422: UnreadableFailure,
+    500: Failure,
+    503: Failure,
+}
+
+
+def predict_blueprint(inference: Inference, guard: Callable[[], None], *, guarded: bool, clock: Callable[[], float]) -> APIBlueprint:
+    """The prediction routes; `guard` runs before a body is looked at, `clock` gives seconds since 1970."""
+    predictions = APIBlueprint("predict", __name__)
+    answers = _ANSWERS | {401: Failure} if guarded else _ANSWERS
+    described: dict[str, Any] = {
+        "tags": [Tag(name="predictions")],
+        "responses": answers,
+        "security": SECURITY if guarded else None,
+        "openapi_extensions": _REQUEST,
+    }
+
+    @predictions.post("/", operation_id="predictAtRoot", **described)
+    @predictions.post("/predict", operation_id="predict", **described)
+    def predict() -> Response:
+        """Reads the key in a photo."""
+        guard()
+        data, options = read_request()
+        answer = inference.answer(data, options)
+        return jsonify(success(answer, request_id=g.request_id, now=clock()))
+
+    return predictions

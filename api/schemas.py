@@ -1,0 +1,126 @@
+"""What the API takes and gives, as the OpenAPI document describes it; tests hold every answer against these."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from readers.contract import Reason
+from utils.error_handlers import STATUS
+
+ZIPCODE_PATTERN = "^[0-9]{5}$"
+_CODES = r"^[0-9]+(,[0-9]+)*$"
+
+
+class Body(BaseModel):
+    """Answers have exactly the fields that are described."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class CutOut(Body):
+    """One notch of the key."""
+
+    position: int = Field(ge=1, description="1 at the bow (the handle)")
+    depth: int = Field(ge=0, description="The maker's number; the lowest is the shallowest")
+    probability: float = Field(ge=0, le=1, description="That this depth is right")
+    depth_mm: float = Field(gt=0, description="Blade height left under the cut, millimetres")
+
+
+class AlternativeOut(Body):
+    """Another code that it could be."""
+
+    bitting: str = Field(pattern=_CODES)
+    probability: float = Field(ge=0, le=1)
+
+
+class QualityOut(Body):
+    """What the photo gave to work with; null where the reader does not measure it."""
+
+    px_per_mm: float | None = Field(description="Photo pixels a millimetre at the blade")
+    px_per_depth_step: float | None = Field(description="Photo pixels for one step of depth")
+    tilt_deg: float | None = Field(description="Angle between the key's plane and the picture's, degrees")
+    sharpness: float | None = Field(ge=0, le=1)
+    contrast: float | None = Field(ge=0, le=1)
+    worn_cuts: list[int] = Field(description="Positions of cuts that lie nearly midway between two depths")
+
+
+class Prediction(Body):
+    """A key that was read."""
+
+    success: Literal[True]
+    request_id: str = Field(min_length=8, max_length=8)
+    keyway: str = Field(examples=["SC1"])
+    bitting: str = Field(pattern=_CODES, description="The maker's code, bow to tip", examples=["2,5,4,7,3"])
+    brand: str = Field(examples=["Schlage"])
+    confidence: float = Field(ge=0, le=1, description="Probability that the whole code is right")
+    estimatedAnnualProduction: int = Field(gt=0, description="Rough formula; see `assessment` for sober figures")
+    manufacturingComplexity: int = Field(gt=0, description="Rough formula")
+    marketPenetration: float = Field(ge=0, le=1, description="Rough; from the keyway's record")
+    timeInMarket: float = Field(ge=0, le=1, description="Rough; from the keyway's record")
+    pinCount: int = Field(ge=1)
+    materialType: str
+    securityRating: str
+    model_used: str = Field(examples=["caliper-1.0.0"])
+    zipcode: str = Field(pattern=ZIPCODE_PATTERN)
+    timestamp: int = Field(description="Milliseconds since 1970")
+    api_version: Literal["2.0.0"]
+    cuts: list[CutOut]
+    alternatives: list[AlternativeOut]
+    quality: QualityOut
+    calibrated: bool = Field(description="Whether a fitted calibration stands behind the probabilities")
+    assessment: dict[str, Any] = Field(description="What the reading means for the owner, each claim with its source")
+    cached: bool
+    processing_ms: float = Field(ge=0)
+
+
+class Failure(Body):
+    """Every failure, whatever its status."""
+
+    success: Literal[False]
+    error: str = Field(description="A sentence for people")
+    code: str = Field(json_schema_extra={"enum": [*sorted(STATUS)]})
+    request_id: str = Field(min_length=8, max_length=8)
+    timestamp: int
+    api_version: Literal["2.0.0"]
+    details: dict[str, Any] | None = Field(None, json_schema_extra={"type": "object"})
+
+
+class UnreadableFailure(Failure):
+    """A photo whose key cannot be read: why, and what to do for the next photo."""
+
+    reason: Reason
+    advice: str
+    model_used: str
+
+
+class Welcome(Body):
+    """What programs find at the address itself."""
+
+    name: Literal["Keylike"]
+    api_version: Literal["2.0.0"]
+    model: str | None
+    predict: str
+    health: str
+    docs: str
+    openapi: str
+
+
+class Health(Body):
+    """The state of the server."""
+
+    status: Literal["healthy", "loading", "draining"]
+    model_loaded: bool
+    model: str | None
+    gpu_available: bool
+    gpu_memory_mb: int = Field(ge=0, description="Memory of the GPU, MB; 0 without one")
+    api_version: Literal["2.0.0"]
+    timestamp: int
+
+
+class Probe(Body):
+    """A short yes for those who watch the process."""
+
+    status: Literal["alive", "ready"]
+    timestamp: int

@@ -1,0 +1,69 @@
+"""Wires the application together: settings in, a Flask application out. `python app.py` hands over to the command line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from flask_cors import CORS
+from flask_openapi3 import Info, OpenAPI
+from structlog.stdlib import BoundLogger
+
+from api import request_log
+from api.guards import SCHEMES, token_guard
+from api.health import health_blueprint
+from api.intake import PhotoRequest
+from api.pages import add_welcome, docs_blueprint
+from api.predict import predict_blueprint
+from config import Settings
+from inference_handler import Inference, Limits
+from model_loader import ModelSlot, load_reader
+from serving.gpu import find_gpu
+from utils import error_handlers
+from utils.logs import make_logger
+from utils.response_formatter import API_VERSION
+
+WEB = Path(__file__).resolve().parent / "web"
+_CORS_HEADERS = ["Content-Type", "Authorization", "X-API-Key", "X-Request-Timeout", "ngrok-skip-browser-warning"]
+
+
+def create_app(
+    settings: Settings,
+    *,
+    model: ModelSlot | None = None,
+    log: BoundLogger | None = None,
+    draining: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.time,
+) -> OpenAPI:
+    """The application. Without `model` the one of the settings is loaded here and now, which raises ModelError if it cannot be."""
+    log = log or make_logger(settings.logs, settings.log_level)
+    if model is None:
+        model = ModelSlot(lambda: load_reader(settings.model_folder))
+        model.load()
+    loaded = model
+    app = OpenAPI(__name__, info=Info(title="Keylike", version=API_VERSION), security_schemes=SCHEMES, doc_ui=False, static_folder=None)
+    app.request_class = PhotoRequest
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = body_limit(settings)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    CORS(app, allow_headers=_CORS_HEADERS, expose_headers=["X-Request-Id", "Retry-After"], max_age=86400)
+    request_log.install(app, log=log, model=lambda: loaded.name, clock=time.perf_counter)
+    error_handlers.install(app, clock=clock, log=log)
+    inference = Inference(loaded.reader, Limits(settings.max_bytes, settings.max_pixels), time.perf_counter)
+    predictions = predict_blueprint(inference, token_guard(settings.token), guarded=settings.token is not None, clock=clock)
+    add_welcome(predictions, loaded, WEB)
+    app.register_api(predictions)
+    app.register_api(health_blueprint(loaded, find_gpu(), draining=draining, clock=clock))
+    app.register_blueprint(docs_blueprint(WEB))
+    return app
+
+
+def body_limit(settings: Settings) -> int:
+    """The largest request body, in bytes: a picture of the largest size as base64 with line breaks, and its surroundings."""
+    return settings.max_bytes * 3 // 2 + 100_000
+
+
+if __name__ == "__main__":
+    from cli import main
+
+    main()

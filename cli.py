@@ -1,0 +1,183 @@
+"""The command line: `serve` (also without a word) and `read`; one function a command, heavy imports inside, so that --help is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from config import Settings, SettingsError, load_settings
+from utils.errors import KeylikeError, ModelError, UnreadableKey
+
+if TYPE_CHECKING:
+    from inference_handler import Answer, Inference
+
+SAMPLES = Path(__file__).resolve().parent / "samples"
+USAGE = 2
+
+cli = typer.Typer(help="Keylike reads a house key from a photo.", pretty_exceptions_enable=False, add_completion=False)
+_out = Console(soft_wrap=True, highlight=False)
+_err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """Runs the command line."""
+    cli(prog_name="keylike")
+
+
+@cli.callback(invoke_without_command=True)
+def without_a_word(context: typer.Context) -> None:
+    """Serves when no command is given."""
+    if context.invoked_subcommand is None:
+        serve()
+
+
+@cli.command()
+def serve() -> None:
+    """Starts the server; settings come from the environment and .env (see .env.example)."""
+    from app import body_limit, create_app
+    from model_loader import ModelSlot, load_reader
+    from serving.server import Binding, Server
+    from utils.error_handlers import socket_failure
+    from utils.logs import make_logger
+
+    settings = _settings()
+    try:
+        log = make_logger(settings.logs, settings.log_level)
+    except OSError as error:
+        raise _stop(f"KEYLIKE_LOGS: cannot write to {settings.logs}: {error.strerror}") from None
+    model = ModelSlot(lambda: load_reader(settings.model_folder))
+    try:
+        model.load()
+    except ModelError as error:
+        raise _stop(error.message) from None
+    draining = threading.Event()
+    app = create_app(settings, model=model, log=log, draining=draining.is_set)
+    binding = Binding(settings.host, settings.port, settings.threads, body_limit(settings))
+    try:
+        server = Server(app, binding, failure=lambda status: socket_failure(status, time.time()), draining=draining)
+    except OSError as error:
+        raise _stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT") from None
+    server.stop_on_signals()
+    _greet(settings, server.port, str(model.name))
+    server.run()
+    _out.print("Stopped.")
+
+
+@cli.command()
+def read(
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Photos of keys.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each photo.")] = False,
+    overlay: Annotated[Path | None, typer.Option(help="Draw outline, cut lines and depths onto the photo, into this file.")] = None,
+    zipcode: Annotated[str, typer.Option(help="Five digits, for the rough market figures.")] = "00000",
+) -> None:
+    """Reads the key in each photo; ends with 1 if any of them could not be read."""
+    if overlay and len(photos) > 1:
+        raise _stop("--overlay takes a single photo")
+    if len(zipcode) != 5 or not (zipcode.isascii() and zipcode.isdigit()):
+        raise _stop("--zipcode takes five digits")
+    inference = _inference(_settings())
+    results = [_read_one(inference, photo, zipcode) for photo in photos]
+    if as_json:
+        for photo, result in zip(photos, results, strict=True):
+            print(json.dumps({"file": str(photo), **_body(result)}))
+    else:
+        _out.print(_table(photos, results))
+    if overlay and not isinstance(results[0], KeylikeError):
+        _draw(photos[0], results[0], overlay)
+    if any(isinstance(result, KeylikeError) for result in results):
+        raise typer.Exit(1)
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise _stop(str(error)) from None
+
+
+def _stop(line: str) -> typer.Exit:
+    """Says in one line why nothing was done, for `raise`."""
+    _err.print(f"keylike: {line}", markup=False)
+    return typer.Exit(USAGE)
+
+
+def _greet(settings: Settings, port: int, model: str) -> None:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host
+    address = f"http://{host}:{port}"
+    _out.print(f"Keylike serves on [bold]{address}[/] with the model {model}; its documentation is at {address}/docs")
+    if settings.ngrok_token:
+        _out.print("NGROK_TOKEN is set, but this version opens no tunnel: only the address above is served.")
+    labels = SAMPLES / "labels.jsonl"
+    if labels.is_file():
+        first = min((json.loads(line) for line in labels.read_text().splitlines() if line), key=lambda label: str(label["file"]))
+        token = '-H "X-API-Key: $KEYLIKE_API_KEY" ' if settings.token else ""
+        _out.print(f"Try it:  curl {token}-F image=@samples/{first['file']} {address}/", markup=False)
+        _out.print(f"It should read {first['keyway']} {','.join(map(str, first['bitting']))}", markup=False)
+    sys.stdout.flush()
+
+
+def _inference(settings: Settings) -> Inference:
+    from inference_handler import Inference, Limits
+    from model_loader import load_reader
+
+    try:
+        reader = load_reader(settings.model_folder)
+    except ModelError as error:
+        raise _stop(error.message) from None
+    return Inference(lambda: reader, Limits(settings.max_bytes, settings.max_pixels), time.perf_counter)
+
+
+def _read_one(inference: Inference, photo: Path, zipcode: str) -> Answer | KeylikeError:
+    from inference_handler import Options
+    from utils.errors import NoImage
+
+    try:
+        return inference.answer(photo.read_bytes(), Options(zipcode))
+    except OSError as error:
+        return NoImage(f"The file cannot be opened: {error.strerror}.")
+    except KeylikeError as error:
+        return error
+
+
+def _body(result: Answer | KeylikeError) -> dict[str, Any]:
+    """The same body that the server would answer."""
+    from utils.response_formatter import failure, new_request_id, success
+
+    request_id, now = new_request_id(), time.time()
+    if not isinstance(result, KeylikeError):
+        return success(result, request_id=request_id, now=now)
+    more = {"reason": result.reason, "advice": result.advice} if isinstance(result, UnreadableKey) else {}
+    return failure(result.code, result.message, request_id=request_id, now=now, details=result.details, **more)
+
+
+def _table(photos: list[Path], results: list[Answer | KeylikeError]) -> Table:
+    table = Table("photo", "keyway", "bitting", "confidence", "each cut", "milliseconds")
+    for photo, result in zip(photos, results, strict=True):
+        if isinstance(result, KeylikeError):
+            advice = f" {result.advice}" if isinstance(result, UnreadableKey) else ""
+            table.add_row(photo.name, "-", f"{result.message}{advice}", "-", "-", "-")
+        else:
+            cuts = " ".join(f"{cut.probability:.0%}" for cut in result.reading.cuts)
+            keyway = f"{result.reading.keyway} ({result.bitting.keyway.brand})"
+            table.add_row(
+                photo.name, keyway, result.bitting.format(), f"{result.reading.confidence:.0%}", cuts, f"{result.processing_ms:.0f}"
+            )
+    return table
+
+
+def _draw(photo: Path, answer: Answer, target: Path) -> None:
+    from readers.caliper.overlay import draw_overlay
+    from utils.image_processing import open_photo
+
+    try:
+        draw_overlay(open_photo(photo.read_bytes()), answer.reading).save(target)
+    except (OSError, ValueError) as error:
+        raise _stop(f"--overlay: cannot write {target}: {error}") from None

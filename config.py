@@ -1,0 +1,73 @@
+"""Every setting of the server, once, typed, with a sentence each; read from the environment and from .env."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_HOME = Path(__file__).resolve().parent
+_PREFIX = "KEYLIKE_"
+
+
+class SettingsError(ValueError):
+    """A setting that is unknown or has a bad value; the message is one line for whoever starts the server."""
+
+
+class Settings(BaseSettings):
+    """Values from KEYLIKE_* (and MODEL_PATH, NGROK_TOKEN); the environment goes before .env, an empty value counts as unset."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 opens the server to the network.")
+    port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    threads: int = Field(4, ge=1, le=64, description="Requests worked on at the same time.")
+    models: Path = Field(_HOME / "models", description="Folder that holds one folder a model.")
+    logs: Path = Field(_HOME / "logs", description="Folder that api.log is written to.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least important line that is logged.")
+    max_bytes: int = Field(10_000_000, ge=1_000, le=100_000_000, description="Largest picture accepted, in bytes.")
+    max_pixels: int = Field(50_000_000, ge=1_000, le=200_000_000, description="Largest picture accepted, in pixels.")
+    api_key: SecretStr | None = Field(None, description="Token that predictions then ask for (X-API-Key, or Authorization: Bearer).")
+    model_path: Path | None = Field(None, validation_alias="MODEL_PATH", description="Model folder; otherwise caliper in `models`.")
+    ngrok_token: SecretStr | None = Field(None, validation_alias="NGROK_TOKEN", description="Token of an ngrok tunnel.")
+
+    @property
+    def model_folder(self) -> Path:
+        """The folder of the model to serve."""
+        return self.model_path or self.models / "caliper"
+
+    @property
+    def token(self) -> str | None:
+        """The API token in clear, or None where none is asked for."""
+        return self.api_key.get_secret_value() if self.api_key else None
+
+
+def load_settings(env_file: Path = Path(".env")) -> Settings:
+    """Reads the settings. Raises SettingsError for an unknown KEYLIKE_ name or a bad value, never showing a secret."""
+    written = dotenv_values(env_file) if env_file.is_file() else {}
+    _refuse_unknown([*os.environ, *written])
+    try:
+        return Settings(_env_file=env_file)
+    except ValidationError as errors:
+        first = errors.errors(include_url=False, include_input=False)[0]
+        raise SettingsError(f"{_name(str(first['loc'][0]))}: {first['msg']}") from None
+
+
+def _name(field: str) -> str:
+    """The name in the environment of a field, or of an alias as errors give it."""
+    alias = Settings.model_fields[field].validation_alias if field in Settings.model_fields else field
+    return str(alias or _PREFIX + field.upper())
+
+
+def _refuse_unknown(names: list[str]) -> None:
+    known = [_name(field) for field in Settings.model_fields]
+    for name in names:
+        if name.upper().startswith(_PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
+            raise SettingsError(f"unknown setting {name}{hint}")

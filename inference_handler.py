@@ -1,0 +1,78 @@
+"""One photo in, one answer out: opens the picture, asks the reader, and says what the reading means. Knows no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keys.bitting import Bitting
+from keys.keyways import keyway
+from keys.market import Market, market
+from keys.risk import Assessment, assess
+
+from model_loader import model_name
+from readers.contract import Reader, Reading, Unreadable
+from utils.errors import UnreadableKey
+from utils.image_processing import open_photo
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a caller may choose: the zipcode, five digits, "00000" for unknown."""
+
+    zipcode: str = "00000"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest picture accepted, in bytes and in pixels."""
+
+    max_bytes: int = 10_000_000
+    max_pixels: int = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reading with its meaning. `model` names what read it; `processing_ms` is the time from bytes to answer, milliseconds."""
+
+    reading: Reading
+    bitting: Bitting
+    assessment: Assessment
+    market: Market
+    model: str
+    zipcode: str
+    processing_ms: float
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """The way of one photo. `reader` gives the loaded reader or raises ModelLoading; `clock` counts seconds."""
+
+    reader: Callable[[], Reader]
+    limits: Limits
+    clock: Callable[[], float]
+
+    def answer(self, data: bytes, options: Options) -> Answer:
+        """Raises the failures of open_photo, ModelLoading, and UnreadableKey where the reader refuses."""
+        started = self.clock()
+        reader = self.reader()
+        photo = open_photo(data, max_bytes=self.limits.max_bytes, max_pixels=self.limits.max_pixels)
+        model = model_name(reader)
+        reading = _readable(reader.read([photo])[0], model)
+        bitting = Bitting(keyway(reading.keyway), reading.codes)
+        return Answer(
+            reading=reading,
+            bitting=bitting,
+            assessment=assess(bitting),
+            market=market(bitting, options.zipcode),
+            model=model,
+            zipcode=options.zipcode,
+            processing_ms=(self.clock() - started) * 1e3,
+        )
+
+
+def _readable(result: Reading | Unreadable, model: str) -> Reading:
+    if isinstance(result, Unreadable):
+        raise UnreadableKey(result.message, reason=result.reason.value, advice=result.advice, model=model)
+    return result

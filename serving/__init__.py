@@ -1,0 +1,1 @@
+"""How the application is served: the process, its sockets, and what the machine offers."""

@@ -1,0 +1,29 @@
+"""Whether this process could compute on a GPU, found out without importing anything heavy."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """`available` if a reader could use one; `memory_mb` of the first, 0 without one."""
+
+    available: bool
+    memory_mb: int
+
+
+def find_gpu() -> Gpu:
+    """Asks NVIDIA's own tool; without it, or without PyTorch to use the card, there is no GPU for Keylike."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None or importlib.util.find_spec("torch") is None:
+        return Gpu(False, 0)
+    command = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.split()
+        return Gpu(True, int(found[0]))
+    except (OSError, subprocess.SubprocessError, IndexError, ValueError):
+        return Gpu(False, 0)

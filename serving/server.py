@@ -1,0 +1,169 @@
+"""The server process: waitress with bounded bodies, JSON even for what it refuses itself, and a stop that finishes what is in flight.
+
+It reaches into waitress's internals (channel, parser, task), hence the pin below 4.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.buffers import OverflowableBuffer
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask
+
+# Bodies above the limit are read and thrown away up to here, so that the caller can read the 413 instead of a reset connection.
+_SWALLOW_BYTES = 200_000_000
+_READ_DEADLINE_S = 60.0
+_DRAIN_DEADLINE_S = 30.0
+
+SocketFailure = Callable[[int], tuple[int, dict[str, object]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where to listen, how many requests to work on at a time, and the largest body kept, in bytes."""
+
+    host: str
+    port: int
+    threads: int
+    body_limit: int
+
+
+class Server:
+    """Listens from the moment it is made (raises OSError if it cannot) and serves in `run`, until `stop`.
+
+    `failure` turns a status that waitress found into the status and body to send; `draining` is set when the stop begins.
+    """
+
+    def __init__(self, application: Any, binding: Binding, *, failure: SocketFailure, draining: threading.Event) -> None:
+        self._draining = draining
+        self._channels: dict[int, Any] = {}
+        adjustments = Adjustments(
+            host=binding.host,
+            port=binding.port,
+            threads=binding.threads,
+            ident="keylike",
+            recv_bytes=1 << 16,
+            # Never spooled: pictures of keys stay out of the disk.
+            inbuf_overflow=binding.body_limit + 1,
+            max_request_body_size=_SWALLOW_BYTES,
+            max_request_header_size=32_768,
+            connection_limit=512,
+            cleanup_interval=5,
+            asyncore_use_poll=True,
+        )
+        listen = [at for at in adjustments.listen if at[0] == socket.AF_INET] or adjustments.listen
+        self._listener = _Listener(application, self._channels, adj=adjustments, sockinfo=listen[0])
+        self._listener.failure = failure
+
+    @property
+    def port(self) -> int:
+        """The port that is really listened on."""
+        return int(self._listener.effective_port)
+
+    def run(self) -> None:
+        """Serves until `stop`, then finishes what is in flight, for half a minute at most."""
+        while not self._draining.is_set():
+            self._turn(1.0)
+        self._listener.accepting = False
+        self._listener.del_channel()
+        self._listener.socket.close()
+        deadline = time.monotonic() + _DRAIN_DEADLINE_S
+        while self._busy() and time.monotonic() < deadline:
+            self._turn(0.05)
+        self._listener.task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(self._channels)
+
+    def stop(self) -> None:
+        """Begins the stop; safe in a signal handler and from any thread."""
+        self._draining.set()
+        self._listener.pull_trigger()
+
+    def stop_on_signals(self) -> None:
+        """SIGTERM and Ctrl-C stop gently, a second one at once."""
+
+        def on_signal(number: int, _frame: object) -> None:
+            if self._draining.is_set():
+                raise SystemExit(128 + number)
+            self.stop()
+
+        signal.signal(signal.SIGTERM, on_signal)
+        signal.signal(signal.SIGINT, on_signal)
+
+    def _turn(self, timeout_s: float) -> None:
+        wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._channels, count=1)
+
+    def _busy(self) -> bool:
+        channels = [channel for channel in self._channels.values() if isinstance(channel, HTTPChannel)]
+        return any(channel.request or channel.requests or channel.total_outbufs_len for channel in channels)
+
+
+class _Body(OverflowableBuffer):  # type: ignore[misc]
+    """Counts all that arrives, keeps it only up to a limit: the application refuses the rest by its length alone."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit + 1)
+        self._limit = limit
+        self._arrived = 0
+
+    def __len__(self) -> int:
+        return self._arrived
+
+    def append(self, data: bytes) -> None:
+        self._arrived += len(data)
+        if self._arrived <= self._limit:
+            super().append(data)
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """A request that remembers when it began and holds a bounded body."""
+
+    def __init__(self, adjustments: Adjustments) -> None:
+        super().__init__(adjustments)
+        self.started = time.time()
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        if self.body_rcv is not None:
+            self.body_rcv.buf = _Body(self.adj.inbuf_overflow - 1)
+
+
+class _Refusal(ErrorTask):  # type: ignore[misc]
+    """What waitress refuses by itself (broken HTTP, endless headers or bodies), as JSON like every other failure."""
+
+    def execute(self) -> None:
+        status, body = self.channel.server.failure(self.request.error.code)
+        data = json.dumps(body).encode()
+        self.status = f"{status} {self.request.error.reason}"
+        self.response_headers.append(("Content-Type", "application/json"))
+        self.set_close_on_finish()
+        self.content_length = len(data)
+        self.write(data)
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    parser_class = _Parser
+    error_task_class = _Refusal
+
+
+class _Listener(TcpWSGIServer):  # type: ignore[misc]
+    channel_class = _Channel
+    failure: SocketFailure
+
+    def maintenance(self, now: float) -> None:
+        """Also closes connections whose request trickles in for longer than an honest slow phone needs."""
+        super().maintenance(now)
+        for channel in self.active_channels.values():
+            if channel.request is not None and now - channel.request.started > _READ_DEADLINE_S:
+                channel.will_close = True

@@ -1,0 +1,44 @@
+"""A small real reader: it measures the colour of the photo, so that what it answers depends on what was decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from readers.contract import Candidate, Cut, Quality, Reader, ReaderInfo, Reading, Reason, Unreadable
+from utils.image_processing import Photo
+
+
+class ColourReader:
+    """Reads SC1 25473 on a mostly red photo, SC1 11111 on a green one, and refuses every other as not a key."""
+
+    def __init__(self) -> None:
+        self.warmed = False
+
+    @property
+    def info(self) -> ReaderInfo:
+        """Who reads."""
+        return ReaderInfo(name="colour", version="1.0.0", kind="fake", keyways=("SC1",), digest="0" * 64)
+
+    def warm(self) -> None:
+        """Remembers that it was called."""
+        self.warmed = True
+
+    def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
+        """One result a photo."""
+        return [self._read(photo) for photo in photos]
+
+    def _read(self, photo: Photo) -> Reading | Unreadable:
+        red, green, blue = (int(value) for value in np.median(photo.pixels.reshape(-1, 3), axis=0))
+        if blue >= max(red, green):
+            return Unreadable(Reason.NOT_A_KEY, "There is no key in this photo.", "Lay one key flat on a plain ground.")
+        codes, other = ((2, 5, 4, 7, 3), (2, 5, 4, 6, 3)) if red > green else ((1, 1, 1, 1, 1), (1, 1, 1, 1, 2))
+        cuts = tuple(Cut(position, depth, 0.95, 8.5 - 0.381 * depth) for position, depth in enumerate(codes, 1))
+        candidates = (Candidate(codes, 0.8), Candidate(other, 0.15))
+        return Reading("SC1", codes, 0.8, True, cuts, candidates, Quality(px_per_mm=20.0, sharpness=0.9, worn_cuts=(4,)))
+
+
+def colour_reader() -> Reader:
+    """The same, typed as the Protocol that it must keep."""
+    return ColourReader()

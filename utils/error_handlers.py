@@ -1,0 +1,94 @@
+"""From failures to HTTP: the one place that knows which status a failure code has, and that no failure is ever HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, Response, g, jsonify
+from structlog.stdlib import BoundLogger
+from werkzeug.exceptions import HTTPException
+
+from utils.errors import KeylikeError, ModelLoading, UnreadableKey
+from utils.logs import places
+from utils.response_formatter import failure, new_request_id
+
+STATUS = {
+    "no_image": 400,
+    "bad_image": 400,
+    "bad_zipcode": 400,
+    "bad_request": 400,
+    "unauthorized": 401,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "image_too_large": 413,
+    "unsupported_image_type": 415,
+    "unreadable": 422,
+    "internal": 500,
+    "model_loading": 503,
+}
+
+# What the framework and the socket server find out by themselves, before a view runs: status -> code and sentence.
+_BY_STATUS = {
+    400: ("bad_request", "The request is malformed."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not answer to this method; see Allow."),
+    413: ("image_too_large", "The request is larger than is accepted."),
+    415: ("unsupported_image_type", "This content type is not accepted."),
+    431: ("bad_request", "The headers of the request are larger than is accepted."),
+}
+
+
+def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> None:
+    """Makes every failure of `app` a JSON body; `clock` gives seconds since 1970."""
+
+    def respond(code: str, message: str, status: int, **more: object) -> Response:
+        g.failure_code = code
+        response = jsonify(failure(code, message, request_id=g.request_id, now=clock(), **more))  # type: ignore[arg-type]
+        response.status_code = status
+        return response
+
+    def on_failure(error: KeylikeError) -> Response:
+        response = respond(error.code, error.message, STATUS[error.code], details=error.details, **_extra_fields(error))
+        if isinstance(error, ModelLoading):
+            response.headers["Retry-After"] = str(error.retry_after_s)
+        if error.code == "unauthorized":
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    def on_http(error: HTTPException) -> Response | HTTPException:
+        status = error.code or 500
+        if status < 400:
+            return error
+        code, message = code_and_message(status)
+        response = respond(code, message, STATUS[code])
+        allow = [value for name, value in error.get_headers() if name == "Allow"]
+        if allow:
+            response.headers["Allow"] = allow[0]
+        return response
+
+    def on_crash(error: Exception) -> Response:
+        log.error("crash", request_id=g.request_id, error=type(error).__name__, places=places(error))
+        return respond(*code_and_message(500), 500)
+
+    app.register_error_handler(KeylikeError, on_failure)
+    app.register_error_handler(HTTPException, on_http)
+    app.register_error_handler(Exception, on_crash)
+
+
+def code_and_message(status: int) -> tuple[str, str]:
+    """The failure code and sentence of an HTTP status that was found outside a view."""
+    if status >= 500:
+        return "internal", "Something went wrong inside Keylike; the request_id finds it in the log."
+    return _BY_STATUS.get(status, _BY_STATUS[400])
+
+
+def socket_failure(status: int, now: float) -> tuple[int, dict[str, object]]:
+    """Status and body for what the socket server refuses before the application sees it."""
+    code, message = code_and_message(status)
+    return STATUS[code], failure(code, message, request_id=new_request_id(), now=now)
+
+
+def _extra_fields(error: KeylikeError) -> dict[str, object]:
+    if isinstance(error, UnreadableKey):
+        return {"reason": error.reason, "advice": error.advice, "model_used": error.model}
+    return {}

@@ -1,0 +1,64 @@
+"""Where log lines go: JSON to a rotating file, readable text to the terminal.
+
+What must never be logged: the code of a key, a picture, a token, a client's address, a query string. Callers pass plain facts;
+a crash is logged by its type and the places it passed through, since its message may quote any of these.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import cast
+
+import structlog
+from structlog.stdlib import BoundLogger, ProcessorFormatter
+from structlog.typing import Processor
+
+_FILE_BYTES = 10_000_000
+_FILES_KEPT = 5
+_SHARED: list[Processor] = [
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
+    """The server's logger, writing to `folder`/api.log and stderr. Raises OSError where the folder cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = RotatingFileHandler(folder / "api.log", maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT, encoding="utf-8")
+    file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)))
+    logger = _attach("keylike", level, [file, terminal])
+    _attach("waitress", "ERROR", [file, terminal])
+    wrapped = structlog.wrap_logger(
+        logger,
+        processors=[structlog.stdlib.filter_by_level, *_SHARED, ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return cast(BoundLogger, wrapped)
+
+
+def places(error: BaseException) -> list[str]:
+    """Where an exception passed through, innermost last, as "module.py:line function"; its message is left out."""
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+
+
+def _formatter(renderer: Processor) -> ProcessorFormatter:
+    return ProcessorFormatter(processors=[ProcessorFormatter.remove_processors_meta, renderer], foreign_pre_chain=_SHARED)
+
+
+def _attach(name: str, level: str, handlers: list[logging.Handler]) -> logging.Logger:
+    logger = logging.getLogger(name)
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+    return logger

@@ -1,0 +1,79 @@
+"""Shapes of what the API says: every answer and every failure is put together here, as plain dictionaries ready for JSON."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from inference_handler import Answer
+from readers.contract import Reading
+
+API_VERSION = "2.0.0"
+
+
+def new_request_id() -> str:
+    """Eight characters that name one request in its answer and in the log."""
+    return secrets.token_hex(4)
+
+
+def success(answer: Answer, *, request_id: str, now: float) -> dict[str, Any]:
+    """The body of a prediction; `now` in seconds since 1970. The names and types of the first block are fixed for phone apps."""
+    reading, keyway, market = answer.reading, answer.bitting.keyway, answer.market
+    return {
+        "success": True,
+        "request_id": request_id,
+        "keyway": reading.keyway,
+        "bitting": answer.bitting.format(),
+        "brand": keyway.brand,
+        "confidence": round(reading.confidence, 4),
+        "estimatedAnnualProduction": market.estimated_annual_production,
+        "manufacturingComplexity": market.manufacturing_complexity,
+        "marketPenetration": market.market_penetration,
+        "timeInMarket": market.time_in_market,
+        "pinCount": keyway.pin_count,
+        "materialType": keyway.material,
+        "securityRating": keyway.security_rating,
+        "model_used": answer.model,
+        "zipcode": answer.zipcode,
+        "timestamp": round(now * 1e3),
+        "api_version": API_VERSION,
+        "cuts": _cuts(reading),
+        "alternatives": _alternatives(reading),
+        "quality": {**asdict(reading.quality), "worn_cuts": list(reading.quality.worn_cuts)},
+        "calibrated": reading.calibrated,
+        "assessment": answer.assessment.to_dict(),
+        "cached": answer.cached,
+        "processing_ms": round(answer.processing_ms, 1),
+    }
+
+
+def failure(
+    code: str, message: str, *, request_id: str, now: float, details: Mapping[str, object] | None = None, **more: object
+) -> dict[str, Any]:
+    """The body of every failure; `more` is what only some codes have, such as `reason` and `advice`."""
+    body: dict[str, Any] = {"success": False, "error": message, "code": code, "request_id": request_id}
+    body |= {"timestamp": round(now * 1e3), "api_version": API_VERSION, **more}
+    return body | {"details": dict(details)} if details else body
+
+
+def _cuts(reading: Reading) -> list[dict[str, Any]]:
+    return [
+        {
+            "position": cut.position,
+            "depth": cut.depth,
+            "probability": round(cut.probability, 4),
+            "depth_mm": round(cut.depth_mm, 3),
+        }
+        for cut in reading.cuts
+    ]
+
+
+def _alternatives(reading: Reading) -> list[dict[str, Any]]:
+    """The other codes it could be, likeliest first, without the one that is the answer."""
+    return [
+        {"bitting": ",".join(map(str, candidate.codes)), "probability": round(candidate.probability, 4)}
+        for candidate in reading.candidates
+        if candidate.codes != reading.codes
+    ]
