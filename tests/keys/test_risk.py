@@ -1,0 +1,137 @@
+"""The assessment: its figures, its patterns, its honesty, and that every claim says where it comes from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+
+from keys.bitting import Bitting, BittingError
+from keys.keyspace import key_space
+from keys.keyways import keyway
+from keys.patterns import weak_patterns
+from keys.risk import assess
+from keys.score import level_of
+from tests.keys.test_bitting import bittings
+
+
+def names(record: str, code: str) -> list[str]:
+    return [pattern.name for pattern in weak_patterns(Bitting.parse(keyway(record), code))]
+
+
+@pytest.mark.parametrize(
+    ("record", "code", "expected"),
+    [
+        ("SC1", "25473", []),
+        ("SC1", "00000", ["factory_default", "all_equal"]),
+        ("SC1", "11111", ["factory_default", "all_equal"]),
+        ("SC4", "000000", ["factory_default", "all_equal"]),
+        ("KW1", "11111", ["factory_default", "all_equal"]),
+        ("SC1", "55555", ["all_equal"]),
+        ("SC1", "11467", ["staircase"]),
+        ("SC1", "02479", ["staircase"]),
+        ("SC1", "76411", ["staircase"]),
+        ("SC1", "25252", ["few_depths"]),
+        ("SC1", "21117", ["three_in_row"]),
+        ("SC1", "25091", ["macs_broken"]),
+        ("SC1", "94523", ["deep_first_cut"]),
+        ("KW1", "64235", ["deep_first_cut"]),
+        ("KW1", "54235", []),
+        ("SC1", "22233", ["staircase", "few_depths", "three_in_row"]),
+    ],
+)
+def test_weak_patterns(record: str, code: str, expected: list[str]) -> None:
+    assert names(record, code) == expected
+
+
+def test_the_cut_at_the_bow_comes_last_where_codes_run_from_the_tip() -> None:
+    assert names("A2", "1325149") == ["deep_first_cut"]
+    assert names("A2", "9513241") == []
+
+
+def test_the_count_without_weak_codes_is_that_of_codes_without_patterns() -> None:
+    record = keyway("KW1")
+    codes = (Bitting(record, code) for code in product(record.in_lock_depths, repeat=5))
+    sound = sum({pattern.name for pattern in weak_patterns(bitting)} <= {"deep_first_cut"} for bitting in codes)
+    assert sound == key_space(record, 5).without_weak
+
+
+@pytest.mark.parametrize(("record", "code", "one_in"), [("KW1", "35264", 6306), ("SC1", "25473", 79666), ("SC4", "386172", 753754)])
+def test_keyed_alike_is_a_best_case(record: str, code: str, one_in: int) -> None:
+    alike = assess(Bitting.parse(keyway(record), code)).keyed_alike
+    assert alike.one_in == one_in
+    assert alike.sentence.startswith(f"At best 1 in {one_in:,} {record} keys is cut the same")
+    assert "neighbour" not in alike.sentence
+    assert "assumption: all codes are used equally" in alike.source
+
+
+def test_a_factory_code_is_said_to_be_more_common() -> None:
+    assert "more common" in assess(Bitting.parse(keyway("SC1"), "00000")).keyed_alike.sentence
+
+
+def test_codes_outside_the_usual_space_are_counted_in_their_own() -> None:
+    assert assess(Bitting.parse(keyway("KW1"), "34756")).keyed_alike.one_in == 10483
+    broken = assess(Bitting.parse(keyway("SC1"), "25091"))
+    assert broken.keyed_alike.one_in == 100_000
+    assert "macs_broken" in [pattern.name for pattern in broken.weak_patterns]
+
+
+def test_a_sound_code_on_a_common_keyway_is_fair() -> None:
+    assessment = assess(Bitting.parse(keyway("SC1"), "25473"))
+    assert assessment.level == "fair"
+    assert (assessment.blank.value, assessment.bump_exposure.value) == ("free", "high")
+    assert {part.name: (part.points, part.of) for part in assessment.parts} == {
+        "key_space": (16, 25),
+        "pattern": (35, 35),
+        "profile": (6, 10),
+        "blank": (0, 15),
+        "bumping": (0, 15),
+    }
+
+
+def test_a_flat_code_is_weak_and_told_to_change() -> None:
+    assessment = assess(Bitting.parse(keyway("KW1"), "11111"))
+    assert assessment.level == "weak"
+    assert assessment.recommendations[0].startswith("Have the lock rekeyed now")
+
+
+def test_a_restricted_keyway_that_resists_bumping_can_be_good() -> None:
+    record = replace(keyway("SC4"), blank="restricted", bump_exposure="low")
+    assessment = assess(Bitting.parse(record, "386172"))
+    assert (assessment.score, assessment.level) == (99, "good")
+    assert not any("restricted" in sentence or "Rekey after" in sentence for sentence in assessment.recommendations)
+
+
+@pytest.mark.parametrize(("score", "level"), [(0, "weak"), (39, "weak"), (40, "fair"), (69, "fair"), (70, "good"), (100, "good")])
+def test_levels(score: int, level: str) -> None:
+    assert level_of(score) == level
+
+
+@settings(deadline=None)
+@given(bittings())
+def test_every_key_can_be_assessed(bitting: Bitting) -> None:
+    assessment = assess(bitting)
+    assert assessment.score == sum(part.points for part in assessment.parts)
+    assert sum(part.of for part in assessment.parts) == 100
+    assert all(0 <= part.points <= part.of and part.why and part.source for part in assessment.parts)
+    lines = [assessment.keyed_alike.source, assessment.blank.source, assessment.bump_exposure.source]
+    lines += [claim.source for claims in (assessment.weak_patterns, assessment.parts) for claim in claims]
+    assert all(set(line.split("; ")) <= set(assessment.sources) for line in lines)
+    assert json.loads(json.dumps(assessment.to_dict())) == assessment.to_dict()
+
+
+@settings(deadline=None)
+@given(bittings())
+def test_an_assessment_does_not_tell_the_code(bitting: Bitting) -> None:
+    text = json.dumps(assess(bitting).to_dict())
+    assert f'"{bitting.format()}"' not in text
+    assert not {"codes", "bitting", "cuts_read"} & set(assess(bitting).to_dict())
+
+
+@pytest.mark.parametrize(("record", "codes"), [("SC1", (2, 5, 4)), ("KW1", (0, 1, 2, 3, 4)), ("SC1", ())])
+def test_what_is_no_key_of_the_keyway_is_refused(record: str, codes: tuple[int, ...]) -> None:
+    with pytest.raises(BittingError):
+        assess(Bitting(keyway(record), codes))
