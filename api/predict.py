@@ -26,7 +26,7 @@ _JSON = {
     "type": "object",
     "properties": {
         "image_data": {"type": "string", "format": "base64-photo", "minLength": 1, "description": "base64, or a data URL"},
-        "zipcode": _ZIPCODE,
+        "zipcode": {"anyOf": [_ZIPCODE, {"type": "null"}]},
         "format": {"type": "string", "enum": ["base64"]},
         "command": _COMMAND,
     },

@@ -50,8 +50,6 @@ class Server:
         self._draining = draining
         self._channels: dict[int, Any] = {}
         adjustments = Adjustments(
-            host=binding.host,
-            port=binding.port,
             threads=binding.threads,
             ident="keylike",
             recv_bytes=1 << 16,
@@ -63,8 +61,9 @@ class Server:
             cleanup_interval=5,
             asyncore_use_poll=True,
         )
-        listen = [at for at in adjustments.listen if at[0] == socket.AF_INET] or adjustments.listen
-        self._listener = _Listener(application, self._channels, adj=adjustments, sockinfo=listen[0])
+        bound = _bind(binding.host, binding.port)
+        at = (bound.family, bound.type, bound.proto, bound.getsockname())
+        self._listener = _Listener(application, self._channels, _sock=bound, adj=adjustments, sockinfo=at, bind_socket=False)
         self._listener.failure = failure
 
     @property
@@ -87,8 +86,9 @@ class Server:
 
     def stop(self) -> None:
         """Begins the stop; safe in a signal handler and from any thread."""
-        self._draining.set()
-        self._listener.pull_trigger()
+        if not self._draining.is_set():
+            self._draining.set()
+            self._listener.pull_trigger()
 
     def stop_on_signals(self) -> None:
         """SIGTERM and Ctrl-C stop gently, a second one at once."""
@@ -107,6 +107,20 @@ class Server:
     def _busy(self) -> bool:
         channels = [channel for channel in self._channels.values() if isinstance(channel, HTTPChannel)]
         return any(channel.request or channel.requests or channel.total_outbufs_len for channel in channels)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket at the first address of `host`, IPv4 before IPv6. Raises OSError where it is taken or not of this machine."""
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = min(addresses, key=lambda found: found[0] != socket.AF_INET)
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 class _Body(OverflowableBuffer):  # type: ignore[misc]

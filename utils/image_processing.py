@@ -15,7 +15,8 @@ from utils.errors import BadImage, ImageTooLarge, NoImage, UnsupportedImageType
 
 ACCEPTED = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "GIF")
 
-# Process-wide and once: `warnings.catch_warnings` is not safe between threads.
+# Process-wide and once: `warnings.catch_warnings` is not safe between threads. Broken EXIF and the like are no news here.
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 pi_heif.register_heif_opener(thumbnails=False)
 

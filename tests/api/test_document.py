@@ -1,0 +1,44 @@
+"""Requests made up from the OpenAPI document: whatever is sent, the answers are those that it describes."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from typing import Any
+
+import schemathesis
+import structlog
+from flask_openapi3 import OpenAPI
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from api.predict import RAW_TYPES
+from app import create_app
+from config import Settings
+from model_loader import ModelSlot
+from tests.fakes import colour_reader
+from tests.pictures import GREEN, RED, plain
+
+PHOTOS = st.sampled_from([plain(RED), plain(GREEN, "PNG"), plain(RED, "WEBP")])
+# A schema cannot say "these bytes are a photo", so what counts as a valid one is made here.
+schemathesis.openapi.format("base64-photo", PHOTOS.map(lambda photo: base64.b64encode(photo).decode()))
+schemathesis.openapi.format("binary", PHOTOS)
+for kind in RAW_TYPES:
+    schemathesis.openapi.media_type(kind, PHOTOS)
+
+
+def application() -> OpenAPI:
+    """The application with the colour reader, logging nothing; the cases are made before any fixture exists."""
+    model = ModelSlot(colour_reader)
+    model.load()
+    log = structlog.wrap_logger(logging.getLogger("nowhere"), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    return create_app(Settings(), model=model, log=log)
+
+
+schema = schemathesis.openapi.from_wsgi("/openapi.json", application())
+
+
+@schema.parametrize()
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_answers_are_as_described(case: schemathesis.Case[Any]) -> None:
+    case.call_and_validate()

@@ -1,0 +1,48 @@
+"""What browsers get: the page, the documentation, and permission to ask from other origins."""
+
+from __future__ import annotations
+
+import re
+
+from flask.testing import FlaskClient
+
+from tests.contract import check_described
+
+
+def test_root_is_json_for_programs_and_a_page_for_browsers(client: FlaskClient) -> None:
+    assert check_described(client, client.get("/"), "/", "get")["name"] == "Keylike"
+    page = client.get("/", headers={"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}, buffered=True)
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    assert "Accept" in page.headers["Vary"]
+    assert 'type="file"' in page.text
+
+
+def test_docs_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:
+    page = client.get("/docs", buffered=True).text
+    links = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(links) == 3
+    for link in links:
+        assert link.startswith("data:") or client.get(link, buffered=True).status_code == 200
+    assert "http" not in page
+
+
+def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").get_json()
+    assert set(document["paths"]) == {"/", "/predict", "/health", "/health/live", "/health/ready", "/health/startup"}
+    assert set(document["paths"]["/"]) == {"get", "post"}
+    content = document["paths"]["/"]["post"]["requestBody"]["content"]
+    assert {"multipart/form-data", "application/json", "image/jpeg", "image/heic"} <= set(content)
+
+
+def test_preflight_from_another_origin(client: FlaskClient) -> None:
+    asked = "ngrok-skip-browser-warning, content-type, authorization, x-api-key, x-request-timeout"
+    headers = {"Origin": "https://phone.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
+    answer = client.options("/predict", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] in ("*", "https://phone.example")
+    assert {name.strip() for name in answer.headers["Access-Control-Allow-Headers"].lower().split(",")} == set(asked.split(", "))
+
+
+def test_answers_and_failures_may_be_read_from_another_origin(client: FlaskClient) -> None:
+    for path in ("/health", "/nowhere"):
+        assert "Access-Control-Allow-Origin" in client.get(path, headers={"Origin": "https://phone.example"}).headers

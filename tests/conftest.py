@@ -1,0 +1,59 @@
+"""What all tests share: settings that point to a temporary folder, and an application with the colour reader."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from flask_openapi3 import OpenAPI
+
+from app import create_app
+from config import Settings
+from model_loader import ModelSlot
+from tests.fakes import colour_reader
+
+NOW = 1_795_000_000.125
+
+
+@pytest.fixture(autouse=True)
+def nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Keeps the settings of whoever runs the tests out of them, and closes the log files afterwards."""
+    for name in list(os.environ):
+        if name.startswith("KEYLIKE_") or name in ("MODEL_PATH", "NGROK_TOKEN"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    yield
+    for name in ("keylike", "waitress"):
+        for handler in list(logging.getLogger(name).handlers):
+            logging.getLogger(name).removeHandler(handler)
+            handler.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The defaults, with logs in a temporary folder."""
+    return Settings(logs=tmp_path / "logs")
+
+
+@pytest.fixture
+def model() -> ModelSlot:
+    """The colour reader, loaded."""
+    slot = ModelSlot(colour_reader)
+    slot.load()
+    return slot
+
+
+@pytest.fixture
+def app(settings: Settings, model: ModelSlot) -> OpenAPI:
+    """The application, at a time that stands still."""
+    return create_app(settings, model=model, clock=lambda: NOW)
+
+
+@pytest.fixture
+def client(app: OpenAPI) -> FlaskClient:
+    """Asks the application without a socket."""
+    return app.test_client()

@@ -1,0 +1,28 @@
+"""Holds answers against the OpenAPI document that the application itself serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema_rs
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+
+def check_described(client: FlaskClient, response: TestResponse, path: str, method: str) -> dict[str, Any]:
+    """Fails unless the document describes this status of this route, and the body field by field; gives the body."""
+    document = client.get("/openapi.json").get_json()
+    answers = document["paths"][path][method]["responses"]
+    assert str(response.status_code) in answers, f"{response.status_code} is not described: {response.text}"
+    assert response.mimetype == "application/json"
+    schema = answers[str(response.status_code)]["content"]["application/json"]["schema"]
+    body: dict[str, Any] = response.get_json()
+    jsonschema_rs.validate({**schema, "components": document["components"]}, body)
+    return body
+
+
+def check_failure(client: FlaskClient, response: TestResponse, status: int, code: str) -> dict[str, Any]:
+    """The same for a failure of POST /predict that must have this status and code."""
+    body = check_described(client, response, "/predict", "post")
+    assert (response.status_code, body["code"], body["success"]) == (status, code, False)
+    return body

@@ -1,0 +1,184 @@
+"""The real server on a real socket: uploads above the limit, broken HTTP, and a stop that finishes what is in flight."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from app import body_limit, create_app
+from config import Settings
+from model_loader import ModelSlot
+from readers.contract import Reading, Unreadable
+from serving.server import Binding, Server
+from tests.fakes import ColourReader
+from tests.pictures import many_frames, plain, png, with_text_bomb
+from utils.error_handlers import socket_failure
+from utils.image_processing import Photo
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+class PatientReader(ColourReader):
+    """Reads only once it is allowed to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.allowed = threading.Event(), threading.Event()
+
+    def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
+        """Waits, then reads."""
+        self.asked.set()
+        assert self.allowed.wait(20)
+        return super().read(photos)
+
+
+class Running:
+    """A server in a thread of this process."""
+
+    def __init__(self, settings: Settings, reader: ColourReader) -> None:
+        model = ModelSlot(lambda: reader)
+        model.load()
+        draining = threading.Event()
+        app = create_app(settings, model=model, draining=draining.is_set)
+        binding = Binding("127.0.0.1", 0, 2, body_limit(settings))
+        self.server = Server(app, binding, failure=lambda status: socket_failure(status, 1.0), draining=draining)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection of one's own."""
+        return http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+
+    def stop(self) -> None:
+        """Stops and waits for the end."""
+        self.server.stop()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def reader() -> PatientReader:
+    """Allowed to read unless a test says otherwise."""
+    patient = PatientReader()
+    patient.allowed.set()
+    return patient
+
+
+@pytest.fixture
+def running(settings: Settings, reader: PatientReader) -> Iterator[Running]:
+    """A server that is stopped afterwards."""
+    server = Running(settings, reader)
+    yield server
+    reader.allowed.set()
+    server.stop()
+
+
+def test_a_photo_over_a_socket(running: Running) -> None:
+    connection = running.connect()
+    for _ in range(2):
+        connection.request("POST", "/", plain(), JPEG)
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())["bitting"]) == (200, "2,5,4,7,3")
+    connection.close()
+
+
+def test_thirty_megabytes_get_their_answer_not_a_reset(running: Running) -> None:
+    connection = running.connect()
+    connection.request("POST", "/", bytes(30_000_000), JPEG)
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())["code"]) == (413, "image_too_large")
+    # The same connection goes on.
+    connection.request("GET", "/health/live")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_thirty_megabytes_in_chunks(running: Running) -> None:
+    connection = running.connect()
+    connection.request("POST", "/", iter([bytes(1_000_000)] * 30), JPEG, encode_chunked=True)
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())["code"]) == (413, "image_too_large")
+    connection.close()
+
+
+def test_chunks_below_the_limit_are_read(running: Running) -> None:
+    connection = running.connect()
+    connection.request("POST", "/", iter([plain()]), JPEG, encode_chunked=True)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n", 400),
+    ],
+)
+def test_broken_http_is_json_too(running: Running, sent: bytes, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
+        raw.sendall(sent)
+        response = http.client.HTTPResponse(raw)
+        response.begin()
+        body = json.loads(response.read())
+        assert (response.status, body["success"], response.headers["Content-Type"]) == (status, False, "application/json")
+
+
+def test_stop_finishes_what_is_in_flight(running: Running, reader: PatientReader) -> None:
+    reader.allowed.clear()
+    statuses: list[int] = []
+
+    def ask() -> None:
+        connection = running.connect()
+        connection.request("POST", "/", plain(), JPEG)
+        statuses.append(connection.getresponse().status)
+        connection.close()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert reader.asked.wait(20)
+    running.server.stop()
+    reader.allowed.set()
+    asking.join(20)
+    running.thread.join(20)
+    assert statuses == [200]
+    with pytest.raises(ConnectionRefusedError):
+        running.connect().connect()
+
+
+def test_port_in_use_is_an_error(running: Running, settings: Settings) -> None:
+    binding = Binding("127.0.0.1", running.server.port, 1, 1000)
+    with pytest.raises(OSError, match="in use"):
+        Server(None, binding, failure=lambda status: (status, {}), draining=threading.Event())
+
+
+def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.serving.serve_colour", str(tmp_path)]
+    bad = [png(20_000, 20_000), with_text_bomb(plain(kind="PNG")), many_frames(), bytes(30_000_000), plain() + bytes(10_000_000), b"%PDF"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        connection = http.client.HTTPConnection("127.0.0.1", int(process.stdout.readline()), timeout=20)
+        statuses = []
+        for body in [*bad, plain()]:
+            connection.request("POST", "/", body, JPEG)
+            response = connection.getresponse()
+            statuses.append(response.status)
+            response.read()
+        process.send_signal(signal.SIGTERM)
+        peak_mb = int(process.stdout.readline())
+        assert process.wait(20) == 0
+        connection.close()
+    assert statuses == [413, 400, 200, 413, 413, 415, 200]
+    assert peak_mb < 300

@@ -1,0 +1,91 @@
+"""The command line: readings as a table or as JSON, and every mistake in one line without a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import model_loader
+from cli import cli
+from tests.fakes import colour_reader
+from tests.pictures import BLUE, plain
+
+ROOT = Path(__file__).resolve().parent.parent
+run = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line loads the colour reader."""
+    monkeypatch.setattr(model_loader, "load_reader", lambda folder: colour_reader())
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photo of a key."""
+    path = tmp_path / "key.jpg"
+    path.write_bytes(plain())
+    return path
+
+
+def start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own, as whoever types the command has it."""
+    command = [sys.executable, str(ROOT / "app.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+
+
+def test_table(photo: Path) -> None:
+    result = run.invoke(cli, ["read", str(photo)])
+    assert result.exit_code == 0
+    assert "2,5,4,7,3" in result.output and "SC1" in result.output
+
+
+def test_json_has_the_body_of_the_server(photo: Path) -> None:
+    result = run.invoke(cli, ["read", "--json", "--zipcode", "12345", str(photo), str(photo)])
+    bodies = [json.loads(line) for line in result.output.splitlines()]
+    assert [body["bitting"] for body in bodies] == ["2,5,4,7,3"] * 2
+    assert bodies[0]["file"] == str(photo)
+    assert bodies[0]["zipcode"] == "12345"
+
+
+def test_unreadable_and_missing_photos_end_with_1(photo: Path, tmp_path: Path) -> None:
+    sky = tmp_path / "sky.jpg"
+    sky.write_bytes(plain(BLUE))
+    result = run.invoke(cli, ["read", "--json", str(photo), str(sky), str(tmp_path / "none.jpg")])
+    assert result.exit_code == 1
+    assert [json.loads(line).get("code") for line in result.output.splitlines()] == [None, "unreadable", "no_image"]
+    assert "not_a_key" in result.output
+    assert run.invoke(cli, ["read", str(sky)]).exit_code == 1
+
+
+@pytest.mark.parametrize("words", [["--zipcode", "1234", "x.jpg"], ["--overlay", "o.png", "x.jpg", "y.jpg"], []])
+def test_wrong_use_ends_with_2(words: list[str]) -> None:
+    assert run.invoke(cli, ["read", *words]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"KEYLIKE_PROT": "1"}, "unknown setting KEYLIKE_PROT"),
+        ({"KEYLIKE_PORT": "many"}, "KEYLIKE_PORT"),
+        ({"MODEL_PATH": "/nowhere"}, "manifest.toml"),
+        ({"KEYLIKE_LOGS": "/dev/null/logs"}, "KEYLIKE_LOGS"),
+    ],
+)
+def test_a_start_that_cannot_be_is_one_line(environment: dict[str, str], words: str) -> None:
+    result = start(**environment)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_help_names_the_commands() -> None:
+    result = start("--help")
+    assert result.returncode == 0
+    assert "serve" in result.stdout and "read" in result.stdout

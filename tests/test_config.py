@@ -1,0 +1,64 @@
+"""Settings: from the environment and .env, every name known, every value checked, no secret shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config import Settings, SettingsError, load_settings
+
+
+def test_defaults() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.model_folder.name) == ("127.0.0.1", 5000, "caliper")
+    assert settings.token is None
+
+
+def test_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("KEYLIKE_PORT=6001\nKEYLIKE_THREADS=2\nKEYLIKE_HOST=\nDATABASE_URL=foreign\nMODEL_PATH=some/model\n")
+    monkeypatch.setenv("KEYLIKE_PORT", "6002")
+    settings = load_settings()
+    assert (settings.port, settings.threads, settings.host) == (6002, 2, "127.0.0.1")
+    assert settings.model_folder == Path("some/model")
+
+
+def test_models_folder_holds_the_caliper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_MODELS", "elsewhere")
+    assert load_settings().model_folder == Path("elsewhere/caliper")
+
+
+def test_unknown_name_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_PROT", "1")
+    with pytest.raises(SettingsError, match=r"unknown setting KEYLIKE_PROT \(did you mean KEYLIKE_PORT\?\)"):
+        load_settings()
+
+
+def test_unknown_name_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("KEYLIKE_COLOUR=red\n")
+    with pytest.raises(SettingsError, match="unknown setting KEYLIKE_COLOUR"):
+        load_settings()
+
+
+@pytest.mark.parametrize(("name", "value"), [("KEYLIKE_PORT", "many"), ("KEYLIKE_PORT", "70000"), ("KEYLIKE_LOG_LEVEL", "LOUD")])
+def test_bad_value_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{name}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_API_KEY", "canary-token")
+    monkeypatch.setenv("NGROK_TOKEN", "canary-ngrok")
+    settings = load_settings()
+    assert settings.token == "canary-token"
+    assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_every_setting_is_in_the_example() -> None:
+    example = (Path(__file__).parent.parent / ".env.example").read_text()
+    names = [field.validation_alias or f"KEYLIKE_{name.upper()}" for name, field in Settings.model_fields.items()]
+    assert all(f"\n{name}=" in example for name in names)
+    assert all(field.description for field in Settings.model_fields.values())

@@ -1,0 +1,48 @@
+"""One photo in, one answer out, without any HTTP."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from inference_handler import Inference, Limits, Options
+from tests.fakes import ColourReader
+from tests.pictures import BLUE, RED, plain
+from utils.errors import ImageTooLarge, ModelLoading, UnreadableKey
+
+
+def inference(limits: Limits | None = None) -> Inference:
+    """Each look at the clock is a quarter of a second later."""
+    reader, ticks = ColourReader(), itertools.count()
+    return Inference(lambda: reader, limits or Limits(), lambda: next(ticks) / 4)
+
+
+def test_an_answer_carries_reading_and_meaning() -> None:
+    answer = inference().answer(plain(RED), Options("12345"))
+    assert answer.bitting.format() == "2,5,4,7,3"
+    assert answer.bitting.keyway.name == answer.reading.keyway == "SC1"
+    assert (answer.model, answer.zipcode, answer.processing_ms, answer.cached) == ("colour-1.0.0", "12345", 250.0, False)
+    assert answer.market.estimated_annual_production > 0
+    assert answer.assessment.to_dict()
+
+
+def test_a_refusal_is_raised_with_its_reason() -> None:
+    with pytest.raises(UnreadableKey) as refusal:
+        inference().answer(plain(BLUE), Options())
+    assert (refusal.value.reason, refusal.value.model) == ("not_a_key", "colour-1.0.0")
+
+
+def test_limits_hold() -> None:
+    with pytest.raises(ImageTooLarge):
+        inference(Limits(max_pixels=1000)).answer(plain(size=(40, 30)), Options())
+    with pytest.raises(ImageTooLarge):
+        inference(Limits(max_bytes=100)).answer(plain(), Options())
+
+
+def test_without_a_reader_nothing_is_decoded() -> None:
+    def loading() -> ColourReader:
+        raise ModelLoading("not yet", retry_after_s=1)
+
+    with pytest.raises(ModelLoading):
+        Inference(loading, Limits(), lambda: 0.0).answer(b"not even a picture", Options())
