@@ -16,6 +16,7 @@ from api.health import health_blueprint
 from api.intake import PhotoRequest
 from api.pages import add_welcome, docs_blueprint
 from api.predict import predict_blueprint
+from api.schemas import Failure
 from config import Settings
 from inference_handler import Inference, Limits
 from model_loader import ModelSlot, load_reader
@@ -42,7 +43,16 @@ def create_app(
         model = ModelSlot(lambda: load_reader(settings.model_folder))
         model.load()
     loaded = model
-    app = OpenAPI(__name__, info=Info(title="Keylike", version=API_VERSION), security_schemes=SCHEMES, doc_ui=False, static_folder=None)
+    app = OpenAPI(
+        __name__,
+        info=Info(title="Keylike", version=API_VERSION, description="Reads a house key from a photo."),
+        security_schemes=SCHEMES,
+        # Every route describes its 500 itself; otherwise the library would add failures that no route gives.
+        validation_error_status=500,
+        validation_error_model=Failure,
+        doc_ui=False,
+        static_folder=None,
+    )
     app.request_class = PhotoRequest
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = body_limit(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]

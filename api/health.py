@@ -16,7 +16,8 @@ from serving.gpu import Gpu
 from utils.errors import ModelLoading
 from utils.response_formatter import API_VERSION
 
-_READY: dict[Any, Any] = {200: ProbeOut, 503: Failure}
+_ALIVE: dict[Any, Any] = {200: ProbeOut, 500: Failure}
+_READY: dict[Any, Any] = {200: ProbeOut, 500: Failure, 503: Failure}
 
 
 def health_blueprint(model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool], clock: Callable[[], float]) -> APIBlueprint:
@@ -26,7 +27,7 @@ def health_blueprint(model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool]
     def milliseconds() -> int:
         return round(clock() * 1e3)
 
-    @health.get("", responses={200: HealthOut})
+    @health.get("", responses={200: HealthOut, 500: Failure})
     def overview() -> Response:
         """The state of the server."""
         status = "draining" if draining() else "healthy" if model.ready else "loading"
@@ -40,7 +41,7 @@ def health_blueprint(model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool]
             timestamp=milliseconds(),
         )
 
-    @health.get("/live", responses={200: ProbeOut})
+    @health.get("/live", responses=_ALIVE)
     def live() -> Response:
         """The process answers."""
         return jsonify(status="alive", timestamp=milliseconds())

@@ -9,6 +9,7 @@ import flask_openapi3_swagger
 from flask import Blueprint, Response, current_app, jsonify, request, send_file
 from flask_openapi3 import APIBlueprint, OpenAPI, Tag
 
+from api.schemas import Failure
 from api.schemas import Welcome as WelcomeOut
 from model_loader import ModelSlot
 from utils.response_formatter import API_VERSION
@@ -20,7 +21,8 @@ _ROOT: dict[Any, Any] = {
             "application/json": {"schema": WelcomeOut.model_json_schema()},
             "text/html": {"schema": {"type": "string"}},
         },
-    }
+    },
+    500: Failure,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from keys.risk import Assessment
 from readers.contract import Reason
 from utils.error_handlers import STATUS
 
@@ -70,7 +71,7 @@ class Prediction(Body):
     alternatives: list[AlternativeOut]
     quality: QualityOut
     calibrated: bool = Field(description="Whether a fitted calibration stands behind the probabilities")
-    assessment: dict[str, Any] = Field(description="What the reading means for the owner, each claim with its source")
+    assessment: Assessment = Field(description="What the reading means for the owner, each claim with its source")
     cached: bool
     processing_ms: float = Field(ge=0)
 

@@ -34,6 +34,13 @@ def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -
     assert {"multipart/form-data", "application/json", "image/jpeg", "image/heic"} <= set(content)
 
 
+def test_document_describes_no_answer_that_is_not_given(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").get_json()
+    assert set(document["paths"]["/health"]["get"]["responses"]) == {"200", "500"}
+    assert set(document["paths"]["/predict"]["post"]["responses"]) == {"200", "400", "413", "415", "422", "500", "503"}
+    assert "ValidationErrorModel" not in document["components"]["schemas"]
+
+
 def test_preflight_from_another_origin(client: FlaskClient) -> None:
     asked = "ngrok-skip-browser-warning, content-type, authorization, x-api-key, x-request-timeout"
     headers = {"Origin": "https://phone.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
