@@ -9,7 +9,6 @@ from keys.bitting import Bitting
 from keys.keyways import keyway
 from keys.market import Market, market
 from keys.risk import Assessment, assess
-
 from model_loader import model_name
 from readers.contract import Reader, Reading, Unreadable
 from utils.errors import UnreadableKey
