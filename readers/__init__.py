@@ -1,0 +1,1 @@
+"""Readers: anything that turns photos of keys into readings."""

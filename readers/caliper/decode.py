@@ -1,0 +1,116 @@
+"""From measured millimetres to the maker's codes: every code the keyway allows gets its probability, exactly.
+
+Each cut's measurement follows the Huber density the measurer was trained with. All cuts of one key share a small unknown shift
+(the pose is a little off for all of them alike), which is summed out over a grid. Codes that break MACS have probability 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keys.keyways import Keyway
+from readers.caliper.frames import Array
+
+UNIT_MM = 0.1
+HUBER = 0.5
+SHIFTS = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """`ranked`: the likeliest codes with their probabilities, best first; `cuts` (n, depths): probability of each depth at each cut."""
+
+    ranked: tuple[tuple[tuple[int, ...], float], ...]
+    cuts: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How measurements scatter: `temperature` stretches the network's own spread, `shift_mm` is the common shift's standard deviation."""
+
+    temperature: float
+    shift_mm: float
+
+
+def decode(keyway: Keyway, depths_mm: Array, log_spread: Array, noise: Noise, keep: int = 5) -> Decoding:
+    """Ranks the codes of `keyway` for blade heights (n,) mm with log spreads (n,) in tenths of a mm."""
+    table = np.array(list(keyway.depths_mm.values()))
+    shifts, weights = _shifts(noise.shift_mm)
+    allowed = _neighbours(keyway, len(table))
+    spread = UNIT_MM * np.exp(np.clip(log_spread, -4, 3)) * noise.temperature
+    heights = depths_mm[None, :, None] - shifts[:, None, None]
+    likelihood = np.exp(-_huber(heights - table, spread[None, :, None]))  # (shifts, cuts, depths)
+    forward, backward = _forward(likelihood, allowed), _forward(likelihood[:, ::-1], allowed.T)[:, ::-1]
+    total = float((weights * forward[:, -1].sum(1)).sum())
+    if total <= 0:
+        total = np.finfo(float).tiny
+    cuts = (weights[:, None, None] * forward * backward / np.maximum(likelihood, 1e-300)).sum(0) / total
+    codes = _likely(likelihood, weights, allowed, keep)
+    numbers = list(keyway.depths_mm)
+    ranked = sorted(((_probability(code, likelihood, weights) / total, code) for code in codes), reverse=True)[:keep]
+    return Decoding(tuple((tuple(numbers[i] for i in code), chance) for chance, code in ranked), cuts)
+
+
+def _shifts(sigma_mm: float) -> tuple[Array, Array]:
+    if sigma_mm <= 0:
+        return np.zeros(1), np.ones(1)
+    shifts = np.linspace(-2.5, 2.5, SHIFTS) * sigma_mm
+    weights = np.exp(-0.5 * (shifts / sigma_mm) ** 2)
+    return shifts, weights / weights.sum()
+
+
+def _huber(miss: Array, spread: Array) -> Array:
+    """The measurer's loss, as minus the log density up to a constant: quadratic near 0, linear beyond HUBER tenths of a mm."""
+    units = np.abs(miss) / UNIT_MM
+    loss = np.where(units < HUBER, 0.5 * units**2 / HUBER, units - 0.5 * HUBER)
+    return np.asarray(loss * UNIT_MM / spread)
+
+
+def _neighbours(keyway: Keyway, depths: int) -> Array:
+    """(depths, depths) 1 where two neighbouring cuts may have these depths."""
+    most = keyway.macs if keyway.macs is not None else depths
+    rank = np.arange(depths)
+    near: Array = np.abs(rank[:, None] - rank[None]) <= most
+    return near.astype(float)
+
+
+def _forward(likelihood: Array, allowed: Array) -> Array:
+    """Sum over all allowed codes up to each cut that end in each depth, (shifts, cuts, depths)."""
+    sums = np.empty_like(likelihood)
+    sums[:, 0] = likelihood[:, 0]
+    for cut in range(1, likelihood.shape[1]):
+        sums[:, cut] = (sums[:, cut - 1] @ allowed) * likelihood[:, cut]
+    return sums
+
+
+def _likely(likelihood: Array, weights: Array, allowed: Array, keep: int) -> set[tuple[int, ...]]:
+    """Candidates: for the likeliest shifts, the best whole codes by a list Viterbi search (Seshadri and Sundberg, 1994)."""
+    peak = weights * likelihood.max(2).prod(1)
+    codes: set[tuple[int, ...]] = set()
+    for shift in np.argsort(peak)[::-1][:3]:
+        codes.update(_list_viterbi(likelihood[shift], allowed, keep))
+    return codes
+
+
+def _list_viterbi(likelihood: Array, allowed: Array, keep: int) -> list[tuple[int, ...]]:
+    best: list[list[tuple[float, tuple[int, ...]]]] = [[(float(p), (depth,))] for depth, p in enumerate(likelihood[0])]
+    for row in likelihood[1:]:
+        best = [
+            sorted(
+                (
+                    (chance * float(row[depth]), (*code, depth))
+                    for last, ends in enumerate(best)
+                    if allowed[last, depth]
+                    for chance, code in ends
+                ),
+                reverse=True,
+            )[:keep]
+            for depth in range(len(row))
+        ]
+    return [code for _, code in sorted((end for ends in best for end in ends), reverse=True)[:keep]]
+
+
+def _probability(code: tuple[int, ...], likelihood: Array, weights: Array) -> float:
+    return float((weights * likelihood[:, np.arange(len(code)), list(code)].prod(1)).sum())

@@ -1,0 +1,98 @@
+"""The frames the networks see: the finder's square, and strips of the straightened blade in millimetres.
+
+The key's plane: u mm from the shoulder stop (0) to the tip, v mm from the uncut edge (0) up to the cuts. A homography called a
+pose maps (u, v, 1) to photo pixels. Pixels follow OpenCV: (0, 0) is the centre of the first pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+FINDER_SIDE = 160
+MIDLINE_V = 4.3
+MIDLINE = np.array([[u, MIDLINE_V] for u in (0.0, 4.5, 9.0, 13.0, 18.0, 22.0, 26.0)])
+# Corners of the slot every blade is aligned to; near the size of SC1 and KW1 blades.
+SLOT = np.array([[0.0, 0.0], [27.0, 0.0], [27.0, 8.6], [0.0, 8.6]])
+TURN_OVER = np.array([[1.0, 0, 0], [0, -1, 8.6], [0, 0, 1]])  # swaps the cut and the uncut side of the slot
+TURN_ROUND = np.array([[-1.0, 0, 27.0], [0, 1, 0], [0, 0, 1]])  # swaps bow and tip of the slot
+MEAN, SPREAD = 120.0, 60.0
+_ANTIALIAS_FROM = 1.35
+_ANTIALIAS_SIGMA = 0.42
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A straightened picture of the blade: `width` x `height` pixels, `px_per_mm`, (u0, v0) mm at the lower left corner."""
+
+    width: int
+    height: int
+    px_per_mm: float
+    u0: float
+    v0: float
+
+    @property
+    def matrix(self) -> Array:
+        """From mm to strip pixels; v points up."""
+        p = self.px_per_mm
+        return np.array([[p, 0, -self.u0 * p], [0, -p, self.height + self.v0 * p], [0, 0, 1.0]])
+
+
+ALIGN = Strip(320, 144, 8.0, -7.0, -4.7)
+READ = Strip(384, 144, 12.0, -2.0, -1.6)
+
+
+def project(homography: Array, points: Array) -> Array:
+    """Maps points (n, 2) through a homography (3, 3)."""
+    moved: Array = cv2.perspectiveTransform(np.asarray(points, float).reshape(1, -1, 2), homography)[0]
+    return moved
+
+
+def local_scale(pose: Array) -> float:
+    """Photo pixels a mm at the middle of the blade, the geometric mean of both directions."""
+    middle, along, up = project(pose, np.array([[13.0, 4.3], [14.0, 4.3], [13.0, 5.3]]))
+    return float(np.sqrt(abs(np.linalg.det(np.stack([along - middle, up - middle])))))
+
+
+def straighten(picture: Array, pose: Array, strip: Strip) -> Array:
+    """The strip of the photo (height, width, 3 uint8) under this pose; finer photos are smoothed first, edges are repeated."""
+    to_strip = strip.matrix @ np.linalg.inv(pose)
+    ratio = local_scale(pose) / strip.px_per_mm
+    if ratio > _ANTIALIAS_FROM:
+        picture, shift = _around(picture, pose, strip)
+        picture = cv2.GaussianBlur(picture, (0, 0), _ANTIALIAS_SIGMA * ratio)
+        to_strip = to_strip @ shift
+    return cv2.warpPerspective(picture, to_strip, (strip.width, strip.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _around(picture: Array, pose: Array, strip: Strip) -> tuple[Array, Array]:
+    """The part of the photo that the strip needs, and the homography from its pixels to the photo's."""
+    u1, v1 = strip.u0 + strip.width / strip.px_per_mm, strip.v0 + strip.height / strip.px_per_mm
+    corners = project(pose, np.array([[strip.u0, strip.v0], [u1, strip.v0], [u1, v1], [strip.u0, v1]]))
+    size = np.array([picture.shape[1], picture.shape[0]])
+    low = np.clip(np.floor(corners.min(0)).astype(int) - 4, 0, size - 8)
+    high = np.clip(np.ceil(corners.max(0)).astype(int) + 4, low + 8, size)
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    return part, np.array([[1, 0, low[0]], [0, 1, low[1]], [0, 0, 1.0]])
+
+
+def fit_similarity(points: Array, weights: Array) -> Array:
+    """The pose without tilt whose midline lies closest to `points` (7, 2) photo pixels; `weights` (7,) trust in each."""
+    root = np.sqrt(weights)[:, None]
+    design = np.stack([np.ones(len(MIDLINE)), MIDLINE[:, 0]], 1)
+    start, along = np.linalg.lstsq(design * root, points * root, rcond=None)[0]
+    up = np.array([along[1], -along[0]])
+    origin = start - MIDLINE_V * up
+    return np.array([[along[0], up[0], origin[0]], [along[1], up[1], origin[1]], [0, 0, 1.0]])
+
+
+def to_input(pictures: list[Array]) -> Array:
+    """Pictures (height, width, 3), RGB 0 to 255 -> network input (n, 3, height, width) float32."""
+    stacked = np.stack(pictures).transpose(0, 3, 1, 2)
+    return (np.ascontiguousarray(stacked, dtype=np.float32) - MEAN) / SPREAD

@@ -1,0 +1,174 @@
+"""From the whole photo to a straightened blade: find, turn, align, then measure again and again until the strip lies right."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from readers.caliper.frames import (
+    ALIGN,
+    FINDER_SIDE,
+    MIDLINE,
+    READ,
+    SLOT,
+    TURN_OVER,
+    TURN_ROUND,
+    Array,
+    Strip,
+    fit_similarity,
+    project,
+    straighten,
+)
+from readers.caliper.networks import Measured, Networks
+
+ALIGN_PASSES = 2
+MEASURE_PASSES = 3
+_KEY_LENGTH_MM = 58.0  # bow to tip of a common house key: the second look frames this much
+_KEY_MIDDLE = np.array([-4.0, 4.3])
+_SECOND_LOOK_SHARE = 0.8
+_PADDING = 120
+_SETTLED_FIT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Where the blade lies and what was measured there.
+
+    `pose` maps (u, v, 1) mm to photo pixels; `strip` is the straightened picture that `measured` was read from;
+    `presence` the finder's logit that there is a key at all; `spread_mm` its uncertainty along the midline.
+    """
+
+    pose: Array
+    strip: Array
+    measured: Measured
+    presence: float
+    spread_mm: float
+
+
+def locate(networks: Networks, picture: Array) -> Sighting | None:
+    """The best sighting of a blade on an RGB photo (height, width, 3), or None where no pose makes sense."""
+    looked = _look(networks, picture)
+    if looked is None:
+        return None
+    pose, presence, spread = looked
+    aligned = _align(networks, picture, pose)
+    if aligned is None:
+        return None
+    settled = _settle(networks, picture, aligned)
+    if settled is None or settled[1].fit < _SETTLED_FIT:
+        settled = _best([settled, *(_settle(networks, picture, other) for other in _others(networks, picture, aligned, pose))])
+    if settled is None:
+        return None
+    final, measured, strip = settled
+    return Sighting(final, strip, measured, presence, spread)
+
+
+Settled = tuple[Array, Measured, Array]
+
+
+def _best(settled: list[Settled | None]) -> Settled | None:
+    found = [one for one in settled if one is not None]
+    return max(found, key=lambda one: one[1].fit) if found else None
+
+
+def _others(networks: Networks, picture: Array, aligned: Array, rough: Array) -> list[Array]:
+    """Other ways the blade might lie: turned over, turned round, both."""
+    ways = [aligned @ TURN_OVER]
+    turned = _align(networks, picture, rough @ TURN_ROUND @ TURN_OVER)
+    if turned is not None:
+        ways += [turned, turned @ TURN_OVER]
+    return ways
+
+
+def _look(networks: Networks, picture: Array) -> tuple[Array, float, float] | None:
+    """A pose without tilt from two looks: the whole photo, then the key's own surroundings."""
+    height, width = picture.shape[:2]
+    to_square = _letterbox(width, height)
+    presence, points, variance = -math.inf, np.zeros((0, 2)), np.zeros(0)
+    for _ in range(2):
+        found = networks.find(_square(picture, to_square))
+        points = project(np.linalg.inv(to_square), found.points)
+        variance = found.variance
+        presence = max(presence, found.presence)
+        pose = fit_similarity(points[: len(MIDLINE)], 1 / (variance[: len(MIDLINE)] + 2.0))
+        scale = math.hypot(pose[0, 0], pose[1, 0])
+        if not np.isfinite(scale) or not 0.2 < scale < max(width, height):
+            return None
+        spread = math.sqrt(float(np.median(variance))) / (to_square[0, 0] * scale)
+        to_square = _second_look(pose, scale, max(width, height))
+    return pose, presence, spread
+
+
+def _letterbox(width: int, height: int) -> Array:
+    """From photo pixels to the finder's square, the whole photo inside."""
+    scale = FINDER_SIDE / max(width, height)
+    shift = [(FINDER_SIDE - side * scale) / 2 + scale / 2 - 0.5 for side in (width, height)]
+    return np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1.0]])
+
+
+def _second_look(pose: Array, px_per_mm: float, longest: int) -> Array:
+    """From photo pixels to a square round the key that was found."""
+    side = float(np.clip(_KEY_LENGTH_MM * px_per_mm / _SECOND_LOOK_SHARE, 60, 2 * longest))
+    scale = FINDER_SIDE / side
+    middle = project(pose, _KEY_MIDDLE)[0]
+    return np.array([[scale, 0, FINDER_SIDE / 2 - scale * middle[0]], [0, scale, FINDER_SIDE / 2 - scale * middle[1]], [0, 0, 1.0]])
+
+
+def _square(picture: Array, to_square: Array) -> Array:
+    """The finder's input; finer photos are shrunk by area first, what lies outside is grey."""
+    scale = float(to_square[0, 0])
+    shrink = int(1 / scale)
+    if shrink >= 2:
+        height, width = picture.shape[:2]
+        small = cv2.resize(picture, (max(1, width // shrink), max(1, height // shrink)), interpolation=cv2.INTER_AREA)
+        fx, fy = width / small.shape[1], height / small.shape[0]
+        back = np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1.0]])
+        picture, to_square = small, to_square @ back
+        scale *= fx
+    if scale < 0.8:
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.28 / scale)
+    size = (FINDER_SIDE, FINDER_SIDE)
+    return cv2.warpAffine(picture, to_square[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(_PADDING,) * 3)
+
+
+def _align(networks: Networks, picture: Array, pose: Array) -> Array | None:
+    for _ in range(ALIGN_PASSES):
+        answer = networks.align(straighten(picture, pose, ALIGN))
+        moved = _moved(pose, ALIGN, answer.corners_mm, picture)
+        if moved is None:
+            return None
+        pose = moved @ TURN_OVER if answer.side > 0 else moved
+    return pose
+
+
+def _settle(networks: Networks, picture: Array, pose: Array) -> Settled | None:
+    """Measures, lays the strip in better by what was measured, and measures again."""
+    measured, strip = None, None
+    for turn in range(MEASURE_PASSES):
+        strip = straighten(picture, pose, READ)
+        measured = networks.measure([strip])[0]
+        if turn + 1 == MEASURE_PASSES:
+            break
+        moved = _moved(pose, READ, measured.corners_mm, picture)
+        if moved is None:
+            return None
+        pose = moved
+    if measured is None or strip is None:
+        return None
+    return pose, measured, strip
+
+
+def _moved(pose: Array, strip: Strip, corners_mm: Array, picture: Array) -> Array | None:
+    """The pose whose slot lies where the network saw it; None where that is no picture of a blade any more."""
+    seen = project(strip.matrix, SLOT) + corners_mm * strip.px_per_mm
+    corners = project(pose @ np.linalg.inv(strip.matrix), seen)
+    if not np.isfinite(corners).all() or not cv2.isContourConvex(corners.astype(np.float32)):
+        return None
+    reach = 3 * max(picture.shape[:2])
+    area = float(cv2.contourArea(corners.astype(np.float32)))
+    if np.abs(corners).max() > reach or area < 100:
+        return None
+    return np.asarray(cv2.getPerspectiveTransform(SLOT.astype(np.float32), corners.astype(np.float32)), float)

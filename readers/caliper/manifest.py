@@ -1,0 +1,47 @@
+"""The caliper's own part of its manifest: calibration and thresholds, typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from readers.caliper.decode import Noise
+from utils.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Fitted on held-back pictures: `noise` for decoding; `weights` of a logistic curve over the reading's own figures (the order of
+    FIGURES in confidence.py, then the constant); `kind_temperature` for the keyway's probabilities."""
+
+    noise: Noise
+    weights: tuple[float, ...]
+    kind_temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When to refuse: logits of presence and fit, probability of being readable at all, and the least confidence worth a code."""
+
+    presence: float
+    fit: float
+    confidence: float
+
+
+def calibration_of(manifest: dict[str, Any]) -> Calibration:
+    """Raises ModelError when the table is missing or not numbers."""
+    try:
+        table = manifest["calibration"]
+        noise = Noise(float(table["temperature"]), float(table["shift_mm"]))
+        return Calibration(noise, tuple(float(w) for w in table["weights"]), float(table["kind_temperature"]))
+    except (KeyError, TypeError, ValueError):
+        raise ModelError("the caliper's manifest holds no usable [calibration]") from None
+
+
+def thresholds_of(manifest: dict[str, Any]) -> Thresholds:
+    """Raises ModelError when the table is missing or not numbers."""
+    try:
+        table = manifest["thresholds"]
+        return Thresholds(float(table["presence"]), float(table["fit"]), float(table["confidence"]))
+    except (KeyError, TypeError, ValueError):
+        raise ModelError("the caliper's manifest holds no usable [thresholds]") from None

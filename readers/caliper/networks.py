@@ -1,0 +1,82 @@
+"""The three ONNX networks and their answers as named values. Trained by training/, described in models/caliper/manifest.toml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from readers.caliper.frames import Array, to_input
+
+NETWORKS = ("finder", "aligner", "measurer")
+KINDS = ("SC1", "SC4", "KW1", "other", "blank", "none")
+# Which of the measurer's eleven depths belong to a keyway: six cuts on Schlage's spacing, then five on Kwikset's.
+CUTS_OF = {"SC1": slice(0, 5), "SC4": slice(0, 6), "KW1": slice(6, 11)}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The finder's answer: midline and tip (8, 2) in pixels of its square, their variance (8,) in pixels squared, presence logit."""
+
+    points: Array
+    variance: Array
+    presence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """The aligner's answer: offsets (4, 2) of the slot's corners in strip pixels, and the logit of the cuts being on the lower side."""
+
+    corners_mm: Array
+    side: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The measurer's answer on one strip.
+
+    `edges` (2, 96): upper and lower edge, mm from the strip's top · `depths` and `log_spread` (11,) mm and log of tenths of mm ·
+    `kinds` (6,) logits in the order of KINDS · `fit` logit of the strip lying as it should · `corners_mm` (4, 2) residual offsets.
+    """
+
+    edges: Array
+    depths: Array
+    log_spread: Array
+    kinds: Array
+    fit: float
+    corners_mm: Array
+
+
+class Networks:
+    """The three sessions; safe to call from many threads. One thread each: photos run beside each other, not inside."""
+
+    def __init__(self, folder: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._sessions: dict[str, Any] = {
+            name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
+            for name in NETWORKS
+        }
+
+    def find(self, square: Array) -> Found:
+        """Looks for the blade on a square of FINDER_SIDE pixels."""
+        points, variance, presence = self._run("finder", [square])
+        return Found(points[0], variance[0], float(presence[0]))
+
+    def align(self, strip: Array) -> Aligned:
+        """Looks for the slot's corners on a rough strip."""
+        corners, side = self._run("aligner", [strip])
+        return Aligned(corners[0].reshape(4, 2), float(side[0]))
+
+    def measure(self, strips: list[Array]) -> list[Measured]:
+        """Measures straightened strips, one answer each."""
+        edges, depths, spread, kinds, fit, corners = self._run("measurer", strips)
+        return [Measured(edges[i], depths[i], spread[i], kinds[i], float(fit[i]), corners[i].reshape(4, 2)) for i in range(len(strips))]
+
+    def _run(self, name: str, pictures: list[Array]) -> list[Array]:
+        answers: list[Array] = self._sessions[name].run(None, {"picture": to_input(pictures)})
+        return answers

@@ -1,0 +1,154 @@
+"""The caliper as a reader: locate, measure, decode, and say how sure it is or why it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keys.keyways import Keyway, keyway
+from readers.caliper import confidence as sure
+from readers.caliper.decode import Decoding, decode
+from readers.caliper.drawing import draw_geometry
+from readers.caliper.frames import Array
+from readers.caliper.locate import Sighting, locate
+from readers.caliper.manifest import Calibration, Thresholds, calibration_of, thresholds_of
+from readers.caliper.networks import CUTS_OF, NETWORKS, Networks
+from readers.caliper.quality import Evidence, examine
+from readers.caliper.refusal import photo_at_fault, refuse
+from readers.contract import Cut, Quality, ReaderInfo, Reading, Reason, Unreadable
+from utils.errors import ModelError
+from utils.image_processing import Photo
+
+_WORN_FROM = 0.38  # share of a step a cut may lie off its depth before it is called worn
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Everything the caliper worked out about one sighting before it decides; what calibration and evaluation look at."""
+
+    sighting: Sighting
+    kinds: dict[str, float]
+    keyway: Keyway
+    depths_mm: Array
+    decoding: Decoding
+    figures: tuple[float, ...]
+
+
+class CaliperReader:
+    """The embedded reader. Raises ModelError from `load` when the folder's files or tables are not usable."""
+
+    def __init__(self, networks: Networks, info: ReaderInfo, calibration: Calibration, thresholds: Thresholds) -> None:
+        self._networks, self._info = networks, info
+        self._calibration, self._thresholds = calibration, thresholds
+
+    @classmethod
+    def load(cls, folder: Path) -> CaliperReader:
+        """Opens the networks in `folder`, whose manifest's hashes the caller has checked."""
+        try:
+            text = (folder / "manifest.toml").read_bytes()
+            manifest: dict[str, Any] = tomllib.loads(text.decode())
+            info = ReaderInfo(
+                manifest["name"], manifest["version"], "caliper", tuple(manifest["keyways"]), hashlib.sha256(text).hexdigest()
+            )
+            return cls(Networks(folder), info, calibration_of(manifest), thresholds_of(manifest))
+        except ModelError:
+            raise
+        except (OSError, KeyError, ValueError) as wrong:
+            raise ModelError(f"the caliper in {folder.name}/ cannot be loaded: {type(wrong).__name__}") from wrong
+        except Exception as wrong:  # onnxruntime raises its own kinds
+            raise ModelError(f"the networks in {folder.name}/ ({', '.join(NETWORKS)}) cannot be opened") from wrong
+
+    @property
+    def info(self) -> ReaderInfo:
+        """Name, version and digest of what reads."""
+        return self._info
+
+    def warm(self) -> None:
+        """Reads a grey picture once."""
+        self.read([Photo(np.full((480, 640, 3), 128, np.uint8), (640, 480), "PNG", 1.0)])
+
+    def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
+        """One reading or refusal a photo, in order."""
+        return [self._read(photo.pixels) for photo in photos]
+
+    def _read(self, picture: Array) -> Reading | Unreadable:
+        sighting = locate(self._networks, picture)
+        if sighting is None or sighting.presence < self._thresholds.presence:
+            return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
+        trial = self.consider(sighting)
+        evidence = examine(picture, sighting.pose, sighting.strip, sighting.measured)
+        return self._no_code(trial, evidence) or self._judge(trial, evidence)
+
+    def sight(self, picture: Array) -> Trial | None:
+        """Locates and decodes without refusing anything; None where no blade was found at all."""
+        sighting = locate(self._networks, picture)
+        return None if sighting is None else self.consider(sighting)
+
+    def consider(self, sighting: Sighting) -> Trial:
+        """Decodes a sighting as the likeliest keyway that can be read."""
+        measured = sighting.measured
+        kinds = sure.kind_probabilities(measured.kinds, self._calibration.kind_temperature)
+        name = max(CUTS_OF, key=lambda one: kinds[one])
+        way, cuts = keyway(name), CUTS_OF[name]
+        spread = measured.log_spread[cuts]
+        decoding = decode(way, measured.depths[cuts], spread, self._calibration.noise)
+        values = sure.figures(decoding, measured, spread, kinds[name])
+        return Trial(sighting, kinds, way, measured.depths[cuts], decoding, values)
+
+    def _no_code(self, trial: Trial, evidence: Evidence) -> Unreadable | None:
+        """A refusal where there is no code of ours to read: no key, an uncut blade, another family."""
+        likeliest = max(trial.kinds, key=lambda kind: trial.kinds[kind])
+        quality = _quality(trial, evidence)
+        if likeliest == "none" or trial.sighting.measured.fit < self._thresholds.fit:
+            return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
+        if likeliest == "blank":
+            return refuse(Reason.NO_CUTS, "The blade has no cuts.", quality)
+        if likeliest == "other":
+            return refuse(Reason.UNSUPPORTED_KEYWAY, "The key is of a family that cannot be read yet.", quality)
+        return None
+
+    def _judge(self, trial: Trial, evidence: Evidence) -> Reading | Unreadable:
+        quality = _quality(trial, evidence)
+        chance = sure.confidence(trial.figures, self._calibration.weights)
+        if chance < self._thresholds.confidence:
+            return photo_at_fault(evidence, evidence.px_per_mm * trial.keyway.increment_mm, quality)
+        return Reading(
+            keyway=trial.keyway.name,
+            codes=trial.decoding.ranked[0][0],
+            confidence=chance,
+            calibrated=True,
+            cuts=_cuts(trial, chance),
+            candidates=sure.candidates(trial.decoding, chance),
+            quality=quality,
+            drawing=draw_geometry(trial.sighting.pose, trial.sighting.measured.edges, trial.keyway, trial.depths_mm),
+            keyway_probabilities={name: trial.kinds[name] for name in CUTS_OF},
+        )
+
+
+def _cuts(trial: Trial, whole: float) -> tuple[Cut, ...]:
+    """The cuts of the first choice; none can be less likely right than the whole code."""
+    numbers = list(trial.keyway.depths_mm)
+    codes = trial.decoding.ranked[0][0]
+    return tuple(
+        Cut(i + 1, code, max(whole, min(1.0, float(trial.decoding.cuts[i, numbers.index(code)]))), float(trial.depths_mm[i]))
+        for i, code in enumerate(codes)
+    )
+
+
+def _quality(trial: Trial, evidence: Evidence) -> Quality:
+    codes, way = trial.decoding.ranked[0][0], trial.keyway
+    off = [abs(float(depth) - way.depths_mm[code]) / way.increment_mm for depth, code in zip(trial.depths_mm, codes, strict=True)]
+    return Quality(
+        px_per_mm=evidence.px_per_mm,
+        px_per_depth_step=evidence.px_per_mm * way.increment_mm,
+        tilt_deg=evidence.tilt_deg,
+        sharpness=evidence.sharpness,
+        contrast=evidence.contrast,
+        worn_cuts=tuple(i + 1 for i, share in enumerate(off) if share > _WORN_FROM),
+    )

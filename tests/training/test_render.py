@@ -1,0 +1,87 @@
+"""The drawn photos: the same seed gives the same picture, and the picture agrees with its label."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from keys.bitting import Bitting
+from keys.keyways import keyway
+from training.camera import project
+from training.render import NONE, OTHER, READ, Scene, label, photos, write_folder
+from training.shapes import BLANK, plan_blade
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene(7, grounds=6)
+
+
+def test_the_same_seed_draws_the_same_photo() -> None:
+    first, again = (Scene(3, grounds=2).whole(320, 240) for _ in range(2))
+    assert np.array_equal(first.picture, again.picture)
+    assert label(first, "a") == label(again, "a")
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_every_cut_of_the_outline_has_its_depth(kind: str) -> None:
+    rng, way = np.random.default_rng(5), keyway(kind)
+    for _ in range(60):
+        blade = plan_blade(rng, way, kind)
+        assert Bitting(way, blade.codes).valid
+        at_cuts = np.interp(blade.centres, blade.u, blade.upper)
+        true = np.array([way.depths_mm[code] for code in blade.codes])
+        assert np.abs(blade.depths - true).max() < 0.25
+        # Material is only ever taken away at a cut: by wear, or by a deeper neighbour's flank.
+        assert (at_cuts <= blade.depths + 0.12).all()
+        assert np.abs(at_cuts - true).mean() < 0.2
+
+
+def test_a_blank_has_no_cuts() -> None:
+    blade = plan_blade(np.random.default_rng(1), keyway("SC1"), BLANK)
+    assert blade.codes == ()
+    assert np.ptp(blade.upper[(blade.u > 1) & (blade.u < 20)]) < 0.01
+
+
+@pytest.mark.parametrize("tier", ["easy", "normal", "hard"])
+def test_the_blade_lies_inside_the_photo(scene: Scene, tier: str) -> None:
+    for _ in range(5):
+        sample = scene.whole(480, 360, kind="SC1", tier=tier)
+        ends = project(sample.to_pixels, np.array([[0.0, 4.0], [26.0, 4.0]]))
+        assert (ends > -2).all()
+        assert (ends < [482, 362]).all()
+
+
+def test_the_key_is_where_the_label_says(scene: Scene) -> None:
+    """Along the label's outline the picture changes more than a little beside it, on most easy photos."""
+    hits = 0
+    for _ in range(12):
+        sample = scene.whole(640, 480, kind="KW1", tier="easy")
+        blade = sample.blade
+        assert blade is not None
+        grey = cv2.GaussianBlur(cv2.cvtColor(sample.picture, cv2.COLOR_RGB2GRAY), (0, 0), 1.0).astype(np.float32)
+        u = np.linspace(8, 20, 40)
+        away = [project(sample.to_pixels, np.stack([u, np.full_like(u, v)], 1)) for v in (-0.8, 0.0, 0.8)]
+        outside, _, inside = (np.array([grey[int(np.clip(y, 0, 479)), int(np.clip(x, 0, 639))] for x, y in line]) for line in away)
+        hits += abs(float(np.median(outside)) - float(np.median(inside))) > 8
+    assert hits >= 8
+
+
+def test_other_things_carry_no_code(scene: Scene) -> None:
+    for kind in (OTHER, BLANK, NONE):
+        line = label(scene.whole(320, 240, kind=kind), "x.jpg")
+        assert line["bitting"] is None
+        assert line["keyway"] == kind
+
+
+def test_a_folder_can_be_scored(tmp_path: Path) -> None:
+    samples = itertools.islice(photos(11, 3, (320, 240)), 3)
+    assert write_folder(tmp_path, samples) == 3
+    lines = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
+    assert [line["keyway"] for line in lines] == list(READ)
+    assert all((tmp_path / "images" / line["file"]).stat().st_size > 1000 for line in lines)

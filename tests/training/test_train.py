@@ -1,0 +1,52 @@
+"""The whole way once, tiny: draw, train a few steps, stop, go on, export, open as a reader."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch: make test-gemma installs it")
+
+from readers.caliper.networks import Networks  # noqa: E402
+from training.dataset import draw  # noqa: E402
+from training.export import SHAPES, export  # noqa: E402
+from training.nets import NETS  # noqa: E402
+from training.train import train  # noqa: E402
+
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    draw("plates", folder / "plates_00001", 1, 16)
+    draw("wholes", folder / "wholes_00001", 1, 16)
+    return folder
+
+
+@pytest.mark.parametrize("name", list(NETS))
+def test_training_goes_on_where_it_stopped(name: str, data: Path, tmp_path: Path) -> None:
+    train(name, data, tmp_path, steps=2, batch=4, seed=0, workers=1)
+    assert torch.load(tmp_path / f"{name}.pt", weights_only=True)["step"] == 2
+    train(name, data, tmp_path, steps=3, batch=4, seed=0, workers=1)
+    assert torch.load(tmp_path / f"{name}.pt", weights_only=True)["step"] == 3
+
+
+def test_the_exported_networks_answer_as_the_trained_ones(data: Path, tmp_path: Path) -> None:
+    for name in NETS:
+        train(name, data, tmp_path, steps=1, batch=4, seed=0, workers=1)
+        export(name, tmp_path / f"{name}.pt", tmp_path)
+    networks = Networks(tmp_path)
+    strip = np.random.default_rng(0).integers(0, 255, (*SHAPES["measurer"], 3), dtype=np.uint8)
+    net = NETS["measurer"]()
+    net.load_state_dict(torch.load(tmp_path / "measurer.pt", weights_only=True)["average"])
+    net.eval()
+    with torch.no_grad():
+        depths = net(torch.from_numpy((strip.transpose(2, 0, 1)[None].astype(np.float32) - 120) / 60))[2][0].numpy()
+    # The file's weights are half precision: a thousandth of a mm is far below what matters.
+    assert np.abs(networks.measure([strip])[0].depths - depths).max() < 0.01
+    assert np.isfinite(networks.find(strip[:, :160][:144].repeat(2, 0)[:160]).points).all()
+    shutil.rmtree(data, ignore_errors=True)

@@ -1,0 +1,62 @@
+"""Small drawing tools that the scene shares: uniform draws, value noise, sub-pixel polygons, rounded ellipses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+_SUBPIXEL_BITS = 4
+
+
+def span(rng: np.random.Generator, low: float, high: float) -> float:
+    """A uniform draw from [low, high)."""
+    return float(rng.uniform(low, high))
+
+
+def chance(rng: np.random.Generator, probability: float) -> bool:
+    """True with the given probability."""
+    return bool(rng.random() < probability)
+
+
+def value_noise(rng: np.random.Generator, height: int, width: int, cell: float, octaves: int = 1, stretch: float = 1.0) -> Array:
+    """Smooth noise in 0..1, shape (height, width) float32; `cell` pixels a bump, `stretch` makes bumps longer along x."""
+    total = np.zeros((height, width), np.float32)
+    amplitude = 1.0
+    for _ in range(octaves):
+        rows, columns = max(2, int(height / cell) + 2), max(2, int(width / (cell * stretch)) + 2)
+        coarse = rng.random((rows, columns), dtype=np.float32)
+        total += amplitude * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        amplitude *= 0.5
+        cell = max(1.0, cell / 2)
+    low, high = float(total.min()), float(total.max())
+    return (total - low) / max(1e-6, high - low)
+
+
+def fill_polygon(mask: Array, points: Any, px_per_mm: float, origin: Array, value: int = 255) -> None:
+    """Fills a polygon given in mm into a uint8 mask whose pixel (0, 0) lies at `origin` mm."""
+    scaled = (np.asarray(points, float) - origin) * px_per_mm * (1 << _SUBPIXEL_BITS)
+    cv2.fillPoly(mask, [np.round(scaled).astype(np.int32)], value, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def superellipse(centre: tuple[float, float], radii: tuple[float, float], power: float = 2.0, steps: int = 72) -> Array:
+    """Points (steps, 2) of |x/a|^p + |y/b|^p = 1: an ellipse at power 2, a rounded box above."""
+    angle = np.linspace(0, 2 * math.pi, steps, endpoint=False)
+    cos, sin = np.cos(angle), np.sin(angle)
+    x = centre[0] + radii[0] * np.sign(cos) * np.abs(cos) ** (2 / power)
+    y = centre[1] + radii[1] * np.sign(sin) * np.abs(sin) ** (2 / power)
+    return np.stack([x, y], 1)
+
+
+def soft_blur(image: Array, sigma: float) -> Array:
+    """A Gaussian blur; wide ones are done on a smaller picture, where they cost little and look the same."""
+    factor = int(sigma // 3)
+    if factor < 2:
+        return cv2.GaussianBlur(image, (0, 0), sigma)
+    height, width = image.shape[:2]
+    small = cv2.resize(image, (max(2, width // factor), max(2, height // factor)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / factor), (width, height), interpolation=cv2.INTER_LINEAR)
