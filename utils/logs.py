@@ -31,7 +31,7 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     file = RotatingFileHandler(folder / "api.log", maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT, encoding="utf-8")
     file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
     terminal = logging.StreamHandler(sys.stderr)
-    terminal.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)))
+    terminal.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)))
     logger = _attach("keylike", level, [file, terminal])
     _attach("waitress", "ERROR", [file, terminal])
     wrapped = structlog.wrap_logger(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import re
 import signal
 import socket
 import subprocess
@@ -164,21 +166,53 @@ def test_port_in_use_is_an_error(running: Running, settings: Settings) -> None:
         Server(None, binding, failure=lambda status: (status, {}), draining=threading.Event())
 
 
-def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.serving.serve_colour", str(tmp_path)]
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """`keylike serve` on any free port, killed if a test leaves it running."""
+    command = [sys.executable, "-m", "tests.serving.serve_colour"]
+    environment = {**os.environ, "KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(tmp_path / "logs")}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        yield started
+        started.kill()
+
+
+def port_of(process: subprocess.Popen[str]) -> int:
+    """The port in the line that greets."""
+    assert process.stdout is not None
+    found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
+    assert found
+    return int(found[1])
+
+
+def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(process: subprocess.Popen[str]) -> None:
     bad = [png(20_000, 20_000), with_text_bomb(plain(kind="PNG")), many_frames(), bytes(30_000_000), plain() + bytes(10_000_000), b"%PDF"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        connection = http.client.HTTPConnection("127.0.0.1", int(process.stdout.readline()), timeout=20)
-        statuses = []
-        for body in [*bad, plain()]:
-            connection.request("POST", "/", body, JPEG)
-            response = connection.getresponse()
-            statuses.append(response.status)
-            response.read()
-        process.send_signal(signal.SIGTERM)
-        peak_mb = int(process.stdout.readline())
-        assert process.wait(20) == 0
-        connection.close()
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=20)
+    statuses = []
+    for body in [*bad, plain()]:
+        connection.request("POST", "/", body, JPEG)
+        response = connection.getresponse()
+        statuses.append(response.status)
+        response.read()
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    connection.close()
+    assert process.returncode == 0
     assert statuses == [413, 400, 200, 413, 413, 415, 200]
-    assert peak_mb < 300
+    assert "Stopped." in out
+    assert int(out.split()[-1]) < 300
+
+
+def test_ctrl_c_ends_without_a_traceback(process: subprocess.Popen[str]) -> None:
+    port_of(process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, "Traceback" in err) == (0, False)
+
+
+def test_port_in_use_is_one_line(running: Running, tmp_path: Path) -> None:
+    environment = {**os.environ, "KEYLIKE_PORT": str(running.server.port), "KEYLIKE_LOGS": str(tmp_path)}
+    command = [sys.executable, "-m", "tests.serving.serve_colour"]
+    second = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{running.server.port}" in second.stderr
+    assert len(second.stderr.strip().splitlines()) == 1
