@@ -13,9 +13,9 @@ from training.light import METALS
 SIDE = 640
 
 
-def surface(rng: np.random.Generator) -> Array:
+def surface(rng: np.random.Generator, plain: bool = False) -> Array:
     """One ground, (640, 640, 3) uint8: plain, wood, stone, cloth, print, specks, tiles, gravel or a grid."""
-    makers = (_plain, _plain, _wood, _stone, _cloth, _print, _specks, _tiles, _gravel, _grid)
+    makers = (_plain,) if plain else (_plain, _plain, _wood, _stone, _cloth, _print, _specks, _tiles, _gravel, _grid)
     pattern, dark, bright = makers[int(rng.integers(len(makers)))](rng)
     colour = dark + (bright - dark) * pattern
     colour += rng.normal(0, span(rng, 0, 7), (SIDE, SIDE, 1))

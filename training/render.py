@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +56,9 @@ class _Key:
 class Scene:
     """A seeded source of photos. Grounds are drawn once and cut anew for each photo; everything else is drawn each time."""
 
-    def __init__(self, seed: int, grounds: int = 80) -> None:
+    def __init__(self, seed: int, grounds: int = 80, plain: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
-        self.grounds = [surface(self.rng) for _ in range(grounds)]
+        self.grounds = [surface(self.rng, plain) for _ in range(grounds)]
         self.known = {name: one for name, one in keyways().items() if name in READ}
         self.others = [one for name, one in keyways().items() if name not in READ]
         self._lying: list[tuple[KeyShape, Array, Array]] = []
@@ -203,9 +203,8 @@ def label(sample: Sample, file: str) -> dict[str, object]:
     }
 
 
-def photos(seed: int, count: int, size: tuple[int, int], tiers: tuple[str, ...] = TIERS, kinds: tuple[str, ...] = READ) -> Iterator[Sample]:
+def photos(scene: Scene, count: int, size: tuple[int, int], tiers: Sequence[str] = TIERS, kinds: Sequence[str] = READ) -> Iterator[Sample]:
     """`count` whole photos of `size` (width, height), tiers and kinds in turn."""
-    scene = Scene(seed)
     for index in range(count):
         yield scene.whole(*size, kind=kinds[index % len(kinds)], tier=tiers[index // len(kinds) % len(tiers)])
 
@@ -231,9 +230,11 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 960), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--tiers", nargs="+", default=TIERS, choices=TIERS)
     parser.add_argument("--kinds", nargs="+", default=READ, choices=(*READ, OTHER, BLANK, NONE))
+    parser.add_argument("--plain", action="store_true", help="plain grounds only")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    count = write_folder(options.out, photos(options.seed, options.count, tuple(options.size), tuple(options.tiers), tuple(options.kinds)))
+    scene = Scene(options.seed, plain=options.plain)
+    count = write_folder(options.out, photos(scene, options.count, options.size, options.tiers, options.kinds))
     print(f"{count} photos in {options.out}")
 
 

@@ -13,8 +13,8 @@ import pytest
 from keys.bitting import Bitting
 from keys.keyways import keyway
 from training.camera import project
-from training.render import NONE, OTHER, READ, Scene, label, photos, write_folder
-from training.shapes import BLANK, plan_blade
+from training.render import NONE, READ, Scene, label, photos, write_folder
+from training.shapes import BLANK, OTHER, plan_blade
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_other_things_carry_no_code(scene: Scene) -> None:
 
 
 def test_a_folder_can_be_scored(tmp_path: Path) -> None:
-    samples = itertools.islice(photos(11, 3, (320, 240)), 3)
+    samples = itertools.islice(photos(Scene(11, grounds=3), 3, (320, 240)), 3)
     assert write_folder(tmp_path, samples) == 3
     lines = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
     assert [line["keyway"] for line in lines] == list(READ)
