@@ -1,15 +1,31 @@
-# serve: install and start the server.  test, lint: install what they need and run.
+# serve: install and start the server.  test, lint, test-gemma: install what they need and run.  train, evaluate: the embedded reader.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$each; break; }; done)
 VENV := .venv
+# Drawings (12 GB) and checkpoints, and the version that make train writes into the manifest.
+WORK ?= work
+VERSION ?= 1.0.0
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: serve test lint
+.PHONY: serve test test-gemma lint train evaluate
 serve: $(VENV)/server
 	@exec $(VENV)/bin/python app.py
 
 test: $(VENV)/dev
 	@$(VENV)/bin/python -m pytest -m "not gemma and not training"
+
+# What needs PyTorch: the training of the embedded reader.
+test-gemma: $(VENV)/train
+	@$(VENV)/bin/python -m pytest -m "gemma or training"
+
+# Draws, trains, exports and calibrates the embedded reader; goes on where it stopped.
+train: $(VENV)/train
+	@$(VENV)/bin/python -m training $(WORK) models/caliper --version $(VERSION)
+
+# Scores the embedded reader on photos drawn for this alone.
+evaluate: $(VENV)/server
+	@test -e $(WORK)/judged/labels.jsonl || $(VENV)/bin/python -m training.render $(WORK)/judged --count 300 --seed 9200
+	@$(VENV)/bin/python app.py evaluate $(WORK)/judged
 
 lint: $(VENV)/dev
 	@$(VENV)/bin/ruff check .
@@ -31,3 +47,8 @@ $(VENV)/dev: $(VENV)/made requirements.txt requirements-dev.txt
 	@echo "Installing what the tests need into $(VENV) (about a minute) ..."
 	@$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/server
+
+$(VENV)/train: $(VENV)/dev requirements-train.txt
+	@echo "Installing PyTorch and what training needs into $(VENV) (minutes) ..."
+	@$(PIP) -r requirements-train.txt
+	@touch $@

@@ -1,4 +1,7 @@
-"""The command line: `serve` (also without a word) and `read`; one function a command, heavy imports inside, so that --help is quick."""
+"""The command line: `serve` (also without a word), `read` and `evaluate`; one function a command.
+
+Heavy imports stand inside the commands, so that --help is quick.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ from utils.errors import KeylikeError, ModelError, UnreadableKey
 
 if TYPE_CHECKING:
     from inference_handler import Answer, Inference
+    from readers.contract import Reader
+    from readers.evaluation import Report, Verdict
 
 SAMPLES = Path(__file__).resolve().parent / "samples"
 USAGE = 2
@@ -96,6 +101,25 @@ def read(
         raise typer.Exit(1)
 
 
+@cli.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds labels.jsonl and images/.")],
+    misses: Annotated[bool, typer.Option(help="A line for each photo that was not read right.")] = False,
+) -> None:
+    """Scores the reader on labelled photos: a table by tier and keyway, and one line of JSON at the end."""
+    from readers.evaluation import judge, shots
+
+    reader = _reader(_settings())
+    try:
+        report = judge(reader, shots(folder), _tell_miss if misses else lambda verdict: None)
+    except (OSError, ValueError) as error:
+        raise _stop(str(error)) from None
+    except KeylikeError as error:
+        raise _stop(error.message) from None
+    _out.print(_scores(report))
+    print(json.dumps({"model": f"{reader.info.name}-{reader.info.version}", **report.to_dict()}))
+
+
 def _settings() -> Settings:
     try:
         return load_settings()
@@ -124,14 +148,19 @@ def _greet(settings: Settings, port: int, model: str) -> None:
     sys.stdout.flush()
 
 
-def _inference(settings: Settings) -> Inference:
-    from inference_handler import Inference, Limits
+def _reader(settings: Settings) -> Reader:
     from model_loader import load_reader
 
     try:
-        reader = load_reader(settings.model_folder)
+        return load_reader(settings.model_folder)
     except ModelError as error:
         raise _stop(error.message) from None
+
+
+def _inference(settings: Settings) -> Inference:
+    from inference_handler import Inference, Limits
+
+    reader = _reader(settings)
     return Inference(lambda: reader, Limits(settings.max_bytes, settings.max_pixels), time.perf_counter)
 
 
@@ -181,3 +210,26 @@ def _draw(photo: Path, answer: Answer, target: Path) -> None:
         draw_overlay(open_photo(photo.read_bytes()), answer.reading).save(target)
     except (OSError, ValueError) as error:
         raise _stop(f"--overlay: cannot write {target}: {error}") from None
+
+
+def _tell_miss(verdict: Verdict) -> None:
+    from readers.contract import Reading
+
+    result, shot = verdict.result, verdict.shot
+    readable = shot.codes is not None
+    if verdict.whole or (not readable and not isinstance(result, Reading)):
+        return
+    said = f"{result.keyway} {result.codes} {result.confidence:.0%}" if isinstance(result, Reading) else result.reason.value
+    _out.print(f"{shot.path.name}: {shot.tier} {shot.keyway} {shot.codes or ''}: {said}", markup=False)
+
+
+def _scores(report: Report) -> Table:
+    table = Table("", "photos", "whole code", "95 %", "first three", "each cut", "keyway", "refused")
+    for name, score in report.by_group.items():
+        row: dict[str, Any] = score.to_dict()
+        low, high = row["whole_95"]
+        shares = [f"{row[key]:.1%}" for key in ("top3", "cut", "keyway", "refused")]
+        table.add_row(name, str(score.photos), f"{row['whole']:.1%}", f"{low:.0%} to {high:.0%}", *shares)
+    for name, counts in report.unreadable.items():
+        table.add_row(f"{name} (to be refused)", str(counts["photos"]), "", "", "", "", "", f"{counts['refused'] / counts['photos']:.1%}")
+    return table

@@ -89,3 +89,26 @@ def test_help_names_the_commands() -> None:
     result = start("--help")
     assert result.returncode == 0
     assert "serve" in result.stdout and "read" in result.stdout
+
+
+def test_evaluate_scores_a_labelled_folder(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(plain())
+    (tmp_path / "images" / "b.jpg").write_bytes(plain(BLUE))
+    rows = [
+        {"file": "a.jpg", "keyway": "SC1", "bitting": [2, 5, 4, 7, 3], "tier": "easy"},
+        {"file": "b.jpg", "keyway": "SC1", "bitting": [1, 1, 1, 1, 1], "tier": "hard"},
+    ]
+    (tmp_path / "labels.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    result = run.invoke(cli, ["evaluate", "--misses", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "b.jpg: hard SC1" in result.output
+    scores = json.loads(result.output.splitlines()[-1])
+    assert scores["readable"]["all"]["whole"] == 0.5
+    assert scores["readable"]["easy"]["whole"] == 1
+
+
+def test_evaluate_needs_labels(tmp_path: Path) -> None:
+    result = run.invoke(cli, ["evaluate", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "labels.jsonl" in result.output

@@ -13,7 +13,6 @@ FLOORS = {
     "app": 5,
     "cli": 5,
     "api": 4,
-    "evaluation": 4,
     "utils.error_handlers": 4,
     "utils.response_formatter": 4,
     "inference_handler": 3,
