@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,13 +210,16 @@ def photos(scene: Scene, count: int, size: tuple[int, int], tiers: Sequence[str]
         yield scene.whole(*size, kind=kinds[index % len(kinds)], tier=tiers[index // len(kinds) % len(tiers)])
 
 
-def write_folder(folder: Path, samples: Iterator[Sample], prefix: str = "own") -> int:
-    """Writes images/ and labels.jsonl; returns the number of photos."""
-    (folder / "images").mkdir(parents=True, exist_ok=True)
+def write_folder(folder: Path, samples: Iterator[Sample], flat: bool = False) -> int:
+    """Writes labels.jsonl and the photos, named by kind, into images/ (`flat`: beside the labels); returns the number of photos."""
+    images = folder if flat else folder / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    counts: Counter[str] = Counter()
     lines = []
-    for index, sample in enumerate(samples):
-        file = f"{prefix}_{index:04d}.jpg"
-        cv2.imwrite(str(folder / "images" / file), sample.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+    for sample in samples:
+        counts[sample.kind] += 1
+        file = f"{sample.kind.lower()}_{counts[sample.kind]:02d}.jpg"
+        cv2.imwrite(str(images / file), sample.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
         lines.append(json.dumps(label(sample, file)))
     (folder / "labels.jsonl").write_text("\n".join(lines) + "\n")
     return len(lines)
@@ -231,10 +235,11 @@ def main() -> None:
     parser.add_argument("--tiers", nargs="+", default=TIERS, choices=TIERS)
     parser.add_argument("--kinds", nargs="+", default=READ, choices=(*READ, OTHER, BLANK, NONE))
     parser.add_argument("--plain", action="store_true", help="plain grounds only")
+    parser.add_argument("--flat", action="store_true", help="photos beside the labels, not in images/")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     scene = Scene(options.seed, plain=options.plain)
-    count = write_folder(options.out, photos(scene, options.count, options.size, options.tiers, options.kinds))
+    count = write_folder(options.out, photos(scene, options.count, options.size, options.tiers, options.kinds), options.flat)
     print(f"{count} photos in {options.out}")
 
 

@@ -48,10 +48,10 @@ class Sighting:
     spread_mm: float
 
 
-def locate(networks: Networks, picture: Array) -> Sighting | None:
-    """The best sighting of a blade on an RGB photo (height, width, 3), or None where no pose makes sense."""
+def locate(networks: Networks, picture: Array, least_presence: float) -> Sighting | None:
+    """The best sighting of a blade on an RGB photo (height, width, 3); None where the finder sees no key or no pose makes sense."""
     looked = _look(networks, picture)
-    if looked is None:
+    if looked is None or looked[1] < least_presence:
         return None
     pose, presence, spread = looked
     aligned = _align(networks, picture, pose)

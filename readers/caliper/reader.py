@@ -78,16 +78,16 @@ class CaliperReader:
         return [self._read(photo.pixels) for photo in photos]
 
     def _read(self, picture: Array) -> Reading | Unreadable:
-        sighting = locate(self._networks, picture)
-        if sighting is None or sighting.presence < self._thresholds.presence:
+        sighting = locate(self._networks, picture, self._thresholds.presence)
+        if sighting is None:
             return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
         trial = self.consider(sighting)
         evidence = examine(picture, sighting.pose, sighting.strip, sighting.measured)
         return self._no_code(trial, evidence) or self._judge(trial, evidence)
 
     def sight(self, picture: Array) -> Trial | None:
-        """Locates and decodes without refusing anything; None where no blade was found at all."""
-        sighting = locate(self._networks, picture)
+        """Locates and decodes without refusing a code; None where no blade was found at all."""
+        sighting = locate(self._networks, picture, self._thresholds.presence)
         return None if sighting is None else self.consider(sighting)
 
     def consider(self, sighting: Sighting) -> Trial:
