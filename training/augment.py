@@ -12,7 +12,6 @@ from training.dataset import KINDS, PLATE, PROFILE_U, WHOLE_SIDE, Labels
 from training.draw import chance, span
 from training.nets import DEPTHS, STRIDE
 
-COLUMNS = (np.arange(READ.width // STRIDE) + 0.5) * STRIDE - 0.5
 _CENTRE = SLOT.mean(0)
 
 
@@ -98,22 +97,24 @@ def finder_sample(rng: np.random.Generator, pictures: Array, labels: Labels, row
 
 
 def aligner_sample(rng: np.random.Generator, pictures: Array, labels: Labels, row: int) -> tuple[Array, dict[str, Array]]:
-    """A plate in a rough pose, half of them turned over; targets: corner offsets (8,) mm, cuts on the lower side 0 or 1."""
-    over = chance(rng, 0.5)
+    """A plate in a rough pose, half of them turned over; targets: edges as the strip shows them, corner offsets (8,), side."""
+    over, kind = chance(rng, 0.5), KINDS[int(labels.kind[row])]
     wrong = _found(rng) if chance(rng, 0.6) else _nudged(rng, span(rng, 0.3, 2.0))
     wrong = wrong @ (TURN_OVER if over else np.eye(3))
     picture, to_strip = _cut(pictures, wrong, ALIGN)
     slot = project(TURN_OVER, SLOT) if over else SLOT
     offsets = (project(to_strip, slot) - project(ALIGN.matrix, SLOT)) / ALIGN.px_per_mm
-    key = KINDS[int(labels.kind[row])] != "none"
-    # A blank's two edges look alike: its side is not to be learnt.
-    sided = key and KINDS[int(labels.kind[row])] != "blank"
-    return recolour(rng, picture), {
+    edges, weight = _edge_targets(labels, row, to_strip, ALIGN)
+    targets = {
+        "edges": edges[::-1] if over else edges,
+        "edge_weight": weight * (kind != "none"),
         "corners": offsets.ravel(),
         "over": np.array(float(over)),
-        "key": np.array(float(key)),
-        "sided": np.array(float(sided)),
+        "key": np.array(float(kind != "none")),
+        # A blank's two edges look alike: its side is not to be learnt.
+        "sided": np.array(float(kind not in ("none", "blank"))),
     }
+    return recolour(rng, picture), targets
 
 
 def measurer_sample(rng: np.random.Generator, pictures: Array, labels: Labels, row: int) -> tuple[Array, dict[str, Array]]:
@@ -124,7 +125,8 @@ def measurer_sample(rng: np.random.Generator, pictures: Array, labels: Labels, r
         wrong = wrong @ _misfit(rng)
     picture, to_strip = _cut(pictures, wrong, READ)
     fits = kind != "none" and not misfit
-    edges, weight = _edge_targets(labels, row, to_strip) if fits else (np.zeros((2, len(COLUMNS))), np.zeros((2, len(COLUMNS))))
+    edges, weight = _edge_targets(labels, row, to_strip, READ)
+    weight *= fits
     depths, visible = np.zeros(DEPTHS), np.zeros(DEPTHS)
     start, cuts = {"SC1": (0, 5), "SC4": (0, 6), "KW1": (6, 5)}.get(kind, (0, 0))
     if fits and cuts:
@@ -148,18 +150,19 @@ def _misfit(rng: np.random.Generator) -> Array:
     return (TURN_OVER, TURN_ROUND, TURN_OVER @ TURN_ROUND)[choice]
 
 
-def _edge_targets(labels: Labels, row: int, to_strip: Array) -> tuple[Array, Array]:
-    """Edges (2, 96) mm from the strip's top at each column, and which columns lie on the blade."""
+def _edge_targets(labels: Labels, row: int, to_strip: Array, strip: Strip) -> tuple[Array, Array]:
+    """Edges (2, width / 4) mm from the strip's top at each column, cut edge first, and which columns lie on the blade."""
+    columns = (np.arange(strip.width // STRIDE) + 0.5) * STRIDE - 0.5
     length = float(labels.length[row])
     on_blade = length + 0.3 > PROFILE_U
-    edges = np.zeros((2, len(COLUMNS)))
+    edges = np.zeros((2, len(columns)))
     for side in (0, 1):
         pixels = project(to_strip, np.stack([PROFILE_U[on_blade], labels.profile[row][side][on_blade]], 1))
         order = np.argsort(pixels[:, 0])
-        edges[side] = np.interp(COLUMNS, pixels[order, 0], pixels[order, 1])
+        edges[side] = np.interp(columns, pixels[order, 0], pixels[order, 1])
     ends = project(to_strip, np.array([[0.4, 4.0], [length - 0.4, 4.0]]))[:, 0]
-    inside = (ends[0] < COLUMNS) & (ends[1] > COLUMNS)
-    return (edges + 0.5) / READ.px_per_mm, np.repeat(inside[None].astype(float), 2, 0)
+    inside = (ends[0] < columns) & (ends[1] > columns)
+    return (edges + 0.5) / strip.px_per_mm, np.repeat(inside[None].astype(float), 2, 0)
 
 
 SAMPLERS = {"finder": finder_sample, "aligner": aligner_sample, "measurer": measurer_sample}

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from readers.caliper.frames import ALIGN, FINDER_SIDE, MIDLINE, READ
+from readers.caliper.frames import ALIGN, FINDER_SIDE, MIDLINE, READ, Strip
 from training.dataset import KINDS
 
 POINTS = len(MIDLINE) + 1  # the midline and the tip
@@ -89,58 +89,67 @@ class Finder(nn.Module):
         return heat, torch.stack([x_mean, y_mean], 2), spread, self.presence(seen.float())[:, 0]
 
 
-class Aligner(nn.Module):
-    """A rough strip -> where the slot's corners really are (offsets in mm), and whether the cuts are on the lower side."""
+class StripNet(nn.Module):
+    """The trunk that aligner and measurer share: a strip -> its two edges column by column, and `answers` numbers read off the whole.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            conv(3, 16, 5, 2), conv(16, 24, 3, 2), Residual(24), conv(24, 48, 3, 2), Residual(48), Residual(48),
-            conv(48, 96, 3, 2), Residual(96), Residual(96), conv(96, 24, 1),
-        )  # fmt: skip
-        cells = 24 * (ALIGN.width // 16) * (ALIGN.height // 16)
-        self.head = nn.Sequential(nn.Linear(cells, 160), nn.ReLU(inplace=True), nn.Linear(160, 9))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, 3, 144, 320) -> corner offsets (n, 8) mm in strip directions (x right, y down), side logit (n,)."""
-        out = self.head(self.features(x).flatten(1)).float()
-        return out[:, :8] * 1.5, out[:, 8]
-
-
-class Measurer(nn.Module):
-    """A straightened strip -> edge profile, blade height at every cut with its spread, kind of key, fit, residual corners."""
+    The edges are supervised densely; without them the few numbers are learnt many times more slowly (docs/LOG.md).
+    """
 
     rows: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, strip: Strip, answers: int) -> None:
         super().__init__()
+        self.strip = strip
         self.stem = nn.Sequential(conv(3, 16, 5, 2), conv(16, 16))
         self.to4 = nn.Sequential(conv(16, 32, 3, 2), Residual(32), Residual(32))
         self.to8 = nn.Sequential(conv(32, 64, 3, 2), Residual(64), Residual(64), Residual(64))
         self.merge, self.heat = conv(96, 32), nn.Conv2d(32, 4, 1)
-        self.columns = nn.Sequential(nn.Conv2d(64, 96, (READ.height // 8, 1), bias=False), nn.BatchNorm2d(96), nn.ReLU(inplace=True))
+        self.columns = nn.Sequential(nn.Conv2d(64, 96, (strip.height // 8, 1), bias=False), nn.BatchNorm2d(96), nn.ReLU(inplace=True))
         self.mix = nn.Sequential(
             nn.Conv1d(96 + 8, 96, 1, bias=False), nn.BatchNorm1d(96), nn.ReLU(inplace=True),
             ResidualRow(96, 1), ResidualRow(96, 2), ResidualRow(96, 4), nn.Conv1d(96, 32, 1), nn.ReLU(inplace=True),
         )  # fmt: skip
-        self.summary = nn.Sequential(nn.Linear(32 * (READ.width // 8), 192), nn.ReLU(inplace=True))
-        self.out = nn.Linear(192, 2 * DEPTHS + len(KINDS) + 1 + 8)
-        self.register_buffer("rows", (torch.arange(READ.height // 2).float() + 0.5) * 2 / READ.px_per_mm)
+        self.summary = nn.Sequential(nn.Linear(32 * (strip.width // 8), 192), nn.ReLU(inplace=True))
+        self.out = nn.Linear(192, answers)
+        self.register_buffer("rows", (torch.arange(strip.height // 2).float() + 0.5) * 2 / strip.px_per_mm)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(n, 3, 144, 384) -> heat logits (n, 2, 72, 96); edges (n, 2, 96) mm from the strip's top, upper then lower;
-        depths (n, 11) mm; log spread (n, 11); kind logits (n, 6); fit logit (n,); corner offsets (n, 8) mm."""
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, 3, h, w) -> heat logits (n, 2, h/2, w/4); edges (n, 2, w/4) mm from the strip's top, upper then lower; (n, answers)."""
         half = self.to4(self.stem(x))
         quarter = self.to8(half)
         heat = self.heat(self.merge(torch.cat([half, double(quarter)], 1))).float()
-        n, tall, wide = heat.shape[0], READ.height // 4, READ.width // STRIDE
+        n, tall, wide = heat.shape[0], self.strip.height // 4, self.strip.width // STRIDE
         heat = heat.view(n, 2, 2, tall, wide).permute(0, 1, 3, 2, 4).reshape(n, 2, 2 * tall, wide)
         share = heat.softmax(2)
         edges = (share * self.rows.view(1, 1, -1, 1)).sum(2)
         spread = (share * (self.rows.view(1, 1, -1, 1) - edges[:, :, None]) ** 2).sum(2).clamp(max=4)
         profile = torch.cat([edges - 6.0, spread], 1).view(n, 4, wide // 2, 2).permute(0, 1, 3, 2).reshape(n, 8, wide // 2)
         seen = self.columns(quarter).squeeze(2)
-        out = self.out(self.summary(self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1))).float()
+        return heat, edges, self.out(self.summary(self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1))).float()
+
+
+class Aligner(StripNet):
+    """A rough strip -> where the slot's corners really are, and whether the cuts are on the lower side."""
+
+    def __init__(self) -> None:
+        super().__init__(ALIGN, 9)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(n, 3, 144, 320) -> heat logits (n, 2, 72, 80); edges (n, 2, 80) mm; corner offsets (n, 8) mm, x right, y down; side (n,)."""
+        heat, edges, out = self.look(x)
+        return heat, edges, out[:, :8], out[:, 8]
+
+
+class Measurer(StripNet):
+    """A straightened strip -> blade height at every cut with its spread, kind of key, fit, residual corners."""
+
+    def __init__(self) -> None:
+        super().__init__(READ, 2 * DEPTHS + len(KINDS) + 1 + 8)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """(n, 3, 144, 384) -> heat logits (n, 2, 72, 96); edges (n, 2, 96) mm; depths (n, 11) mm; log spread (n, 11);
+        kind logits (n, 6); fit logit (n,); corner offsets (n, 8) mm."""
+        heat, edges, out = self.look(x)
         depths, spreads, kinds, fit, corners = out.split([DEPTHS, DEPTHS, len(KINDS), 1, 8], 1)
         return heat, edges, depths * 0.5 + 6.6, spreads.clamp(-6, 4), kinds, fit[:, 0], corners * 0.5
 

@@ -77,25 +77,33 @@ def finder_loss(net: nn.Module, x: Tensor, t: dict[str, Tensor]) -> tuple[Tensor
     return loss, {"cross": (cross * key).sum() / keys, "px": (away * key).sum() / keys, "presence": right}
 
 
+def edge_loss(net: nn.Module, heat: Tensor, edges: Tensor, t: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of each column's heat map and distance of its mean in mm, over the columns that lie on the blade."""
+    on = t["edge_weight"]
+    near = torch.exp(-0.5 * ((net.rows.view(1, 1, -1, 1) - t["edges"][:, :, None]) / EDGE_SIGMA_MM) ** 2)
+    near = near / (near.sum(2, keepdim=True) + 1e-6)
+    cross = (-(near * heat.log_softmax(2)).sum(2) * on).sum() / on.sum().clamp(min=1)
+    return cross, ((edges - t["edges"]).abs().clamp(max=2) * on).sum() / on.sum().clamp(min=1)
+
+
 def aligner_loss(net: nn.Module, x: Tensor, t: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Corner offsets (smooth L1, mm) and the side of the cuts."""
-    corners, side = net(x)
+    """Edges, corner offsets (smooth L1, mm) and the side of the cuts."""
+    heat, edges, corners, side = net(x)
     key, sided = t["key"], t["sided"]
+    cross, edge = edge_loss(net, heat, edges, t)
     off = F.smooth_l1_loss(corners, t["corners"], beta=0.1, reduction="none").mean(1)
     over = F.binary_cross_entropy_with_logits(side, t["over"], reduction="none")
-    loss = 3 * (off * key).sum() / key.sum().clamp(min=1) + (over * sided).sum() / sided.sum().clamp(min=1)
+    loss = cross + 3 * edge + 6 * (off * key).sum() / key.sum().clamp(min=1) + (over * sided).sum() / sided.sum().clamp(min=1)
     right = (((side > 0) == (t["over"] > 0.5)).float() * sided).sum() / sided.sum().clamp(min=1)
-    return loss, {"mm": ((corners - t["corners"]).abs().mean(1) * key).sum() / key.sum().clamp(min=1), "side": right}
+    corner = ((corners - t["corners"]).abs().mean(1) * key).sum() / key.sum().clamp(min=1)
+    return loss, {"edge_mm": edge, "corner_mm": corner, "side": right}
 
 
 def measurer_loss(net: nn.Module, x: Tensor, t: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """Edges, depths with their spread, kind, fit and residual corners."""
     heat, edges, depths, spread, kinds, fit, corners = net(x)
-    on, fits = t["edge_weight"], t["fit"]
-    near = torch.exp(-0.5 * ((net.rows.view(1, 1, -1, 1) - t["edges"][:, :, None]) / EDGE_SIGMA_MM) ** 2)
-    near = near / (near.sum(2, keepdim=True) + 1e-6)
-    cross = (-(near * heat.log_softmax(2)).sum(2) * on).sum() / on.sum().clamp(min=1)
-    edge = ((edges - t["edges"]).abs().clamp(max=2) * on).sum() / on.sum().clamp(min=1)
+    fits = t["fit"]
+    cross, edge = edge_loss(net, heat, edges, t)
     miss = depths - t["depths"]
     units = F.smooth_l1_loss(miss / DEPTH_UNIT_MM, torch.zeros_like(miss), reduction="none", beta=0.5)
     seen = t["visible"]

@@ -1,0 +1,147 @@
+"""The shipped model itself: it reads the samples, refuses what is no key, and says how sure it is."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keys.bitting import Bitting
+from keys.keyways import keyway
+from model_loader import load_reader
+from readers.caliper.overlay import draw_overlay
+from readers.contract import Reader, Reading, Reason, Unreadable
+from training.render import Scene
+from utils.errors import ModelError
+from utils.image_processing import Photo, open_photo
+
+ROOT = Path(__file__).resolve().parents[3]
+MODEL, SAMPLES = ROOT / "models" / "caliper", ROOT / "samples"
+LABELS = [json.loads(line) for line in (SAMPLES / "labels.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return load_reader(MODEL)
+
+
+def photo_of(picture: Image.Image) -> Photo:
+    """Through the same door as every photo."""
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    return open_photo(data.getvalue())
+
+
+def read(reader: Reader, file: str) -> Reading | Unreadable:
+    return reader.read([open_photo((SAMPLES / file).read_bytes())])[0]
+
+
+@pytest.mark.parametrize("label", LABELS, ids=lambda label: str(label["file"]))
+def test_samples_are_read_right(reader: Reader, label: dict[str, object]) -> None:
+    result = read(reader, str(label["file"]))
+    assert isinstance(result, Reading)
+    assert result.keyway == label["keyway"]
+    assert list(result.codes) == label["bitting"]
+
+
+def test_a_reading_is_consistent(reader: Reader) -> None:
+    result = read(reader, "sc1_01.jpg")
+    assert isinstance(result, Reading)
+    way = keyway(result.keyway)
+    assert result.calibrated
+    assert result.candidates[0].codes == result.codes
+    assert result.candidates[0].probability == result.confidence
+    chances = [candidate.probability for candidate in result.candidates]
+    assert chances == sorted(chances, reverse=True)
+    assert 0 < sum(chances) <= 1 + 1e-9
+    assert all(Bitting(way, candidate.codes).valid for candidate in result.candidates)
+    for cut in result.cuts:
+        assert result.confidence <= cut.probability <= 1
+        assert abs(cut.depth_mm - way.depths_mm[cut.depth]) < way.increment_mm
+    assert result.drawing is not None
+    assert len(result.drawing.cut_lines) == len(result.codes)
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_turned_photo_reads_the_same(reader: Reader, turn: int) -> None:
+    """Turned in the picture, not by EXIF: the finder has to see it."""
+    upright = read(reader, "sc1_01.jpg")
+    turned = reader.read([photo_of(Image.open(SAMPLES / "sc1_01.jpg").rotate(turn, expand=True))])[0]
+    assert isinstance(upright, Reading)
+    assert isinstance(turned, Reading)
+    assert turned.codes == upright.codes
+
+
+def test_one_bad_photo_spoils_only_itself(reader: Reader) -> None:
+    good = open_photo((SAMPLES / "sc1_01.jpg").read_bytes())
+    bad = Photo(np.full((3, 5, 3), 200, np.uint8), (5, 3), "PNG", 1.0)
+    results = reader.read([bad, good, bad])
+    assert [type(result) for result in results] == [Unreadable, Reading, Unreadable]
+
+
+def test_pictures_without_a_key_are_refused(reader: Reader) -> None:
+    rng, scene = np.random.default_rng(4), Scene(31, grounds=12)
+    pictures = [np.full((480, 640, 3), grey, np.uint8) for grey in (0, 128, 255)]
+    pictures.append(rng.integers(0, 256, (480, 640, 3), dtype=np.uint8))
+    pictures += [scene.whole(800, 600, kind="none").picture for _ in range(12)]
+    results = [reader.read([photo_of(Image.fromarray(picture))])[0] for picture in pictures]
+    assert all(isinstance(result, Unreadable) for result in results)
+    first = results[0]
+    assert isinstance(first, Unreadable)
+    assert first.reason == Reason.NOT_A_KEY
+    assert first.advice
+
+
+def test_a_key_that_is_too_small_is_never_read_with_confidence(reader: Reader) -> None:
+    small = Image.open(SAMPLES / "sc1_01.jpg").resize((128, 96), Image.Resampling.BOX)
+    result = reader.read([photo_of(small)])[0]
+    if isinstance(result, Reading):
+        assert result.confidence < 0.3
+    else:
+        assert result.reason in (Reason.TOO_SMALL, Reason.LOW_CONFIDENCE, Reason.NOT_A_KEY)
+
+
+def test_blanks_and_other_families_get_no_code_of_ours_with_confidence(reader: Reader) -> None:
+    scene = Scene(32, grounds=12)
+    for kind, _ in itertools.product(("blank", "other"), range(8)):
+        sample = scene.whole(1000, 750, kind=kind, tier="easy")
+        result = reader.read([photo_of(Image.fromarray(sample.picture))])[0]
+        assert isinstance(result, Unreadable) or result.confidence < 0.5
+
+
+def test_the_overlay_is_drawn_on_the_blade(reader: Reader) -> None:
+    photo = open_photo((SAMPLES / "sc1_01.jpg").read_bytes())
+    result = reader.read([photo])[0]
+    assert isinstance(result, Reading)
+    assert result.drawing is not None
+    drawn = np.asarray(draw_overlay(photo, result)).astype(int)
+    changed = np.abs(drawn - photo.pixels).sum(2) > 30
+    outline = np.array(result.drawing.outline)
+    low, high = outline.min(0).astype(int), outline.max(0).astype(int)
+    assert changed[low[1] : high[1], low[0] : high[0]].any()
+    assert changed.mean() < 0.1
+
+
+def test_a_damaged_model_is_not_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "caliper"
+    shutil.copytree(MODEL, folder)
+    data = bytearray((folder / "finder.onnx").read_bytes())
+    data[1000] ^= 1
+    (folder / "finder.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match="SHA-256"):
+        load_reader(folder)
+
+
+def test_a_manifest_without_calibration_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "caliper"
+    shutil.copytree(MODEL, folder)
+    manifest = folder / "manifest.toml"
+    manifest.write_text(manifest.read_text().replace("[calibration]", "[something_else]"))
+    with pytest.raises(ModelError, match="calibration"):
+        load_reader(folder)
