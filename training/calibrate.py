@@ -28,7 +28,7 @@ from utils.image_processing import open_photo
 OPEN = Thresholds(presence=-99.0, fit=-99.0, confidence=0.0)
 START = Calibration(Noise(1.0, 0.05), (*(0.0 for _ in FIGURES), 0.0), 1.0)
 TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
-SHIFTS_MM = (0.0, 0.02, 0.04, 0.06, 0.09, 0.13)
+SHIFTS_MM = (0.0, 0.02, 0.04, 0.06, 0.09, 0.13, 0.18)
 LEAST_CONFIDENCE = 0.10
 RIDGE = 0.02
 
@@ -79,7 +79,7 @@ def fit_kind_temperature(tried: list[Tried]) -> float:
 
 
 def outcomes(tried: list[Tried], calibration: Calibration) -> tuple[Array, Array]:
-    """Figures (n, 6) of every readable key's trial and whether the whole code came out right (n,)."""
+    """Figures (n, 4) of every readable key's trial and whether the whole code came out right (n,)."""
     rows, right = [], []
     for one in tried:
         if one.trial is None or one.shot.codes is None:

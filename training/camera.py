@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from readers.caliper.frames import project
 from training.draw import Array, chance, soft_blur, span
 from training.shapes import KeyShape
 
@@ -59,11 +60,6 @@ def pose(rng: np.random.Generator, px_per_mm: float, focal: float, tilt_deg: flo
     camera = np.array([[focal, 0, 0], [0, focal, 0], [0, 0, 1.0]])
     mirror = -1.0 if chance(rng, 0.5) else 1.0
     return Pose(rotation, mirror, aim, camera, focal / px_per_mm, px_per_mm, tilt_deg)
-
-
-def project(homography: Array, points: Array) -> Array:
-    """Maps points (n, 2) through a homography (3, 3)."""
-    return cv2.perspectiveTransform(np.asarray(points, float)[None], homography)[0]
 
 
 def plane_to_mm(shape: KeyShape) -> Array:

@@ -15,9 +15,9 @@ import numpy as np
 
 from readers.caliper.frames import Strip, straighten
 from training.draw import Array
-from training.render import NONE, READ, Sample, Scene, label_frame, label_scale
+from training.render import NONE, READABLE, Sample, Scene, label_frame, label_scale
 
-KINDS = (*READ, "other", "blank", NONE)
+KINDS = (*READABLE, "other", "blank", NONE)
 PLATE = Strip(516, 252, 12.0, -8.0, -6.0)
 WHOLE_SIDE = 256
 MOST_CUTS = 6

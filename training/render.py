@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from keys.keyways import Keyway, keyways
-from training.camera import Pose, cast_shadow, lay, pose, project
+from readers.caliper.frames import project
+from training.camera import Pose, cast_shadow, lay, pose
 from training.draw import Array, chance, span
 from training.grounds import crop, finger, scatter, surface
 from training.lens import expose
@@ -26,7 +27,7 @@ NONE = "none"
 NOMINAL_HEIGHT_MM = 8.6  # keys of other families are labelled in a frame that is scaled to this blade height
 TILT_DEG = {"easy": (0.0, 9.0), "normal": (0.0, 20.0), "hard": (5.0, 36.0)}
 TIERS = ("easy", "normal", "hard")
-READ = ("SC1", "SC4", "KW1")
+READABLE = ("SC1", "SC4", "KW1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,8 @@ class Scene:
     def __init__(self, seed: int, grounds: int = 80, plain: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
         self.grounds = [surface(self.rng, plain) for _ in range(grounds)]
-        self.known = {name: one for name, one in keyways().items() if name in READ}
-        self.others = [one for name, one in keyways().items() if name not in READ]
+        self.known = {name: one for name, one in keyways().items() if name in READABLE}
+        self.others = [one for name, one in keyways().items() if name not in READABLE]
         self._lying: list[tuple[KeyShape, Array, Array]] = []
 
     def blade_crop(self, kind: str | None = None, tier: str | None = None) -> Sample:
@@ -193,7 +194,7 @@ def label_scale(sample: Sample) -> float:
 
 def label(sample: Sample, file: str) -> dict[str, object]:
     """The sample's line in labels.jsonl; codes bow to tip, None where there is nothing to read."""
-    readable = sample.kind in READ and sample.blade is not None
+    readable = sample.kind in READABLE and sample.blade is not None
     return {
         "file": file,
         "keyway": sample.kind,
@@ -204,7 +205,9 @@ def label(sample: Sample, file: str) -> dict[str, object]:
     }
 
 
-def photos(scene: Scene, count: int, size: tuple[int, int], tiers: Sequence[str] = TIERS, kinds: Sequence[str] = READ) -> Iterator[Sample]:
+def photos(
+    scene: Scene, count: int, size: tuple[int, int], tiers: Sequence[str] = TIERS, kinds: Sequence[str] = READABLE
+) -> Iterator[Sample]:
     """`count` whole photos of `size` (width, height), tiers and kinds in turn."""
     for index in range(count):
         yield scene.whole(*size, kind=kinds[index % len(kinds)], tier=tiers[index // len(kinds) % len(tiers)])
@@ -233,7 +236,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=int, nargs=2, default=(1280, 960), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--tiers", nargs="+", default=TIERS, choices=TIERS)
-    parser.add_argument("--kinds", nargs="+", default=READ, choices=(*READ, OTHER, BLANK, NONE))
+    parser.add_argument("--kinds", nargs="+", default=READABLE, choices=(*READABLE, OTHER, BLANK, NONE))
     parser.add_argument("--plain", action="store_true", help="plain grounds only")
     parser.add_argument("--flat", action="store_true", help="photos beside the labels, not in images/")
     options = parser.parse_args()

@@ -11,22 +11,13 @@ from readers.caliper.frames import Array
 from readers.caliper.networks import KINDS, Measured
 from readers.contract import Candidate
 
-FIGURES = ("code_logit", "worst_cut_logit", "log_spread", "fit", "residual_mm", "kind_logit")
+FIGURES = ("code_logit", "log_spread", "fit", "kind_logit")
 _EDGE = 1e-4
 
 
 def figures(decoding: Decoding, measured: Measured, log_spread: Array, kind_probability: float) -> tuple[float, ...]:
     """The figures the calibration weighs, in the order of FIGURES."""
-    best = decoding.ranked[0][1]
-    residual = float(np.abs(measured.corners_mm).mean())
-    values = (
-        _logit(best),
-        _logit(float(decoding.cuts.max(1).min())),
-        float(log_spread.max()),
-        measured.fit,
-        residual,
-        _logit(kind_probability),
-    )
+    values = (_logit(decoding.ranked[0][1]), float(log_spread.max()), measured.fit, _logit(kind_probability))
     return tuple(float(np.clip(value, -12, 12)) for value in values)
 
 

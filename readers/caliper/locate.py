@@ -25,7 +25,8 @@ from readers.caliper.frames import (
 from readers.caliper.networks import Measured, Networks
 
 ALIGN_PASSES = 2
-MEASURE_PASSES = 3
+MEASURE_PASSES = 4
+SETTLED_MM = 0.03
 _KEY_LENGTH_MM = 58.0  # bow to tip of a common house key: the second look frames this much
 _KEY_MIDDLE = np.array([-4.0, 4.3])
 _SECOND_LOOK_SHARE = 0.8
@@ -38,14 +39,13 @@ class Sighting:
     """Where the blade lies and what was measured there.
 
     `pose` maps (u, v, 1) mm to photo pixels; `strip` is the straightened picture that `measured` was read from;
-    `presence` the finder's logit that there is a key at all; `spread_mm` its uncertainty along the midline.
+    `presence` the finder's logit that there is a key at all.
     """
 
     pose: Array
     strip: Array
     measured: Measured
     presence: float
-    spread_mm: float
 
 
 def locate(networks: Networks, picture: Array, least_presence: float) -> Sighting | None:
@@ -53,7 +53,7 @@ def locate(networks: Networks, picture: Array, least_presence: float) -> Sightin
     looked = _look(networks, picture)
     if looked is None or looked[1] < least_presence:
         return None
-    pose, presence, spread = looked
+    pose, presence = looked
     aligned = _align(networks, picture, pose)
     if aligned is None:
         return None
@@ -63,7 +63,7 @@ def locate(networks: Networks, picture: Array, least_presence: float) -> Sightin
     if settled is None:
         return None
     final, measured, strip = settled
-    return Sighting(final, strip, measured, presence, spread)
+    return Sighting(final, strip, measured, presence)
 
 
 Settled = tuple[Array, Measured, Array]
@@ -83,23 +83,21 @@ def _others(networks: Networks, picture: Array, aligned: Array, rough: Array) ->
     return ways
 
 
-def _look(networks: Networks, picture: Array) -> tuple[Array, float, float] | None:
+def _look(networks: Networks, picture: Array) -> tuple[Array, float] | None:
     """A pose without tilt from two looks: the whole photo, then the key's own surroundings."""
     height, width = picture.shape[:2]
     to_square = _letterbox(width, height)
-    presence, points, variance = -math.inf, np.zeros((0, 2)), np.zeros(0)
+    presence = -math.inf
     for _ in range(2):
         found = networks.find(_square(picture, to_square))
         points = project(np.linalg.inv(to_square), found.points)
-        variance = found.variance
         presence = max(presence, found.presence)
-        pose = fit_similarity(points[: len(MIDLINE)], 1 / (variance[: len(MIDLINE)] + 2.0))
+        pose = fit_similarity(points[: len(MIDLINE)], 1 / (found.variance[: len(MIDLINE)] + 2.0))
         scale = math.hypot(pose[0, 0], pose[1, 0])
         if not np.isfinite(scale) or not 0.2 < scale < max(width, height):
             return None
-        spread = math.sqrt(float(np.median(variance))) / (to_square[0, 0] * scale)
         to_square = _second_look(pose, scale, max(width, height))
-    return pose, presence, spread
+    return pose, presence
 
 
 def _letterbox(width: int, height: int) -> Array:
@@ -145,20 +143,17 @@ def _align(networks: Networks, picture: Array, pose: Array) -> Array | None:
 
 
 def _settle(networks: Networks, picture: Array, pose: Array) -> Settled | None:
-    """Measures, lays the strip in better by what was measured, and measures again."""
-    measured, strip = None, None
-    for turn in range(MEASURE_PASSES):
+    """Measures, lays the strip in better by what was measured, and measures again until it no longer moves."""
+    for turn in range(1, MEASURE_PASSES + 1):
         strip = straighten(picture, pose, READ)
         measured = networks.measure([strip])[0]
-        if turn + 1 == MEASURE_PASSES:
-            break
+        if turn == MEASURE_PASSES or float(np.abs(measured.corners_mm).mean()) < SETTLED_MM:
+            return pose, measured, strip
         moved = _moved(pose, READ, measured.corners_mm, picture)
         if moved is None:
             return None
         pose = moved
-    if measured is None or strip is None:
-        return None
-    return pose, measured, strip
+    return None
 
 
 def _moved(pose: Array, strip: Strip, corners_mm: Array, picture: Array) -> Array | None:

@@ -12,8 +12,8 @@ import pytest
 
 from keys.bitting import Bitting
 from keys.keyways import keyway
-from training.camera import project
-from training.render import NONE, READ, Scene, label, photos, write_folder
+from readers.caliper.frames import project
+from training.render import NONE, READABLE, Scene, label, photos, write_folder
 from training.shapes import BLANK, OTHER, plan_blade
 
 
@@ -28,7 +28,7 @@ def test_the_same_seed_draws_the_same_photo() -> None:
     assert label(first, "a") == label(again, "a")
 
 
-@pytest.mark.parametrize("kind", READ)
+@pytest.mark.parametrize("kind", READABLE)
 def test_every_cut_of_the_outline_has_its_depth(kind: str) -> None:
     rng, way = np.random.default_rng(5), keyway(kind)
     for _ in range(60):
@@ -83,5 +83,5 @@ def test_a_folder_can_be_scored(tmp_path: Path) -> None:
     samples = itertools.islice(photos(Scene(11, grounds=3), 3, (320, 240)), 3)
     assert write_folder(tmp_path, samples) == 3
     lines = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
-    assert [line["keyway"] for line in lines] == list(READ)
+    assert [line["keyway"] for line in lines] == list(READABLE)
     assert all((tmp_path / "images" / line["file"]).stat().st_size > 1000 for line in lines)

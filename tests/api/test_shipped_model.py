@@ -1,0 +1,64 @@
+"""The whole way with the shipped model: what a phone, curl and a notebook send, and the right code back."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+from flask.testing import FlaskClient
+from flask_openapi3 import OpenAPI
+
+from app import create_app
+from config import Settings
+from training.render import Scene
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "samples"
+FIRST = json.loads((SAMPLES / "labels.jsonl").read_text().splitlines()[0])
+EXPECTED = ",".join(map(str, FIRST["bitting"]))
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> FlaskClient:
+    """The application as `make serve` builds it, with its own model."""
+    app: OpenAPI = create_app(Settings(models=ROOT / "models", logs=tmp_path / "logs"))
+    return app.test_client()
+
+
+def photo() -> bytes:
+    data: bytes = (SAMPLES / FIRST["file"]).read_bytes()
+    return data
+
+
+def test_as_the_phone_app_sends_it(shipped: FlaskClient) -> None:
+    fields = {"command": "predict", "zipcode": "12345", "image": (io.BytesIO(photo()), "keyway_image.jpg", "image/jpeg")}
+    answer = shipped.post("/", data=fields, headers={"ngrok-skip-browser-warning": "true", "Origin": "https://app.example"})
+    body = answer.get_json()
+    assert answer.status_code == 200, body
+    assert (body["keyway"], body["bitting"]) == (FIRST["keyway"], EXPECTED)
+    assert body["model_used"].startswith("caliper-")
+    assert answer.headers["Access-Control-Allow-Origin"] in ("*", "https://app.example")
+
+
+def test_as_json_and_as_raw_bytes(shipped: FlaskClient) -> None:
+    as_json = shipped.post("/predict", json={"image_data": base64.b64encode(photo()).decode(), "zipcode": "12345", "format": "base64"})
+    as_bytes = shipped.post("/predict", data=photo(), content_type="image/jpeg")
+    assert [answer.get_json()["bitting"] for answer in (as_json, as_bytes)] == [EXPECTED] * 2
+
+
+@pytest.mark.parametrize("kind", ["none", "blank", "other"])
+def test_what_is_no_readable_key_gets_a_reason_and_advice(shipped: FlaskClient, kind: str) -> None:
+    picture = Scene(61, grounds=6).whole(900, 700, kind=kind, tier="easy").picture
+    ok, data = cv2.imencode(".jpg", picture[..., ::-1])
+    assert ok
+    answer = shipped.post("/", data=data.tobytes(), content_type="image/jpeg")
+    body = answer.get_json()
+    assert answer.status_code == 422, body
+    assert body["code"] == "unreadable"
+    assert body["reason"]
+    assert body["advice"]
+    assert "bitting" not in body
