@@ -50,7 +50,7 @@ def serve() -> None:
     from app import body_limit, create_app
     from model_loader import ModelSlot, load_reader
     from serving.server import Binding, Server
-    from utils.error_handlers import socket_failure
+    from utils.error_handlers import socket_failures
     from utils.logs import make_logger
 
     settings = _settings()
@@ -67,7 +67,7 @@ def serve() -> None:
     app = create_app(settings, model=model, log=log, draining=draining.is_set)
     binding = Binding(settings.host, settings.port, settings.threads, body_limit(settings))
     try:
-        server = Server(app, binding, failure=lambda status: socket_failure(status, time.time()), draining=draining)
+        server = Server(app, binding, failure=socket_failures(time.time, log), draining=draining)
     except OSError as error:
         raise _stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT") from None
     server.stop_on_signals()

@@ -23,8 +23,8 @@ def install(app: Flask, *, log: BoundLogger, model: Callable[[], str | None], cl
         log.info(
             "request",
             request_id=g.request_id,
-            method=request.method,
-            # The rule, not the path: a path can hold anything.
+            # Only those of a known route: callers can write anything where a path or a method stands.
+            method=request.method if request.url_rule else None,
             route=request.url_rule.rule if request.url_rule else None,
             status=response.status_code,
             failure=g.get("failure_code"),

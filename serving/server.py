@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from waitress import wasyncore
@@ -43,11 +44,21 @@ class Binding:
 class Server:
     """Listens from the moment it is made (raises OSError if it cannot) and serves in `run`, until `stop`.
 
-    `failure` turns a status that waitress found into the status and body to send; `draining` is set when the stop begins.
+    `failure` turns a status that waitress found into the status and body to send; `draining` is set when the stop begins;
+    `clock` counts seconds for the deadlines.
     """
 
-    def __init__(self, application: Any, binding: Binding, *, failure: SocketFailure, draining: threading.Event) -> None:
+    def __init__(
+        self,
+        application: Any,
+        binding: Binding,
+        *,
+        failure: SocketFailure,
+        draining: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._draining = draining
+        self._clock = clock
         self._channels: dict[int, Any] = {}
         adjustments = Adjustments(
             threads=binding.threads,
@@ -58,7 +69,8 @@ class Server:
             max_request_body_size=_SWALLOW_BYTES,
             max_request_header_size=32_768,
             connection_limit=512,
-            cleanup_interval=5,
+            # A phone that hangs up is no trouble of the server's.
+            log_socket_errors=False,
             asyncore_use_poll=True,
         )
         bound = _bind(binding.host, binding.port)
@@ -75,11 +87,12 @@ class Server:
         """Serves until `stop`, then finishes what is in flight, for half a minute at most."""
         while not self._draining.is_set():
             self._turn(1.0)
+            self._hang_up_on_the_slow()
         self._listener.accepting = False
         self._listener.del_channel()
         self._listener.socket.close()
-        deadline = time.monotonic() + _DRAIN_DEADLINE_S
-        while self._busy() and time.monotonic() < deadline:
+        deadline = self._clock() + _DRAIN_DEADLINE_S
+        while self._busy() and self._clock() < deadline:
             self._turn(0.05)
         self._listener.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._channels)
@@ -105,8 +118,20 @@ class Server:
         wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._channels, count=1)
 
     def _busy(self) -> bool:
-        channels = [channel for channel in self._channels.values() if isinstance(channel, HTTPChannel)]
+        channels = tuple(self._listener.active_channels.values())
         return any(channel.request or channel.requests or channel.total_outbufs_len for channel in channels)
+
+    def _hang_up_on_the_slow(self) -> None:
+        """Closes connections whose request trickles in for longer than an honest slow phone needs."""
+        now = self._clock()
+        for channel in tuple(self._listener.active_channels.values()):
+            request = channel.request
+            if request is None:
+                continue
+            if request.started is None:
+                request.started = now
+            elif now - request.started > _READ_DEADLINE_S:
+                channel.will_close = True
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -141,11 +166,9 @@ class _Body(OverflowableBuffer):  # type: ignore[misc]
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """A request that remembers when it began and holds a bounded body."""
+    """A request that holds a bounded body; `started` is when it was first seen half read."""
 
-    def __init__(self, adjustments: Adjustments) -> None:
-        super().__init__(adjustments)
-        self.started = time.time()
+    started: float | None = None
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
@@ -159,7 +182,7 @@ class _Refusal(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         status, body = self.channel.server.failure(self.request.error.code)
         data = json.dumps(body).encode()
-        self.status = f"{status} {self.request.error.reason}"
+        self.status = f"{status} {HTTPStatus(status).phrase}"
         self.response_headers.append(("Content-Type", "application/json"))
         self.set_close_on_finish()
         self.content_length = len(data)
@@ -174,10 +197,3 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 class _Listener(TcpWSGIServer):  # type: ignore[misc]
     channel_class = _Channel
     failure: SocketFailure
-
-    def maintenance(self, now: float) -> None:
-        """Also closes connections whose request trickles in for longer than an honest slow phone needs."""
-        super().maintenance(now)
-        for channel in self.active_channels.values():
-            if channel.request is not None and now - channel.request.started > _READ_DEADLINE_S:
-                channel.will_close = True

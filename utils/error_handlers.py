@@ -35,6 +35,7 @@ _BY_STATUS = {
     413: ("image_too_large", "The request is larger than is accepted."),
     415: ("unsupported_image_type", "This content type is not accepted."),
     431: ("bad_request", "The headers of the request are larger than is accepted."),
+    501: ("bad_request", "This transfer encoding is not accepted."),
 }
 
 
@@ -77,15 +78,21 @@ def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> None
 
 def code_and_message(status: int) -> tuple[str, str]:
     """The failure code and sentence of an HTTP status that was found outside a view."""
-    if status >= 500:
+    if status >= 500 and status not in _BY_STATUS:
         return "internal", "Something went wrong inside Keylike; the request_id finds it in the log."
     return _BY_STATUS.get(status, _BY_STATUS[400])
 
 
-def socket_failure(status: int, now: float) -> tuple[int, dict[str, object]]:
-    """Status and body for what the socket server refuses before the application sees it."""
-    code, message = code_and_message(status)
-    return STATUS[code], failure(code, message, request_id=new_request_id(), now=now)
+def socket_failures(clock: Callable[[], float], log: BoundLogger) -> Callable[[int], tuple[int, dict[str, object]]]:
+    """Gives status and body for what the socket server refuses before the application sees it, and logs that it did."""
+
+    def refuse(found: int) -> tuple[int, dict[str, object]]:
+        code, message = code_and_message(found)
+        body = failure(code, message, request_id=new_request_id(), now=clock())
+        log.info("refused", request_id=body["request_id"], status=STATUS[code], failure=code)
+        return STATUS[code], body
+
+    return refuse
 
 
 def _extra_fields(error: KeylikeError) -> dict[str, object]:

@@ -15,7 +15,7 @@ from typing import cast
 
 import structlog
 from structlog.stdlib import BoundLogger, ProcessorFormatter
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 _FILE_BYTES = 10_000_000
 _FILES_KEPT = 5
@@ -49,7 +49,16 @@ def places(error: BaseException) -> list[str]:
 
 
 def _formatter(renderer: Processor) -> ProcessorFormatter:
-    return ProcessorFormatter(processors=[ProcessorFormatter.remove_processors_meta, renderer], foreign_pre_chain=_SHARED)
+    chain = [_by_place, *_SHARED]
+    return ProcessorFormatter(processors=[ProcessorFormatter.remove_processors_meta, renderer], foreign_pre_chain=chain)
+
+
+def _by_place(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
+    """What a library logs, by where and by the type of error: its own text may quote a client's address or a path."""
+    record = line["_record"]
+    place = {"event": "library", "place": f"{record.filename}:{record.lineno}", "_record": record, "_from_structlog": False}
+    error = sys.exception()
+    return place | {"error": type(error).__name__, "places": places(error)} if error else place
 
 
 def _attach(name: str, level: str, handlers: list[logging.Handler]) -> logging.Logger:

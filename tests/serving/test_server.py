@@ -23,7 +23,8 @@ from readers.contract import Reading, Unreadable
 from serving.server import Binding, Server
 from tests.fakes import ColourReader
 from tests.pictures import many_frames, plain, png, with_text_bomb
-from utils.error_handlers import socket_failure
+from utils.error_handlers import socket_failures
+from utils.logs import make_logger
 from utils.image_processing import Photo
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -53,13 +54,23 @@ class Running:
         draining = threading.Event()
         app = create_app(settings, model=model, draining=draining.is_set)
         binding = Binding("127.0.0.1", 0, 2, body_limit(settings))
-        self.server = Server(app, binding, failure=lambda status: socket_failure(status, 1.0), draining=draining)
+        self.now = 0.0
+        failure = socket_failures(lambda: 1.0, make_logger(settings.logs))
+        self.server = Server(app, binding, failure=failure, draining=draining, clock=lambda: self.now)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection of one's own."""
         return http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+
+    def wait_a_turn(self) -> None:
+        """Asks twice: when the second answer is there, all that was sent before has been seen and judged."""
+        for _ in range(2):
+            connection = self.connect()
+            connection.request("GET", "/health/live")
+            assert connection.getresponse().status == 200
+            connection.close()
 
     def stop(self) -> None:
         """Stops and waits for the end."""
@@ -127,15 +138,36 @@ def test_chunks_below_the_limit_are_read(running: Running) -> None:
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n", 413),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
     ],
 )
-def test_broken_http_is_json_too(running: Running, sent: bytes, status: int) -> None:
+def test_broken_http_is_json_too(running: Running, settings: Settings, sent: bytes, status: int) -> None:
     with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
         raw.sendall(sent)
         response = http.client.HTTPResponse(raw)
         response.begin()
         body = json.loads(response.read())
         assert (response.status, body["success"], response.headers["Content-Type"]) == (status, False, "application/json")
+    logged = json.loads((settings.logs / "api.log").read_text())
+    assert (logged["request_id"], logged["status"], logged["failure"]) == (body["request_id"], status, body["code"])
+
+
+@pytest.mark.parametrize("begun", [b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12"], ids=["headers", "body"])
+def test_a_request_that_trickles_in_is_hung_up_on(running: Running, begun: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
+        raw.sendall(begun)
+        running.wait_a_turn()
+        running.now += 59
+        raw.sendall(b"3")
+        running.wait_a_turn()
+        raw.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            raw.recv(1)
+        raw.settimeout(20)
+        running.now += 2
+        raw.sendall(b"4")
+        assert raw.recv(1) == b""
+    running.wait_a_turn()
 
 
 def test_stop_finishes_what_is_in_flight(running: Running, reader: PatientReader) -> None:

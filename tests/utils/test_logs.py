@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from model_loader import ModelSlot
 from readers.contract import ReaderInfo
 from tests.fakes import ColourReader
 from tests.pictures import plain
+from utils.logs import make_logger
 
 
 class FailingReader(ColourReader):
@@ -72,6 +74,25 @@ def test_a_crash_is_logged_by_place_and_told_in_general(settings: Settings, capf
     assert "read" in str(crash["places"])
     text = response.text + (settings.logs / "api.log").read_text() + capfd.readouterr().err
     assert "canary" not in text and "/secret" not in text
+
+
+def test_a_library_is_logged_by_place_alone(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    make_logger(settings.logs)
+    try:
+        raise ValueError("canary")
+    except ValueError:
+        logging.getLogger("waitress").exception("channel connected 203.0.113.77:1234 at %s", "/canary")
+    (line,) = lines(settings)
+    assert (line["event"], line["error"], line["level"]) == ("library", "ValueError", "error")
+    assert str(line["place"]).startswith("test_logs.py:")
+    text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
+    assert "canary" not in text and "203.0.113.77" not in text
+
+
+def test_a_made_up_method_is_not_logged(client: FlaskClient, settings: Settings) -> None:
+    client.open("/predict", method="CANARY")
+    (line,) = lines(settings)
+    assert (line["status"], line["method"]) == (405, None)
 
 
 def test_level_is_honoured(settings: Settings, model: ModelSlot, app: OpenAPI, tmp_path: Path) -> None:
