@@ -13,6 +13,7 @@ from tests.contract import check_failure
 from tests.pictures import plain, png, with_text_bomb
 
 JPEG = plain(size=(400, 300))
+JSON = "application/json"
 
 
 def as_form(picture: bytes) -> dict[str, Any]:
@@ -62,10 +63,12 @@ REQUESTS: dict[str, tuple[dict[str, Any], int, str]] = {
     "image_data empty": ({"json": {"image_data": ""}}, 400, "no_image"),
     "image_data not text": ({"json": {"image_data": [1, 2]}}, 400, "bad_request"),
     "other format": ({"json": {"image_data": "AAAA", "format": "hex"}}, 400, "bad_request"),
-    "malformed JSON": ({"data": b'{"image_data": ', "content_type": "application/json"}, 400, "bad_request"),
+    "malformed JSON": ({"data": b'{"image_data": ', "content_type": JSON}, 400, "bad_request"),
     "JSON not an object": ({"json": [1]}, 400, "bad_request"),
-    "JSON too deep": ({"data": b"[" * 200_000, "content_type": "application/json"}, 400, "bad_request"),
-    "JSON not UTF-8": ({"data": b'{"image_data": "\xff\xfe"}', "content_type": "application/json"}, 400, "bad_request"),
+    "JSON of millions of parts": ({"data": b'{"x": [' + b"{}," * 4_000_000 + b"0]}", "content_type": JSON}, 400, "bad_request"),
+    "form that holds no files": ({"data": b"a&" * 7_000_000, "content_type": "application/x-www-form-urlencoded"}, 400, "no_image"),
+    "JSON too deep": ({"data": b"[" * 200_000, "content_type": JSON}, 400, "bad_request"),
+    "JSON not UTF-8": ({"data": b'{"image_data": "\xff\xfe"}', "content_type": JSON}, 400, "bad_request"),
     "picture above 10 MB": ({"data": JPEG + bytes(10_000_000), "content_type": "image/jpeg"}, 413, "image_too_large"),
     "body above the limit": ({"data": bytes(16_000_000), "content_type": "image/jpeg"}, 413, "image_too_large"),
     "JSON above the limit": ({"json": {"image_data": "A" * 16_000_000}}, 413, "image_too_large"),

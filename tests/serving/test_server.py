@@ -24,11 +24,11 @@ from serving.server import Binding, Server
 from tests.fakes import ColourReader
 from tests.pictures import many_frames, plain, png, with_text_bomb
 from utils.error_handlers import socket_failures
-from utils.logs import make_logger
 from utils.image_processing import Photo
+from utils.logs import make_logger
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-JPEG = {"Content-Type": "image/jpeg"}
+JPEG, JSON, FORM = ({"Content-Type": kind} for kind in ("image/jpeg", "application/json", "application/x-www-form-urlencoded"))
 
 
 class PatientReader(ColourReader):
@@ -165,9 +165,8 @@ def test_a_request_that_trickles_in_is_hung_up_on(running: Running, begun: bytes
             raw.recv(1)
         raw.settimeout(20)
         running.now += 2
-        raw.sendall(b"4")
+        running.wait_a_turn()
         assert raw.recv(1) == b""
-    running.wait_a_turn()
 
 
 def test_stop_finishes_what_is_in_flight(running: Running, reader: PatientReader) -> None:
@@ -217,11 +216,15 @@ def port_of(process: subprocess.Popen[str]) -> int:
 
 
 def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(process: subprocess.Popen[str]) -> None:
-    bad = [png(20_000, 20_000), with_text_bomb(plain(kind="PNG")), many_frames(), bytes(30_000_000), plain() + bytes(10_000_000), b"%PDF"]
+    bombs = [png(20_000, 20_000), with_text_bomb(plain(kind="PNG")), many_frames()]
+    pictures = [*bombs, bytes(30_000_000), plain() + bytes(10_000_000), b"%PDF"]
+    tiny_parts = b'{"x": [' + b"{}," * 4_000_000 + b"0]}"
+    tiny_lines = b'{"image_data": "' + b"AA " * 4_900_000 + b'"}'
+    others = [(tiny_parts, JSON), (tiny_lines, JSON), (b"a&" * 7_000_000, FORM)]
     connection = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=20)
     statuses = []
-    for body in [*bad, plain()]:
-        connection.request("POST", "/", body, JPEG)
+    for body, headers in [*((picture, JPEG) for picture in pictures), *others, (plain(), JPEG)]:
+        connection.request("POST", "/", body, headers)
         response = connection.getresponse()
         statuses.append(response.status)
         response.read()
@@ -229,7 +232,7 @@ def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(pro
     out, _ = process.communicate(timeout=20)
     connection.close()
     assert process.returncode == 0
-    assert statuses == [413, 400, 200, 413, 413, 415, 200]
+    assert statuses == [413, 400, 200, 413, 413, 415, 400, 415, 400, 200]
     assert "Stopped." in out
     assert int(out.split()[-1]) < 300
 
