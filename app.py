@@ -59,7 +59,7 @@ def create_app(
     CORS(app, allow_headers=_CORS_HEADERS, expose_headers=["X-Request-Id", "Retry-After"], max_age=86400)
     request_log.install(app, log=log, model=lambda: loaded.name, clock=time.perf_counter)
     error_handlers.install(app, clock=clock, log=log)
-    inference = Inference(loaded.reader, Limits(settings.max_bytes, settings.max_pixels), time.perf_counter)
+    inference = Inference(loaded.reader, Limits(settings.max_bytes, settings.max_pixels, settings.max_memory), time.perf_counter)
     predictions = predict_blueprint(inference, token_guard(settings.token), guarded=settings.token is not None, clock=clock)
     add_welcome(predictions, loaded, WEB)
     app.register_api(predictions)

@@ -49,11 +49,13 @@ def serve() -> None:
     """Starts the server; settings come from the environment and .env (see .env.example)."""
     from app import body_limit, create_app
     from model_loader import ModelSlot, load_reader
+    from serving.memory import return_large_blocks
     from serving.server import Binding, Server
     from utils.error_handlers import socket_failures
     from utils.logs import make_logger
 
     settings = _settings()
+    return_large_blocks()
     try:
         log = make_logger(settings.logs, settings.log_level)
     except OSError as error:
@@ -62,7 +64,7 @@ def serve() -> None:
     try:
         model.load()
     except ModelError as error:
-        raise _stop(error.message) from None
+        raise _stop(str(error)) from None
     draining = threading.Event()
     app = create_app(settings, model=model, log=log, draining=draining.is_set)
     binding = Binding(settings.host, settings.port, settings.threads, body_limit(settings))
@@ -96,7 +98,7 @@ def read(
     else:
         _out.print(_table(photos, results))
     if overlay and not isinstance(results[0], KeylikeError):
-        _draw(photos[0], results[0], overlay)
+        _draw(inference, photos[0], results[0], overlay)
     if any(isinstance(result, KeylikeError) for result in results):
         raise typer.Exit(1)
 
@@ -154,14 +156,14 @@ def _reader(settings: Settings) -> Reader:
     try:
         return load_reader(settings.model_folder)
     except ModelError as error:
-        raise _stop(error.message) from None
+        raise _stop(str(error)) from None
 
 
 def _inference(settings: Settings) -> Inference:
     from inference_handler import Inference, Limits
 
     reader = _reader(settings)
-    return Inference(lambda: reader, Limits(settings.max_bytes, settings.max_pixels), time.perf_counter)
+    return Inference(lambda: reader, Limits(settings.max_bytes, settings.max_pixels, settings.max_memory), time.perf_counter)
 
 
 def _read_one(inference: Inference, photo: Path, zipcode: str) -> Answer | KeylikeError:
@@ -178,13 +180,12 @@ def _read_one(inference: Inference, photo: Path, zipcode: str) -> Answer | Keyli
 
 def _body(result: Answer | KeylikeError) -> dict[str, Any]:
     """The same body that the server would answer."""
-    from utils.response_formatter import failure, new_request_id, success
+    from utils.response_formatter import new_request_id, refusal, success
 
     request_id, now = new_request_id(), time.time()
-    if not isinstance(result, KeylikeError):
-        return success(result, request_id=request_id, now=now)
-    more = {"reason": result.reason, "advice": result.advice} if isinstance(result, UnreadableKey) else {}
-    return failure(result.code, result.message, request_id=request_id, now=now, details=result.details, **more)
+    if isinstance(result, KeylikeError):
+        return refusal(result, request_id=request_id, now=now)
+    return success(result, request_id=request_id, now=now)
 
 
 def _table(photos: list[Path], results: list[Answer | KeylikeError]) -> Table:
@@ -202,12 +203,11 @@ def _table(photos: list[Path], results: list[Answer | KeylikeError]) -> Table:
     return table
 
 
-def _draw(photo: Path, answer: Answer, target: Path) -> None:
+def _draw(inference: Inference, photo: Path, answer: Answer, target: Path) -> None:
     from readers.caliper.overlay import draw_overlay
-    from utils.image_processing import open_photo
 
     try:
-        draw_overlay(open_photo(photo.read_bytes()), answer.reading).save(target)
+        draw_overlay(inference.limits.open(photo.read_bytes()), answer.reading).save(target)
     except (OSError, ValueError) as error:
         raise _stop(f"--overlay: cannot write {target}: {error}") from None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _HOME = Path(__file__).resolve().parent
@@ -31,10 +31,16 @@ class Settings(BaseSettings):
     logs: Path = Field(_HOME / "logs", description="Folder that api.log is written to.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least important line that is logged.")
     max_bytes: int = Field(10_000_000, ge=1_000, le=100_000_000, description="Largest picture accepted, in bytes.")
-    max_pixels: int = Field(50_000_000, ge=1_000, le=200_000_000, description="Largest picture accepted, in pixels.")
+    max_pixels: int = Field(50_000_000, ge=1_000, le=89_000_000, description="Largest picture accepted, in pixels.")
+    max_memory: int = Field(250_000_000, ge=1_000_000, description="Most memory that decoding one picture may take, in bytes.")
     api_key: SecretStr | None = Field(None, description="Token that predictions then ask for (X-API-Key, or Authorization: Bearer).")
     model_path: Path | None = Field(None, validation_alias="MODEL_PATH", description="Model folder; otherwise caliper in `models`.")
     ngrok_token: SecretStr | None = Field(None, validation_alias="NGROK_TOKEN", description="Token of an ngrok tunnel.")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
 
     @property
     def model_folder(self) -> Path:
@@ -49,7 +55,10 @@ class Settings(BaseSettings):
 
 def load_settings(env_file: Path = Path(".env")) -> Settings:
     """Reads the settings. Raises SettingsError for an unknown KEYLIKE_ name or a bad value, never showing a secret."""
-    written = dotenv_values(env_file) if env_file.is_file() else {}
+    try:
+        written = dotenv_values(env_file) if env_file.is_file() else {}
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{env_file} cannot be read: it must be a text file in UTF-8") from None
     _refuse_unknown([*os.environ, *written])
     try:
         return Settings(_env_file=env_file)

@@ -12,7 +12,7 @@ from keys.risk import Assessment, assess
 from model_loader import model_name
 from readers.contract import Reader, Reading, Unreadable
 from utils.errors import UnreadableKey
-from utils.image_processing import open_photo
+from utils.image_processing import Photo, open_photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,15 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest picture accepted, in bytes and in pixels."""
+    """The largest picture accepted, in bytes and in pixels, and the most memory that decoding it may take, in bytes."""
 
     max_bytes: int = 10_000_000
     max_pixels: int = 50_000_000
+    max_memory: int = 250_000_000
+
+    def open(self, data: bytes) -> Photo:
+        """The photo, if it keeps to them. Raises the failures of open_photo."""
+        return open_photo(data, max_bytes=self.max_bytes, max_pixels=self.max_pixels, max_memory=self.max_memory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class Inference:
         """Raises the failures of open_photo, ModelLoading, and UnreadableKey where the reader refuses."""
         started = self.clock()
         reader = self.reader()
-        photo = open_photo(data, max_bytes=self.limits.max_bytes, max_pixels=self.limits.max_pixels)
+        photo = self.limits.open(data)
         model = model_name(reader)
         reading = _readable(reader.read([photo])[0], model)
         bitting = Bitting(keyway(reading.keyway), reading.codes)

@@ -38,6 +38,17 @@ def with_text_bomb(picture: bytes, unpacked: int = 100_000_000) -> bytes:
     return picture[:33] + _chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(unpacked), 9)) + picture[33:]
 
 
+def many_scans(scans: int, size: tuple[int, int] = (400, 300), subsampling: int = 2) -> bytes:
+    """A progressive JPEG, tiny in bytes, whose header claims `size`, with its last scan repeated until there are `scans`."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), RED).save(buffer, "JPEG", progressive=True, subsampling=subsampling)
+    picture = buffer.getvalue()
+    at = picture.index(b"\xff\xc2") + 5
+    picture = picture[:at] + struct.pack(">HH", size[1], size[0]) + picture[at + 4 : -2]
+    last = picture[picture.rindex(b"\xff\xda") :]
+    return picture + last * (scans - picture.count(b"\xff\xda")) + b"\xff\xd9"
+
+
 def many_frames(frames: int = 60) -> bytes:
     """A GIF whose first frame is red, with many blue ones behind it."""
     first, *rest = [Image.new("RGB", (400, 300), RED if not at else (20, 20, 100 + at)) for at in range(frames)]

@@ -61,6 +61,7 @@ def test_unreadable_and_missing_photos_end_with_1(photo: Path, tmp_path: Path) -
     assert result.exit_code == 1
     assert [json.loads(line).get("code") for line in result.output.splitlines()] == [None, "unreadable", "no_image"]
     assert "not_a_key" in result.output
+    assert json.loads(result.output.splitlines()[1])["model_used"] == "colour-1.0.0"
     assert run.invoke(cli, ["read", str(sky)]).exit_code == 1
 
 

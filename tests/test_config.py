@@ -40,6 +40,17 @@ def test_unknown_name_in_the_file(tmp_path: Path) -> None:
         load_settings()
 
 
+def test_levels_in_small_letters_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_LOG_LEVEL", "warning")
+    assert load_settings().log_level == "WARNING"
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"KEYLIKE_PORT=\xff\xfe\n")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read"):
+        load_settings()
+
+
 @pytest.mark.parametrize(("name", "value"), [("KEYLIKE_PORT", "many"), ("KEYLIKE_PORT", "70000"), ("KEYLIKE_LOG_LEVEL", "LOUD")])
 def test_bad_value_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)

@@ -38,6 +38,8 @@ def test_limits_hold() -> None:
         inference(Limits(max_pixels=1000)).answer(plain(size=(40, 30)), Options())
     with pytest.raises(ImageTooLarge):
         inference(Limits(max_bytes=100)).answer(plain(), Options())
+    with pytest.raises(ImageTooLarge):
+        inference(Limits(max_memory=1000)).answer(plain(kind="PNG"), Options())
 
 
 def test_without_a_reader_nothing_is_decoded() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import Flask, Response, g, jsonify
 from structlog.stdlib import BoundLogger
 from werkzeug.exceptions import HTTPException
 
-from utils.errors import KeylikeError, ModelLoading, UnreadableKey
+from utils.errors import KeylikeError, ModelLoading
 from utils.logs import places
-from utils.response_formatter import failure, new_request_id
+from utils.response_formatter import failure, new_request_id, refusal
 
 STATUS = {
     "no_image": 400,
@@ -42,14 +43,14 @@ _BY_STATUS = {
 def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> None:
     """Makes every failure of `app` a JSON body; `clock` gives seconds since 1970."""
 
-    def respond(code: str, message: str, status: int, **more: object) -> Response:
-        g.failure_code = code
-        response = jsonify(failure(code, message, request_id=g.request_id, now=clock(), **more))  # type: ignore[arg-type]
-        response.status_code = status
+    def respond(body: dict[str, Any]) -> Response:
+        g.failure_code = body["code"]
+        response = jsonify(body)
+        response.status_code = STATUS[body["code"]]
         return response
 
     def on_failure(error: KeylikeError) -> Response:
-        response = respond(error.code, error.message, STATUS[error.code], details=error.details, **_extra_fields(error))
+        response = respond(refusal(error, request_id=g.request_id, now=clock()))
         if isinstance(error, ModelLoading):
             response.headers["Retry-After"] = str(error.retry_after_s)
         if error.code == "unauthorized":
@@ -60,8 +61,7 @@ def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> None
         status = error.code or 500
         if status < 400:
             return error
-        code, message = code_and_message(status)
-        response = respond(code, message, STATUS[code])
+        response = respond(failure(*code_and_message(status), request_id=g.request_id, now=clock()))
         allow = [value for name, value in error.get_headers() if name == "Allow"]
         if allow:
             response.headers["Allow"] = allow[0]
@@ -69,7 +69,7 @@ def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> None
 
     def on_crash(error: Exception) -> Response:
         log.error("crash", request_id=g.request_id, error=type(error).__name__, places=places(error))
-        return respond(*code_and_message(500), 500)
+        return respond(failure(*code_and_message(500), request_id=g.request_id, now=clock()))
 
     app.register_error_handler(KeylikeError, on_failure)
     app.register_error_handler(HTTPException, on_http)
@@ -93,9 +93,3 @@ def socket_failures(clock: Callable[[], float], log: BoundLogger) -> Callable[[i
         return STATUS[code], body
 
     return refuse
-
-
-def _extra_fields(error: KeylikeError) -> dict[str, object]:
-    if isinstance(error, UnreadableKey):
-        return {"reason": error.reason, "advice": error.advice, "model_used": error.model}
-    return {}

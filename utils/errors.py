@@ -13,7 +13,7 @@ class KeylikeError(Exception):
     the text of a library's own error into them.
     """
 
-    code: ClassVar[str] = "internal"
+    code: ClassVar[str]
 
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message)
@@ -85,5 +85,6 @@ class ModelLoading(KeylikeError):
         self.retry_after_s = retry_after_s
 
 
-class ModelError(KeylikeError):
-    """A model folder that cannot be used: missing or altered files, a bad manifest. Meant for whoever starts the server."""
+class ModelError(Exception):
+    """A model folder that cannot be used: missing or altered files, a bad manifest. Its line names paths and is meant for whoever
+    starts the server, so it is no failure that could be answered to a caller."""

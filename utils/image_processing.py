@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pi_heif
 from numpy.typing import NDArray
 from PIL import Image
 
-from utils.errors import BadImage, ImageTooLarge, NoImage, UnsupportedImageType
+from utils.decoding_cost import bytes_a_pixel, heic_bytes_a_pixel, jpeg_bytes_a_pixel, jpeg_scans
+from utils.errors import BadImage, ImageTooLarge, KeylikeError, NoImage, UnsupportedImageType
 
 ACCEPTED = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "GIF")
 
 # Process-wide and once: `warnings.catch_warnings` is not safe between threads. Broken EXIF and the like are no news here.
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 warnings.simplefilter("error", Image.DecompressionBombWarning)
-pi_heif.register_heif_opener(thumbnails=False)
+pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
 
+# Progressive JPEGs have about ten; libjpeg goes through the whole picture for each, whatever it holds.
+_MOST_SCANS = 32
 _ORIENTATION = 0x0112
 # EXIF 2.3, tag Orientation: what turns the stored picture upright.
 _TURNS = {
@@ -47,11 +53,20 @@ class Photo:
     scale: float
 
 
-def open_photo(data: bytes, *, max_bytes: int = 10_000_000, max_pixels: int = 50_000_000, long_side: int = 2048) -> Photo:
+class _Limits(NamedTuple):
+    pixels: int
+    memory: int
+
+
+def open_photo(
+    data: bytes, *, max_bytes: int = 10_000_000, max_pixels: int = 50_000_000, max_memory: int = 250_000_000, long_side: int = 2048
+) -> Photo:
     """Decodes `data` to a photo whose longer side has at most `long_side` pixels.
 
-    The format is told from the content alone. Raises NoImage (nothing there), ImageTooLarge (bytes, or pixels as the header
-    gives them: checked before anything is decoded), UnsupportedImageType (not one of ACCEPTED), BadImage (truncated, corrupt).
+    The format is told from the content alone. `max_memory`, bytes, lowers `max_pixels` for formats that cannot be decoded small:
+    with 250 MB to 13.8 megapixels for WebP and AVIF, while JPEG, PNG, GIF and phones' HEIC keep 50. Raises NoImage (nothing
+    there), ImageTooLarge (bytes, or pixels as the header gives them: checked before anything is decoded),
+    UnsupportedImageType (not one of ACCEPTED), BadImage (truncated, corrupt).
     """
     if not data:
         raise NoImage("The picture is empty: the file that arrived has no bytes.")
@@ -60,11 +75,12 @@ def open_photo(data: bytes, *, max_bytes: int = 10_000_000, max_pixels: int = 50
     kind = image_format(data)
     if kind is None:
         raise UnsupportedImageType("This is not a picture Keylike can read.", accepted=list(ACCEPTED))
+    limits = _Limits(max_pixels, max_memory)
     try:
-        return _decode(data, kind, max_pixels, long_side)
+        return _decode_heic(data, limits, long_side) if kind == "HEIC" else _decode(data, kind, limits, long_side)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many_pixels(max_pixels) from None
-    except ImageTooLarge:
+        raise _too_many_pixels(kind, max_pixels) from None
+    except KeylikeError:
         raise
     # Decoders meet hostile bytes with nearly every exception there is (struct.error, SyntaxError, KeyError, RuntimeError …).
     except Exception as broken:
@@ -97,26 +113,55 @@ def _iso_media_format(data: bytes) -> str | None:
     return None
 
 
-def _too_many_pixels(max_pixels: int) -> ImageTooLarge:
-    return ImageTooLarge(f"The picture has more than {max_pixels / 1e6:g} megapixels.", max_pixels=max_pixels)
+def _too_many_pixels(kind: str, max_pixels: int) -> ImageTooLarge:
+    most = math.floor(max_pixels / 1e5) / 10
+    return ImageTooLarge(f"{kind} pictures of this sort may have {most:g} megapixels at most.", format=kind, max_pixels=max_pixels)
 
 
-def _decode(data: bytes, kind: str, max_pixels: int, long_side: int) -> Photo:
-    with Image.open(io.BytesIO(data), formats=["HEIF" if kind == "HEIC" else kind]) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise _too_many_pixels(max_pixels)
+def _check_size(kind: str, size: tuple[int, int], bytes_a_pixel: float, limits: _Limits) -> None:
+    most = min(limits.pixels, int(limits.memory / bytes_a_pixel))
+    if size[0] * size[1] > most:
+        raise _too_many_pixels(kind, most)
+
+
+def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
+    with Image.open(io.BytesIO(data), formats=[kind]) as image:
+        size = image.size
+        _check_size(kind, size, _cost(image, kind, data), limits)
         _draft(image, long_side)
         image.load()
         turn = _TURNS.get(_orientation(image))
-        upright = _to_rgb(image, long_side)
-    if turn is not None:
-        upright = upright.transpose(turn)
+        width = image.width
+        small = _shrink(image.size, lambda top, bottom: image.crop((0, top, width, bottom)), long_side)
     if turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8]):
-        width, height = height, width
+        size = size[1], size[0]
+    return _photo(small if turn is None else small.transpose(turn), size, kind)
+
+
+def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
+    """Past Pillow, which would hold the whole picture a second time; the decoder turns it upright by itself."""
+    heif = pi_heif.open_heif(data)
+    _check_size("HEIC", heif.size, heic_bytes_a_pixel(heif.mode, heif.info), limits)
+    pixels = np.asarray(heif)
+    width, height = heif.size
+    small = _shrink((width, height), lambda top, bottom: Image.fromarray(pixels[top:bottom, :width]), long_side)
+    return _photo(small, (width, height), "HEIC")
+
+
+def _cost(image: Image.Image, kind: str, data: bytes) -> float:
+    """Bytes a pixel of decoding. Raises BadImage for a JPEG of so many scans that it would take minutes."""
+    if kind != "JPEG":
+        return bytes_a_pixel(kind)
+    scans = jpeg_scans(data)
+    if scans > _MOST_SCANS:
+        raise BadImage("The JPEG picture has more scans than any camera or editor writes.", max_scans=_MOST_SCANS)
+    return jpeg_bytes_a_pixel(image, scans)
+
+
+def _photo(upright: Image.Image, size: tuple[int, int], kind: str) -> Photo:
     pixels = np.asarray(upright)
     pixels.flags.writeable = False
-    return Photo(pixels, (width, height), kind, min(1.0, max(upright.size) / max(width, height)))
+    return Photo(pixels, size, kind, min(1.0, max(upright.size) / max(size)))
 
 
 def _draft(image: Image.Image, long_side: int) -> None:
@@ -136,26 +181,32 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _to_rgb(image: Image.Image, long_side: int) -> Image.Image:
-    """Eight-bit RGB of bounded size, made band by band: a copy of 50 megapixels in another mode would take 200 MB more."""
-    factor = max(1, max(image.size) // long_side)
-    width, height = image.size
+def _shrink(size: tuple[int, int], band: Callable[[int, int], Image.Image], long_side: int) -> Image.Image:
+    """Eight-bit RGB of bounded size, made from bands of rows (`band` gives those from one up to another, in any mode).
+
+    A copy of 50 megapixels in another mode would take 200 MB more.
+    """
+    width, height = size
+    factor = max(1, max(size) // long_side)
     small = Image.new("RGB", (-(-width // factor), -(-height // factor)))
-    step = 128 * factor
+    step = 16 * factor
     for top in range(0, height, step):
-        band = _over_white(image.crop((0, top, width, min(top + step, height))))
-        small.paste(band.reduce(factor), (0, top // factor))
+        small.paste(_over_white(_eight_bits(band(top, min(top + step, height))).reduce(factor)), (0, top // factor))
     small.thumbnail((long_side, long_side), Image.Resampling.BICUBIC)
     return small
 
 
-def _over_white(band: Image.Image) -> Image.Image:
-    """RGB of any mode: 16-bit scaled to its high byte, transparency laid over white."""
+def _eight_bits(band: Image.Image) -> Image.Image:
+    """RGB, or RGBA where anything shines through; 16-bit grey is scaled to its high byte."""
     if band.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8)).convert("RGB")
-    if not band.has_transparency_data:
-        return band.convert("RGB")
-    seen = band.convert("RGBA")
+    mode = "RGBA" if band.has_transparency_data else "RGB"
+    return band if band.mode == mode else band.convert(mode)
+
+
+def _over_white(band: Image.Image) -> Image.Image:
+    if band.mode == "RGB":
+        return band
     white = Image.new("RGB", band.size, "white")
-    white.paste(seen, mask=seen.getchannel("A"))
+    white.paste(band, mask=band.getchannel("A"))
     return white

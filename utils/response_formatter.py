@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from inference_handler import Answer
 from readers.contract import Reading
+from utils.errors import KeylikeError, UnreadableKey
 
 API_VERSION = "2.0.0"
 
@@ -49,13 +49,24 @@ def success(answer: Answer, *, request_id: str, now: float) -> dict[str, Any]:
     }
 
 
-def failure(
-    code: str, message: str, *, request_id: str, now: float, details: Mapping[str, object] | None = None, **more: object
-) -> dict[str, Any]:
-    """The body of every failure; `more` is what only some codes have, such as `reason` and `advice`."""
-    body: dict[str, Any] = {"success": False, "error": message, "code": code, "request_id": request_id}
-    body |= {"timestamp": round(now * 1e3), "api_version": API_VERSION, **more}
-    return body | {"details": dict(details)} if details else body
+def failure(code: str, message: str, *, request_id: str, now: float) -> dict[str, Any]:
+    """What the body of every failure has; `now` in seconds since 1970."""
+    return {
+        "success": False,
+        "error": message,
+        "code": code,
+        "request_id": request_id,
+        "timestamp": round(now * 1e3),
+        "api_version": API_VERSION,
+    }
+
+
+def refusal(error: KeylikeError, *, request_id: str, now: float) -> dict[str, Any]:
+    """The body of a failure with a name: what every failure has, its evidence, and for an unreadable key the reason and advice."""
+    body = failure(error.code, error.message, request_id=request_id, now=now)
+    if isinstance(error, UnreadableKey):
+        body |= {"reason": error.reason, "advice": error.advice, "model_used": error.model}
+    return body | {"details": dict(error.details)} if error.details else body
 
 
 def _cuts(reading: Reading) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from model_loader import ModelSlot
 from readers.contract import Reading, Unreadable
 from serving.server import Binding, Server
 from tests.fakes import ColourReader
-from tests.pictures import many_frames, plain, png, with_text_bomb
+from tests.pictures import many_frames, many_scans, plain, png, with_text_bomb
 from utils.error_handlers import socket_failures
 from utils.image_processing import Photo
 from utils.logs import make_logger
@@ -215,26 +215,36 @@ def port_of(process: subprocess.Popen[str]) -> int:
     return int(found[1])
 
 
+def memory_mb(process: subprocess.Popen[str], mark: str) -> int:
+    """What the kernel says the process holds now (VmRSS) or held at most (VmHWM)."""
+    status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith(mark)) // 1024
+
+
 def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(process: subprocess.Popen[str]) -> None:
-    bombs = [png(20_000, 20_000), with_text_bomb(plain(kind="PNG")), many_frames()]
+    bombs = [png(20_000, 20_000), with_text_bomb(plain(kind="PNG")), many_frames(), many_scans(100_000, (7000, 7000))]
+    bombs += [png(7000, 7000, bits=8, colour_type=6), plain(kind="WEBP", size=(3700, 3700))]
     pictures = [*bombs, bytes(30_000_000), plain() + bytes(10_000_000), b"%PDF"]
     tiny_parts = b'{"x": [' + b"{}," * 4_000_000 + b"0]}"
     tiny_lines = b'{"image_data": "' + b"AA " * 4_900_000 + b'"}'
     others = [(tiny_parts, JSON), (tiny_lines, JSON), (b"a&" * 7_000_000, FORM)]
     connection = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=20)
+    idle = memory_mb(process, "VmRSS")
     statuses = []
     for body, headers in [*((picture, JPEG) for picture in pictures), *others, (plain(), JPEG)]:
         connection.request("POST", "/", body, headers)
         response = connection.getresponse()
         statuses.append(response.status)
         response.read()
+    peak, left = memory_mb(process, "VmHWM") - idle, memory_mb(process, "VmRSS") - idle
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=20)
     connection.close()
     assert process.returncode == 0
-    assert statuses == [413, 400, 200, 413, 413, 415, 400, 415, 400, 200]
+    assert statuses == [413, 400, 200, 400, 422, 200, 413, 413, 415, 400, 415, 400, 200]
     assert "Stopped." in out
-    assert int(out.split()[-1]) < 300
+    assert peak < 300
+    assert left < 100
 
 
 def test_ctrl_c_ends_without_a_traceback(process: subprocess.Popen[str]) -> None:

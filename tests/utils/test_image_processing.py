@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.pictures import BLUE, RED, encode, many_frames, plain, png
+from tests.pictures import BLUE, RED, encode, many_frames, many_scans, plain, png
 from utils.errors import BadImage, ImageTooLarge, KeylikeError
 from utils.image_processing import open_photo
 
@@ -153,6 +153,29 @@ def test_limits_are_checked_before_decoding() -> None:
         open_photo(plain(), max_bytes=100)
     with pytest.raises(BadImage):
         open_photo(png(2000, 2000)[:60])
+
+
+@pytest.mark.parametrize(
+    ("picture", "most"),
+    [
+        (plain(kind="WEBP", size=(4000, 4000)), 13_888_888),
+        (plain(kind="AVIF", size=(4000, 4000)), 13_888_888),
+        (many_scans(10, (7000, 7000), subsampling=0), 41_666_666),
+    ],
+    ids=["WebP", "AVIF", "JPEG in scans"],
+)
+def test_what_decoding_would_hold_is_bounded(picture: bytes, most: int) -> None:
+    with pytest.raises(ImageTooLarge) as refusal:
+        open_photo(picture)
+    assert refusal.value.details["max_pixels"] == most
+    assert f"{most // 100_000 / 10:g} megapixels" in refusal.value.message
+
+
+def test_endless_scans_are_refused() -> None:
+    with pytest.raises(BadImage) as refusal:
+        open_photo(many_scans(1000))
+    assert refusal.value.details["max_scans"] == 32
+    assert open_photo(many_scans(30)).size == (400, 300)
 
 
 @given(cut=st.integers(0, 400), junk=st.binary(max_size=40))
