@@ -34,5 +34,11 @@ def test_every_other_is_refused(guarded: FlaskClient, headers: dict[str, str], p
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
+def test_document_tells_how_to_send_it(guarded: FlaskClient) -> None:
+    document = guarded.get("/openapi.json").get_json()
+    assert set(document["components"]["securitySchemes"]) == {"token", "bearer"}
+    assert document["paths"]["/predict"]["post"]["security"] == [{"token": []}, {"bearer": []}]
+
+
 def test_health_stays_open(guarded: FlaskClient) -> None:
     assert guarded.get("/health").status_code == 200

@@ -15,6 +15,7 @@ def test_root_is_json_for_programs_and_a_page_for_browsers(client: FlaskClient) 
     assert (page.status_code, page.mimetype) == (200, "text/html")
     assert "Accept" in page.headers["Vary"]
     assert 'type="file"' in page.text
+    assert "http" not in page.text
 
 
 def test_docs_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:
@@ -39,6 +40,7 @@ def test_document_describes_no_answer_that_is_not_given(client: FlaskClient) -> 
     assert set(document["paths"]["/health"]["get"]["responses"]) == {"200", "500"}
     assert set(document["paths"]["/predict"]["post"]["responses"]) == {"200", "400", "413", "415", "422", "500", "503"}
     assert "ValidationErrorModel" not in document["components"]["schemas"]
+    assert not document["components"]["securitySchemes"]
 
 
 def test_preflight_from_another_origin(client: FlaskClient) -> None:
