@@ -224,12 +224,12 @@ def _tell_miss(verdict: Verdict) -> None:
 
 
 def _scores(report: Report) -> Table:
-    table = Table("", "photos", "whole code", "95 %", "first three", "each cut", "keyway", "refused")
+    table = Table("", "photos", "whole code", "95 %", "in first 3", "each cut", "keyway", "refused")
     for name, score in report.by_group.items():
         row: dict[str, Any] = score.to_dict()
         low, high = row["whole_95"]
         shares = [f"{row[key]:.1%}" for key in ("top3", "cut", "keyway", "refused")]
-        table.add_row(name, str(score.photos), f"{row['whole']:.1%}", f"{low:.0%} to {high:.0%}", *shares)
+        table.add_row(name, str(score.photos), f"{row['whole']:.1%}", f"{low:.0%}-{high:.0%}", *shares)
     for name, counts in report.unreadable.items():
-        table.add_row(f"{name} (to be refused)", str(counts["photos"]), "", "", "", "", "", f"{counts['refused'] / counts['photos']:.1%}")
+        table.add_row(f"{name}: no code", str(counts["photos"]), "", "", "", "", "", f"{counts['refused'] / counts['photos']:.1%}")
     return table

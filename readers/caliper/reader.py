@@ -20,7 +20,7 @@ from readers.caliper.locate import Sighting, locate
 from readers.caliper.manifest import Calibration, Thresholds, calibration_of, thresholds_of
 from readers.caliper.networks import CUTS_OF, NETWORKS, Networks
 from readers.caliper.quality import Evidence, examine
-from readers.caliper.refusal import photo_at_fault, refuse
+from readers.caliper.refusal import LEAST_PX_PER_STEP, photo_at_fault, refuse
 from readers.contract import Cut, Quality, ReaderInfo, Reading, Reason, Unreadable
 from utils.errors import ModelError
 from utils.image_processing import Photo
@@ -107,6 +107,8 @@ class CaliperReader:
         quality = _quality(trial, evidence)
         if likeliest == "none" or trial.sighting.measured.fit < self._thresholds.fit:
             return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
+        if likeliest not in CUTS_OF and _px_per_step(trial, evidence) < LEAST_PX_PER_STEP:
+            return photo_at_fault(evidence, _px_per_step(trial, evidence), quality)  # too few pixels to tell families apart
         if likeliest == "blank":
             return refuse(Reason.NO_CUTS, "The blade has no cuts.", quality)
         if likeliest == "other":
@@ -117,7 +119,7 @@ class CaliperReader:
         quality = _quality(trial, evidence)
         chance = sure.confidence(trial.figures, self._calibration.weights)
         if chance < self._thresholds.confidence:
-            return photo_at_fault(evidence, evidence.px_per_mm * trial.keyway.increment_mm, quality)
+            return photo_at_fault(evidence, _px_per_step(trial, evidence), quality)
         return Reading(
             keyway=trial.keyway.name,
             codes=trial.decoding.ranked[0][0],
@@ -141,12 +143,16 @@ def _cuts(trial: Trial, whole: float) -> tuple[Cut, ...]:
     )
 
 
+def _px_per_step(trial: Trial, evidence: Evidence) -> float:
+    return evidence.px_per_mm * trial.keyway.increment_mm
+
+
 def _quality(trial: Trial, evidence: Evidence) -> Quality:
     codes, way = trial.decoding.ranked[0][0], trial.keyway
     off = [abs(float(depth) - way.depths_mm[code]) / way.increment_mm for depth, code in zip(trial.depths_mm, codes, strict=True)]
     return Quality(
         px_per_mm=evidence.px_per_mm,
-        px_per_depth_step=evidence.px_per_mm * way.increment_mm,
+        px_per_depth_step=_px_per_step(trial, evidence),
         tilt_deg=evidence.tilt_deg,
         sharpness=evidence.sharpness,
         contrast=evidence.contrast,
