@@ -36,7 +36,7 @@ def test_training_goes_on_where_it_stopped(name: str, data: Path, tmp_path: Path
 
 
 # The exporter that PyTorch now prefers needs a further package; the one used here is pinned with PyTorch.
-@pytest.mark.filterwarnings("ignore:You are using the legacy TorchScript-based ONNX export:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_exported_networks_answer_as_the_trained_ones(data: Path, tmp_path: Path) -> None:
     for name in NETS:
         train(name, data, tmp_path, steps=1, batch=4, seed=0, workers=1)
