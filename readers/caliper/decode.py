@@ -41,7 +41,8 @@ def decode(keyway: Keyway, depths_mm: Array, log_spread: Array, noise: Noise, ke
     allowed = _neighbours(keyway, len(table))
     spread = UNIT_MM * np.exp(np.clip(log_spread, -4, 3)) * noise.temperature
     heights = depths_mm[None, :, None] - shifts[:, None, None]
-    likelihood = np.exp(-_huber(heights - table, spread[None, :, None]))  # (shifts, cuts, depths)
+    loss = _huber(heights - table, spread[None, :, None])  # (shifts, cuts, depths)
+    likelihood = np.exp(loss.min((0, 2), keepdims=True) - loss)  # a factor for each cut, which drops out, keeps it off zero
     forward, backward = _forward(likelihood, allowed), _forward(likelihood[:, ::-1], allowed.T)[:, ::-1]
     total = float((weights * forward[:, -1].sum(1)).sum())
     if total <= 0:

@@ -32,6 +32,7 @@ _KEY_MIDDLE = np.array([-4.0, 4.3])
 _SECOND_LOOK_SHARE = 0.8
 _PADDING = 120
 _SETTLED_FIT = 2.0
+SHORTEST_BLADE_MM = 18.0  # no blade of which less than this is in the picture is looked at closer
 DOUBTFUL = 0.3
 # A blade with six cuts taken for one with five, or the other way round: the tip lies at 30.7 mm in place of 26.8 (SC4, SC1).
 LONGER, SHORTER = np.diag([26.75 / 30.72, 1.0, 1.0]), np.diag([30.72 / 26.75, 1.0, 1.0])
@@ -96,7 +97,7 @@ def _look(networks: Networks, picture: Array) -> tuple[Array, float] | None:
         presence = max(presence, found.presence)
         pose = fit_similarity(points[: len(MIDLINE)], 1 / (found.variance[: len(MIDLINE)] + 2.0))
         scale = math.hypot(pose[0, 0], pose[1, 0])
-        if not np.isfinite(scale) or not 0.2 < scale < max(width, height):
+        if not np.isfinite(scale) or not 0.2 < scale < max(width, height) / SHORTEST_BLADE_MM:
             return None
         to_square = _second_look(pose, scale, max(width, height))
     return pose, presence
@@ -164,8 +165,8 @@ def _moved(pose: Array, strip: Strip, corners_mm: Array, picture: Array) -> Arra
     corners = project(pose @ np.linalg.inv(strip.matrix), seen)
     if not np.isfinite(corners).all() or not cv2.isContourConvex(corners.astype(np.float32)):
         return None
-    reach = 3 * max(picture.shape[:2])
+    longest = max(picture.shape[:2])
     area = float(cv2.contourArea(corners.astype(np.float32)))
-    if np.abs(corners).max() > reach or area < 100:
+    if corners.min() < -longest / 2 or corners.max() > 1.5 * longest or area < 100:
         return None
     return np.asarray(cv2.getPerspectiveTransform(SLOT.astype(np.float32), corners.astype(np.float32)), float)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
-from readers.caliper.frames import Array, to_input
+from readers.caliper.frames import ALIGN, FINDER_SIDE, READ, Array, to_input
 
 NETWORKS = ("finder", "aligner", "measurer")
 KINDS = ("SC1", "SC4", "KW1", "other", "blank", "none")
@@ -61,6 +62,12 @@ class Networks:
             name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
             for name in NETWORKS
         }
+
+    def warm(self) -> None:
+        """Runs each network once on grey, so that the first photo does not pay for what they set up."""
+        self.find(np.full((FINDER_SIDE, FINDER_SIDE, 3), 128, np.uint8))
+        self.align(np.full((ALIGN.height, ALIGN.width, 3), 128, np.uint8))
+        self.measure([np.full((READ.height, READ.width, 3), 128, np.uint8)])
 
     def find(self, square: Array) -> Found:
         """Looks for the blade on a square of FINDER_SIDE pixels."""

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keys.keyways import Keyway, keyway
 from readers.caliper import confidence as sure
 from readers.caliper.decode import Decoding, decode
@@ -20,7 +18,7 @@ from readers.caliper.locate import Sighting, locate
 from readers.caliper.manifest import Calibration, Thresholds, calibration_of, thresholds_of
 from readers.caliper.networks import CUTS_OF, NETWORKS, Networks
 from readers.caliper.quality import Evidence, examine
-from readers.caliper.refusal import LEAST_PX_PER_STEP, photo_at_fault, refuse
+from readers.caliper.refusal import LEAST_PX_PER_STEP, LEAST_SIDE_PX, photo_at_fault, refuse
 from readers.contract import Cut, Quality, ReaderInfo, Reading, Reason, Unreadable
 from utils.errors import ModelError
 from utils.image_processing import Photo
@@ -70,14 +68,17 @@ class CaliperReader:
         return self._info
 
     def warm(self) -> None:
-        """Reads a grey picture once."""
-        self.read([Photo(np.full((480, 640, 3), 128, np.uint8), (640, 480), "PNG", 1.0)])
+        """Runs every network once."""
+        self._networks.warm()
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
         """One reading or refusal a photo, in order."""
         return [self._read(photo.pixels) for photo in photos]
 
     def _read(self, picture: Array) -> Reading | Unreadable:
+        height, width = picture.shape[:2]
+        if min(height, width) < LEAST_SIDE_PX:
+            return refuse(Reason.TOO_SMALL, f"The picture has only {width} x {height} pixels.")
         sighting = locate(self._networks, picture, self._thresholds.presence)
         if sighting is None:
             return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")

@@ -8,6 +8,7 @@ from readers.contract import Quality, Reason, Unreadable
 # Beyond these a refusal names the photo, not the key, as its cause. Scale, tilt and outside: where accuracy falls off on held-back
 # drawings (docs/LOG.md); edge and glare did not matter within what was drawn, so these stand beyond it.
 LEAST_PX_PER_STEP = 1.5
+LEAST_SIDE_PX = 24  # a blade of this height has less than one pixel a depth step
 WIDEST_EDGE_MM = 0.6
 MOST_GLARE = 0.6
 MOST_OUTSIDE = 0.06

@@ -85,6 +85,26 @@ def test_one_bad_photo_spoils_only_itself(reader: Reader) -> None:
     assert [type(result) for result in results] == [Unreadable, Reading, Unreadable]
 
 
+@pytest.mark.parametrize("size", [(1, 1), (5, 3), (2000, 1), (1, 2000), (30, 2000), (2000, 30), (23, 23), (24, 24), (64, 64)])
+def test_odd_pictures_are_refused_not_failed_on(reader: Reader, size: tuple[int, int]) -> None:
+    width, height = size
+    noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    assert isinstance(reader.read([photo_of(Image.fromarray(noise))])[0], Unreadable)
+
+
+def test_pieces_of_a_key_do_no_harm(reader: Reader) -> None:
+    """Whatever part of a photo arrives, there is an answer, and no piece is read with confidence as another code."""
+    whole, label = Image.open(SAMPLES / "sc1_04.jpg").convert("RGB"), LABELS[6]
+    assert label["file"] == "sc1_04.jpg"
+    rng = np.random.default_rng(8)
+    for _ in range(25):
+        left, top = (int(rng.integers(0, side - 60)) for side in whole.size)
+        right, bottom = int(rng.integers(left + 50, whole.width + 1)), int(rng.integers(top + 50, whole.height + 1))
+        result = reader.read([photo_of(whole.crop((left, top, right, bottom)))])[0]
+        if isinstance(result, Reading) and list(result.codes) != label["bitting"]:
+            assert result.confidence < 0.9
+
+
 def test_pictures_without_a_key_are_refused(reader: Reader) -> None:
     rng, scene = np.random.default_rng(4), Scene(31, grounds=12)
     pictures = [np.full((480, 640, 3), grey, np.uint8) for grey in (0, 128, 255)]
