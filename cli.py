@@ -97,8 +97,13 @@ def read(
             print(json.dumps({"file": str(photo), **_body(result)}))
     else:
         _out.print(_table(photos, results))
-    if overlay and not isinstance(results[0], KeylikeError):
-        _draw(inference, photos[0], results[0], overlay)
+        _explain(photos, results)
+    if overlay:
+        first = results[0]
+        if isinstance(first, KeylikeError):
+            _err.print(f"keylike: nothing was read, so {overlay} was not written", markup=False)
+        else:
+            _draw(inference, photos[0], first, overlay)
     if any(isinstance(result, KeylikeError) for result in results):
         raise typer.Exit(1)
 
@@ -114,7 +119,10 @@ def evaluate(
     reader = _reader(_settings())
     try:
         report = judge(reader, shots(folder), _tell_miss if misses else lambda verdict: None)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        needed = "a labelled folder holds labels.jsonl and the photos it names, in images/ or beside it"
+        raise _stop(f"{error.filename}: {error.strerror}; {needed}") from None
+    except ValueError as error:
         raise _stop(str(error)) from None
     except KeylikeError as error:
         raise _stop(error.message) from None
@@ -189,18 +197,23 @@ def _body(result: Answer | KeylikeError) -> dict[str, Any]:
 
 
 def _table(photos: list[Path], results: list[Answer | KeylikeError]) -> Table:
-    table = Table("photo", "keyway", "bitting", "confidence", "each cut", "milliseconds")
+    table = Table("photo", "keyway", "bitting", "confidence", "each cut", "ms")
+    for photo, result in zip(photos, results, strict=True):
+        if isinstance(result, KeylikeError):
+            table.add_row(photo.name, "-", "-", "-", "-", "-")
+            continue
+        reading, cuts = result.reading, " ".join(f"{cut.probability:.0%}" for cut in result.reading.cuts)
+        keyway = f"{reading.keyway} ({result.bitting.keyway.brand})"
+        table.add_row(photo.name, keyway, result.bitting.format(), f"{reading.confidence:.0%}", cuts, f"{result.processing_ms:.0f}")
+    return table
+
+
+def _explain(photos: list[Path], results: list[Answer | KeylikeError]) -> None:
+    """Under the table: why a photo has no code, and what would help."""
     for photo, result in zip(photos, results, strict=True):
         if isinstance(result, KeylikeError):
             advice = f" {result.advice}" if isinstance(result, UnreadableKey) else ""
-            table.add_row(photo.name, "-", f"{result.message}{advice}", "-", "-", "-")
-        else:
-            cuts = " ".join(f"{cut.probability:.0%}" for cut in result.reading.cuts)
-            keyway = f"{result.reading.keyway} ({result.bitting.keyway.brand})"
-            table.add_row(
-                photo.name, keyway, result.bitting.format(), f"{result.reading.confidence:.0%}", cuts, f"{result.processing_ms:.0f}"
-            )
-    return table
+            _out.print(f"{photo.name}: {result.message}{advice}", markup=False)
 
 
 def _draw(inference: Inference, photo: Path, answer: Answer, target: Path) -> None:

@@ -77,6 +77,8 @@ def _refuse_unknown(names: list[str]) -> None:
     known = [_name(field) for field in Settings.model_fields]
     for name in names:
         if name.upper().startswith(_PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
+            # The shared prefix would make every name look like every other.
+            ends = {one.removeprefix(_PREFIX): one for one in known}
+            near = [ends[end] for end in difflib.get_close_matches(name.upper().removeprefix(_PREFIX), ends, n=1)]
             hint = f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
             raise SettingsError(f"unknown setting {name}{hint}")

@@ -113,3 +113,13 @@ def test_evaluate_needs_labels(tmp_path: Path) -> None:
     result = run.invoke(cli, ["evaluate", str(tmp_path)])
     assert result.exit_code == 2
     assert "labels.jsonl" in result.output
+
+
+def test_an_overlay_of_nothing_is_not_written_and_said(tmp_path: Path) -> None:
+    sky, target = tmp_path / "sky.jpg", tmp_path / "seen.png"
+    sky.write_bytes(plain(BLUE))
+    result = run.invoke(cli, ["read", str(sky), "--overlay", str(target)])
+    assert result.exit_code == 1
+    assert "was not written" in result.output
+    assert "Lay one key flat" in result.output
+    assert not target.exists()

@@ -23,7 +23,8 @@ ADVICE = {
     Reason.GLARE: "Turn the key or the lamp until the blade no longer shines, or use daylight from the side.",
     Reason.CROPPED: "Keep the whole blade in the picture, from the shoulder to the tip.",
     Reason.TOO_TILTED: "Hold the phone parallel to the key, straight above the blade.",
-    Reason.LOW_CONFIDENCE: "Take another photo: the key flat on a plain surface in soft light, the phone straight above, the blade sharp.",
+    Reason.LOW_CONFIDENCE: "Take another photo: the key flat on a plain surface in soft light, the phone straight above, the blade sharp. "
+    "If that does not help, the key may be of another family than SC1, SC4 and KW1.",
 }
 
 
