@@ -100,7 +100,6 @@ class Reading:
     candidates: tuple[Candidate, ...]
     quality: Quality
     drawing: Drawing | None = None
-    keyway_probabilities: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

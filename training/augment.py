@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from readers.caliper.frames import ALIGN, FINDER_SIDE, MIDLINE, READ, SLOT, TURN_OVER, TURN_ROUND, Array, Strip, fit_similarity, project
-from training.dataset import KINDS, PLATE, PROFILE_U, WHOLE_SIDE, Labels
+from readers.caliper.networks import CUTS_OF, KINDS
+from training.dataset import PLATE, PROFILE_U, WHOLE_SIDE, Labels
 from training.draw import chance, span
 from training.nets import DEPTHS, STRIDE
 
@@ -128,10 +129,11 @@ def measurer_sample(rng: np.random.Generator, pictures: Array, labels: Labels, r
     edges, weight = _edge_targets(labels, row, to_strip, READ)
     weight *= fits
     depths, visible = np.zeros(DEPTHS), np.zeros(DEPTHS)
-    start, cuts = {"SC1": (0, 5), "SC4": (0, 6), "KW1": (6, 5)}.get(kind, (0, 0))
-    if fits and cuts:
-        depths[start : start + cuts] = labels.depths[row][:cuts]
-        visible[start : start + cuts] = labels.visible[row][:cuts]
+    if fits and kind in CUTS_OF:
+        cuts = CUTS_OF[kind]
+        count = cuts.stop - cuts.start
+        depths[cuts] = labels.depths[row][:count]
+        visible[cuts] = labels.visible[row][:count]
     corners = (project(to_strip, SLOT) - project(READ.matrix, SLOT)) / READ.px_per_mm
     targets = {
         "edges": edges, "edge_weight": weight, "depths": depths, "visible": visible, "kind": np.array(float(KINDS.index(kind))),

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from readers.caliper.frames import Strip, straighten
+from readers.caliper.networks import KINDS
 from training.draw import Array
-from training.render import NONE, READABLE, Sample, Scene, label_frame, label_scale
+from training.render import Sample, Scene, label_frame, label_scale
 
-KINDS = (*READABLE, "other", "blank", NONE)
 PLATE = Strip(516, 252, 12.0, -8.0, -6.0)
 WHOLE_SIDE = 256
 MOST_CUTS = 6

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from readers.caliper.frames import ALIGN, FINDER_SIDE, MIDLINE, READ, Strip
-from training.dataset import KINDS
+from readers.caliper.networks import KINDS
 
 POINTS = len(MIDLINE) + 1  # the midline and the tip
 DEPTHS = 11  # six cuts on Schlage's spacing, then five on Kwikset's

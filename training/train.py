@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from readers.caliper.decode import HUBER, UNIT_MM
 from readers.caliper.frames import to_input
 from training.augment import SAMPLERS
 from training.dataset import load
@@ -30,7 +31,7 @@ from training.nets import NETS, count, state
 SOURCE = {"finder": "wholes", "aligner": "plates", "measurer": "plates"}
 RATE = {"finder": 2e-3, "aligner": 2e-3, "measurer": 2.5e-3}
 SAVE_EVERY, TELL_EVERY, WARM_STEPS = 250, 100, 150
-HEAT_SIGMA_PX, EDGE_SIGMA_MM, DEPTH_UNIT_MM = 2.5, 0.17, 0.1
+HEAT_SIGMA_PX, EDGE_SIGMA_MM = 2.5, 0.17
 
 
 class Batches:
@@ -105,7 +106,7 @@ def measurer_loss(net: nn.Module, x: Tensor, t: dict[str, Tensor]) -> tuple[Tens
     fits = t["fit"]
     cross, edge = edge_loss(net, heat, edges, t)
     miss = depths - t["depths"]
-    units = F.smooth_l1_loss(miss / DEPTH_UNIT_MM, torch.zeros_like(miss), reduction="none", beta=0.5)
+    units = F.smooth_l1_loss(miss / UNIT_MM, torch.zeros_like(miss), reduction="none", beta=HUBER)
     seen = t["visible"]
     depth = ((units * torch.exp(-spread) + spread) * seen).sum() / seen.sum().clamp(min=1)
     kind = (F.cross_entropy(kinds, t["kind"].long(), reduction="none") * t["known"]).mean()

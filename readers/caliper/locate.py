@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -38,6 +39,9 @@ DOUBTFUL = 0.3
 LONGER, SHORTER = np.diag([26.75 / 30.72, 1.0, 1.0]), np.diag([30.72 / 26.75, 1.0, 1.0])
 
 
+Settled = tuple[Array, Measured, Array]  # pose, what was measured, the strip it was measured on
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """Where the blade lies and what was measured there.
@@ -58,17 +62,13 @@ def locate(networks: Networks, picture: Array, least_presence: float) -> Sightin
     if looked is None or looked[1] < least_presence:
         return None
     pose, presence = looked
-    aligned = _align(networks, picture, pose)
-    settled = [one for one in (_settle(networks, picture, aligned),) if one is not None] if aligned is not None else []
+    settled = _settle_all(networks, picture, [_align(networks, picture, pose)])
     if not settled or doubt(settled[0][1]) > DOUBTFUL:
         settled += _second_thoughts(networks, picture, pose, settled)
     if not settled:
         return None
     final, measured, strip = min(settled, key=lambda one: doubt(one[1]))
     return Sighting(final, strip, measured, presence)
-
-
-Settled = tuple[Array, Measured, Array]
 
 
 def doubt(measured: Measured) -> float:
@@ -83,7 +83,13 @@ def _second_thoughts(networks: Networks, picture: Array, rough: Array, settled: 
     turned = _align(networks, picture, rough @ TURN_ROUND @ TURN_OVER)
     if turned is not None:
         ways += [turned, turned @ TURN_OVER]
-    return [one for one in (_settle(networks, picture, way) for way in ways) if one is not None]
+    return _settle_all(networks, picture, ways)
+
+
+def _settle_all(networks: Networks, picture: Array, ways: Sequence[Array | None]) -> list[Settled]:
+    """What comes of each pose that leads anywhere."""
+    tried = (_settle(networks, picture, way) for way in ways if way is not None)
+    return [one for one in tried if one is not None]
 
 
 def _look(networks: Networks, picture: Array) -> tuple[Array, float] | None:
@@ -149,7 +155,7 @@ def _settle(networks: Networks, picture: Array, pose: Array) -> Settled | None:
     """Measures, lays the strip in better by what was measured, and measures again until it no longer moves."""
     for turn in range(1, MEASURE_PASSES + 1):
         strip = straighten(picture, pose, READ)
-        measured = networks.measure([strip])[0]
+        measured = networks.measure(strip)
         if turn == MEASURE_PASSES or float(np.abs(measured.corners_mm).mean()) < SETTLED_MM:
             return pose, measured, strip
         moved = _moved(pose, READ, measured.corners_mm, picture)

@@ -21,7 +21,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When to refuse: logits of presence and fit, probability of being readable at all, and the least confidence worth a code."""
+    """When to refuse: below these logits of presence and fit, and below the least confidence worth a code."""
 
     presence: float
     fit: float

@@ -28,7 +28,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """The aligner's answer: offsets (4, 2) of the slot's corners in strip pixels, and the logit of the cuts being on the lower side."""
+    """The aligner's answer: offsets (4, 2) of the slot's corners in mm (x right, y down), and the logit of cuts on the lower side."""
 
     corners_mm: Array
     side: float
@@ -67,23 +67,23 @@ class Networks:
         """Runs each network once on grey, so that the first photo does not pay for what they set up."""
         self.find(np.full((FINDER_SIDE, FINDER_SIDE, 3), 128, np.uint8))
         self.align(np.full((ALIGN.height, ALIGN.width, 3), 128, np.uint8))
-        self.measure([np.full((READ.height, READ.width, 3), 128, np.uint8)])
+        self.measure(np.full((READ.height, READ.width, 3), 128, np.uint8))
 
     def find(self, square: Array) -> Found:
         """Looks for the blade on a square of FINDER_SIDE pixels."""
-        points, variance, presence = self._run("finder", [square])
+        points, variance, presence = self._run("finder", square)
         return Found(points[0], variance[0], float(presence[0]))
 
     def align(self, strip: Array) -> Aligned:
         """Looks for the slot's corners on a rough strip."""
-        corners, side = self._run("aligner", [strip])
+        corners, side = self._run("aligner", strip)
         return Aligned(corners[0].reshape(4, 2), float(side[0]))
 
-    def measure(self, strips: list[Array]) -> list[Measured]:
-        """Measures straightened strips, one answer each."""
-        edges, depths, spread, kinds, fit, corners = self._run("measurer", strips)
-        return [Measured(edges[i], depths[i], spread[i], kinds[i], float(fit[i]), corners[i].reshape(4, 2)) for i in range(len(strips))]
+    def measure(self, strip: Array) -> Measured:
+        """Measures a straightened strip."""
+        edges, depths, spread, kinds, fit, corners = self._run("measurer", strip)
+        return Measured(edges[0], depths[0], spread[0], kinds[0], float(fit[0]), corners[0].reshape(4, 2))
 
-    def _run(self, name: str, pictures: list[Array]) -> list[Array]:
-        answers: list[Array] = self._sessions[name].run(None, {"picture": to_input(pictures)})
+    def _run(self, name: str, picture: Array) -> list[Array]:
+        answers: list[Array] = self._sessions[name].run(None, {"picture": to_input([picture])})
         return answers

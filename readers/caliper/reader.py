@@ -84,7 +84,8 @@ class CaliperReader:
             return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
         trial = self.consider(sighting)
         evidence = examine(picture, sighting.pose, sighting.strip, sighting.measured)
-        return self._no_code(trial, evidence) or self._judge(trial, evidence)
+        quality = _quality(trial, evidence)
+        return self._no_code(trial, evidence, quality) or self._judge(trial, evidence, quality)
 
     def sight(self, picture: Array) -> Trial | None:
         """Locates and decodes without refusing a code; None where no blade was found at all."""
@@ -102,10 +103,9 @@ class CaliperReader:
         values = sure.figures(decoding, measured, spread, kinds[name])
         return Trial(sighting, kinds, way, measured.depths[cuts], decoding, values)
 
-    def _no_code(self, trial: Trial, evidence: Evidence) -> Unreadable | None:
+    def _no_code(self, trial: Trial, evidence: Evidence, quality: Quality) -> Unreadable | None:
         """A refusal where there is no code of ours to read: no key, an uncut blade, another family."""
         likeliest = max(trial.kinds, key=lambda kind: trial.kinds[kind])
-        quality = _quality(trial, evidence)
         if likeliest == "none" or trial.sighting.measured.fit < self._thresholds.fit:
             return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
         if likeliest not in CUTS_OF and _px_per_step(trial, evidence) < LEAST_PX_PER_STEP:
@@ -116,8 +116,7 @@ class CaliperReader:
             return refuse(Reason.UNSUPPORTED_KEYWAY, "The key is of a family that cannot be read yet.", quality)
         return None
 
-    def _judge(self, trial: Trial, evidence: Evidence) -> Reading | Unreadable:
-        quality = _quality(trial, evidence)
+    def _judge(self, trial: Trial, evidence: Evidence, quality: Quality) -> Reading | Unreadable:
         chance = sure.confidence(trial.figures, self._calibration.weights)
         if chance < self._thresholds.confidence:
             return photo_at_fault(evidence, _px_per_step(trial, evidence), quality)
@@ -130,7 +129,6 @@ class CaliperReader:
             candidates=sure.candidates(trial.decoding, chance),
             quality=quality,
             drawing=draw_geometry(trial.sighting.pose, trial.sighting.measured.edges, trial.keyway, trial.depths_mm),
-            keyway_probabilities={name: trial.kinds[name] for name in CUTS_OF},
         )
 
 

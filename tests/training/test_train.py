@@ -49,6 +49,6 @@ def test_the_exported_networks_answer_as_the_trained_ones(data: Path, tmp_path: 
     with torch.no_grad():
         depths = net(torch.from_numpy((strip.transpose(2, 0, 1)[None].astype(np.float32) - 120) / 60))[2][0].numpy()
     # The file's weights are half precision: a thousandth of a mm is far below what matters.
-    assert np.abs(networks.measure([strip])[0].depths - depths).max() < 0.01
+    assert np.abs(networks.measure(strip).depths - depths).max() < 0.01
     assert np.isfinite(networks.find(strip[:, :160][:144].repeat(2, 0)[:160]).points).all()
     shutil.rmtree(data, ignore_errors=True)
