@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     max_memory: int = Field(250_000_000, ge=1_000_000, description="Most memory that decoding one picture may take, in bytes.")
     api_key: SecretStr | None = Field(None, description="Token that predictions then ask for (X-API-Key, or Authorization: Bearer).")
     model_path: Path | None = Field(None, validation_alias="MODEL_PATH", description="Model folder; otherwise caliper in `models`.")
+    base_model: Path | None = Field(None, description="Folder of the base of a LoRA model, in place of the one its manifest names.")
+    backend: Literal["auto", "transformers", "unsloth"] = Field("auto", description="What runs Gemma; auto is Unsloth where a GPU has it.")
+    precision: Literal["auto", "bf16", "nf4", "fp32"] = Field("auto", description="How Gemma's weights are held; auto goes by memory.")
+    max_batch: int = Field(4, ge=1, le=64, description="Most photos that Gemma reads in one go.")
+    strict: bool = Field(False, description="A model that cannot be loaded stops the start; otherwise the embedded reader answers.")
+    agree: bool = Field(False, description="The embedded reader reads too, and confidence goes by whether both agree.")
     ngrok_token: SecretStr | None = Field(None, validation_alias="NGROK_TOKEN", description="Token of an ngrok tunnel.")
 
     @field_validator("log_level", mode="before")

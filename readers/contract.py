@@ -103,13 +103,27 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """One reader's own reading where two disagree; `model` names the reader."""
+
+    model: str
+    keyway: str
+    codes: tuple[int, ...]
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
-    """An honest refusal: the reason, a sentence of what was seen, and advice that helps the next photo."""
+    """An honest refusal: the reason, a sentence of what was seen, and advice that helps the next photo.
+
+    `opinions` are what each reader read where two of them disagree.
+    """
 
     reason: Reason
     message: str
     advice: str
     quality: Quality = field(default_factory=Quality)
+    opinions: tuple[Opinion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +148,4 @@ class Reader(Protocol):
         """Runs once over a made-up photo, so that the first caller does not pay for it."""
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """One result a photo, in order; a photo that cannot be read never spoils another."""
+        """One result a photo, in order; a photo that cannot be read never spoils another. Raises Overloaded where memory is short."""

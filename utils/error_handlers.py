@@ -9,7 +9,7 @@ from flask import Flask, Response, g, jsonify
 from structlog.stdlib import BoundLogger
 from werkzeug.exceptions import HTTPException
 
-from utils.errors import KeylikeError, ModelLoading
+from utils.errors import KeylikeError, ModelLoading, Overloaded
 from utils.logs import places
 from utils.response_formatter import failure, new_request_id, refusal
 
@@ -26,6 +26,7 @@ STATUS = {
     "unreadable": 422,
     "internal": 500,
     "model_loading": 503,
+    "overloaded": 503,
 }
 
 # What the framework and the socket server find out by themselves, before a view runs: status -> code and sentence.
@@ -51,7 +52,7 @@ def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> None
 
     def on_failure(error: KeylikeError) -> Response:
         response = respond(refusal(error, request_id=g.request_id, now=clock()))
-        if isinstance(error, ModelLoading):
+        if isinstance(error, ModelLoading | Overloaded):
             response.headers["Retry-After"] = str(error.retry_after_s)
         if error.code == "unauthorized":
             response.headers["WWW-Authenticate"] = "Bearer"

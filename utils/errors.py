@@ -85,6 +85,16 @@ class ModelLoading(KeylikeError):
         self.retry_after_s = retry_after_s
 
 
+class Overloaded(KeylikeError):
+    """There is not enough memory or room for this request now; `retry_after_s` says when to ask again."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class ModelError(Exception):
-    """A model folder that cannot be used: missing or altered files, a bad manifest. Its line names paths and is meant for whoever
-    starts the server, so it is no failure that could be answered to a caller."""
+    """A model folder that cannot be used: missing, altered or contradictory files, a bad manifest. Its line names files and folder
+    names, never a whole path, since /health shows it as the reason why another reader answers."""
