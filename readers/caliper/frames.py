@@ -1,4 +1,4 @@
-"""The frames the networks see: the finder's square, and strips of the straightened blade in millimetres.
+"""The frames the networks see: squares cut out of the photo, and strips of the straightened blade in millimetres.
 
 The key's plane: u mm from the shoulder stop (0) to the tip, v mm from the uncut edge (0) up to the cuts. A homography called a
 pose maps (u, v, 1) to photo pixels. Pixels follow OpenCV: (0, 0) is the centre of the first pixel.
@@ -6,6 +6,7 @@ pose maps (u, v, 1) to photo pixels. Pixels follow OpenCV: (0, 0) is the centre 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ SLOT = np.array([[0.0, 0.0], [27.0, 0.0], [27.0, 8.6], [0.0, 8.6]])
 TURN_OVER = np.array([[1.0, 0, 0], [0, -1, 8.6], [0, 0, 1]])  # swaps the cut and the uncut side of the slot
 TURN_ROUND = np.array([[-1.0, 0, 27.0], [0, 1, 0], [0, 0, 1]])  # swaps bow and tip of the slot
 MEAN, SPREAD = 120.0, 60.0
+PADDING = 120  # grey of what lies outside the photo
 _ANTIALIAS_FROM = 1.35
 _ANTIALIAS_SIGMA = 0.42
 
@@ -80,6 +82,23 @@ def _around(picture: Array, pose: Array, strip: Strip) -> tuple[Array, Array]:
     high = np.clip(np.ceil(corners.max(0)).astype(int) + 4, low + 8, size)
     part = picture[low[1] : high[1], low[0] : high[0]]
     return part, np.array([[1, 0, low[0]], [0, 1, low[1]], [0, 0, 1.0]])
+
+
+def cut_square(picture: Array, to_square: Array, side: int) -> Array:
+    """The square (side, side, 3 uint8) under a similarity (3, 3) from photo pixels; finer photos are shrunk by area first."""
+    scale = math.hypot(to_square[0, 0], to_square[1, 0])
+    shrink = int(1 / scale)
+    if shrink >= 2:
+        height, width = picture.shape[:2]
+        small = cv2.resize(picture, (max(1, width // shrink), max(1, height // shrink)), interpolation=cv2.INTER_AREA)
+        fx, fy = width / small.shape[1], height / small.shape[0]
+        back = np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1.0]])
+        picture, to_square = small, to_square @ back
+        scale *= fx
+    if scale < 0.8:
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.28 / scale)
+    size, outside = (side, side), (PADDING,) * 3
+    return cv2.warpAffine(picture, to_square[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside)
 
 
 def fit_similarity(points: Array, weights: Array) -> Array:

@@ -19,6 +19,7 @@ from readers.caliper.frames import (
     TURN_ROUND,
     Array,
     Strip,
+    cut_square,
     fit_similarity,
     project,
     straighten,
@@ -31,7 +32,6 @@ SETTLED_MM = 0.03
 _KEY_LENGTH_MM = 58.0  # bow to tip of a common house key: the second look frames this much
 _KEY_MIDDLE = np.array([-4.0, 4.3])
 _SECOND_LOOK_SHARE = 0.8
-_PADDING = 120
 _SETTLED_FIT = 2.0
 SHORTEST_BLADE_MM = 18.0  # no blade of which less than this is in the picture is looked at closer
 DOUBTFUL = 0.3
@@ -58,7 +58,7 @@ class Sighting:
 
 def locate(networks: Networks, picture: Array, least_presence: float) -> Sighting | None:
     """The best sighting of a blade on an RGB photo (height, width, 3); None where the finder sees no key or no pose makes sense."""
-    looked = _look(networks, picture)
+    looked = look(networks, picture)
     if looked is None or looked[1] < least_presence:
         return None
     pose, presence = looked
@@ -92,13 +92,13 @@ def _settle_all(networks: Networks, picture: Array, ways: Sequence[Array | None]
     return [one for one in tried if one is not None]
 
 
-def _look(networks: Networks, picture: Array) -> tuple[Array, float] | None:
+def look(networks: Networks, picture: Array) -> tuple[Array, float] | None:
     """A pose without tilt from two looks: the whole photo, then the key's own surroundings."""
     height, width = picture.shape[:2]
     to_square = _letterbox(width, height)
     presence = -math.inf
     for _ in range(2):
-        found = networks.find(_square(picture, to_square))
+        found = networks.find(cut_square(picture, to_square, FINDER_SIDE))
         points = project(np.linalg.inv(to_square), found.points)
         presence = max(presence, found.presence)
         pose = fit_similarity(points[: len(MIDLINE)], 1 / (found.variance[: len(MIDLINE)] + 2.0))
@@ -122,23 +122,6 @@ def _second_look(pose: Array, px_per_mm: float, longest: int) -> Array:
     scale = FINDER_SIDE / side
     middle = project(pose, _KEY_MIDDLE)[0]
     return np.array([[scale, 0, FINDER_SIDE / 2 - scale * middle[0]], [0, scale, FINDER_SIDE / 2 - scale * middle[1]], [0, 0, 1.0]])
-
-
-def _square(picture: Array, to_square: Array) -> Array:
-    """The finder's input; finer photos are shrunk by area first, what lies outside is grey."""
-    scale = float(to_square[0, 0])
-    shrink = int(1 / scale)
-    if shrink >= 2:
-        height, width = picture.shape[:2]
-        small = cv2.resize(picture, (max(1, width // shrink), max(1, height // shrink)), interpolation=cv2.INTER_AREA)
-        fx, fy = width / small.shape[1], height / small.shape[0]
-        back = np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1.0]])
-        picture, to_square = small, to_square @ back
-        scale *= fx
-    if scale < 0.8:
-        picture = cv2.GaussianBlur(picture, (0, 0), 0.28 / scale)
-    size = (FINDER_SIDE, FINDER_SIDE)
-    return cv2.warpAffine(picture, to_square[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(_PADDING,) * 3)
 
 
 def _align(networks: Networks, picture: Array, pose: Array) -> Array | None:

@@ -14,7 +14,7 @@ from readers.caliper import confidence as sure
 from readers.caliper.decode import Decoding, decode
 from readers.caliper.drawing import draw_geometry
 from readers.caliper.frames import Array
-from readers.caliper.locate import Sighting, locate
+from readers.caliper.locate import Sighting, locate, look
 from readers.caliper.manifest import Calibration, Thresholds, calibration_of, thresholds_of
 from readers.caliper.networks import CUTS_OF, NETWORKS, Networks
 from readers.caliper.quality import Evidence, examine
@@ -86,6 +86,12 @@ class CaliperReader:
         evidence = examine(picture, sighting.pose, sighting.strip, sighting.measured)
         quality = _quality(trial, evidence)
         return self._no_code(trial, evidence, quality) or self._judge(trial, evidence, quality)
+
+    def spot(self, picture: Array) -> Array | None:
+        """Where the key lies on an RGB photo (height, width, 3), found quickly and roughly: from mm of its plane to pixels (3, 3),
+        without tilt; None where no key is seen."""
+        looked = look(self._networks, picture) if min(picture.shape[:2]) >= LEAST_SIDE_PX else None
+        return None if looked is None or looked[1] < self._thresholds.presence else looked[0]
 
     def sight(self, picture: Array) -> Trial | None:
         """Locates and decodes without refusing a code; None where no blade was found at all."""
