@@ -5,14 +5,12 @@ A model folder holds `manifest.toml`; its table `[files]` gives each file's SHA-
 
 from __future__ import annotations
 
-import hashlib
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from readers.contract import Reader
 from utils.errors import ModelError, ModelLoading
+from utils.model_files import check_files, read_manifest
 
 RETRY_AFTER_S = 5
 
@@ -63,30 +61,3 @@ def load_reader(folder: Path) -> Reader:
 
         return CaliperReader.load(folder)
     raise ModelError(f"{folder}: models of kind {kind!r} are not supported; this version reads kind 'caliper'")
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a model folder. Raises ModelError where it is missing or is not TOML."""
-    path = folder / "manifest.toml"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ModelError(f"{path} cannot be read: MODEL_PATH must name a folder that holds a model") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not valid TOML: {error}") from None
-
-
-def check_files(folder: Path, manifest: dict[str, Any]) -> None:
-    """Compares every file the manifest lists with its SHA-256. Raises ModelError for one that is missing, altered or outside."""
-    files = manifest.get("files")
-    if not isinstance(files, dict) or not files:
-        raise ModelError(f"{folder / 'manifest.toml'} lists no files")
-    for name, expected in files.items():
-        if Path(name).name != name:
-            raise ModelError(f"{folder / 'manifest.toml'}: {name!r} is not a plain file name")
-        try:
-            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        except OSError:
-            raise ModelError(f"{folder / name} is missing or cannot be read") from None
-        if found != expected:
-            raise ModelError(f"{folder / name} does not match its SHA-256 in the manifest: it is damaged or was altered")
