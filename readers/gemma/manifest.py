@@ -110,6 +110,8 @@ class GemmaManifest(_Table):
     def _whole(self) -> GemmaManifest:
         for name in (*self.keyways, *self.depths):
             _known(name)
+        if any(len(set(table.values())) < len(table) for table in self.depths.values()):
+            raise ValueError("two numbers of a depth scale are the same depth of the maker")
         if "{bitting}" not in self.reply.template:
             raise ValueError("reply.template has no place for {bitting}")
         if "{keyway}" not in self.reply.template and len(self.keyways) > 1:
