@@ -43,7 +43,8 @@ class ReplyShape(_Table):
 
     `slots` forces the template and lets the model choose in its places; `free` lets it write up to `max_new_tokens`. `none` is what it
     writes in the keyway's place where there is no key (not set: it cannot say so). `beams`: codes followed side by side.
-    `least_mass`: below this share of digits in the model's own probability there is no code.
+    `least_mass`: below this share of digits in the model's own probability there is no code. `least_confidence`: below it a code is not
+    worth giving.
     """
 
     decoding: Literal["slots", "free"] = "slots"
@@ -52,6 +53,7 @@ class ReplyShape(_Table):
     max_new_tokens: int = Field(80, ge=8, le=512)
     beams: int = Field(4, ge=1, le=32)
     least_mass: Share = 0.5
+    least_confidence: Share = 0.1
 
 
 class Temperature(_Table):

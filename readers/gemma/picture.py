@@ -29,25 +29,30 @@ class KeyFinder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Framed:
+    """The square, and how many photo pixels one mm of the key has; None where no key was looked for or found."""
+
+    square: Image.Image
+    px_per_mm: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Framer:
-    """Frames photos as the manifest says; without a `finder` the whole photo is taken."""
+    """Frames photos as the manifest says; without a `finder`, and where it sees no key, the whole photo is taken."""
 
     picture: Picture
     finder: KeyFinder | None
 
-    def square(self, pixels: Array, side: int) -> Image.Image | None:
-        """The square of `side` pixels for an RGB photo (height, width, 3); None where a key is cut out and none was found."""
-        if self.picture.crop == "none" or self.finder is None:
-            return self._enhanced(self._fitted(Image.fromarray(pixels), side))
-        pose = self.finder.spot(pixels)
-        if pose is None:
-            return None
-        cut = Image.fromarray(level(pixels, pose, side)) if self.picture.crop == "level" else self._fitted(box(pixels, pose), side)
-        return self._enhanced(cut)
-
-    def whole(self, pixels: Array, side: int) -> Image.Image:
-        """The square with the whole photo in it, for a model that says itself where there is no key."""
-        return self._enhanced(self._fitted(Image.fromarray(pixels), side))
+    def frame(self, pixels: Array, side: int) -> Framed:
+        """The square of `side` pixels for an RGB photo (height, width, 3)."""
+        pose = self.finder.spot(pixels) if self.finder else None
+        if pose is not None and self.picture.crop == "level":
+            cut = Image.fromarray(level(pixels, pose, side))
+        elif pose is not None and self.picture.crop == "box":
+            cut = self._fitted(box(pixels, pose), side)
+        else:
+            cut = self._fitted(Image.fromarray(pixels), side)
+        return Framed(self._enhanced(cut), None if pose is None else math.hypot(*pose[:2, 0]))
 
     def _fitted(self, image: Image.Image, side: int) -> Image.Image:
         if self.picture.fit == "squash":
