@@ -1,0 +1,101 @@
+"""The square that Gemma sees: level, upright or whole, padded or squashed, and sharper where asked for."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from readers.caliper.frames import project
+from readers.gemma.manifest import Picture
+from readers.gemma.picture import Framer
+
+Array = NDArray[Any]
+SIDE = 240
+
+
+def key_at(angle_deg: float, px_per_mm: float = 12.0) -> Array:
+    """From mm of the key to pixels of a photo of 1200 x 900, turned by an angle about its middle."""
+    turn = math.radians(angle_deg)
+    along = np.array([math.cos(turn), math.sin(turn)]) * px_per_mm
+    pose = np.array([[along[0], along[1], 600], [along[1], -along[0], 450], [0, 0, 1.0]])
+    pose[:2, 2] -= pose[:2, :2] @ np.array([0.0, 4.3])
+    return pose
+
+
+def photo(pose: Array) -> Array:
+    """Grey, with a red disc where the shoulder is and a blue one at the tip."""
+    picture = np.full((900, 1200, 3), 90, np.uint8)
+    for place, colour in (((0.0, 4.3), (255, 0, 0)), ((24.0, 4.3), (0, 0, 255))):
+        x, y = project(pose, np.array([place]))[0]
+        cv2.circle(picture, (round(x), round(y)), 14, colour, -1)
+    return picture
+
+
+class Knows:
+    """Says where the key is; `pose` None: sees none."""
+
+    def __init__(self, pose: Array | None) -> None:
+        self._pose = pose
+
+    def spot(self, picture: Array) -> Array | None:
+        """What it was told."""
+        return self._pose
+
+
+def centre(square: Array, channel: int) -> tuple[float, float]:
+    """Where a pure colour lies, as shares of the side."""
+    others = [other for other in range(3) if other != channel]
+    mask = (square[..., channel] > 180) & (square[..., others].max(-1) < 60)
+    y, x = np.nonzero(mask)
+    assert len(x)
+    return float(x.mean()) / square.shape[1], float(y.mean()) / square.shape[0]
+
+
+@pytest.mark.parametrize("angle", [0, 35, 90, 180, 250])
+def test_level_lays_shoulder_left_and_tip_right(angle: float) -> None:
+    pose = key_at(angle)
+    framed = Framer(Picture(crop="level"), Knows(pose)).frame(photo(pose), SIDE)
+    square = np.asarray(framed.square)
+    assert square.shape == (SIDE, SIDE, 3)
+    # 48 mm wide with 10 mm of the blade in the middle: the shoulder lies 14 mm from the left, the tip's disc 38 mm.
+    assert centre(square, 0) == pytest.approx((14 / 48, 0.5), abs=0.01)
+    assert centre(square, 2) == pytest.approx((38 / 48, 0.5), abs=0.01)
+    assert framed.px_per_mm == pytest.approx(12)
+
+
+def test_box_keeps_the_photos_own_upright_and_shape() -> None:
+    pose = key_at(90, 6.0)
+    square = np.asarray(Framer(Picture(crop="box"), Knows(pose)).frame(photo(pose), SIDE).square)
+    (red_x, red_y), (blue_x, blue_y) = centre(square, 0), centre(square, 2)
+    assert abs(red_x - blue_x) < 0.02
+    assert blue_y - red_y == pytest.approx(24 / 68, abs=0.02)
+
+
+def test_padding_keeps_the_shape_and_squashing_does_not() -> None:
+    pose = key_at(0)
+    padded = np.asarray(Framer(Picture(crop="none"), None).frame(photo(pose), SIDE).square)
+    squashed = np.asarray(Framer(Picture(crop="none", fit="squash"), None).frame(photo(pose), SIDE).square)
+    assert (padded[0] == 120).all() and (padded[-1] == 120).all()
+    assert (squashed[0] == 90).all()
+
+
+def test_without_a_key_the_whole_photo_is_taken_and_no_scale_is_claimed() -> None:
+    picture = photo(key_at(0))
+    framed = Framer(Picture(crop="level"), Knows(None)).frame(picture, SIDE)
+    assert framed.px_per_mm is None
+    assert framed.square.tobytes() == Framer(Picture(crop="none"), None).frame(picture, SIDE).square.tobytes()
+
+
+def test_enhancement_is_off_until_asked_for() -> None:
+    picture = photo(key_at(0))
+    plain, more, sharp = (
+        np.asarray(Framer(Picture(crop="none", contrast=contrast, sharpness=sharpness), None).frame(picture, SIDE).square, int)
+        for contrast, sharpness in ((1.0, 1.0), (1.2, 1.0), (1.0, 1.1))
+    )
+    assert more.std() > plain.std() * 1.1
+    assert not np.array_equal(sharp, plain) and abs(sharp.mean() - plain.mean()) < 1
