@@ -1,0 +1,101 @@
+"""Writes what was fitted into a Gemma folder's manifest.toml, and the whole manifest where an older folder has none."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from pydantic import BaseModel
+from tomlkit.items import Array, Item, Table
+
+from readers.gemma.manifest import Agreement, GemmaManifest, Isotonic, Temperature, gemma_manifest
+from utils.errors import ModelError
+from utils.model_files import MANIFEST, called, sha256
+
+HASHED = ("*.safetensors", "*.json")
+
+
+def write_fitted(folder: Path, manifest: GemmaManifest, calibration: Temperature | Isotonic, agreement: Agreement | None) -> None:
+    """Sets [calibration], and [agreement] where there is one, in the folder's manifest; all else in it, comments too, stays as it is.
+
+    A folder without one gets `manifest`, the one in use, written in full. Raises ModelError where it cannot be written.
+    """
+    path = folder / MANIFEST
+    try:
+        document = tomlkit.parse(path.read_bytes()) if path.exists() else _in_full(folder, manifest)
+        _set(document, "calibration", calibration)
+        if agreement:
+            _set(document, "agreement", agreement)
+        text = tomlkit.dumps(document)
+        # What could not be read back must never take the old manifest's place.
+        gemma_manifest(tomllib.loads(text))
+        _replace(path, text.encode())
+    except OSError as error:
+        raise ModelError(f"{called(path)} cannot be written: {error.strerror}") from None
+
+
+def _in_full(folder: Path, manifest: GemmaManifest) -> tomlkit.TOMLDocument:
+    """Everything that was taken for granted, said; with the SHA-256 of the weights and of the settings beside them."""
+    document = tomlkit.document()
+    for name in ("name", "version", "kind", "base", "keyways"):
+        value = getattr(manifest, name)
+        if value is not None:
+            document[name] = list(value) if isinstance(value, tuple) else value
+    files = sorted({path for pattern in HASHED for path in folder.glob(pattern)})
+    document["files"] = _table({path.name: sha256(path) for path in files})
+    for name in ("prompt", "picture", "reply"):
+        document[name] = _table(_plain(getattr(manifest, name)))
+    if manifest.depths:
+        document["depths"] = {way: {str(said): depth for said, depth in scale.items()} for way, scale in manifest.depths.items()}
+    return document
+
+
+def _set(document: tomlkit.TOMLDocument, name: str, value: BaseModel) -> None:
+    """Puts a table's values into the one that is there, whose comments stay, or adds it at the end."""
+    values = _plain(value)
+    if name not in document:
+        document.add(tomlkit.nl())
+        document[name] = _table(values)
+        return
+    table: Any = document[name]
+    for old in [key for key in table if key not in values]:
+        del table[old]
+    for key, each in values.items():
+        table[key] = _item(each)
+
+
+def _table(values: Mapping[str, Any]) -> Table:
+    table = tomlkit.table()
+    for key, value in values.items():
+        table[key] = _item(value)
+    return table
+
+
+def _item(value: Any) -> Item:
+    """Points one a line, as they are read."""
+    item = tomlkit.item(value)
+    return item.multiline(True) if isinstance(item, Array) and isinstance(value[0], list) else item
+
+
+def _plain(value: BaseModel) -> dict[str, Any]:
+    return value.model_dump(mode="json", exclude_none=True)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Writes beside `path` and renames: whoever reads meanwhile sees the old file or the new one, whole."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        beside = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+            os.replace(beside, path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
