@@ -17,13 +17,14 @@ from readers.gemma.manifest import Agreement, GemmaManifest, Isotonic, Temperatu
 from utils.errors import ModelError
 from utils.model_files import MANIFEST, called, sha256
 
-HASHED = ("*.safetensors", "*.json")
+# All that the loader opens, which it therefore wants to see listed (readers/gemma/folder.py).
+HASHED = (".json", ".jinja", ".model", ".safetensors")
 
 
 def write_fitted(folder: Path, manifest: GemmaManifest, calibration: Temperature | Isotonic, agreement: Agreement | None) -> None:
     """Sets [calibration], and [agreement] where there is one, in the folder's manifest; all else in it, comments too, stays as it is.
 
-    A folder without one gets `manifest`, the one in use, written in full. Raises ModelError where it cannot be written.
+    A folder without one gets `manifest` written in full. Raises ModelError where it cannot be written.
     """
     path = folder / MANIFEST
     try:
@@ -40,13 +41,13 @@ def write_fitted(folder: Path, manifest: GemmaManifest, calibration: Temperature
 
 
 def _in_full(folder: Path, manifest: GemmaManifest) -> tomlkit.TOMLDocument:
-    """Everything that was taken for granted, said; with the SHA-256 of the weights and of the settings beside them."""
+    """Everything that was taken for granted, said; with the SHA-256 of the weights and of what lies with them."""
     document = tomlkit.document()
     for name in ("name", "version", "kind", "base", "keyways"):
         value = getattr(manifest, name)
         if value is not None:
             document[name] = list(value) if isinstance(value, tuple) else value
-    files = sorted({path for pattern in HASHED for path in folder.glob(pattern)})
+    files = sorted(path for path in folder.iterdir() if path.suffix in HASHED)
     document["files"] = _table({path.name: sha256(path) for path in files})
     for name in ("prompt", "picture", "reply"):
         document[name] = _table(_plain(getattr(manifest, name)))

@@ -77,7 +77,7 @@ def test_tables_written_otherwise_and_files_without_a_last_line_end_are_met(fold
 
 
 def test_an_older_folder_gets_a_whole_manifest(tmp_path: Path) -> None:
-    files = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}", "notes.txt": b"mine"}
+    files = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}", "chat_template.jinja": b"", "notes.txt": b"mine"}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     write_fitted(tmp_path, IN_USE, WARM, None)

@@ -1,0 +1,144 @@
+"""Calibrating on labelled photos with a reader that says of each photo what its colour says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from readers.contract import ReaderInfo, Reason, Unreadable
+from readers.evaluation import shots
+from readers.gemma.calibrate import GROUP, Hearing, calibrate
+from readers.gemma.heard import Choice, Heard, Slot, Trust
+from readers.gemma.manifest import GemmaManifest, Temperature, gemma_manifest
+from utils.image_processing import Photo
+from utils.model_files import read_manifest
+
+CODES = (2, 5, 4, 7, 3)
+MANIFEST = GemmaManifest(name="keys", version="1.0.0", kind="gemma-merged", keyways=("SC1", "KW1"))
+BLUE, LOOSE, SILENT = (0, 0, 250), (90, 0, 100), (90, 250, 0)
+
+
+class ColourHearing:
+    """Says 25473 on every photo, as surely as the photo is red; sees no key in blue, is loose in violet and says no code in green."""
+
+    def __init__(self, manifest: GemmaManifest = MANIFEST) -> None:
+        self.manifest = manifest
+        self.info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, "0" * 64)
+        self.groups: list[int] = []
+
+    def hear(self, photos: Sequence[Photo]) -> list[Heard | Unreadable]:
+        """One result a photo."""
+        self.groups.append(len(photos))
+        return [self._hear(photo) for photo in photos]
+
+    def _hear(self, photo: Photo) -> Heard | Unreadable:
+        red, green, blue = (int(value) for value in np.median(photo.pixels.reshape(-1, 3), axis=0))
+        if blue > 200:
+            return Unreadable(Reason.NOT_A_KEY, "No key.", "Another photo.")
+        each = (red / 255) ** (1 / len(CODES))
+        choice = Choice("SC1", CODES, (Slot((each, 1 - each), 0),) * len(CODES))
+        return Heard((choice,), 0.0, 0.1 if green > 200 else 1.0, Trust.LOOSE if blue > 50 else Trust.SLOTS)
+
+
+def colour_hearing() -> Hearing:
+    """The same, typed as the Protocol that it must keep."""
+    return ColourHearing()
+
+
+def add(folder: Path, colour: tuple[int, int, int], codes: Sequence[int] | None, keyway: str = "SC1") -> None:
+    """One more labelled photo."""
+    folder.mkdir(exist_ok=True)
+    name = f"{len(list(folder.iterdir()))}.png"
+    Image.new("RGB", (40, 30), colour).save(folder / name)
+    row = {"file": name, "keyway": keyway, "bitting": codes, "tier": "easy"}
+    with (folder / "labels.jsonl").open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def label(folder: Path, count: int = 60) -> Path:
+    """Photos of which the model is surer than it should be: right as often as the square of what it says."""
+    draws = np.random.default_rng(5)
+    for _ in range(count):
+        said = draws.uniform(0.5, 0.98)
+        right = draws.uniform() < said**2
+        add(folder, (round(said * 255), 0, 0), CODES if right else (1, 1, 1, 1, 1))
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Sixty labelled photos."""
+    return label(tmp_path / "photos")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A model folder without a manifest."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    return tmp_path / "model"
+
+
+def test_what_was_fitted_is_written_and_does_better_on_photos_held_back(photos: Path, model: Path) -> None:
+    reader = ColourHearing()
+    outcome = calibrate(reader, model, shots(photos))
+    assert gemma_manifest(read_manifest(model)).calibration == outcome.calibration
+    assert isinstance(outcome.calibration, Temperature)
+    assert outcome.calibration.temperature > 1.1
+    assert outcome.before.confidence > outcome.before.right + 0.1
+    assert abs(outcome.after.confidence - outcome.after.right) < 0.05
+    assert outcome.after.log_loss < outcome.before.log_loss
+    assert outcome.after.calibration_error == outcome.calibration.error
+    assert sum(reader.groups) == 60 and max(reader.groups) == GROUP
+
+
+def test_before_is_by_the_calibration_that_was_there(photos: Path, model: Path) -> None:
+    first = calibrate(colour_hearing(), model, shots(photos))
+    again = calibrate(ColourHearing(gemma_manifest(read_manifest(model))), model, shots(photos))
+    assert again.calibration == first.calibration
+    assert again.before.confidence < first.before.confidence
+    assert (first.calibrated_before, again.calibrated_before) == (False, True)
+
+
+def test_the_least_confidence_refuses_nothing_here(photos: Path, model: Path) -> None:
+    high = MANIFEST.reply.model_copy(update={"least_confidence": 0.9})
+    outcome = calibrate(ColourHearing(MANIFEST.model_copy(update={"reply": high})), model, shots(photos))
+    assert outcome.calibration.fitted_on == 60
+
+
+def test_refused_and_foreign_photos_are_counted_and_not_fitted_on(photos: Path, model: Path) -> None:
+    for colour in (BLUE, BLUE, SILENT, LOOSE):
+        add(photos, colour, CODES)
+    add(photos, BLUE, None, "none")
+    add(photos, BLUE, (1, 2, 3, 4, 5, 6), "WR5")
+    outcome = calibrate(colour_hearing(), model, shots(photos))
+    assert outcome.refused == {"not_a_key": 2, "no_code_in_reply": 1, "no_label": 1}
+    assert (outcome.photos, outcome.left_out, outcome.calibration.fitted_on) == (64, 2, 60)
+    assert "4 were refused (not_a_key 2" in outcome.line()
+
+
+def test_the_same_numbers_of_another_keyway_are_wrong(photos: Path, model: Path) -> None:
+    before = calibrate(colour_hearing(), model, shots(photos)).before.right
+    for _ in range(20):
+        add(photos, (200, 0, 0), CODES, "KW1")
+    assert calibrate(colour_hearing(), model, shots(photos)).before.right == pytest.approx(before * 60 / 80)
+
+
+def test_too_few_leave_the_folder_as_it_was(tmp_path: Path, model: Path) -> None:
+    few = label(tmp_path / "few", 15)
+    for _ in range(3):
+        add(few, BLUE, CODES)
+    with pytest.raises(ValueError, match=r"label 5 more; 3 were refused \(not_a_key 3\)"):
+        calibrate(colour_hearing(), model, shots(few))
+    assert not (model / "manifest.toml").exists()
+
+
+def test_a_picture_that_is_none_is_named(photos: Path, model: Path) -> None:
+    (photos / "7.png").write_bytes(b"GIF89a")
+    with pytest.raises(ValueError, match=r"7\.png: "):
+        calibrate(colour_hearing(), model, shots(photos))
