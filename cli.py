@@ -1,4 +1,4 @@
-"""The command line: `serve` (also without a word), `read` and `evaluate`; one function a command.
+"""The command line: `serve` (also without a word), `read`, `evaluate` and `calibrate`; one function a command.
 
 Heavy imports stand inside the commands, so that --help is quick.
 """
@@ -9,11 +9,14 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from config import Settings, SettingsError, load_settings
@@ -117,17 +120,42 @@ def evaluate(
     from readers.evaluation import judge, shots
 
     reader = _reader(_settings())
-    try:
+    with _labelled_photos():
         report = judge(reader, shots(folder), _tell_miss if misses else lambda verdict: None)
+    _out.print(_scores(report))
+    print(json.dumps({"model": f"{reader.info.name}-{reader.info.version}", **report.to_dict()}))
+
+
+@cli.command()
+def calibrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds labels.jsonl and images/.")]) -> None:
+    """Fits the confidence of the Gemma model that MODEL_PATH names on labelled photos, and writes it into the model's manifest."""
+    from readers.evaluation import shots
+    from readers.gemma.calibrate import Hearing, calibrate
+
+    settings = _settings()
+    with _labelled_photos():
+        labelled = shots(folder)
+        reader = _reader(settings.model_copy(update={"strict": True, "agree": False}))
+        if not isinstance(reader, Hearing):
+            raise _stop("MODEL_PATH names no Gemma model: the caliper's calibration is part of its training (make train)")
+        outcome = calibrate(reader, settings.model_folder, labelled, lambda groups: track(groups, "Reading", console=_err))
+    _out.print(outcome.table())
+    _out.print(outcome.line(), markup=False)
+    print(json.dumps(outcome.to_dict()))
+
+
+@contextmanager
+def _labelled_photos() -> Iterator[None]:
+    """Says in one line what is wrong with a labelled folder, its photos, or what reads them."""
+    try:
+        yield
     except OSError as error:
         needed = "a labelled folder holds labels.jsonl and the photos it names, in images/ or beside it"
         raise _stop(f"{error.filename}: {error.strerror}; {needed}") from None
-    except ValueError as error:
+    except (ValueError, ModelError) as error:
         raise _stop(str(error)) from None
     except KeylikeError as error:
         raise _stop(error.message) from None
-    _out.print(_scores(report))
-    print(json.dumps({"model": f"{reader.info.name}-{reader.info.version}", **report.to_dict()}))
 
 
 def _settings() -> Settings:

@@ -16,7 +16,7 @@ from readers.gemma.answer import answer
 from readers.gemma.confidence import whole
 from readers.gemma.fit import Curve, Row, cross_fit, log_loss
 from readers.gemma.heard import Choice, Heard, Trust
-from readers.gemma.manifest import GemmaManifest
+from readers.gemma.manifest import GemmaManifest, Temperature
 from readers.gemma.manifest_file import write_fitted
 from utils.errors import KeylikeError
 from utils.image_processing import Photo, open_photo
@@ -83,14 +83,15 @@ class Outcome:
     def table(self) -> Table:
         """Before and after, side by side."""
         table = Table("", "mean confidence", "right", "calibration error", "log loss")
-        was = "as calibrated before" if self.calibrated_before else "as the model says"
-        for name, each in ((was, self.before), (f"{self.calibration.method}, on photos held back", self.after)):
+        was = "before" if self.calibrated_before else "not calibrated"
+        for name, each in ((was, self.before), ("after (held back)", self.after)):
             table.add_row(name, f"{each.confidence:.1%}", f"{each.right:.1%}", f"{each.calibration_error:.3f}", f"{each.log_loss:.3f}")
         return table
 
     def line(self) -> str:
         """How many photos it rests on, and what became of the others."""
-        read = f"{self.calibration.fitted_on} of {self.photos} photos of the model's keyways were read"
+        curve = "A temperature" if isinstance(self.calibration, Temperature) else "An isotonic line"
+        read = f"{curve} was fitted on {self.calibration.fitted_on} of {self.photos} photos of the model's keyways"
         left = f"; {self.left_out} others have nothing for it to read" if self.left_out else ""
         return f"{read}{_told(self.refused)}{left}."
 

@@ -1,0 +1,111 @@
+"""`calibrate` on the command line: the model's manifest really changes, and what cannot be done is one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import model_loader
+from cli import cli
+from readers.contract import Reader
+from readers.gemma.manifest import gemma_manifest
+from tests.fakes import colour_reader
+from tests.readers.gemma.test_calibrate import BLUE, CODES, ColourHearing, add, label
+from utils.model_files import check_files, read_manifest
+
+WRITTEN = """\
+name = "keys"  # ours
+version = "1.0.0"
+kind = "gemma-merged"
+keyways = ["SC1", "KW1"]  # all we have
+
+[files]
+"config.json" = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+[calibration]  # of an older set
+method = "temperature"
+temperature = 1.0
+fitted_on = 30
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Gemma folder, loaded as a reader that goes by colours."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "manifest.toml").write_text(WRITTEN)
+    monkeypatch.setenv("MODEL_PATH", str(folder))
+    loads(monkeypatch, ColourHearing(gemma_manifest(read_manifest(folder))))
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Sixty labelled photos, and one without a key."""
+    folder = label(tmp_path / "photos")
+    add(folder, BLUE, CODES)
+    return folder
+
+
+def loads(monkeypatch: pytest.MonkeyPatch, reader: object) -> None:
+    """Whatever folder is named, this reader comes of it."""
+    monkeypatch.setattr(model_loader, "load_reader", lambda folder: reader)
+
+
+def calibrate(folder: Path) -> Result:
+    """As typed."""
+    return CliRunner().invoke(cli, ["calibrate", str(folder)])
+
+
+def test_the_manifest_changes_and_keeps_its_comments(model: Path, photos: Path) -> None:
+    result = calibrate(photos)
+    assert result.exit_code == 0
+    said = json.loads(result.stdout.splitlines()[-1])
+    text = (model / "manifest.toml").read_text()
+    table = read_manifest(model)
+    check_files(model, table)
+    calibration = gemma_manifest(table).calibration
+    assert calibration is not None
+    assert said["calibration"] == calibration.model_dump(mode="json", exclude_none=True)
+    assert calibration.fitted_on == 60
+    assert text.startswith(WRITTEN[: WRITTEN.index("method")])
+    assert said["before"]["log_loss"] > said["after"]["log_loss"]
+    assert said["refused"] == {"not_a_key": 1}
+    assert "60 of 61 photos" in result.stdout and "before" in result.stdout
+
+
+def test_too_few_photos_change_nothing(model: Path, tmp_path: Path) -> None:
+    result = calibrate(label(tmp_path / "few", 12))
+    assert result.exit_code == 2
+    assert "label 8 more" in result.stderr
+    assert (model / "manifest.toml").read_text() == WRITTEN
+
+
+def test_a_folder_without_labels_is_told_before_the_model_is_loaded(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads(monkeypatch, None)
+    result = calibrate(tmp_path)
+    assert result.exit_code == 2
+    assert "labels.jsonl" in result.stderr
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(model: Path, photos: Path) -> None:
+    (model / "manifest.toml").unlink()
+    (model / "manifest.toml").mkdir()
+    result = calibrate(photos)
+    assert result.exit_code == 2
+    assert "manifest.toml cannot be written" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_the_caliper_is_calibrated_by_its_training(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader: Reader = colour_reader()
+    loads(monkeypatch, reader)
+    result = calibrate(photos)
+    assert result.exit_code == 2
+    assert "make train" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
