@@ -138,7 +138,9 @@ def calibrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds 
         reader = _reader(settings.model_copy(update={"strict": True, "agree": False}))
         if not isinstance(reader, Hearing):
             raise _stop("MODEL_PATH names no Gemma model: the caliper's calibration is part of its training (make train)")
-        outcome = calibrate(reader, settings.model_folder, labelled, lambda groups: track(groups, "Reading", console=_err))
+        outcome = calibrate(
+            reader, settings.model_folder, labelled, models=settings.models, show=lambda groups: track(groups, "Reading", console=_err)
+        )
     _out.print(outcome.table())
     _out.print(outcome.line(), markup=False)
     print(json.dumps(outcome.to_dict()))

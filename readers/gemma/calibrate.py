@@ -96,8 +96,11 @@ class Outcome:
         return f"{read}{_told(self.refused)}{left}."
 
 
-def calibrate(reader: Hearing, folder: Path, shots: Sequence[Shot], show: Show = lambda groups: groups) -> Outcome:
-    """Reads the photos, fits, and writes what was fitted into the model's `folder`. `show` may tell how far it has come.
+def calibrate(
+    reader: Hearing, folder: Path, shots: Sequence[Shot], *, models: Path | None = None, show: Show = lambda groups: groups
+) -> Outcome:
+    """Reads the photos, fits, and writes what was fitted into the model's `folder`, whose base may lie in `models`. `show` may tell how
+    far it has come.
 
     Raises ValueError where too little was read to fit anything, naming the photo that cannot be opened, OSError for one that is missing,
     Overloaded, and ModelError where the manifest cannot be written; the folder is then as it was.
@@ -110,7 +113,7 @@ def calibrate(reader: Hearing, folder: Path, shots: Sequence[Shot], show: Show =
         fitted = cross_fit(rows)
     except ValueError as error:
         raise ValueError(f"{error}{_told(refused)}") from None
-    write_fitted(folder, manifest, fitted.calibration, None)
+    write_fitted(folder, manifest, fitted.calibration, models=models)
     right = [hit for _, hit in rows]
     return Outcome(
         model=f"{reader.info.name}-{reader.info.version}",
@@ -165,7 +168,7 @@ def _open(shot: Shot) -> Photo:
 
 def _told(refused: Counter[str]) -> str:
     """Reasons with their counts, as the end of a sentence."""
-    return f"; {refused.total()} were refused ({', '.join(f'{reason} {n}' for reason, n in refused.most_common())})" if refused else ""
+    return f"; refused: {', '.join(f'{reason} {count}' for reason, count in refused.most_common())}" if refused else ""
 
 
 def _rounded(figures: Figures) -> dict[str, float]:

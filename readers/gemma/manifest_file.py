@@ -13,22 +13,31 @@ import tomlkit
 from pydantic import BaseModel
 from tomlkit.items import Array, Item, Table
 
+from readers.gemma.base import find_base
+from readers.gemma.configs import ADAPTER
+from readers.gemma.folder import OPENED
 from readers.gemma.manifest import Agreement, GemmaManifest, Isotonic, Temperature, gemma_manifest
+from readers.gemma.weights import read_json
 from utils.errors import ModelError
 from utils.model_files import MANIFEST, called, sha256
 
-# All that the loader opens, which it therefore wants to see listed (readers/gemma/folder.py).
-HASHED = (".json", ".jinja", ".model", ".safetensors")
 
-
-def write_fitted(folder: Path, manifest: GemmaManifest, calibration: Temperature | Isotonic, agreement: Agreement | None) -> None:
+def write_fitted(
+    folder: Path,
+    manifest: GemmaManifest,
+    calibration: Temperature | Isotonic,
+    agreement: Agreement | None = None,
+    *,
+    models: Path | None = None,
+) -> None:
     """Sets [calibration], and [agreement] where there is one, in the folder's manifest; all else in it, comments too, stays as it is.
 
-    A folder without one gets `manifest` written in full. Raises ModelError where it cannot be written.
+    A folder without one gets `manifest`, the one in use, written in full; `models` is where its base is looked for besides. Raises
+    ModelError where it cannot be written.
     """
     path = folder / MANIFEST
     try:
-        document = tomlkit.parse(path.read_bytes()) if path.exists() else _in_full(folder, manifest)
+        document = tomlkit.parse(path.read_bytes()) if path.exists() else _in_full(folder, _with_base(folder, manifest, models))
         _set(document, "calibration", calibration)
         if agreement:
             _set(document, "agreement", agreement)
@@ -47,13 +56,30 @@ def _in_full(folder: Path, manifest: GemmaManifest) -> tomlkit.TOMLDocument:
         value = getattr(manifest, name)
         if value is not None:
             document[name] = list(value) if isinstance(value, tuple) else value
-    files = sorted(path for path in folder.iterdir() if path.suffix in HASHED)
+    # The loader refuses a file that it would open and that is not listed.
+    files = sorted(path for path in folder.iterdir() if path.suffix in OPENED)
     document["files"] = _table({path.name: sha256(path) for path in files})
     for name in ("prompt", "picture", "reply"):
         document[name] = _table(_plain(getattr(manifest, name)))
     if manifest.depths:
         document["depths"] = {way: {str(said): depth for said, depth in scale.items()} for way, scale in manifest.depths.items()}
     return document
+
+
+def _with_base(folder: Path, manifest: GemmaManifest, models: Path | None) -> GemmaManifest:
+    """With the name by which an adapter's base is found: the adapter's own goes before the default only while there is no manifest."""
+    if manifest.kind != "gemma-lora":
+        return manifest
+    trained_on = str(read_json(folder / ADAPTER).get("base_model_name_or_path") or "")
+    names = [name for name in (trained_on, manifest.base) if name]
+    return manifest.model_copy(update={"base": next((name for name in names if _found(folder, name, models)), next(iter(names), None))})
+
+
+def _found(folder: Path, name: str, models: Path | None) -> bool:
+    try:
+        return bool(find_base(folder, [name], base_model=None, models=models))
+    except ModelError:
+        return False
 
 
 def _set(document: tomlkit.TOMLDocument, name: str, value: BaseModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -49,7 +50,7 @@ def manifest_of(folder: Path) -> GemmaManifest:
 
 
 def test_all_but_the_calibration_stays_with_its_comments(folder: Path) -> None:
-    write_fitted(folder, IN_USE, LINE, None)
+    write_fitted(folder, IN_USE, LINE)
     text = (folder / "manifest.toml").read_text()
     assert manifest_of(folder).calibration == LINE
     assert manifest_of(folder).agreement is None
@@ -80,7 +81,7 @@ def test_an_older_folder_gets_a_whole_manifest(tmp_path: Path) -> None:
     files = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}", "chat_template.jinja": b"", "notes.txt": b"mine"}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    write_fitted(tmp_path, IN_USE, WARM, None)
+    write_fitted(tmp_path, IN_USE, WARM)
     table = tomllib.loads((tmp_path / "manifest.toml").read_text())
     del files["notes.txt"]
     assert table["files"] == {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
@@ -89,9 +90,27 @@ def test_an_older_folder_gets_a_whole_manifest(tmp_path: Path) -> None:
     assert gemma_manifest(table) == IN_USE.model_copy(update={"calibration": WARM})
 
 
+@pytest.mark.parametrize(
+    ("trained_on", "there", "named"),
+    [
+        ("me/Small", ("small", "gemma-3n-e4b-it"), "me/Small"),
+        ("me/Small", ("gemma-3n-e4b-it",), "gemma-3n-E4B-it"),
+        ("me/Small", (), "me/Small"),
+        (None, (), "gemma-3n-E4B-it"),
+    ],
+)
+def test_the_base_is_called_what_it_was_found_by(tmp_path: Path, trained_on: str | None, there: tuple[str, ...], named: str) -> None:
+    folder, models = tmp_path / "adapter", tmp_path / "models"
+    for path in (folder, models, *(models / name for name in there)):
+        path.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": trained_on}))
+    write_fitted(folder, IN_USE, WARM, models=models)
+    assert manifest_of(folder).base == named
+
+
 def test_a_scale_of_the_models_own_is_written_too(tmp_path: Path) -> None:
-    own = IN_USE.model_copy(update={"depths": {"SC1": {1: 9, 2: 8}}})
-    write_fitted(tmp_path, own, WARM, None)
+    own = IN_USE.model_copy(update={"kind": "gemma-merged", "depths": {"SC1": {1: 9, 2: 8}}})
+    write_fitted(tmp_path, own, WARM)
     assert manifest_of(tmp_path).depths == own.depths
 
 
@@ -101,7 +120,7 @@ def test_a_failure_leaves_the_old_manifest_and_nothing_beside_it(folder: Path, m
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(ModelError, match="cannot be written: No space left") as caught:
-        write_fitted(folder, IN_USE, WARM, None)
+        write_fitted(folder, IN_USE, WARM)
     assert str(folder.parent) not in str(caught.value)
     assert (folder / "manifest.toml").read_text() == WRITTEN
     assert [path.name for path in folder.iterdir()] == ["manifest.toml"]
@@ -110,11 +129,11 @@ def test_a_failure_leaves_the_old_manifest_and_nothing_beside_it(folder: Path, m
 def test_what_cannot_be_read_again_is_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest_file, "_plain", lambda value: {"method": "guess"})
     with pytest.raises(ModelError, match="calibration"):
-        write_fitted(folder, IN_USE, WARM, None)
+        write_fitted(folder, IN_USE, WARM)
     assert (folder / "manifest.toml").read_text() == WRITTEN
 
 
 def test_others_may_still_read_it(folder: Path) -> None:
     (folder / "manifest.toml").chmod(0o640)
-    write_fitted(folder, IN_USE, WARM, None)
+    write_fitted(folder, IN_USE, WARM)
     assert (folder / "manifest.toml").stat().st_mode & 0o777 == 0o640
