@@ -13,6 +13,7 @@ from keys.bitting import Bitting
 from keys.keyways import keyway
 from readers.gemma.heard import Choice, Heard, Slot, Trust
 from readers.gemma.manifest import GemmaManifest
+from readers.gemma.prompt import none_text
 from readers.gemma.slots import end_of_turn
 from readers.reply import Reply, parse_reply, says_none
 
@@ -21,13 +22,16 @@ _DIGIT = re.compile("[0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the model newly wrote for one photo: `tokens`, the `logits` each was taken from (steps, vocabulary), the `text`, and where in
-    the text each token ends."""
+    """What the model newly wrote for one photo.
+
+    `tokens`, the `logits` each was taken from (steps, vocabulary), the `text`, and where in the text each token ends. `finished`: it ended its turn, and was not cut off.
+    """
 
     tokens: tuple[int, ...]
     logits: torch.Tensor
     text: str
     ends: tuple[int, ...]
+    finished: bool
 
     def at(self, start: int, end: int) -> list[int]:
         """The tokens that make up a part of the text."""
@@ -37,7 +41,7 @@ class Written:
 
 def read_free(model: Any, inputs: Any, tokenizer: Any, manifest: GemmaManifest) -> list[Heard]:
     """What the model writes for each row of `inputs`, greedily, until its turn ends or `max_new_tokens` are used up."""
-    return [_heard(one, tokenizer, manifest) for one in write(model, inputs, tokenizer, manifest.reply.max_new_tokens)]
+    return [hear_written(one, tokenizer, manifest) for one in write(model, inputs, tokenizer, manifest.reply.max_new_tokens)]
 
 
 def write(model: Any, inputs: Any, tokenizer: Any, max_new_tokens: int) -> list[Written]:
@@ -56,14 +60,18 @@ def write(model: Any, inputs: Any, tokenizer: Any, max_new_tokens: int) -> list[
 def _written(tokens: Sequence[int], logits: torch.Tensor, tokenizer: Any, ends: set[int]) -> Written:
     length = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
     texts = [tokenizer.decode(tokens[: i + 1], skip_special_tokens=True) for i in range(length)]
-    return Written(tuple(tokens[:length]), logits[:length], texts[-1] if texts else "", tuple(map(len, texts)))
+    return Written(tuple(tokens[:length]), logits[:length], texts[-1] if texts else "", tuple(map(len, texts)), length < len(tokens))
 
 
-def _heard(written: Written, tokenizer: Any, manifest: GemmaManifest) -> Heard:
-    if says_none(written.text):
+def hear_written(written: Written, tokenizer: Any, manifest: GemmaManifest) -> Heard:
+    """What is to be made of it."""
+    none = none_text(manifest.reply)
+    if says_none(written.text) or (none is not None and written.text.strip() == none):
         return Heard((), 1.0, 1.0, Trust.LABELLED)
     reply = parse_reply(written.text, manifest.keyways)
-    choice = _choice(reply, written, tokenizer, manifest) if reply else None
+    # A code that the end of the allowance may have cut short is none.
+    cut_off = reply is not None and not written.finished and reply.spans[-1][1] == len(written.text)
+    choice = _choice(reply, written, tokenizer, manifest) if reply and not cut_off else None
     if reply is None or choice is None:
         return Heard((), 0.0, 0.0, Trust.LOOSE)
     return Heard((choice,), 0.0, 1.0, reply.trust)
