@@ -24,7 +24,8 @@ _DIGIT = re.compile("[0-9]")
 class Written:
     """What the model newly wrote for one photo.
 
-    `tokens`, the `logits` each was taken from (steps, vocabulary), the `text`, and where in the text each token ends. `finished`: it ended its turn, and was not cut off.
+    `tokens`, the `logits` each was taken from (steps, vocabulary), the `text`, and where in the text each token ends.
+    `finished`: it ended its turn, and was not cut off.
     """
 
     tokens: tuple[int, ...]
