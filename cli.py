@@ -1,4 +1,4 @@
-"""The command line: `serve` (also without a word), `read`, `evaluate` and `calibrate`; one function a command.
+"""The command line: `serve` (also without a word), `read`, `evaluate`, `calibrate` and `doctor`; one function a command.
 
 Heavy imports stand inside the commands, so that --help is quick.
 """
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from config import Settings, SettingsError, load_settings
 from utils.errors import KeylikeError, ModelError, UnreadableKey
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from inference_handler import Answer, Inference
     from readers.contract import Reader
     from readers.evaluation import Report, Verdict
+    from serving.doctor.finding import Finding
 
 SAMPLES = Path(__file__).resolve().parent / "samples"
 USAGE = 2
@@ -146,6 +149,44 @@ def calibrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds 
     print(json.dumps(outcome.to_dict()))
 
 
+@cli.command()
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False) -> None:
+    """Checks what Keylike needs and says what to do about each fault; ends with 1 if there is any."""
+    from serving.doctor.checkup import Subject, examine
+    from serving.doctor.finding import State
+    from serving.doctor.models import inspect_files
+
+    fault = None
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        settings, fault = Settings.model_construct(), str(error)
+    subject = Subject(
+        settings_fault=fault,
+        home=SAMPLES.parent,
+        model=settings.model_folder,
+        embedded=settings.models / "caliper",
+        base_model=settings.base_model,
+        models=settings.models,
+        logs=settings.logs,
+        strict=settings.strict,
+        backend=settings.backend,
+        photos=settings.max_memory * settings.threads,
+        host=settings.host,
+        port=settings.port,
+        guarded=settings.token is not None,
+        ngrok_token=settings.ngrok_token.get_secret_value() if settings.ngrok_token else None,
+    )
+    with _err.status("Checking ..."):
+        findings = examine(subject, inspect_files)
+    faults = sum(finding.state is State.FAULT for finding in findings)
+    if as_json:
+        print(json.dumps({"ok": not faults, "faults": faults, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        _out.print(_checked(findings), soft_wrap=False)
+    raise typer.Exit(1 if faults else 0)
+
+
 @contextmanager
 def _labelled_photos() -> Iterator[None]:
     """Says in one line what is wrong with a labelled folder, its photos, or what reads them."""
@@ -253,6 +294,16 @@ def _draw(inference: Inference, photo: Path, answer: Answer, target: Path) -> No
         draw_overlay(inference.limits.open(photo.read_bytes()), answer.reading).save(target)
     except (OSError, ValueError) as error:
         raise _stop(f"--overlay: cannot write {target}: {error}") from None
+
+
+def _checked(findings: list[Finding]) -> Table:
+    colours = {"ok": "green", "note": "cyan", "warn": "yellow", "fault": "bold red"}
+    table = Table("state", "check", "what was seen", "what to do")
+    for finding in findings:
+        state = Text(finding.state.value, colours[finding.state.value])
+        # Folded, since a path that ends in dots helps nobody.
+        table.add_row(state, finding.name, Text(finding.saw, overflow="fold"), Text(finding.advice, overflow="fold"))
+    return table
 
 
 def _tell_miss(verdict: Verdict) -> None:

@@ -1,0 +1,83 @@
+"""Checks the address to listen on, who may ask there, and what a tunnel would need."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import ipaddress
+import json
+import re
+import socket
+
+from serving.doctor.finding import Finding, State
+
+_TIMEOUT_S = 1.0
+_TUNNEL = "this version opens no tunnel"
+# Letters and digits, a digit among them, in one or two parts; placeholders and half a token are not.
+_NGROK = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{20,}")
+
+
+def port(host: str, number: int) -> Finding:
+    """Whether the server could listen on `host`, by doing so for a moment."""
+    address = f"{host}:{number}"
+    try:
+        socket.create_server((host, number), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        return _taken(host, number) if error.errno == errno.EADDRINUSE else _refused(address, error)
+    return Finding("port", State.OK, f"{address} is free" if number else f"any free port of {host}")
+
+
+def access(host: str, *, guarded: bool) -> Finding:
+    """Whether others could ask without a token; `guarded`: KEYLIKE_API_KEY is set."""
+    who = "only this machine reaches it" if is_loopback(host) else "other machines reach it"
+    saw = f"{host}: {who}; a token is {'asked for' if guarded else 'not asked for'}"
+    if guarded or is_loopback(host):
+        return Finding("access", State.OK, saw)
+    return Finding("access", State.WARN, saw, "set KEYLIKE_API_KEY, or KEYLIKE_HOST=127.0.0.1")
+
+
+def tunnel(token: str | None, agent: str | None) -> Finding:
+    """Whether NGROK_TOKEN is set and looks like one, and where the ngrok program is, if it is on PATH."""
+    program = "the ngrok program is on PATH" if agent else "no ngrok program on PATH"
+    if token is None:
+        return Finding("tunnel", State.NOTE, f"NGROK_TOKEN is not set; {program}", _TUNNEL)
+    if _NGROK.fullmatch(token):
+        return Finding("tunnel", State.NOTE, f"NGROK_TOKEN is set; {program}", _TUNNEL)
+    advice = "copy the authtoken from ngrok's dashboard again: the token alone, without the command around it"
+    return Finding("tunnel", State.WARN, f"NGROK_TOKEN is set, but does not look like a token; {program}", advice)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _taken(host: str, number: int) -> Finding:
+    address = f"{host}:{number}"
+    if _is_keylike(host, number):
+        return Finding("port", State.NOTE, f"Keylike already serves on {address}", "to start another, set KEYLIKE_PORT")
+    advice = "stop what listens there, or set KEYLIKE_PORT to another (0 takes any free one)"
+    return Finding("port", State.FAULT, f"{address} is taken by another program", advice)
+
+
+def _refused(address: str, error: OSError) -> Finding:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Finding("port", State.FAULT, f"{address} is not allowed", "ports below 1024 need rights: set KEYLIKE_PORT above that")
+    return Finding("port", State.FAULT, f"{address} is no address of this machine", "set KEYLIKE_HOST to 127.0.0.1 or 0.0.0.0")
+
+
+def _is_keylike(host: str, number: int) -> bool:
+    """Whether a server of this kind answers; one that listens everywhere answers on this machine's own address."""
+    own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    connection = http.client.HTTPConnection(own, number, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", "/health")
+        body = json.loads(connection.getresponse().read(10_000))
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+    return isinstance(body, dict) and {"model_loaded", "api_version"} <= body.keys()
