@@ -1,0 +1,77 @@
+"""Ports that are really taken, addresses, and tokens that are none."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+from flask_openapi3 import OpenAPI
+
+from serving.doctor import network
+from serving.doctor.finding import State
+
+OK, NOTE, WARN, FAULT = State
+TOKEN = "2abcDEF3ghiJKL4mnoPQR5stuVWX_6yzABC7defGHI8jklMNO"
+
+
+class Quiet(WSGIRequestHandler):
+    """Writes no lines of its own."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another program listens on, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_free_port_stays_free(taken: int) -> None:
+    assert network.port("127.0.0.1", taken).state is FAULT
+    assert network.port("127.0.0.1", 0).state is OK
+    assert network.port("192.0.2.1", 0).advice.startswith("set KEYLIKE_HOST")
+
+
+@pytest.fixture
+def served(app: OpenAPI) -> Iterator[int]:
+    """The port of the application, on a real socket."""
+    with make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join(20)
+
+
+def test_keylike_itself_on_the_port_is_no_fault(served: int) -> None:
+    assert network.port("127.0.0.1", served).state is NOTE
+
+
+@pytest.mark.parametrize(
+    ("host", "guarded", "state"),
+    [
+        ("127.0.0.1", False, OK),
+        ("::1", False, OK),
+        ("localhost", False, OK),
+        ("0.0.0.0", False, WARN),
+        ("0.0.0.0", True, OK),
+        ("::", False, WARN),
+    ],
+)
+def test_access(host: str, guarded: bool, state: State) -> None:
+    assert network.access(host, guarded=guarded).state is state
+
+
+@pytest.mark.parametrize(
+    ("token", "state"),
+    [(None, NOTE), (TOKEN, NOTE), (TOKEN[:12], WARN), (f"ngrok config add-authtoken {TOKEN}", WARN), ("YOUR_NGROK_AUTH_TOKEN", WARN)],
+)
+def test_tunnel(token: str | None, state: State) -> None:
+    found = network.tunnel(token, None)
+    assert found.state is state and (token or "nothing") not in found.saw + found.advice

@@ -1,0 +1,89 @@
+"""`doctor` as whoever types it has it: real faults are told, the rest is still looked at, no secret is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def doctor(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own; port 0, so that what listens on this machine does not matter."""
+    command = [sys.executable, str(ROOT / "app.py"), "doctor", *words]
+    surroundings = {**os.environ, "KEYLIKE_PORT": "0", "COLUMNS": "200", **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=surroundings)
+
+
+def findings(result: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    """By name, from the one line of --json."""
+    assert len(result.stdout.splitlines()) == 1, result.stderr
+    return {finding["name"]: finding for finding in json.loads(result.stdout)["findings"]}
+
+
+@pytest.fixture
+def caliper(tmp_path: Path) -> Path:
+    """A copy of the embedded reader's folder."""
+    return Path(shutil.copytree(ROOT / "models" / "caliper", tmp_path / "models" / "caliper"))
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another program listens on, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_table_of_what_was_seen(tmp_path: Path) -> None:
+    result = doctor(KEYLIKE_LOGS=str(tmp_path / "logs"))
+    assert result.returncode == 0, result.stdout
+    assert "what to do" in result.stdout and "caliper 1.0.0 (caliper)" in result.stdout
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_bad_setting_is_the_first_fault_and_the_rest_is_still_looked_at() -> None:
+    result = doctor("--json", KEYLIKE_PROT="1")
+    first, *others = json.loads(result.stdout)["findings"]
+    assert result.returncode == 1
+    assert (first["name"], first["state"]) == ("settings", "fault")
+    assert "did you mean KEYLIKE_PORT?" in first["saw"]
+    assert {"Python", "embedded reader", "port"} <= {finding["name"] for finding in others}
+
+
+def test_an_altered_model_a_taken_port_and_an_unwritable_log_are_faults(caliper: Path, taken: int) -> None:
+    with (caliper / "finder.onnx").open("ab") as file:
+        file.write(b"more")
+    result = doctor("--json", KEYLIKE_MODELS=str(caliper.parent), KEYLIKE_PORT=str(taken), KEYLIKE_LOGS="/dev/null/logs")
+    found = findings(result)
+    assert result.returncode == 1
+    assert {name for name, finding in found.items() if finding["state"] == "fault"} == {"embedded reader", "port", "logs"}
+    assert "finder.onnx does not match its SHA-256" in found["embedded reader"]["saw"]
+    assert str(taken) in found["port"]["saw"] and "KEYLIKE_PORT" in found["port"]["advice"]
+    assert json.loads(result.stdout)["faults"] == 3
+
+
+def test_a_gemma_model_beside_the_embedded_reader(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    (folder / "manifest.toml").write_text('kind = "gemma-merged"\n[files]\n"model.safetensors" = "00"\n')
+    found = findings(doctor("--json", MODEL_PATH=str(folder), KEYLIKE_STRICT="true"))
+    assert found["model"]["state"] == "fault" and found["embedded reader"]["state"] == "ok"
+    assert "model.safetensors" in found["model"]["saw"]
+    assert "does not start" in found["model"]["advice"]
+    assert found["packages for Gemma"]["state"] != "note"
+
+
+def test_secrets_are_never_shown() -> None:
+    result = doctor(NGROK_TOKEN="too short", KEYLIKE_API_KEY="open sesame", KEYLIKE_HOST="0.0.0.0")
+    assert "NGROK_TOKEN is set" in result.stdout
+    for said in (result.stdout, result.stderr):
+        assert "too short" not in said and "sesame" not in said
