@@ -81,7 +81,8 @@ def _models(subject: Subject, inspect: models.Inspect) -> list[Finding]:
     shipped = models.embedded(subject.embedded, inspect)
     if subject.model.resolve() == subject.embedded.resolve():
         return [shipped]
-    return [models.model(subject.model, inspect, strict=subject.strict), shipped]
+    alone = subject.strict or shipped.state is State.FAULT
+    return [models.model(subject.model, inspect, alone=alone), shipped]
 
 
 def _memory(subject: Subject, torch: compute.Torch | None) -> list[Finding]:

@@ -25,9 +25,9 @@ def inspect_files(folder: Path) -> str:
     return f"{name} {version} ({kind}), {len(manifest['files'])} files as its manifest says"
 
 
-def model(folder: Path, inspect: Inspect, *, strict: bool) -> Finding:
-    """The model that MODEL_PATH names; `strict`: nothing else answers in its place."""
-    meanwhile = "the server does not start" if strict else "the embedded reader answers in its place"
+def model(folder: Path, inspect: Inspect, *, alone: bool) -> Finding:
+    """The model that MODEL_PATH names; `alone`: nothing else could answer in its place."""
+    meanwhile = "the server does not start" if alone else "the embedded reader answers in its place"
     return _look("model", folder, inspect, f"mend the folder, or let MODEL_PATH name another; until then {meanwhile}")
 
 

@@ -82,6 +82,12 @@ def test_a_gemma_model_beside_the_embedded_reader(tmp_path: Path) -> None:
     assert found["packages for Gemma"]["state"] != "note"
 
 
+def test_nothing_answers_where_the_embedded_reader_is_broken_too(tmp_path: Path) -> None:
+    found = findings(doctor("--json", MODEL_PATH=str(tmp_path), KEYLIKE_MODELS=str(tmp_path)))
+    assert [found[name]["state"] for name in ("model", "embedded reader")] == ["fault", "fault"]
+    assert "does not start" in found["model"]["advice"]
+
+
 def test_secrets_are_never_shown() -> None:
     result = doctor(NGROK_TOKEN="too short", KEYLIKE_API_KEY="open sesame", KEYLIKE_HOST="0.0.0.0")
     assert "NGROK_TOKEN is set" in result.stdout

@@ -24,9 +24,9 @@ def test_what_the_inspection_says_is_told() -> None:
     assert found.state is State.OK and "caliper 1.0.0 (caliper), 3 files" in found.saw and str(CALIPER) in found.saw
 
 
-@pytest.mark.parametrize(("strict", "words"), [(True, "does not start"), (False, "embedded reader answers")])
-def test_a_model_that_is_refused(strict: bool, words: str) -> None:
-    found = models.model(CALIPER, refuse, strict=strict)
+@pytest.mark.parametrize(("alone", "words"), [(True, "does not start"), (False, "embedded reader answers")])
+def test_a_model_that_is_refused(alone: bool, words: str) -> None:
+    found = models.model(CALIPER, refuse, alone=alone)
     assert found.state is State.FAULT
     assert "weights.onnx is damaged" in found.saw and words in found.advice
 
@@ -64,7 +64,7 @@ def test_a_folder_that_may_not_be_looked_into(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     folder.parent.chmod(0)
     try:
-        assert models.model(folder, models.inspect_files, strict=False).state is State.FAULT
+        assert models.model(folder, models.inspect_files, alone=False).state is State.FAULT
         assert not models.is_gemma(folder) and models.opened(folder, base_model=None, models=tmp_path) == (folder,)
     finally:
         folder.parent.chmod(0o700)
