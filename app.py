@@ -10,6 +10,7 @@ from flask_cors import CORS
 from flask_openapi3 import Info, OpenAPI
 from structlog.stdlib import BoundLogger
 
+import model_loader
 from api import request_log
 from api.guards import SCHEMES, token_guard
 from api.health import health_blueprint
@@ -19,7 +20,8 @@ from api.predict import predict_blueprint
 from api.schemas import Failure
 from config import Settings
 from inference_handler import Inference, Limits
-from model_loader import ModelSlot, load_reader
+from model_loader import Choices, ModelSlot
+from readers.contract import Reader
 from serving.gpu import find_gpu
 from utils import error_handlers
 from utils.logs import make_logger
@@ -40,7 +42,7 @@ def create_app(
     """The application. Without `model` the one of the settings is loaded here and now, which raises ModelError if it cannot be."""
     log = log or make_logger(settings.logs, settings.log_level)
     if model is None:
-        model = ModelSlot(lambda: load_reader(settings.model_folder))
+        model = model_slot(settings, log)
         model.load()
     loaded = model
     app = OpenAPI(
@@ -66,6 +68,27 @@ def create_app(
     app.register_api(health_blueprint(loaded, find_gpu(), draining=draining, clock=clock))
     app.register_blueprint(docs_blueprint(WEB))
     return app
+
+
+def model_slot(settings: Settings, log: BoundLogger | None = None) -> ModelSlot:
+    """An empty slot for the model of the settings; unless they are strict, the embedded reader takes its place where it fails."""
+    caliper = _caliper(settings)
+    nothing_else = settings.model_folder.resolve() == caliper.resolve() and not settings.agree
+    spare = None if settings.strict or nothing_else else lambda: model_loader.load(caliper)
+    return ModelSlot(lambda: chosen_reader(settings), spare=spare, log=log)
+
+
+def chosen_reader(settings: Settings) -> Reader:
+    """What the settings ask for, loaded but not warmed. Raises ModelError."""
+    caliper = _caliper(settings)
+    choices = Choices(settings.base_model, settings.backend, settings.precision, settings.max_batch, finder_folder=caliper)
+    if settings.agree:
+        return model_loader.load_agreeing(settings.model_folder, caliper, choices)
+    return model_loader.load(settings.model_folder, choices)
+
+
+def _caliper(settings: Settings) -> Path:
+    return settings.models / "caliper"
 
 
 def body_limit(settings: Settings) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
@@ -26,12 +27,15 @@ from utils.errors import KeylikeError, ModelError, UnreadableKey
 
 if TYPE_CHECKING:
     from inference_handler import Answer, Inference
+    from model_loader import ModelSlot
     from readers.contract import Reader
     from readers.evaluation import Report, Verdict
     from serving.doctor.finding import Finding
 
 SAMPLES = Path(__file__).resolve().parent / "samples"
 USAGE = 2
+# The embedded reader is ready before the first request is looked at, and a slow load keeps /health/live waiting no longer than this.
+HEAD_START_S = 1.0
 
 cli = typer.Typer(help="Keylike reads a house key from a photo.", pretty_exceptions_enable=False, add_completion=False)
 _out = Console(soft_wrap=True, highlight=False)
@@ -53,8 +57,8 @@ def without_a_word(context: typer.Context) -> None:
 @cli.command()
 def serve() -> None:
     """Starts the server; settings come from the environment and .env (see .env.example)."""
-    from app import body_limit, create_app
-    from model_loader import ModelSlot, load_reader
+    from app import body_limit, create_app, model_slot
+    from serving.loading import Loading
     from serving.memory import return_large_blocks
     from serving.server import Binding, Server
     from utils.error_handlers import socket_failures
@@ -66,11 +70,7 @@ def serve() -> None:
         log = make_logger(settings.logs, settings.log_level)
     except OSError as error:
         raise _stop(f"KEYLIKE_LOGS: cannot write to {settings.logs}: {error.strerror}") from None
-    model = ModelSlot(lambda: load_reader(settings.model_folder))
-    try:
-        model.load()
-    except ModelError as error:
-        raise _stop(str(error)) from None
+    model = model_slot(settings, log)
     draining = threading.Event()
     app = create_app(settings, model=model, log=log, draining=draining.is_set)
     binding = Binding(settings.host, settings.port, settings.threads, body_limit(settings))
@@ -79,9 +79,14 @@ def serve() -> None:
     except OSError as error:
         raise _stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT") from None
     server.stop_on_signals()
-    _greet(settings, server.port, str(model.name))
-    server.run()
-    _out.print("Stopped.")
+    _greet(settings, server.port)
+    with Loading(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop) as loading:
+        loading.wait(HEAD_START_S)
+        server.run()
+        if loading.failure is None:
+            _out.print("Stopped.")
+    if loading.failure is not None:
+        raise _stop(f"{settings.model_folder}: {loading.failure}")
 
 
 @cli.command()
@@ -141,12 +146,18 @@ def calibrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds 
         reader = _reader(settings.model_copy(update={"strict": True, "agree": False}))
         if not isinstance(reader, Hearing):
             raise _stop("MODEL_PATH names no Gemma model: the caliper's calibration is part of its training (make train)")
-        outcome = calibrate(
-            reader, settings.model_folder, labelled, models=settings.models, show=lambda groups: track(groups, "Reading", console=_err)
+        beside = _reader(settings.model_copy(update={"model_path": None, "strict": True, "agree": False})) if settings.agree else None
+        done = calibrate(
+            reader,
+            settings.model_folder,
+            labelled,
+            beside=beside,
+            models=settings.models,
+            show=lambda groups: track(groups, "Reading", console=_err),
         )
-    _out.print(outcome.table())
-    _out.print(outcome.line(), markup=False)
-    print(json.dumps(outcome.to_dict()))
+    _out.print(done.table())
+    _out.print("\n".join(done.lines()), markup=False)
+    print(json.dumps(done.to_dict()))
 
 
 @cli.command()
@@ -214,10 +225,11 @@ def _stop(line: str) -> typer.Exit:
     return typer.Exit(USAGE)
 
 
-def _greet(settings: Settings, port: int, model: str) -> None:
+def _greet(settings: Settings, port: int) -> None:
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host
     address = f"http://{host}:{port}"
-    _out.print(f"Keylike serves on [bold]{address}[/] with the model {model}; its documentation is at {address}/docs")
+    model = settings.model_folder.resolve().name
+    _out.print(f"Keylike serves on [bold]{address}[/] with the model {escape(model)}; its documentation is at {address}/docs")
     if settings.ngrok_token:
         _out.print("NGROK_TOKEN is set, but this version opens no tunnel: only the address above is served.")
     labels = SAMPLES / "labels.jsonl"
@@ -229,13 +241,22 @@ def _greet(settings: Settings, port: int, model: str) -> None:
     sys.stdout.flush()
 
 
+def _tell_ready(settings: Settings, model: ModelSlot) -> None:
+    if model.reason is None:
+        _out.print(f"Ready: {model.name} reads.", markup=False)
+    else:
+        _out.print(f"Degraded: only {model.name} reads. {settings.model_folder}: {model.reason}", markup=False)
+    sys.stdout.flush()
+
+
 def _reader(settings: Settings) -> Reader:
-    from model_loader import load_reader
+    from app import chosen_reader
+    from model_loader import why
 
     try:
-        return load_reader(settings.model_folder)
-    except ModelError as error:
-        raise _stop(str(error)) from None
+        return chosen_reader(settings)
+    except Exception as error:
+        raise _stop(f"{settings.model_folder}: {why(error)}") from None
 
 
 def _inference(settings: Settings) -> Inference:

@@ -10,7 +10,7 @@ from keys.keyways import keyway
 from keys.market import Market, market
 from keys.risk import Assessment, assess
 from model_loader import model_name
-from readers.contract import Reader, Reading, Unreadable
+from readers.contract import Opinion, Reader, Reading, Unreadable
 from utils.errors import UnreadableKey
 from utils.image_processing import Photo, open_photo
 
@@ -78,5 +78,11 @@ class Inference:
 
 def _readable(result: Reading | Unreadable, model: str) -> Reading:
     if isinstance(result, Unreadable):
-        raise UnreadableKey(result.message, reason=result.reason.value, advice=result.advice, model=model)
+        seen = {"opinions": [_opinion(each) for each in result.opinions]} if result.opinions else {}
+        raise UnreadableKey(result.message, reason=result.reason.value, advice=result.advice, model=model, **seen)
     return result
+
+
+def _opinion(one: Opinion) -> dict[str, object]:
+    bitting = ",".join(map(str, one.codes))
+    return {"model": one.model, "keyway": one.keyway, "bitting": bitting, "probability": round(one.probability, 4)}

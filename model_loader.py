@@ -5,44 +5,102 @@ A model folder holds `manifest.toml`; its table `[files]` gives each file's SHA-
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from structlog.stdlib import BoundLogger
+
+from readers.agree import AgreeingReader
 from readers.contract import Reader
 from utils.errors import ModelError, ModelLoading
-from utils.model_files import check_files, read_manifest
+from utils.logs import places
+from utils.model_files import MANIFEST, called, check_files, read_manifest
 
 RETRY_AFTER_S = 5
+# How often two wrong readings are the same wrong code, and whether that was fitted: what is assumed until it is.
+UNFITTED = (0.5, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What whoever starts Keylike may choose about a model, as the settings of the same names say; `finder_folder`: a caliper's, which
+    shows other readers where the key lies."""
+
+    base_model: Path | None = None
+    backend: str = "auto"
+    precision: str = "auto"
+    max_batch: int = 4
+    finder_folder: Path | None = None
+
+
+DEFAULTS = Choices()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    reader: Reader
+    reason: str | None
 
 
 class ModelSlot:
-    """Holds the reader once it is loaded and warmed; until then whoever asks for it gets ModelLoading."""
+    """Holds the reader once it is loaded and warmed; until then whoever asks for it gets ModelLoading.
 
-    def __init__(self, load: Callable[[], Reader]) -> None:
-        self._load = load
-        self._reader: Reader | None = None
+    Where what `load` gives cannot be had, the `spare` reader takes its place, and `reason` says why.
+    """
+
+    def __init__(self, load: Callable[[], Reader], *, spare: Callable[[], Reader] | None = None, log: BoundLogger | None = None) -> None:
+        self._load, self._spare, self._log = load, spare, log
+        self._held: _Held | None = None
 
     def load(self) -> None:
-        """Loads and warms the reader, then shows it to all threads at once. Raises ModelError."""
-        reader = self._load()
-        reader.warm()
-        self._reader = reader
+        """Loads and warms the reader, or the spare one, then shows it to all threads at once. Raises ModelError where neither will do;
+        whatever a library raises counts as that, so that nobody waits for ever."""
+        found, reason = self._attempt(self._load), None
+        if isinstance(found, str) and self._spare is not None:
+            reason = found
+            gc.collect()  # what was half loaded is often held by a circle of its own, and may fill the memory
+            found = self._attempt(self._spare)
+        if isinstance(found, str):
+            raise ModelError(found if reason in (None, found) else f"{reason}; and in its place: {found}")
+        self._held = _Held(found, reason)
+        if reason is not None and self._log:
+            self._log.warning("degraded", reason=reason, model=self.name)
+
+    def _attempt(self, load: Callable[[], Reader]) -> Reader | str:
+        """The warmed reader, or why there is none: as text, since the exception itself would keep what was half loaded."""
+        try:
+            reader = load()
+            reader.warm()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # libraries panic and exit with kinds that are no Exception
+            if self._log and not isinstance(error, ModelError):
+                self._log.error("model_crash", error=type(error).__name__, places=places(error))
+            return why(error)
+        return reader
 
     @property
     def ready(self) -> bool:
         """Whether the reader may be asked."""
-        return self._reader is not None
+        return self._held is not None
 
     def reader(self) -> Reader:
         """The reader. Raises ModelLoading until it is ready."""
-        if self._reader is None:
+        if self._held is None:
             raise ModelLoading("The model is still being loaded.", retry_after_s=RETRY_AFTER_S)
-        return self._reader
+        return self._held.reader
 
     @property
     def name(self) -> str | None:
         """Name and version of what is loaded, such as "caliper-1.0.0"; None before that."""
-        return model_name(self._reader) if self._reader else None
+        return model_name(self._held.reader) if self._held else None
+
+    @property
+    def reason(self) -> str | None:
+        """Why the spare reader answers; None where it does not."""
+        return self._held.reason if self._held else None
 
 
 def model_name(reader: Reader) -> str:
@@ -50,14 +108,40 @@ def model_name(reader: Reader) -> str:
     return f"{reader.info.name}-{reader.info.version}"
 
 
-def load_reader(folder: Path) -> Reader:
+def why(error: BaseException) -> str:
+    """A line for /health on why a model could not be loaded; what a library says itself may hold paths and is left out."""
+    return str(error) if isinstance(error, ModelError) else f"the model could not be loaded ({type(error).__name__})"
+
+
+def load(folder: Path, choices: Choices = DEFAULTS) -> Reader:
     """Checks a model folder and loads the reader of its kind. Raises ModelError with a line that says what is wrong."""
     manifest = read_manifest(folder)
     check_files(folder, manifest)
-    kind = manifest.get("kind")
-    if kind == "caliper":
-        # Here, so that starting the command line does not wait for the network's runtime.
-        from readers.caliper.reader import CaliperReader
+    match manifest.get("kind"):
+        case "caliper":
+            # Here, so that starting the command line does not wait for the network's runtime.
+            from readers.caliper.reader import CaliperReader
 
-        return CaliperReader.load(folder)
-    raise ModelError(f"{folder}: models of kind {kind!r} are not supported; this version reads kind 'caliper'")
+            return CaliperReader.load(folder)
+        case kind:
+            raise ModelError(f"{called(folder / MANIFEST)}: models of kind {kind!r} are not supported; this version reads kind 'caliper'")
+
+
+def load_agreeing(folder: Path, caliper: Path, choices: Choices = DEFAULTS) -> Reader:
+    """The model in `folder` with the caliper beside it. Raises ModelError where either cannot be loaded or both are calipers."""
+    first = load(folder, choices)
+    if first.info.kind == "caliper":
+        raise ModelError("KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper")
+    return agreeing(first, load(caliper), agreement_of(folder))
+
+
+def agreement_of(folder: Path) -> tuple[float, bool]:
+    """The shared error that the manifest of a loaded model gives for reading beside the caliper, and whether it was fitted."""
+    table = read_manifest(folder).get("agreement") if (folder / MANIFEST).exists() else None
+    return (float(table["shared_error"]), True) if table else UNFITTED
+
+
+def agreeing(first: Reader, caliper: Reader, agreement: tuple[float, bool]) -> Reader:
+    """Both readers as one; `agreement`: how often two wrong readings are the same wrong code, and whether that was fitted."""
+    shared_error, fitted = agreement
+    return AgreeingReader(first, caliper, shared_error, fitted)

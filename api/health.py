@@ -30,9 +30,9 @@ def health_blueprint(model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool]
     @health.get("", responses={200: HealthOut, 500: Failure})
     def overview() -> Response:
         """The state of the server."""
-        status = "draining" if draining() else "healthy" if model.ready else "loading"
         return jsonify(
-            status=status,
+            status="draining" if draining() else _status(model),
+            reason=model.reason,
             model_loaded=model.ready,
             model=model.name,
             gpu_available=gpu.available,
@@ -63,3 +63,9 @@ def health_blueprint(model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool]
         return jsonify(status="ready", timestamp=milliseconds())
 
     return health
+
+
+def _status(model: ModelSlot) -> str:
+    if not model.ready:
+        return "loading"
+    return "healthy" if model.reason is None else "degraded"

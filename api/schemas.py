@@ -111,7 +111,8 @@ class Welcome(Body):
 class Health(Body):
     """The state of the server."""
 
-    status: Literal["healthy", "loading", "draining"]
+    status: Literal["healthy", "degraded", "loading", "draining"] = Field(description="degraded: the embedded reader answers instead")
+    reason: str | None = Field(description="Why the model that was asked for does not answer; null where it does")
     model_loaded: bool
     model: str | None
     gpu_available: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,6 +38,26 @@ class ColourReader:
         cuts = tuple(Cut(position, depth, 0.95, 8.5 - 0.381 * depth) for position, depth in enumerate(codes, 1))
         candidates = (Candidate(codes, 0.8), Candidate(other, 0.15))
         return Reading("SC1", codes, 0.8, True, cuts, candidates, Quality(px_per_mm=20.0, sharpness=0.9, worn_cuts=(4,)))
+
+
+@dataclass(frozen=True)
+class FixedReader:
+    """Says the same about every photo."""
+
+    result: Reading | Unreadable
+    name: str = "fixed"
+
+    @property
+    def info(self) -> ReaderInfo:
+        """Who reads."""
+        return ReaderInfo(name=self.name, version="2.0.0", kind="fake", keyways=("KW1", "SC1"), digest=self.name * 8)
+
+    def warm(self) -> None:
+        """Nothing to warm."""
+
+    def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
+        """The same for each."""
+        return [self.result for _ in photos]
 
 
 def colour_reader() -> Reader:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import model_loader
 from cli import cli
+from readers.contract import Reader
 from tests.fakes import colour_reader
 from tests.pictures import BLUE, plain
 
@@ -23,7 +24,7 @@ run = CliRunner()
 @pytest.fixture(autouse=True)
 def colour(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line loads the colour reader."""
-    monkeypatch.setattr(model_loader, "load_reader", lambda folder: colour_reader())
+    monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: colour_reader())
 
 
 @pytest.fixture
@@ -75,15 +76,36 @@ def test_wrong_use_ends_with_2(words: list[str]) -> None:
     [
         ({"KEYLIKE_PROT": "1"}, "unknown setting KEYLIKE_PROT"),
         ({"KEYLIKE_PORT": "many"}, "KEYLIKE_PORT"),
-        ({"MODEL_PATH": "/nowhere"}, "manifest.toml"),
+        ({"MODEL_PATH": "/none/gemma", "KEYLIKE_STRICT": "1"}, "keylike: /none/gemma: gemma/manifest.toml cannot be read"),
+        ({"KEYLIKE_MODELS": "/none"}, "keylike: /none/caliper: caliper/manifest.toml cannot be read"),
+        ({"MODEL_PATH": "/none/gemma", "KEYLIKE_MODELS": "/none"}, "; and in its place: caliper/manifest.toml cannot be read"),
+        ({"KEYLIKE_AGREE": "1", "KEYLIKE_STRICT": "1"}, "KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper"),
         ({"KEYLIKE_LOGS": "/dev/null/logs"}, "KEYLIKE_LOGS"),
     ],
 )
 def test_a_start_that_cannot_be_is_one_line(environment: dict[str, str], words: str) -> None:
-    result = start(**environment)
+    result = start(**{"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": "logs", **environment})
     assert result.returncode == 2
     assert words in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["read", "evaluate"])
+def test_commands_that_end_take_no_other_model_than_the_one_named(command: str) -> None:
+    result = start(command, str(ROOT / "samples" / "sc1_01.jpg"), MODEL_PATH="/none/gemma")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("keylike: /none/gemma: gemma/manifest.toml cannot be read")
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_load_that_crashes_is_one_line(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(folder: Path, choices: object = None) -> Reader:
+        raise KeyError("canary")
+
+    monkeypatch.setattr(model_loader, "load", crash)
+    result = run.invoke(cli, ["read", str(photo)])
+    assert (result.exit_code, result.output.count("\n")) == (2, 1)
+    assert "the model could not be loaded (KeyError)" in result.output and "canary" not in result.output
 
 
 def test_help_names_the_commands() -> None:

@@ -54,7 +54,7 @@ def photos(tmp_path: Path) -> Path:
 
 def loads(monkeypatch: pytest.MonkeyPatch, reader: object) -> None:
     """Whatever folder is named, this reader comes of it."""
-    monkeypatch.setattr(model_loader, "load_reader", lambda folder: reader)
+    monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: reader)
 
 
 def calibrate(folder: Path) -> Result:
@@ -109,3 +109,14 @@ def test_the_caliper_is_calibrated_by_its_training(photos: Path, monkeypatch: py
     assert result.exit_code == 2
     assert "make train" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_with_agree_the_embedded_reader_reads_too(model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hearing = ColourHearing(gemma_manifest(read_manifest(model)))
+    monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: hearing if folder == model else colour_reader())
+    monkeypatch.setenv("KEYLIKE_AGREE", "1")
+    result = calibrate(photos)
+    assert result.exit_code == 0
+    agreement = gemma_manifest(read_manifest(model)).agreement
+    assert agreement is not None
+    assert json.loads(result.stdout.splitlines()[-1])["agreement"] == agreement.model_dump(mode="json")

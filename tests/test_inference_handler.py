@@ -7,7 +7,8 @@ import itertools
 import pytest
 
 from inference_handler import Inference, Limits, Options
-from tests.fakes import ColourReader
+from readers.contract import Opinion, Reason, Unreadable
+from tests.fakes import ColourReader, FixedReader
 from tests.pictures import BLUE, RED, plain
 from utils.errors import ImageTooLarge, ModelLoading, UnreadableKey
 
@@ -31,6 +32,19 @@ def test_a_refusal_is_raised_with_its_reason() -> None:
     with pytest.raises(UnreadableKey) as refusal:
         inference().answer(plain(BLUE), Options())
     assert (refusal.value.reason, refusal.value.model) == ("not_a_key", "colour-1.0.0")
+
+
+def test_where_readers_disagree_the_refusal_tells_what_each_read() -> None:
+    opinions = (Opinion("colour-1.0.0", "SC1", (2, 5, 4, 7, 3), 0.41237), Opinion("other-2.0.0", "KW1", (1, 2, 3, 4, 5), 0.4))
+    reader = FixedReader(Unreadable(Reason.READERS_DISAGREE, "They differ.", "Again.", opinions=opinions))
+    with pytest.raises(UnreadableKey) as refusal:
+        Inference(lambda: reader, Limits(), lambda: 0.0).answer(plain(), Options())
+    assert refusal.value.details == {
+        "opinions": [
+            {"model": "colour-1.0.0", "keyway": "SC1", "bitting": "2,5,4,7,3", "probability": 0.4124},
+            {"model": "other-2.0.0", "keyway": "KW1", "bitting": "1,2,3,4,5", "probability": 0.4},
+        ]
+    }
 
 
 def test_limits_hold() -> None:

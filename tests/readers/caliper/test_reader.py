@@ -14,7 +14,7 @@ from PIL import Image
 
 from keys.bitting import Bitting
 from keys.keyways import keyway
-from model_loader import load_reader
+from model_loader import load
 from readers.caliper.overlay import draw_overlay
 from readers.contract import Reader, Reading, Reason, Unreadable
 from training.render import Scene
@@ -28,7 +28,7 @@ LABELS = [json.loads(line) for line in (SAMPLES / "labels.jsonl").read_text().sp
 
 @pytest.fixture(scope="module")
 def reader() -> Reader:
-    return load_reader(MODEL)
+    return load(MODEL)
 
 
 def photo_of(picture: Image.Image) -> Photo:
@@ -156,7 +156,7 @@ def test_a_damaged_model_is_not_opened(tmp_path: Path) -> None:
     data[1000] ^= 1
     (folder / "finder.onnx").write_bytes(data)
     with pytest.raises(ModelError, match="SHA-256"):
-        load_reader(folder)
+        load(folder)
 
 
 def test_a_manifest_without_calibration_is_refused(tmp_path: Path) -> None:
@@ -165,4 +165,4 @@ def test_a_manifest_without_calibration_is_refused(tmp_path: Path) -> None:
     manifest = folder / "manifest.toml"
     manifest.write_text(manifest.read_text().replace("[calibration]", "[something_else]"))
     with pytest.raises(ModelError, match="calibration"):
-        load_reader(folder)
+        load(folder)

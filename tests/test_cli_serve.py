@@ -1,0 +1,149 @@
+"""`serve` as a process: it answers while the model is loaded, says how that went, and ends where it must."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pictures import plain
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRST = json.loads((ROOT / "samples" / "labels.jsonl").read_text().splitlines()[0])
+COLOUR, REAL = ["-m", "tests.serving.serve_colour"], ["app.py"]
+
+
+class Served:
+    """A server process; `MODEL_PATH` and other settings come from the environment given."""
+
+    def __init__(self, command: list[str], logs: Path, **environment: str) -> None:
+        settings = {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(logs), **environment}
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env={**os.environ, **settings}, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        )
+        self.greeting = self.line()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.greeting)
+        assert found, self.process.communicate(timeout=20)
+        self.port = int(found[1])
+
+    def line(self) -> str:
+        """The next line that it says."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def line_with(self, word: str) -> str:
+        """The next line that begins so."""
+        return next(line for line in iter(self.line, "") if line.startswith(word))
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str | None, dict[str, Any]]:
+        """Status, Retry-After and body of one request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request(method, path, body, {"Content-Type": "image/jpeg"} if body else {})
+        response = connection.getresponse()
+        answer = response.status, response.headers["Retry-After"], json.loads(response.read())
+        connection.close()
+        return answer
+
+    def go_on(self) -> None:
+        """Lets a held load end."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+        """Sends a signal; exit status, and what was still said on stdout and stderr."""
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Any]:
+    """Starts servers, and kills what a test leaves running."""
+    started: list[Served] = []
+
+    def start(command: list[str], **environment: str) -> Served:
+        started.append(Served(command, tmp_path / "logs", **environment))
+        return started[-1]
+
+    yield start
+    for each in started:
+        with each.process as process:
+            process.kill()
+
+
+def test_it_answers_while_the_model_is_loaded(serve: Any, tmp_path: Path) -> None:
+    server: Served = serve(COLOUR, MODEL_PATH="held")
+    assert "with the model held" in server.greeting
+    assert server.ask("GET", "/health/live")[0] == 200
+    assert server.ask("GET", "/")[2]["model"] is None
+    health = server.ask("GET", "/health")[2]
+    assert (health["status"], health["model_loaded"], health["reason"]) == ("loading", False, None)
+    for method, path, body in (("GET", "/health/ready", None), ("GET", "/health/startup", None), ("POST", "/", plain())):
+        status, retry_after, answer = server.ask(method, path, body)
+        assert (status, answer["code"], retry_after) == (503, "model_loading", "5")
+    server.go_on()
+    assert server.line_with("Ready") == "Ready: colour-1.0.0 reads.\n"
+    assert server.ask("GET", "/health/ready")[0] == 200
+    assert server.ask("GET", "/health")[2]["status"] == "healthy"
+    assert server.ask("POST", "/", plain())[2]["bitting"] == "2,5,4,7,3"
+    assert server.stop()[:2] == (0, "Stopped.\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_does_not_wait_for_a_load(serve: Any, number: int) -> None:
+    server: Served = serve(COLOUR, MODEL_PATH="held")
+    assert server.ask("GET", "/health/live")[0] == 200
+    status, out, err = server.stop(number)
+    assert (status, err.count("Traceback"), out.splitlines()[-1]) == (0, 0, "Stopped.")
+
+
+def test_the_embedded_reader_answers_at_the_first_request(serve: Any) -> None:
+    server: Served = serve(REAL)
+    assert "with the model caliper" in server.greeting
+    status, _, body = server.ask("POST", "/", (ROOT / "samples" / FIRST["file"]).read_bytes())
+    assert (status, body.get("bitting")) == (200, ",".join(map(str, FIRST["bitting"])))
+    assert server.line_with("It should read") == f"It should read {FIRST['keyway']} {body['bitting']}\n"
+    assert server.line_with("Ready") == "Ready: caliper-1.0.0 reads.\n"
+    assert server.stop()[0] == 0
+
+
+def test_it_answers_for_a_model_that_cannot_be_loaded(serve: Any) -> None:
+    server: Served = serve(REAL, MODEL_PATH="/none/gemma")
+    told = server.line_with("Degraded")
+    assert told.startswith("Degraded: only caliper-1.0.0 reads. /none/gemma: gemma/manifest.toml cannot be read")
+    health = server.ask("GET", "/health")[2]
+    assert (health["status"], health["model"]) == ("degraded", "caliper-1.0.0")
+    assert "gemma/manifest.toml" in health["reason"] and "/none" not in health["reason"]
+    assert server.ask("GET", "/health/ready")[0] == 200
+    status, _, body = server.ask("POST", "/", (ROOT / "samples" / FIRST["file"]).read_bytes())
+    assert (status, body["model_used"]) == (200, "caliper-1.0.0")
+
+
+def test_a_crash_while_loading_is_a_failure_like_others(serve: Any, tmp_path: Path) -> None:
+    server: Served = serve(COLOUR, MODEL_PATH="/none/broken")
+    assert server.line_with("Degraded").endswith("/none/broken: the model could not be loaded (RuntimeError)\n")
+    assert server.ask("GET", "/health")[2]["reason"] == "the model could not be loaded (RuntimeError)"
+    _, out, err = server.stop()
+    logged = (tmp_path / "logs" / "api.log").read_text()
+    crash = next(line for line in map(json.loads, logged.splitlines()) if line["event"] == "model_crash")
+    assert crash["error"] == "RuntimeError" and "serve_colour.py" in crash["places"][-1]
+    assert not any(secret in text for secret in ("canary", "/secret") for text in (out, err, logged))
+
+
+def test_a_strict_start_ends_where_the_load_crashes(serve: Any) -> None:
+    server: Served = serve(COLOUR, MODEL_PATH="/none/broken", KEYLIKE_STRICT="1")
+    out, err = server.process.communicate(timeout=20)
+    assert server.process.returncode == 2
+    assert err.splitlines()[-1] == "keylike: /none/broken: the model could not be loaded (RuntimeError)"
+    assert "Traceback" not in err and "Ready" not in out and "Stopped" not in out
