@@ -15,6 +15,7 @@ from app import create_app
 from config import Settings
 from model_loader import ModelSlot
 from tests.fakes import colour_reader
+from tests.gemma_models import GemmaModels, make
 
 NOW = 1_795_000_000.125
 
@@ -57,3 +58,10 @@ def app(settings: Settings, model: ModelSlot) -> OpenAPI:
 def client(app: OpenAPI) -> FlaskClient:
     """Asks the application without a socket."""
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def gemma_models(tmp_path_factory: pytest.TempPathFactory) -> GemmaModels:
+    """A tiny Gemma that was really taught a handful of keys, in every form that is served; made once, by the project's own commands."""
+    pytest.importorskip("transformers", reason="Gemma needs PyTorch and transformers: make test-gemma installs them")
+    return make(tmp_path_factory.mktemp("gemma"))

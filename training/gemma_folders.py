@@ -1,0 +1,62 @@
+"""Writes what fine-tuning made: a folder with the adapter and one with the merged model, each with the manifest the server reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from readers.evaluation import Report
+from readers.gemma.folder import OPENED
+from readers.gemma.manifest import GemmaManifest
+from utils.model_files import MANIFEST, sha256
+
+LICENCE = "that of its base model"
+MADE_BY = "python -m training.finetune_gemma"
+
+
+def save_adapter(model: Any, processor: Any, folder: Path, base: str) -> None:
+    """The adapter with tokenizer and processor; it names its base by folder name alone, never by where that lay."""
+    for config in model.peft_config.values():
+        config.base_model_name_or_path = base
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+    # A model card that PEFT makes up.
+    (folder / "README.md").unlink(missing_ok=True)
+    processor.save_pretrained(str(folder))
+
+
+def save_merged(model: Any, processor: Any, folder: Path) -> None:
+    """A whole model as safetensors, with tokenizer and processor."""
+    model.save_pretrained(str(folder))
+    processor.save_pretrained(str(folder))
+
+
+def seal(folder: Path, manifest: GemmaManifest, measured: Mapping[str, Any] | None) -> None:
+    """Writes the folder's manifest.toml with the SHA-256 of every file that a loader opens; `measured` once it is known."""
+    told = manifest.model_dump(mode="json", exclude_none=True, include={"name", "version", "kind", "base", "keyways"})
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.suffix in OPENED}
+    shapes = manifest.model_dump(mode="json", exclude_none=True, include={"prompt", "picture", "reply"})
+    tables = {"files": files, **shapes} | ({"measured": dict(measured)} if measured else {})
+    (folder / MANIFEST).write_text(tomlkit.dumps({**told, "licence": LICENCE, "made_by": MADE_BY, **tables}), encoding="utf-8")
+
+
+def measured(report: Report, keys: int) -> dict[str, Any]:
+    """What held-out photos showed: of `keys` keys none of whose photos was taught; refusals count as wrong."""
+    told: dict[str, Any] = {"held_out": keys}
+    if "all" in report.by_group:
+        score = report.by_group["all"].to_dict()
+        names = {
+            "photos": "photos",
+            "whole": "whole_code",
+            "whole_95": "whole_code_95",
+            "cut": "cut",
+            "keyway": "keyway",
+            "refused": "refused",
+        }
+        told |= {name: score[old] for old, name in names.items()}
+    others = list(report.unreadable.values())
+    if others:
+        told |= {"without_code": sum(each["photos"] for each in others), "without_code_refused": sum(each["refused"] for each in others)}
+    return told
