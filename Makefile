@@ -1,4 +1,4 @@
-# serve: install and start the server.  test, lint, test-gemma: install what they need and run.  train, evaluate: the embedded reader.
+# serve, serve-gemma: install and start the server.  test, lint, test-gemma: install what they need and run.  train, evaluate: the embedded reader.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$each; break; }; done)
 VENV := .venv
@@ -7,15 +7,21 @@ WORK ?= work
 VERSION ?= 1.0.0
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: serve test test-gemma lint train evaluate
+# Each installation has the environment to itself.
+.NOTPARALLEL:
+.PHONY: serve serve-gemma test test-gemma lint train evaluate
 serve: $(VENV)/server
+	@exec $(VENV)/bin/python app.py
+
+# With what a Gemma folder named in MODEL_PATH needs; for Unsloth, requirements-gpu.txt besides.
+serve-gemma: $(VENV)/gemma
 	@exec $(VENV)/bin/python app.py
 
 test: $(VENV)/dev
 	@$(VENV)/bin/python -m pytest -m "not gemma and not training"
 
-# What needs PyTorch: the training of the embedded reader.
-test-gemma: $(VENV)/train
+# What needs PyTorch: the training of the embedded reader, and Gemma with a tiny model.
+test-gemma: $(VENV)/train $(VENV)/gemma
 	@$(VENV)/bin/python -m pytest -m "gemma or training"
 
 # Draws, trains, exports and calibrates the embedded reader; goes on where it stopped.
@@ -52,3 +58,8 @@ $(VENV)/train: $(VENV)/dev requirements-train.txt
 	@echo "Installing PyTorch and what training needs into $(VENV) (minutes) ..."
 	@$(PIP) -r requirements-train.txt
 	@touch $@
+
+$(VENV)/gemma: $(VENV)/made requirements.txt requirements-gemma.txt
+	@echo "Installing PyTorch, transformers and what Gemma needs into $(VENV) (minutes) ..."
+	@$(PIP) -r requirements-gemma.txt
+	@touch $@ $(VENV)/server
