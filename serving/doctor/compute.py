@@ -85,7 +85,7 @@ def helpers(present: Collection[str], *, card: bool, backend: str, wanted: bool)
         return Finding(name, State.NOTE, saw, "of use beside an NVIDIA GPU only")
     if "bitsandbytes" not in present:
         return Finding(name, State.WARN, saw, "without bitsandbytes Gemma's weights cannot be held in 4 bits: make serve-gemma")
-    advice = "" if "unsloth" in present else "Unsloth is optional: pip install unsloth; without it transformers runs Gemma"
+    advice = "" if "unsloth" in present else "Unsloth is optional, transformers does without: pip install -r requirements-gpu.txt"
     return Finding(name, State.OK if not advice else State.NOTE, saw, advice)
 
 
