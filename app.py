@@ -81,7 +81,7 @@ def model_slot(settings: Settings, log: BoundLogger | None = None) -> ModelSlot:
 def chosen_reader(settings: Settings) -> Reader:
     """What the settings ask for, loaded but not warmed. Raises ModelError."""
     caliper = _caliper(settings)
-    choices = Choices(settings.base_model, settings.backend, settings.precision, settings.max_batch, finder_folder=caliper)
+    choices = Choices(settings.models, settings.base_model, settings.backend, settings.precision, settings.max_batch, caliper)
     if settings.agree:
         return model_loader.load_agreeing(settings.model_folder, caliper, choices)
     return model_loader.load(settings.model_folder, choices)

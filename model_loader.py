@@ -9,6 +9,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from structlog.stdlib import BoundLogger
 
@@ -18,16 +19,21 @@ from utils.errors import ModelError, ModelLoading
 from utils.logs import places
 from utils.model_files import MANIFEST, called, check_files, read_manifest
 
+if TYPE_CHECKING:
+    from readers.caliper.reader import CaliperReader
+
 RETRY_AFTER_S = 5
+KINDS = ("caliper", "gemma-lora", "gemma-merged")
 # How often two wrong readings are the same wrong code, and whether that was fitted: what is assumed until it is.
 UNFITTED = (0.5, False)
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What whoever starts Keylike may choose about a model, as the settings of the same names say; `finder_folder`: a caliper's, which
-    shows other readers where the key lies."""
+    """What whoever starts Keylike may choose about a model, as the settings of the same names say; `models`: where bases are looked
+    for; `finder_folder`: a caliper's, which shows other readers where the key lies."""
 
+    models: Path | None = None
     base_model: Path | None = None
     backend: str = "auto"
     precision: str = "auto"
@@ -114,17 +120,35 @@ def why(error: BaseException) -> str:
 
 
 def load(folder: Path, choices: Choices = DEFAULTS) -> Reader:
-    """Checks a model folder and loads the reader of its kind. Raises ModelError with a line that says what is wrong."""
-    manifest = read_manifest(folder)
-    check_files(folder, manifest)
+    """Looks at a model folder, checks it, and loads the reader of its kind; a folder without a manifest is taken for Gemma's.
+
+    Raises ModelError with a line that says what is wrong.
+    """
+    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else {"kind": "gemma"}
     match manifest.get("kind"):
         case "caliper":
-            # Here, so that starting the command line does not wait for the network's runtime.
-            from readers.caliper.reader import CaliperReader
-
-            return CaliperReader.load(folder)
+            return _caliper(folder)
+        case "gemma" | "gemma-lora" | "gemma-merged":
+            return _gemma(folder, choices)
         case kind:
-            raise ModelError(f"{called(folder / MANIFEST)}: models of kind {kind!r} are not supported; this version reads kind 'caliper'")
+            raise ModelError(f"{called(folder / MANIFEST)}: models of kind {kind!r} are not supported; known are {', '.join(KINDS)}")
+
+
+# The readers are imported where they are loaded: the command line need not wait for their libraries.
+def _caliper(folder: Path) -> CaliperReader:
+    from readers.caliper.reader import CaliperReader
+
+    check_files(folder, read_manifest(folder))
+    return CaliperReader.load(folder)
+
+
+def _gemma(folder: Path, choices: Choices) -> Reader:
+    from readers.gemma.folder import inspect
+    from readers.gemma.reader import GemmaReader
+
+    checkpoint = inspect(folder, base_model=choices.base_model, models=choices.models)
+    finder = None if choices.finder_folder is None else _caliper(choices.finder_folder)
+    return GemmaReader.load(checkpoint, backend=choices.backend, precision=choices.precision, max_batch=choices.max_batch, finder=finder)
 
 
 def load_agreeing(folder: Path, caliper: Path, choices: Choices = DEFAULTS) -> Reader:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from readers.contract import Quality, ReaderInfo, Reading, Reason, Unreadable
 from readers.gemma.answer import answer, refuse
 from readers.gemma.backends import choose
-from readers.gemma.engine import Engine
 from readers.gemma.folder import Checkpoint
 from readers.gemma.heard import Heard
 from readers.gemma.manifest import GemmaManifest
 from readers.gemma.picture import Framed, Framer, KeyFinder
 from readers.gemma.prompt import none_text
 from utils.image_processing import Photo
+
+if TYPE_CHECKING:
+    from readers.gemma.engine import Engine
 
 
 class GemmaReader:
@@ -30,6 +33,9 @@ class GemmaReader:
         """Loads a folder that was looked at and found good. Raises ModelError."""
         manifest = checkpoint.manifest
         loaded = choose(backend).load(checkpoint, precision)
+        # Only now: it needs PyTorch, and whether that is installed is for `choose` to say.
+        from readers.gemma.engine import Engine
+
         info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, checkpoint.digest)
         return cls(Engine(loaded, manifest, max_batch), info, manifest, finder)
 
