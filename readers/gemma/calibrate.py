@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from rich.table import Table
-
-from readers.contract import ReaderInfo, Unreadable
-from readers.evaluation import Shot, calibration_error
+from readers.agree import Code, Outcome, code_of, fit_shared_error
+from readers.contract import Reader, ReaderInfo, Reading, Unreadable
+from readers.evaluation import Shot
 from readers.gemma.answer import answer
+from readers.gemma.calibrated import Calibrated, Figures, told
 from readers.gemma.confidence import whole
-from readers.gemma.fit import Curve, Row, cross_fit, log_loss
+from readers.gemma.fit import Row, cross_fit
 from readers.gemma.heard import Choice, Heard, Trust
-from readers.gemma.manifest import GemmaManifest, Temperature
+from readers.gemma.manifest import Agreement, GemmaManifest
 from readers.gemma.manifest_file import write_fitted
 from utils.errors import KeylikeError
 from utils.image_processing import Photo, open_photo
@@ -42,80 +42,33 @@ class Hearing(Protocol):
         """What was heard about each photo, or why the model was not asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """How far promises can be relied on: mean confidence against the share that was right, both 0 to 1; log loss in nats."""
-
-    confidence: float
-    right: float
-    calibration_error: float
-    log_loss: float
-
-    @classmethod
-    def of(cls, promised: Sequence[float], right: Sequence[bool]) -> Figures:
-        """Over one row or more."""
-        sure = list(zip(promised, right, strict=True))
-        return cls(sum(promised) / len(sure), sum(right) / len(sure), calibration_error(sure) or 0.0, log_loss(sure))
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was fitted and written, and on what. `photos` of the model's keyways were shown to it, `left_out` had nothing for it to read;
-    `refused` counts them by reason; `before` are the figures of the manifest as it was, `after` those of photos held back."""
-
-    model: str
-    photos: int
-    left_out: int
-    refused: Counter[str]
-    calibrated_before: bool
-    before: Figures
-    after: Figures
-    calibration: Curve
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values, ready for one JSON line."""
-        return {
-            "model": self.model, "photos": self.photos, "left_out": self.left_out, "refused": dict(self.refused),
-            "before": _rounded(self.before), "after": _rounded(self.after),
-            "calibration": self.calibration.model_dump(mode="json", exclude_none=True),
-        }  # fmt: skip
-
-    def table(self) -> Table:
-        """Before and after, side by side."""
-        table = Table("", "mean confidence", "right", "calibration error", "log loss")
-        was = "before" if self.calibrated_before else "not calibrated"
-        for name, each in ((was, self.before), ("after (held back)", self.after)):
-            table.add_row(name, f"{each.confidence:.1%}", f"{each.right:.1%}", f"{each.calibration_error:.3f}", f"{each.log_loss:.3f}")
-        return table
-
-    def line(self) -> str:
-        """How many photos it rests on, and what became of the others."""
-        curve = "A temperature" if isinstance(self.calibration, Temperature) else "An isotonic line"
-        read = f"{curve} was fitted on {self.calibration.fitted_on} of {self.photos} photos of the model's keyways"
-        left = f"; {self.left_out} others have nothing for it to read" if self.left_out else ""
-        return f"{read}{_told(self.refused)}{left}."
-
-
 def calibrate(
-    reader: Hearing, folder: Path, shots: Sequence[Shot], *, models: Path | None = None, show: Show = lambda groups: groups
-) -> Outcome:
-    """Reads the photos, fits, and writes what was fitted into the model's `folder`, whose base may lie in `models`. `show` may tell how
-    far it has come.
+    reader: Hearing,
+    folder: Path,
+    shots: Sequence[Shot],
+    *,
+    beside: Reader | None = None,
+    models: Path | None = None,
+    show: Show = lambda groups: groups,
+) -> Calibrated:
+    """Reads the photos, fits, and writes what was fitted into the model's `folder`, whose base may lie in `models`. With a second reader
+    `beside` it, how often both make the same mistake is fitted too. `show` may tell how far it has come.
 
     Raises ValueError where too little was read to fit anything, naming the photo that cannot be opened, OSError for one that is missing,
     Overloaded, and ModelError where the manifest cannot be written; the folder is then as it was.
     """
     manifest = reader.manifest
     wanted = [shot for shot in shots if shot.codes is not None and shot.keyway in manifest.keyways]
-    heard = listen(reader, wanted, show)
-    rows, refused = sort(heard, manifest)
+    tried = listen(reader, beside, wanted, show)
+    rows, refused = sort(tried, manifest)
     try:
         fitted = cross_fit(rows)
     except ValueError as error:
-        raise ValueError(f"{error}{_told(refused)}") from None
-    write_fitted(folder, manifest, fitted.calibration, models=models)
+        raise ValueError(f"{error}{told(refused)}") from None
+    agreement = agreement_of(tried, manifest)
+    write_fitted(folder, manifest, fitted.calibration, agreement, models=models)
     right = [hit for _, hit in rows]
-    return Outcome(
+    return Calibrated(
         model=f"{reader.info.name}-{reader.info.version}",
         photos=len(wanted),
         left_out=len(shots) - len(wanted),
@@ -124,39 +77,69 @@ def calibrate(
         before=Figures.of([whole(choice, manifest.calibration) for choice, _ in rows], right),
         after=Figures.of(fitted.promised, right),
         calibration=fitted.calibration,
+        beside=beside is not None,
+        agreement=agreement,
     )
 
 
-def listen(reader: Hearing, shots: Sequence[Shot], show: Show) -> list[tuple[Shot, Heard | Unreadable]]:
-    """What was heard about each photo, in order."""
-    groups = [shots[start : start + GROUP] for start in range(0, len(shots), GROUP)]
-    return [pair for group in show(groups) for pair in zip(group, reader.hear([_open(shot) for shot in group]), strict=True)]
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One labelled photo: what was heard about it, and what a second reader read, if there is one."""
+
+    shot: Shot
+    heard: Heard | Unreadable
+    beside: Reading | Unreadable | None
+
+    @property
+    def truth(self) -> Code:
+        """The keyway and code of its label."""
+        return self.shot.keyway, self.shot.codes or ()
 
 
-def sort(heard: Iterable[tuple[Shot, Heard | Unreadable]], manifest: GemmaManifest) -> tuple[list[Row], Counter[str]]:
-    """The first choices that the reader would answer with, and the others' reasons. How sure is too unsure is left open: that rests on
-    the calibration."""
-    unsure = manifest.reply.model_copy(update={"least_confidence": 0.0})
-    takes_all = manifest.model_copy(update={"reply": unsure})
+def listen(reader: Hearing, beside: Reader | None, shots: Sequence[Shot], show: Show) -> list[Tried]:
+    """Has each photo read, in order."""
+    tried: list[Tried] = []
+    for group in show([shots[start : start + GROUP] for start in range(0, len(shots), GROUP)]):
+        photos = [_open(shot) for shot in group]
+        seen = beside.read(photos) if beside else [None] * len(photos)
+        tried += map(Tried, group, reader.hear(photos), seen)
+    return tried
+
+
+def sort(tried: Iterable[Tried], manifest: GemmaManifest) -> tuple[list[Row], Counter[str]]:
+    """The first choices that the reader would answer with and whether they are right, and the others' reasons."""
     rows: list[Row] = []
     refused: Counter[str] = Counter()
-    for shot, one in heard:
-        first = _first(one, takes_all)
+    for one in tried:
+        first = _first(one.heard, manifest)
         if isinstance(first, str):
             refused[first] += 1
         else:
-            rows.append((first, (first.keyway, first.codes) == (shot.keyway, shot.codes)))
+            rows.append((first, (first.keyway, first.codes) == one.truth))
     return rows, refused
 
 
-def _first(one: Heard | Unreadable, manifest: GemmaManifest) -> Choice | str:
-    """The first choice, or why it would not be answered with or not be calibrated."""
-    if isinstance(one, Unreadable):
-        return one.reason.value
-    result = answer(one, manifest, None)
+def agreement_of(tried: Iterable[Tried], manifest: GemmaManifest) -> Agreement | None:
+    """How often two wrong readings are the same; None where no photo was read wrong by both."""
+    outcomes = []
+    for one in tried:
+        first = _first(one.heard, manifest)
+        if isinstance(first, Choice) and isinstance(one.beside, Reading):
+            outcomes.append(Outcome(one.truth, (first.keyway, first.codes), code_of(one.beside)))
+    shared_error, wrong = fit_shared_error(outcomes)
+    return Agreement(shared_error=round(shared_error, 4), fitted_on=wrong) if wrong else None
+
+
+def _first(heard: Heard | Unreadable, manifest: GemmaManifest) -> Choice | str:
+    """The first choice, or why it would not be answered with or not be calibrated. How sure is too unsure is left open here, since it
+    rests on the calibration."""
+    if isinstance(heard, Unreadable):
+        return heard.reason.value
+    takes_all = manifest.model_copy(update={"reply": manifest.reply.model_copy(update={"least_confidence": 0.0})})
+    result = answer(heard, takes_all, None)
     if isinstance(result, Unreadable):
         return result.reason.value
-    return "no_label" if one.trust is Trust.LOOSE else one.choices[0]
+    return "no_label" if heard.trust is Trust.LOOSE else heard.choices[0]
 
 
 def _open(shot: Shot) -> Photo:
@@ -164,12 +147,3 @@ def _open(shot: Shot) -> Photo:
         return open_photo(shot.path.read_bytes())
     except KeylikeError as error:
         raise ValueError(f"{shot.path.name}: {error.message}") from None
-
-
-def _told(refused: Counter[str]) -> str:
-    """Reasons with their counts, as the end of a sentence."""
-    return f"; refused: {', '.join(f'{reason} {count}' for reason, count in refused.most_common())}" if refused else ""
-
-
-def _rounded(figures: Figures) -> dict[str, float]:
-    return {key: round(value, 4) for key, value in asdict(figures).items()}

@@ -15,6 +15,7 @@ from readers.evaluation import shots
 from readers.gemma.calibrate import GROUP, Hearing, calibrate
 from readers.gemma.heard import Choice, Heard, Slot, Trust
 from readers.gemma.manifest import GemmaManifest, Temperature, gemma_manifest
+from tests.fakes import colour_reader
 from utils.image_processing import Photo
 from utils.model_files import read_manifest
 
@@ -94,6 +95,7 @@ def test_what_was_fitted_is_written_and_does_better_on_photos_held_back(photos: 
     assert abs(outcome.after.confidence - outcome.after.right) < 0.05
     assert outcome.after.log_loss < outcome.before.log_loss
     assert outcome.after.calibration_error == outcome.calibration.error
+    assert "agreement" not in outcome.to_dict()
     assert sum(reader.groups) == 60 and max(reader.groups) == GROUP
 
 
@@ -119,7 +121,7 @@ def test_refused_and_foreign_photos_are_counted_and_not_fitted_on(photos: Path, 
     outcome = calibrate(colour_hearing(), model, shots(photos))
     assert outcome.refused == {"not_a_key": 2, "no_code_in_reply": 1, "no_label": 1}
     assert (outcome.photos, outcome.left_out, outcome.calibration.fitted_on) == (64, 2, 60)
-    assert "; refused: not_a_key 2, no_code_in_reply 1, no_label 1;" in outcome.line()
+    assert "; refused: not_a_key 2, no_code_in_reply 1, no_label 1;" in outcome.lines()[0]
 
 
 def test_the_same_numbers_of_another_keyway_are_wrong(photos: Path, model: Path) -> None:
@@ -142,3 +144,25 @@ def test_a_picture_that_is_none_is_named(photos: Path, model: Path) -> None:
     (photos / "7.png").write_bytes(b"GIF89a")
     with pytest.raises(ValueError, match=r"7\.png: "):
         calibrate(colour_hearing(), model, shots(photos))
+
+
+def test_with_a_second_reader_the_mistakes_they_share_are_fitted(photos: Path, model: Path) -> None:
+    wrong = sum(shot.codes != CODES for shot in shots(photos))
+    outcome = calibrate(colour_hearing(), model, shots(photos), beside=colour_reader())
+    assert outcome.agreement is not None
+    assert outcome.agreement.fitted_on == wrong
+    assert outcome.agreement.shared_error == pytest.approx((wrong + 1) / (wrong + 2), abs=1e-4)
+    assert gemma_manifest(read_manifest(model)).agreement == outcome.agreement
+    assert f"fitted on {wrong} such photos" in outcome.lines()[1]
+
+
+def test_without_a_photo_that_both_read_wrong_agreement_stays_open(tmp_path: Path, model: Path) -> None:
+    folder = tmp_path / "photos"
+    for step in range(30):
+        # A little more green than red: the second reader says 11111, which is right wherever the first is wrong.
+        add(folder, (190 + step // 4, 199 if step % 3 else 0, 0), (1, 1, 1, 1, 1) if step % 3 else CODES)
+    outcome = calibrate(colour_hearing(), model, shots(folder), beside=colour_reader())
+    assert outcome.agreement is None
+    assert gemma_manifest(read_manifest(model)).agreement is None
+    assert outcome.to_dict()["agreement"] is None
+    assert "not fitted" in outcome.lines()[1]
