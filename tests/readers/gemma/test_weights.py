@@ -1,0 +1,52 @@
+"""Headers of safetensors files: what they hold, and whether the file is whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from readers.gemma.weights import Tensor, parameters, tensors
+from tests.readers.gemma.fake_folders import safetensors, sharded
+from utils.errors import ModelError
+
+
+def test_names_types_and_shapes(tmp_path: Path) -> None:
+    safetensors(tmp_path / "a.safetensors", {"one": (2, 3), "none": (), "two": (5,)})
+    assert tensors(tmp_path / "a.safetensors") == {"one": Tensor("F32", (2, 3)), "none": Tensor("F32", ()), "two": Tensor("F32", (5,))}
+
+
+def test_parameters_of_all_shards(tmp_path: Path) -> None:
+    assert parameters(sharded(tmp_path / "keys")) == 8
+
+
+def _file(header: object, data: int = 0) -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(data)
+
+
+ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "no safetensors file"),
+        (b"\x01\x00", "no safetensors file"),
+        (b"<!DOCTYPE html><html>Not Found</html>", "no safetensors file"),
+        ((2**63).to_bytes(8, "little") + b"{}", "no safetensors file"),
+        ((2).to_bytes(8, "little") + b"{]", "header cannot be read"),
+        ((2).to_bytes(8, "little") + b"\xff\xfe", "header cannot be read"),
+        (_file([]), "header cannot be read"),
+        (_file({"a": 3}), "header makes no sense"),
+        (_file({"a": {"dtype": "F32", "shape": [2]}}), "header makes no sense"),
+        (_file({"a": ONE | {"data_offsets": [0]}}), "header makes no sense"),
+        (_file({"a": ONE}, 7), "shorter than its header says"),
+        (_file({"a": ONE}, 9), "longer than its header says"),
+    ],
+)
+def test_damaged(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=f"a.safetensors.*{told}"):
+        tensors(tmp_path / "a.safetensors")
