@@ -76,7 +76,7 @@ class Calibrated:
         if self.agreement is None:
             return ["No photo was read wrong by both readers: how often they make the same mistake was not fitted."]
         share, count = self.agreement.shared_error, self.agreement.fitted_on
-        return [f"The same wrong code is taken for {share:.0%} of what both readers read wrong, fitted on {count} such photos."]
+        return [f"Two wrong readings are taken to be the same with a chance of {share:.0%}, fitted on {count} photos that both read wrong."]
 
 
 def told(refused: Counter[str]) -> str:

@@ -153,7 +153,7 @@ def test_with_a_second_reader_the_mistakes_they_share_are_fitted(photos: Path, m
     assert outcome.agreement.fitted_on == wrong
     assert outcome.agreement.shared_error == pytest.approx((wrong + 1) / (wrong + 2), abs=1e-4)
     assert gemma_manifest(read_manifest(model)).agreement == outcome.agreement
-    assert f"fitted on {wrong} such photos" in outcome.lines()[1]
+    assert f"fitted on {wrong} photos that both" in outcome.lines()[1]
 
 
 def test_without_a_photo_that_both_read_wrong_agreement_stays_open(tmp_path: Path, model: Path) -> None:
