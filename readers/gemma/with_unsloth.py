@@ -64,9 +64,9 @@ def _model(fast: Any, checkpoint: Checkpoint, held: str, device: Device) -> Any:
     import torch
 
     folder = checkpoint.whole
-    if not checkpoint.quantised:
-        _check_weights(folder)
     try:
+        if not checkpoint.quantised:
+            check_weights(folder)
         model, _ = fast.from_pretrained(
             str(folder),
             max_seq_length=_LONGEST,
@@ -80,12 +80,15 @@ def _model(fast: Any, checkpoint: Checkpoint, held: str, device: Device) -> Any:
         )
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ModelError(f"{folder.name} does not fit into memory as {held}: try KEYLIKE_PRECISION=nf4") from error
+    except ModelError:
+        raise
+    # They raise whatever a broken file leads them to.
     except Exception as error:
         raise ModelError(f"Unsloth cannot load {folder.name} ({type(error).__name__}): try KEYLIKE_BACKEND=transformers") from error
     return model
 
 
-def _check_weights(folder: Path) -> None:
+def check_weights(folder: Path) -> None:
     """Unsloth does not tell which weights were missing: the folder is held against the model's shapes first, nothing being read."""
     from transformers import Gemma3nForConditionalGeneration
 

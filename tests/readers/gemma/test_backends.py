@@ -10,12 +10,10 @@ from readers.gemma import backends
 from utils.errors import ModelError
 
 
-class _Machine:
-    """What is installed, and whether PyTorch finds an NVIDIA GPU."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, cuda: bool, absent: tuple[str, ...] = ()) -> None:
-        patch.setattr(backends, "_cuda", lambda: cuda)
-        patch.setattr(backends, "find_spec", lambda name: None if name in absent else object())
+def machine(patch: pytest.MonkeyPatch, cuda: bool, absent: tuple[str, ...]) -> None:
+    """Whether PyTorch finds an NVIDIA GPU, and what is not installed."""
+    patch.setattr(backends, "_cuda", lambda: cuda)
+    patch.setattr(backends, "find_spec", lambda name: None if name in absent else object())
 
 
 @pytest.mark.parametrize(
@@ -29,7 +27,7 @@ class _Machine:
     ],
 )
 def test_choice(monkeypatch: pytest.MonkeyPatch, asked: str, cuda: bool, absent: tuple[str, ...], chosen: str) -> None:
-    _Machine(monkeypatch, cuda, absent)
+    machine(monkeypatch, cuda, absent)
     assert backends.choose(asked).name == chosen
 
 
@@ -42,7 +40,7 @@ def test_choice(monkeypatch: pytest.MonkeyPatch, asked: str, cuda: bool, absent:
     ],
 )
 def test_why_not(monkeypatch: pytest.MonkeyPatch, asked: str, cuda: bool, absent: tuple[str, ...], told: str) -> None:
-    _Machine(monkeypatch, cuda, absent)
+    machine(monkeypatch, cuda, absent)
     with pytest.raises(ModelError, match=told):
         backends.choose(asked)
 

@@ -71,6 +71,11 @@ def _saying(name: str, **values: object) -> Callable[[Path], object]:
     return lambda folder: write_json(folder / name, **values)
 
 
+def _emptied(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
 def _pickled(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     (folder / "training_args.bin").touch()
@@ -91,7 +96,7 @@ def _linked(name: str) -> Callable[[Path], object]:
 
 MERGED: list[tuple[Callable[[Path], object], str]] = [
     (shutil.rmtree, "there is no folder keys"),
-    (lambda folder: [path.unlink() for path in folder.iterdir()], "keys is empty"),
+    (_emptied, "keys is empty"),
     (_without("config.json"), "neither adapter_config.json .* nor config.json"),
     (_adding("adapter_config.json"), "both adapter_config.json and config.json"),
     (_without("model.safetensors"), "no weights: model.safetensors is missing"),

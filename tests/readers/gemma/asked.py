@@ -1,0 +1,33 @@
+"""Asks a loaded model what it would write first on made-up pictures: the quickest way to tell two models apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from readers.gemma.backends import Loaded
+from readers.gemma.folder import inspect
+from readers.gemma.manifest import Prompt
+from readers.gemma.prompt import prompt_inputs
+
+
+def load(folder: Path, precision: str = "fp32", base_model: Path | None = None) -> Loaded:
+    """A folder, through the door that the reader uses."""
+    from readers.gemma.with_transformers import TransformersBackend
+
+    return TransformersBackend().load(inspect(folder, base_model=base_model, models=None), precision)
+
+
+def logits(loaded: Loaded) -> Any:
+    """For two pictures of noise, what the first token of the reply may be: (2, vocabulary)."""
+    import torch
+
+    side = loaded.processor.image_processor.size["height"]
+    noise = np.random.default_rng(0).integers(0, 255, (2, side, side, 3), dtype=np.uint8)
+    inputs = prompt_inputs(loaded.processor, Prompt(), [Image.fromarray(each) for each in noise]).to(loaded.device)
+    inputs["pixel_values"] = inputs["pixel_values"].to(loaded.model.dtype)
+    with torch.inference_mode():
+        return loaded.model(**inputs).logits[:, -1].float()
