@@ -19,18 +19,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
-from rich.text import Text
 
 from config import Settings, SettingsError, load_settings
-from utils.errors import KeylikeError, ModelError, UnreadableKey
+from utils.errors import KeylikeError, ModelError
 
 if TYPE_CHECKING:
     from inference_handler import Answer, Inference
     from model_loader import ModelSlot
     from readers.contract import Reader
-    from readers.evaluation import Report, Verdict
-    from serving.doctor.finding import Finding
 
 SAMPLES = Path(__file__).resolve().parent / "samples"
 USAGE = 2
@@ -97,6 +93,8 @@ def read(
     zipcode: Annotated[str, typer.Option(help="Five digits, for the rough market figures.")] = "00000",
 ) -> None:
     """Reads the key in each photo; ends with 1 if any of them could not be read."""
+    from terminal import tables
+
     if overlay and len(photos) > 1:
         raise _stop("--overlay takes a single photo")
     if len(zipcode) != 5 or not (zipcode.isascii() and zipcode.isdigit()):
@@ -107,8 +105,9 @@ def read(
         for photo, result in zip(photos, results, strict=True):
             print(json.dumps({"file": str(photo), **_body(result)}))
     else:
-        _out.print(_table(photos, results))
-        _explain(photos, results)
+        _out.print(tables.readings(photos, results))
+        for line in tables.refusals(photos, results):
+            _out.print(line, markup=False)
     if overlay:
         first = results[0]
         if isinstance(first, KeylikeError):
@@ -125,12 +124,17 @@ def evaluate(
     misses: Annotated[bool, typer.Option(help="A line for each photo that was not read right.")] = False,
 ) -> None:
     """Scores the reader on labelled photos: a table by tier and keyway, and one line of JSON at the end."""
-    from readers.evaluation import judge, shots
+    from readers.evaluation import Verdict, judge, shots
+    from terminal import tables
+
+    def tell(verdict: Verdict) -> None:
+        if misses and (line := tables.miss(verdict)):
+            _out.print(line, markup=False)
 
     reader = _reader(_settings())
     with _labelled_photos():
-        report = judge(reader, shots(folder), _tell_miss if misses else lambda verdict: None)
-    _out.print(_scores(report))
+        report = judge(reader, shots(folder), tell)
+    _out.print(tables.scores(report))
     print(json.dumps({"model": f"{reader.info.name}-{reader.info.version}", **report.to_dict()}))
 
 
@@ -163,9 +167,11 @@ def calibrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds 
 @cli.command()
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False) -> None:
     """Checks what Keylike needs and says what to do about each fault; ends with 1 if there is any."""
+    import model_loader
+    from model_loader import Choices
     from serving.doctor.checkup import Subject, examine
     from serving.doctor.finding import State
-    from serving.doctor.models import inspect_files
+    from terminal import tables
 
     fault = None
     try:
@@ -189,12 +195,12 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSO
         ngrok_token=settings.ngrok_token.get_secret_value() if settings.ngrok_token else None,
     )
     with _err.status("Checking ..."):
-        findings = examine(subject, inspect_files)
+        findings = examine(subject, lambda folder: model_loader.look(folder, Choices(settings.models, settings.base_model)))
     faults = sum(finding.state is State.FAULT for finding in findings)
     if as_json:
         print(json.dumps({"ok": not faults, "faults": faults, "findings": [asdict(finding) for finding in findings]}))
     else:
-        _out.print(_checked(findings), soft_wrap=False)
+        _out.print(tables.checks(findings), soft_wrap=False)
     raise typer.Exit(1 if faults else 0)
 
 
@@ -288,26 +294,6 @@ def _body(result: Answer | KeylikeError) -> dict[str, Any]:
     return success(result, request_id=request_id, now=now)
 
 
-def _table(photos: list[Path], results: list[Answer | KeylikeError]) -> Table:
-    table = Table("photo", "keyway", "bitting", "confidence", "each cut", "ms")
-    for photo, result in zip(photos, results, strict=True):
-        if isinstance(result, KeylikeError):
-            table.add_row(photo.name, "-", "-", "-", "-", "-")
-            continue
-        reading, cuts = result.reading, " ".join(f"{cut.probability:.0%}" for cut in result.reading.cuts)
-        keyway = f"{reading.keyway} ({result.bitting.keyway.brand})"
-        table.add_row(photo.name, keyway, result.bitting.format(), f"{reading.confidence:.0%}", cuts, f"{result.processing_ms:.0f}")
-    return table
-
-
-def _explain(photos: list[Path], results: list[Answer | KeylikeError]) -> None:
-    """Under the table: why a photo has no code, and what would help."""
-    for photo, result in zip(photos, results, strict=True):
-        if isinstance(result, KeylikeError):
-            advice = f" {result.advice}" if isinstance(result, UnreadableKey) else ""
-            _out.print(f"{photo.name}: {result.message}{advice}", markup=False)
-
-
 def _draw(inference: Inference, photo: Path, answer: Answer, target: Path) -> None:
     from readers.caliper.overlay import draw_overlay
 
@@ -315,36 +301,3 @@ def _draw(inference: Inference, photo: Path, answer: Answer, target: Path) -> No
         draw_overlay(inference.limits.open(photo.read_bytes()), answer.reading).save(target)
     except (OSError, ValueError) as error:
         raise _stop(f"--overlay: cannot write {target}: {error}") from None
-
-
-def _checked(findings: list[Finding]) -> Table:
-    colours = {"ok": "green", "note": "cyan", "warn": "yellow", "fault": "bold red"}
-    table = Table("state", "check", "what was seen", "what to do")
-    for finding in findings:
-        state = Text(finding.state.value, colours[finding.state.value])
-        # Folded, since a path that ends in dots helps nobody.
-        table.add_row(state, finding.name, Text(finding.saw, overflow="fold"), Text(finding.advice, overflow="fold"))
-    return table
-
-
-def _tell_miss(verdict: Verdict) -> None:
-    from readers.contract import Reading
-
-    result, shot = verdict.result, verdict.shot
-    readable = shot.codes is not None
-    if verdict.whole or (not readable and not isinstance(result, Reading)):
-        return
-    said = f"{result.keyway} {result.codes} {result.confidence:.0%}" if isinstance(result, Reading) else result.reason.value
-    _out.print(f"{shot.path.name}: {shot.tier} {shot.keyway} {shot.codes or ''}: {said}", markup=False)
-
-
-def _scores(report: Report) -> Table:
-    table = Table("", "photos", "whole code", "95 %", "in first 3", "each cut", "keyway", "refused")
-    for name, score in report.by_group.items():
-        row: dict[str, Any] = score.to_dict()
-        low, high = row["whole_95"]
-        shares = [f"{row[key]:.1%}" for key in ("top3", "cut", "keyway", "refused")]
-        table.add_row(name, str(score.photos), f"{row['whole']:.1%}", f"{low:.0%}-{high:.0%}", *shares)
-    for name, counts in report.unreadable.items():
-        table.add_row(f"{name}: no code", str(counts["photos"]), "", "", "", "", "", f"{counts['refused'] / counts['photos']:.1%}")
-    return table

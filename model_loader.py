@@ -134,6 +134,19 @@ def load(folder: Path, choices: Choices = DEFAULTS) -> Reader:
             raise ModelError(f"{called(folder / MANIFEST)}: models of kind {kind!r} are not supported; known are {', '.join(KINDS)}")
 
 
+def look(folder: Path, choices: Choices = DEFAULTS) -> str:
+    """Checks a model folder without loading it; a sentence on what it is. Raises ModelError with a line that says what is wrong."""
+    if (folder / MANIFEST).exists() and read_manifest(folder).get("kind") == "caliper":
+        manifest = read_manifest(folder)
+        check_files(folder, manifest)
+        return f"{manifest.get('name')} {manifest.get('version')} (caliper), {len(manifest['files'])} files as its manifest says"
+    from readers.gemma.folder import inspect
+
+    found = inspect(folder, base_model=choices.base_model, models=choices.models)
+    stands = f" on the base {found.base.name}" if found.base else ""
+    return f"{found.manifest.name} {found.manifest.version} ({found.kind}{stands}{', in 4 bits' if found.quantised else ''})"
+
+
 # The readers are imported where they are loaded: the command line need not wait for their libraries.
 def _caliper(folder: Path) -> CaliperReader:
     from readers.caliper.reader import CaliperReader

@@ -43,12 +43,12 @@ class AgreeingReader:
 
     @property
     def info(self) -> ReaderInfo:
-        """Both names and versions, joined by a plus sign; the digest covers both and the rule between them."""
+        """Both names with their versions, such as "gemma-1.0.0+caliper" in "2.0.0"; the digest covers both and the rule between them."""
         one, other = self._first.info, self._second.info
         rule = f"{one.digest}+{other.digest}+{self._shared_error!r}+{self._fitted}"
         return ReaderInfo(
-            name=f"{one.name}+{other.name}",
-            version=f"{one.version}+{other.version}",
+            name=f"{one.name}-{one.version}+{other.name}",
+            version=other.version,
             kind=f"{one.kind}+{other.kind}",
             keyways=tuple(dict.fromkeys((*one.keyways, *other.keyways))),
             digest=hashlib.sha256(rule.encode()).hexdigest(),

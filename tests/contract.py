@@ -11,14 +11,18 @@ from werkzeug.test import TestResponse
 
 def check_described(client: FlaskClient, response: TestResponse, path: str, method: str) -> dict[str, Any]:
     """Fails unless the document describes this status of this route, and the body field by field; gives the body."""
-    document = client.get("/openapi.json").get_json()
-    answers = document["paths"][path][method]["responses"]
-    assert str(response.status_code) in answers, f"{response.status_code} is not described: {response.text}"
     assert response.mimetype == "application/json"
-    schema = answers[str(response.status_code)]["content"]["application/json"]["schema"]
     body: dict[str, Any] = response.get_json()
-    jsonschema_rs.validate({**schema, "components": document["components"]}, body)
+    check_body(client.get("/openapi.json").get_json(), response.status_code, body, path, method)
     return body
+
+
+def check_body(document: dict[str, Any], status: int, body: dict[str, Any], path: str, method: str) -> None:
+    """The same for a body that came over a socket."""
+    answers = document["paths"][path][method]["responses"]
+    assert str(status) in answers, f"{status} is not described: {body}"
+    schema = answers[str(status)]["content"]["application/json"]["schema"]
+    jsonschema_rs.validate({**schema, "components": document["components"]}, body)
 
 
 def check_failure(client: FlaskClient, response: TestResponse, status: int, code: str) -> dict[str, Any]:

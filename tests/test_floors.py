@@ -13,6 +13,7 @@ FLOORS = {
     "app": 5,
     "cli": 5,
     "api": 4,
+    "terminal": 4,
     "utils.error_handlers": 4,
     "utils.response_formatter": 4,
     "inference_handler": 3,

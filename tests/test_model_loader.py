@@ -179,7 +179,7 @@ def test_two_readers_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(model_loader, "load", fake)
     pair = load_agreeing(tmp_path, tmp_path / "caliper")
     assert loaded == [tmp_path, tmp_path / "caliper"]
-    assert (pair.info.name, pair.info.version) == ("colour+colour", "1.0.0+1.0.0")
+    assert (pair.info.name, pair.info.version) == ("colour-1.0.0+colour", "1.0.0")
 
 
 def test_the_shared_error_comes_from_the_manifest(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import ClassVar
 class KeylikeError(Exception):
     """A failure with a code for programs, a sentence for people and evidence that is safe to show to the caller.
 
-    `message` and `details` go into the answer as they are: never put a path, a picture, a code of a key, a token or
-    the text of a library's own error into them.
+    `message` and `details` go into the answer as they are: never put a path, a picture, a token or the text of a library's
+    own error into them, and a code of a key only into the details of a refusal that is about it.
     """
 
     code: ClassVar[str]

@@ -10,19 +10,11 @@ from readers.gemma.base import find_base
 from readers.gemma.weights import read_json
 from serving.doctor.finding import Finding, State
 from utils.errors import ModelError
-from utils.model_files import MANIFEST, check_files, read_manifest
+from utils.model_files import MANIFEST, read_manifest
 
 Inspect = Callable[[Path], str]
 # What a Gemma folder of an older guide holds; it has no manifest.
 _ADAPTER, _WHOLE = "adapter_config.json", "config.json"
-
-
-def inspect_files(folder: Path) -> str:
-    """A sentence on a folder whose files are all as its manifest says. Raises ModelError."""
-    manifest = read_manifest(folder)
-    check_files(folder, manifest)
-    name, version, kind = (manifest.get(key, "?") for key in ("name", "version", "kind"))
-    return f"{name} {version} ({kind}), {len(manifest['files'])} files as its manifest says"
 
 
 def model(folder: Path, inspect: Inspect, *, alone: bool) -> Finding:

@@ -168,7 +168,7 @@ def test_it_is_called_after_both_and_warms_both() -> None:
     both.warm()
     assert first.warmed and second.warmed
     mixed = AgreeingReader(first, FixedReader(reading(0.5)), 0.2, True).info
-    assert (mixed.name, mixed.version, mixed.kind) == ("colour+fixed", "1.0.0+2.0.0", "fake+fake")
+    assert (mixed.name, mixed.version, mixed.kind) == ("colour-1.0.0+fixed", "2.0.0", "fake+fake")
     assert mixed.keyways == ("SC1", "KW1")
     others = (both.info, AgreeingReader(first, second, 0.3, True).info, AgreeingReader(first, second, 0.2, False).info)
     assert len({mixed.digest, *(other.digest for other in others)}) == 4
@@ -180,7 +180,7 @@ def test_the_refusal_over_http_tells_what_each_read(settings: Settings) -> None:
     model.load()
     client: FlaskClient = create_app(settings, model=model).test_client()
     body = check_failure(client, client.post("/predict", data=plain(), content_type="image/jpeg"), 422, "unreadable")
-    assert (body["reason"], body["model_used"]) == ("readers_disagree", "first+second-2.0.0+2.0.0")
+    assert (body["reason"], body["model_used"]) == ("readers_disagree", "first-2.0.0+second-2.0.0")
     assert body["details"]["opinions"][1] == {"model": "second-2.0.0", "keyway": "SC1", "bitting": "2,5,4,6,3", "probability": 0.5}
     assert "2,5,4" not in (settings.logs / "api.log").read_text()
 

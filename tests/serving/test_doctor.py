@@ -74,10 +74,12 @@ def test_an_altered_model_a_taken_port_and_an_unwritable_log_are_faults(caliper:
 def test_a_gemma_model_beside_the_embedded_reader(tmp_path: Path) -> None:
     folder = tmp_path / "keys"
     folder.mkdir()
-    (folder / "manifest.toml").write_text('kind = "gemma-merged"\n[files]\n"model.safetensors" = "00"\n')
+    own = 'name = "keys"\nversion = "1"\nkind = "gemma-merged"\nkeyways = ["SC1"]\n[files]\n"config.json" = "00"\n'
+    (folder / "manifest.toml").write_text(own)
+    (folder / "config.json").write_text("{}")
     found = findings(doctor("--json", MODEL_PATH=str(folder), KEYLIKE_STRICT="true"))
     assert found["model"]["state"] == "fault" and found["embedded reader"]["state"] == "ok"
-    assert "model.safetensors" in found["model"]["saw"]
+    assert "config.json does not match" in found["model"]["saw"]
     assert "does not start" in found["model"]["advice"]
     assert found["packages for Gemma"]["state"] != "note"
 

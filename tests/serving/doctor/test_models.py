@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from model_loader import look
 from serving.doctor import models
 from serving.doctor.finding import State
 from utils.errors import ModelError
@@ -20,7 +21,7 @@ def refuse(folder: Path) -> str:
 
 
 def test_what_the_inspection_says_is_told() -> None:
-    found = models.embedded(CALIPER, models.inspect_files)
+    found = models.embedded(CALIPER, look)
     assert found.state is State.OK and "caliper 1.0.0 (caliper), 3 files" in found.saw and str(CALIPER) in found.saw
 
 
@@ -64,7 +65,7 @@ def test_a_folder_that_may_not_be_looked_into(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     folder.parent.chmod(0)
     try:
-        assert models.model(folder, models.inspect_files, alone=False).state is State.FAULT
+        assert models.model(folder, look, alone=False).state is State.FAULT
         assert not models.is_gemma(folder) and models.opened(folder, base_model=None, models=tmp_path) == (folder,)
     finally:
         folder.parent.chmod(0o700)

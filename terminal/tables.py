@@ -1,0 +1,76 @@
+"""Results as tables and lines for a terminal: readings and refusals, scores, what doctor found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from inference_handler import Answer
+from readers.contract import Reading
+from readers.evaluation import Report, Verdict
+from serving.doctor.finding import Finding
+from utils.errors import KeylikeError, UnreadableKey
+
+_COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fault": "bold red"}
+
+
+def readings(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -> Table:
+    """A row a photo."""
+    table = Table("photo", "keyway", "bitting", "confidence", "each cut", "ms")
+    for photo, result in zip(photos, results, strict=True):
+        if isinstance(result, KeylikeError):
+            table.add_row(photo.name, "-", "-", "-", "-", "-")
+            continue
+        reading, cuts = result.reading, " ".join(f"{cut.probability:.0%}" for cut in result.reading.cuts)
+        keyway = f"{reading.keyway} ({result.bitting.keyway.brand})"
+        table.add_row(photo.name, keyway, result.bitting.format(), f"{reading.confidence:.0%}", cuts, f"{result.processing_ms:.0f}")
+    return table
+
+
+def refusals(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -> Iterator[str]:
+    """Under that table: why a photo has no code, what each of two readers made of it, and what would help."""
+    for photo, result in zip(photos, results, strict=True):
+        if isinstance(result, KeylikeError):
+            advice = f" {result.advice}" if isinstance(result, UnreadableKey) else ""
+            yield f"{photo.name}: {result.message}{_opinions(result)}{advice}"
+
+
+def _opinions(refused: KeylikeError) -> str:
+    said: Any = refused.details.get("opinions", ())
+    return "".join(f" {one['model']} reads {one['keyway']} {one['bitting']} ({one['probability']:.0%})." for one in said)
+
+
+def miss(verdict: Verdict) -> str | None:
+    """A photo that was not read right; None for one that was, or that has no code and was refused."""
+    result, shot = verdict.result, verdict.shot
+    if verdict.whole or (shot.codes is None and not isinstance(result, Reading)):
+        return None
+    said = f"{result.keyway} {result.codes} {result.confidence:.0%}" if isinstance(result, Reading) else result.reason.value
+    return f"{shot.path.name}: {shot.tier} {shot.keyway} {shot.codes or ''}: {said}"
+
+
+def scores(report: Report) -> Table:
+    """A row a group of photos."""
+    table = Table("", "photos", "whole code", "95 %", "in first 3", "each cut", "keyway", "refused")
+    for name, score in report.by_group.items():
+        row: dict[str, Any] = score.to_dict()
+        low, high = row["whole_95"]
+        shares = [f"{row[key]:.1%}" for key in ("top3", "cut", "keyway", "refused")]
+        table.add_row(name, str(score.photos), f"{row['whole']:.1%}", f"{low:.0%}-{high:.0%}", *shares)
+    for name, counts in report.unreadable.items():
+        table.add_row(f"{name}: no code", str(counts["photos"]), "", "", "", "", "", f"{counts['refused'] / counts['photos']:.1%}")
+    return table
+
+
+def checks(findings: Sequence[Finding]) -> Table:
+    """A row a check."""
+    table = Table("state", "check", "what was seen", "what to do")
+    for finding in findings:
+        state = Text(finding.state.value, _COLOURS[finding.state.value])
+        # Folded, since a path that ends in dots helps nobody.
+        table.add_row(state, finding.name, Text(finding.saw, overflow="fold"), Text(finding.advice, overflow="fold"))
+    return table
