@@ -23,9 +23,9 @@ from rich.progress import track
 from readers.caliper.reader import CaliperReader
 from readers.contract import ReaderInfo
 from readers.evaluation import Report, Shot, judge
-from readers.gemma.backends import choose
+from readers.gemma.backends import Loaded, choose
 from readers.gemma.folder import Checkpoint, inspect
-from readers.gemma.manifest import GemmaManifest, Picture, Prompt
+from readers.gemma.manifest import GemmaManifest, Picture, Prompt, gemma_manifest
 from readers.gemma.picture import Framer, KeyFinder
 from readers.gemma.with_transformers import processor
 from training.gemma_batches import Collator, Lesson, frame
@@ -49,7 +49,6 @@ class Task:
     shape: str
     course: Course
     backend: str
-    precision: str
     finder: KeyFinder
 
 
@@ -71,9 +70,10 @@ def _train(task: Task, fast: bool) -> Run:
     words = processor(task.base.words)
     side = int(words.image_processor.size["height"])
     framer = Framer(task.manifest.picture, task.finder)
-    squares = frame(_shown(task.taught, "Framing photos"), framer, side, task.out / "squares")
-    lessons = [Lesson(square, reply_for(shot, task.shape)) for square, shot in zip(squares, task.taught, strict=True)]
-    model = adapted(task.base, task.course, task.precision, fast)
+    # Those held out too: a photo that cannot be opened is to be told now, not after the training.
+    squares = frame(_shown([*task.taught, *task.held], "Framing photos"), framer, side, task.out / "squares")
+    lessons = [Lesson(square, reply_for(shot, task.shape)) for square, shot in zip(squares, task.taught, strict=False)]
+    model = adapted(task.base, task.course, fast)
     run = train(model, lessons, Collator(words, task.manifest.prompt), task.course, task.out / "checkpoints", _told(task, lessons))
     save_adapter(model, words, task.out / "lora", task.base.folder.name)
     seal(task.out / "lora", task.manifest, None)
@@ -89,8 +89,7 @@ def _told(task: Task, lessons: Sequence[Lesson]) -> dict[str, str]:
 def _merge_and_measure(task: Task) -> dict[str, Any]:
     """The adapter as a server would load it, merged into the full weights and written; the held-out photos are read with that."""
     lora, merged = task.out / "lora", task.out / "merged"
-    loaded = choose(task.backend).load(inspect(lora, base_model=task.base.folder, models=None), full_precision())
-    loaded = replace(loaded, model=loaded.model.merge_and_unload())
+    loaded = _merged(task)
     save_merged(loaded.model, loaded.processor, merged)
     whole = task.manifest.model_copy(update={"kind": "gemma-merged"})
     figures = measured(_judged(task, whole, loaded), len({(shot.keyway, shot.codes) for shot in task.held if shot.codes}))
@@ -99,7 +98,15 @@ def _merge_and_measure(task: Task) -> dict[str, Any]:
     return figures
 
 
-def _judged(task: Task, manifest: GemmaManifest, loaded: Any) -> Report:
+def _merged(task: Task) -> Loaded:
+    try:
+        loaded = choose(task.backend).load(inspect(task.out / "lora", base_model=task.base.folder, models=None), full_precision())
+    except ModelError as error:
+        raise ModelError(f"lora/ is written, but could not be merged: {error}") from None
+    return replace(loaded, model=loaded.model.merge_and_unload())
+
+
+def _judged(task: Task, manifest: GemmaManifest, loaded: Loaded) -> Report:
     from readers.gemma.engine import Engine
     from readers.gemma.reader import GemmaReader
 
@@ -116,20 +123,32 @@ def _shown(found: Sequence[Shot], what: str) -> Iterable[Shot]:
 def _task(options: argparse.Namespace) -> Task:
     taught, held = part(read_shots(options.data), options.held_out)
     base = inspect(options.base, base_model=None, models=None)
-    manifest = GemmaManifest(
-        name=options.name,
-        version=options.version,
-        kind="gemma-lora",
-        base=base.folder.name,
-        keyways=keyways_of(taught),
-        prompt=Prompt(),
-        picture=Picture(),
-        reply=REPLIES[options.reply],
+    manifest = gemma_manifest(
+        {
+            "name": options.name, "version": options.version, "kind": "gemma-lora", "base": base.folder.name,
+            "keyways": keyways_of(taught), "prompt": Prompt(), "picture": Picture(), "reply": REPLIES[options.reply],
+        }
+    )  # fmt: skip
+    course = Course(
+        options.epochs, options.steps, options.rank, options.batch, options.lr, options.save_every, options.seed, options.precision
     )
-    course = Course(options.epochs, options.steps, options.rank, options.batch, options.lr, options.save_every, options.seed)
     finder = CaliperReader.load(options.finder)
-    precision = options.precision
-    return Task(base, options.out, taught, held, manifest, options.reply, course, options.backend, precision, finder)
+    return Task(base, options.out, taught, held, manifest, options.reply, course, options.backend, finder)
+
+
+def _whole(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a whole number from 1 is wanted")
+    return int(text)
+
+
+def _share(text: str) -> float:
+    """From 0, and below 1."""
+    share = float(text)
+    if not 0 <= share < 1:
+        raise argparse.ArgumentTypeError("a share from 0 to below 1 is wanted")
+    return share
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -138,15 +157,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("out", type=Path, help="gets lora/, merged/, and what it needs to go on: checkpoints/ and squares/")
     parser.add_argument("--base", type=Path, required=True, help="folder of the Gemma 3n to start from")
     parser.add_argument("--epochs", type=float, default=3)
-    parser.add_argument("--steps", type=int, help="goes before --epochs")
-    parser.add_argument("--rank", type=int, default=16, help="of the LoRA adapter")
-    parser.add_argument("--batch", type=int, default=4, help="photos a step")
+    parser.add_argument("--steps", type=_whole, help="goes before --epochs")
+    parser.add_argument("--rank", type=_whole, default=16, help="of the LoRA adapter")
+    parser.add_argument("--batch", type=_whole, default=4, help="photos a step")
     parser.add_argument("--lr", type=float, default=2e-4, help="greatest learning rate")
-    parser.add_argument("--held-out", type=float, default=0.1, help="share of the keys that is kept for measuring; 0 for none")
+    parser.add_argument("--held-out", type=_share, default=0.1, help="share of the keys that is kept for measuring; 0 for none")
     parser.add_argument("--name", default="gemma-3n-keys")
     parser.add_argument("--version", default="1.0.0")
     parser.add_argument("--reply", choices=tuple(REPLIES), default="short")
-    parser.add_argument("--save-every", type=int, default=100, help="steps from one checkpoint to the next")
+    parser.add_argument("--save-every", type=_whole, default=100, help="steps from one checkpoint to the next")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", choices=("auto", "transformers", "unsloth"), default="auto")
     parser.add_argument("--precision", choices=("auto", "bf16", "fp32", "nf4"), default="auto", help="how the base is held in training")
@@ -161,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         told = finetune(_task(options))
     except (DataError, ModelError) as error:
         sys.exit(f"finetune_gemma: {error}")
+    except KeyboardInterrupt:
+        sys.exit("finetune_gemma: stopped; the same command goes on from the last checkpoint")
     print(json.dumps(told))
 
 

@@ -41,16 +41,18 @@ def frame(found: Iterable[Shot], framer: Framer, side: int, folder: Path) -> lis
 
 
 def _framed(shot: Shot, framer: Framer, side: int, folder: Path) -> Path:
-    data = shot.path.read_bytes()
-    path = folder / f"{hashlib.sha256(data + f'{framer.picture} {side}'.encode()).hexdigest()[:32]}.png"
-    if not path.exists():
-        try:
+    try:
+        data = shot.path.read_bytes()
+        path = folder / f"{hashlib.sha256(data + f'{framer.picture} {side}'.encode()).hexdigest()[:32]}.png"
+        if not path.exists():
             square = framer.frame(open_photo(data).pixels, side).square
-        except KeylikeError as error:
-            raise DataError(f"{shot.path.name}: {error.message}") from None
-        # Whole or not at all, should it be stopped here.
-        square.save(path.with_suffix(".part"), "PNG")
-        path.with_suffix(".part").rename(path)
+            # Whole or not at all, should it be stopped here.
+            square.save(path.with_suffix(".part"), "PNG")
+            path.with_suffix(".part").rename(path)
+    except KeylikeError as error:
+        raise DataError(f"{shot.path.name}: {error.message}") from None
+    except OSError as error:
+        raise DataError(f"{shot.path.name} cannot be read, or its square not be written: {error.strerror}") from None
     return path
 
 

@@ -14,7 +14,7 @@ from readers.gemma.folder import Checkpoint
 from readers.gemma.libraries import go_offline
 from readers.gemma.precision import find_device
 from readers.gemma.vision_ops import declare
-from readers.gemma.with_transformers import TransformersBackend, compute_type, prepare
+from readers.gemma.with_transformers import TransformersBackend, compute_type, prepare, settle
 from training.gemma_batches import Collator, Lesson
 from training.gemma_data import DataError
 from utils.errors import ModelError
@@ -32,7 +32,10 @@ _STATE, _RUN = "trainer_state.json", "run.json"
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How to train. `steps` goes before `epochs`; `batch` photos a step; a checkpoint every `save_every` steps."""
+    """How to train. `steps` goes before `epochs`; `batch` photos a step; a checkpoint every `save_every` steps.
+
+    `precision`: how the base is held meanwhile (auto, bf16, nf4 or fp32); the adapter itself is always in 32 bits.
+    """
 
     epochs: float
     steps: int | None
@@ -41,6 +44,7 @@ class Course:
     rate: float
     save_every: int
     seed: int
+    precision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,30 +74,33 @@ def full_precision() -> str:
     return "bf16" if device.bf16 and device.name != "cpu" else "fp32"
 
 
-def adapted(base: Checkpoint, course: Course, precision: str, fast: bool) -> Any:
+def adapted(base: Checkpoint, course: Course, fast: bool) -> Any:
     """The base with a fresh adapter, which alone is trained; `fast` by Unsloth. Raises ModelError."""
+    if base.kind == "gemma-lora":
+        raise ModelError(f"{base.folder.name} is an adapter itself: the base must be a whole model")
     if base.quantised:
         raise ModelError(f"{base.folder.name} is stored in 4 bits: an adapter is trained for, and merged into, the full weights")
-    return _by_unsloth(base, course, precision) if fast else _by_peft(base, course, precision)
+    held = settle(base, course.precision, find_device())
+    return _by_unsloth(base, course, held) if fast else _by_peft(base, course, held)
 
 
-def _by_peft(base: Checkpoint, course: Course, precision: str) -> Any:
+def _by_peft(base: Checkpoint, course: Course, held: str) -> Any:
     from peft import LoraConfig, get_peft_model
     from transformers import set_seed
 
-    model = TransformersBackend().load(base, precision).model
+    model = TransformersBackend().load(base, held).model
     set_seed(course.seed)
     shape = LoraConfig(r=course.rank, lora_alpha=course.rank, lora_dropout=DROPOUT, target_modules=TARGETS, task_type="CAUSAL_LM")
     return get_peft_model(model, shape)
 
 
-def _by_unsloth(base: Checkpoint, course: Course, precision: str) -> Any:
+def _by_unsloth(base: Checkpoint, course: Course, held: str) -> Any:
     from unsloth import FastVisionModel
 
     model, _ = FastVisionModel.from_pretrained(
         str(base.folder),
-        dtype=compute_type(precision, find_device()),
-        load_in_4bit=precision == "nf4",
+        dtype=compute_type(held, find_device()),
+        load_in_4bit=held == "nf4",
         # Or a known name is exchanged for Unsloth's own 4-bit repository.
         use_exact_model_name=True,
         local_files_only=True,
@@ -144,6 +151,7 @@ def _check_same(work: Path, told: Mapping[str, Any]) -> None:
 def _arguments(course: Course, work: Path) -> Any:
     from transformers import TrainingArguments
 
+    device = find_device().name
     return TrainingArguments(
         output_dir=str(work),
         num_train_epochs=course.epochs,
@@ -153,13 +161,13 @@ def _arguments(course: Course, work: Path) -> Any:
         lr_scheduler_type="linear",
         warmup_steps=WARM_SHARE,
         weight_decay=0.0,
-        bf16=full_precision() == "bf16",
+        bf16=device.startswith("cuda") and course.precision != "fp32" and full_precision() == "bf16",
         logging_steps=TELL_EVERY,
         save_steps=course.save_every,
         save_total_limit=CHECKPOINTS_KEPT,
         # Lessons are no table of columns; the collator wants them whole.
         remove_unused_columns=False,
-        dataloader_pin_memory=find_device().name.startswith("cuda"),
+        dataloader_pin_memory=device.startswith("cuda"),
         label_names=["labels"],
         report_to="none",
         seed=course.seed,
