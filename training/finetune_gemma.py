@@ -112,7 +112,7 @@ def _judged(task: Task, manifest: GemmaManifest, loaded: Loaded) -> Report:
 
     info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, "")
     reader = GemmaReader(Engine(loaded, manifest, 1), info, manifest, task.finder)
-    return judge(reader, _shown(task.held, "Reading held-out photos"), lambda verdict: None)
+    return judge(reader, _shown(task.held, "Reading held-out photos"), lambda _: None)
 
 
 def _shown(found: Sequence[Shot], what: str) -> Iterable[Shot]:
