@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -16,8 +16,8 @@ _NEEDED = ("torch", "torchvision", "timm", "transformers", "peft", "accelerate",
 class Loaded:
     """A model ready to be asked, and how it is held: `device` "cpu", "mps" or "cuda:0"; `precision` "fp32", "bf16" or "nf4"."""
 
-    model: Any
-    processor: Any
+    model: Any = field(repr=False)
+    processor: Any = field(repr=False)
     device: str
     precision: str
     backend: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from readers.gemma.folder import inspect
-from tests.gemma_models import GemmaModels
+from tests.gemma_models import GemmaModels, environment
 from tests.readers.gemma.asked import load, logits
 from utils.errors import ModelError
 
@@ -67,6 +66,6 @@ def test_hears_what_transformers_hears(gemma_models: GemmaModels, tmp_path: Path
         pytest.skip("no GPU")
     folder, out = getattr(gemma_models, form), tmp_path / "logits.pt"
     program = ASKED.format(path=sys.path, folder=str(folder), base=str(gemma_models.base), precision="bf16", out=str(out))
-    done = subprocess.run([sys.executable, "-c", program], env=dict(os.environ), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (torch.load(out) - logits(load(folder, "bf16", gemma_models.base)).cpu()).abs().max() < 0.5
