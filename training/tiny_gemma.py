@@ -26,7 +26,7 @@ MARKED = {
     "image_token": "<image_soft_token>", "eoa_token": "<end_of_audio>", "audio_token": "<audio_soft_token>",
 }  # fmt: skip
 AUDIO_TOKENS = 188
-LAYERS = ("sliding_attention", "full_attention", "sliding_attention", "full_attention")  # the last two share keys and values
+LAYERS = 4  # of the text; the real one has 35
 # Of the weights that are stirred, and of the words' own: fresh ones (0.02) leave nothing for the last layer to choose between.
 STIR, WORDS = 0.05, 0.4
 VISION_WIDTH = 2048  # fixed by timm's network
@@ -64,18 +64,20 @@ TEMPLATE = """{{ bos_token }}
 """
 
 
-def build(folder: Path, *, side: int, image_tokens: int, seed: int) -> None:
+def build(folder: Path, *, side: int, image_tokens: int, seed: int, layers: int = LAYERS) -> None:
     """Writes model, tokenizer, processor and chat template into `folder`; the same seed gives the same weights.
 
     `side`: pixels of the square picture; `image_tokens`: tokens a picture becomes, a square number whose root times 16 divides `side`
-    (the vision network's grid is a sixteenth of the picture). Raises ValueError for others.
+    (the vision network's grid is a sixteenth of the picture); `layers`: of the text, from four on. Raises ValueError for others.
     """
     prepare()
     grid = math.isqrt(image_tokens)
+    if layers < LAYERS:
+        raise ValueError(f"a Gemma 3n with fewer than {LAYERS} layers has not all of its parts")
     if grid * grid != image_tokens or side % (16 * grid):
         raise ValueError("image_tokens must be a square number, and side a multiple of 16 times its root")
     tokenizer = _tokenizer()
-    _model(tokenizer, image_tokens, seed).save_pretrained(folder)
+    _model(tokenizer, image_tokens, seed, layers).save_pretrained(folder)
     _processor(tokenizer, side, image_tokens).save_pretrained(folder)
 
 
@@ -118,14 +120,24 @@ def _tokenizer() -> Any:
     return tokenizer
 
 
-def _config(ids: dict[str, int], image_tokens: int) -> Any:
+def _depth(layers: int) -> dict[str, Any]:
+    """Which layers look at all that came before, and how many at the end share keys and values, in the real one's proportions."""
+    every = 5 if layers >= 10 else 2
+    kinds = ["full_attention" if (layer + 1) % every == 0 else "sliding_attention" for layer in range(layers)]
+    sparse = layers * 2 // 7
+    return {
+        "num_hidden_layers": layers, "layer_types": kinds, "num_kv_shared_layers": max(2, layers * 3 // 7),
+        "activation_sparsity_pattern": [0.95] * sparse + [0.0] * (layers - sparse),
+    }  # fmt: skip
+
+
+def _config(ids: dict[str, int], image_tokens: int, layers: int) -> Any:
     from transformers import Gemma3nConfig
 
     return Gemma3nConfig(
         text_config={
             "vocab_size": TEXT_IDS + VISION_IDS + AUDIO_IDS, "vocab_size_per_layer_input": TEXT_IDS, "hidden_size": 64,
-            "intermediate_size": 128, "num_hidden_layers": len(LAYERS), "layer_types": list(LAYERS), "num_kv_shared_layers": 2,
-            "activation_sparsity_pattern": [0.95] + [0.0] * (len(LAYERS) - 1), "num_attention_heads": 4, "num_key_value_heads": 2,
+            "intermediate_size": 128, **_depth(layers), "num_attention_heads": 4, "num_key_value_heads": 2,
             "head_dim": 16, "sliding_window": 512, "hidden_size_per_layer_input": 16, "laurel_rank": 8,
             "max_position_embeddings": 4096, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2,
         },
@@ -142,11 +154,11 @@ def _config(ids: dict[str, int], image_tokens: int) -> Any:
     )  # fmt: skip
 
 
-def _model(tokenizer: Any, image_tokens: int, seed: int) -> Any:
+def _model(tokenizer: Any, image_tokens: int, seed: int, layers: int) -> Any:
     import torch
     from transformers import Gemma3nForConditionalGeneration, GenerationConfig
 
-    config = _config(tokenizer.get_vocab(), image_tokens)
+    config = _config(tokenizer.get_vocab(), image_tokens, layers)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Gemma3nForConditionalGeneration(config).eval()
@@ -192,9 +204,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--side", type=int, default=128, help="pixels of the square picture")
     parser.add_argument("--image-tokens", type=int, default=16, help="tokens a picture becomes")
+    parser.add_argument("--layers", type=int, default=LAYERS, help="of the text; the real one has 35")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    build(options.out, side=options.side, image_tokens=options.image_tokens, seed=options.seed)
+    build(options.out, side=options.side, image_tokens=options.image_tokens, seed=options.seed, layers=options.layers)
     size = sum(path.stat().st_size for path in options.out.iterdir())
     print(f"{options.out}: {size / 1e6:.1f} MB")
 

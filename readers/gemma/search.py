@@ -13,6 +13,9 @@ from readers.gemma.heard import Choice, Heard, Slot, Trust
 from readers.gemma.slots import Layout, Option, Tokens
 from readers.gemma.stream import Stream
 
+# Of the likeliest path's probability: what lies below is not followed any further, and no alternative worth giving.
+_HOPELESS = 1e-5
+
 
 @dataclass(frozen=True, slots=True)
 class _Path:
@@ -140,7 +143,8 @@ def _go_on(path: _Path, after: torch.Tensor) -> list[_Path]:
 
 
 def _best(paths: Sequence[_Path], beams: int) -> list[_Path]:
-    return sorted(paths, key=lambda path: -path.choice.probability)[:beams]
+    ranked = sorted(((path.choice.probability, path) for path in paths), key=lambda each: -each[0])[:beams]
+    return [path for chance, path in ranked if chance >= _HOPELESS * ranked[0][0]]
 
 
 def _heard(beam: Sequence[_Path], heads: _Heads) -> Heard:
