@@ -1,4 +1,5 @@
-# serve, serve-gemma: install and start the server.  test, lint, test-gemma: install what they need and run.  train, evaluate: the embedded reader.
+# serve, serve-gemma: install and start the server.  test, test-gemma, bench-gemma, lint: install what they need and run.
+# train, evaluate: the embedded reader.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$each; break; }; done)
 VENV := .venv
@@ -9,7 +10,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 # Each installation has the environment to itself.
 .NOTPARALLEL:
-.PHONY: serve serve-gemma test test-gemma lint train evaluate
+.PHONY: serve serve-gemma test test-gemma bench-gemma lint train evaluate
 serve: $(VENV)/server
 	@exec $(VENV)/bin/python app.py
 
@@ -23,6 +24,10 @@ test: $(VENV)/dev
 # What needs PyTorch: the training of the embedded reader, and Gemma with a tiny model.
 test-gemma: $(VENV)/train $(VENV)/gemma
 	@$(VENV)/bin/python -m pytest -m "gemma or training"
+
+# Times slot decoding against one generate call of 80 tokens; makes a tiny model for it first (minutes).
+bench-gemma: $(VENV)/gemma
+	@$(VENV)/bin/python -m benchmarks.gemma --work $(WORK)/bench-gemma
 
 # Draws, trains, exports and calibrates the embedded reader; goes on where it stopped.
 train: $(VENV)/train

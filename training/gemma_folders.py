@@ -9,9 +9,9 @@ from typing import Any
 import tomlkit
 
 from readers.evaluation import Report
-from readers.gemma.folder import OPENED
 from readers.gemma.manifest import GemmaManifest
-from utils.model_files import MANIFEST, sha256
+from readers.gemma.manifest_file import in_full
+from utils.model_files import MANIFEST
 
 LICENCE = "that of its base model"
 MADE_BY = "python -m training.finetune_gemma"
@@ -25,21 +25,28 @@ def save_adapter(model: Any, processor: Any, folder: Path, base: str) -> None:
     # A model card that PEFT makes up.
     (folder / "README.md").unlink(missing_ok=True)
     processor.save_pretrained(str(folder))
+    _readable(folder)
 
 
 def save_merged(model: Any, processor: Any, folder: Path) -> None:
     """A whole model as safetensors, with tokenizer and processor."""
     model.save_pretrained(str(folder))
     processor.save_pretrained(str(folder))
+    _readable(folder)
+
+
+def _readable(folder: Path) -> None:
+    """By whoever serves: weights are saved for their owner's eyes alone."""
+    for path in folder.iterdir():
+        path.chmod(0o644)
 
 
 def seal(folder: Path, manifest: GemmaManifest, measured: Mapping[str, Any] | None) -> None:
     """Writes the folder's manifest.toml with the SHA-256 of every file that a loader opens; `measured` once it is known."""
-    told = manifest.model_dump(mode="json", exclude_none=True, include={"name", "version", "kind", "base", "keyways"})
-    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.suffix in OPENED}
-    shapes = manifest.model_dump(mode="json", exclude_none=True, include={"prompt", "picture", "reply"})
-    tables = {"files": files, **shapes} | ({"measured": dict(measured)} if measured else {})
-    (folder / MANIFEST).write_text(tomlkit.dumps({**told, "licence": LICENCE, "made_by": MADE_BY, **tables}), encoding="utf-8")
+    document = in_full(folder, manifest, told={"licence": LICENCE, "made_by": MADE_BY})
+    if measured:
+        document["measured"] = dict(measured)
+    (folder / MANIFEST).write_text(tomlkit.dumps(document), encoding="utf-8")
 
 
 def measured(report: Report, keys: int) -> dict[str, Any]:
@@ -47,15 +54,8 @@ def measured(report: Report, keys: int) -> dict[str, Any]:
     told: dict[str, Any] = {"held_out": keys}
     if "all" in report.by_group:
         score = report.by_group["all"].to_dict()
-        names = {
-            "photos": "photos",
-            "whole": "whole_code",
-            "whole_95": "whole_code_95",
-            "cut": "cut",
-            "keyway": "keyway",
-            "refused": "refused",
-        }
-        told |= {name: score[old] for old, name in names.items()}
+        told |= {"whole_code": score["whole"], "whole_code_95": score["whole_95"]}
+        told |= {name: score[name] for name in ("photos", "cut", "keyway", "refused")}
     others = list(report.unreadable.values())
     if others:
         told |= {"without_code": sum(each["photos"] for each in others), "without_code_refused": sum(each["refused"] for each in others)}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from readers.gemma import with_unsloth
 from readers.gemma.backends import choose
 from readers.gemma.folder import Checkpoint
-from readers.gemma.libraries import go_offline
 from readers.gemma.precision import find_device
-from readers.gemma.vision_ops import declare
 from readers.gemma.with_transformers import TransformersBackend, compute_type, prepare, settle
 from training.gemma_batches import Collator, Lesson
 from training.gemma_data import DataError
@@ -60,10 +58,8 @@ def bring_in(backend: str) -> bool:
     """Imports the large libraries in the order they need; whether Unsloth is among them. Raises ModelError."""
     fast = choose(backend).name == "unsloth"
     if fast:
-        go_offline()
-        declare()
         # Before transformers, parts of which it replaces.
-        importlib.import_module("unsloth")
+        with_unsloth.bring_in()
     prepare()
     return fast
 

@@ -37,7 +37,7 @@ def write_fitted(
     """
     path = folder / MANIFEST
     try:
-        document = tomlkit.parse(path.read_bytes()) if path.exists() else _in_full(folder, _with_base(folder, manifest, models))
+        document = tomlkit.parse(path.read_bytes()) if path.exists() else in_full(folder, _with_base(folder, manifest, models))
         _set(document, "calibration", calibration)
         if agreement:
             _set(document, "agreement", agreement)
@@ -49,13 +49,15 @@ def write_fitted(
         raise ModelError(f"{called(path)} cannot be written: {error.strerror}") from None
 
 
-def _in_full(folder: Path, manifest: GemmaManifest) -> tomlkit.TOMLDocument:
-    """Everything that was taken for granted, said; with the SHA-256 of the weights and of what lies with them."""
+def in_full(folder: Path, manifest: GemmaManifest, *, told: Mapping[str, str] | None = None) -> tomlkit.TOMLDocument:
+    """The whole manifest of a folder: all that is in use, what is `told` besides, and the SHA-256 of every file that is opened."""
     document = tomlkit.document()
     for name in ("name", "version", "kind", "base", "keyways"):
         value = getattr(manifest, name)
         if value is not None:
             document[name] = list(value) if isinstance(value, tuple) else value
+    for name, line in (told or {}).items():
+        document[name] = line
     # The loader refuses a file that it would open and that is not listed.
     files = sorted(path for path in folder.iterdir() if path.suffix in OPENED)
     document["files"] = _table({path.name: sha256(path) for path in files})

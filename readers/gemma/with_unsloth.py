@@ -29,7 +29,7 @@ class UnslothBackend:
 
     def load(self, checkpoint: Checkpoint, precision: str) -> Loaded:
         """The model on the first GPU. Raises ModelError."""
-        fast = _unsloth()
+        fast = bring_in()
         prepare()
         device = find_device()
         held = settle(checkpoint, precision, device)
@@ -42,8 +42,8 @@ class UnslothBackend:
         return Loaded(for_reading(model), processor(checkpoint.words), device.name, held, self.name)
 
 
-def _unsloth() -> Any:
-    """Unsloth's loader. Raises ModelError where it comes too late to replace what it replaces."""
+def bring_in() -> Any:
+    """Unsloth's class of vision models. Raises ModelError where it comes too late to replace what it replaces."""
     if "unsloth" not in sys.modules and not sys.modules.keys().isdisjoint(("transformers", "peft", "trl")):
         raise ModelError("Unsloth must be imported before transformers and PEFT, and this process has them already")
     go_offline()
