@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
 
 from config import Settings, SettingsError, load_settings
@@ -232,18 +231,11 @@ def _stop(line: str) -> typer.Exit:
 
 
 def _greet(settings: Settings, port: int) -> None:
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host
-    address = f"http://{host}:{port}"
-    model = settings.model_folder.resolve().name
-    _out.print(f"Keylike serves on [bold]{address}[/] with the model {escape(model)}; its documentation is at {address}/docs")
-    if settings.ngrok_token:
-        _out.print("NGROK_TOKEN is set, but this version opens no tunnel: only the address above is served.")
-    labels = SAMPLES / "labels.jsonl"
-    if labels.is_file():
-        first = json.loads(labels.read_text().partition("\n")[0])
-        token = '-H "X-API-Key: $KEYLIKE_API_KEY" ' if settings.token else ""
-        _out.print(f"Try it:  curl {token}-F image=@samples/{first['file']} {address}/", markup=False)
-        _out.print(f"It should read {first['keyway']} {','.join(map(str, first['bitting']))}", markup=False)
+    from terminal.greeting import address_of, greeting
+
+    model, tunnel = settings.model_folder.resolve().name, settings.ngrok_token is not None
+    for line in greeting(address_of(settings.host, port), model, SAMPLES, guarded=settings.token is not None, tunnel=tunnel):
+        _out.print(line, markup=False)
     sys.stdout.flush()
 
 

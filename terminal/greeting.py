@@ -1,0 +1,26 @@
+"""What the server says as it starts: where it listens, and a line to try it with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def address_of(host: str, port: int) -> str:
+    """Where a browser on this machine finds a server that listens at `host`."""
+    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', 'localhost') else host}:{port}"
+
+
+def greeting(address: str, model: str, samples: Path, *, guarded: bool, tunnel: bool) -> Iterator[str]:
+    """Lines without markup; `guarded`: predictions ask for a token; `tunnel`: a tunnel's token is set. The last two where there are
+    `samples` to try."""
+    yield f"Keylike serves on {address} with the model {model}; its documentation is at {address}/docs"
+    if tunnel:
+        yield "NGROK_TOKEN is set, but this version opens no tunnel: only the address above is served."
+    labels = samples / "labels.jsonl"
+    if labels.is_file():
+        first = json.loads(labels.read_text().partition("\n")[0])
+        token = '-H "X-API-Key: $KEYLIKE_API_KEY" ' if guarded else ""
+        yield f"Try it:  curl {token}-F image=@samples/{first['file']} {address}/"
+        yield f"It should read {first['keyway']} {','.join(map(str, first['bitting']))}"
