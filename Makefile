@@ -1,5 +1,5 @@
 # serve, serve-gemma: install and start the server.  test, test-gemma, bench-gemma, lint: install what they need and run.
-# train, evaluate: the embedded reader.
+# train, evaluate, evaluation-docs: the embedded reader.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$each; break; }; done)
 VENV := .venv
@@ -7,10 +7,13 @@ VENV := .venv
 WORK ?= work
 VERSION ?= 1.0.0
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# Where pip is to find PyTorch, if not where it finds all else: the address of its CPU builds keeps CUDA (4 GB) off a machine without a GPU.
+TORCH_INDEX ?=
+TORCH = $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch==2.13.0 torchvision==0.28.0,true)
 
 # Each installation has the environment to itself.
 .NOTPARALLEL:
-.PHONY: serve serve-gemma test test-gemma bench-gemma lint train evaluate
+.PHONY: serve serve-gemma test test-gemma bench-gemma lint train evaluate evaluation-docs
 serve: $(VENV)/server
 	@exec $(VENV)/bin/python app.py
 
@@ -34,9 +37,19 @@ train: $(VENV)/train
 	@$(VENV)/bin/python -m training $(WORK) models/caliper --version $(VERSION)
 
 # Scores the embedded reader on photos drawn for this alone.
-evaluate: $(VENV)/server
-	@test -e $(WORK)/judged/labels.jsonl || $(VENV)/bin/python -m training.render $(WORK)/judged --count 300 --seed 9200
-	@$(VENV)/bin/python app.py evaluate $(WORK)/judged
+evaluate: $(WORK)/judged/labels.jsonl
+	@$(VENV)/bin/python app.py evaluate $(WORK)/judged --report $(WORK)/judged.html
+
+# Writes docs/evaluation/ anew for the embedded reader, with photos beside that have no code of its keyways; for each new version.
+evaluation-docs: $(WORK)/judged/labels.jsonl $(WORK)/judged-without/labels.jsonl
+	@MODEL_PATH=models/caliper $(VENV)/bin/python app.py evaluate $(WORK)/judged $(WORK)/judged-without --report docs/evaluation/report.html > $(WORK)/judged.txt
+	@$(VENV)/bin/python -m terminal.card docs/evaluation/model-card.md models/caliper/manifest.toml < $(WORK)/judged.txt
+
+$(WORK)/judged/labels.jsonl: | $(VENV)/server
+	@$(VENV)/bin/python -m training.render $(WORK)/judged --count 300 --seed 9200
+
+$(WORK)/judged-without/labels.jsonl: | $(VENV)/server
+	@$(VENV)/bin/python -m training.render $(WORK)/judged-without --count 60 --seed 9201 --kinds other blank none
 
 lint: $(VENV)/dev
 	@$(VENV)/bin/ruff check .
@@ -61,10 +74,12 @@ $(VENV)/dev: $(VENV)/made requirements.txt requirements-dev.txt
 
 $(VENV)/train: $(VENV)/dev requirements-train.txt
 	@echo "Installing PyTorch and what training needs into $(VENV) (minutes) ..."
+	@$(TORCH)
 	@$(PIP) -r requirements-train.txt
 	@touch $@
 
 $(VENV)/gemma: $(VENV)/made requirements.txt requirements-gemma.txt
 	@echo "Installing PyTorch, transformers and what Gemma needs into $(VENV) (minutes) ..."
+	@$(TORCH)
 	@$(PIP) -r requirements-gemma.txt
 	@touch $@ $(VENV)/server

@@ -9,7 +9,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -112,28 +112,33 @@ def read(
         if isinstance(first, KeylikeError):
             _err.print(f"keylike: nothing was read, so {overlay} was not written", markup=False)
         else:
-            _draw(inference, photos[0], first, overlay)
+            from readers.caliper.overlay import draw_overlay
+
+            opened, reading = inference.limits.open(photos[0].read_bytes()), first.reading
+            _write("--overlay", overlay, lambda: draw_overlay(opened, reading).save(overlay))
     if any(isinstance(result, KeylikeError) for result in results):
         raise typer.Exit(1)
 
 
 @cli.command()
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds labels.jsonl and images/.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Each holds labels.jsonl and images/.")],
     misses: Annotated[bool, typer.Option(help="A line for each photo that was not read right.")] = False,
+    page: Annotated[Path | None, typer.Option("--report", help="An HTML page of it all, with codes and the worst photos.")] = None,
 ) -> None:
     """Scores the reader on labelled photos: a table by tier and keyway, and one line of JSON at the end."""
-    from readers.evaluation import Verdict, judge, shots
+    from readers.evaluation import judge, shots
     from terminal import tables
+    from terminal.report import write_page
 
-    def tell(verdict: Verdict) -> None:
-        if misses and (line := tables.miss(verdict)):
-            _out.print(line, markup=False)
-
+    if page and not page.resolve().parent.is_dir():
+        raise _stop(f"--report: there is no folder {page.parent}")
     reader = _reader(_settings())
     with _labelled_photos():
-        report = judge(reader, shots(folder), tell)
+        report = judge(reader, [shot for folder in folders for shot in shots(folder)], tables.teller(_out, misses))
     _out.print(tables.scores(report))
+    if page:
+        _write("--report", page, lambda: write_page(page, report, reader.info, folders, time.time()))
     print(json.dumps({"model": f"{reader.info.name}-{reader.info.version}", **report.to_dict()}))
 
 
@@ -286,10 +291,9 @@ def _body(result: Answer | KeylikeError) -> dict[str, Any]:
     return success(result, request_id=request_id, now=now)
 
 
-def _draw(inference: Inference, photo: Path, answer: Answer, target: Path) -> None:
-    from readers.caliper.overlay import draw_overlay
-
+def _write(option: str, target: Path, write: Callable[[], None]) -> None:
+    """Writes a file that an option names, or says in one line why not."""
     try:
-        draw_overlay(inference.limits.open(photo.read_bytes()), answer.reading).save(target)
+        write()
     except (OSError, ValueError) as error:
-        raise _stop(f"--overlay: cannot write {target}: {error}") from None
+        raise _stop(f"{option}: cannot write {target}: {error}") from None

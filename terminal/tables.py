@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from inference_handler import Answer
 from readers.contract import Reading
-from readers.evaluation import Report, Verdict
+from readers.evaluation import Report, Verdict, calibration_error, covered, percentile, surest
 from serving.doctor.finding import Finding
 from utils.errors import KeylikeError, UnreadableKey
 
@@ -53,17 +55,38 @@ def miss(verdict: Verdict) -> str | None:
     return f"{shot.path.name}: {shot.tier} {shot.keyway} {shot.codes or ''}: {said}"
 
 
+def teller(console: Console, misses: bool) -> Callable[[Verdict], None]:
+    """What prints each miss as it comes; nothing unless `misses`."""
+
+    def tell(verdict: Verdict) -> None:
+        if misses and (line := miss(verdict)):
+            console.print(line, markup=False)
+
+    return tell
+
+
 def scores(report: Report) -> Table:
-    """A row a group of photos."""
-    table = Table("", "photos", "whole code", "95 %", "in first 3", "each cut", "keyway", "refused")
+    """A row a group of photos; under it what a confidence is worth, and the time."""
+    table = Table("", "photos", "whole code", "95 %", "in first 3", "each cut", "keyway", "refused", caption=_worth(report))
     for name, score in report.by_group.items():
         row: dict[str, Any] = score.to_dict()
         low, high = row["whole_95"]
         shares = [f"{row[key]:.1%}" for key in ("top3", "cut", "keyway", "refused")]
-        table.add_row(name, str(score.photos), f"{row['whole']:.1%}", f"{low:.0%}-{high:.0%}", *shares)
+        table.add_row(escape(name), str(score.photos), f"{row['whole']:.1%}", f"{low:.0%}-{high:.0%}", *shares)
     for name, counts in report.unreadable.items():
-        table.add_row(f"{name}: no code", str(counts["photos"]), "", "", "", "", "", f"{counts['refused'] / counts['photos']:.1%}")
+        refused = f"{counts['refused'] / counts['photos']:.1%}"
+        table.add_row(f"{escape(name)}: no code", str(counts["photos"]), "", "", "", "", "", refused)
     return table
+
+
+def _worth(report: Report) -> str | None:
+    error, ms = calibration_error(report.sure), [verdict.ms for verdict in report.verdicts]
+    if error is None:
+        return None
+    point = surest(covered(report.sure, len(report.coded)), 0.8)
+    low, high = point.interval if point else (0.0, 0.0)
+    surely = f"surest 80 %: {point.accuracy:.1%} right ({low:.0%}-{high:.0%})" if point else "more than 20 % refused"
+    return f"{surely}; calibration error {error:.3f}; {percentile(ms, 0.5):.0f} ms a photo, 95 % within {percentile(ms, 0.95):.0f} ms"
 
 
 def checks(findings: Sequence[Finding]) -> Table:

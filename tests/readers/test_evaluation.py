@@ -9,7 +9,27 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from readers.evaluation import Report, Shot, Verdict, calibration_error, judge, shots, wilson
+from keys.keyways import keyway
+from readers.contract import Candidate, Cut, Quality, Reading, Reason, Unreadable
+from readers.evaluation import (
+    Report,
+    Score,
+    Shot,
+    Verdict,
+    calibration_error,
+    clustered,
+    confusions,
+    covered,
+    errors,
+    judge,
+    measured,
+    percentile,
+    reliability,
+    shots,
+    surest,
+    wilson,
+)
+from readers.evaluation.failures import refused, worst, wrong
 from tests.fakes import colour_reader
 
 
@@ -38,6 +58,23 @@ def ticking() -> Iterator[float]:
         now += 0.010
 
 
+def reading(codes: tuple[int, ...], confidence: float = 0.8, *, name: str = "SC1", off_mm: float = 0.0) -> Reading:
+    """A reading whose heights are nominal but for `off_mm`."""
+    heights = keyway(name).depths_mm
+    cuts = tuple(Cut(position, code, confidence, heights[code] + off_mm) for position, code in enumerate(codes, 1))
+    return Reading(name, codes, confidence, True, cuts, (Candidate(codes, confidence),), Quality())
+
+
+def verdict(
+    codes: tuple[int, ...] | None, result: Reading | Unreadable, *, name: str = "SC1", tier: str = "easy", file: str = "x"
+) -> Verdict:
+    """A verdict on a key of these true codes."""
+    return Verdict(Shot(Path(file), name, codes, tier), result, 1.0)
+
+
+REFUSED = Unreadable(Reason.TOO_SMALL, "Too small.", "Move closer.")
+
+
 def test_the_scores_are_those_of_the_answers(folder: Path) -> None:
     seen: list[Verdict] = []
     clock = ticking()
@@ -48,12 +85,17 @@ def test_the_scores_are_those_of_the_answers(folder: Path) -> None:
     assert readable["all"]["whole"] == pytest.approx(1 / 3, abs=1e-4)
     assert readable["all"]["top3"] == pytest.approx(2 / 3, abs=1e-4)
     assert readable["all"]["cut"] == pytest.approx(9 / 15, abs=1e-4)
+    assert readable["all"]["keyway"] == pytest.approx(2 / 3, abs=1e-4)
+    assert readable["all"]["keyway_95"] == [pytest.approx(end, abs=1e-4) for end in wilson(2, 3)]
     assert readable["all"]["refused"] == pytest.approx(1 / 3, abs=1e-4)
     assert readable["easy"]["whole"] == 1
     assert report["not_readable"] == {"none": {"photos": 1, "refused": 1}, "other": {"photos": 1, "read_as_SC1": 1}}
     assert report["refusals"] == {"not_a_key": 2}
+    assert report["refusals_readable"] == {"not_a_key": 1}
+    assert report["confusion"] == {"SC1": {"cuts": 10, "wrong": {"6>7": 1}}}
     assert report["ms_p50"] == pytest.approx(10.0)
     assert len(seen) == 5
+    json.dumps(report)
 
 
 def test_a_family_in_brackets_is_that_family(tmp_path: Path) -> None:
@@ -61,7 +103,17 @@ def test_a_family_in_brackets_is_that_family(tmp_path: Path) -> None:
     assert shots(tmp_path)[0].keyway == "SC4"
 
 
-@pytest.mark.parametrize("line", ["{}", "nonsense", '{"file": "x", "keyway": "SC1", "bitting": ["q"], "tier": "easy"}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{}",
+        "[]",
+        "nonsense",
+        '{"file": "x", "keyway": "SC1", "bitting": ["q"], "tier": "easy"}',
+        '{"file": "x", "keyway": 5, "bitting": [1], "tier": "easy"}',
+        '{"file": "x", "keyway": "SC1", "bitting": [1], "tier": ["easy"]}',
+    ],
+)
 def test_a_broken_label_names_its_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "labels.jsonl").write_text(f"\n{line}\n")
     with pytest.raises(ValueError, match="line 2"):
@@ -74,12 +126,98 @@ def test_calibration_error_is_the_gap_between_promise_and_truth() -> None:
     assert calibration_error([(0.9, False)] * 4) == pytest.approx(0.9)
 
 
+def test_reliability_leaves_empty_bins_out_and_takes_certainty_in() -> None:
+    low, high = reliability([(0.32, False), (0.38, True), (1.0, True)])
+    assert (low.low, low.high, low.readings, low.right) == (0.3, 0.4, 2, 1)
+    assert low.confidence == pytest.approx(0.35)
+    assert (high.low, high.high, high.accuracy) == (0.9, 1.0, 1.0)
+
+
 def test_wilson_agrees_with_a_known_interval() -> None:
     low, high = wilson(8, 10)  # Wilson's interval for 8 of 10: 0.490 to 0.943 (Brown, Cai and DasGupta, 2001)
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
     assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson(0, 10)[0] == 0.0
+
+
+def test_cuts_that_fall_together_are_worth_no_more_than_photos() -> None:
+    bunched = clustered([(5, 5)] * 20 + [(0, 5)] * 20)
+    assert bunched == pytest.approx(wilson(20, 40), abs=0.01)
+    assert clustered([(4, 5), (3, 5)] * 20) == pytest.approx(wilson(140, 200))  # they scatter less than chance would: nothing to widen
+    assert clustered([(5, 5)] * 20) == wilson(20, 20)
+    assert clustered([]) == (0.0, 1.0)
+
+
+def test_percentiles() -> None:
+    assert percentile([], 0.5) == 0.0
+    assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
+    assert percentile([float(n) for n in range(100)], 0.95) == 95.0
+    assert percentile([7.0], 1.0) == 7.0
+
+
+def test_coverage_counts_refusals_as_photos_and_takes_ties_together() -> None:
+    curve = covered([(0.5, False), (0.9, True), (0.9, True), (0.7, True)], 5)
+    assert [(point.given, point.right, point.confidence) for point in curve] == [(2, 2, 0.9), (3, 3, 0.7), (4, 3, 0.5)]
+    assert surest(curve, 0.2) == curve[0]
+    last = surest(curve, 0.8)
+    assert last is not None
+    assert (last.coverage, last.accuracy) == (0.8, 0.75)
+    assert surest(curve, 0.9) is None
+    assert covered([], 5) == []
+
+
+def test_depths_are_compared_on_readings_of_the_right_keyway_alone() -> None:
+    told = [
+        verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 6, 3), off_mm=0.1)),
+        verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 7, 3), off_mm=-0.1)),
+        verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 6, 3), name="KW1")),
+        verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 7))),
+        verdict((2, 5, 4, 7, 3), REFUSED),
+    ]
+    (depths,) = confusions(told)
+    assert (depths.keyway, depths.cuts, depths.of(7), depths.mistakes()) == ("SC1", 10, 2, {"7>6": 1})
+    assert depths.depths == tuple(range(10))
+    (missed,) = errors(told)
+    assert (len(missed.by_cut), missed.all.cuts) == (5, 10)
+    # The wrong cut was seen one step and a tenth of a millimetre too shallow, the same cut of the other key a tenth too deep.
+    assert missed.by_cut[3].signed == pytest.approx(0.381 / 2)
+    assert missed.by_cut[3].absolute == pytest.approx((0.481 + 0.1) / 2)
+    assert missed.all.signed == pytest.approx(0.0381)
+    assert missed.all.median == pytest.approx(0.1)
+    assert measured(told)
+    assert not measured([verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 6, 3)))])
+
+
+def test_labels_beyond_the_keyways_table_are_counted_too() -> None:
+    (depths,) = confusions([verdict((2, 12, 4, 7, 3), reading((2, 5, 4, 7, 3)))])
+    assert depths.depths == (*range(10), 12)
+    assert depths.mistakes() == {"12>5": 1}
+    (missed,) = errors([verdict((2, 12, 4, 7, 3), reading((2, 5, 4, 7, 3)))])
+    assert missed.all.cuts == 4
+
+
+def test_the_first_three_count_under_the_right_keyway_alone() -> None:
+    other = reading((1, 2, 3, 4, 5), name="KW1")
+    assert Score.of([verdict((1, 2, 3, 4, 5), other)]).three == 0
+    assert Score.of([verdict((1, 2, 3, 4, 5), other, name="KW1")]).three == 1
+
+
+def test_the_worst_are_sure_wrong_codes_and_then_refusals() -> None:
+    report = Report(("SC1",))
+    for number in range(30):
+        report.add(verdict((1, 1, 1, 1, 1), reading((1, 1, 1, 1, 2), number / 30), file=f"wrong{number}"))
+        report.add(verdict((1, 1, 1, 1, 1), REFUSED, file=f"refused{number}"))
+        report.add(verdict((1, 1, 1, 1, 1), reading((1, 1, 1, 1, 1)), file="right"))
+        report.add(verdict(None, REFUSED, name="none", file="rightly refused"))
+    report.add(verdict(None, reading((1, 1, 1, 1, 2), 0.99), name="none", file="nothing there"))
+    names = [each.shot.path.name for each in worst(report)]
+    assert names == ["nothing there", *(f"wrong{n}" for n in range(29, 12, -1)), *(f"refused{n}" for n in range(6))]
+    assert (len(wrong(report)), len(refused(report))) == (31, 30)
+    few = Report(("SC1",), [verdict((1, 1, 1, 1, 1), REFUSED, file="one")])
+    assert [each.shot.path.name for each in worst(few)] == ["one"]
 
 
 def test_an_empty_report_has_no_figures() -> None:
     assert Report().to_dict()["readable"] == {}
+    assert Report().to_dict()["coverage"] == []
     assert Shot(Path("x"), "SC1", None, "easy").codes is None

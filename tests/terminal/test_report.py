@@ -1,0 +1,208 @@
+"""The page of an evaluation: its figures are those of known verdicts, and nothing in it comes from or goes elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keys.keyways import keyway
+from readers.contract import Candidate, Cut, CutLine, Drawing, Quality, ReaderInfo, Reading, Reason, Unreadable
+from readers.evaluation import Report, Shot, Verdict, covered, errors
+from terminal.report import render, write_page
+from terminal.report.charts import coverage_chart, error_charts
+from terminal.report.wall import MOST_BYTES, SIZE, picture
+from utils.image_processing import open_photo
+
+INFO = ReaderInfo("scripted", "3.1.0", "fake", ("SC1",), "a" * 64)
+NOON = 1_800_000_000.0  # 2027-01-15
+TRUE = (2, 5, 4, 7, 3)
+REFUSED = Unreadable(Reason.TOO_BLURRED, "The blade's edges are blurred.", "Hold still.")
+DRAWING = Drawing(
+    ((100.0, 300.0), (100.0, 100.0), (160.0, 100.0), (160.0, 300.0)),
+    tuple(CutLine(n, (100.0, 100.0 + 30 * n), (150.0, 100.0 + 30 * n)) for n in range(1, 6)),
+)
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes, and the text between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keeps it."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Keeps it, without the white space around it."""
+        if data.strip():
+            self.texts.append(" ".join(data.split()))
+
+    @property
+    def text(self) -> str:
+        """Everything that is read, with plain spaces."""
+        return " ".join(self.texts)
+
+
+def reading(codes: tuple[int, ...] = TRUE, confidence: float = 0.9, *, name: str = "SC1", drawing: Drawing | None = None) -> Reading:
+    """A reading with nominal heights."""
+    heights = keyway(name).depths_mm
+    cuts = tuple(Cut(position, code, confidence, heights[code]) for position, code in enumerate(codes, 1))
+    return Reading(name, codes, confidence, True, cuts, (Candidate(codes, confidence),), Quality(), drawing)
+
+
+def photo(folder: Path, name: str = "key.png", *, noise: bool = False) -> Path:
+    """A picture on disk: grey, or as hard to compress as there is."""
+    path = folder / name
+    pixels = np.random.default_rng(1).integers(0, 256, (960, 1280, 3), dtype=np.uint8) if noise else np.full((400, 300, 3), 128, np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def report(path: Path, results: Sequence[Reading | Unreadable], tier: str = "easy") -> Report:
+    """Each result on a photo of an SC1 with the code TRUE."""
+    return Report(("SC1",), [Verdict(Shot(path, "SC1", TRUE, tier), result, 10.0 + n) for n, result in enumerate(results)])
+
+
+def page_of(told: Report, info: ReaderInfo = INFO) -> Tags:
+    """The page, parsed."""
+    return Tags(render(told, info, [Path("/home/somebody/mine")], NOON))
+
+
+def figure(tags: Tags, name: str) -> list[str]:
+    """The texts of one key figure: its value and the note below."""
+    at = tags.texts.index(name)
+    return tags.texts[at + 1 : at + 3]
+
+
+def test_the_figures_are_those_of_the_verdicts(tmp_path: Path) -> None:
+    off = (2, 5, 4, 6, 3)
+    told = report(photo(tmp_path), [reading()] * 6 + [reading(off, 0.5)] * 2 + [REFUSED] * 2)
+    for result in (REFUSED, reading(off, 0.7)):
+        told.add(Verdict(Shot(photo(tmp_path), "other:Best", None, "normal"), result, 30.0))
+    tags = page_of(told)
+    assert figure(tags, "Whole code right") == ["60.0 %", "31 to 83 · of 10 photos of readable keys"]
+    assert figure(tags, "Right, of the surest 80 %") == ["75.0 %", "41 to 93 · confidence from 50 %"]
+    assert figure(tags, "Each cut right")[0] == "76.0 %"
+    assert figure(tags, "Keyway right")[0] == "80.0 %"
+    assert figure(tags, "Calibration error")[0] == "0.200"  # 6 of 8 are 0.1 off, 2 of 8 are 0.5 off
+    assert figure(tags, "Milliseconds a photo") == ["16", "median; 95 % within 30"]
+    assert "12 photos in mine · 2027-01-15" in tags.text
+    assert "too blurred 2 20.0 %" in tags.text
+    assert "Best 2 1 SC1: 1" in tags.text
+    assert "true other:Best no code to read read SC1 2 5 4 6 3 70 %" in tags.text
+    assert "true SC1 2 5 4 7 3 read SC1 2 5 4 6 3 50 %" in tags.text
+    assert "/home/somebody" not in tags.text
+
+
+def test_it_says_first_that_it_holds_codes_and_photos(tmp_path: Path) -> None:
+    text = page_of(report(photo(tmp_path), [reading()])).text
+    assert text.index("This page holds key codes and photos.") < text.index("Whole code right")
+
+
+def test_names_from_labels_and_manifests_stay_text(tmp_path: Path) -> None:
+    hostile = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+    told = report(photo(tmp_path, "a&b<i>'\" {{7*7}}.png"), [reading((1, 1, 1, 1, 1))], tier=hostile)
+    refusal = Unreadable(Reason.GLARE, hostile, "")
+    told.add(Verdict(Shot(told.verdicts[0].shot.path, f"other:{hostile}", None, hostile), reading(), 1.0))
+    told.add(Verdict(told.verdicts[0].shot, refusal, 1.0))
+    told.add(Verdict(replace(told.verdicts[0].shot, keyway=hostile), reading(name="KW1"), 1.0))
+    told.keyways = ("SC1", hostile)
+    info = ReaderInfo(hostile, hostile, hostile, (hostile,), hostile)
+    tags = Tags(render(told, info, [tmp_path / hostile.replace("/", "_")], NOON))
+    assert {tag for tag, _ in tags.tags} & {"script", "iframe", "object", "i", "link", "base", "form"} == set()
+    assert not [name for _, attributes in tags.tags for name in attributes if name.startswith("on") or name == "style"]
+    assert {(attributes["src"] or "")[:23] for tag, attributes in tags.tags if tag == "img"} == {"data:image/jpeg;base64,"}
+    assert "a&b<i>'\" {{7*7}}.png" in tags.text
+    assert hostile in tags.texts
+
+
+def test_nothing_comes_from_elsewhere_and_the_policy_says_so(tmp_path: Path) -> None:
+    page = render(report(photo(tmp_path), [reading(), reading((1, 1, 1, 1, 1)), REFUSED]), INFO, [tmp_path], NOON)
+    assert "://" not in page and "url(" not in page and "@import" not in page
+    policy = next(a["content"] or "" for tag, a in Tags(page).tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy")
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert style is not None
+    assert f"style-src 'sha256-{base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()}'" in policy
+    assert "default-src 'none'" in policy and "script" not in policy and "unsafe" not in policy
+
+
+def test_the_page_stays_small_whatever_the_photos(tmp_path: Path) -> None:
+    path = photo(tmp_path, noise=True)
+    told = report(path, [reading((1, 1, 1, 1, n % 10), drawing=DRAWING) for n in range(60)] + [REFUSED] * 60)
+    for number in range(200):
+        told.add(Verdict(Shot(path, f"other:family {number}", None, "easy"), REFUSED, 1.0))
+    target = tmp_path / "page.html"
+    write_page(target, told, INFO, [tmp_path], NOON)
+    pictures = [a["src"] or "" for tag, a in Tags(target.read_text()).tags if tag == "img"]
+    assert len(pictures) == 24
+    for source in pictures:
+        data = base64.b64decode(source.partition(",")[2])
+        assert len(data) <= MOST_BYTES
+        assert max(Image.open(io.BytesIO(data)).size) <= 480
+    assert target.stat().st_size < 600_000
+
+
+@pytest.mark.parametrize(
+    ("results", "keyways", "told"),
+    [
+        ([REFUSED] * 3, ("SC1",), "only 0.0 % got a code"),
+        ([reading()], ("SC1",), "100.0 %"),
+        ([reading()], ("KW1",), "All of these should be refused"),
+        ([reading((1, 1, 1, 1, 1), 0.0)], ("SC1",), "0.0 %"),
+        ([reading(confidence=1.0)] * 7, ("SC1",), "100.0 %"),
+        ([], ("SC1",), "nothing is known here of how it treats others"),
+    ],
+    ids=["all refused", "one photo", "none readable", "one wrong", "all sure", "no photo"],
+)
+def test_runs_of_every_kind_have_a_page(tmp_path: Path, results: list[Reading | Unreadable], keyways: tuple[str, ...], told: str) -> None:
+    run = report(photo(tmp_path), results)
+    run.keyways = keyways
+    assert told in page_of(run).text
+
+
+def test_a_file_name_that_is_no_utf8_is_written_all_the_same(tmp_path: Path) -> None:
+    path = photo(tmp_path)
+    odd = path.rename(path.with_name("caf\udce9.png"))
+    write_page(tmp_path / "page.html", report(odd, [REFUSED]), INFO, [tmp_path], NOON)
+    assert "caf?.png" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_the_blade_is_turned_until_its_tip_points_right(tmp_path: Path) -> None:
+    """The bow's end of the photo is painted red, the tip's blue: above and below there, left and right on the wall."""
+    pixels = np.full((400, 300, 3), 128, np.uint8)
+    pixels[:130, 100:160], pixels[250:, 100:160] = (255, 0, 0), (0, 0, 255)
+    Image.fromarray(pixels).save(tmp_path / "key.png")
+    opened = open_photo((tmp_path / "key.png").read_bytes())
+    small = picture(opened, reading(drawing=DRAWING))
+    assert small.size == SIZE
+    red, _, blue = (np.asarray(small, int)[..., channel] for channel in range(3))
+    reds, blues = np.argwhere(red - blue > 150), np.argwhere(blue - red > 150)
+    assert len(reds) and len(blues)
+    assert reds[:, 1].mean() < SIZE[0] * 0.35 and blues[:, 1].mean() > SIZE[0] * 0.65
+    assert picture(opened, None).size == (210, 280)
+
+
+def test_charts_keep_within_their_frames() -> None:
+    curve = covered([(n / 500, n % 3 > 0) for n in range(500)], 600)
+    chart = coverage_chart(curve, 0.8)
+    points = [tuple(map(float, pair.split(","))) for pair in (chart.line + " " + chart.band).split()]
+    assert all(46 <= x <= 380 and 14 <= y <= 246 for x, y in points)
+    assert len(chart.line.split()) <= 170
+    assert chart.mark is not None and chart.mark[0] == pytest.approx(46 + 0.8 * 334, abs=1)
+    odd = reading((9, 0, 9, 0, 9))
+    (wild,) = error_charts(errors([Verdict(Shot(Path("x"), "SC1", (0, 9, 0, 9, 0), "easy"), odd, 1.0)]))
+    assert all(12 <= y <= 172 for _, *ys in wild.cuts for y in ys)

@@ -1,0 +1,59 @@
+"""`evaluate`: several labelled folders, and the page it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import model_loader
+from cli import cli
+from tests.fakes import colour_reader
+from tests.pictures import BLUE, plain
+
+run = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line loads the colour reader."""
+    monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: colour_reader())
+
+
+def labelled(folder: Path, photo: bytes, codes: list[int]) -> Path:
+    """A folder with one photo of an SC1."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "images" / "a.jpg").write_bytes(photo)
+    (folder / "labels.jsonl").write_text(json.dumps({"file": "a.jpg", "keyway": "SC1", "bitting": codes, "tier": "easy"}))
+    return folder
+
+
+def test_folders_are_judged_together(tmp_path: Path) -> None:
+    folders = [labelled(tmp_path / "one", plain(), [2, 5, 4, 7, 3]), labelled(tmp_path / "two", plain(BLUE), [1, 1, 1, 1, 1])]
+    result = run.invoke(cli, ["evaluate", *map(str, folders)])
+    assert result.exit_code == 0
+    scores = json.loads(result.output.splitlines()[-1])
+    assert scores["readable"]["all"]["photos"] == 2
+    assert scores["coverage"][0]["accuracy"] == 1.0
+    assert "calibration error 0.200" in " ".join(result.output.split())
+
+
+def test_the_page_is_written_beside_the_table(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    result = run.invoke(cli, ["evaluate", str(labelled(tmp_path / "mine", plain(), [2, 5, 4, 6, 3])), "--report", str(page)])
+    assert result.exit_code == 0
+    assert json.loads(result.output.splitlines()[-1])["readable"]["all"]["whole"] == 0.0
+    assert "How well" in page.read_text() and "colour" in page.read_text()
+    assert str(tmp_path) not in page.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    folder = labelled(tmp_path / "mine", plain(), [2, 5, 4, 7, 3])
+    result = run.invoke(cli, ["evaluate", str(folder), "--report", str(tmp_path / "none" / "page.html")])
+    assert (result.exit_code, len(result.output.strip().splitlines())) == (2, 1)
+    assert "--report: there is no folder" in result.output
+    result = run.invoke(cli, ["evaluate", str(folder), "--report", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "--report: cannot write" in result.output and "Traceback" not in result.output
