@@ -91,26 +91,21 @@ def _likely(likelihood: Array, weights: Array, allowed: Array, keep: int) -> set
     peak = weights * likelihood.max(2).prod(1)
     codes: set[tuple[int, ...]] = set()
     for shift in np.argsort(peak)[::-1][:3]:
-        codes.update(_list_viterbi(likelihood[shift], allowed, keep))
+        codes.update(_list_viterbi(likelihood[shift], allowed > 0, keep))
     return codes
 
 
 def _list_viterbi(likelihood: Array, allowed: Array, keep: int) -> list[tuple[int, ...]]:
-    best: list[list[tuple[float, tuple[int, ...]]]] = [[(float(p), (depth,))] for depth, p in enumerate(likelihood[0])]
+    depths = np.arange(likelihood.shape[1])
+    codes, chances = depths[:, None], likelihood[0]  # what is kept, (kept, cuts so far) and (kept,)
     for row in likelihood[1:]:
-        best = [
-            sorted(
-                (
-                    (chance * float(row[depth]), (*code, depth))
-                    for last, ends in enumerate(best)
-                    if allowed[last, depth]
-                    for chance, code in ends
-                ),
-                reverse=True,
-            )[:keep]
-            for depth in range(len(row))
-        ]
-    return [code for _, code in sorted((end for ends in best for end in ends), reverse=True)[:keep]]
+        reach = np.where(allowed[codes[:, -1]], chances[:, None] * row, -1.0)  # (kept, depths)
+        best = np.argsort(-reach, axis=0, kind="stable")[:keep]
+        ends = np.broadcast_to(depths, best.shape)
+        there = reach[best, ends] >= 0
+        codes = np.concatenate([codes[best[there]], ends[there][:, None]], 1)
+        chances = reach[best, ends][there]
+    return [tuple(code) for code in codes[np.argsort(-chances)[:keep]].tolist()]
 
 
 def _probability(code: tuple[int, ...], likelihood: Array, weights: Array) -> float:

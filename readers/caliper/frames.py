@@ -27,6 +27,7 @@ MEAN, SPREAD = 120.0, 60.0
 PADDING = 120  # grey of what lies outside the photo
 _ANTIALIAS_FROM = 1.35
 _ANTIALIAS_SIGMA = 0.42
+_MARGIN, _LEAST_PART = 4, 8  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,38 +68,61 @@ def straighten(picture: Array, pose: Array, strip: Strip) -> Array:
     to_strip = strip.matrix @ np.linalg.inv(pose)
     ratio = local_scale(pose) / strip.px_per_mm
     if ratio > _ANTIALIAS_FROM:
-        picture, shift = _around(picture, pose, strip)
-        picture = cv2.GaussianBlur(picture, (0, 0), _ANTIALIAS_SIGMA * ratio)
-        to_strip = to_strip @ shift
+        part, shift = _around(picture, project(np.linalg.inv(to_strip), _corners(strip.width, strip.height)))
+        picture, back, times = _halved(part, ratio)
+        picture = cv2.GaussianBlur(picture, (0, 0), math.sqrt((_ANTIALIAS_SIGMA * ratio) ** 2 - (times**2 - 1) / 12) / times)
+        to_strip = to_strip @ shift @ back
     return cv2.warpPerspective(picture, to_strip, (strip.width, strip.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _around(picture: Array, pose: Array, strip: Strip) -> tuple[Array, Array]:
-    """The part of the photo that the strip needs, and the homography from its pixels to the photo's."""
-    u1, v1 = strip.u0 + strip.width / strip.px_per_mm, strip.v0 + strip.height / strip.px_per_mm
-    corners = project(pose, np.array([[strip.u0, strip.v0], [u1, strip.v0], [u1, v1], [strip.u0, v1]]))
-    size = np.array([picture.shape[1], picture.shape[0]])
-    low = np.clip(np.floor(corners.min(0)).astype(int) - 4, 0, size - 8)
-    high = np.clip(np.ceil(corners.max(0)).astype(int) + 4, low + 8, size)
-    part = picture[low[1] : high[1], low[0] : high[0]]
-    return part, np.array([[1, 0, low[0]], [0, 1, low[1]], [0, 0, 1.0]])
 
 
 def cut_square(picture: Array, to_square: Array, side: int) -> Array:
     """The square (side, side, 3 uint8) under a similarity (3, 3) from photo pixels; finer photos are shrunk by area first."""
     scale = math.hypot(to_square[0, 0], to_square[1, 0])
-    shrink = int(1 / scale)
-    if shrink >= 2:
-        height, width = picture.shape[:2]
-        small = cv2.resize(picture, (max(1, width // shrink), max(1, height // shrink)), interpolation=cv2.INTER_AREA)
-        fx, fy = width / small.shape[1], height / small.shape[0]
-        back = np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1.0]])
-        picture, to_square = small, to_square @ back
-        scale *= fx
+    if scale <= 0.5:
+        part, shift = _around(picture, project(np.linalg.inv(to_square), _corners(side, side)))
+        picture, back = _shrunk(part, int(1 / scale))
+        to_square = to_square @ shift @ back
+        scale *= back[0, 0]
     if scale < 0.8:
         picture = cv2.GaussianBlur(picture, (0, 0), 0.28 / scale)
     size, outside = (side, side), (PADDING,) * 3
     return cv2.warpAffine(picture, to_square[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside)
+
+
+def _corners(width: int, height: int) -> Array:
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]])
+
+
+def _around(picture: Array, corners: Array) -> tuple[Array, Array]:
+    """The part of the photo that a quadrilateral (4, 2) of it needs, and the homography from its pixels to the photo's."""
+    size = np.array([picture.shape[1], picture.shape[0]])
+    low = np.clip(np.floor(corners.min(0)) - _MARGIN, 0, size - _LEAST_PART).astype(int)
+    high = np.clip(np.ceil(corners.max(0)) + _MARGIN, low + _LEAST_PART, size).astype(int)
+    return picture[low[1] : high[1], low[0] : high[0]], np.array([[1, 0, low[0]], [0, 1, low[1]], [0, 0, 1.0]])
+
+
+def _halved(picture: Array, most: float) -> tuple[Array, Array, int]:
+    """The picture halved by area, again and again, at most `most` times smaller: by far the quickest way down. Also the homography back
+    and how many times smaller it is."""
+    times = 1
+    while 2 * times <= most and min(picture.shape[:2]) >= 2 * _LEAST_PART:
+        height, width = picture.shape[0] // 2, picture.shape[1] // 2
+        picture = cv2.resize(picture[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        times *= 2
+    return picture, _back(times, times), times
+
+
+def _shrunk(picture: Array, times: int) -> tuple[Array, Array]:
+    """The picture about `times` smaller by area, and the homography back."""
+    picture, back, halved = _halved(picture, times / 2)
+    height, width = picture.shape[:2]
+    small = cv2.resize(picture, (max(1, width * halved // times), max(1, height * halved // times)), interpolation=cv2.INTER_AREA)
+    return small, back @ _back(width / small.shape[1], height / small.shape[0])
+
+
+def _back(across: float, down: float) -> Array:
+    """From the pixels of a picture shrunk by these factors to those of the picture itself."""
+    return np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1.0]])
 
 
 def fit_similarity(points: Array, weights: Array) -> Array:

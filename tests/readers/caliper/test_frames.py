@@ -4,21 +4,54 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
-from readers.caliper.frames import MIDLINE, READ, SLOT, TURN_OVER, TURN_ROUND, fit_similarity, local_scale, project, straighten
+from readers.caliper.frames import (
+    MIDLINE,
+    PADDING,
+    READ,
+    SLOT,
+    TURN_OVER,
+    TURN_ROUND,
+    cut_square,
+    fit_similarity,
+    local_scale,
+    project,
+    straighten,
+)
 
 POSE = np.array([[11.0, -3.0, 300.0], [3.0, 11.0, 200.0], [1e-4, -2e-4, 1.0]])
 
 
-def test_a_dot_drawn_at_a_place_in_mm_appears_there_in_the_strip() -> None:
-    picture = np.zeros((600, 900, 3), np.uint8)
-    place = np.array([[10.0, 5.0]])
-    at = project(POSE, place)[0]
-    cv2.circle(picture, (round(at[0] * 16), round(at[1] * 16)), 4 * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
-    strip = straighten(picture, POSE, READ)[..., 0].astype(float)
-    rows, columns = np.mgrid[: READ.height, : READ.width]
-    seen = np.array([(columns * strip).sum(), (rows * strip).sum()]) / strip.sum()
-    assert np.abs(seen - project(READ.matrix, place)[0]).max() < 0.3
+def dotted(width: int, height: int, at: np.ndarray, radius: int) -> np.ndarray:
+    """A black picture with a white dot."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    cv2.circle(picture, (round(at[0] * 16), round(at[1] * 16)), radius * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
+    return picture
+
+
+def centre(picture: np.ndarray) -> np.ndarray:
+    """The centre of what is bright."""
+    light = picture[..., 0].astype(float)
+    rows, columns = np.mgrid[: light.shape[0], : light.shape[1]]
+    return np.asarray([(columns * light).sum(), (rows * light).sum()] / light.sum())
+
+
+@pytest.mark.parametrize("finer", [1, 2, 3.3, 5])
+def test_a_dot_drawn_at_a_place_in_mm_appears_there_in_the_strip(finer: float) -> None:
+    pose, place = np.diag([finer, finer, 1.0]) @ POSE, np.array([[10.0, 5.0]])
+    picture = dotted(round(901 * finer), round(601 * finer), project(pose, place)[0], round(4 * finer))
+    assert np.abs(centre(straighten(picture, pose, READ)) - project(READ.matrix, place)[0]).max() < 0.3
+
+
+@pytest.mark.parametrize("scale", [0.9, 0.6, 0.45, 0.3, 0.13, 0.08])
+@pytest.mark.parametrize("middle", [(900.0, 700.0), (200.0, 1400.0)])
+def test_a_dot_keeps_its_place_in_the_square(scale: float, middle: tuple[float, float]) -> None:
+    to_square = np.array([[scale, 0, 80 - scale * middle[0]], [0, scale, 80 - scale * middle[1]], [0, 0, 1.0]])
+    place = np.array(middle) + np.array([30, -20]) / scale
+    square = cut_square(dotted(2015, 1511, place, round(5 / scale)), to_square, 160)
+    inside = np.where(square > PADDING + 5, square, 0) if (square == PADDING).any() else square
+    assert np.abs(centre(inside) - (110, 60)).max() < 0.4
 
 
 def test_a_similarity_is_found_again_from_its_midline() -> None:
