@@ -132,7 +132,10 @@ def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
         image.load()
         turn = _TURNS.get(_orientation(image))
         width = image.width
-        small = _shrink(image.size, lambda top, bottom: image.crop((0, top, width, bottom)), long_side)
+        if image.mode == "RGB" and not image.has_transparency_data and max(image.size) <= long_side:
+            small: Image.Image = image
+        else:
+            small = _shrink(image.size, lambda top, bottom: image.crop((0, top, width, bottom)), long_side)
     if turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8]):
         size = size[1], size[0]
     return _photo(small if turn is None else small.transpose(turn), size, kind)
