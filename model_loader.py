@@ -15,7 +15,7 @@ from structlog.stdlib import BoundLogger
 
 from readers.agree import AgreeingReader
 from readers.contract import Reader
-from utils.errors import ModelError, ModelLoading
+from utils.errors import ModelError, ModelLoading, Overloaded
 from utils.logs import places
 from utils.model_files import MANIFEST, called, check_files, read_manifest
 
@@ -116,6 +116,8 @@ def model_name(reader: Reader) -> str:
 
 def why(error: BaseException) -> str:
     """A line for /health on why a model could not be loaded; what a library says itself may hold paths and is left out."""
+    if isinstance(error, Overloaded):
+        return "the model could not be loaded (Overloaded): no memory is left to read a photo with; KEYLIKE_PRECISION=nf4 takes the least"
     return str(error) if isinstance(error, ModelError) else f"the model could not be loaded ({type(error).__name__})"
 
 
@@ -142,9 +144,18 @@ def look(folder: Path, choices: Choices = DEFAULTS) -> str:
         return f"{manifest.get('name')} {manifest.get('version')} (caliper), {len(manifest['files'])} files as its manifest says"
     from readers.gemma.folder import inspect
 
+    _refuse_base(folder)
     found = inspect(folder, base_model=choices.base_model, models=choices.models)
     stands = f" on the base {found.base.name}" if found.base else ""
-    return f"{found.manifest.name} {found.manifest.version} ({found.kind}{stands}{', in 4 bits' if found.quantised else ''})"
+    assumed = "" if (folder / MANIFEST).exists() else f"; no {MANIFEST}: taken to be trained as the older guide says"
+    return f"{found.manifest.name} {found.manifest.version} ({found.kind}{stands}{', in 4 bits' if found.quantised else ''}){assumed}"
+
+
+def _refuse_base(folder: Path) -> None:
+    from readers.gemma.older import refuse_base
+
+    if not (folder / MANIFEST).exists():
+        refuse_base(folder.resolve().name)
 
 
 # The readers are imported where they are loaded: the command line need not wait for their libraries.
@@ -159,9 +170,12 @@ def _gemma(folder: Path, choices: Choices) -> Reader:
     from readers.gemma.folder import inspect
     from readers.gemma.reader import GemmaReader
 
+    _refuse_base(folder)
     checkpoint = inspect(folder, base_model=choices.base_model, models=choices.models)
     finder = None if choices.finder_folder is None else _caliper(choices.finder_folder)
-    return GemmaReader.load(checkpoint, backend=choices.backend, precision=choices.precision, max_batch=choices.max_batch, finder=finder)
+    how = {"backend": choices.backend, "precision": choices.precision}
+    digest = finder.info.digest if finder else ""
+    return GemmaReader.load(checkpoint, **how, max_batch=choices.max_batch, finder=finder, finder_digest=digest)
 
 
 def load_agreeing(folder: Path, caliper: Path, choices: Choices = DEFAULTS) -> Reader:

@@ -21,7 +21,7 @@ _READY: dict[Any, Any] = {200: ProbeOut, 500: Failure, 503: Failure}
 
 
 def health_blueprint(model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool], clock: Callable[[], float]) -> APIBlueprint:
-    """The health routes; none of them touches the reader, so they answer while it works. `clock` gives seconds since 1970."""
+    """The health routes; none of them waits for the reader, only for a free thread. `clock` gives seconds since 1970."""
     health = APIBlueprint("health", __name__, url_prefix="/health", abp_tags=[Tag(name="health")])
 
     def milliseconds() -> int:

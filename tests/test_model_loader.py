@@ -96,7 +96,10 @@ def failing(error: BaseException) -> Callable[[], Reader]:
     [
         (ModelError("gemma/config.json is damaged"), "gemma/config.json is damaged"),
         (KeyError("canary"), "the model could not be loaded (KeyError)"),
-        (Overloaded("canary", retry_after_s=1), "the model could not be loaded (Overloaded)"),
+        (
+            Overloaded("canary", retry_after_s=1),
+            "the model could not be loaded (Overloaded): no memory is left to read a photo with; KEYLIKE_PRECISION=nf4 takes the least",
+        ),
         (SystemExit("canary"), "the model could not be loaded (SystemExit)"),
         (Panic("canary"), "the model could not be loaded (Panic)"),
     ],
@@ -188,3 +191,10 @@ def test_the_shared_error_comes_from_the_manifest(tmp_path: Path) -> None:
     assert agreement_of(tmp_path) == UNFITTED
     (tmp_path / "manifest.toml").write_text("[agreement]\nshared_error = 0.2\nfitted_on = 40\n")
     assert agreement_of(tmp_path) == (0.2, True)
+
+
+@pytest.mark.parametrize("name", ["gemma-3n-E4B-it", "gemma-3n-E2B", "gemma-3n-E4B-it-unsloth-bnb-4bit"])
+def test_a_base_model_is_no_reader(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(ModelError, match=f"{name} is a base model, never taught to read keys"):
+        load(tmp_path / name)

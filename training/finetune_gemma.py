@@ -29,10 +29,11 @@ from readers.gemma.manifest import GemmaManifest, Picture, Prompt, gemma_manifes
 from readers.gemma.picture import Framer, KeyFinder
 from readers.gemma.with_transformers import processor
 from training.gemma_batches import Collator, Lesson, frame
-from training.gemma_data import REPLIES, DataError, keyways_of, part, read_shots, reply_for
+from training.gemma_data import REPLIES, DataError, keyways_of, part, read_shots, reply_for, shape_of
 from training.gemma_folders import measured, save_adapter, save_merged, seal
 from training.gemma_lora import Course, Run, adapted, bring_in, full_precision, train
 from utils.errors import ModelError
+from utils.model_files import sha256
 
 FINDER = Path(__file__).resolve().parent.parent / "models" / "caliper"
 
@@ -91,7 +92,7 @@ def _merge_and_measure(task: Task) -> dict[str, Any]:
     lora, merged = task.out / "lora", task.out / "merged"
     loaded = _merged(task)
     save_merged(loaded.model, loaded.processor, merged)
-    whole = task.manifest.model_copy(update={"kind": "gemma-merged"})
+    whole = task.manifest.model_copy(update={"kind": "gemma-merged", "base_files": {}})
     figures = measured(_judged(task, whole, loaded), len({(shot.keyway, shot.codes) for shot in task.held if shot.codes}))
     seal(lora, task.manifest, figures)
     seal(merged, whole, figures)
@@ -126,7 +127,8 @@ def _task(options: argparse.Namespace) -> Task:
     manifest = gemma_manifest(
         {
             "name": options.name, "version": options.version, "kind": "gemma-lora", "base": base.folder.name,
-            "keyways": keyways_of(taught), "prompt": Prompt(), "picture": Picture(), "reply": REPLIES[options.reply],
+            "base_files": {path.name: sha256(path) for path in sorted(base.folder.glob("*.safetensors"))},
+            "keyways": keyways_of(taught), "prompt": Prompt(), "picture": Picture(), "reply": shape_of(options.reply, taught),
         }
     )  # fmt: skip
     course = Course(

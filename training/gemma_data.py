@@ -44,6 +44,12 @@ def read_shots(data: Path) -> list[Shot]:
     return found
 
 
+def shape_of(reply: str, taught: Sequence[Shot]) -> ReplyShape:
+    """The short or the long reply; that there is no key is said only by a model that was taught to, on photos without one."""
+    shape = REPLIES[reply]
+    return shape if any(shot.codes is None for shot in taught) else shape.model_copy(update={"none": None})
+
+
 def _drawn(folder: Path) -> list[Shot]:
     try:
         found = shots(folder)
@@ -55,7 +61,10 @@ def _drawn(folder: Path) -> list[Shot]:
 
 
 def _own(file: Path) -> list[Shot]:
-    lines = file.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise DataError(f"{file.name} is not text in UTF-8: it must hold a JSON object a line") from None
     return [_own_shot(file, line, f"line {number} of {file.name}") for number, line in enumerate(lines, 1) if line.strip()]
 
 

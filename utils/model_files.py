@@ -31,7 +31,7 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
         raise ModelError(f"{called(folder / MANIFEST)} lists no files")
     for name, expected in files.items():
         if Path(name).name != name:
-            raise ModelError(f"{called(folder / MANIFEST)}: {name!r} is not a plain file name")
+            raise ModelError(f"{called(folder / MANIFEST)}: {Path(name).name!r} is not a plain file name of this folder")
         if sha256(folder / name) != expected:
             raise ModelError(f"{called(folder / name)} does not match its SHA-256 in the manifest: it is damaged or was altered")
 

@@ -28,7 +28,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """How it is called in settings and on /health."""
+        """How it is called in settings."""
 
     def load(self, checkpoint: Checkpoint, precision: str) -> Loaded:
         """The model in eval mode, nothing of it trainable. `precision`: auto, bf16, nf4 or fp32. Raises ModelError."""

@@ -44,14 +44,12 @@ def last_part(name: str) -> str:
 
 
 def _places(name: str, adapter: Path, models: Path | None) -> Iterator[Path | None]:
-    yield _as_path(adapter, name)
+    # A path of the machine it was trained on is no more than a name here, unless it is a whole one.
+    yield _first(path for path in (Path(name),) if path.is_absolute() and path.is_dir())
     yield _under(models, name)
     yield _under(adapter.parent, name)
     yield _downloaded(name)
-
-
-def _as_path(adapter: Path, name: str) -> Path | None:
-    return _first(path for path in (Path(name), adapter.parent / name) if path.is_dir())
+    yield _first(path for path in (adapter.parent / name, Path(name)) if path.is_dir())
 
 
 def _under(place: Path | None, name: str) -> Path | None:

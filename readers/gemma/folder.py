@@ -55,7 +55,7 @@ def inspect(folder: Path, *, base_model: Path | None, models: Path | None) -> Ch
         return Checkpoint(folder, kind, manifest, None, words(folder), check_model(folder), _digest(folder))
     adapter = check_adapter(folder)
     base = find_base(folder, _names(folder, manifest, adapter), base_model=base_model, models=models).absolute()
-    quantised = _check_base(base)
+    quantised = _check_base(base, manifest.base_files)
     return Checkpoint(folder, kind, manifest, base, words(folder, base), quantised, _digest(folder, base))
 
 
@@ -109,14 +109,20 @@ def _names(folder: Path, manifest: GemmaManifest, adapter: Mapping[str, Any]) ->
     return [name for name in (names if (folder / MANIFEST).exists() else reversed(names)) if name]
 
 
-def _check_base(base: Path) -> bool:
+def _check_base(base: Path, trained_on: Mapping[str, str]) -> bool:
+    """Whether its weights are stored in 4 bits. Raises ModelError where it is not whole, or not what the adapter was trained on."""
     if _kind(base) != "gemma-merged":
         raise ModelError(f"{base.name} is a LoRA adapter itself, so it cannot be the base of another")
     _refuse_ways_out(base)
     if (base / MANIFEST).exists():
         _check_listed(base)
     refuse_code(base)
-    return check_model(base)
+    quantised = check_model(base)
+    # Another base of the same shapes would take the adapter without a word, and read worse.
+    for name, digest in trained_on.items():
+        if sha256(base / Path(name).name) != digest:
+            raise ModelError(f"{base.name} is not the base that the adapter was trained on: {Path(name).name} does not match its SHA-256")
+    return quantised
 
 
 def _opened(folder: Path) -> Iterator[Path]:

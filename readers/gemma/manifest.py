@@ -92,7 +92,8 @@ class Agreement(_Table):
 
 
 class GemmaManifest(_Table):
-    """The whole manifest. `depths`: keyway -> the model's number -> the maker's; a keyway without a table is in the maker's own."""
+    """The whole manifest. `depths`: keyway -> the model's number -> the maker's; a keyway without a table is in the maker's own.
+    `base_files`: of the base that an adapter was trained on, each file of weights with its SHA-256."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -100,6 +101,7 @@ class GemmaManifest(_Table):
     version: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,31}$")
     kind: Literal["gemma-lora", "gemma-merged"]
     base: str | None = None
+    base_files: Mapping[str, str] = {}
     keyways: tuple[str, ...] = Field(min_length=1)
     prompt: Prompt = Prompt()
     picture: Picture = Picture()
@@ -112,6 +114,8 @@ class GemmaManifest(_Table):
     def _whole(self) -> GemmaManifest:
         for name in (*self.keyways, *self.depths):
             _known(name)
+        if len(set(self.keyways)) < len(self.keyways):
+            raise ValueError("a keyway is named twice")
         if any(len(set(table.values())) < len(table) for table in self.depths.values()):
             raise ValueError("two numbers of a depth scale are the same depth of the maker")
         if "{bitting}" not in self.reply.template:

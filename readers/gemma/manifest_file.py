@@ -61,6 +61,8 @@ def in_full(folder: Path, manifest: GemmaManifest, *, told: Mapping[str, str] | 
     # The loader refuses a file that it would open and that is not listed.
     files = sorted(path for path in folder.iterdir() if path.suffix in OPENED)
     document["files"] = _table({path.name: sha256(path) for path in files})
+    if manifest.base_files:
+        document["base_files"] = _table(manifest.base_files)
     for name in ("prompt", "picture", "reply"):
         document[name] = _table(_plain(getattr(manifest, name)))
     if manifest.depths:

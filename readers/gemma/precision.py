@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from utils.errors import ModelError
+from utils.memory import free_memory
 
 # Beyond the weights: the photos' activations, the cache of keys and values, and what loading takes on the way.
 _SPARE = 1.3
@@ -33,12 +34,11 @@ class Device:
 
 def find_device() -> Device:
     """The first GPU, else Apple's, else the processor."""
-    import psutil
     import torch
 
     if torch.cuda.is_available():
         return Device("cuda:0", torch.cuda.mem_get_info(0)[0], torch.cuda.is_bf16_supported(including_emulation=False))
-    free = psutil.virtual_memory().available
+    free = free_memory() or 0
     if torch.backends.mps.is_available():
         return Device("mps", free, _mps_has_bf16())
     return Device("cpu", free, True)
@@ -48,12 +48,17 @@ def pick(asked: str, device: Device, parameters: int) -> str:
     """fp32, bf16 or nf4 for a model of so many `parameters`; `asked` unless it is "auto".
 
     On a GPU bf16 where it fits, else nf4; fp32 stands in for bf16 where that is missing, since fp16 gives NaNs with Gemma. On the
-    processor, where bf16 saves memory alone, fp32 where it fits.
+    processor, where bf16 saves memory alone, fp32 where it fits. Raises ModelError where nothing does: a process that the system ends
+    for its memory could not say why.
     """
     if asked != "auto":
         return asked
     if device.name == "cpu":
-        return "fp32" if _fits("fp32", device, parameters) else "bf16"
+        held = next((each for each in ("fp32", "bf16") if _fits(each, device, parameters)), None)
+        if held is None:
+            needed, free = (_gigabytes(each) for each in (_SPARE * _BYTES["bf16"] * parameters, device.free))
+            raise ModelError(f"the model needs about {needed} of memory, and {free} are free: KEYLIKE_PRECISION=nf4 needs a quarter")
+        return held
     best = "bf16" if device.bf16 else "fp32"
     if device.name == "mps":
         return best
@@ -65,6 +70,10 @@ def of_stored(asked: str, name: str) -> str:
     if asked not in ("auto", "nf4"):
         raise ModelError(f"{name} is stored in 4 bits, which cannot become {asked} again: leave KEYLIKE_PRECISION at auto")
     return "nf4"
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
 
 
 def _fits(precision: str, device: Device, parameters: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from readers.gemma.folder import Checkpoint
 from readers.gemma.heard import Heard
 from readers.gemma.manifest import GemmaManifest
 from readers.gemma.picture import Framed, Framer, KeyFinder
-from readers.gemma.prompt import none_text
 from utils.image_processing import Photo
 
 if TYPE_CHECKING:
@@ -29,14 +29,19 @@ class GemmaReader:
         self._framer = Framer(manifest.picture, finder)
 
     @classmethod
-    def load(cls, checkpoint: Checkpoint, *, backend: str, precision: str, max_batch: int, finder: KeyFinder | None) -> GemmaReader:
-        """Loads a folder that was looked at and found good. Raises ModelError."""
+    def load(
+        cls, checkpoint: Checkpoint, *, backend: str, precision: str, max_batch: int, finder: KeyFinder | None, finder_digest: str = ""
+    ) -> GemmaReader:
+        """Loads a folder that was looked at and found good; the reader's digest covers how it is held and what finds the key. Raises
+        ModelError."""
         manifest = checkpoint.manifest
         loaded = choose(backend).load(checkpoint, precision)
         # Only now: it needs PyTorch, and whether that is installed is for `choose` to say.
         from readers.gemma.engine import Engine
 
-        info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, checkpoint.digest)
+        parts = (checkpoint.digest, loaded.backend, loaded.precision, finder_digest)
+        digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, digest)
         return cls(Engine(loaded, manifest, max_batch), info, manifest, finder)
 
     @property
@@ -74,5 +79,5 @@ class GemmaReader:
         return [next(said) if self._worth_asking(frame) else unseen for frame in framed]
 
     def _worth_asking(self, frame: Framed) -> bool:
-        """A model that cannot say that there is no key would make up a code for a picture without one."""
-        return frame.px_per_mm is not None or self._framer.finder is None or none_text(self._manifest.reply) is not None
+        """Where the finder sees no key the model is not asked: it was taught few pictures without one, if any, and would make up a code."""
+        return frame.px_per_mm is not None or self._framer.finder is None

@@ -91,8 +91,10 @@ def _weigh(heads: Sequence[Tokens], steps: Sequence[torch.Tensor]) -> tuple[tupl
 
 
 def _choose(logits: torch.Tensor, tokens: Sequence[int], taken: int) -> tuple[Slot, float]:
-    """The slot over `tokens`, and their share of the whole vocabulary's probability."""
+    """The slot over `tokens`, and their share of the whole vocabulary's probability: none where half precision has overflowed."""
     log_all = logits.log_softmax(-1)[list(tokens)]
+    if not bool(log_all.isfinite().any()) or bool(log_all.isnan().any()):
+        return Slot((1 / len(tokens),) * len(tokens), list(tokens).index(taken)), 0.0
     return Slot(tuple(log_all.softmax(-1).tolist()), list(tokens).index(taken)), float(log_all.exp().sum())
 
 

@@ -123,7 +123,7 @@ def _shards(folder: Path, index: Path) -> list[Path]:
     names = sorted({str(name) for name in where.values()})
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
-            raise ModelError(f"{called(index)}: {name!r} is not the plain name of a safetensors file")
+            raise ModelError(f"{called(index)}: {Path(name).name!r} is not the plain name of a safetensors file")
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         raise ModelError(f"{folder.name}: {len(missing)} of {len(names)} files of weights are missing, the first is {missing[0]}")

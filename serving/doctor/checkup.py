@@ -10,6 +10,7 @@ from pathlib import Path
 from serving.doctor import compute, machine, models, network, packages
 from serving.doctor.finding import Finding, State
 from serving.gpu import find_gpu
+from utils.memory import free_memory
 
 # The log and its older files (utils/logs.py), with room to spare.
 _LOGS_BYTES = 100_000_000
@@ -87,7 +88,7 @@ def _models(subject: Subject, inspect: models.Inspect) -> list[Finding]:
 
 def _memory(subject: Subject, torch: compute.Torch | None) -> list[Finding]:
     """The weights of Gemma lie in the GPU's memory where there is one; pictures are decoded in the machine's own."""
-    free, folders = machine.free_memory(), models.opened(subject.model, base_model=subject.base_model, models=subject.models)
+    free, folders = free_memory(), models.opened(subject.model, base_model=subject.base_model, models=subject.models)
     weigh = machine.weights(folders)
     if torch is None or torch.card is None or not models.is_gemma(subject.model):
         return [machine.memory("memory", free, weigh, subject.photos)]

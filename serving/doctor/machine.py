@@ -18,23 +18,7 @@ _SPARE = 1.3
 # Weights in 16 bits that are held in 4.
 _SMALLEST = 0.25
 _WEIGHTS = (".safetensors", ".onnx")
-_CGROUP = Path("/sys/fs/cgroup")
 LOG = "api.log"
-
-
-def free_memory(cgroup: Path = _CGROUP) -> int | None:
-    """Bytes that can be had now, within a container's own limit (`cgroup`, Linux); None without psutil."""
-    try:
-        import psutil
-    except ImportError:
-        return None
-    free = int(psutil.virtual_memory().available)
-    try:
-        limit, used = ((cgroup / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        return min(free, max(int(limit) - int(used), 0))
-    # No limit is written as "max".
-    except (OSError, ValueError):
-        return free
 
 
 def weights(folders: Iterable[Path]) -> int:

@@ -11,6 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,21 @@ class Served:
             if line.startswith(("Ready:", "Degraded:")):
                 return line
         raise AssertionError("".join(self.lines))
+
+    def try_to_ask(self, data: bytes) -> bool:
+        """Whether there was an answer at all."""
+        try:
+            return self.ask("/", data)[0] in (200, 503)
+        except OSError:
+            return False
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the process."""
+        self._process.send_signal(number)
+
+    def ended(self, timeout_s: float) -> int:
+        """Its exit status."""
+        return self._process.wait(timeout_s)
 
     def ask(self, path: str, data: bytes | None = None) -> tuple[int, dict[str, Any]]:
         """Status and JSON body."""
@@ -141,6 +157,19 @@ def test_two_readers_that_agree_are_surer_than_one(gemma_models: GemmaModels, tm
                 assert body["model_used"].startswith("gemma-3n-keys-1.0.0+caliper-")
                 agreed += body["confidence"] > 0.95
         assert agreed >= 3
+
+
+def test_a_stop_ends_the_process_though_photos_wait(gemma_models: GemmaModels, tmp_path: Path) -> None:
+    """Two signals: whoever stops it twice wants it gone, whatever the model is doing."""
+    photo = gemma_models.shots[0].path.read_bytes()
+    with serve(gemma_models.merged, tmp_path, KEYLIKE_STRICT="1", KEYLIKE_THREADS="8") as served:
+        served.wait_for_the_model()
+        with ThreadPoolExecutor(8) as callers:
+            answers = [callers.submit(served.try_to_ask, photo) for _ in range(8)]
+            assert answers[0].result(60)
+            served.signal(signal.SIGTERM)
+            served.signal(signal.SIGTERM)
+            assert served.ended(30) in (0, 128 + signal.SIGTERM)
 
 
 def test_a_lora_finds_its_base_beside_itself(gemma_models: GemmaModels, tmp_path: Path) -> None:

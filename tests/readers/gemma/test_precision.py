@@ -28,6 +28,11 @@ def test_auto(device: Device, precision: str) -> None:
     assert pick("auto", device, PARAMETERS) == precision
 
 
+def test_a_model_that_fits_in_no_way_is_refused_with_what_it_needs() -> None:
+    with pytest.raises(ModelError, match=r"needs about 20\.4 GB of memory, and 4\.0 GB are free"):
+        pick("auto", Device("cpu", 4 * 10**9, True), 7_850_000_000)
+
+
 @pytest.mark.parametrize("asked", ["fp32", "bf16", "nf4"])
 def test_what_is_asked_for_is_kept(asked: str) -> None:
     assert pick(asked, Device("cuda:0", GB, True), PARAMETERS) == asked

@@ -127,3 +127,14 @@ def test_a_keyway_that_may_stop_early_weighs_the_stop(loaded: Any) -> None:
         (stop,) = choice.others
         assert math.fsum(stop.probabilities) == pytest.approx(1, abs=1e-5)
         assert stop.taken == (0 if len(choice.codes) == 5 else 1)
+
+
+def test_numbers_that_overflowed_are_no_code(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from readers.contract import Reason, Unreadable
+    from readers.gemma.answer import answer
+
+    with monkeypatch.context() as broken:
+        broken.setattr(loaded.model.lm_head, "forward", lambda states: torch.full((*states.shape[:2], 784), float("nan")))
+        (heard,) = hear(loaded, ALL, 1)
+    refusal = answer(heard, ALL, None)
+    assert isinstance(refusal, Unreadable) and refusal.reason is Reason.NO_CODE_IN_REPLY

@@ -28,16 +28,6 @@ def test_memory_of_a_model_of_1000_bytes(free: int | None, state: State, words: 
     assert found.state is state and words in found.advice
 
 
-def test_free_memory_keeps_within_the_containers_limit(tmp_path: Path) -> None:
-    pytest.importorskip("psutil")
-    unbounded = machine.free_memory(tmp_path / "none")
-    (tmp_path / "memory.current").write_text("3000000\n")
-    (tmp_path / "memory.max").write_text("5000000\n")
-    assert machine.free_memory(tmp_path) == 2_000_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert unbounded and (machine.free_memory(tmp_path) or 0) > 2_000_000
-
-
 def test_an_adapter_weighs_with_its_base(tmp_path: Path) -> None:
     adapter, base = tmp_path / "keys", tmp_path / "models" / "gemma-3n"
     for folder, size in ((adapter, 10), (base, 1_000)):
