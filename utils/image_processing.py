@@ -22,6 +22,8 @@ ACCEPTED = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "GIF")
 # Process-wide and once: `warnings.catch_warnings` is not safe between threads. Broken EXIF and the like are no news here.
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 warnings.simplefilter("error", Image.DecompressionBombWarning)
+# Pillow keeps two freed blocks (16 MB each) for the next photo: fresh pages from the kernel cost as much as a third of the decoding.
+Image.core.set_blocks_max(2)  # type: ignore[attr-defined]
 pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
 
 # Progressive JPEGs have about ten; libjpeg goes through the whole picture for each, whatever it holds.
