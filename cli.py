@@ -238,8 +238,9 @@ def _stop(line: str) -> typer.Exit:
 def _greet(settings: Settings, port: int) -> None:
     from terminal.greeting import address_of, greeting
 
-    model, tunnel = settings.model_folder.resolve().name, settings.ngrok_token is not None
-    for line in greeting(address_of(settings.host, port), model, SAMPLES, guarded=settings.token is not None, tunnel=tunnel):
+    model, told = settings.model_folder.resolve(), {"guarded": settings.token is not None, "tunnel": settings.ngrok_token is not None}
+    embedded = model == (settings.models / "caliper").resolve() and not settings.agree
+    for line in greeting(address_of(settings.host, port), model.name, SAMPLES, embedded=embedded, **told):
         _out.print(line, markup=False)
     sys.stdout.flush()
 

@@ -5,6 +5,7 @@ It reaches into waitress's internals (channel, parser, task), hence the pin belo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -101,7 +102,9 @@ class Server:
         """Begins the stop; safe in a signal handler and from any thread."""
         if not self._draining.is_set():
             self._draining.set()
-            self._listener.pull_trigger()
+            # The loop may have seen it already, and closed what wakes it.
+            with contextlib.suppress(OSError):
+                self._listener.pull_trigger()
 
     def stop_on_signals(self) -> None:
         """SIGTERM and Ctrl-C stop gently, a second one at once."""

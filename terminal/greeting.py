@@ -12,9 +12,11 @@ def address_of(host: str, port: int) -> str:
     return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', 'localhost') else host}:{port}"
 
 
-def greeting(address: str, model: str, samples: Path, *, guarded: bool, tunnel: bool) -> Iterator[str]:
-    """Lines without markup; `guarded`: predictions ask for a token; `tunnel`: a tunnel's token is set. The last two where there are
-    `samples` to try."""
+def greeting(address: str, model: str, samples: Path, *, embedded: bool, guarded: bool, tunnel: bool) -> Iterator[str]:
+    """Lines without markup; the last where there are `samples` to try, which only the `embedded` reader is known to read.
+
+    `guarded`: predictions ask for a token; `tunnel`: a tunnel's token is set.
+    """
     yield f"Keylike serves on {address} with the model {model}; its documentation is at {address}/docs"
     if tunnel:
         yield "NGROK_TOKEN is set, but this version opens no tunnel: only the address above is served."
@@ -23,4 +25,5 @@ def greeting(address: str, model: str, samples: Path, *, guarded: bool, tunnel: 
         first = json.loads(labels.read_text().partition("\n")[0])
         token = '-H "X-API-Key: $KEYLIKE_API_KEY" ' if guarded else ""
         yield f"Try it:  curl {token}-F image=@samples/{first['file']} {address}/"
-        yield f"It should read {first['keyway']} {','.join(map(str, first['bitting']))}"
+        if embedded:
+            yield f"It should read {first['keyway']} {','.join(map(str, first['bitting']))}"

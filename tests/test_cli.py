@@ -76,9 +76,9 @@ def test_wrong_use_ends_with_2(words: list[str]) -> None:
     [
         ({"KEYLIKE_PROT": "1"}, "unknown setting KEYLIKE_PROT"),
         ({"KEYLIKE_PORT": "many"}, "KEYLIKE_PORT"),
-        ({"MODEL_PATH": "/none/gemma", "KEYLIKE_STRICT": "1"}, "keylike: /none/gemma: there is no folder gemma"),
-        ({"KEYLIKE_MODELS": "/none"}, "keylike: /none/caliper: there is no folder caliper"),
-        ({"MODEL_PATH": "/none/gemma", "KEYLIKE_MODELS": "/none"}, "; and in its place: there is no folder caliper"),
+        ({"MODEL_PATH": "/none/gemma", "KEYLIKE_STRICT": "1"}, "keylike: /none/gemma: gemma is not there"),
+        ({"KEYLIKE_MODELS": "/none"}, "keylike: /none/caliper: caliper is not there"),
+        ({"MODEL_PATH": "/none/gemma", "KEYLIKE_MODELS": "/none"}, "; and in its place: caliper is not there"),
         ({"KEYLIKE_AGREE": "1", "KEYLIKE_STRICT": "1"}, "KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper"),
         ({"KEYLIKE_LOGS": "/dev/null/logs"}, "KEYLIKE_LOGS"),
     ],
@@ -94,7 +94,7 @@ def test_a_start_that_cannot_be_is_one_line(environment: dict[str, str], words: 
 def test_commands_that_end_take_no_other_model_than_the_one_named(command: str) -> None:
     result = start(command, str(ROOT / "samples" / "sc1_01.jpg"), MODEL_PATH="/none/gemma")
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("keylike: /none/gemma: there is no folder gemma")
+    assert result.stderr.startswith("keylike: /none/gemma: gemma is not there")
     assert len(result.stderr.strip().splitlines()) == 1
 
 

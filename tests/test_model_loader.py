@@ -29,7 +29,7 @@ def folder(tmp_path: Path, manifest: str, weights: bytes = b"weights") -> Path:
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="there is no folder nowhere"):
+    with pytest.raises(ModelError, match="nowhere is not there"):
         load(tmp_path / "nowhere")
 
 

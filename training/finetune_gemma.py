@@ -122,6 +122,8 @@ def _shown(found: Sequence[Shot], what: str) -> Iterable[Shot]:
 
 
 def _task(options: argparse.Namespace) -> Task:
+    if options.threads:
+        _keep_to(options.threads)
     taught, held = part(read_shots(options.data), options.held_out)
     base = inspect(options.base, base_model=None, models=None)
     manifest = gemma_manifest(
@@ -136,6 +138,12 @@ def _task(options: argparse.Namespace) -> Task:
     )
     finder = CaliperReader.load(options.finder)
     return Task(base, options.out, taught, held, manifest, options.reply, course, options.backend, finder)
+
+
+def _keep_to(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
 
 
 def _whole(text: str) -> int:
@@ -167,7 +175,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", default="gemma-3n-keys")
     parser.add_argument("--version", default="1.0.0")
     parser.add_argument("--reply", choices=tuple(REPLIES), default="short")
-    parser.add_argument("--save-every", type=_whole, default=100, help="steps from one checkpoint to the next")
+    parser.add_argument("--save-every", type=_whole, default=25, help="steps from one checkpoint to the next (25)")
+    parser.add_argument("--threads", type=_whole, help="of PyTorch on the processor; a tiny model wants one")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", choices=("auto", "transformers", "unsloth"), default="auto")
     parser.add_argument("--precision", choices=("auto", "bf16", "fp32", "nf4"), default="auto", help="how the base is held in training")
@@ -183,7 +192,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (DataError, ModelError) as error:
         sys.exit(f"finetune_gemma: {error}")
     except KeyboardInterrupt:
-        sys.exit("finetune_gemma: stopped; the same command goes on from the last checkpoint")
+        saved = any((options.out / "checkpoints").glob("checkpoint-*"))
+        then = "goes on from the last checkpoint" if saved else f"begins anew, as none was saved yet (--save-every {options.save_every})"
+        sys.exit(f"finetune_gemma: stopped; the same command {then}")
     print(json.dumps(told))
 
 

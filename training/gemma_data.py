@@ -62,7 +62,7 @@ def _drawn(folder: Path) -> list[Shot]:
 
 def _own(file: Path) -> list[Shot]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise DataError(f"{file.name} is not text in UTF-8: it must hold a JSON object a line") from None
     return [_own_shot(file, line, f"line {number} of {file.name}") for number, line in enumerate(lines, 1) if line.strip()]
@@ -71,12 +71,14 @@ def _own(file: Path) -> list[Shot]:
 def _own_shot(file: Path, line: str, where: str) -> Shot:
     try:
         row = json.loads(line)
-        path, name = file.parent / row["image_path"], str(row.get("keyway"))
+        path, name = file.parent / row["image_path"], row.get("keyway")
         written = row["bittings"] if "bittings" in row else row["bitting"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{where} is no JSON object with image_path, bittings, keyway and brand") from None
+        raise DataError(f"{where} is no JSON object with image_path, bittings and keyway") from None
     if written is None:
         return _checked(Shot(path, NONE, None, OWN), where)
+    if not isinstance(name, str):
+        raise DataError(f"{where} does not name its keyway")
     return _checked(Shot(path, name, _codes(name, written, where), OWN), where)
 
 
@@ -84,8 +86,9 @@ def _codes(name: str, written: Any, where: str) -> tuple[int, ...]:
     """A code as a list of numbers or as text, such as "2,5,4,7,3"."""
     if isinstance(written, list) and written and all(type(code) is int for code in written):
         return tuple(written)
+    text = ",".join(map(str, written)) if isinstance(written, list) else str(written)
     try:
-        return Bitting.parse(keyway(name), str(written)).codes
+        return Bitting.parse(keyway(name), text).codes
     except (BittingError, UnknownKeyway) as error:
         raise DataError(f"{where}: {error}") from None
 

@@ -61,7 +61,8 @@ def inspect(folder: Path, *, base_model: Path | None, models: Path | None) -> Ch
 
 def _kind(folder: Path) -> Kind:
     if not folder.is_dir():
-        raise ModelError(f"there is no folder {folder.name}: MODEL_PATH must name a folder that holds a model")
+        there = "is no folder" if folder.exists() else "is not there"
+        raise ModelError(f"{folder.name} {there}: MODEL_PATH must name a folder that holds a model")
     if not any(folder.iterdir()):
         raise ModelError(f"{folder.name} is empty")
     adapter, model = (folder / ADAPTER).exists(), (folder / MODEL).exists()

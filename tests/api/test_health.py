@@ -68,7 +68,7 @@ def test_without_the_model_of_the_settings_the_embedded_one_is_served(settings: 
     unlike = settings.model_copy(update={"model_path": tmp_path / "gemma"})
     body = create_app(unlike).test_client().get("/health").get_json()
     assert (body["status"], body["model"]) == ("degraded", "caliper-1.0.0")
-    assert body["reason"].startswith("there is no folder gemma") and str(tmp_path) not in body["reason"]
+    assert body["reason"].startswith("gemma is not there") and str(tmp_path) not in body["reason"]
     with pytest.raises(ModelError):
         create_app(unlike.model_copy(update={"strict": True}))
     one = create_app(settings.model_copy(update={"agree": True})).test_client().get("/health").get_json()

@@ -44,7 +44,7 @@ def test_own_photos_have_their_code_as_a_list_as_text_or_not_at_all(tmp_path: Pa
         (row(bittings="254732"), "line 2 of own.jsonl: a SC1 key has 5 cuts, not 6"),
         (row(bittings=[2, 5, 0, 9, 3]), "line 2 of own.jsonl: cuts 3 and 4 differ by more than 7 steps (MACS)"),
         (row(keyway="KW1", bittings=[2, 5, 0, 4, 3]), "line 2 of own.jsonl: cut 3 has a depth that KW1 does not have (1 to 7)"),
-        (row(bittings=["2", "5"]), "line 2 of own.jsonl: a bitting is written as depth numbers"),
+        (row(bittings=["2", "5"]), "line 2 of own.jsonl: a SC1 key has 5 cuts, not 2"),
         (row(bittings="two"), "line 2 of own.jsonl: a bitting is written as depth numbers"),
         ({"image_path": "key.jpg", "keyway": "SC1"}, "line 2 of own.jsonl is no JSON object with image_path"),
         ('["key.jpg"]', "line 2 of own.jsonl is no JSON object with image_path"),
@@ -70,7 +70,7 @@ def test_a_folder_without_labels_or_codes_and_a_base_that_is_not_there_are_told(
     assert "there is no" in refused(tmp_path / "gone", tmp_path)
     assert "no photo of a key" in refused(own(tmp_path, row(bittings=None)), tmp_path)
     assert "lists no photos" in refused(own(tmp_path), tmp_path)
-    assert "there is no folder no-base" in refused(own(tmp_path, row()), tmp_path)
+    assert "no-base is not there" in refused(own(tmp_path, row()), tmp_path)
     drawn = tmp_path / "drawn"
     drawn.mkdir()
     (drawn / "labels.jsonl").write_text('{"file": "a.jpg", "keyway": "SC1", "tier": "easy"}')
@@ -118,3 +118,16 @@ def test_the_replies_hold_keyway_and_code_and_never_a_confidence() -> None:
     lines = reply_for(MANY[0], "long").splitlines()
     assert lines[:3] == ["KEYWAY: SC1", "BITTING: 0,3,4,5,0", "BRAND: Schlage"]
     assert [line.partition(":")[0] for line in lines[3:]] == ["PRODUCTION", "COMPLEXITY"]
+
+
+def test_files_from_other_editors_and_numbers_as_text_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"a photo")
+    row = '{"image_path": "a.jpg", "bittings": ["2", "5", "4", "7", "3"], "keyway": "SC1"}'
+    (tmp_path / "own.jsonl").write_bytes(b"\xef\xbb\xbf" + row.encode())
+    assert read_shots(tmp_path / "own.jsonl")[0].codes == (2, 5, 4, 7, 3)
+
+
+def test_a_line_without_its_keyway_says_so(tmp_path: Path) -> None:
+    (tmp_path / "own.jsonl").write_text('{"image_path": "a.jpg", "bittings": [2, 5, 4, 7, 3]}')
+    with pytest.raises(DataError, match=r"line 1 of own\.jsonl does not name its keyway"):
+        read_shots(tmp_path / "own.jsonl")

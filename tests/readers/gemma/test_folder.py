@@ -95,7 +95,7 @@ def _linked(name: str) -> Callable[[Path], object]:
 
 
 MERGED: list[tuple[Callable[[Path], object], str]] = [
-    (shutil.rmtree, "there is no folder keys"),
+    (shutil.rmtree, "keys is not there"),
     (_emptied, "keys is empty"),
     (_without("config.json"), "neither adapter_config.json .* nor config.json"),
     (_adding("adapter_config.json"), "both adapter_config.json and config.json"),
