@@ -5,7 +5,7 @@ PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 # Drawings (12 GB) and checkpoints, and the version that make train writes into the manifest.
 WORK ?= work
-VERSION ?= 1.0.0
+VERSION ?= 1.1.0
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Where pip is to find PyTorch, if not where it finds all else: the address of its CPU builds keeps CUDA (4 GB) off a machine without a GPU.
 TORCH_INDEX ?=

@@ -17,7 +17,7 @@ from pathlib import Path
 # The recipe of the shipped model; seeds are part of it.
 WHOLES = {1: 6000, 2: 6000}
 PLATES = {11: 4000, 12: 4000, 13: 4000, 14: 4000, 15: 4000, 16: 4000}
-STEPS = {"measurer": 5500, "aligner": 4000, "finder": 5000}
+STEPS = {"measurer": 5500, "aligner": 7500, "finder": 5000}
 HELD_SEED, HELD_PHOTOS, HELD_SIZE = 9001, 1200, (1024, 768)
 HELD_KINDS = ("SC1", "KW1", "SC4", "SC1", "KW1", "other", "none", "blank")
 

@@ -78,7 +78,7 @@ class Scene:
         return self._photo(key, at.moved(-low[0], -low[1]), tier, width, height)
 
     def whole(self, width: int, height: int, kind: str | None = None, tier: str | None = None, none_share: float = 0.1) -> Sample:
-        """A whole photo: the blade always inside, the bow sometimes cut off by the frame."""
+        """A whole photo: the blade inside wherever the key is not larger than the picture, the bow sometimes cut off by the frame."""
         rng = self.rng
         tier, kind = tier or self._tier(), kind or self._kind(none_share)
         side = min(width, height)

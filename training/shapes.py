@@ -78,8 +78,18 @@ def plan_blade(rng: np.random.Generator, keyway: Keyway, kind: str) -> BladePlan
     needed = (depths[-1] + 0.3 - tip_v) / max(0.5, reach) if len(depths) else 0.0
     ramp_up = max(span(rng, 0.7, 2.2), needed)  # a flatter tip ramp would swallow the last cut and mislabel it
     upper = np.minimum(upper, np.maximum(tip_v + (length - u) * ramp_up, tip_v))
-    lower = np.minimum(np.maximum(0, tip_v - (length - u) * span(rng, 0.5, 2.2)), upper)
+    back = _uncut_edge(rng, u, length)
+    lower = np.minimum(np.maximum(back, tip_v - (length - u) * span(rng, 0.5, 2.2)), upper)
     return BladePlan(keyway.name if kind != OTHER else OTHER, codes, centres, depths, height, length, tip_v, u, upper, lower)
+
+
+def _uncut_edge(rng: np.random.Generator, u: Array, length: float) -> Array:
+    """How far the uncut edge lies inside the straight line that heights are gauged from: on many blanks it rises towards the shoulder."""
+    if chance(rng, 0.4):
+        return np.zeros_like(u)
+    reach = length * span(rng, 0.6, 1.0) if chance(rng, 0.3) else span(rng, 1.5, 12)
+    left = np.clip(1 - u / reach, 0, 1)
+    return span(rng, 0.05, 0.6) * left ** span(rng, 0.7, 2.0)
 
 
 def _cuts(rng: np.random.Generator, keyway: Keyway, height: float, kind: str) -> tuple[Array, Array, tuple[int, ...]]:
