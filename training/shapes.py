@@ -78,7 +78,8 @@ def plan_blade(rng: np.random.Generator, keyway: Keyway, kind: str) -> BladePlan
     needed = (depths[-1] + 0.3 - tip_v) / max(0.5, reach) if len(depths) else 0.0
     ramp_up = max(span(rng, 0.7, 2.2), needed)  # a flatter tip ramp would swallow the last cut and mislabel it
     upper = np.minimum(upper, np.maximum(tip_v + (length - u) * ramp_up, tip_v))
-    back = _uncut_edge(rng, u, length)
+    # From a stream of its own, so that all else a seed draws stays as it was.
+    back = _uncut_edge(rng.spawn(1)[0], u, length)
     lower = np.minimum(np.maximum(back, tip_v - (length - u) * span(rng, 0.5, 2.2)), upper)
     return BladePlan(keyway.name if kind != OTHER else OTHER, codes, centres, depths, height, length, tip_v, u, upper, lower)
 

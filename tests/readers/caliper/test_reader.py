@@ -126,14 +126,14 @@ def test_a_key_of_a_few_pixels_is_refused(reader: Reader) -> None:
 
 
 def test_blanks_are_never_read_and_other_families_seldom(reader: Reader) -> None:
-    """Some families have the cuts of SC1 but for a tenth of a millimetre (LW4), so some pass as it: a third of them (docs/evaluation)."""
+    """Some families have the cuts of SC1 but for a tenth of a millimetre (LW4), so a few may pass as it."""
     scene, read_as_ours = Scene(32, grounds=12), {"blank": 0, "other": 0}
     for kind, _ in itertools.product(read_as_ours, range(12)):
         sample = scene.whole(1000, 750, kind=kind, tier="easy")
         result = reader.read([photo_of(Image.fromarray(sample.picture))])[0]
         read_as_ours[kind] += isinstance(result, Reading)
     assert read_as_ours["blank"] == 0
-    assert read_as_ours["other"] <= 4
+    assert read_as_ours["other"] <= 3
 
 
 def test_the_overlay_is_drawn_on_the_blade(reader: Reader) -> None:
