@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,11 @@ from utils.image_processing import open_photo
 
 OPEN = Thresholds(presence=-99.0, fit=-99.0, confidence=0.0)
 START = Calibration(Noise(1.0, 0.05), (*(0.0 for _ in FIGURES), 0.0), 1.0)
-TEMPERATURES = (0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)
-SHIFTS_MM = (0.0, 0.02, 0.04, 0.06, 0.09, 0.13, 0.18)
+TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
+SHIFTS_MM = (0.0, 0.03, 0.06, 0.09, 0.13, 0.18)
+SLOPES_MM = (0.0, 0.03, 0.06, 0.09, 0.13, 0.18)
 LEAST_CONFIDENCE = 0.10
+UNRANKED = 1e-3
 RIDGE = 0.02
 
 
@@ -53,19 +56,19 @@ def _read_right(tried: list[Tried]) -> list[tuple[Trial, tuple[int, ...]]]:
 
 
 def fit_noise(tried: list[Tried]) -> Noise:
-    """The temperature and common shift under which the true codes are likeliest; the worst tenth (wrong poses) is left out."""
+    """The temperature and common drift under which the true codes are likeliest; a code that is not ranked counts as UNRANKED likely, so
+    that wrong poses do not decide."""
+
+    trials = _read_right(tried)
 
     def surprise(noise: Noise) -> float:
         losses = []
-        for trial, codes in _read_right(tried):
-            spread = trial.sighting.measured.log_spread[CUTS_OF[trial.keyway.name]]
-            numbers = list(trial.keyway.depths_mm)
-            cuts = decode(trial.keyway, trial.depths_mm, spread, noise, keep=1).cuts
-            losses.append(-sum(math.log(max(1e-6, float(cuts[i, numbers.index(code)]))) for i, code in enumerate(codes)))
-        kept = sorted(losses)[: max(1, int(len(losses) * 0.9))]
-        return sum(kept) / len(kept)
+        for trial, codes in trials:
+            ranked = dict(decode(trial.keyway, trial.depths_mm, trial.log_spread, noise).ranked)
+            losses.append(-math.log(max(UNRANKED, ranked.get(codes, 0.0))))
+        return sum(losses) / len(losses)
 
-    return min((Noise(t, s) for t in TEMPERATURES for s in SHIFTS_MM), key=surprise)
+    return min((Noise(*each) for each in itertools.product(TEMPERATURES, SHIFTS_MM, SLOPES_MM)), key=surprise)
 
 
 def fit_kind_temperature(tried: list[Tried]) -> float:
@@ -84,10 +87,10 @@ def outcomes(tried: list[Tried], calibration: Calibration) -> tuple[Array, Array
     for one in tried:
         if one.trial is None or one.shot.codes is None:
             continue
-        trial, spread = one.trial, one.trial.sighting.measured.log_spread[CUTS_OF[one.trial.keyway.name]]
-        decoding = decode(trial.keyway, trial.depths_mm, spread, calibration.noise)
+        trial = one.trial
+        decoding = decode(trial.keyway, trial.depths_mm, trial.log_spread, calibration.noise)
         kinds = kind_probabilities(trial.sighting.measured.kinds, calibration.kind_temperature)
-        rows.append(figures(decoding, trial.sighting.measured, spread, kinds[trial.keyway.name]))
+        rows.append(figures(decoding, trial.sighting.measured, trial.log_spread, kinds[trial.kind]))
         right.append(trial.keyway.name == one.shot.keyway and decoding.ranked[0][0] == one.shot.codes)
     return np.array(rows), np.array(right, float)
 
@@ -130,6 +133,7 @@ def write_manifest(folder: Path, version: str, calibration: Calibration, thresho
         f"keyways = {list(CUTS_OF)!r}".replace("'", '"'), 'depth_scale = "maker"', 'trained_on = "drawn photos only (training/render.py)"',
         "", "[files]", *(f'"{name}" = "{digest}"' for name, digest in hashes.items()),
         "", "[calibration]", f"temperature = {calibration.noise.temperature}", f"shift_mm = {calibration.noise.shift_mm}",
+        f"slope_mm = {calibration.noise.slope_mm}",
         f"kind_temperature = {calibration.kind_temperature}", f"weights = {list(calibration.weights)}  # {', '.join(FIGURES)}, constant",
         "", "[thresholds]", f"presence = {thresholds.presence}", f"fit = {thresholds.fit}", f"confidence = {thresholds.confidence}",
         "", "[measured]  # on drawn photos that were neither trained nor fitted on", *(f"{key} = {value}" for key, value in claims.items()),

@@ -17,10 +17,10 @@ from readers.caliper.frames import Strip, straighten
 from readers.caliper.networks import KINDS
 from training.draw import Array
 from training.render import Sample, Scene, label_frame, label_scale
+from training.shapes import MOST_CUTS
 
 PLATE = Strip(516, 252, 12.0, -8.0, -6.0)
 WHOLE_SIDE = 256
-MOST_CUTS = 6
 PROFILE_U = np.arange(0, 34, 0.1)
 
 

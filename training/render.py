@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -106,7 +106,7 @@ class Scene:
         return TIERS[int(self.rng.choice(3, p=(0.3, 0.35, 0.35)))]
 
     def _kind(self, none_share: float) -> str:
-        shares = np.array([0.36, 0.13, 0.34, 0.11, 0.06])
+        shares = np.array([0.32, 0.14, 0.28, 0.2, 0.06])
         kinds = ("SC1", "SC4", "KW1", OTHER, BLANK)
         return NONE if chance(self.rng, none_share) else kinds[int(self.rng.choice(5, p=shares))]
 
@@ -120,7 +120,9 @@ class Scene:
         shape = draw_key(rng, blade, px_per_mm, extent)
         relief = carve(rng, shape)
         if odd:
-            (carve_dimples if chance(rng, 0.5) else carve_track)(rng, relief, shape)
+            dimples = chance(rng, 0.5)
+            (carve_dimples if dimples else carve_track)(rng, relief, shape)
+            shape = replace(shape, blade=replace(blade, family="dimple" if dimples else "track"))
         return _Key(shape, relief, kind)
 
     def _keyway(self, kind: str) -> Keyway:
@@ -195,9 +197,12 @@ def label_scale(sample: Sample) -> float:
 def label(sample: Sample, file: str) -> dict[str, object]:
     """The sample's line in labels.jsonl; codes bow to tip, None where there is nothing to read."""
     readable = sample.kind in READABLE and sample.blade is not None
+    # A six-pin blank with five cuts is a five-pin key: that is the lock it opens.
+    five = readable and sample.blade is not None and sample.kind == "SC4" and len(sample.blade.codes) == 5
     return {
         "file": file,
-        "keyway": sample.kind,
+        "keyway": "SC1" if five else sample.kind,
+        "family": sample.blade.family if sample.blade else None,
         "bitting": list(sample.blade.codes) if readable and sample.blade else None,
         "tier": "negative" if sample.kind == NONE else sample.tier,
         "tilt_deg": None if sample.kind == NONE else round(sample.tilt_deg, 2),

@@ -15,10 +15,14 @@ from keys.keyways import Keyway
 from training.draw import Array, chance, fill_polygon, span, superellipse
 
 STEP_MM = 0.05
+MOST_CUTS = 6
 FULL_EXTENT = (-38.0, 36.0, -14.0, 23.0)
 BLADE_EXTENT = (-13.0, 36.0, -5.0, 14.0)
 BLANK = "blank"
 OTHER = "other"
+DOUBLE = "double-sided"
+FIVE_OF_SIX = 0.15  # share of six-pin blanks that carry five cuts
+TWO_SIDED = 0.15  # share of the other families' keys that are cut on both edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +30,13 @@ class BladePlan:
     """One blade before it is drawn: its measures in mm and the profile sampled every STEP_MM along u.
 
     `codes` are the maker's depths bow to tip (empty for blanks and odd keys), `centres` and `depths` what was really cut.
-    `upper` and `lower` are the edges; cuts are on the upper one.
+    `upper` and `lower` are the edges; cuts are on the upper one (on both where `family` is DOUBLE). `family` is the keyway's own name.
+    `stop` is False for keys that are gauged from the tip and have no shoulder.
     """
 
     keyway: str
+    family: str
+    stop: bool
     codes: tuple[int, ...]
     centres: Array
     depths: Array
@@ -79,9 +86,24 @@ def plan_blade(rng: np.random.Generator, keyway: Keyway, kind: str) -> BladePlan
     ramp_up = max(span(rng, 0.7, 2.2), needed)  # a flatter tip ramp would swallow the last cut and mislabel it
     upper = np.minimum(upper, np.maximum(tip_v + (length - u) * ramp_up, tip_v))
     # From a stream of its own, so that all else a seed draws stays as it was.
-    back = _uncut_edge(rng.spawn(1)[0], u, length)
+    aside = rng.spawn(1)[0]
+    back, family = _uncut_edge(aside, u, length), keyway.name
+    if kind == OTHER and chance(aside, TWO_SIDED):
+        back, family = _other_side(aside, u, height, upper), DOUBLE
     lower = np.minimum(np.maximum(back, tip_v - (length - u) * span(rng, 0.5, 2.2)), upper)
-    return BladePlan(keyway.name if kind != OTHER else OTHER, codes, centres, depths, height, length, tip_v, u, upper, lower)
+    name, stop = keyway.name if kind != OTHER else OTHER, keyway.gauge != "tip"
+    return BladePlan(name, family, stop, codes, centres, depths, height, length, tip_v, u, upper, lower)
+
+
+def _other_side(rng: np.random.Generator, u: Array, height: float, upper: Array) -> Array:
+    """Cuts on the lower edge too, as on keys of cars, cabinets and padlocks that go in either way up: the same ones or others."""
+    if chance(rng, 0.5):
+        return np.minimum(height - upper, 0.45 * height)
+    spacing, flat, slope = span(rng, 1.8, 3.2), span(rng, 0.5, 1.4), span(rng, 0.7, 1.2)
+    lower = np.zeros_like(u)
+    for centre in np.arange(span(rng, 2, 5), float(u[-1]) - 4, spacing):
+        lower = np.maximum(lower, span(rng, 0, 0.3) * height - np.maximum(0, np.abs(u - centre) - flat / 2) * slope)
+    return lower
 
 
 def _uncut_edge(rng: np.random.Generator, u: Array, length: float) -> Array:
@@ -96,12 +118,16 @@ def _uncut_edge(rng: np.random.Generator, u: Array, length: float) -> Array:
 def _cuts(rng: np.random.Generator, keyway: Keyway, height: float, kind: str) -> tuple[Array, Array, tuple[int, ...]]:
     if kind == BLANK:
         return np.zeros(0), np.zeros(0), ()
-    codes = random_codes(rng, keyway, keyway.cuts)
+    # A six-pin blank with five cuts opens a lock with five pins; its sixth place keeps the blade's full height.
+    spare = kind != OTHER and keyway.cuts == MOST_CUTS and chance(rng.spawn(1)[0], FIVE_OF_SIX)
+    codes = random_codes(rng, keyway, keyway.cuts - spare)
     first = keyway.first_cut_mm
     if keyway.gauge == "tip":  # counted from the tip stop: lay the row so that its last cut is the one nearest the tip
         first = 26.0 - keyway.first_cut_mm - keyway.spacing_mm * (keyway.cuts - 1)
     along = first + rng.normal(0, 0.05) + keyway.spacing_mm * np.arange(len(codes)) + rng.normal(0, 0.03, len(codes))
     depths = np.array([keyway.depths_mm[code] for code in codes]) + rng.normal(0, span(rng, 0, 0.04), len(codes))
+    if spare:
+        along, depths = np.append(along, along[-1] + keyway.spacing_mm), np.append(depths, height)
     return along, np.minimum(depths, height), codes
 
 
@@ -130,7 +156,7 @@ def draw_key(rng: np.random.Generator, blade: BladePlan, px_per_mm: float, exten
     mask = np.zeros((int((v1 - v0) * px_per_mm), int((u1 - u0) * px_per_mm)), np.uint8)
     _draw_blade(rng, mask, blade, px_per_mm, origin)
     neck = span(rng, 1.5, 9)
-    _draw_shoulder(rng, mask, blade.height, px_per_mm, origin)
+    _draw_shoulder(rng, mask, blade, px_per_mm, origin)
     bow = _draw_bow(rng, mask, blade.height, neck, px_per_mm, origin)
     soft: Array = mask.astype(np.float32) / 255
     if chance(rng, 0.8):  # corners of a stamped blank are never sharp
@@ -146,9 +172,12 @@ def _draw_blade(rng: np.random.Generator, mask: Array, blade: BladePlan, px_per_
     fill_polygon(mask, np.concatenate([[[-3, 0]], under, over, root]), px_per_mm, origin)
 
 
-def _draw_shoulder(rng: np.random.Generator, mask: Array, height: float, px_per_mm: float, origin: Array) -> None:
-    """The stop above the cuts, often one below the uncut edge, and the neck behind them."""
+def _draw_shoulder(rng: np.random.Generator, mask: Array, blade: BladePlan, px_per_mm: float, origin: Array) -> None:
+    """The stop above the cuts, often one below the uncut edge, and the neck behind them; without a stop the neck alone."""
+    height = blade.height
     up, down = span(rng, 0.8, 4.5), span(rng, 0, 4.5) * chance(rng, 0.75)
+    if not blade.stop:
+        up = down = 0.0
     wide, back = span(rng, 1.5, 6), -14.0
     points = [[0, 0], [0, height], [span(rng, -0.3, 0.1), height + up], [-wide, height + up + span(rng, -0.8, 0.8)]]
     points += [[-wide - 1, height + span(rng, -0.8, 0.8)], [back, height + span(rng, -1, 1)], [back, span(rng, -1, 1)]]

@@ -128,13 +128,13 @@ LOSSES = {"finder": finder_loss, "aligner": aligner_loss, "measurer": measurer_l
 class Trainer:
     """One network, its running average, optimiser and step count; saved and picked up as one file."""
 
-    def __init__(self, name: str, out: Path, steps: int, seed: int) -> None:
+    def __init__(self, name: str, out: Path, steps: int, seed: int, rate: float | None = None) -> None:
         torch.manual_seed(seed)
-        self.name, self.steps, self.step = name, steps, 0
+        self.name, self.steps, self.step, self.rate = name, steps, 0, rate or RATE[name]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net = NETS[name]().to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.net)
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), RATE[name], weight_decay=1e-3)
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), self.rate, weight_decay=1e-3)
         self.path = out / f"{name}.pt"
         if self.path.exists():
             self._pick_up(torch.load(self.path, map_location=self.device, weights_only=True))
@@ -168,7 +168,7 @@ class Trainer:
 
     def _rate(self) -> float:
         warm = min(1.0, self.step / WARM_STEPS + 0.02)
-        return max(RATE[self.name] * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, self.step / self.steps))), 1e-5)
+        return max(self.rate * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, self.step / self.steps))), 1e-5)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -180,10 +180,10 @@ class Trainer:
                 slow.copy_(fast)
 
 
-def train(name: str, data: Path, out: Path, steps: int, batch: int, seed: int, workers: int) -> None:
+def train(name: str, data: Path, out: Path, steps: int, batch: int, seed: int, workers: int, rate: float | None = None) -> None:
     """Trains up to `steps` steps, telling its mean figures as JSON lines every hundred."""
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(name, out, steps, seed)
+    trainer = Trainer(name, out, steps, seed, rate)
     batches = Batches(name, data, batch, seed + trainer.step, workers)
     print(
         json.dumps({"net": name, "parameters": count(trainer.net), "pictures": len(batches.index), "from_step": trainer.step}), flush=True
@@ -213,10 +213,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--rate", type=float, help="the highest learning rate, if not the one for a network that starts from nothing")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(options.threads)
-    train(options.net, options.data, options.out, options.steps, options.batch, options.seed, options.workers)
+    train(options.net, options.data, options.out, options.steps, options.batch, options.seed, options.workers, options.rate)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """From measured millimetres to the maker's codes: every code the keyway allows gets its probability, exactly.
 
-Each cut's measurement follows the Huber density the measurer was trained with. All cuts of one key share a small unknown shift
-(the pose is a little off for all of them alike), which is summed out over a grid. Codes that break MACS have probability 0.
+Each cut's measurement follows the Huber density the measurer was trained with. All cuts of one key share a small unknown drift, a shift
+and a slope from bow to tip (the pose is a little off and a little turned for all of them together), which is summed out over a grid.
+Codes that break MACS have probability 0.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from readers.caliper.frames import Array
 
 UNIT_MM = 0.1
 HUBER = 0.5
-SHIFTS = 13
+SHIFTS, SLOPES = 13, 9
+_REACH = 2.2  # standard deviations that the grid spans on either side
+_PEAKS = 6  # drifts whose best codes become candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +31,22 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How measurements scatter: `temperature` stretches the network's own spread, `shift_mm` is the common shift's standard deviation."""
+    """How measurements scatter: `temperature` stretches the network's own spread; `shift_mm` is the standard deviation of the shift that
+    all cuts share, `slope_mm` that of the drift from the middle of the row to its last cut."""
 
     temperature: float
     shift_mm: float
+    slope_mm: float = 0.0
 
 
 def decode(keyway: Keyway, depths_mm: Array, log_spread: Array, noise: Noise, keep: int = 5) -> Decoding:
     """Ranks the codes of `keyway` for blade heights (n,) mm with log spreads (n,) in tenths of a mm."""
     table = np.array(list(keyway.depths_mm.values()))
-    shifts, weights = _shifts(noise.shift_mm)
+    drifts, weights = _drifts(noise, len(depths_mm))
     allowed = _neighbours(keyway, len(table))
     spread = UNIT_MM * np.exp(np.clip(log_spread, -4, 3)) * noise.temperature
-    heights = depths_mm[None, :, None] - shifts[:, None, None]
-    loss = _huber(heights - table, spread[None, :, None])  # (shifts, cuts, depths)
+    heights = (depths_mm - drifts)[:, :, None]
+    loss = _huber(heights - table, spread[None, :, None])  # (drifts, cuts, depths)
     likelihood = np.exp(loss.min((0, 2), keepdims=True) - loss)  # a factor for each cut, which drops out, keeps it off zero
     forward, backward = _forward(likelihood, allowed), _forward(likelihood[:, ::-1], allowed.T)[:, ::-1]
     total = float((weights * forward[:, -1].sum(1)).sum())
@@ -54,12 +59,20 @@ def decode(keyway: Keyway, depths_mm: Array, log_spread: Array, noise: Noise, ke
     return Decoding(tuple((tuple(numbers[i] for i in code), chance) for chance, code in ranked), cuts)
 
 
-def _shifts(sigma_mm: float) -> tuple[Array, Array]:
+def _drifts(noise: Noise, cuts: int) -> tuple[Array, Array]:
+    """Every drift of the grid as mm at each cut, (drifts, cuts), and its weight (drifts,)."""
+    (shifts, of_shift), (slopes, of_slope) = _normal(noise.shift_mm, SHIFTS), _normal(noise.slope_mm, SLOPES)
+    along = np.linspace(-1, 1, cuts)
+    grid = shifts[:, None, None] + slopes[None, :, None] * along
+    return grid.reshape(-1, cuts), np.outer(of_shift, of_slope).ravel()
+
+
+def _normal(sigma_mm: float, points: int) -> tuple[Array, Array]:
     if sigma_mm <= 0:
         return np.zeros(1), np.ones(1)
-    shifts = np.linspace(-2.5, 2.5, SHIFTS) * sigma_mm
-    weights = np.exp(-0.5 * (shifts / sigma_mm) ** 2)
-    return shifts, weights / weights.sum()
+    at = np.linspace(-_REACH, _REACH, points)
+    weights = np.exp(-0.5 * at**2)
+    return at * sigma_mm, weights / weights.sum()
 
 
 def _huber(miss: Array, spread: Array) -> Array:
@@ -78,7 +91,7 @@ def _neighbours(keyway: Keyway, depths: int) -> Array:
 
 
 def _forward(likelihood: Array, allowed: Array) -> Array:
-    """Sum over all allowed codes up to each cut that end in each depth, (shifts, cuts, depths)."""
+    """Sum over all allowed codes up to each cut that end in each depth, (drifts, cuts, depths)."""
     sums = np.empty_like(likelihood)
     sums[:, 0] = likelihood[:, 0]
     for cut in range(1, likelihood.shape[1]):
@@ -87,11 +100,11 @@ def _forward(likelihood: Array, allowed: Array) -> Array:
 
 
 def _likely(likelihood: Array, weights: Array, allowed: Array, keep: int) -> set[tuple[int, ...]]:
-    """Candidates: for the likeliest shifts, the best whole codes by a list Viterbi search (Seshadri and Sundberg, 1994)."""
+    """Candidates: for the likeliest drifts, the best whole codes by a list Viterbi search (Seshadri and Sundberg, 1994)."""
     peak = weights * likelihood.max(2).prod(1)
     codes: set[tuple[int, ...]] = set()
-    for shift in np.argsort(peak)[::-1][:3]:
-        codes.update(_list_viterbi(likelihood[shift], allowed > 0, keep))
+    for drift in np.argsort(peak)[::-1][:_PEAKS]:
+        codes.update(_list_viterbi(likelihood[drift], allowed > 0, keep))
     return codes
 
 

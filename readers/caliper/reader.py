@@ -23,17 +23,24 @@ from readers.contract import Cut, Quality, ReaderInfo, Reading, Reason, Unreadab
 from utils.errors import ModelError
 from utils.image_processing import Photo
 
+# Halfway between the shallowest cut of Schlage's six-pin blank and its full height: beyond it the sixth place was left uncut.
+_UNCUT_FROM_MM = 8.61
 _WORN_FROM = 0.38  # share of a step a cut may lie off its depth before it is called worn
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Everything the caliper worked out about one sighting before it decides; what calibration and evaluation look at."""
+    """Everything the caliper worked out about one sighting before it decides; what calibration and evaluation look at.
+
+    `kind` is the blank it takes the key for, `keyway` the lock that its cuts are for: a six-pin blank may carry five.
+    """
 
     sighting: Sighting
     kinds: dict[str, float]
+    kind: str
     keyway: Keyway
     depths_mm: Array
+    log_spread: Array
     decoding: Decoding
     figures: tuple[float, ...]
 
@@ -102,12 +109,13 @@ class CaliperReader:
         """Decodes a sighting as the likeliest keyway that can be read."""
         measured = sighting.measured
         kinds = sure.kind_probabilities(measured.kinds, self._calibration.kind_temperature)
-        name = max(CUTS_OF, key=lambda one: kinds[one])
+        kind = max(CUTS_OF, key=lambda one: kinds[one])
+        name = "SC1" if kind == "SC4" and measured.depths[CUTS_OF[kind]][-1] > _UNCUT_FROM_MM else kind
         way, cuts = keyway(name), CUTS_OF[name]
-        spread = measured.log_spread[cuts]
-        decoding = decode(way, measured.depths[cuts], spread, self._calibration.noise)
-        values = sure.figures(decoding, measured, spread, kinds[name])
-        return Trial(sighting, kinds, way, measured.depths[cuts], decoding, values)
+        depths, spread = measured.depths[cuts], measured.log_spread[cuts]
+        decoding = decode(way, depths, spread, self._calibration.noise)
+        values = sure.figures(decoding, measured, spread, kinds[kind])
+        return Trial(sighting, kinds, kind, way, depths, spread, decoding, values)
 
     def _no_code(self, trial: Trial, evidence: Evidence, quality: Quality) -> Unreadable | None:
         """A refusal where there is no code of ours to read: no key, an uncut blade, another family."""

@@ -14,7 +14,7 @@ from keys.bitting import Bitting
 from keys.keyways import keyway
 from readers.caliper.frames import project
 from training.render import NONE, READABLE, Scene, label, photos, write_folder
-from training.shapes import BLANK, OTHER, plan_blade
+from training.shapes import BLANK, DOUBLE, OTHER, plan_blade
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,46 @@ def test_every_cut_of_the_outline_has_its_depth(kind: str) -> None:
     rng, way = np.random.default_rng(5), keyway(kind)
     for _ in range(60):
         blade = plan_blade(rng, way, kind)
-        assert Bitting(way, blade.codes).valid
+        five = way if len(blade.codes) == way.cuts else keyway("SC1")
+        assert Bitting(five, blade.codes).valid
         at_cuts = np.interp(blade.centres, blade.u, blade.upper)
-        true = np.array([way.depths_mm[code] for code in blade.codes])
+        true = np.array([*(way.depths_mm[code] for code in blade.codes), *[blade.height] * (way.cuts - len(blade.codes))])
         assert np.abs(blade.depths - true).max() < 0.25
         # Material is only ever taken away at a cut: by wear, or by a deeper neighbour's flank.
         assert (at_cuts <= blade.depths + 0.12).all()
         assert np.abs(at_cuts - true).mean() < 0.2
+
+
+def test_some_six_pin_blanks_carry_five_cuts() -> None:
+    rng, way = np.random.default_rng(6), keyway("SC4")
+    blades = [plan_blade(rng, way, "SC4") for _ in range(80)]
+    five = [blade for blade in blades if len(blade.codes) == 5]
+    assert 0.05 < len(five) / len(blades) < 0.3
+    for blade in five:
+        sixth = way.first_cut_mm + 5 * way.spacing_mm
+        if blade.codes[-1] <= 5:  # the flank of a deeper fifth cut reaches the sixth place
+            assert np.interp(sixth, blade.u, blade.upper) > max(way.depths_mm.values()) - 0.05
+        assert blade.length == pytest.approx(way.blade_length_mm, abs=0.9)
+
+
+def test_other_families_are_cut_on_both_sides_or_have_no_stop() -> None:
+    rng = np.random.default_rng(8)
+    blades = [plan_blade(rng, keyway(name), OTHER) for name in ("M1", "A2", "WR5") for _ in range(30)]
+    double = [blade for blade in blades if blade.family == DOUBLE]
+    assert 0.05 < len(double) / len(blades) < 0.3
+    for blade in double:
+        middle = (blade.u > 3) & (blade.u < blade.length - 5)
+        assert np.ptp(blade.lower[middle]) > 0.3
+        assert (blade.lower <= blade.upper).all()
+    assert {blade.family for blade in blades if not blade.stop} <= {"A2", DOUBLE}
+    assert any(not blade.stop for blade in blades)
+
+
+def test_a_label_says_which_lock_and_which_family() -> None:
+    scene = Scene(11, grounds=2)
+    lines = [label(scene.whole(240, 180, kind="SC4"), "a.jpg") for _ in range(25)]
+    assert {(line["keyway"], len(line["bitting"])) for line in lines} == {("SC1", 5), ("SC4", 6)}
+    assert {line["family"] for line in lines} == {"SC4"}
 
 
 def test_a_blank_has_no_cuts() -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch: make test-gemma installs it")
+
+import onnx  # noqa: E402
 
 from readers.caliper.networks import Networks  # noqa: E402
 from training.dataset import draw  # noqa: E402
 from training.export import SHAPES, export  # noqa: E402
 from training.nets import NETS  # noqa: E402
-from training.train import train  # noqa: E402
+from training.take_up import take_up  # noqa: E402
+from training.train import Batches, train  # noqa: E402
 
+MODEL = Path(__file__).resolve().parents[2] / "models" / "caliper"
 pytestmark = pytest.mark.training
 
 
@@ -51,4 +55,20 @@ def test_the_exported_networks_answer_as_the_trained_ones(data: Path, tmp_path: 
     # The file's weights are half precision: a thousandth of a mm is far below what matters.
     assert np.abs(networks.measure(strip).depths - depths).max() < 0.01
     assert np.isfinite(networks.find(strip[:, :160][:144].repeat(2, 0)[:160]).points).all()
-    shutil.rmtree(data, ignore_errors=True)
+
+
+@pytest.mark.parametrize("name", list(NETS))
+def test_a_shipped_network_is_taken_up_as_it_is(name: str, data: Path) -> None:
+    """The weights that come back from the file answer as the file does, in whole numbers or not, and can be trained on."""
+    file = MODEL / f"{name}.onnx"
+    batches = Batches(name, data, 8, 0, 1)
+    net = take_up(name, onnx.load(str(file)), batches).eval()
+    x, _ = batches.next(torch.device("cpu"))
+    shipped = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"]).run(None, {"picture": x.contiguous().numpy()})
+    with torch.no_grad():
+        again = net(x)[-len(shipped) :]
+        training = net.train()(x)[-len(shipped) :]
+    for was, now, taught in zip(shipped, again, training, strict=True):
+        scale = np.abs(was).mean() + 0.1
+        assert np.abs(was - now.numpy()).mean() < 0.03 * scale
+        assert np.abs(was - taught.numpy()).mean() < 0.3 * scale

@@ -68,6 +68,16 @@ def test_a_shift_of_the_whole_pose_is_seen_through() -> None:
     assert aware.ranked[0][0] == codes
 
 
+def test_a_slope_from_bow_to_tip_is_seen_through() -> None:
+    """A pose that is turned a little reads one end too deep and the other too shallow."""
+    way, codes = keyway("SC1"), (2, 5, 4, 7, 3)
+    heights = np.array([way.depths_mm[code] for code in codes]) + np.linspace(-0.26, 0.26, 5)
+    aware = decode(way, heights, np.full(5, -1.0), Noise(1.0, 0.05, 0.15))
+    unaware = decode(way, heights, np.full(5, -1.0), Noise(1.0, 0.05))
+    assert aware.ranked[0][0] == codes
+    assert unaware.ranked[0][0] != codes
+
+
 def test_a_cut_between_two_depths_is_unsure_of_both() -> None:
     way = keyway("SC1")
     heights = np.array([way.depths_mm[code] for code in (2, 5, 4, 7, 3)])

@@ -15,7 +15,10 @@ from PIL import Image
 from keys.bitting import Bitting
 from keys.keyways import keyway
 from model_loader import load
+from readers.caliper.locate import Sighting
+from readers.caliper.networks import Measured
 from readers.caliper.overlay import draw_overlay
+from readers.caliper.reader import CaliperReader
 from readers.contract import Reader, Reading, Reason, Unreadable
 from training.render import Scene
 from utils.errors import ModelError
@@ -134,6 +137,22 @@ def test_blanks_are_never_read_and_other_families_seldom(reader: Reader) -> None
         read_as_ours[kind] += isinstance(result, Reading)
     assert read_as_ours["blank"] == 0
     assert read_as_ours["other"] <= 3
+
+
+@pytest.mark.parametrize(("sixth_mm", "keyway_name", "cuts"), [(8.71, "SC1", 5), (8.5, "SC4", 6), (6.2, "SC4", 6)])
+def test_a_six_pin_blank_with_five_cuts_is_a_five_pin_key(sixth_mm: float, keyway_name: str, cuts: int) -> None:
+    """What the measurer says stands here for a photo: only the decision is looked at."""
+    measured = Measured(
+        edges=np.zeros((2, 96)),
+        depths=np.array([7.37, 6.6, 8.13, 5.84, 6.99, sixth_mm, 0, 0, 0, 0, 0]),
+        log_spread=np.full(11, -1.0),
+        kinds=np.array([0.0, 6.0, 0.0, 0.0, 0.0, 0.0]),
+        fit=6.0,
+        corners_mm=np.zeros((4, 2)),
+    )
+    trial = CaliperReader.load(MODEL).consider(Sighting(np.eye(3), np.zeros((144, 384, 3), np.uint8), measured, 5.0))
+    assert (trial.kind, trial.keyway.name, len(trial.decoding.ranked[0][0])) == ("SC4", keyway_name, cuts)
+    assert trial.decoding.ranked[0][0][:5] == (3, 5, 1, 7, 4)
 
 
 def test_the_overlay_is_drawn_on_the_blade(reader: Reader) -> None:
