@@ -1,7 +1,8 @@
-"""Trains the caliper from nothing: `python -m training WORK models/caliper --version 1.0.0` (or `make train`).
+"""Trains the caliper: `python -m training WORK models/caliper --version 1.0.0` (or `make train`).
 
 Draws the pictures, trains the three networks beside each other, exports them, fits the calibration, writes the manifest. Every step whose
 result is there already is passed over, and a network's training goes on from its last checkpoint: stop it at any time and call it again.
+With `--further` it does not begin with nothing but with the networks that MODEL holds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from pathlib import Path
 WHOLES = {1: 6000, 2: 6000}
 PLATES = {11: 4000, 12: 4000, 13: 4000, 14: 4000, 15: 4000, 16: 4000}
 STEPS = {"measurer": 5500, "aligner": 7500, "finder": 5000}
+# Networks that are trained further start at a lower rate; these are also the steps from 1.1.0 to 1.2.0.
+FURTHER = {"measurer": 6800, "aligner": 7500, "finder": 3000}
+FURTHER_RATE = 1.2e-3
 HELD_SEED, HELD_PHOTOS, HELD_SIZE = 9001, 1200, (1024, 768)
 HELD_KINDS = ("SC1", "KW1", "SC4", "SC1", "KW1", "other", "none", "blank")
 
@@ -44,12 +48,18 @@ def drawings(work: Path) -> list[list[str]]:
     return commands
 
 
-def trainings(work: Path) -> list[list[str]]:
+def taking_up(work: Path, model: Path) -> list[list[str]]:
+    """The commands that make first checkpoints of the networks in `model`, where there are none yet."""
+    missing = [name for name in STEPS if not (work / "checkpoints" / f"{name}.pt").exists()]
+    options = ["--data", str(work / "data"), "--nets"]
+    return [["training.take_up", str(model), str(work / "checkpoints"), *options, name] for name in missing]
+
+
+def trainings(work: Path, further: bool) -> list[list[str]]:
     """The commands that train the three networks to the end."""
-    return [
-        ["training.train", name, "--data", str(work / "data"), "--out", str(work / "checkpoints"), "--steps", str(steps)]
-        for name, steps in STEPS.items()
-    ]
+    options = ["--data", str(work / "data"), "--out", str(work / "checkpoints")]
+    rate = ["--rate", str(FURTHER_RATE)] if further else []
+    return [["training.train", name, *options, "--steps", str(steps), *rate] for name, steps in (FURTHER if further else STEPS).items()]
 
 
 def main() -> None:
@@ -58,10 +68,13 @@ def main() -> None:
     parser.add_argument("work", type=Path, help="for drawings (14 GB) and checkpoints")
     parser.add_argument("model", type=Path, help="the folder that gets the ONNX files and the manifest")
     parser.add_argument("--version", required=True)
+    parser.add_argument("--further", action="store_true", help="go on from the networks in MODEL")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     together(drawings(options.work), options.jobs)
-    together(trainings(options.work), options.jobs)
+    if options.further:
+        together(taking_up(options.work, options.model), options.jobs)
+    together(trainings(options.work, options.further), options.jobs)
     together([["training.export", str(options.work / "checkpoints"), str(options.model)]], 1)
     together([["training.calibrate", str(options.model), str(options.work / "held"), "--version", options.version]], 1)
 

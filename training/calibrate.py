@@ -7,17 +7,20 @@ others measure what the manifest then claims.
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from readers.caliper.confidence import FIGURES, confidence, figures, kind_probabilities
+from readers.caliper.confidence import FIGURES, confidence, kind_probabilities
 from readers.caliper.decode import Noise, decode
+from readers.caliper.locate import Sighting, find, first_thought, second_thoughts
 from readers.caliper.manifest import Calibration, Thresholds
 from readers.caliper.networks import CUTS_OF, KINDS, NETWORKS, Networks
 from readers.caliper.reader import CaliperReader, Trial
@@ -26,7 +29,7 @@ from readers.evaluation import Shot, calibration_error, shots
 from training.draw import Array
 from utils.image_processing import open_photo
 
-OPEN = Thresholds(presence=-99.0, fit=-99.0, confidence=0.0)
+OPEN = Thresholds(presence=-99.0, fit=-99.0, other=1.0, confidence=0.0)
 START = Calibration(Noise(1.0, 0.05), (*(0.0 for _ in FIGURES), 0.0), 1.0)
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
 SHIFTS_MM = (0.0, 0.03, 0.06, 0.09, 0.13, 0.18)
@@ -36,23 +39,54 @@ UNRANKED = 1e-3
 RIDGE = 0.02
 
 
+_NO_STRIP = np.zeros((1, 1, 3), np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One photo and what the networks made of it (None: no blade found)."""
+    """One photo and every sighting of a blade on it (strips left out): the first, if any, and the others."""
 
     shot: Shot
-    trial: Trial | None
+    first: list[Sighting]
+    others: list[Sighting]
+
+    def trial(self, calibration: Calibration) -> Trial | None:
+        """What the reader makes of them with this calibration."""
+        return _reader(calibration).ponder(self.first, lambda: self.others)
+
+
+class _NoNetworks(Networks):
+    """For a reader that only decides."""
+
+    def __init__(self) -> None:
+        pass
+
+
+@functools.cache
+def _reader(calibration: Calibration) -> CaliperReader:
+    return CaliperReader(_NoNetworks(), ReaderInfo("caliper", "0", "caliper", tuple(CUTS_OF), ""), calibration, OPEN)
 
 
 def try_all(folder: Path, photos: list[Shot]) -> list[Tried]:
     """Runs the networks over every photo, refusing nothing."""
-    reader = CaliperReader(Networks(folder), ReaderInfo("caliper", "0", "caliper", tuple(CUTS_OF), ""), START, OPEN)
-    return [Tried(shot, reader.sight(open_photo(shot.path.read_bytes()).pixels)) for shot in photos]
+    networks = Networks(folder)
+    return [_try(networks, shot) for shot in photos]
+
+
+def _try(networks: Networks, shot: Shot) -> Tried:
+    picture = open_photo(shot.path.read_bytes()).pixels
+    rough = find(networks, picture, OPEN.presence)
+    if rough is None:
+        return Tried(shot, [], [])
+    first = first_thought(networks, picture, rough)
+    others = second_thoughts(networks, picture, rough, first)
+    return Tried(shot, *([replace(one, strip=_NO_STRIP) for one in some] for some in (first, others)))
 
 
 def _read_right(tried: list[Tried]) -> list[tuple[Trial, tuple[int, ...]]]:
-    """Trials on readable keys whose keyway was told right, with the true codes."""
-    return [(one.trial, one.shot.codes) for one in tried if one.trial and one.shot.codes and one.trial.keyway.name == one.shot.keyway]
+    """First sightings alone of readable keys whose keyway was told right, with the true codes."""
+    trials = [(_reader(START).consider(one.first), one) for one in tried if one.first and one.shot.codes]
+    return [(trial, one.shot.codes) for trial, one in trials if one.shot.codes and trial.keyway.name == one.shot.keyway]
 
 
 def fit_noise(tried: list[Tried]) -> Noise:
@@ -73,7 +107,7 @@ def fit_noise(tried: list[Tried]) -> Noise:
 
 def fit_kind_temperature(tried: list[Tried]) -> float:
     """The temperature under which the true kinds are likeliest."""
-    rows = [(one.trial.sighting.measured.kinds, one.shot.keyway) for one in tried if one.trial and one.shot.keyway in KINDS]
+    rows = [(one.first[0].measured.kinds, one.shot.keyway) for one in tried if one.first and one.shot.keyway in KINDS]
 
     def surprise(temperature: float) -> float:
         return -sum(math.log(max(1e-9, kind_probabilities(logits, temperature)[kind])) for logits, kind in rows)
@@ -85,13 +119,11 @@ def outcomes(tried: list[Tried], calibration: Calibration) -> tuple[Array, Array
     """Figures (n, 4) of every readable key's trial and whether the whole code came out right (n,)."""
     rows, right = [], []
     for one in tried:
-        if one.trial is None or one.shot.codes is None:
+        trial = one.trial(calibration)
+        if trial is None or one.shot.codes is None:
             continue
-        trial = one.trial
-        decoding = decode(trial.keyway, trial.depths_mm, trial.log_spread, calibration.noise)
-        kinds = kind_probabilities(trial.sighting.measured.kinds, calibration.kind_temperature)
-        rows.append(figures(decoding, trial.sighting.measured, trial.log_spread, kinds[trial.kind]))
-        right.append(trial.keyway.name == one.shot.keyway and decoding.ranked[0][0] == one.shot.codes)
+        rows.append(trial.figures)
+        right.append(trial.keyway.name == one.shot.keyway and trial.decoding.ranked[0][0] == one.shot.codes)
     return np.array(rows), np.array(right, float)
 
 
@@ -110,19 +142,26 @@ def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
     return (*(round(float(w), 5) for w in plain), round(float(weights[-1] - (plain * mean).sum()), 5))
 
 
-def fit_thresholds(tried: list[Tried]) -> Thresholds:
-    """Presence and fit logits that lose the fewest pictures: keys taken for none, and none taken for keys (counted threefold)."""
-    keys = [one.trial for one in tried if one.trial and one.shot.keyway != "none"]
-    none = [one.trial for one in tried if one.trial and one.shot.keyway == "none"]
+def fit_thresholds(tried: list[Tried], calibration: Calibration) -> Thresholds:
+    """The limits that lose the fewest pictures: keys refused, and what is no key of ours read (counted threefold)."""
+    trials = [(one.shot.keyway, trial) for one in tried if (trial := one.trial(calibration)) is not None]
 
-    def loss(limit: float, of: str) -> int:
-        def value(trial: Trial) -> float:
-            return trial.sighting.presence if of == "presence" else trial.sighting.measured.fit
+    def best(grid: list[float], value: Callable[[Trial], float], kept: Callable[[str], bool], refused: str) -> float:
+        """The least value that keeps the keys and turns the `refused` away."""
 
-        return sum(value(t) < limit for t in keys) + 3 * sum(value(t) >= limit for t in none)
+        def loss(limit: float) -> int:
+            return sum((value(t) < limit) if kept(name) else 3 * (value(t) >= limit) for name, t in trials if kept(name) or name == refused)
 
-    grid = [round(x * 0.25, 2) for x in range(-24, 17)]
-    return Thresholds(min(grid, key=lambda x: loss(x, "presence")), min(grid, key=lambda x: loss(x, "fit")), LEAST_CONFIDENCE)
+        return min(grid, key=loss)
+
+    logits = [round(x * 0.25, 2) for x in range(-24, 25)]
+    shares = [round(1 - 0.05 * x, 2) for x in range(1, 20)]
+    return Thresholds(
+        presence=best(logits, lambda t: t.sighting.presence, lambda name: name != "none", "none"),
+        fit=best(logits, lambda t: t.sighting.measured.fit, lambda name: name != "none", "none"),
+        other=round(1 - best(shares, lambda t: 1 - t.kinds["other"], lambda name: name in CUTS_OF, "other"), 2),
+        confidence=LEAST_CONFIDENCE,
+    )
 
 
 def write_manifest(folder: Path, version: str, calibration: Calibration, thresholds: Thresholds, claims: dict[str, str]) -> None:
@@ -135,7 +174,7 @@ def write_manifest(folder: Path, version: str, calibration: Calibration, thresho
         "", "[calibration]", f"temperature = {calibration.noise.temperature}", f"shift_mm = {calibration.noise.shift_mm}",
         f"slope_mm = {calibration.noise.slope_mm}",
         f"kind_temperature = {calibration.kind_temperature}", f"weights = {list(calibration.weights)}  # {', '.join(FIGURES)}, constant",
-        "", "[thresholds]", f"presence = {thresholds.presence}", f"fit = {thresholds.fit}", f"confidence = {thresholds.confidence}",
+        "", "[thresholds]", *(f"{key} = {value}" for key, value in asdict(thresholds).items()),
         "", "[measured]  # on drawn photos that were neither trained nor fitted on", *(f"{key} = {value}" for key, value in claims.items()),
     ]  # fmt: skip
     (folder / "manifest.toml").write_text("\n".join(lines) + "\n")
@@ -157,7 +196,7 @@ def main() -> None:
     rows, right = outcomes(kept, calibration)
     sure = [(confidence(tuple(row), calibration.weights), bool(hit)) for row, hit in zip(rows, right, strict=True)]
     claims = {"photos": str(len(rows)), "whole_code": f"{right.mean():.4f}", "calibration_error": str(calibration_error(sure))}
-    write_manifest(options.model, options.version, calibration, fit_thresholds(fitted), claims)
+    write_manifest(options.model, options.version, calibration, fit_thresholds(fitted, calibration), claims)
     print((options.model / "manifest.toml").read_text())
 
 

@@ -17,7 +17,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from readers.caliper.frames import Array, to_input
-from readers.caliper.locate import locate
+from readers.caliper.locate import find, first_thought
 from readers.caliper.networks import NETWORKS, Networks
 from training.halves import halve, widen
 from training.render import READABLE, Scene, photos
@@ -57,7 +57,9 @@ def drawn_inputs(model: Path, count: int = PHOTOS) -> dict[str, list[Array]]:
     """What each network of MODEL is shown on `count` drawn photos, evenly thinned to INPUTS of each."""
     networks = _Listening(model)
     for picture in _pictures(count):
-        locate(networks, picture, _ANY_PRESENCE)
+        rough = find(networks, picture, _ANY_PRESENCE)
+        if rough is not None:
+            first_thought(networks, picture, rough)
     return {name: shown[:: -(-len(shown) // INPUTS)] for name, shown in networks.shown.items()}
 
 

@@ -7,6 +7,8 @@ Codes that break MACS have probability 0.
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +25,12 @@ _PEAKS = 6  # drifts whose best codes become candidates
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """`ranked`: the likeliest codes with their probabilities, best first; `cuts` (n, depths): probability of each depth at each cut."""
+    """`ranked`: the likeliest codes with their probabilities, best first; `cuts` (n, depths): probability of each depth at each cut;
+    `evidence`: how well any code at all explains the measurements, the log density a cut (of tenths of a mm), up to a constant."""
 
     ranked: tuple[tuple[tuple[int, ...], float], ...]
     cuts: Array
+    evidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,16 @@ def decode(keyway: Keyway, depths_mm: Array, log_spread: Array, noise: Noise, ke
     codes = _likely(likelihood, weights, allowed, keep)
     numbers = list(keyway.depths_mm)
     ranked = sorted(((_probability(code, likelihood, weights) / total, code) for code in codes), reverse=True)[:keep]
-    return Decoding(tuple((tuple(numbers[i] for i in code), chance) for chance, code in ranked), cuts)
+    dropped = loss.min((0, 2)).sum() + np.log(spread / UNIT_MM).sum()
+    evidence = (math.log(total) - dropped - _log_count(keyway, len(depths_mm))) / len(depths_mm)
+    return Decoding(tuple((tuple(numbers[i] for i in code), chance) for chance, code in ranked), cuts, float(evidence))
+
+
+@functools.cache
+def _log_count(keyway: Keyway, cuts: int) -> float:
+    """The log of the number of codes of so many cuts that the keyway allows."""
+    allowed = _neighbours(keyway, len(keyway.depths_mm))
+    return float(np.log(np.linalg.matrix_power(allowed, cuts - 1).sum()))
 
 
 def _drifts(noise: Noise, cuts: int) -> tuple[Array, Array]:

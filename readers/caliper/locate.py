@@ -24,7 +24,7 @@ from readers.caliper.frames import (
     project,
     straighten,
 )
-from readers.caliper.networks import CUTS_OF, KINDS, Measured, Networks
+from readers.caliper.networks import Measured, Networks
 
 ALIGN_PASSES = 2
 MEASURE_PASSES = 4
@@ -32,14 +32,27 @@ SETTLED_MM = 0.03
 _KEY_LENGTH_MM = 58.0  # bow to tip of a common house key: the second look frames this much
 _KEY_MIDDLE = np.array([-4.0, 4.3])
 _SECOND_LOOK_SHARE = 0.8
-_SETTLED_FIT = 2.0
 SHORTEST_BLADE_MM = 18.0  # no blade of which less than this is in the picture is looked at closer
-DOUBTFUL = 0.3
 # A blade with six cuts taken for one with five, or the other way round: the tip lies at 30.7 mm in place of 26.8 (SC4, SC1).
 LONGER, SHORTER = np.diag([26.75 / 30.72, 1.0, 1.0]), np.diag([30.72 / 26.75, 1.0, 1.0])
 
 
-Settled = tuple[Array, Measured, Array]  # pose, what was measured, the strip it was measured on
+def _lifted(bow_mm: float, tip_mm: float, tip_top_mm: float) -> Array:
+    """The slot with its ends moved up by these mm (the last: the tip's cut side alone), as a homography mm to mm."""
+    moved = SLOT + np.array([[0, bow_mm], [0, tip_mm], [0, tip_mm + tip_top_mm], [0, bow_mm]])
+    return np.asarray(cv2.getPerspectiveTransform(SLOT.astype(np.float32), moved.astype(np.float32)), float)
+
+
+# Where a settled strip may lie wrong without showing it: turned, or narrower or wider towards the tip.
+NEARBY = (_lifted(0, 0.4, 0), _lifted(0, -0.4, 0), _lifted(0, 0, 0.5), _lifted(0, 0, -0.5))
+
+
+@dataclass(frozen=True, slots=True)
+class Rough:
+    """What the finder saw: a pose without tilt, from (u, v, 1) mm to photo pixels, and the logit that there is a key at all."""
+
+    pose: Array
+    presence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,39 +69,29 @@ class Sighting:
     presence: float
 
 
-def locate(networks: Networks, picture: Array, least_presence: float) -> Sighting | None:
-    """The best sighting of a blade on an RGB photo (height, width, 3); None where the finder sees no key or no pose makes sense."""
+def find(networks: Networks, picture: Array, least_presence: float) -> Rough | None:
+    """Where about a blade lies on an RGB photo (height, width, 3); None where the finder sees no key or no pose makes sense."""
     looked = look(networks, picture)
-    if looked is None or looked[1] < least_presence:
-        return None
-    pose, presence = looked
-    settled = _settle_all(networks, picture, [_align(networks, picture, pose)])
-    if not settled or doubt(settled[0][1]) > DOUBTFUL:
-        settled += _second_thoughts(networks, picture, pose, settled)
-    if not settled:
-        return None
-    final, measured, strip = min(settled, key=lambda one: doubt(one[1]))
-    return Sighting(final, strip, measured, presence)
+    return None if looked is None or looked[1] < least_presence else Rough(*looked)
 
 
-def doubt(measured: Measured) -> float:
-    """How unsure a measurement is: the mean log spread of the likeliest keyway's cuts, and more where the strip does not lie right."""
-    cuts = CUTS_OF[max(CUTS_OF, key=lambda name: measured.kinds[KINDS.index(name)])]
-    return float(measured.log_spread[cuts].mean()) + max(0.0, _SETTLED_FIT - measured.fit)
+def first_thought(networks: Networks, picture: Array, rough: Rough) -> list[Sighting]:
+    """The blade as the aligner sees it, settled; empty where that leads nowhere."""
+    return _settle_all(networks, picture, rough, [_align(networks, picture, rough.pose)])
 
 
-def _second_thoughts(networks: Networks, picture: Array, rough: Array, settled: list[Settled]) -> list[Settled]:
-    """Other ways the blade might lie: longer or shorter than it was taken for, turned over, turned round, both."""
-    ways = [settled[0][0] @ way for way in (LONGER, SHORTER, TURN_OVER)] if settled else []
-    turned = _align(networks, picture, rough @ TURN_ROUND @ TURN_OVER)
+def second_thoughts(networks: Networks, picture: Array, rough: Rough, first: Sequence[Sighting]) -> list[Sighting]:
+    """Other ways the blade might lie: a little turned or tilted, longer or shorter than it was taken for, turned over, turned round."""
+    ways: list[Array | None] = [one.pose @ way for one in first for way in (*NEARBY, LONGER, SHORTER, TURN_OVER)]
+    turned = _align(networks, picture, rough.pose @ TURN_ROUND @ TURN_OVER)
     if turned is not None:
         ways += [turned, turned @ TURN_OVER]
-    return _settle_all(networks, picture, ways)
+    return _settle_all(networks, picture, rough, ways)
 
 
-def _settle_all(networks: Networks, picture: Array, ways: Sequence[Array | None]) -> list[Settled]:
+def _settle_all(networks: Networks, picture: Array, rough: Rough, ways: Sequence[Array | None]) -> list[Sighting]:
     """What comes of each pose that leads anywhere."""
-    tried = (_settle(networks, picture, way) for way in ways if way is not None)
+    tried = (_settle(networks, picture, rough, way) for way in ways if way is not None)
     return [one for one in tried if one is not None]
 
 
@@ -134,13 +137,13 @@ def _align(networks: Networks, picture: Array, pose: Array) -> Array | None:
     return pose
 
 
-def _settle(networks: Networks, picture: Array, pose: Array) -> Settled | None:
+def _settle(networks: Networks, picture: Array, rough: Rough, pose: Array) -> Sighting | None:
     """Measures, lays the strip in better by what was measured, and measures again until it no longer moves."""
     for turn in range(1, MEASURE_PASSES + 1):
         strip = straighten(picture, pose, READ)
         measured = networks.measure(strip)
         if turn == MEASURE_PASSES or float(np.abs(measured.corners_mm).mean()) < SETTLED_MM:
-            return pose, measured, strip
+            return Sighting(pose, strip, measured, rough.presence)
         moved = _moved(pose, READ, measured.corners_mm, picture)
         if moved is None:
             return None

@@ -25,6 +25,7 @@ class Thresholds:
 
     presence: float
     fit: float
+    other: float
     confidence: float
 
 
@@ -42,6 +43,6 @@ def thresholds_of(manifest: dict[str, Any]) -> Thresholds:
     """Raises ModelError when the table is missing or not numbers."""
     try:
         table = manifest["thresholds"]
-        return Thresholds(float(table["presence"]), float(table["fit"]), float(table["confidence"]))
+        return Thresholds(*(float(table[name]) for name in ("presence", "fit", "other", "confidence")))
     except (KeyError, TypeError, ValueError):
         raise ModelError("the caliper's manifest holds no usable [thresholds]") from None

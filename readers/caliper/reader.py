@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,19 @@ from readers.caliper import confidence as sure
 from readers.caliper.decode import Decoding, decode
 from readers.caliper.drawing import draw_geometry
 from readers.caliper.frames import Array
-from readers.caliper.locate import Sighting, locate, look
+from readers.caliper.locate import Sighting, find, first_thought, look, second_thoughts
 from readers.caliper.manifest import Calibration, Thresholds, calibration_of, thresholds_of
-from readers.caliper.networks import CUTS_OF, NETWORKS, Networks
+from readers.caliper.networks import CUTS_OF, NETWORKS, Measured, Networks
 from readers.caliper.quality import Evidence, examine
 from readers.caliper.refusal import LEAST_PX_PER_STEP, LEAST_SIDE_PX, photo_at_fault, refuse
+from readers.caliper.weigh import Heard, weigh
 from readers.contract import Cut, Quality, ReaderInfo, Reading, Reason, Unreadable
 from utils.errors import ModelError
 from utils.image_processing import Photo
 
 # Halfway between the shallowest cut of Schlage's six-pin blank and its full height: beyond it the sixth place was left uncut.
 _UNCUT_FROM_MM = 8.61
+_SURE, _SURE_FIT = 0.85, 2.0  # a code surer than this, on a strip that lies right, is not thought over
 _WORN_FROM = 0.38  # share of a step a cut may lie off its depth before it is called worn
 
 
@@ -43,6 +45,11 @@ class Trial:
     log_spread: Array
     decoding: Decoding
     figures: tuple[float, ...]
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether other ways the blade might lie are worth their time."""
+        return self.decoding.ranked[0][1] < _SURE or self.sighting.measured.fit < _SURE_FIT
 
 
 class CaliperReader:
@@ -86,10 +93,10 @@ class CaliperReader:
         height, width = picture.shape[:2]
         if min(height, width) < LEAST_SIDE_PX:
             return refuse(Reason.TOO_SMALL, f"The picture has only {width} x {height} pixels.")
-        sighting = locate(self._networks, picture, self._thresholds.presence)
-        if sighting is None:
+        trial = self.sight(picture)
+        if trial is None:
             return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
-        trial = self.consider(sighting)
+        sighting = trial.sighting
         evidence = examine(picture, sighting.pose, sighting.strip, sighting.measured)
         quality = _quality(trial, evidence)
         return self._no_code(trial, evidence, quality) or self._judge(trial, evidence, quality)
@@ -102,26 +109,46 @@ class CaliperReader:
 
     def sight(self, picture: Array) -> Trial | None:
         """Locates and decodes without refusing a code; None where no blade was found at all."""
-        sighting = locate(self._networks, picture, self._thresholds.presence)
-        return None if sighting is None else self.consider(sighting)
+        rough = find(self._networks, picture, self._thresholds.presence)
+        if rough is None:
+            return None
+        first = first_thought(self._networks, picture, rough)
+        return self.ponder(first, lambda: second_thoughts(self._networks, picture, rough, first))
 
-    def consider(self, sighting: Sighting) -> Trial:
-        """Decodes a sighting as the likeliest keyway that can be read."""
-        measured = sighting.measured
+    def ponder(self, first: Sequence[Sighting], others: Callable[[], Sequence[Sighting]]) -> Trial | None:
+        """What the first sighting says, or all together where it leaves doubts; None where there is none."""
+        trial = self.consider(first) if first else None
+        if trial is not None and not trial.doubtful:
+            return trial
+        every = [*first, *others()]
+        return self.consider(every) if every else None
+
+    def consider(self, sightings: Sequence[Sighting]) -> Trial:
+        """Decodes one or more sightings of a key, each as the likeliest keyway that can be read, and weighs them."""
+        heard = [self._hear(sighting.measured) for sighting in sightings]
+        weighed = weigh(heard)
+        main, sighting = heard[weighed.main], sightings[weighed.main]
+        cuts = CUTS_OF[main.keyway.name]
+        depths, spread = sighting.measured.depths[cuts], sighting.measured.log_spread[cuts]
+        values = sure.figures(weighed.decoding, sighting.measured, spread, weighed.kinds[main.kind])
+        return Trial(sighting, weighed.kinds, main.kind, main.keyway, depths, spread, weighed.decoding, values)
+
+    def _hear(self, measured: Measured) -> Heard:
         kinds = sure.kind_probabilities(measured.kinds, self._calibration.kind_temperature)
         kind = max(CUTS_OF, key=lambda one: kinds[one])
-        name = "SC1" if kind == "SC4" and measured.depths[CUTS_OF[kind]][-1] > _UNCUT_FROM_MM else kind
-        way, cuts = keyway(name), CUTS_OF[name]
-        depths, spread = measured.depths[cuts], measured.log_spread[cuts]
-        decoding = decode(way, depths, spread, self._calibration.noise)
-        values = sure.figures(decoding, measured, spread, kinds[kind])
-        return Trial(sighting, kinds, kind, way, depths, spread, decoding, values)
+        five = kind == "SC4" and measured.depths[CUTS_OF[kind]][-1] > _UNCUT_FROM_MM
+        way = keyway("SC1" if five else kind)
+        cuts = CUTS_OF[way.name]
+        decoding = decode(way, measured.depths[cuts], measured.log_spread[cuts], self._calibration.noise)
+        return Heard(kinds, kind, way, measured, decoding)
 
     def _no_code(self, trial: Trial, evidence: Evidence, quality: Quality) -> Unreadable | None:
         """A refusal where there is no code of ours to read: no key, an uncut blade, another family."""
         likeliest = max(trial.kinds, key=lambda kind: trial.kinds[kind])
         if likeliest == "none" or trial.sighting.measured.fit < self._thresholds.fit:
             return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
+        if trial.kinds["other"] >= self._thresholds.other:
+            likeliest = "other"
         if likeliest not in CUTS_OF and _px_per_step(trial, evidence) < LEAST_PX_PER_STEP:
             return photo_at_fault(evidence, _px_per_step(trial, evidence), quality)  # too few pixels to tell families apart
         if likeliest == "blank":
