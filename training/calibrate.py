@@ -11,7 +11,6 @@ import functools
 import hashlib
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -36,6 +35,7 @@ SHIFTS_MM = (0.0, 0.03, 0.06, 0.09, 0.13, 0.18)
 SLOPES_MM = (0.0, 0.03, 0.06, 0.09, 0.13, 0.18)
 LEAST_CONFIDENCE = 0.10
 UNRANKED = 1e-3
+LOGITS = [float(x) for x in range(-6, 9)]
 RIDGE = 0.02
 
 
@@ -44,15 +44,15 @@ _NO_STRIP = np.zeros((1, 1, 3), np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One photo and every sighting of a blade on it (strips left out): the first, if any, and the others."""
+    """One photo and every sighting of a blade on it (strips left out): the first, if any, and the others, go by go."""
 
     shot: Shot
     first: list[Sighting]
-    others: list[Sighting]
+    others: list[list[Sighting]]
 
     def trial(self, calibration: Calibration) -> Trial | None:
         """What the reader makes of them with this calibration."""
-        return _reader(calibration).ponder(self.first, lambda: self.others)
+        return _reader(calibration).ponder(self.first, self.others)
 
 
 class _NoNetworks(Networks):
@@ -79,8 +79,12 @@ def _try(networks: Networks, shot: Shot) -> Tried:
     if rough is None:
         return Tried(shot, [], [])
     first = first_thought(networks, picture, rough)
-    others = second_thoughts(networks, picture, rough, first)
-    return Tried(shot, *([replace(one, strip=_NO_STRIP) for one in some] for some in (first, others)))
+    others = list(second_thoughts(networks, picture, rough, first))
+    return Tried(shot, _without_strips(first), [_without_strips(go) for go in others])
+
+
+def _without_strips(sightings: list[Sighting]) -> list[Sighting]:
+    return [replace(one, strip=_NO_STRIP) for one in sightings]
 
 
 def _read_right(tried: list[Tried]) -> list[tuple[Trial, tuple[int, ...]]]:
@@ -143,25 +147,29 @@ def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
 
 
 def fit_thresholds(tried: list[Tried], calibration: Calibration) -> Thresholds:
-    """The limits that lose the fewest pictures: keys refused, and what is no key of ours read (counted threefold)."""
-    trials = [(one.shot.keyway, trial) for one in tried if (trial := one.trial(calibration)) is not None]
+    """The limits that together lose the fewest pictures: right codes refused, and codes given for what is no key of ours (counted
+    threefold). Of limits that are equally good, those in the middle."""
+    pairs = [(one.shot, trial) for one in tried if (trial := one.trial(calibration)) is not None]
+    read = np.array([_readable(trial, calibration) for _, trial in pairs])
+    right = read & np.array([trial.keyway.name == shot.keyway and trial.decoding.ranked[0][0] == shot.codes for shot, trial in pairs])
+    wrong = read & np.array([shot.codes is None for shot, _ in pairs])
+    values = np.array([[trial.sighting.presence, trial.sighting.measured.fit, -trial.kinds["other"]] for _, trial in pairs])
 
-    def best(grid: list[float], value: Callable[[Trial], float], kept: Callable[[str], bool], refused: str) -> float:
-        """The least value that keeps the keys and turns the `refused` away."""
+    def loss(limits: tuple[float, ...]) -> float:
+        kept = (values >= np.array(limits)).all(1)
+        return float((right & ~kept).sum() + 3 * (wrong & kept).sum())
 
-        def loss(limit: float) -> int:
-            return sum((value(t) < limit) if kept(name) else 3 * (value(t) >= limit) for name, t in trials if kept(name) or name == refused)
+    shares = [round(-0.05 * x, 2) for x in range(1, 20)]
+    losses = {limits: loss(limits) for limits in itertools.product(LOGITS, LOGITS, shares)}
+    equal = [limits for limits, lost in losses.items() if lost == min(losses.values())]
+    presence, fit, other = equal[len(equal) // 2]
+    return Thresholds(presence, fit, -other, LEAST_CONFIDENCE)
 
-        return min(grid, key=loss)
 
-    logits = [round(x * 0.25, 2) for x in range(-24, 25)]
-    shares = [round(1 - 0.05 * x, 2) for x in range(1, 20)]
-    return Thresholds(
-        presence=best(logits, lambda t: t.sighting.presence, lambda name: name != "none", "none"),
-        fit=best(logits, lambda t: t.sighting.measured.fit, lambda name: name != "none", "none"),
-        other=round(1 - best(shares, lambda t: 1 - t.kinds["other"], lambda name: name in CUTS_OF, "other"), 2),
-        confidence=LEAST_CONFIDENCE,
-    )
+def _readable(trial: Trial, calibration: Calibration) -> bool:
+    """Whether a code would be given if there were no limits but the least confidence."""
+    likeliest = max(trial.kinds, key=lambda kind: trial.kinds[kind])
+    return likeliest in CUTS_OF and confidence(trial.figures, calibration.weights) >= LEAST_CONFIDENCE
 
 
 def write_manifest(folder: Path, version: str, calibration: Calibration, thresholds: Thresholds, claims: dict[str, str]) -> None:

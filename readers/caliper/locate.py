@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -32,6 +32,7 @@ SETTLED_MM = 0.03
 _KEY_LENGTH_MM = 58.0  # bow to tip of a common house key: the second look frames this much
 _KEY_MIDDLE = np.array([-4.0, 4.3])
 _SECOND_LOOK_SHARE = 0.8
+_QUARTER = np.array([[0.0, -1, FINDER_SIDE - 1], [1, 0, 0], [0, 0, 1]])  # the finder's square turned by 90 degrees
 SHORTEST_BLADE_MM = 18.0  # no blade of which less than this is in the picture is looked at closer
 # A blade with six cuts taken for one with five, or the other way round: the tip lies at 30.7 mm in place of 26.8 (SC4, SC1).
 LONGER, SHORTER = np.diag([26.75 / 30.72, 1.0, 1.0]), np.diag([30.72 / 26.75, 1.0, 1.0])
@@ -80,13 +81,17 @@ def first_thought(networks: Networks, picture: Array, rough: Rough) -> list[Sigh
     return _settle_all(networks, picture, rough, [_align(networks, picture, rough.pose)])
 
 
-def second_thoughts(networks: Networks, picture: Array, rough: Rough, first: Sequence[Sighting]) -> list[Sighting]:
-    """Other ways the blade might lie: a little turned or tilted, longer or shorter than it was taken for, turned over, turned round."""
-    ways: list[Array | None] = [one.pose @ way for one in first for way in (*NEARBY, LONGER, SHORTER, TURN_OVER)]
+def second_thoughts(networks: Networks, picture: Array, rough: Rough, first: Sequence[Sighting]) -> Iterator[list[Sighting]]:
+    """Other ways the blade might lie, in two goes: near where it was seen, a little turned or tilted, longer or shorter; then turned over,
+    turned round, and wherever the finder sees it when the photo is turned."""
+    yield _settle_all(networks, picture, rough, [one.pose @ way for one in first for way in (*NEARBY, LONGER, SHORTER)])
+    ways: list[Array | None] = [one.pose @ TURN_OVER for one in first]
     turned = _align(networks, picture, rough.pose @ TURN_ROUND @ TURN_OVER)
     if turned is not None:
         ways += [turned, turned @ TURN_OVER]
-    return _settle_all(networks, picture, rough, ways)
+    looks = (look(networks, picture, quarters) for quarters in (1, 2, 3))
+    ways += [_align(networks, picture, looked[0]) for looked in looks if looked is not None]
+    yield _settle_all(networks, picture, rough, ways)
 
 
 def _settle_all(networks: Networks, picture: Array, rough: Rough, ways: Sequence[Array | None]) -> list[Sighting]:
@@ -95,10 +100,11 @@ def _settle_all(networks: Networks, picture: Array, rough: Rough, ways: Sequence
     return [one for one in tried if one is not None]
 
 
-def look(networks: Networks, picture: Array) -> tuple[Array, float] | None:
-    """A pose without tilt from two looks: the whole photo, then the key's own surroundings."""
+def look(networks: Networks, picture: Array, quarters: int = 0) -> tuple[Array, float] | None:
+    """A pose without tilt from two looks: the whole photo, then the key's own surroundings; both turned by so many quarters."""
     height, width = picture.shape[:2]
-    to_square = _letterbox(width, height)
+    turned = np.linalg.matrix_power(_QUARTER, quarters)
+    to_square = turned @ _letterbox(width, height)
     presence = -math.inf
     for _ in range(2):
         found = networks.find(cut_square(picture, to_square, FINDER_SIDE))
@@ -108,7 +114,7 @@ def look(networks: Networks, picture: Array) -> tuple[Array, float] | None:
         scale = math.hypot(pose[0, 0], pose[1, 0])
         if not np.isfinite(scale) or not 0.2 < scale < max(width, height) / SHORTEST_BLADE_MM:
             return None
-        to_square = _second_look(pose, scale, max(width, height))
+        to_square = turned @ _second_look(pose, scale, max(width, height))
     return pose, presence
 
 

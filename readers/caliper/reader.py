@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from utils.image_processing import Photo
 
 # Halfway between the shallowest cut of Schlage's six-pin blank and its full height: beyond it the sixth place was left uncut.
 _UNCUT_FROM_MM = 8.61
-_SURE, _SURE_FIT = 0.85, 2.0  # a code surer than this, on a strip that lies right, is not thought over
+_SURE, _SURE_FIT = 0.85, 2.0  # what is surer than this, on a strip that lies right, is not thought over
 _WORN_FROM = 0.38  # share of a step a cut may lie off its depth before it is called worn
 
 
@@ -49,7 +49,10 @@ class Trial:
     @property
     def doubtful(self) -> bool:
         """Whether other ways the blade might lie are worth their time."""
-        return self.decoding.ranked[0][1] < _SURE or self.sighting.measured.fit < _SURE_FIT
+        if self.sighting.measured.fit < _SURE_FIT:
+            return True
+        none_of_ours = max(chance for kind, chance in self.kinds.items() if kind not in CUTS_OF)
+        return none_of_ours < _SURE and self.decoding.ranked[0][1] < _SURE
 
 
 class CaliperReader:
@@ -113,15 +116,19 @@ class CaliperReader:
         if rough is None:
             return None
         first = first_thought(self._networks, picture, rough)
-        return self.ponder(first, lambda: second_thoughts(self._networks, picture, rough, first))
+        return self.ponder(first, second_thoughts(self._networks, picture, rough, first))
 
-    def ponder(self, first: Sequence[Sighting], others: Callable[[], Sequence[Sighting]]) -> Trial | None:
-        """What the first sighting says, or all together where it leaves doubts; None where there is none."""
-        trial = self.consider(first) if first else None
-        if trial is not None and not trial.doubtful:
-            return trial
-        every = [*first, *others()]
-        return self.consider(every) if every else None
+    def ponder(self, first: Sequence[Sighting], others: Iterable[Sequence[Sighting]]) -> Trial | None:
+        """What the first sighting says, and the others with it, go by go, for as long as doubts are left; None where there is none."""
+        every, more = list(first), iter(others)
+        while True:
+            trial = self.consider(every) if every else None
+            if trial is not None and not trial.doubtful:
+                return trial
+            further = next(more, None)
+            if further is None:
+                return trial
+            every += further
 
     def consider(self, sightings: Sequence[Sighting]) -> Trial:
         """Decodes one or more sightings of a key, each as the likeliest keyway that can be read, and weighs them."""

@@ -15,8 +15,9 @@ from PIL import Image
 from keys.bitting import Bitting
 from keys.keyways import keyway
 from model_loader import load
-from readers.caliper.locate import Sighting
-from readers.caliper.networks import Measured
+from readers.caliper.frames import MIDLINE_V, project
+from readers.caliper.locate import Sighting, look
+from readers.caliper.networks import Measured, Networks
 from readers.caliper.overlay import draw_overlay
 from readers.caliper.reader import CaliperReader
 from readers.contract import Reader, Reading, Reason, Unreadable
@@ -153,6 +154,17 @@ def test_a_six_pin_blank_with_five_cuts_is_a_five_pin_key(sixth_mm: float, keywa
     trial = CaliperReader.load(MODEL).consider([Sighting(np.eye(3), np.zeros((144, 384, 3), np.uint8), measured, 5.0)])
     assert (trial.kind, trial.keyway.name, len(trial.decoding.ranked[0][0])) == ("SC4", keyway_name, cuts)
     assert trial.decoding.ranked[0][0][:5] == (3, 5, 1, 7, 4)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_the_finder_sees_the_blade_in_the_same_place_however_the_photo_is_turned(quarters: int) -> None:
+    networks, picture = Networks(MODEL), open_photo((SAMPLES / "sc1_01.jpg").read_bytes()).pixels
+    straight, turned = look(networks, picture), look(networks, picture, quarters)
+    assert straight is not None
+    assert turned is not None
+    ends = np.array([[0.0, MIDLINE_V], [26.0, MIDLINE_V]])
+    px_per_mm = float(np.linalg.norm(np.diff(project(straight[0], ends), axis=0))) / 26
+    assert np.abs(project(turned[0], ends) - project(straight[0], ends)).max() < 3 * px_per_mm
 
 
 def test_the_overlay_is_drawn_on_the_blade(reader: Reader) -> None:
