@@ -5,7 +5,8 @@ PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 # Drawings (12 GB) and checkpoints, and the version that make train writes into the manifest.
 WORK ?= work
-VERSION ?= 1.1.0
+FURTHER ?=
+VERSION ?= 1.2.0
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Where pip is to find PyTorch, if not where it finds all else: the address of its CPU builds keeps CUDA (4 GB) off a machine without a GPU.
 TORCH_INDEX ?=
@@ -32,9 +33,9 @@ test-gemma: $(VENV)/train $(VENV)/gemma
 bench-gemma: $(VENV)/gemma
 	@$(VENV)/bin/python -m benchmarks.gemma --work $(WORK)/bench-gemma
 
-# Draws, trains, exports and calibrates the embedded reader; goes on where it stopped.
+# Draws, trains, exports and calibrates the embedded reader; goes on where it stopped. FURTHER=1 begins with the networks that are shipped.
 train: $(VENV)/train
-	@$(VENV)/bin/python -m training $(WORK) models/caliper --version $(VERSION)
+	@$(VENV)/bin/python -m training $(WORK) models/caliper --version $(VERSION) $(if $(FURTHER),--further)
 
 # Scores the embedded reader on photos drawn for this alone.
 evaluate: $(WORK)/judged/labels.jsonl

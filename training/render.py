@@ -28,6 +28,9 @@ NOMINAL_HEIGHT_MM = 8.6  # keys of other families are labelled in a frame that i
 TILT_DEG = {"easy": (0.0, 9.0), "normal": (0.0, 20.0), "hard": (5.0, 36.0)}
 TIERS = ("easy", "normal", "hard")
 READABLE = ("SC1", "SC4", "KW1")
+# What has to be in the picture, mm: the key, or its blade with some room round it.
+_WHOLE = np.array([[-30.0, -8], [29, -1.5], [29, 10], [-30, 17]])
+_BLADE = np.array([[-3.0, -1], [31, -1], [31, 10], [-3, 10]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Scene:
         rng = self.rng
         tier, kind = tier or self._tier(), kind or self._kind(none_share)
         side = min(width, height)
-        longest = 1.0 if tier == "easy" else 1.35
+        longest = 1.0 if tier == "easy" else 1.75
         px_per_mm = span(rng, 0.36, longest) * side / 58
         key = self._key(kind, float(np.clip(px_per_mm * 1.15, 6, 16)), FULL_EXTENT)
         at = pose(rng, px_per_mm, span(rng, 0.9, 3) * side, span(rng, *TILT_DEG[tier]), (-4.0, 4.4))
@@ -90,11 +93,11 @@ class Scene:
         return self._photo(key, at, tier, width, height)
 
     def _framed(self, at: Pose, width: int, height: int, tier: str) -> Pose:
-        """Moves the picture so that the whole key fits, or, on harder tiers, at least the blade."""
+        """Moves the picture so that the whole key fits, or, on harder tiers and where it is too large, at least the blade."""
         rng = self.rng
-        whole = np.array([[-30.0, -8], [29, -1.5], [29, 10], [-30, 17]])
-        blade = np.array([[-3.0, -1], [29, -1], [29, 10], [-3, 10]])
-        corners = project(at.to_pixels(), blade if tier != "easy" and chance(rng, 0.35) else whole)
+        whole, blade = (project(at.to_pixels(), corners) for corners in (_WHOLE, _BLADE))
+        fits_in = bool((np.ptp(whole, 0) < (width, height)).all())
+        corners = blade if not fits_in or (tier != "easy" and chance(rng, 0.35)) else whole
         shift = []
         for axis, size in enumerate((width, height)):
             low, high = float(corners[:, axis].min()), float(corners[:, axis].max())
