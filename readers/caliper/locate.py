@@ -48,6 +48,15 @@ def _lifted(bow_mm: float, tip_mm: float, tip_top_mm: float) -> Array:
 NEARBY = (_lifted(0, 0.4, 0), _lifted(0, -0.4, 0), _lifted(0, 0, 0.5), _lifted(0, 0, -0.5))
 
 
+def _scaled(times: float) -> Array:
+    """The key's plane so many times larger about the middle of the blade."""
+    u, v = MIDLINE[len(MIDLINE) // 2] * (1 - times)
+    return np.array([[times, 0, u], [0, times, v], [0, 0, 1.0]])
+
+
+SCALED = (_scaled(2.0), _scaled(1.4), _scaled(0.7))  # the finder is wrong about the size where little but the blade is in the picture
+
+
 @dataclass(frozen=True, slots=True)
 class Rough:
     """What the finder saw: a pose without tilt, from (u, v, 1) mm to photo pixels, and the logit that there is a key at all."""
@@ -83,14 +92,15 @@ def first_thought(networks: Networks, picture: Array, rough: Rough) -> list[Sigh
 
 def second_thoughts(networks: Networks, picture: Array, rough: Rough, first: Sequence[Sighting]) -> Iterator[list[Sighting]]:
     """Other ways the blade might lie, in two goes: near where it was seen, a little turned or tilted, longer or shorter; then turned over,
-    turned round, and wherever the finder sees it when the photo is turned."""
+    turned round, larger or smaller than the finder took it for, and wherever it sees it when the photo is turned."""
     yield _settle_all(networks, picture, rough, [one.pose @ way for one in first for way in (*NEARBY, LONGER, SHORTER)])
     ways: list[Array | None] = [one.pose @ TURN_OVER for one in first]
     turned = _align(networks, picture, rough.pose @ TURN_ROUND @ TURN_OVER)
     if turned is not None:
         ways += [turned, turned @ TURN_OVER]
     looks = (look(networks, picture, quarters) for quarters in (1, 2, 3))
-    ways += [_align(networks, picture, looked[0]) for looked in looks if looked is not None]
+    roughs = [rough.pose @ scaled for scaled in SCALED] + [looked[0] for looked in looks if looked is not None]
+    ways += [_align(networks, picture, pose) for pose in roughs]
     yield _settle_all(networks, picture, rough, ways)
 
 
