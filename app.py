@@ -12,6 +12,7 @@ from structlog.stdlib import BoundLogger
 
 import model_loader
 from api import request_log
+from api.cache import cache_blueprint
 from api.guards import SCHEMES, token_guard
 from api.health import health_blueprint
 from api.intake import PhotoRequest
@@ -22,13 +23,16 @@ from config import Settings
 from inference_handler import Inference, Limits
 from model_loader import Choices, ModelSlot
 from readers.contract import Reader
+from serving.cache.fallback import Fallback
+from serving.cache.readings import ReadingCache
+from serving.cache.stores import MemoryStore
 from serving.gpu import find_gpu
 from utils import error_handlers
 from utils.logs import make_logger
 from utils.response_formatter import API_VERSION
 
 WEB = Path(__file__).resolve().parent / "web"
-_CORS_HEADERS = ["Content-Type", "Authorization", "X-API-Key", "X-Request-Timeout", "ngrok-skip-browser-warning"]
+_CORS_HEADERS = ["Content-Type", "Cache-Control", "Authorization", "X-API-Key", "X-Request-Timeout", "ngrok-skip-browser-warning"]
 
 
 def create_app(
@@ -36,10 +40,12 @@ def create_app(
     *,
     model: ModelSlot | None = None,
     log: BoundLogger | None = None,
+    cache: ReadingCache | None = None,
     draining: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
 ) -> OpenAPI:
-    """The application. Without `model` the one of the settings is loaded here and now, which raises ModelError if it cannot be."""
+    """The application. Without `model` the one of the settings is loaded here and now, which raises ModelError if it cannot be;
+    without `cache` readings are kept as the settings say."""
     log = log or make_logger(settings.logs, settings.log_level)
     if model is None:
         model = model_slot(settings, log)
@@ -61,13 +67,30 @@ def create_app(
     CORS(app, allow_headers=_CORS_HEADERS, expose_headers=["X-Request-Id", "Retry-After"], max_age=86400)
     request_log.install(app, log=log, model=lambda: loaded.name, clock=time.perf_counter)
     error_handlers.install(app, clock=clock, log=log)
-    inference = Inference(loaded.reader, Limits(settings.max_bytes, settings.max_pixels, settings.max_memory), time.perf_counter)
-    predictions = predict_blueprint(inference, token_guard(settings.token), guarded=settings.token is not None, clock=clock)
+    cache = cache or reading_cache(settings, log)
+    inference = Inference(loaded.reader, Limits(settings.max_bytes, settings.max_pixels, settings.max_memory), time.perf_counter, cache)
+    guard, guarded = token_guard(settings.token), settings.token is not None
+    predictions = predict_blueprint(inference, guard, guarded=guarded, clock=clock)
     add_welcome(predictions, loaded, WEB)
     app.register_api(predictions)
+    app.register_api(cache_blueprint(cache, guard, guarded=guarded))
     app.register_api(health_blueprint(loaded, find_gpu(), draining=draining, clock=clock))
     app.register_blueprint(docs_blueprint(WEB))
     return app
+
+
+def reading_cache(settings: Settings, log: BoundLogger, clock: Callable[[], float] = time.monotonic) -> ReadingCache:
+    """What keeps readings: memory, or Redis with memory beside it. Redis is asked at once, so that the log says if it is away."""
+    limits = {"ttl_s": settings.cache_ttl_s, "size": settings.cache_size}
+    memory = MemoryStore(**limits, clock=clock)
+    if settings.redis_url is None or not settings.cache_ttl_s:
+        return ReadingCache(memory, **limits)
+    from serving.cache.redis_store import RedisStore  # a tenth of a second and its memory, for those who have a Redis
+
+    redis = RedisStore(settings.redis_url.get_secret_value(), **limits, clock=time.time)
+    cache = ReadingCache(Fallback(redis, memory, clock=clock, log=log), **limits)
+    cache.stats()
+    return cache
 
 
 def model_slot(settings: Settings, log: BoundLogger | None = None) -> ModelSlot:

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     backend: Literal["auto", "transformers", "unsloth"] = Field("auto", description="What runs Gemma; auto is Unsloth where a GPU has it.")
     precision: Literal["auto", "bf16", "nf4", "fp32"] = Field("auto", description="How Gemma's weights are held; auto goes by memory.")
     max_batch: int = Field(4, ge=1, le=64, description="Most photos that Gemma reads in one go.")
+    cache_ttl_s: int = Field(600, ge=0, le=86_400, description="Seconds that a reading is kept for the same photo; 0 keeps none.")
+    cache_size: int = Field(1000, ge=1, le=1_000_000, description="Most readings kept; where there is no room, the oldest goes.")
+    redis_url: SecretStr | None = Field(None, description="Redis that keeps them in place of memory, for many replicas: redis://…")
     strict: bool = Field(False, description="A model that cannot be loaded stops the start; otherwise the embedded reader answers.")
     agree: bool = Field(False, description="The embedded reader reads too, and confidence goes by whether both agree.")
     ngrok_token: SecretStr | None = Field(None, validation_alias="NGROK_TOKEN", description="Token of an ngrok tunnel.")
@@ -47,6 +50,18 @@ class Settings(BaseSettings):
     @classmethod
     def _in_capitals(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
+
+    @field_validator("redis_url")
+    @classmethod
+    def _an_address(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            from redis import Redis
+
+            try:
+                Redis.from_url(url.get_secret_value()).connection_pool.make_connection()  # which connects to nothing yet
+            except (ValueError, TypeError):
+                raise ValueError("not an address of Redis, such as redis://127.0.0.1:6379/0") from None
+        return url
 
     @property
     def model_folder(self) -> Path:

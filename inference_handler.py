@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from keys.bitting import Bitting
 from keys.keyways import keyway
@@ -11,15 +11,17 @@ from keys.market import Market, market
 from keys.risk import Assessment, assess
 from model_loader import model_name
 from readers.contract import Opinion, Reader, Reading, Unreadable
+from serving.cache.readings import Found, ReadingCache, reading_key
 from utils.errors import UnreadableKey
 from utils.image_processing import Photo, open_photo
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a caller may choose: the zipcode, five digits, "00000" for unknown."""
+    """What a caller may choose: the zipcode, five digits, "00000" for unknown; whether a reading that is kept will do."""
 
     zipcode: str = "00000"
+    cache: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """The way of one photo. `reader` gives the loaded reader or raises ModelLoading; `clock` counts seconds."""
+    """The way of one photo. `reader` gives the loaded reader or raises ModelLoading; `clock` counts seconds; `cache` spares what it can."""
 
     reader: Callable[[], Reader]
     limits: Limits
     clock: Callable[[], float]
+    cache: ReadingCache | None = None
 
     def answer(self, data: bytes, options: Options) -> Answer:
         """Raises the failures of open_photo, ModelLoading, and UnreadableKey where the reader refuses."""
         started = self.clock()
         reader = self.reader()
-        photo = self.limits.open(data)
+        found = self._find(reader, data, options)
         model = model_name(reader)
-        reading = _readable(reader.read([photo])[0], model)
+        reading = _readable(found.result, model)
         bitting = Bitting(keyway(reading.keyway), reading.codes)
         return Answer(
             reading=reading,
@@ -73,7 +76,18 @@ class Inference:
             model=model,
             zipcode=options.zipcode,
             processing_ms=(self.clock() - started) * 1e3,
+            cached=found.cached,
         )
+
+    def _find(self, reader: Reader, data: bytes, options: Options) -> Found:
+        """What the reader says, or said before: then the photo is not even opened."""
+
+        def run() -> Reading | Unreadable:
+            return reader.read([self.limits.open(data)])[0]
+
+        if self.cache is None or not options.cache:
+            return Found(run(), cached=False)
+        return self.cache.get_or_run(reading_key(data, reader.info, astuple(self.limits)), run)
 
 
 def _readable(result: Reading | Unreadable, model: str) -> Reading:

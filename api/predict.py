@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from flask import Response, g, jsonify
+from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from api.guards import SECURITY
@@ -34,6 +35,15 @@ _JSON = {
 }
 RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "image/gif")
 
+CACHE_CONTROL = {
+    "name": "Cache-Control",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "example": "no-cache",
+    "description": "no-cache or no-store: the photo is read anew, and the reading is not kept",
+}
+
 # flask-openapi3 has no way to say that one route takes several kinds of body, so the operation's own document says it.
 _REQUEST = {
     "requestBody": {
@@ -42,7 +52,8 @@ _REQUEST = {
         | {kind: {"schema": _PICTURE} for kind in RAW_TYPES},
     },
     "parameters": [
-        {"name": "zipcode", "in": "query", "required": False, "schema": _ZIPCODE, "description": "For a picture sent as the body itself"}
+        {"name": "zipcode", "in": "query", "required": False, "schema": _ZIPCODE, "description": "For a picture sent as the body itself"},
+        CACHE_CONTROL,
     ],
 }
 _ANSWERS: dict[Any, Any] = {
@@ -73,7 +84,12 @@ def predict_blueprint(inference: Inference, guard: Callable[[], None], *, guarde
         """Reads the key in a photo."""
         guard()
         data, options = read_request()
-        answer = inference.answer(data, options)
+        answer = inference.answer(data, replace(options, cache=cache_wanted()))
         return jsonify(success(answer, request_id=g.request_id, now=clock()))
 
     return predictions
+
+
+def cache_wanted() -> bool:
+    """Whether the request leaves it open that its photo was read before."""
+    return not (request.cache_control.no_cache or request.cache_control.no_store)

@@ -72,8 +72,8 @@ class Prediction(Body):
     quality: QualityOut
     calibrated: bool = Field(description="Whether a fitted calibration stands behind the probabilities")
     assessment: Assessment = Field(description="What the reading means for the owner, each claim with its source")
-    cached: bool
-    processing_ms: float = Field(ge=0)
+    cached: bool = Field(description="Whether the same photo was read before, or at the same time for another request")
+    processing_ms: float = Field(ge=0, description="From bytes to answer, this request's own")
 
 
 class Failure(Body):
@@ -106,6 +106,20 @@ class Welcome(Body):
     health: str
     docs: str
     openapi: str
+
+
+class CacheOut(Body):
+    """How often a reading was at hand, since the start."""
+
+    hits: int = Field(ge=0, description="Photos whose reading was kept")
+    misses: int = Field(ge=0, description="Photos that were read")
+    shared: int = Field(ge=0, description="Photos that waited for the same photo of another request to be read")
+    entries: int = Field(ge=0, description="Readings kept now")
+    max_entries: int = Field(ge=1)
+    ttl_s: float = Field(ge=0, description="How long a reading is kept, seconds; 0: none is")
+    backend: Literal["memory", "redis"]
+    degraded: bool = Field(description="Redis is away, and memory stands in for it")
+    hit_rate: float = Field(ge=0, le=1, description="Share of all photos asked about that were not read for the request")
 
 
 class Health(Body):
