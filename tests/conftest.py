@@ -16,6 +16,7 @@ from config import Settings
 from model_loader import ModelSlot
 from tests.fakes import colour_reader
 from tests.gemma_models import GemmaModels, make
+from tests.redis_server import RedisServer
 
 NOW = 1_795_000_000.125
 
@@ -58,6 +59,31 @@ def app(settings: Settings, model: ModelSlot) -> OpenAPI:
 def client(app: OpenAPI) -> FlaskClient:
     """Asks the application without a socket."""
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for all tests that need no more of it than to be there."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_server(shared_redis: RedisServer) -> RedisServer:
+    """That one, empty."""
+    with shared_redis.client() as client:
+        client.flushall()
+    return shared_redis
+
+
+@pytest.fixture
+def frail_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """One that the test may kill and start again; it is not started yet."""
+    server = RedisServer(tmp_path)
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="session")
