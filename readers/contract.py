@@ -128,13 +128,18 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class ReaderInfo:
-    """Who reads: manifest name and version, kind (caliper, gemma-lora …), keyways known, digest of the model files."""
+    """Who reads: manifest name and version, kind (caliper, gemma-lora …), keyways known, digest of the model files.
+
+    `max_batch` is how many photos at a time are worth giving it, `workers` how many threads are worth asking it from; None: one a core.
+    """
 
     name: str
     version: str
     kind: str
     keyways: tuple[str, ...]
     digest: str
+    max_batch: int = 1
+    workers: int | None = None
 
 
 class Reader(Protocol):

@@ -24,9 +24,12 @@ STATUS = {
     "image_too_large": 413,
     "unsupported_image_type": 415,
     "unreadable": 422,
+    # No status of HTTP's own: what proxies log for a caller who hung up. It reaches nobody.
+    "caller_gone": 499,
     "internal": 500,
     "model_loading": 503,
     "overloaded": 503,
+    "deadline_exceeded": 504,
 }
 
 # What the framework and the socket server find out by themselves, before a view runs: status -> code and sentence.

@@ -95,6 +95,18 @@ class Overloaded(KeylikeError):
         self.retry_after_s = retry_after_s
 
 
+class DeadlineExceeded(KeylikeError):
+    """The answer was not there in the time that the request may take; what was not begun is not done."""
+
+    code = "deadline_exceeded"
+
+
+class CallerGone(KeylikeError):
+    """The caller hung up before the answer was there: nobody sees this failure but the log."""
+
+    code = "caller_gone"
+
+
 class ModelError(Exception):
     """A model folder that cannot be used: missing, altered or contradictory files, a bad manifest. Its line names files and folder
     names, never a whole path, since /health shows it as the reason why another reader answers."""

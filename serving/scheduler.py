@@ -1,0 +1,280 @@
+"""The one way to the reader: photos are decoded beside it, wait in a bounded and fair queue, and are read in small batches.
+
+A request's own thread decodes its photo when it is given a turn, and waits for the result; the reader's threads do nothing but read.
+How many are let in is for the door to say, before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from readers.contract import Reader, ReaderInfo, Reading, Unreadable
+from serving.door import Door, Places
+from serving.fair import Line
+from utils.errors import CallerGone, DeadlineExceeded, KeylikeError, ModelLoading
+from utils.image_processing import Photo
+
+Result = Reading | Unreadable
+# How often whoever waits looks whether the caller still does.
+_GLANCE_S = 0.5
+# A batch that is not full waits for photos under way, for this share of what a batch takes, and never longer than this.
+_WINDOW_SHARE, _WINDOW_MOST_S = 0.1, 0.05
+_RETRY_AFTER_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `name` tells callers apart, is opaque and never logged; after `deadline`, seconds on the scheduler's clock, and once
+    they `hung_up`, the answer is of no use. `hung_up` is asked often and must not wait."""
+
+    name: str = field(default="", repr=False)
+    deadline: float = math.inf
+    hung_up: Callable[[], bool] = field(default=lambda: False, repr=False)
+
+
+class _Stage(IntEnum):
+    WAITS, DECODES, DECODED, READ, DONE = range(5)
+
+
+class _Job:
+    """One photo on its way; `bell` rings whenever its stage changes."""
+
+    def __init__(self, caller: Caller, lock: threading.Lock) -> None:
+        self.caller, self.bell = caller, threading.Condition(lock)
+        self.stage = _Stage.WAITS
+        self.photo: Photo | None = None
+        self.outcome: Result | Exception | None = None
+
+    def move(self, stage: _Stage) -> None:
+        self.stage = stage
+        self.bell.notify()
+
+    def end(self, outcome: Result | Exception) -> None:
+        self.photo, self.outcome = None, outcome
+        self.move(_Stage.DONE)
+
+    def result(self) -> Result:
+        # Taken out of the job: it would hold its error, whose traceback holds the job.
+        outcome, self.outcome = self.outcome, None
+        if isinstance(outcome, Reading | Unreadable):
+            return outcome
+        try:
+            raise outcome or _closing()
+        finally:
+            del outcome
+
+
+class Scheduler:
+    """Lets `queue` photos wait beside those being read, decodes `threads` at a time, and asks the reader from as many threads unless it
+    wants fewer. `reader` gives the loaded reader or raises ModelLoading; `longest_s` is the longest that a request may take; `clock`
+    counts seconds."""
+
+    def __init__(
+        self,
+        reader: Callable[[], Reader],
+        *,
+        queue: int,
+        threads: int,
+        longest_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.reader = reader
+        self._queue, self._threads, self._clock = queue, threads, clock
+        self._door = Door(longest_s, clock)
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._waiting, self._decoded = Line[_Job](), Line[_Job]()
+        self._decoding = 0
+        self._batch_s = 0.0
+        self._workers: list[threading.Thread] = []
+        self._closed = False
+
+    def admit(self, photos: int) -> AbstractContextManager[Places]:
+        """Places for the photos of one request. Raises Overloaded at once where the queue has not that many left, and ModelLoading."""
+        most, workers = self._shape(self.reader().info)
+        return self._door.admit(photos, self._queue + most * workers)
+
+    def at_a_time(self) -> int:
+        """How many photos of one request are worth having under way. Raises ModelLoading."""
+        most, workers = self._shape(self.reader().info)
+        return self._threads + most * workers
+
+    def read(self, open_photo: Callable[[], Photo], caller: Caller) -> Result:
+        """What the reader makes of a photo that `open_photo` decodes, in this thread. Raises what either raises, DeadlineExceeded,
+        CallerGone, and ModelLoading before the reader is ready and after `close`."""
+        job = _Job(caller, self._lock)
+        with self._lock:
+            self._start()
+            self._waiting.put(caller.name, job)
+            self._give_turns()
+            self._wait_for(job, _Stage.DECODES)
+        if job.stage is _Stage.DECODES:
+            self._decode(job, open_photo)
+        with self._lock:
+            self._wait_for(job, _Stage.DONE)
+        return job.result()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Turns away what still waits, and lets the reader finish what it has begun, for so many seconds at most."""
+        with self._lock:
+            self._closed = True
+            for line in (self._waiting, self._decoded):
+                while line:
+                    line.take().end(_closing())
+            self._work.notify_all()
+        for worker in self._workers:
+            worker.join(timeout_s)
+
+    def _shape(self, info: ReaderInfo) -> tuple[int, int]:
+        """Photos in one go, and threads that ask the reader."""
+        return info.max_batch, info.workers or self._threads
+
+    # What follows down to _decode is called with the lock held.
+
+    def _start(self) -> None:
+        """Makes the reader's threads at the first photo: before, nobody knows how many it wants. They die with the process."""
+        if self._closed:
+            raise _closing()
+        if not self._workers:
+            reader = self.reader()
+            self._most, workers = self._shape(reader.info)
+            self._ahead = self._threads + self._most * workers
+            self._workers = [threading.Thread(target=self._serve, args=(reader,), name="reader", daemon=True) for _ in range(workers)]
+            for worker in self._workers:
+                worker.start()
+
+    def _give_turns(self) -> None:
+        """Lets the next ones decode. Decoded photos take ten megabytes, so no more of them wait than the reader takes next."""
+        while self._decoding < self._threads and self._decoding + len(self._decoded) < self._ahead:
+            job = self._next(self._waiting)
+            if job is None:
+                return
+            self._decoding += 1
+            job.move(_Stage.DECODES)
+
+    def _next(self, line: Line[_Job]) -> _Job | None:
+        """The next whose answer is still wanted; the others are dropped."""
+        while line:
+            job = line.take()
+            lost = self._lost(job)
+            if lost is None:
+                return job
+            job.end(lost)
+        return None
+
+    def _lost(self, job: _Job) -> KeylikeError | None:
+        """Why nobody wants the answer any more, or None."""
+        if job.caller.hung_up():
+            return CallerGone("The caller hung up before the answer was there.")
+        if self._clock() >= job.caller.deadline:
+            return DeadlineExceeded("The photo could not be read in the time that the request may take.")
+        return None
+
+    def _wait_for(self, job: _Job, stage: _Stage) -> None:
+        """Waits until a photo gets there, or is done earlier; leaves the queue where that is of no use any more."""
+        while job.stage < stage:
+            lost = self._lost(job)
+            if lost is not None:
+                self._withdraw(job)
+                raise lost
+            job.bell.wait(min(_GLANCE_S, job.caller.deadline - self._clock()))
+
+    def _withdraw(self, job: _Job) -> None:
+        """What the reader has begun it also ends, for nobody."""
+        if job.stage is _Stage.WAITS:
+            self._waiting.remove(job.caller.name, job)
+        elif job.stage is _Stage.DECODED:
+            self._decoded.remove(job.caller.name, job)
+            self._give_turns()
+
+    def _decode(self, job: _Job, open_photo: Callable[[], Photo]) -> None:
+        """Decodes beside the others, and puts the photo before the reader."""
+        photo = None
+        try:
+            photo = open_photo()
+        finally:
+            with self._lock:
+                self._decoding -= 1
+                if photo is None or self._closed:
+                    job.end(_closing())
+                else:
+                    job.photo = photo
+                    job.move(_Stage.DECODED)
+                    self._decoded.put(job.caller.name, job)
+                self._give_turns()
+                self._work.notify_all()
+
+    # What follows runs in the reader's threads.
+
+    def _serve(self, reader: Reader) -> None:
+        while batch := self._gather():
+            self._end(batch, self._ask(reader, batch))
+            del batch  # ten megabytes a photo, while nothing is to do
+
+    def _gather(self) -> list[_Job]:
+        """What is read next: all that waits, up to a full batch; nothing once the scheduler is closed."""
+        with self._lock:
+            while not (batch := self._take([])):
+                if self._closed:
+                    return []
+                self._work.wait()
+            until = self._clock() + min(_WINDOW_SHARE * self._batch_s, _WINDOW_MOST_S)
+            # Idle, nobody is decoding and nothing is waited for.
+            while len(batch) < self._most and self._decoding and (left := until - self._clock()) > 0:
+                self._work.wait(left)
+                self._take(batch)
+            return batch
+
+    def _take(self, batch: list[_Job]) -> list[_Job]:
+        """Fills a batch from what is decoded, and lets others decode in its place."""
+        while len(batch) < self._most and (job := self._next(self._decoded)):
+            job.move(_Stage.READ)
+            batch.append(job)
+        self._give_turns()
+        return batch
+
+    def _ask(self, reader: Reader, batch: Sequence[_Job]) -> list[Result | Exception]:
+        """One result or error a photo, in order."""
+        started = self._clock()
+        outcomes = _try(reader, [job.photo for job in batch if job.photo])
+        if isinstance(outcomes, Exception):
+            # One of them may have spoilt it for all.
+            outcomes = [outcomes] if len(batch) == 1 else [self._ask_alone(reader, job) for job in batch]
+        self._batch_s = self._clock() - started
+        return outcomes
+
+    def _ask_alone(self, reader: Reader, job: _Job) -> Result | Exception:
+        with self._lock:
+            lost = self._lost(job)
+        if lost or job.photo is None:
+            return lost or _closing()
+        alone = _try(reader, [job.photo])
+        return alone if isinstance(alone, Exception) else alone[0]
+
+    def _end(self, batch: Sequence[_Job], outcomes: Sequence[Result | Exception]) -> None:
+        with self._lock:
+            for job, outcome in zip(batch, outcomes, strict=True):
+                job.end(outcome)
+
+
+def _try(reader: Reader, photos: Sequence[Photo]) -> list[Result | Exception] | Exception:
+    """A result a photo, or what the reader raised; whatever that is, nobody may wait for ever."""
+    try:
+        results = reader.read(photos)
+        if len(results) != len(photos):
+            raise ValueError("the reader gave another number of results than of photos")
+        return [*results]
+    except Exception as error:
+        return error
+    except BaseException as error:  # libraries panic and exit with kinds that no server expects
+        return RuntimeError(f"the reader ended with {type(error).__name__}")
+
+
+def _closing() -> ModelLoading:
+    return ModelLoading("The server is shutting down.", retry_after_s=_RETRY_AFTER_S)
