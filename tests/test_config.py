@@ -63,9 +63,18 @@ def test_bad_value_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, na
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYLIKE_API_KEY", "canary-token")
     monkeypatch.setenv("NGROK_TOKEN", "canary-ngrok")
+    monkeypatch.setenv("KEYLIKE_REDIS_URL", "redis://:canary-password@127.0.0.1:6379/0")
     settings = load_settings()
     assert settings.token == "canary-token"
     assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize("url", ["canary", "http://canary", "redis://canary:port", "redis://:canary@127.0.0.1/0?no_such_option=1"])
+def test_an_address_that_redis_cannot_have(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("KEYLIKE_REDIS_URL", url)
+    with pytest.raises(SettingsError, match=r"KEYLIKE_REDIS_URL: .*not an address of Redis") as error:
+        load_settings()
+    assert "canary" not in str(error.value)
 
 
 def test_every_setting_is_in_the_example() -> None:

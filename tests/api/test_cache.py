@@ -1,0 +1,192 @@
+"""The same photo again, over HTTP: what is read once, what is the request's own, and what the server tells about it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+
+from app import create_app
+from config import Settings
+from model_loader import ModelSlot
+from readers.contract import Reading, Unreadable
+from tests.contract import check_described, check_failure
+from tests.fakes import ColourReader
+from tests.pictures import BLUE, GREEN, RED, plain
+from tests.redis_server import RedisServer
+from utils.errors import Overloaded
+from utils.image_processing import Photo
+
+
+class CountingReader(ColourReader):
+    """Counts the photos that it was asked to read, and can be short of memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.full, self._lock = 0, False, threading.Lock()
+
+    def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
+        """One result a photo."""
+        with self._lock:
+            self.asked += len(photos)
+        if self.full:
+            raise Overloaded("No memory is left.", retry_after_s=1)
+        return super().read(photos)
+
+
+@pytest.fixture
+def reader() -> CountingReader:
+    """What reads."""
+    return CountingReader()
+
+
+def serve(settings: Settings, reader: CountingReader, **changes: Any) -> FlaskClient:
+    """An application with this reader, and the settings changed like this."""
+    slot = ModelSlot(lambda: reader)
+    slot.load()
+    return create_app(settings.model_copy(update=changes), model=slot).test_client()
+
+
+@pytest.fixture
+def client(settings: Settings, reader: CountingReader) -> FlaskClient:
+    """With the settings as they come."""
+    return serve(settings, reader)
+
+
+def post(client: FlaskClient, photo: bytes, **more: Any) -> dict[str, Any]:
+    """The body of the answer, which is as the document describes it."""
+    return check_described(client, client.post("/predict", data=photo, content_type="image/jpeg", **more), "/predict", "post")
+
+
+def stats(client: FlaskClient) -> dict[str, Any]:
+    """What /cache/stats says, as the document describes it."""
+    return check_described(client, client.get("/cache/stats"), "/cache/stats", "get")
+
+
+def test_the_same_photo_again_is_not_read_again(client: FlaskClient, reader: CountingReader) -> None:
+    first, second = (post(client, plain()) for _ in range(2))
+    assert (first["cached"], second["cached"], reader.asked) == (False, True, 1)
+    own = ("request_id", "timestamp", "processing_ms", "cached")
+    assert {name: value for name, value in first.items() if name not in own} == {
+        name: value for name, value in second.items() if name not in own
+    }
+    assert first["request_id"] != second["request_id"]
+
+
+def test_another_zipcode_is_a_hit_and_the_answer_s_own(client: FlaskClient, reader: CountingReader) -> None:
+    first = post(client, plain())
+    second = post(client, plain(), query_string={"zipcode": "98765"})
+    assert (second["cached"], second["zipcode"], reader.asked) == (True, "98765", 1)
+    assert second["estimatedAnnualProduction"] != first["estimatedAnnualProduction"]
+
+
+def test_another_photo_is_another(client: FlaskClient, reader: CountingReader) -> None:
+    assert [post(client, plain(colour))["bitting"] for colour in (RED, GREEN)] == ["2,5,4,7,3", "1,1,1,1,1"]
+    assert reader.asked == 2
+
+
+@pytest.mark.parametrize("header", ["no-cache", "no-store", "max-age=0, no-cache"])
+def test_who_wants_no_cache_gets_a_run(client: FlaskClient, reader: CountingReader, header: str) -> None:
+    before = stats(client)
+    for _ in range(2):
+        assert not post(client, plain(), headers={"Cache-Control": header})["cached"]
+    assert reader.asked == 2
+    assert stats(client) == before, "nothing is looked up or kept"
+
+
+def test_other_words_of_the_header_change_nothing(client: FlaskClient, reader: CountingReader) -> None:
+    for _ in range(2):
+        post(client, plain(), headers={"Cache-Control": "max-age=0"})
+    assert reader.asked == 1
+
+
+def test_an_unreadable_photo_is_read_once(client: FlaskClient, reader: CountingReader) -> None:
+    answers = [client.post("/predict", data=plain(BLUE), content_type="image/jpeg") for _ in range(2)]
+    first, second = (check_failure(client, answer, 422, "unreadable") for answer in answers)
+    assert (first["reason"], first["advice"]) == (second["reason"], second["advice"])
+    assert reader.asked == 1
+
+
+def test_a_hit_does_not_open_the_photo(client: FlaskClient, reader: CountingReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    post(client, plain())
+    monkeypatch.setattr("inference_handler.open_photo", None)
+    assert post(client, plain())["cached"]
+
+
+def test_a_failure_is_not_kept(client: FlaskClient, reader: CountingReader) -> None:
+    reader.full = True
+    check_failure(client, client.post("/predict", data=plain(), content_type="image/jpeg"), 503, "overloaded")
+    reader.full = False
+    assert not post(client, plain())["cached"]
+
+
+def test_fifty_at_once_are_read_once(client: FlaskClient, reader: CountingReader) -> None:
+    together = threading.Barrier(50, timeout=60)
+
+    def ask(_: int) -> dict[str, Any]:
+        own = client.application.test_client()
+        together.wait()
+        body: dict[str, Any] = own.post("/predict", data=plain(), content_type="image/jpeg").get_json()
+        return body
+
+    with ThreadPoolExecutor(50) as callers:
+        bodies = list(callers.map(ask, range(50)))
+    assert reader.asked == 1
+    assert {body["bitting"] for body in bodies} == {"2,5,4,7,3"}
+    assert sorted(body["cached"] for body in bodies) == [False] + [True] * 49
+
+
+def test_stats(client: FlaskClient) -> None:
+    assert stats(client) == {
+        "hits": 0,
+        "misses": 0,
+        "shared": 0,
+        "entries": 0,
+        "max_entries": 1000,
+        "ttl_s": 600,
+        "backend": "memory",
+        "degraded": False,
+        "hit_rate": 0.0,
+    }
+    for _ in range(2):
+        post(client, plain())
+    found = stats(client)
+    assert (found["hits"], found["misses"], found["entries"], found["hit_rate"]) == (1, 1, 1, 0.5)
+
+
+def test_stats_ask_for_the_token_where_predictions_do(settings: Settings, reader: CountingReader) -> None:
+    guarded = serve(settings, reader, api_key=SecretStr("s3cret-token"))
+    refused = guarded.get("/cache/stats")
+    assert check_described(guarded, refused, "/cache/stats", "get")["code"] == "unauthorized"
+    assert refused.status_code == 401
+    assert guarded.get("/cache/stats", headers={"X-API-Key": "s3cret-token"}).status_code == 200
+
+
+def test_the_cache_can_be_off(settings: Settings, reader: CountingReader) -> None:
+    client = serve(settings, reader, cache_ttl_s=0)
+    assert [post(client, plain())["cached"] for _ in range(2)] == [False, False]
+    assert (reader.asked, stats(client)["ttl_s"], stats(client)["entries"]) == (2, 0, 0)
+
+
+def test_replicas_share_a_redis(settings: Settings, reader: CountingReader, redis_server: RedisServer) -> None:
+    one, other = (serve(settings, reader, redis_url=SecretStr(redis_server.url)) for _ in range(2))
+    assert [post(replica, plain())["cached"] for replica in (one, other)] == [False, True]
+    assert (reader.asked, stats(other)["backend"], stats(other)["entries"]) == (1, "redis", 1)
+
+
+def test_replicas_with_other_limits_do_not(settings: Settings, reader: CountingReader, redis_server: RedisServer) -> None:
+    url = SecretStr(redis_server.url)
+    post(serve(settings, reader, redis_url=url), plain())
+    strict = serve(settings, reader, redis_url=url, max_pixels=1000)
+    check_failure(strict, strict.post("/predict", data=plain(), content_type="image/jpeg"), 413, "image_too_large")
+
+
+def test_phone_apps_of_other_origins_may_send_the_header(client: FlaskClient) -> None:
+    asked = {"Origin": "https://phone.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "cache-control"}
+    allowed = client.options("/predict", headers=asked).headers["Access-Control-Allow-Headers"]
+    assert "cache-control" in allowed.lower()
