@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +15,8 @@ from app import create_app
 from config import Settings
 from model_loader import ModelSlot
 from readers.contract import Reading, Unreadable
+from serving.cache.readings import Found, ReadingCache, Result
+from serving.cache.stores import MemoryStore
 from tests.contract import check_described, check_failure
 from tests.fakes import ColourReader
 from tests.pictures import BLUE, GREEN, RED, plain
@@ -123,6 +125,37 @@ def test_a_failure_is_not_kept(client: FlaskClient, reader: CountingReader) -> N
     check_failure(client, client.post("/predict", data=plain(), content_type="image/jpeg"), 503, "overloaded")
     reader.full = False
     assert not post(client, plain())["cached"]
+
+
+def test_who_waits_does_not_get_the_failure_of_who_is_read(settings: Settings) -> None:
+    waiting = threading.Event()
+
+    class Watched(ReadingCache):
+        def get_or_run(self, key: str, run: Callable[[], Result], *, left_s: Callable[[], float | None] = lambda: None) -> Found:
+            def about_to_wait() -> float | None:
+                waiting.set()
+                return left_s()
+
+            return super().get_or_run(key, run, left_s=about_to_wait)
+
+    class FullAtFirst(CountingReader):
+        def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
+            assert waiting.wait(60)
+            self.full = not self.asked
+            return super().read(photos)
+
+    reader = FullAtFirst()
+    slot = ModelSlot(lambda: reader)
+    slot.load()
+    cache = Watched(MemoryStore(ttl_s=600, size=10, clock=lambda: 0.0), ttl_s=600, size=10)
+    app = create_app(settings, model=slot, cache=cache)
+
+    def ask(_: int) -> int:
+        return app.test_client().post("/predict", data=plain(), content_type="image/jpeg").status_code
+
+    with ThreadPoolExecutor(2) as callers:
+        assert sorted(callers.map(ask, range(2))) == [200, 503]
+    assert reader.asked == 2
 
 
 def test_fifty_at_once_are_read_once(client: FlaskClient, reader: CountingReader) -> None:

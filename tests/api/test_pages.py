@@ -29,7 +29,7 @@ def test_docs_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:
 
 def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
-    assert set(document["paths"]) == {"/", "/predict", "/health", "/health/live", "/health/ready", "/health/startup"}
+    assert set(document["paths"]) == {"/", "/predict", "/cache/stats", "/health", "/health/live", "/health/ready", "/health/startup"}
     assert set(document["paths"]["/"]) == {"get", "post"}
     content = document["paths"]["/"]["post"]["requestBody"]["content"]
     assert {"multipart/form-data", "application/json", "image/jpeg", "image/heic"} <= set(content)
