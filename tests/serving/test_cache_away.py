@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -83,6 +84,16 @@ def test_a_wrong_password_counts_as_away(redis_server: RedisServer, tmp_path: Pa
     assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
     assert cache.stats().degraded
     assert [line["error"] for line in logged(tmp_path)] == ["AuthenticationError"]
+
+
+def test_a_redis_that_says_nothing_counts_as_away(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0?socket_timeout=0.05"
+        cache = reading_cache(Settings(redis_url=SecretStr(url), logs=tmp_path), make_logger(tmp_path), Clock())
+    assert cache.stats().degraded
+    assert [line["error"] for line in logged(tmp_path)] == ["TimeoutError"]
 
 
 def test_it_is_tried_again_after_longer_and_longer(tmp_path: Path) -> None:
