@@ -12,7 +12,10 @@ from structlog.stdlib import BoundLogger
 
 import model_loader
 from api import request_log
+from api.batch import PATH as BATCH_PATH
+from api.batch import batch_blueprint
 from api.cache import cache_blueprint
+from api.callers import Callers
 from api.guards import SCHEMES, token_guard
 from api.health import health_blueprint
 from api.intake import PhotoRequest
@@ -27,11 +30,16 @@ from serving.cache.fallback import Fallback
 from serving.cache.readings import ReadingCache
 from serving.cache.stores import MemoryStore
 from serving.gpu import find_gpu
+from serving.scheduler import Scheduler
+from serving.server import SWALLOW_BYTES, Binding
 from utils import error_handlers
 from utils.logs import make_logger
 from utils.response_formatter import API_VERSION
 
 WEB = Path(__file__).resolve().parent / "web"
+_SPARE_THREADS = 8
+# What it may take to send the answer of a request that was finished at its deadline.
+_ANSWER_S = 2.0
 _CORS_HEADERS = ["Content-Type", "Cache-Control", "Authorization", "X-API-Key", "X-Request-Timeout", "ngrok-skip-browser-warning"]
 
 
@@ -41,11 +49,12 @@ def create_app(
     model: ModelSlot | None = None,
     log: BoundLogger | None = None,
     cache: ReadingCache | None = None,
+    scheduler: Scheduler | None = None,
     draining: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
 ) -> OpenAPI:
     """The application. Without `model` the one of the settings is loaded here and now, which raises ModelError if it cannot be;
-    without `cache` readings are kept as the settings say."""
+    without `cache` readings are kept as the settings say, without `scheduler` photos wait as they say."""
     log = log or make_logger(settings.logs, settings.log_level)
     if model is None:
         model = model_slot(settings, log)
@@ -66,13 +75,17 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     CORS(app, allow_headers=_CORS_HEADERS, expose_headers=["X-Request-Id", "Retry-After"], max_age=86400)
     request_log.install(app, log=log, model=lambda: loaded.name, clock=time.perf_counter)
-    error_handlers.install(app, clock=clock, log=log)
+    told = error_handlers.install(app, clock=clock, log=log)
     cache = cache or reading_cache(settings, log)
-    inference = Inference(loaded.reader, Limits(settings.max_bytes, settings.max_pixels, settings.max_memory), time.perf_counter, cache)
+    scheduler = scheduler or reading_scheduler(settings, loaded)
+    limits = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
+    inference = Inference(scheduler, limits, time.perf_counter, cache)
     guard, guarded = token_guard(settings.token), settings.token is not None
-    predictions = predict_blueprint(inference, guard, guarded=guarded, clock=clock)
+    callers = Callers(settings.deadline_s, scheduler.clock)
+    predictions = predict_blueprint(inference, guard, callers, guarded=guarded, clock=clock)
     add_welcome(predictions, loaded, WEB)
     app.register_api(predictions)
+    app.register_api(batch_blueprint(inference, guard, callers, told, limit=batch_limit(settings), guarded=guarded, clock=clock))
     app.register_api(cache_blueprint(cache, guard, guarded=guarded))
     app.register_api(health_blueprint(loaded, find_gpu(), draining=draining, clock=clock))
     app.register_blueprint(docs_blueprint(WEB))
@@ -91,6 +104,11 @@ def reading_cache(settings: Settings, log: BoundLogger, clock: Callable[[], floa
     cache = ReadingCache(Fallback(redis, memory, clock=clock, log=log), **limits)
     cache.stats()
     return cache
+
+
+def reading_scheduler(settings: Settings, model: ModelSlot) -> Scheduler:
+    """The queue before the model; whoever stops the server closes it."""
+    return Scheduler(model.reader, queue=settings.queue, threads=settings.threads, longest_s=settings.deadline_s)
 
 
 def model_slot(settings: Settings, log: BoundLogger | None = None) -> ModelSlot:
@@ -117,6 +135,20 @@ def _caliper(settings: Settings) -> Path:
 def body_limit(settings: Settings) -> int:
     """The largest request body, in bytes: a picture of the largest size as base64 with line breaks, and its surroundings."""
     return settings.max_bytes * 3 // 2 + 100_000
+
+
+def batch_limit(settings: Settings) -> int:
+    """The same for POST /predict/batch: four pictures of the largest size, or 32 of 1.25 MB each with the defaults; a phone's capture
+    takes a quarter of that. Never more than the server takes in to throw away."""
+    return min(settings.max_bytes * 4 + 100_000, SWALLOW_BYTES)
+
+
+def binding(settings: Settings) -> Binding:
+    """Where and how to listen: a thread for each request that is let in, and a few that say no to others and answer for the server's
+    health; at the end, time for the last of them to be answered."""
+    threads = settings.queue + max(settings.threads, settings.max_batch) + _SPARE_THREADS
+    larger = {BATCH_PATH: batch_limit(settings)}
+    return Binding(settings.host, settings.port, threads, body_limit(settings), larger, settings.deadline_s + _ANSWER_S)
 
 
 if __name__ == "__main__":

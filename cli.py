@@ -52,10 +52,10 @@ def without_a_word(context: typer.Context) -> None:
 @cli.command()
 def serve() -> None:
     """Starts the server; settings come from the environment and .env (see .env.example)."""
-    from app import body_limit, create_app, model_slot
+    from app import binding, create_app, model_slot, reading_scheduler
     from serving.loading import Loading
     from serving.memory import return_large_blocks
-    from serving.server import Binding, Server
+    from serving.server import Server
     from utils.error_handlers import socket_failures
     from utils.logs import make_logger
 
@@ -67,10 +67,10 @@ def serve() -> None:
         raise _stop(f"KEYLIKE_LOGS: cannot write to {settings.logs}: {error.strerror}") from None
     model = model_slot(settings, log)
     draining = threading.Event()
-    app = create_app(settings, model=model, log=log, draining=draining.is_set)
-    binding = Binding(settings.host, settings.port, settings.threads, body_limit(settings))
+    scheduler = reading_scheduler(settings, model)
+    app = create_app(settings, model=model, log=log, scheduler=scheduler, draining=draining.is_set)
     try:
-        server = Server(app, binding, failure=socket_failures(time.time, log), draining=draining)
+        server = Server(app, binding(settings), failure=socket_failures(time.time, log), draining=draining)
     except OSError as error:
         raise _stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT") from None
     server.stop_on_signals()
@@ -78,6 +78,7 @@ def serve() -> None:
     with Loading(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop) as loading:
         loading.wait(HEAD_START_S)
         server.run()
+        scheduler.close()
         if loading.failure is None:
             _out.print("Stopped.")
     if loading.failure is not None:
@@ -100,6 +101,7 @@ def read(
         raise _stop("--zipcode takes five digits")
     inference = _inference(_settings())
     results = [_read_one(inference, photo, zipcode) for photo in photos]
+    inference.scheduler.close()
     if as_json:
         for photo, result in zip(photos, results, strict=True):
             print(json.dumps({"file": str(photo), **_body(result)}))
@@ -265,9 +267,11 @@ def _reader(settings: Settings) -> Reader:
 
 def _inference(settings: Settings) -> Inference:
     from inference_handler import Inference, Limits
+    from serving.scheduler import Scheduler
 
     reader = _reader(settings)
-    return Inference(lambda: reader, Limits(settings.max_bytes, settings.max_pixels, settings.max_memory), time.perf_counter)
+    limits = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
+    return Inference(Scheduler(lambda: reader, queue=1, threads=1), limits, time.perf_counter)
 
 
 def _read_one(inference: Inference, photo: Path, zipcode: str) -> Answer | KeylikeError:

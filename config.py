@@ -15,6 +15,11 @@ _HOME = Path(__file__).resolve().parent
 _PREFIX = "KEYLIKE_"
 
 
+def _cores() -> int:
+    """Those that this process may use; more photos at a time than that would only take more memory."""
+    return min(64, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
 class SettingsError(ValueError):
     """A setting that is unknown or has a bad value; the message is one line for whoever starts the server."""
 
@@ -26,7 +31,11 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 opens the server to the network.")
     port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
-    threads: int = Field(4, ge=1, le=64, description="Requests worked on at the same time.")
+    threads: int = Field(
+        default_factory=_cores, ge=1, le=64, description="Photos decoded, and read by the embedded reader, at the same time."
+    )
+    queue: int = Field(64, ge=1, le=256, description="Photos that may wait for the model; what comes beyond them is refused at once.")
+    deadline_s: float = Field(30.0, gt=0, le=600, description="Seconds that a request may take; X-Request-Timeout may ask for less.")
     models: Path = Field(_HOME / "models", description="Folder that holds one folder a model.")
     logs: Path = Field(_HOME / "logs", description="Folder that api.log is written to.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least important line that is logged.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 
 from keys.bitting import Bitting
@@ -12,8 +12,13 @@ from keys.risk import Assessment, assess
 from model_loader import model_name
 from readers.contract import Opinion, Reader, Reading, Unreadable
 from serving.cache.readings import Found, ReadingCache, reading_key
+from serving.scheduler import Caller, Scheduler
+from serving.side_by_side import side_by_side
 from utils.errors import UnreadableKey
 from utils.image_processing import Photo, open_photo
+
+# Waits as long as it takes, and does not hang up.
+NOBODY = Caller()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +58,36 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """The way of one photo. `reader` gives the loaded reader or raises ModelLoading; `clock` counts seconds; `cache` spares what it can."""
+    """The way of one photo. `scheduler` leads to the reader; `clock` counts seconds; `cache` spares what it can."""
 
-    reader: Callable[[], Reader]
+    scheduler: Scheduler
     limits: Limits
     clock: Callable[[], float]
     cache: ReadingCache | None = None
 
-    def answer(self, data: bytes, options: Options) -> Answer:
-        """Raises the failures of open_photo, ModelLoading, and UnreadableKey where the reader refuses."""
+    def answer(self, data: bytes, options: Options, caller: Caller = NOBODY) -> Answer:
+        """Raises the failures of open_photo and of the scheduler, and UnreadableKey where the reader refuses."""
+        with self.scheduler.admit(1):
+            return self._answer(data, options, caller)
+
+    def answers(self, photos: Sequence[bytes], options: Options, caller: Caller = NOBODY) -> list[Answer | Exception]:
+        """An answer a photo, in order, or what `answer` would have raised. Raises Overloaded, where there is no room for all of them,
+        and ModelLoading."""
+
+        def attempt(data: bytes) -> Answer | Exception:
+            with places.one():
+                try:
+                    return self._answer(data, options, caller)
+                except Exception as failure:
+                    return failure
+
+        with self.scheduler.admit(len(photos)) as places:
+            return side_by_side(attempt, photos, self.scheduler.at_a_time())
+
+    def _answer(self, data: bytes, options: Options, caller: Caller) -> Answer:
         started = self.clock()
-        reader = self.reader()
-        found = self._find(reader, data, options)
+        reader = self.scheduler.reader()
+        found = self._find(reader, data, options, caller)
         model = model_name(reader)
         reading = _readable(found.result, model)
         bitting = Bitting(keyway(reading.keyway), reading.codes)
@@ -79,15 +102,16 @@ class Inference:
             cached=found.cached,
         )
 
-    def _find(self, reader: Reader, data: bytes, options: Options) -> Found:
+    def _find(self, reader: Reader, data: bytes, options: Options, caller: Caller) -> Found:
         """What the reader says, or said before: then the photo is not even opened."""
 
         def run() -> Reading | Unreadable:
-            return reader.read([self.limits.open(data)])[0]
+            return self.scheduler.read(lambda: self.limits.open(data), caller)
 
         if self.cache is None or not options.cache:
             return Found(run(), cached=False)
-        return self.cache.get_or_run(reading_key(data, reader.info, astuple(self.limits)), run)
+        key = reading_key(data, reader.info, astuple(self.limits))
+        return self.cache.get_or_run(key, run, left_s=lambda: self.scheduler.left_s(caller))
 
 
 def _readable(result: Reading | Unreadable, model: str) -> Reading:

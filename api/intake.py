@@ -15,6 +15,7 @@ from inference_handler import Options
 from utils.errors import BadImage, BadRequest, BadZipcode, NoImage, UnsupportedImageType
 
 _RAW_TYPES = ("image/", "application/octet-stream")
+MOST_PHOTOS = 32
 # A request has a handful of fields. Fifteen megabytes of tiny ones would take half a gigabyte once parsed, or nest without end.
 _JSON_MARKS = 100
 # Both alphabets of RFC 4648 become one, and line breaks go; splitting at them would make millions of strings.
@@ -45,9 +46,26 @@ def read_request() -> tuple[bytes, Options]:
     raise UnsupportedImageType("Send multipart/form-data, application/json, or the picture itself with its image content type.")
 
 
-def _from_form(zipcode: str) -> tuple[bytes, Options]:
+def read_batch() -> tuple[list[bytes], Options]:
+    """Bytes of each picture of a form, in order, and options for all. Raises NoImage, BadRequest, BadZipcode, UnsupportedImageType."""
+    if request.mimetype != "multipart/form-data" and request.content_length:
+        raise UnsupportedImageType("Send multipart/form-data with a part named image for each picture.")
+    options = _form_options("00000")
+    files = request.files.getlist("image")
+    if not files:
+        raise NoImage("The form has no file in its field image.")
+    if len(files) > MOST_PHOTOS:
+        raise BadRequest(f"The form has more than {MOST_PHOTOS} pictures.", max_photos=MOST_PHOTOS)
+    return [file.read() for file in files], options
+
+
+def _form_options(zipcode: str) -> Options:
     _expect(request.form, "command", "predict")
-    options = Options(_zipcode(request.form.get("zipcode"), default=zipcode))
+    return Options(_zipcode(request.form.get("zipcode"), default=zipcode))
+
+
+def _from_form(zipcode: str) -> tuple[bytes, Options]:
+    options = _form_options(zipcode)
     file = request.files.get("image")
     if file is None:
         raise NoImage("The form has no file in its field image.")

@@ -9,27 +9,28 @@ from typing import Any
 from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
+from api.callers import TIMEOUT, Callers
 from api.guards import SECURITY
 from api.intake import read_request
 from api.schemas import ZIPCODE_PATTERN, Failure, Prediction, UnreadableFailure
 from inference_handler import Inference
 from utils.response_formatter import success
 
-_ZIPCODE = {"type": "string", "pattern": ZIPCODE_PATTERN, "default": "00000", "description": "Five digits"}
-_PICTURE = {"type": "string", "format": "binary"}
-_COMMAND = {"type": "string", "enum": ["predict"]}
+ZIPCODE = {"type": "string", "pattern": ZIPCODE_PATTERN, "default": "00000", "description": "Five digits"}
+PICTURE = {"type": "string", "format": "binary"}
+COMMAND = {"type": "string", "enum": ["predict"]}
 _FORM = {
     "type": "object",
-    "properties": {"image": _PICTURE, "zipcode": _ZIPCODE, "command": _COMMAND},
+    "properties": {"image": PICTURE, "zipcode": ZIPCODE, "command": COMMAND},
     "required": ["image"],
 }
 _JSON = {
     "type": "object",
     "properties": {
         "image_data": {"type": "string", "format": "base64-photo", "minLength": 1, "description": "base64, or a data URL"},
-        "zipcode": {"anyOf": [_ZIPCODE, {"type": "null"}]},
+        "zipcode": {"anyOf": [ZIPCODE, {"type": "null"}]},
         "format": {"type": "string", "enum": ["base64"]},
-        "command": _COMMAND,
+        "command": COMMAND,
     },
     "required": ["image_data"],
 }
@@ -49,11 +50,12 @@ _REQUEST = {
     "requestBody": {
         "required": True,
         "content": {"multipart/form-data": {"schema": _FORM}, "application/json": {"schema": _JSON}}
-        | {kind: {"schema": _PICTURE} for kind in RAW_TYPES},
+        | {kind: {"schema": PICTURE} for kind in RAW_TYPES},
     },
     "parameters": [
-        {"name": "zipcode", "in": "query", "required": False, "schema": _ZIPCODE, "description": "For a picture sent as the body itself"},
+        {"name": "zipcode", "in": "query", "required": False, "schema": ZIPCODE, "description": "For a picture sent as the body itself"},
         CACHE_CONTROL,
+        TIMEOUT,
     ],
 }
 _ANSWERS: dict[Any, Any] = {
@@ -64,10 +66,13 @@ _ANSWERS: dict[Any, Any] = {
     422: UnreadableFailure,
     500: Failure,
     503: Failure,
+    504: Failure,
 }
 
 
-def predict_blueprint(inference: Inference, guard: Callable[[], None], *, guarded: bool, clock: Callable[[], float]) -> APIBlueprint:
+def predict_blueprint(
+    inference: Inference, guard: Callable[[], None], callers: Callers, *, guarded: bool, clock: Callable[[], float]
+) -> APIBlueprint:
     """The prediction routes; `guard` runs before a body is looked at, `clock` gives seconds since 1970."""
     predictions = APIBlueprint("predict", __name__)
     answers = _ANSWERS | {401: Failure} if guarded else _ANSWERS
@@ -83,8 +88,9 @@ def predict_blueprint(inference: Inference, guard: Callable[[], None], *, guarde
     def predict() -> Response:
         """Reads the key in a photo."""
         guard()
+        caller = callers.current()
         data, options = read_request()
-        answer = inference.answer(data, replace(options, cache=cache_wanted()))
+        answer = inference.answer(data, replace(options, cache=cache_wanted()), caller)
         return jsonify(success(answer, request_id=g.request_id, now=clock()))
 
     return predictions

@@ -96,6 +96,16 @@ class UnreadableFailure(Failure):
     model_used: str
 
 
+class BatchAnswer(Body):
+    """What became of each photo of a request, in order: as POST /predict would have answered for it alone."""
+
+    success: Literal[True] = Field(description="The request was read; what became of a photo says its own answer")
+    request_id: str = Field(min_length=8, max_length=8)
+    timestamp: int
+    api_version: Literal["2.0.0"]
+    results: list[Prediction | UnreadableFailure | Failure] = Field(min_length=1, max_length=32)
+
+
 class Welcome(Body):
     """What programs find at the address itself."""
 

@@ -85,7 +85,8 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.reader = reader
-        self._queue, self._threads, self._clock = queue, threads, clock
+        self.clock = clock
+        self._queue, self._threads = queue, threads
         self._door = Door(longest_s, clock)
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
@@ -99,6 +100,13 @@ class Scheduler:
         """Places for the photos of one request. Raises Overloaded at once where the queue has not that many left, and ModelLoading."""
         most, workers = self._shape(self.reader().info)
         return self._door.admit(photos, self._queue + most * workers)
+
+    def left_s(self, caller: Caller) -> float:
+        """Seconds that this caller can still wait before somebody should ask again. Raises DeadlineExceeded and CallerGone."""
+        lost = self._lost(caller)
+        if lost is not None:
+            raise lost
+        return min(_GLANCE_S, max(0.0, caller.deadline - self.clock()))
 
     def at_a_time(self) -> int:
         """How many photos of one request are worth having under way. Raises ModelLoading."""
@@ -128,8 +136,9 @@ class Scheduler:
                 while line:
                     line.take().end(_closing())
             self._work.notify_all()
+        until = time.monotonic() + timeout_s
         for worker in self._workers:
-            worker.join(timeout_s)
+            worker.join(max(0.0, until - time.monotonic()))
 
     def _shape(self, info: ReaderInfo) -> tuple[int, int]:
         """Photos in one go, and threads that ask the reader."""
@@ -162,28 +171,29 @@ class Scheduler:
         """The next whose answer is still wanted; the others are dropped."""
         while line:
             job = line.take()
-            lost = self._lost(job)
+            lost = self._lost(job.caller)
             if lost is None:
                 return job
             job.end(lost)
         return None
 
-    def _lost(self, job: _Job) -> KeylikeError | None:
+    def _lost(self, caller: Caller) -> KeylikeError | None:
         """Why nobody wants the answer any more, or None."""
-        if job.caller.hung_up():
+        if caller.hung_up():
             return CallerGone("The caller hung up before the answer was there.")
-        if self._clock() >= job.caller.deadline:
+        if self.clock() >= caller.deadline:
             return DeadlineExceeded("The photo could not be read in the time that the request may take.")
         return None
 
     def _wait_for(self, job: _Job, stage: _Stage) -> None:
         """Waits until a photo gets there, or is done earlier; leaves the queue where that is of no use any more."""
         while job.stage < stage:
-            lost = self._lost(job)
-            if lost is not None:
+            try:
+                patience = self.left_s(job.caller)
+            except KeylikeError:
                 self._withdraw(job)
-                raise lost
-            job.bell.wait(min(_GLANCE_S, job.caller.deadline - self._clock()))
+                raise
+            job.bell.wait(patience)
 
     def _withdraw(self, job: _Job) -> None:
         """What the reader has begun it also ends, for nobody."""
@@ -224,9 +234,9 @@ class Scheduler:
                 if self._closed:
                     return []
                 self._work.wait()
-            until = self._clock() + min(_WINDOW_SHARE * self._batch_s, _WINDOW_MOST_S)
+            until = self.clock() + min(_WINDOW_SHARE * self._batch_s, _WINDOW_MOST_S)
             # Idle, nobody is decoding and nothing is waited for.
-            while len(batch) < self._most and self._decoding and (left := until - self._clock()) > 0:
+            while len(batch) < self._most and self._decoding and (left := until - self.clock()) > 0:
                 self._work.wait(left)
                 self._take(batch)
             return batch
@@ -241,17 +251,16 @@ class Scheduler:
 
     def _ask(self, reader: Reader, batch: Sequence[_Job]) -> list[Result | Exception]:
         """One result or error a photo, in order."""
-        started = self._clock()
+        started = self.clock()
         outcomes = _try(reader, [job.photo for job in batch if job.photo])
         if isinstance(outcomes, Exception):
             # One of them may have spoilt it for all.
             outcomes = [outcomes] if len(batch) == 1 else [self._ask_alone(reader, job) for job in batch]
-        self._batch_s = self._clock() - started
+        self._batch_s = self.clock() - started
         return outcomes
 
     def _ask_alone(self, reader: Reader, job: _Job) -> Result | Exception:
-        with self._lock:
-            lost = self._lost(job)
+        lost = self._lost(job.caller)
         if lost or job.photo is None:
             return lost or _closing()
         alone = _try(reader, [job.photo])

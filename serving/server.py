@@ -11,8 +11,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -25,21 +25,23 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask
 
 # Bodies above the limit are read and thrown away up to here, so that the caller can read the 413 instead of a reset connection.
-_SWALLOW_BYTES = 200_000_000
+SWALLOW_BYTES = 200_000_000
 _READ_DEADLINE_S = 60.0
-_DRAIN_DEADLINE_S = 30.0
 
 SocketFailure = Callable[[int], tuple[int, dict[str, object]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Where to listen, how many requests to work on at a time, and the largest body kept, in bytes."""
+    """Where to listen, how many requests to work on at a time, and the largest body kept, in bytes; `larger` gives that of paths
+    that take more. At the stop, what is in flight has `drain_s` seconds."""
 
     host: str
     port: int
     threads: int
     body_limit: int
+    larger: Mapping[str, int] = field(default_factory=dict)
+    drain_s: float = 30.0
 
 
 class Server:
@@ -67,13 +69,18 @@ class Server:
             recv_bytes=1 << 16,
             # Never spooled: pictures of keys stay out of the disk.
             inbuf_overflow=binding.body_limit + 1,
-            max_request_body_size=_SWALLOW_BYTES,
+            max_request_body_size=SWALLOW_BYTES,
             max_request_header_size=32_768,
             connection_limit=512,
+            # While a request is worked on, its connection is still listened to: only so is it seen that the caller hung up. What comes
+            # on it meanwhile is one more request, whose turn is after the first.
+            channel_request_lookahead=1,
             # A phone that hangs up is no trouble of the server's.
             log_socket_errors=False,
             asyncore_use_poll=True,
         )
+        adjustments.larger_bodies = binding.larger
+        self._drain_s = binding.drain_s
         bound = _bind(binding.host, binding.port)
         at = (bound.family, bound.type, bound.proto, bound.getsockname())
         self._listener = _Listener(application, self._channels, _sock=bound, adj=adjustments, sockinfo=at, bind_socket=False)
@@ -85,14 +92,14 @@ class Server:
         return int(self._listener.effective_port)
 
     def run(self) -> None:
-        """Serves until `stop`, then finishes what is in flight, for half a minute at most."""
+        """Serves until `stop`, then finishes what is in flight, for the binding's `drain_s` at most."""
         while not self._draining.is_set():
             self._turn(1.0)
             self._hang_up_on_the_slow()
         self._listener.accepting = False
         self._listener.del_channel()
         self._listener.socket.close()
-        deadline = self._clock() + _DRAIN_DEADLINE_S
+        deadline = self._clock() + self._drain_s
         while self._busy() and self._clock() < deadline:
             self._turn(0.05)
         self._listener.task_dispatcher.shutdown(timeout=1)
@@ -129,7 +136,8 @@ class Server:
         now = self._clock()
         for channel in tuple(self._listener.active_channels.values()):
             request = channel.request
-            if request is None:
+            # What comes behind a request that is still worked on is not read to its end before that is answered.
+            if request is None or channel.requests:
                 continue
             if request.started is None:
                 request.started = now
@@ -176,7 +184,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
         if self.body_rcv is not None:
-            self.body_rcv.buf = _Body(self.adj.inbuf_overflow - 1)
+            self.body_rcv.buf = _Body(self.adj.larger_bodies.get(self.path, self.adj.inbuf_overflow - 1))
 
 
 class _Refusal(ErrorTask):  # type: ignore[misc]

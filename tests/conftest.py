@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from app import create_app
+from app import create_app, reading_scheduler
 from config import Settings
 from model_loader import ModelSlot
 from tests.fakes import colour_reader
@@ -50,9 +50,11 @@ def model() -> ModelSlot:
 
 
 @pytest.fixture
-def app(settings: Settings, model: ModelSlot) -> OpenAPI:
+def app(settings: Settings, model: ModelSlot) -> Iterator[OpenAPI]:
     """The application, at a time that stands still."""
-    return create_app(settings, model=model, clock=lambda: NOW)
+    scheduler = reading_scheduler(settings, model)
+    yield create_app(settings, model=model, scheduler=scheduler, clock=lambda: NOW)
+    scheduler.close()
 
 
 @pytest.fixture

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
 from inference_handler import Inference, Limits, Options
-from readers.contract import Opinion, Reason, Unreadable
+from readers.contract import Opinion, Reader, Reason, Unreadable
+from serving.scheduler import Scheduler
 from tests.fakes import ColourReader, FixedReader
 from tests.pictures import BLUE, RED, plain
 from utils.errors import ImageTooLarge, ModelLoading, UnreadableKey
 
 
+def before(reader: Callable[[], Reader]) -> Scheduler:
+    """The shortest queue."""
+    return Scheduler(reader, queue=1, threads=1)
+
+
 def inference(limits: Limits | None = None) -> Inference:
     """Each look at the clock is a quarter of a second later."""
     reader, ticks = ColourReader(), itertools.count()
-    return Inference(lambda: reader, limits or Limits(), lambda: next(ticks) / 4)
+    return Inference(before(lambda: reader), limits or Limits(), lambda: next(ticks) / 4)
 
 
 def test_an_answer_carries_reading_and_meaning() -> None:
@@ -38,7 +45,7 @@ def test_where_readers_disagree_the_refusal_tells_what_each_read() -> None:
     opinions = (Opinion("colour-1.0.0", "SC1", (2, 5, 4, 7, 3), 0.41237), Opinion("other-2.0.0", "KW1", (1, 2, 3, 4, 5), 0.4))
     reader = FixedReader(Unreadable(Reason.READERS_DISAGREE, "They differ.", "Again.", opinions=opinions))
     with pytest.raises(UnreadableKey) as refusal:
-        Inference(lambda: reader, Limits(), lambda: 0.0).answer(plain(), Options())
+        Inference(before(lambda: reader), Limits(), lambda: 0.0).answer(plain(), Options())
     assert refusal.value.details == {
         "opinions": [
             {"model": "colour-1.0.0", "keyway": "SC1", "bitting": "2,5,4,7,3", "probability": 0.4124},
@@ -61,4 +68,4 @@ def test_without_a_reader_nothing_is_decoded() -> None:
         raise ModelLoading("not yet", retry_after_s=1)
 
     with pytest.raises(ModelLoading):
-        Inference(loading, Limits(), lambda: 0.0).answer(b"not even a picture", Options())
+        Inference(before(loading), Limits(), lambda: 0.0).answer(b"not even a picture", Options())

@@ -44,8 +44,15 @@ _BY_STATUS = {
 }
 
 
-def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> None:
-    """Makes every failure of `app` a JSON body; `clock` gives seconds since 1970."""
+def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> Callable[[Exception], dict[str, Any]]:
+    """Makes every failure of `app` a JSON body; `clock` gives seconds since 1970. Gives the body of a failure that a view caught, for an
+    answer of several parts; what no failure has a name for is logged."""
+
+    def told(error: Exception) -> dict[str, Any]:
+        if isinstance(error, KeylikeError):
+            return refusal(error, request_id=g.request_id, now=clock())
+        log.error("crash", request_id=g.request_id, error=type(error).__name__, places=places(error))
+        return failure(*code_and_message(500), request_id=g.request_id, now=clock())
 
     def respond(body: dict[str, Any]) -> Response:
         g.failure_code = body["code"]
@@ -54,7 +61,7 @@ def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> None
         return response
 
     def on_failure(error: KeylikeError) -> Response:
-        response = respond(refusal(error, request_id=g.request_id, now=clock()))
+        response = respond(told(error))
         if isinstance(error, ModelLoading | Overloaded):
             response.headers["Retry-After"] = str(error.retry_after_s)
         if error.code == "unauthorized":
@@ -72,12 +79,12 @@ def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> None
         return response
 
     def on_crash(error: Exception) -> Response:
-        log.error("crash", request_id=g.request_id, error=type(error).__name__, places=places(error))
-        return respond(failure(*code_and_message(500), request_id=g.request_id, now=clock()))
+        return respond(told(error))
 
     app.register_error_handler(KeylikeError, on_failure)
     app.register_error_handler(HTTPException, on_http)
     app.register_error_handler(Exception, on_crash)
+    return told
 
 
 def code_and_message(status: int) -> tuple[str, str]:

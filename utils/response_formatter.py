@@ -49,6 +49,17 @@ def success(answer: Answer, *, request_id: str, now: float) -> dict[str, Any]:
     }
 
 
+def batch(results: list[dict[str, Any]], *, request_id: str, now: float) -> dict[str, Any]:
+    """The body of an answer about several photos, from the bodies about each; `now` in seconds since 1970."""
+    return {
+        "success": True,
+        "request_id": request_id,
+        "timestamp": round(now * 1e3),
+        "api_version": API_VERSION,
+        "results": results,
+    }
+
+
 def failure(code: str, message: str, *, request_id: str, now: float) -> dict[str, Any]:
     """What the body of every failure has; `now` in seconds since 1970."""
     return {

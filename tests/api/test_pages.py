@@ -29,7 +29,16 @@ def test_docs_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:
 
 def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
-    assert set(document["paths"]) == {"/", "/predict", "/cache/stats", "/health", "/health/live", "/health/ready", "/health/startup"}
+    assert set(document["paths"]) == {
+        "/",
+        "/predict",
+        "/predict/batch",
+        "/cache/stats",
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/health/startup",
+    }
     assert set(document["paths"]["/"]) == {"get", "post"}
     content = document["paths"]["/"]["post"]["requestBody"]["content"]
     assert {"multipart/form-data", "application/json", "image/jpeg", "image/heic"} <= set(content)
@@ -38,7 +47,7 @@ def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -
 def test_document_describes_no_answer_that_is_not_given(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
     assert set(document["paths"]["/health"]["get"]["responses"]) == {"200", "500"}
-    assert set(document["paths"]["/predict"]["post"]["responses"]) == {"200", "400", "413", "415", "422", "500", "503"}
+    assert set(document["paths"]["/predict"]["post"]["responses"]) == {"200", "400", "413", "415", "422", "500", "503", "504"}
     assert "ValidationErrorModel" not in document["components"]["schemas"]
     assert not document["components"]["securitySchemes"]
 

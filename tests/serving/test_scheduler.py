@@ -14,6 +14,7 @@ from readers.contract import ReaderInfo, Reading, Reason, Unreadable
 from serving.scheduler import Caller, Result, Scheduler
 from tests.fakes import ColourReader
 from tests.pictures import BLUE, GREEN, RED, plain
+from tests.serving.running import until
 from utils.errors import BadImage, CallerGone, DeadlineExceeded, ModelLoading, Overloaded
 from utils.image_processing import Photo, open_photo
 
@@ -83,28 +84,21 @@ class House:
         asked, before = [], self.waiting()
         for count, picture in enumerate(pictures, 1):
             asked.append(self.ask(picture, caller))
-            self.until(partial(lambda least: self.waiting() >= least, before + count))
-        self.until(lambda: self.scheduler._decoding == 0)
+            until(partial(lambda least: self.waiting() >= least, before + count))
+        until(lambda: self.scheduler._decoding == 0)
         return asked
 
     def occupy(self) -> Future[Result]:
         """Keeps a worker busy."""
         before = len(self.reader.batches)
         asked = self.ask()
-        self.until(lambda: len(self.reader.batches) > before)
+        until(lambda: len(self.reader.batches) > before)
         return asked
 
     def waiting(self) -> int:
         """Photos that the reader has not begun."""
         with self.scheduler._lock:
             return len(self.scheduler._waiting) + self.scheduler._decoding + len(self.scheduler._decoded)
-
-    def until(self, so: Callable[[], bool]) -> None:
-        """Comes back once it is so."""
-        for _ in range(10_000_000):
-            if so():
-                return
-        raise AssertionError("it did not come to be")
 
 
 def colour(photo: Photo) -> tuple[int, ...]:
@@ -240,7 +234,7 @@ def test_no_more_is_decoded_than_is_read_next(make: Make) -> None:
     house = make(threads=2)
     house.occupy()
     house.ask_in_line(*[RED] * 20)
-    house.until(lambda: house.scheduler._decoding == 0)
+    until(lambda: house.scheduler._decoding == 0)
     assert len(house.scheduler._decoded) <= 3
     house.reader.go_on()
 
@@ -258,7 +252,7 @@ def test_no_more_are_decoded_at_a_time_than_there_are_threads(make: Make) -> Non
 
     asked = [house.threads.submit(house.scheduler.read, slowly, Caller()) for _ in range(6)]
     both.wait(PATIENCE_S)
-    house.until(lambda: house.waiting() == 6)
+    until(lambda: house.waiting() == 6)
     assert len(most) == 2
     go_on.set()
     house.reader.go_on()

@@ -11,72 +11,18 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from app import body_limit, create_app
 from config import Settings
-from model_loader import ModelSlot
-from readers.contract import Reading, Unreadable
 from serving.server import Binding, Server
-from tests.fakes import ColourReader
 from tests.pictures import many_frames, many_scans, plain, png, with_text_bomb
-from utils.error_handlers import socket_failures
-from utils.image_processing import Photo
-from utils.logs import make_logger
+from tests.serving.running import PatientReader, Running
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 JPEG, JSON, FORM = ({"Content-Type": kind} for kind in ("image/jpeg", "application/json", "application/x-www-form-urlencoded"))
-
-
-class PatientReader(ColourReader):
-    """Reads only once it is allowed to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked, self.allowed = threading.Event(), threading.Event()
-
-    def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Waits, then reads."""
-        self.asked.set()
-        assert self.allowed.wait(20)
-        return super().read(photos)
-
-
-class Running:
-    """A server in a thread of this process."""
-
-    def __init__(self, settings: Settings, reader: ColourReader) -> None:
-        model = ModelSlot(lambda: reader)
-        model.load()
-        draining = threading.Event()
-        app = create_app(settings, model=model, draining=draining.is_set)
-        binding = Binding("127.0.0.1", 0, 2, body_limit(settings))
-        self.now = 0.0
-        failure = socket_failures(lambda: 1.0, make_logger(settings.logs))
-        self.server = Server(app, binding, failure=failure, draining=draining, clock=lambda: self.now)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-        self.thread.start()
-
-    def connect(self) -> http.client.HTTPConnection:
-        """A connection of one's own."""
-        return http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
-
-    def wait_a_turn(self) -> None:
-        """Asks twice: when the second answer is there, all that was sent before has been seen and judged."""
-        for _ in range(2):
-            connection = self.connect()
-            connection.request("GET", "/health/live")
-            assert connection.getresponse().status == 200
-            connection.close()
-
-    def stop(self) -> None:
-        """Stops and waits for the end."""
-        self.server.stop()
-        self.thread.join(20)
-        assert not self.thread.is_alive()
 
 
 @pytest.fixture
