@@ -29,6 +29,8 @@ from readers.caliper.networks import Measured, Networks
 ALIGN_PASSES = 2
 MEASURE_PASSES = 4
 SETTLED_MM = 0.03
+# Strips that the measurer says lie so badly at first, or still after a move, never came to lie right (docs/LOG.md).
+_LOST_AT_FIRST, _LOST_LATER = -4.0, 0.0
 _KEY_LENGTH_MM = 58.0  # bow to tip of a common house key: the second look frames this much
 _KEY_MIDDLE = np.array([-4.0, 4.3])
 _SECOND_LOOK_SHARE = 0.8
@@ -154,10 +156,12 @@ def _align(networks: Networks, picture: Array, pose: Array) -> Array | None:
 
 
 def _settle(networks: Networks, picture: Array, rough: Rough, pose: Array) -> Sighting | None:
-    """Measures, lays the strip in better by what was measured, and measures again until it no longer moves."""
+    """Measures, lays the strip in better by what was measured, and measures again until it no longer moves; None where it is no blade."""
     for turn in range(1, MEASURE_PASSES + 1):
         strip = straighten(picture, pose, READ)
         measured = networks.measure(strip)
+        if measured.fit < (_LOST_AT_FIRST if turn == 1 else _LOST_LATER):
+            return None
         if turn == MEASURE_PASSES or float(np.abs(measured.corners_mm).mean()) < SETTLED_MM:
             return Sighting(pose, strip, measured, rough.presence)
         moved = _moved(pose, READ, measured.corners_mm, picture)
