@@ -52,6 +52,8 @@ class AgreeingReader:
             kind=f"{one.kind}+{other.kind}",
             keyways=tuple(dict.fromkeys((*one.keyways, *other.keyways))),
             digest=hashlib.sha256(rule.encode()).hexdigest(),
+            max_batch=max(one.max_batch, other.max_batch),
+            workers=min((info.workers for info in (one, other) if info.workers), default=None),
         )
 
     def warm(self) -> None:

@@ -1,11 +1,9 @@
-"""Where photos wait for the model: one thread takes what waits, as many at a time as fit, and half as many when memory runs short."""
+"""Batches that fit into memory: at most so many at a time, and half as many when memory runs short."""
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 import torch
@@ -20,50 +18,36 @@ _NO_ROOM = "can't allocate memory"
 
 
 class Desk(Generic[Q, A]):
-    """`run` answers a batch in order; it is called by one thread alone, which dies with the process. `free_memory` gives back what a
-    failed batch left behind."""
+    """`run` answers a batch in order; one thread at a time is let in. `free_memory` gives back what a failed batch left behind."""
 
     def __init__(self, run: Callable[[Sequence[Q]], list[A]], most: int, free_memory: Callable[[], None]) -> None:
         self._run, self._most, self._free_memory = run, most, free_memory
-        self._waiting: queue.SimpleQueue[tuple[Q, Future[A]]] = queue.SimpleQueue()
-        threading.Thread(target=self._serve, name="gemma", daemon=True).start()
+        self._lock = threading.Lock()
 
     def ask(self, items: Sequence[Q]) -> list[A]:
-        """One answer an item, in order; waits its turn. Raises Overloaded where an item does not fit into memory even alone."""
-        asked = [(item, Future[A]()) for item in items]
-        for each in asked:
-            self._waiting.put(each)
-        return [future.result() for _, future in asked]
+        """One answer an item, in order. Raises Overloaded where an item does not fit into memory even alone."""
+        with self._lock:
+            return [answer for at in range(0, len(items), self._most) for answer in self._answer(items[at : at + self._most])]
 
-    def _serve(self) -> None:
-        while True:
-            self._answer(self._gather())
-
-    def _gather(self) -> list[tuple[Q, Future[A]]]:
-        """Waits for one, and takes whoever waits beside it."""
-        batch = [self._waiting.get()]
-        while len(batch) < self._most and not self._waiting.empty():
-            batch.append(self._waiting.get())
-        return batch
-
-    def _answer(self, batch: Sequence[tuple[Q, Future[A]]]) -> None:
-        try:
-            for (_, future), answer in zip(batch, self._run([item for item, _ in batch]), strict=True):
-                future.set_result(answer)
-            return
-        except BaseException as error:  # whatever it is, nobody may wait for ever
-            if not no_room(error):
-                for _, future in batch:
-                    future.set_exception(error)
-                return
-        # Outside the handler: while the exception lives, its traceback keeps the failed batch's tensors from being freed.
+    def _answer(self, batch: Sequence[Q]) -> list[A]:
+        answers = self._try(batch)
+        if answers is not None:
+            return answers
         self._free_memory()
         if len(batch) == 1:
-            batch[0][1].set_exception(Overloaded("There is not enough memory for this photo now.", retry_after_s=RETRY_AFTER_S))
-            return
+            raise Overloaded("There is not enough memory for this photo now.", retry_after_s=RETRY_AFTER_S)
         half = len(batch) // 2
-        self._answer(batch[:half])
-        self._answer(batch[half:])
+        return self._answer(batch[:half]) + self._answer(batch[half:])
+
+    def _try(self, batch: Sequence[Q]) -> list[A] | None:
+        """The answers, or None where there was no room. What was raised ends here: while an exception lives, its traceback keeps the
+        failed batch's tensors from being freed."""
+        try:
+            return self._run(batch)
+        except BaseException as error:
+            if not no_room(error):
+                raise
+            return None
 
 
 def no_room(error: BaseException) -> bool:

@@ -31,8 +31,7 @@ class Engine:
         return self._manifest.picture.side or int(self._loaded.processor.image_processor.size["height"])
 
     def hear(self, squares: Sequence[Image.Image]) -> list[Heard]:
-        """One result a square, in order; waits its turn, and shares its batch with others who wait. Raises Overloaded where not even
-        one square fits into memory."""
+        """One result a square, in order; one thread at a time. Raises Overloaded where not even one square fits into memory."""
         return self._desk.ask(squares)
 
     def _run(self, squares: Sequence[Image.Image]) -> list[Heard]:

@@ -41,7 +41,7 @@ class GemmaReader:
 
         parts = (checkpoint.digest, loaded.backend, loaded.precision, finder_digest)
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-        info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, digest)
+        info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, digest, max_batch, workers=1)
         return cls(Engine(loaded, manifest, max_batch), info, manifest, finder)
 
     @property

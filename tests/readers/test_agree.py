@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from app import create_app
 from config import Settings
 from model_loader import ModelSlot, agreeing
 from readers.agree import AgreeingReader, Outcome, fit_shared_error, restated, when_alike, when_apart
-from readers.contract import Candidate, Cut, CutLine, Drawing, Quality, Reader, Reading, Reason, Unreadable
+from readers.contract import Candidate, Cut, CutLine, Drawing, Quality, Reader, ReaderInfo, Reading, Reason, Unreadable
 from tests.contract import check_failure
 from tests.fakes import ColourReader, FixedReader
 from tests.pictures import GREEN, plain
@@ -172,6 +174,31 @@ def test_it_is_called_after_both_and_warms_both() -> None:
     assert mixed.keyways == ("SC1", "KW1")
     others = (both.info, AgreeingReader(first, second, 0.3, True).info, AgreeingReader(first, second, 0.2, False).info)
     assert len({mixed.digest, *(other.digest for other in others)}) == 4
+
+
+class Shaped(ColourReader):
+    """Wants so many photos at a time, from so many threads."""
+
+    def __init__(self, max_batch: int, workers: int | None) -> None:
+        super().__init__()
+        self._shape: dict[str, Any] = {"max_batch": max_batch, "workers": workers}
+
+    @property
+    def info(self) -> ReaderInfo:
+        """With what it wants."""
+        return replace(super().info, **self._shape)
+
+
+def test_it_takes_photos_as_the_choosier_of_both_does() -> None:
+    shapes = [
+        (info.max_batch, info.workers)
+        for info in (
+            AgreeingReader(Shaped(8, 1), Shaped(1, None), 0.1, True).info,
+            AgreeingReader(Shaped(1, None), Shaped(1, 3), 0.1, True).info,
+            AgreeingReader(Shaped(1, None), Shaped(1, None), 0.1, True).info,
+        )
+    ]
+    assert shapes == [(8, 1), (1, 3), (1, None)]
 
 
 def test_the_refusal_over_http_tells_what_each_read(settings: Settings) -> None:

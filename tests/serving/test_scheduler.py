@@ -299,16 +299,31 @@ def test_whoever_hung_up_is_not_read(make: Make) -> None:
 
 
 def test_whoever_hung_up_leaves_the_full_queue_while_the_reader_is_busy(make: Make) -> None:
-    house = make(queue=1)
+    house = make(queue=5)
     house.occupy()
     gone = threading.Event()
-    asked = house.ask_in_line(RED, caller=Caller(hung_up=gone.is_set))[0]
+    # Three of them decoded.
+    asked = house.ask_in_line(*[RED] * 5, caller=Caller(hung_up=gone.is_set))
     with pytest.raises(Overloaded):
         house.ask().result(PATIENCE_S)
     gone.set()
+    for each in asked:
+        with pytest.raises(CallerGone):
+            each.result(PATIENCE_S)
+    assert house.waiting() == 0, "their photos would be kept"
+    house.ask_in_line(*[RED] * 5)
+
+
+def test_whoever_hung_up_before_their_turn_leaves_nothing_behind(make: Make) -> None:
+    house = make()
+    house.occupy()
+    house.ask_in_line(*[RED] * 3)
+    gone = threading.Event()
+    asked = house.ask_in_line(RED, caller=Caller("gone", hung_up=gone.is_set))[0]
+    gone.set()
     with pytest.raises(CallerGone):
         asked.result(PATIENCE_S)
-    house.ask_in_line(RED)
+    assert house.waiting() == 3
 
 
 def test_a_full_queue_says_no_before_anything_is_decoded(make: Make) -> None:

@@ -75,7 +75,7 @@ class Busy:
 @pytest.fixture
 def busy(settings: Settings) -> Iterator[Busy]:
     """One photo is read, three may wait."""
-    made = Busy(settings.model_copy(update={"threads": 1, "queue": 3}))
+    made = Busy(settings.model_copy(update={"threads": 1, "queue": 3, "max_batch": 1}))
     yield made
     made.reader.allowed.set()
     made.threads.shutdown()

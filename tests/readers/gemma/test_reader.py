@@ -60,6 +60,7 @@ def changed(folder: Path, tmp_path: Path, **tables: dict[str, Any]) -> Path:
 def test_a_batch_is_read_as_each_photo_alone(gemma_models: GemmaModels) -> None:
     several = photos(gemma_models)
     by_three = reader(gemma_models.merged, max_batch=3)
+    assert (by_three.info.max_batch, by_three.info.workers) == (3, 1)
     together, alone = by_three.read(several), [by_three.read([photo])[0] for photo in several]
     assert told(together) == told(alone) == taught(gemma_models)
     for one, other in zip(together, alone, strict=True):
