@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from config import Settings
+from serving.scheduler import Caller
 from tests.contract import check_body
 from tests.pictures import GREEN, RED, plain
 from tests.serving.running import PatientReader, Running, until
@@ -192,9 +193,9 @@ def test_callers_are_told_apart_by_a_digest_that_no_log_shows(busy: Busy, settin
     names: list[str] = []
     take = busy.running.scheduler.read
 
-    def listen(open_photo: Any, caller: Any) -> Any:
-        names.append(caller.name)
-        return take(open_photo, caller)
+    def listen(*given: Any, **named: Any) -> Any:
+        names.extend(each.name for each in (*given, *named.values()) if isinstance(each, Caller))
+        return take(*given, **named)
 
     busy.running.scheduler.read = listen  # type: ignore[method-assign]
     busy.reader.allowed.set()
