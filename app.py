@@ -16,6 +16,7 @@ from api.batch import PATH as BATCH_PATH
 from api.batch import batch_blueprint
 from api.cache import cache_blueprint
 from api.callers import Callers
+from api.classify import classify_blueprint
 from api.guards import SCHEMES, token_guard
 from api.health import health_blueprint
 from api.intake import PhotoRequest
@@ -23,12 +24,14 @@ from api.pages import add_welcome, docs_blueprint
 from api.predict import predict_blueprint
 from api.schemas import Failure
 from config import Settings
-from inference_handler import Inference, Limits
+from inference_handler import Classifying, Inference, Limits
 from model_loader import Choices, ModelSlot
+from readers.classifiers.contract import Classifier
 from readers.contract import Reader
 from serving.cache.fallback import Fallback
 from serving.cache.readings import ReadingCache
 from serving.cache.stores import MemoryStore
+from serving.classifiers import Classifiers
 from serving.gpu import find_gpu
 from serving.scheduler import Scheduler
 from serving.server import SWALLOW_BYTES, Binding
@@ -80,12 +83,14 @@ def create_app(
     scheduler = scheduler or reading_scheduler(settings, loaded)
     limits = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
     inference = Inference(scheduler, limits, time.perf_counter, cache)
+    classifying = Classifying(scheduler, limits, classifiers(settings, loaded, log))
     guard, guarded = token_guard(settings.token), settings.token is not None
     callers = Callers(settings.deadline_s, scheduler.clock)
     predictions = predict_blueprint(inference, guard, callers, guarded=guarded, clock=clock)
     add_welcome(predictions, loaded, WEB)
     app.register_api(predictions)
     app.register_api(batch_blueprint(inference, guard, callers, told, limit=batch_limit(settings), guarded=guarded, clock=clock))
+    app.register_api(classify_blueprint(classifying, guard, callers, guarded=guarded, clock=clock))
     app.register_api(cache_blueprint(cache, guard, guarded=guarded))
     app.register_api(health_blueprint(loaded, find_gpu(), draining=draining, clock=clock))
     app.register_blueprint(docs_blueprint(WEB))
@@ -109,6 +114,16 @@ def reading_cache(settings: Settings, log: BoundLogger, clock: Callable[[], floa
 def reading_scheduler(settings: Settings, model: ModelSlot) -> Scheduler:
     """The queue before the model; whoever stops the server closes it."""
     return Scheduler(model.reader, queue=settings.queue, threads=settings.threads, longest_s=settings.deadline_s)
+
+
+def classifiers(settings: Settings, model: ModelSlot, log: BoundLogger) -> Classifiers:
+    """Those of the models' folder; where none is named the caliper answers, the one that reads if it does."""
+
+    def embedded() -> Classifier:
+        reader = model.reader()
+        return model_loader.families(reader if reader.info.kind == "caliper" else model_loader.load(_caliper(settings)))
+
+    return Classifiers(settings.models, embedded=embedded, load=model_loader.load_classifier, log=log)
 
 
 def model_slot(settings: Settings, log: BoundLogger | None = None) -> ModelSlot:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from structlog.stdlib import BoundLogger
 
 from readers.agree import AgreeingReader
+from readers.classifiers.contract import Classifier
 from readers.contract import Reader
 from utils.errors import ModelError, ModelLoading, Overloaded
 from utils.logs import places
-from utils.model_files import MANIFEST, called, check_files, read_manifest
+from utils.model_files import MANIFEST, called, check_files, read_manifest, refuse_ways_out
 
 if TYPE_CHECKING:
     from readers.caliper.reader import CaliperReader
@@ -196,3 +197,25 @@ def agreeing(first: Reader, caliper: Reader, agreement: tuple[float, bool]) -> R
     """Both readers as one; `agreement`: how often two wrong readings are the same wrong code, and whether that was fitted."""
     shared_error, fitted = agreement
     return AgreeingReader(first, caliper, shared_error, fitted)
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """The classifier in a folder of kind onnx-classifier, checked but not warmed. Raises ModelError with a line that says what is wrong."""
+    from readers.classifiers.manifest import classifier_manifest
+    from readers.classifiers.network import NetworkClassifier
+
+    table = read_manifest(folder)
+    manifest = classifier_manifest(table)
+    refuse_ways_out(folder, (MANIFEST, *manifest.files))
+    check_files(folder, table)
+    return NetworkClassifier.load(folder, manifest)
+
+
+def families(caliper: Reader) -> Classifier:
+    """The caliper as a classifier of families. Raises ModelError where what is given is no caliper."""
+    from readers.caliper.reader import CaliperReader
+    from readers.classifiers.families import FamilyClassifier
+
+    if not isinstance(caliper, CaliperReader):
+        raise ModelError("the embedded reader is no caliper: models/caliper must hold the one that is shipped")
+    return FamilyClassifier(caliper)

@@ -46,12 +46,13 @@ CACHE_CONTROL = {
 }
 
 # flask-openapi3 has no way to say that one route takes several kinds of body, so the operation's own document says it.
+BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"multipart/form-data": {"schema": _FORM}, "application/json": {"schema": _JSON}}
+    | {kind: {"schema": PICTURE} for kind in RAW_TYPES},
+}
 _REQUEST = {
-    "requestBody": {
-        "required": True,
-        "content": {"multipart/form-data": {"schema": _FORM}, "application/json": {"schema": _JSON}}
-        | {kind: {"schema": PICTURE} for kind in RAW_TYPES},
-    },
+    "requestBody": BODY,
     "parameters": [
         {"name": "zipcode", "in": "query", "required": False, "schema": ZIPCODE, "description": "For a picture sent as the body itself"},
         CACHE_CONTROL,

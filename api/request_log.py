@@ -11,7 +11,8 @@ from utils.response_formatter import new_request_id
 
 
 def install(app: Flask, *, log: BoundLogger, model: Callable[[], str | None], clock: Callable[[], float]) -> None:
-    """Numbers each request and logs it when it is answered; `clock` counts seconds, `model` names what reads."""
+    """Numbers each request and logs it when it is answered; `clock` counts seconds, `model` names what reads, unless a view
+    says in `g.model` what answered."""
 
     @app.before_request
     def begin() -> None:
@@ -29,7 +30,7 @@ def install(app: Flask, *, log: BoundLogger, model: Callable[[], str | None], cl
             status=response.status_code,
             failure=g.get("failure_code"),
             ms=round((clock() - g.started) * 1e3, 1),
-            model=model(),
+            model=g.get("model") or model(),
         )
         response.headers["X-Request-Id"] = g.request_id
         return response

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -74,6 +74,21 @@ class Prediction(Body):
     assessment: Assessment = Field(description="What the reading means for the owner, each claim with its source")
     cached: bool = Field(description="Whether the same photo was read before, or at the same time for another request")
     processing_ms: float = Field(ge=0, description="From bytes to answer, this request's own")
+
+
+class ClassificationOut(Body):
+    """Which class a photo belongs to."""
+
+    success: Literal[True]
+    request_id: str = Field(min_length=8, max_length=8)
+    predicted_class: str = Field(description="The likeliest class", examples=["SC1"])
+    confidence: float = Field(ge=0, le=1, description="Its probability")
+    all_probabilities: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        min_length=2, description="Every class the model knows; they sum to 1", examples=[{"SC1": 0.9, "KW1": 0.1}]
+    )
+    model_used: str = Field(examples=["caliper-1.0.0"])
+    timestamp: int = Field(description="Milliseconds since 1970")
+    api_version: Literal["2.0.0"]
 
 
 class Failure(Body):

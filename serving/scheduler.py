@@ -13,14 +13,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TypeVar
 
 from readers.contract import Reader, ReaderInfo, Reading, Unreadable
+from serving.asking import ask
 from serving.door import Door, Places
 from serving.fair import Line
 from utils.errors import CallerGone, DeadlineExceeded, KeylikeError, ModelLoading
 from utils.image_processing import Photo
 
 Result = Reading | Unreadable
+T = TypeVar("T")
 # How often whoever waits looks whether the caller still does.
 _GLANCE_S = 0.5
 # A batch that is not full waits for photos under way, for this share of what a batch takes, and never longer than this.
@@ -116,17 +119,28 @@ class Scheduler:
     def read(self, open_photo: Callable[[], Photo], caller: Caller) -> Result:
         """What the reader makes of a photo that `open_photo` decodes, in this thread. Raises what either raises, DeadlineExceeded,
         CallerGone, and ModelLoading before the reader is ready and after `close`."""
-        job = _Job(caller, self._lock)
-        with self._lock:
-            self._start()
-            self._waiting.put(caller.name, job)
-            self._give_turns()
-            self._wait_for(job, _Stage.DECODES)
+        job = self._turn(caller)
         if job.stage is _Stage.DECODES:
             self._decode(job, open_photo)
         with self._lock:
             self._wait_for(job, _Stage.DONE)
         return job.result()
+
+    def beside(self, work: Callable[[], T], caller: Caller) -> T:
+        """What `work` gives, in this thread, when it is its turn to decode: for what decodes a photo and then does not need the reader.
+        Raises what `work` raises and otherwise the same as `read`; what was begun is ended, and given to nobody if it is too late."""
+        job = self._turn(caller)
+        if job.stage is not _Stage.DECODES:
+            job.result()
+        try:
+            given = work()
+        finally:
+            with self._lock:
+                self._decoding -= 1
+                self._give_turns()
+                self._work.notify_all()
+        self.left_s(caller)
+        return given
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Turns away what still waits, and lets the reader finish what it has begun, for so many seconds at most."""
@@ -139,6 +153,16 @@ class Scheduler:
         until = time.monotonic() + timeout_s
         for worker in self._workers:
             worker.join(max(0.0, until - time.monotonic()))
+
+    def _turn(self, caller: Caller) -> _Job:
+        """A photo whose turn it is to be decoded, or that is done before."""
+        job = _Job(caller, self._lock)
+        with self._lock:
+            self._start()
+            self._waiting.put(caller.name, job)
+            self._give_turns()
+            self._wait_for(job, _Stage.DECODES)
+        return job
 
     def _shape(self, info: ReaderInfo) -> tuple[int, int]:
         """Photos in one go, and threads that ask the reader."""
@@ -252,7 +276,7 @@ class Scheduler:
     def _ask(self, reader: Reader, batch: Sequence[_Job]) -> list[Result | Exception]:
         """One result or error a photo, in order."""
         started = self.clock()
-        outcomes = _try(reader, [job.photo for job in batch if job.photo])
+        outcomes = ask(reader, [job.photo for job in batch if job.photo])
         if isinstance(outcomes, Exception):
             # One of them may have spoilt it for all.
             outcomes = [outcomes] if len(batch) == 1 else [self._ask_alone(reader, job) for job in batch]
@@ -263,26 +287,13 @@ class Scheduler:
         lost = self._lost(job.caller)
         if lost or job.photo is None:
             return lost or _closing()
-        alone = _try(reader, [job.photo])
+        alone = ask(reader, [job.photo])
         return alone if isinstance(alone, Exception) else alone[0]
 
     def _end(self, batch: Sequence[_Job], outcomes: Sequence[Result | Exception]) -> None:
         with self._lock:
             for job, outcome in zip(batch, outcomes, strict=True):
                 job.end(outcome)
-
-
-def _try(reader: Reader, photos: Sequence[Photo]) -> list[Result | Exception] | Exception:
-    """A result a photo, or what the reader raised; whatever that is, nobody may wait for ever."""
-    try:
-        results = reader.read(photos)
-        if len(results) != len(photos):
-            raise ValueError("the reader gave another number of results than of photos")
-        return [*results]
-    except Exception as error:
-        return error
-    except BaseException as error:  # libraries panic and exit with kinds that no server expects
-        return RuntimeError(f"the reader ended with {type(error).__name__}")
 
 
 def _closing() -> ModelLoading:

@@ -45,6 +45,12 @@ class BadZipcode(KeylikeError):
     code = "bad_zipcode"
 
 
+class NotFound(KeylikeError):
+    """What the request names is not there."""
+
+    code = "not_found"
+
+
 class ImageTooLarge(KeylikeError):
     """More bytes or more pixels than are accepted; `details` says how many are."""
 

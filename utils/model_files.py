@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,13 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
             raise ModelError(f"{called(folder / MANIFEST)}: {Path(name).name!r} is not a plain file name of this folder")
         if sha256(folder / name) != expected:
             raise ModelError(f"{called(folder / name)} does not match its SHA-256 in the manifest: it is damaged or was altered")
+
+
+def refuse_ways_out(folder: Path, names: Iterable[str]) -> None:
+    """Raises ModelError where one of these files of a model folder lies somewhere else, or is a link to there."""
+    for name in names:
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise ModelError(f"{called(folder / name)} leads out of the folder: put the file itself there")
 
 
 def sha256(path: Path) -> str:

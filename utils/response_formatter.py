@@ -6,7 +6,7 @@ import secrets
 from dataclasses import asdict
 from typing import Any
 
-from inference_handler import Answer
+from inference_handler import Answer, Classified
 from readers.contract import Reading
 from utils.errors import KeylikeError, UnreadableKey
 
@@ -46,6 +46,20 @@ def success(answer: Answer, *, request_id: str, now: float) -> dict[str, Any]:
         "assessment": answer.assessment.to_dict(),
         "cached": answer.cached,
         "processing_ms": round(answer.processing_ms, 1),
+    }
+
+
+def classified(answer: Classified, *, request_id: str, now: float) -> dict[str, Any]:
+    """The body of a classification; `now` in seconds since 1970. Probabilities are not rounded: they sum to 1."""
+    return {
+        "success": True,
+        "request_id": request_id,
+        "predicted_class": answer.classification.predicted,
+        "confidence": answer.classification.confidence,
+        "all_probabilities": dict(answer.classification.probabilities),
+        "model_used": answer.model,
+        "timestamp": round(now * 1e3),
+        "api_version": API_VERSION,
     }
 
 

@@ -33,6 +33,7 @@ def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -
         "/",
         "/predict",
         "/predict/batch",
+        "/classify/image",
         "/cache/stats",
         "/health",
         "/health/live",

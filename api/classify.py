@@ -1,0 +1,63 @@
+"""POST /classify/image: a photo in, a probability for every class of a model out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, g, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from api.callers import TIMEOUT, Callers
+from api.guards import SECURITY
+from api.intake import read_request
+from api.predict import BODY
+from api.schemas import ClassificationOut, Failure, UnreadableFailure
+from inference_handler import Classifying
+from serving.classifiers import NAME
+from utils.response_formatter import classified
+
+_MODEL = {
+    "name": "model",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string", "pattern": f"^{NAME}$"},
+    "description": "A classifier's folder among the server's models; without it the embedded reader tells the family of the key",
+}
+_ANSWERS: dict[Any, Any] = {
+    200: ClassificationOut,
+    400: Failure,
+    404: Failure,
+    413: Failure,
+    415: Failure,
+    422: UnreadableFailure,
+    500: Failure,
+    503: Failure,
+    504: Failure,
+}
+
+
+def classify_blueprint(
+    classifying: Classifying, guard: Callable[[], None], callers: Callers, *, guarded: bool, clock: Callable[[], float]
+) -> APIBlueprint:
+    """The route; everything as for a prediction."""
+    routes = APIBlueprint("classify", __name__)
+
+    @routes.post(
+        "/classify/image",
+        operation_id="classifyImage",
+        tags=[Tag(name="predictions")],
+        responses=_ANSWERS | {401: Failure} if guarded else _ANSWERS,
+        security=SECURITY if guarded else None,
+        openapi_extensions={"requestBody": BODY, "parameters": [_MODEL, TIMEOUT]},
+    )
+    def classify_image() -> Response:
+        """Tells which family the key in a photo is of, or which class of another model the photo belongs to."""
+        guard()
+        caller = callers.current()
+        data, _ = read_request()
+        answer = classifying.answer(data, request.args.get("model"), caller)
+        g.model = answer.model
+        return jsonify(classified(answer, request_id=g.request_id, now=clock()))
+
+    return routes

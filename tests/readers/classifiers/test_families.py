@@ -1,0 +1,50 @@
+"""The embedded caliper as a classifier: what it says where it finds a blade, where it finds none, and where nobody could."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_loader import families, load
+from readers.classifiers.contract import Classification, Classifier
+from readers.classifiers.families import NO_BLADE
+from readers.contract import Reason, Unreadable
+from tests.fakes import ColourReader
+from tests.pictures import plain
+from utils.errors import ModelError
+from utils.image_processing import Photo, open_photo
+
+ROOT = Path(__file__).resolve().parents[3]
+LABELS = [json.loads(line) for line in (ROOT / "samples" / "labels.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return families(load(ROOT / "models" / "caliper"))
+
+
+@pytest.mark.parametrize("label", LABELS, ids=lambda label: label["file"])
+def test_samples_are_of_the_family_on_their_label(classifier: Classifier, label: dict[str, str]) -> None:
+    answer = classifier.classify(open_photo((ROOT / "samples" / label["file"]).read_bytes()))
+    assert isinstance(answer, Classification)
+    assert answer.predicted == label["keyway"] and answer.confidence > 0.5
+
+
+def test_where_no_blade_is_found_none_is_likeliest_and_not_certain(classifier: Classifier) -> None:
+    assert classifier.classify(open_photo(plain())) == NO_BLADE
+    assert NO_BLADE.predicted == "none" and 0.5 < NO_BLADE.confidence < 0.9
+    assert min(NO_BLADE.probabilities.values()) > 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2000, 23), (8, 600)])
+def test_a_picture_of_too_few_pixels_is_refused(classifier: Classifier, size: tuple[int, int]) -> None:
+    answer = classifier.classify(Photo(np.zeros((*size, 3), np.uint8), size, "PNG", 1.0))
+    assert isinstance(answer, Unreadable) and answer.reason is Reason.TOO_SMALL and answer.advice
+
+
+def test_nothing_but_a_caliper_will_do() -> None:
+    with pytest.raises(ModelError, match="is no caliper"):
+        families(ColourReader())
