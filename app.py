@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flask_cors import CORS
 from flask_openapi3 import Info, OpenAPI
+from prometheus_client import CollectorRegistry
 from structlog.stdlib import BoundLogger
 
 import model_loader
@@ -17,9 +18,11 @@ from api.batch import batch_blueprint
 from api.cache import cache_blueprint
 from api.callers import Callers
 from api.classify import classify_blueprint
-from api.guards import SCHEMES, token_guard
+from api.detailed import State, detailed_blueprint
+from api.guards import SCHEMES, operator_guard, token_guard
 from api.health import health_blueprint
 from api.intake import PhotoRequest
+from api.operator import operator_blueprint
 from api.pages import add_welcome, docs_blueprint
 from api.predict import predict_blueprint
 from api.schemas import Failure
@@ -27,16 +30,20 @@ from config import Settings
 from inference_handler import Classifying, Inference, Limits
 from model_loader import Choices, ModelSlot
 from readers.classifiers.contract import Classifier
-from readers.contract import Reader
+from readers.contract import Reader, Reason
 from serving.cache.fallback import Fallback
 from serving.cache.readings import ReadingCache
 from serving.cache.stores import MemoryStore
 from serving.classifiers import Classifiers
-from serving.gpu import find_gpu
+from serving.gauges import Gauges, Living
+from serving.gpu import find_gpu, gpu_memory
+from serving.process import Process
 from serving.scheduler import Scheduler
 from serving.server import SWALLOW_BYTES, Binding
 from utils import error_handlers
 from utils.logs import make_logger
+from utils.metrics import Metrics
+from utils.recent import RecentErrors, RecentStages
 from utils.response_formatter import API_VERSION
 
 WEB = Path(__file__).resolve().parent / "web"
@@ -53,11 +60,13 @@ def create_app(
     log: BoundLogger | None = None,
     cache: ReadingCache | None = None,
     scheduler: Scheduler | None = None,
+    metrics: Metrics | None = None,
     draining: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
 ) -> OpenAPI:
     """The application. Without `model` the one of the settings is loaded here and now, which raises ModelError if it cannot be;
-    without `cache` readings are kept as the settings say, without `scheduler` photos wait as they say."""
+    without `cache` readings are kept as the settings say, without `scheduler` photos wait as they say; `metrics` are this application's
+    alone."""
     log = log or make_logger(settings.logs, settings.log_level)
     if model is None:
         model = model_slot(settings, log)
@@ -77,12 +86,15 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = body_limit(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     CORS(app, allow_headers=_CORS_HEADERS, expose_headers=["X-Request-Id", "Retry-After"], max_age=86400)
-    request_log.install(app, log=log, model=lambda: loaded.name, clock=time.perf_counter)
-    told = error_handlers.install(app, clock=clock, log=log)
+    metrics = metrics or new_metrics()
+    errors, recent = RecentErrors(clock), RecentStages(clock)
+    watchers = [metrics.answered, errors.answered]
+    request_log.install(app, log=log, model=lambda: loaded.name, clock=time.perf_counter, watchers=watchers)
+    told = error_handlers.install(app, clock=clock, log=log, rejected=metrics.rejected)
     cache = cache or reading_cache(settings, log)
     scheduler = scheduler or reading_scheduler(settings, loaded)
     limits = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
-    inference = Inference(scheduler, limits, time.perf_counter, cache)
+    inference = Inference(scheduler, limits, time.perf_counter, cache, (metrics.photo, recent.photo))
     classifying = Classifying(scheduler, limits, classifiers(settings, loaded, log))
     guard, guarded = token_guard(settings.token), settings.token is not None
     callers = Callers(settings.deadline_s, scheduler.clock)
@@ -92,9 +104,43 @@ def create_app(
     app.register_api(batch_blueprint(inference, guard, callers, told, limit=batch_limit(settings), guarded=guarded, clock=clock))
     app.register_api(classify_blueprint(classifying, guard, callers, guarded=guarded, clock=clock))
     app.register_api(cache_blueprint(cache, guard, guarded=guarded))
-    app.register_api(health_blueprint(loaded, find_gpu(), draining=draining, clock=clock))
+    gpu, process = find_gpu(), Process(clock)
+    app.register_api(health_blueprint(loaded, gpu, draining=draining, clock=clock))
+    Gauges(living(loaded, scheduler, cache, draining), metrics.registry)
+    state = State(
+        loaded,
+        load=scheduler.load,
+        cache=cache,
+        metrics=metrics,
+        errors=errors,
+        process=process,
+        gpu=gpu,
+        gpu_memory=gpu_memory,
+        stuck_s=settings.deadline_s,
+        draining=draining,
+        clock=clock,
+    )
+    app.register_api(detailed_blueprint(state))
+    app.register_api(operator_blueprint(metrics, recent, process, cache, operator_guard(settings.token), guarded=guarded))
     app.register_blueprint(docs_blueprint(WEB))
     return app
+
+
+def new_metrics() -> Metrics:
+    """Metrics of one application, in a registry of their own."""
+    return Metrics(CollectorRegistry(), reasons=[reason.value for reason in Reason], rejections=error_handlers.REJECTIONS)
+
+
+def living(model: ModelSlot, scheduler: Scheduler, cache: ReadingCache, draining: Callable[[], bool]) -> Living:
+    """What Prometheus looks at when it asks."""
+    return Living(
+        reader=lambda: model.reader().info if model.ready else None,
+        ready=lambda: model.ready and not draining(),
+        degraded=lambda: model.reason is not None,
+        load=scheduler.load,
+        cache=cache.stats,
+        gpu=gpu_memory,
+    )
 
 
 def reading_cache(settings: Settings, log: BoundLogger, clock: Callable[[], float] = time.monotonic) -> ReadingCache:

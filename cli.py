@@ -52,7 +52,7 @@ def without_a_word(context: typer.Context) -> None:
 @cli.command()
 def serve() -> None:
     """Starts the server; settings come from the environment and .env (see .env.example)."""
-    from app import binding, create_app, model_slot, reading_scheduler
+    from app import binding, create_app, model_slot, new_metrics, reading_scheduler
     from serving.loading import Loading
     from serving.memory import return_large_blocks
     from serving.server import Server
@@ -68,9 +68,10 @@ def serve() -> None:
     model = model_slot(settings, log)
     draining = threading.Event()
     scheduler = reading_scheduler(settings, model)
-    app = create_app(settings, model=model, log=log, scheduler=scheduler, draining=draining.is_set)
+    metrics = new_metrics()
+    app = create_app(settings, model=model, log=log, scheduler=scheduler, metrics=metrics, draining=draining.is_set)
     try:
-        server = Server(app, binding(settings), failure=socket_failures(time.time, log), draining=draining)
+        server = Server(app, binding(settings), failure=socket_failures(time.time, log, metrics.refused), draining=draining)
     except OSError as error:
         raise _stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT") from None
     server.stop_on_signals()

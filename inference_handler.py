@@ -19,6 +19,7 @@ from serving.scheduler import Caller, Scheduler
 from serving.side_by_side import side_by_side
 from utils.errors import UnreadableKey
 from utils.image_processing import Photo, open_photo
+from utils.stages import Notes, Watcher, watched
 
 T = TypeVar("T")
 # Waits as long as it takes, and does not hang up.
@@ -62,12 +63,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """The way of one photo. `scheduler` leads to the reader; `clock` counts seconds; `cache` spares what it can."""
+    """The way of one photo. `scheduler` leads to the reader; `clock` counts seconds; `cache` spares what it can; `watchers` are told how
+    each photo that was let in fared, by the scheduler's clock, in the thread of its request."""
 
     scheduler: Scheduler
     limits: Limits
     clock: Callable[[], float]
     cache: ReadingCache | None = None
+    watchers: tuple[Watcher, ...] = ()
 
     def answer(self, data: bytes, options: Options, caller: Caller = NOBODY) -> Answer:
         """Raises the failures of open_photo and of the scheduler, and UnreadableKey where the reader refuses."""
@@ -90,27 +93,32 @@ class Inference:
 
     def _answer(self, data: bytes, options: Options, caller: Caller) -> Answer:
         started = self.clock()
-        reader = self.scheduler.reader()
-        found = self._find(reader, data, options, caller)
-        model = model_name(reader)
-        reading = _readable(found.result, model)
-        bitting = Bitting(keyway(reading.keyway), reading.codes)
-        return Answer(
-            reading=reading,
-            bitting=bitting,
-            assessment=assess(bitting),
-            market=market(bitting, options.zipcode),
-            model=model,
-            zipcode=options.zipcode,
-            processing_ms=(self.clock() - started) * 1e3,
-            cached=found.cached,
-        )
+        with watched(self.scheduler.clock, self.watchers) as notes:
+            reader = self.scheduler.reader()
+            found = self._find(reader, data, options, caller, notes)
+            notes.cached = found.cached
+            model = model_name(reader)
+            reading = _readable(found.result, model)
+            notes.confidence = reading.confidence
+            bitting = Bitting(keyway(reading.keyway), reading.codes)
+            with notes.stage("assess"):
+                assessment = assess(bitting)
+            return Answer(
+                reading=reading,
+                bitting=bitting,
+                assessment=assessment,
+                market=market(bitting, options.zipcode),
+                model=model,
+                zipcode=options.zipcode,
+                processing_ms=(self.clock() - started) * 1e3,
+                cached=found.cached,
+            )
 
-    def _find(self, reader: Reader, data: bytes, options: Options, caller: Caller) -> Found:
+    def _find(self, reader: Reader, data: bytes, options: Options, caller: Caller, notes: Notes) -> Found:
         """What the reader says, or said before: then the photo is not even opened."""
 
         def run() -> Reading | Unreadable:
-            return self.scheduler.read(lambda: self.limits.open(data), caller)
+            return self.scheduler.read(lambda: self.limits.open(data), caller, notes)
 
         if self.cache is None or not options.cache:
             return Found(run(), cached=False)

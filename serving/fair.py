@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from itertools import chain
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,6 +18,9 @@ class Line(Generic[T]):
 
     def __len__(self) -> int:
         return sum(map(len, self._lanes.values()))
+
+    def __iter__(self) -> Iterator[T]:
+        return chain.from_iterable(self._lanes.values())
 
     def put(self, caller: str, item: T) -> None:
         """Behind all that this caller already has here; a caller who had nothing comes after the others."""

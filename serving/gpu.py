@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 
 
@@ -14,6 +15,23 @@ class Gpu:
 
     available: bool
     memory_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMemory:
+    """Memory of the first GPU in bytes: all of it, and what is in use by whomever."""
+
+    total: int
+    used: int
+
+
+def gpu_memory() -> GpuMemory | None:
+    """As PyTorch sees it; None where this process computes on no GPU. Neither imports PyTorch nor wakes a GPU."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    free, total = torch.cuda.mem_get_info(0)
+    return GpuMemory(total, total - free)
 
 
 def find_gpu() -> Gpu:

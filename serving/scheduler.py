@@ -11,66 +11,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import TypeVar
 
-from readers.contract import Reader, ReaderInfo, Reading, Unreadable
+from readers.contract import Reader, ReaderInfo
 from serving.asking import ask
 from serving.door import Door, Places
 from serving.fair import Line
-from utils.errors import CallerGone, DeadlineExceeded, KeylikeError, ModelLoading
+from serving.job import Caller, Job, Result, Step, closing
+from serving.load import Load, Meter
+from utils.errors import CallerGone, DeadlineExceeded, KeylikeError
 from utils.image_processing import Photo
+from utils.stages import Notes
 
-Result = Reading | Unreadable
+__all__ = ["Caller", "Result", "Scheduler"]
+
 T = TypeVar("T")
 # How often whoever waits looks whether the caller still does.
 _GLANCE_S = 0.5
 # A batch that is not full waits for photos under way, for this share of what a batch takes, and never longer than this.
 _WINDOW_SHARE, _WINDOW_MOST_S = 0.1, 0.05
-_RETRY_AFTER_S = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks. `name` tells callers apart, is opaque and never logged; after `deadline`, seconds on the scheduler's clock, and once
-    they `hung_up`, the answer is of no use. `hung_up` is asked often and must not wait."""
-
-    name: str = field(default="", repr=False)
-    deadline: float = math.inf
-    hung_up: Callable[[], bool] = field(default=lambda: False, repr=False)
-
-
-class _Stage(IntEnum):
-    WAITS, DECODES, DECODED, READ, DONE = range(5)
-
-
-class _Job:
-    """One photo on its way; `bell` rings whenever its stage changes."""
-
-    def __init__(self, caller: Caller, lock: threading.Lock) -> None:
-        self.caller, self.bell = caller, threading.Condition(lock)
-        self.stage = _Stage.WAITS
-        self.photo: Photo | None = None
-        self.outcome: Result | Exception | None = None
-
-    def move(self, stage: _Stage) -> None:
-        self.stage = stage
-        self.bell.notify()
-
-    def end(self, outcome: Result | Exception) -> None:
-        self.photo, self.outcome = None, outcome
-        self.move(_Stage.DONE)
-
-    def result(self) -> Result:
-        # Taken out of the job: it would hold its error, whose traceback holds the job.
-        outcome, self.outcome = self.outcome, None
-        if isinstance(outcome, Reading | Unreadable):
-            return outcome
-        try:
-            raise outcome or _closing()
-        finally:
-            del outcome
 
 
 class Scheduler:
@@ -90,10 +49,10 @@ class Scheduler:
         self.reader = reader
         self.clock = clock
         self._queue, self._threads = queue, threads
-        self._door = Door(longest_s, clock)
+        self._door, self._meter = Door(longest_s, clock), Meter(clock)
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._waiting, self._decoded = Line[_Job](), Line[_Job]()
+        self._waiting, self._decoded = Line[Job](), Line[Job]()
         self._decoding = 0
         self._batch_s = 0.0
         self._workers: list[threading.Thread] = []
@@ -116,21 +75,29 @@ class Scheduler:
         most, workers = self._shape(self.reader().info)
         return self._threads + most * workers
 
-    def read(self, open_photo: Callable[[], Photo], caller: Caller) -> Result:
-        """What the reader makes of a photo that `open_photo` decodes, in this thread. Raises what either raises, DeadlineExceeded,
-        CallerGone, and ModelLoading before the reader is ready and after `close`."""
-        job = self._turn(caller)
-        if job.stage is _Stage.DECODES:
-            self._decode(job, open_photo)
+    def load(self) -> Load:
+        """How busy it is, and what it has done since the start."""
         with self._lock:
-            self._wait_for(job, _Stage.DONE)
-        return job.result()
+            waits, decoding = [job.since for line in (self._waiting, self._decoded) for job in line], self._decoding
+        return self._meter.load(waits, room=self._queue, decoding=decoding)
+
+    def read(self, open_photo: Callable[[], Photo], caller: Caller, notes: Notes | None = None) -> Result:
+        """What the reader makes of a photo that `open_photo` decodes, in this thread. Raises what either raises, DeadlineExceeded,
+        CallerGone, and ModelLoading before the reader is ready and after `close`. `notes`, by the same clock, get what the time went to."""
+        job = Job(caller, self._lock, self.clock)
+        try:
+            return self._lead(job, open_photo)
+        finally:
+            if notes:
+                with self._lock:
+                    notes.add(job.spells())
 
     def beside(self, work: Callable[[], T], caller: Caller) -> T:
         """What `work` gives, in this thread, when it is its turn to decode: for what decodes a photo and then does not need the reader.
         Raises what `work` raises and otherwise the same as `read`; what was begun is ended, and given to nobody if it is too late."""
-        job = self._turn(caller)
-        if job.stage is not _Stage.DECODES:
+        job = Job(caller, self._lock, self.clock)
+        self._await_turn(job)
+        if job.stage is not Step.DECODES:
             job.result()
         try:
             given = work()
@@ -148,21 +115,28 @@ class Scheduler:
             self._closed = True
             for line in (self._waiting, self._decoded):
                 while line:
-                    line.take().end(_closing())
+                    line.take().end(closing())
             self._work.notify_all()
         until = time.monotonic() + timeout_s
         for worker in self._workers:
             worker.join(max(0.0, until - time.monotonic()))
 
-    def _turn(self, caller: Caller) -> _Job:
-        """A photo whose turn it is to be decoded, or that is done before."""
-        job = _Job(caller, self._lock)
+    def _lead(self, job: Job, open_photo: Callable[[], Photo]) -> Result:
+        """The whole way of a photo, in its request's thread."""
+        self._await_turn(job)
+        if job.stage is Step.DECODES:
+            self._decode(job, open_photo)
+        with self._lock:
+            self._wait_for(job, Step.DONE)
+        return job.result()
+
+    def _await_turn(self, job: Job) -> None:
+        """Until it is this photo's turn to be decoded, or it is done before."""
         with self._lock:
             self._start()
-            self._waiting.put(caller.name, job)
+            self._waiting.put(job.caller.name, job)
             self._give_turns()
-            self._wait_for(job, _Stage.DECODES)
-        return job
+            self._wait_for(job, Step.DECODES)
 
     def _shape(self, info: ReaderInfo) -> tuple[int, int]:
         """Photos in one go, and threads that ask the reader."""
@@ -173,7 +147,7 @@ class Scheduler:
     def _start(self) -> None:
         """Makes the reader's threads at the first photo: before, nobody knows how many it wants. They die with the process."""
         if self._closed:
-            raise _closing()
+            raise closing()
         if not self._workers:
             reader = self.reader()
             self._most, workers = self._shape(reader.info)
@@ -189,9 +163,9 @@ class Scheduler:
             if job is None:
                 return
             self._decoding += 1
-            job.move(_Stage.DECODES)
+            job.move(Step.DECODES)
 
-    def _next(self, line: Line[_Job]) -> _Job | None:
+    def _next(self, line: Line[Job]) -> Job | None:
         """The next whose answer is still wanted; the others are dropped."""
         while line:
             job = line.take()
@@ -209,7 +183,7 @@ class Scheduler:
             return DeadlineExceeded("The photo could not be read in the time that the request may take.")
         return None
 
-    def _wait_for(self, job: _Job, stage: _Stage) -> None:
+    def _wait_for(self, job: Job, stage: Step) -> None:
         """Waits until a photo gets there, or is done earlier; leaves the queue where that is of no use any more."""
         while job.stage < stage:
             try:
@@ -219,15 +193,15 @@ class Scheduler:
                 raise
             job.bell.wait(patience)
 
-    def _withdraw(self, job: _Job) -> None:
+    def _withdraw(self, job: Job) -> None:
         """What the reader has begun it also ends, for nobody."""
-        if job.stage is _Stage.WAITS:
+        if job.stage is Step.WAITS:
             self._waiting.remove(job.caller.name, job)
-        elif job.stage is _Stage.DECODED:
+        elif job.stage is Step.DECODED:
             self._decoded.remove(job.caller.name, job)
             self._give_turns()
 
-    def _decode(self, job: _Job, open_photo: Callable[[], Photo]) -> None:
+    def _decode(self, job: Job, open_photo: Callable[[], Photo]) -> None:
         """Decodes beside the others, and puts the photo before the reader."""
         photo = None
         try:
@@ -236,10 +210,10 @@ class Scheduler:
             with self._lock:
                 self._decoding -= 1
                 if photo is None or self._closed:
-                    job.end(_closing())
+                    job.end(closing())
                 else:
                     job.photo = photo
-                    job.move(_Stage.DECODED)
+                    job.move(Step.DECODED)
                     self._decoded.put(job.caller.name, job)
                 self._give_turns()
                 self._work.notify_all()
@@ -251,7 +225,7 @@ class Scheduler:
             self._end(batch, self._ask(reader, batch))
             del batch  # ten megabytes a photo, while nothing is to do
 
-    def _gather(self) -> list[_Job]:
+    def _gather(self) -> list[Job]:
         """What is read next: all that waits, up to a full batch; nothing once the scheduler is closed."""
         with self._lock:
             while not (batch := self._take([])):
@@ -263,38 +237,38 @@ class Scheduler:
             while len(batch) < self._most and self._decoding and (left := until - self.clock()) > 0:
                 self._work.wait(left)
                 self._take(batch)
+            for job in batch:
+                job.stamp()
             return batch
 
-    def _take(self, batch: list[_Job]) -> list[_Job]:
+    def _take(self, batch: list[Job]) -> list[Job]:
         """Fills a batch from what is decoded, and lets others decode in its place."""
         while len(batch) < self._most and (job := self._next(self._decoded)):
-            job.move(_Stage.READ)
+            job.move(Step.READ)
             batch.append(job)
         self._give_turns()
         return batch
 
-    def _ask(self, reader: Reader, batch: Sequence[_Job]) -> list[Result | Exception]:
+    def _ask(self, reader: Reader, batch: Sequence[Job]) -> list[Result | Exception]:
         """One result or error a photo, in order."""
         started = self.clock()
-        outcomes = ask(reader, [job.photo for job in batch if job.photo])
+        with self._meter.batch(len(batch)):
+            outcomes = ask(reader, [job.photo for job in batch if job.photo])
         if isinstance(outcomes, Exception):
             # One of them may have spoilt it for all.
             outcomes = [outcomes] if len(batch) == 1 else [self._ask_alone(reader, job) for job in batch]
         self._batch_s = self.clock() - started
         return outcomes
 
-    def _ask_alone(self, reader: Reader, job: _Job) -> Result | Exception:
+    def _ask_alone(self, reader: Reader, job: Job) -> Result | Exception:
         lost = self._lost(job.caller)
         if lost or job.photo is None:
-            return lost or _closing()
-        alone = ask(reader, [job.photo])
+            return lost or closing()
+        with self._meter.batch(1):
+            alone = ask(reader, [job.photo])
         return alone if isinstance(alone, Exception) else alone[0]
 
-    def _end(self, batch: Sequence[_Job], outcomes: Sequence[Result | Exception]) -> None:
+    def _end(self, batch: Sequence[Job], outcomes: Sequence[Result | Exception]) -> None:
         with self._lock:
             for job, outcome in zip(batch, outcomes, strict=True):
                 job.end(outcome)
-
-
-def _closing() -> ModelLoading:
-    return ModelLoading("The server is shutting down.", retry_after_s=_RETRY_AFTER_S)

@@ -19,6 +19,7 @@ STATUS = {
     "bad_zipcode": 400,
     "bad_request": 400,
     "unauthorized": 401,
+    "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "image_too_large": 413,
@@ -32,6 +33,9 @@ STATUS = {
     "deadline_exceeded": 504,
 }
 
+# Those of who is turned away whatever the photo is like.
+REJECTIONS = tuple(code for code, status in STATUS.items() if status in (401, 403, 429, 499, 503, 504))
+
 # What the framework and the socket server find out by themselves, before a view runs: status -> code and sentence.
 _BY_STATUS = {
     400: ("bad_request", "The request is malformed."),
@@ -44,13 +48,18 @@ _BY_STATUS = {
 }
 
 
-def install(app: Flask, *, clock: Callable[[], float], log: BoundLogger) -> Callable[[Exception], dict[str, Any]]:
+def install(
+    app: Flask, *, clock: Callable[[], float], log: BoundLogger, rejected: Callable[[str], None]
+) -> Callable[[Exception], dict[str, Any]]:
     """Makes every failure of `app` a JSON body; `clock` gives seconds since 1970. Gives the body of a failure that a view caught, for an
-    answer of several parts; what no failure has a name for is logged."""
+    answer of several parts; what no failure has a name for is logged. `rejected` is told of each of REJECTIONS."""
 
     def told(error: Exception) -> dict[str, Any]:
         if isinstance(error, KeylikeError):
+            if error.code in REJECTIONS:
+                rejected(error.code)
             return refusal(error, request_id=g.request_id, now=clock())
+        g.crashed = True
         log.error("crash", request_id=g.request_id, error=type(error).__name__, places=places(error))
         return failure(*code_and_message(500), request_id=g.request_id, now=clock())
 
@@ -94,13 +103,16 @@ def code_and_message(status: int) -> tuple[str, str]:
     return _BY_STATUS.get(status, _BY_STATUS[400])
 
 
-def socket_failures(clock: Callable[[], float], log: BoundLogger) -> Callable[[int], tuple[int, dict[str, object]]]:
-    """Gives status and body for what the socket server refuses before the application sees it, and logs that it did."""
+def socket_failures(
+    clock: Callable[[], float], log: BoundLogger, refused: Callable[[int], None] = lambda status: None
+) -> Callable[[int], tuple[int, dict[str, object]]]:
+    """Gives status and body for what the socket server refuses before the application sees it, logs that it did, and tells `refused`."""
 
     def refuse(found: int) -> tuple[int, dict[str, object]]:
         code, message = code_and_message(found)
         body = failure(code, message, request_id=new_request_id(), now=clock())
         log.info("refused", request_id=body["request_id"], status=STATUS[code], failure=code)
+        refused(STATUS[code])
         return STATUS[code], body
 
     return refuse

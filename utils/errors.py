@@ -69,6 +69,12 @@ class Unauthorized(KeylikeError):
     code = "unauthorized"
 
 
+class Forbidden(KeylikeError):
+    """Not for this caller, whatever token is sent."""
+
+    code = "forbidden"
+
+
 class UnreadableKey(KeylikeError):
     """A reader's honest refusal: `reason` for programs, `advice` for whoever takes the next photo."""
 

@@ -90,6 +90,11 @@ class ReadingCache:
             raise type(landed.result)(landed.result.message, **landed.result.details) from None
         return Found(landed.result, cached=joined or landed.kept)
 
+    @property
+    def degraded(self) -> bool:
+        """Whether memory stood in for the store that was asked for when it was last asked."""
+        return self._store.degraded
+
     def stats(self) -> CacheStats:
         """Counts since the start, and what is kept now."""
         with self._lock:

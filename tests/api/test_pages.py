@@ -39,6 +39,10 @@ def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -
         "/health/live",
         "/health/ready",
         "/health/startup",
+        "/health/detailed",
+        "/metrics",
+        "/debug/performance",
+        "/debug/memory",
     }
     assert set(document["paths"]["/"]) == {"get", "post"}
     content = document["paths"]["/"]["post"]["requestBody"]["content"]

@@ -1,0 +1,80 @@
+"""What this process takes of the machine: processor, memory, and the blocks that pictures leave behind."""
+
+from __future__ import annotations
+
+import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+from PIL import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """`uptime_s` since the application was made, `cpu_percent` of one core on average over that time; `cpu_s` of all cores together since
+    the process began; memory in bytes: resident now and at its peak, and free on the machine."""
+
+    uptime_s: float
+    cpu_s: float
+    cpu_percent: float
+    cores: int
+    rss: int
+    peak: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Blocks of freed pictures that are kept for the next one, and their size in bytes."""
+
+    kept: int
+    size: int
+
+
+class Process:
+    """This process, as the system sees it; `clock` gives seconds since 1970."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._since = clock, clock()
+        self._process = psutil.Process()
+        self._cpu_s_before = self._cpu_s()
+
+    def use(self) -> Use:
+        """All of it now."""
+        with self._process.oneshot():
+            cpu_s, memory = self._cpu_s(), self._process.memory_info()
+        uptime_s = self._clock() - self._since
+        return Use(
+            uptime_s=uptime_s,
+            cpu_s=cpu_s,
+            cpu_percent=100 * (cpu_s - self._cpu_s_before) / uptime_s if uptime_s > 0 else 0.0,
+            cores=psutil.cpu_count() or 1,
+            rss=memory.rss,
+            peak=max(memory.rss, _peak(memory)),
+            free=psutil.virtual_memory().available,
+        )
+
+    def _cpu_s(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+
+def photo_blocks() -> Blocks:
+    """Those that Pillow keeps."""
+    return Blocks(Image.core.get_stats()["blocks_cached"], Image.core.get_block_size())  # type: ignore[attr-defined]
+
+
+def traced() -> tuple[int, int] | None:
+    """Bytes that Python's own objects take, now and at the peak; None unless Python was started with tracemalloc, which costs time."""
+    return tracemalloc.get_traced_memory() if tracemalloc.is_tracing() else None
+
+
+def _peak(memory: object) -> int:
+    if sys.platform == "win32":
+        return int(getattr(memory, "peak_wset", 0))
+    import resource  # there is none on Windows
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

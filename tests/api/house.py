@@ -1,0 +1,81 @@
+"""An application for tests of what it tells about itself: its reader does as it is told, and its time goes on when it is told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from app import create_app, reading_scheduler
+from config import Settings
+from model_loader import ModelSlot
+from readers.contract import ReaderInfo, Reading, Unreadable
+from tests.conftest import NOW
+from tests.contract import check_described
+from tests.fakes import ColourReader
+from utils.errors import Overloaded
+from utils.image_processing import Photo
+
+
+class MoodyReader(ColourReader):
+    """Does first what it is told to, with a name that is long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: Callable[[], None] = lambda: None
+
+    @property
+    def info(self) -> ReaderInfo:
+        """Who reads."""
+        return ReaderInfo(name="moody", version="1.2.3", kind="fake", keyways=("SC1",), digest="0123456789abcdef" * 4)
+
+    def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
+        """One result a photo."""
+        self.first()
+        return super().read(photos)
+
+
+def crash() -> None:
+    """What no failure has a name for."""
+    raise RuntimeError("c4nary")
+
+
+def short_of_memory() -> None:
+    """A refusal of the reader's own."""
+    raise Overloaded("No memory is left.", retry_after_s=1)
+
+
+class House:
+    """An application whose time goes on when it is told to."""
+
+    def __init__(self, settings: Settings, **changes: Any) -> None:
+        self.reader = MoodyReader()
+        self.model = ModelSlot(lambda: self.reader)
+        self.model.load()
+        self.now, self.draining = NOW, False
+        settings = settings.model_copy(update={"threads": 1, **changes})
+        self.scheduler = reading_scheduler(settings, self.model)
+        now = lambda: self.now  # noqa: E731
+        app = create_app(settings, model=self.model, scheduler=self.scheduler, draining=lambda: self.draining, clock=now)
+        self.client = app.test_client()
+
+    def post(self, photo: bytes, path: str = "/predict", **more: Any) -> Any:
+        """The body of the answer to a photo."""
+        return self.client.post(path, data=photo, content_type="image/jpeg", **more).get_json()
+
+    def get(self, path: str, status: int = 200) -> dict[str, Any]:
+        """A body that is as the document says."""
+        response = self.client.get(path)
+        assert response.status_code == status, response.get_data()
+        return check_described(self.client, response, path, "get")
+
+    def values(self) -> dict[str, float]:
+        """What /metrics says: a value for each name and its labels."""
+        response = self.client.get("/metrics")
+        assert (response.status_code, response.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        return {
+            " ".join([sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))]): sample.value
+            for family in text_string_to_metric_families(response.get_data(as_text=True))
+            for sample in family.samples
+        }
