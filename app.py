@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,7 @@ from utils.logs import make_logger
 from utils.metrics import Metrics
 from utils.recent import RecentErrors, RecentStages
 from utils.response_formatter import API_VERSION
+from utils.traces import Traces, make_traces
 
 WEB = Path(__file__).resolve().parent / "web"
 _SPARE_THREADS = 8
@@ -61,12 +63,13 @@ def create_app(
     cache: ReadingCache | None = None,
     scheduler: Scheduler | None = None,
     metrics: Metrics | None = None,
+    traces: Traces | None = None,
     draining: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
 ) -> OpenAPI:
     """The application. Without `model` the one of the settings is loaded here and now, which raises ModelError if it cannot be;
     without `cache` readings are kept as the settings say, without `scheduler` photos wait as they say; `metrics` are this application's
-    alone."""
+    alone, and without `traces` none are sent."""
     log = log or make_logger(settings.logs, settings.log_level)
     if model is None:
         model = model_slot(settings, log)
@@ -88,13 +91,14 @@ def create_app(
     CORS(app, allow_headers=_CORS_HEADERS, expose_headers=["X-Request-Id", "Retry-After"], max_age=86400)
     metrics = metrics or new_metrics()
     errors, recent = RecentErrors(clock), RecentStages(clock)
-    watchers = [metrics.answered, errors.answered]
-    request_log.install(app, log=log, model=lambda: loaded.name, clock=time.perf_counter, watchers=watchers)
+    counts = [metrics.answered, errors.answered]
+    request_log.install(app, log=log, model=lambda: loaded.name, clock=time.perf_counter, watchers=counts)
     told = error_handlers.install(app, clock=clock, log=log, rejected=metrics.rejected)
     cache = cache or reading_cache(settings, log)
     scheduler = scheduler or reading_scheduler(settings, loaded)
     limits = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
-    inference = Inference(scheduler, limits, time.perf_counter, cache, (metrics.photo, recent.photo))
+    watchers = (metrics.photo, recent.photo, *([traces.photo] if traces else []))
+    inference = Inference(scheduler, limits, time.perf_counter, cache, watchers)
     classifying = Classifying(scheduler, limits, classifiers(settings, loaded, log))
     guard, guarded = token_guard(settings.token), settings.token is not None
     callers = Callers(settings.deadline_s, scheduler.clock)
@@ -129,6 +133,12 @@ def create_app(
 def new_metrics() -> Metrics:
     """Metrics of one application, in a registry of their own."""
     return Metrics(CollectorRegistry(), reasons=[reason.value for reason in Reason], rejections=error_handlers.REJECTIONS)
+
+
+def new_traces(settings: Settings, scheduler: Scheduler, log: BoundLogger) -> Traces | None:
+    """Traces as the settings or OpenTelemetry's own variables ask for; whoever stops the server closes them."""
+    endpoint = settings.otel_endpoint.get_secret_value() if settings.otel_endpoint else None
+    return make_traces(endpoint, os.environ, clock=scheduler.clock, wall=time.time, log=log)
 
 
 def living(model: ModelSlot, scheduler: Scheduler, cache: ReadingCache, draining: Callable[[], bool]) -> Living:

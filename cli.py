@@ -52,7 +52,7 @@ def without_a_word(context: typer.Context) -> None:
 @cli.command()
 def serve() -> None:
     """Starts the server; settings come from the environment and .env (see .env.example)."""
-    from app import binding, create_app, model_slot, new_metrics, reading_scheduler
+    from app import binding, create_app, model_slot, new_metrics, new_traces, reading_scheduler
     from serving.loading import Loading
     from serving.memory import return_large_blocks
     from serving.server import Server
@@ -68,8 +68,8 @@ def serve() -> None:
     model = model_slot(settings, log)
     draining = threading.Event()
     scheduler = reading_scheduler(settings, model)
-    metrics = new_metrics()
-    app = create_app(settings, model=model, log=log, scheduler=scheduler, metrics=metrics, draining=draining.is_set)
+    metrics, traces = new_metrics(), new_traces(settings, scheduler, log)
+    app = create_app(settings, model=model, log=log, scheduler=scheduler, metrics=metrics, traces=traces, draining=draining.is_set)
     try:
         server = Server(app, binding(settings), failure=socket_failures(time.time, log, metrics.refused), draining=draining)
     except OSError as error:
@@ -80,6 +80,8 @@ def serve() -> None:
         loading.wait(HEAD_START_S)
         server.run()
         scheduler.close()
+        if traces:
+            traces.close()
         if loading.failure is None:
             _out.print("Stopped.")
     if loading.failure is not None:

@@ -6,6 +6,7 @@ import difflib
 import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     cache_ttl_s: int = Field(600, ge=0, le=86_400, description="Seconds that a reading is kept for the same photo; 0 keeps none.")
     cache_size: int = Field(1000, ge=1, le=1_000_000, description="Most readings kept; where there is no room, the oldest goes.")
     redis_url: SecretStr | None = Field(None, description="Redis that keeps them in place of memory, for many replicas: redis://…")
+    otel_endpoint: SecretStr | None = Field(None, description="OpenTelemetry collector that takes traces by HTTP: http://…:4318")
     strict: bool = Field(False, description="A model that cannot be loaded stops the start; otherwise the embedded reader answers.")
     agree: bool = Field(False, description="The embedded reader reads too, and confidence goes by whether both agree.")
     ngrok_token: SecretStr | None = Field(None, validation_alias="NGROK_TOKEN", description="Token of an ngrok tunnel.")
@@ -70,6 +72,15 @@ class Settings(BaseSettings):
                 Redis.from_url(url.get_secret_value()).connection_pool.make_connection()  # which connects to nothing yet
             except (ValueError, TypeError):
                 raise ValueError("not an address of Redis, such as redis://127.0.0.1:6379/0") from None
+        return url
+
+    @field_validator("otel_endpoint")
+    @classmethod
+    def _an_address_of_http(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            parts = urlsplit(url.get_secret_value())
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("not an address of a collector, such as http://127.0.0.1:4318")
         return url
 
     @property

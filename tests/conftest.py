@@ -25,11 +25,11 @@ NOW = 1_795_000_000.125
 def nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Keeps the settings of whoever runs the tests out of them, and closes the log files afterwards."""
     for name in list(os.environ):
-        if name.startswith("KEYLIKE_") or name in ("MODEL_PATH", "NGROK_TOKEN"):
+        if name.startswith("KEYLIKE_") or name.startswith("OTEL_") or name in ("MODEL_PATH", "NGROK_TOKEN"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     yield
-    for name in ("keylike", "waitress"):
+    for name in ("keylike", "waitress", "opentelemetry"):
         for handler in list(logging.getLogger(name).handlers):
             logging.getLogger(name).removeHandler(handler)
             handler.close()

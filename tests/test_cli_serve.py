@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.collector import Collector
 from tests.pictures import plain
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,3 +148,14 @@ def test_a_strict_start_ends_where_the_load_crashes(serve: Any) -> None:
     assert server.process.returncode == 2
     assert err.splitlines()[-1] == "keylike: /none/broken: the model could not be loaded (RuntimeError)"
     assert "Traceback" not in err and "Ready" not in out and "Stopped" not in out
+
+
+def test_a_stop_sends_the_last_traces(serve: Any) -> None:
+    pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry is an extra: pip install -r requirements-otel.txt")
+    collector = Collector()
+    server: Served = serve(COLOUR, KEYLIKE_OTEL_ENDPOINT=collector.url)
+    server.line_with("Ready")
+    assert server.ask("POST", "/", plain())[0] == 200
+    assert server.stop()[:2] == (0, "Stopped.\n")
+    assert [path for path, _ in collector.got] == ["/v1/traces"]
+    collector.close()

@@ -33,7 +33,8 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)))
     logger = _attach("keylike", level, [file, terminal])
-    _attach("waitress", "ERROR", [file, terminal])
+    for library in ("waitress", "opentelemetry"):
+        _attach(library, "ERROR", [file, terminal])
     wrapped = structlog.wrap_logger(
         logger,
         processors=[structlog.stdlib.filter_by_level, *_SHARED, ProcessorFormatter.wrap_for_formatter],
