@@ -13,8 +13,8 @@ from utils.errors import Forbidden, Unauthorized
 
 # Either header will do; the document offers both.
 SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"bearer": []}]
-# Every proxy and tunnel names in one of these whom it speaks for.
-_PROXIED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP")
+# Every proxy and tunnel names in one of these whom it speaks for, and a browser which site's page asks.
+_FOR_OTHERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Origin")
 SCHEMES: dict[str, Any] = {
     "token": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
@@ -40,13 +40,13 @@ def operator_guard(token: str | None) -> Callable[[], None]:
     machine that speaks for itself passes (Forbidden).
 
     Where the connection comes from is the socket's own word: no header lets anybody in. A proxy or tunnel on this machine brings callers
-    from everywhere, so whatever it passes on is kept out.
+    from everywhere, and so does a page in a browser here, so whatever they pass on is kept out.
     """
     if token is not None:
         return token_guard(token)
 
     def check() -> None:
-        if not _is_loopback(request.environ.get("REMOTE_ADDR", "")) or any(name in request.headers for name in _PROXIED):
+        if not _is_loopback(request.environ.get("REMOTE_ADDR", "")) or any(name in request.headers for name in _FOR_OTHERS):
             raise Forbidden("This is for callers on the server's own machine; set a token to see it from elsewhere.")
 
     return check

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -159,3 +160,14 @@ def test_a_stop_sends_the_last_traces(serve: Any) -> None:
     assert server.stop()[:2] == (0, "Stopped.\n")
     assert [path for path, _ in collector.got] == ["/v1/traces"]
     collector.close()
+
+
+def test_what_the_socket_refuses_is_counted(serve: Any) -> None:
+    server: Served = serve(COLOUR)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nContent-Length: canary\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 400")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.request("GET", "/metrics")
+    assert b'keylike_requests_total{method="other",route="other",status="400"} 1.0' in connection.getresponse().read()
+    connection.close()

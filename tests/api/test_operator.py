@@ -179,11 +179,11 @@ def test_without_a_token_only_this_machine_may_look(house: House, path: str) -> 
 
 
 @pytest.mark.parametrize("path", OPERATORS)
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Forwarded-Host"])
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Forwarded-Host", "Origin"])
 def test_no_header_lets_anybody_in(house: House, path: str, header: str) -> None:
     forged = {header: "for=127.0.0.1" if header == "Forwarded" else "127.0.0.1"}
     assert house.client.get(path, headers=forged, environ_base={"REMOTE_ADDR": "203.0.113.7"}).status_code == 403
-    # A tunnel on this machine: the caller is anywhere.
+    # A tunnel, or a page in a browser, on this machine: who asks is anywhere.
     assert house.client.get(path, headers=forged, environ_base={"REMOTE_ADDR": "127.0.0.1"}).status_code == 403
 
 
