@@ -116,20 +116,20 @@ def test_the_embedded_reader_answers_at_the_first_request(serve: Any) -> None:
     status, _, body = server.ask("POST", "/", (ROOT / "samples" / FIRST["file"]).read_bytes())
     assert (status, body.get("bitting")) == (200, ",".join(map(str, FIRST["bitting"])))
     assert server.line_with("It should read") == f"It should read {FIRST['keyway']} {body['bitting']}\n"
-    assert server.line_with("Ready") == "Ready: caliper-1.1.0 reads.\n"
+    assert server.line_with("Ready") == "Ready: caliper-1.2.0 reads.\n"
     assert server.stop()[0] == 0
 
 
 def test_it_answers_for_a_model_that_cannot_be_loaded(serve: Any) -> None:
     server: Served = serve(REAL, MODEL_PATH="/none/gemma")
     told = server.line_with("Degraded")
-    assert told.startswith("Degraded: only caliper-1.1.0 reads. /none/gemma: gemma is not there")
+    assert told.startswith("Degraded: only caliper-1.2.0 reads. /none/gemma: gemma is not there")
     health = server.ask("GET", "/health")[2]
-    assert (health["status"], health["model"]) == ("degraded", "caliper-1.1.0")
+    assert (health["status"], health["model"]) == ("degraded", "caliper-1.2.0")
     assert "gemma is not there" in health["reason"] and "/none" not in health["reason"]
     assert server.ask("GET", "/health/ready")[0] == 200
     status, _, body = server.ask("POST", "/", (ROOT / "samples" / FIRST["file"]).read_bytes())
-    assert (status, body["model_used"]) == (200, "caliper-1.1.0")
+    assert (status, body["model_used"]) == (200, "caliper-1.2.0")
 
 
 def test_a_crash_while_loading_is_a_failure_like_others(serve: Any, tmp_path: Path) -> None:

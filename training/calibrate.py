@@ -1,7 +1,7 @@
 """Fits the caliper's calibration on drawn photos it never saw, and writes its manifest: `python -m training.calibrate MODEL PHOTOS`.
 
-PHOTOS is a folder written by training.render with keys of all kinds and pictures without a key. Every second photo is fitted on, the
-others measure what the manifest then claims.
+PHOTOS is a folder written by training.render with keys of all kinds and pictures without a key. Every second photo of each kind
+is fitted on, the others measure what the manifest then claims.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from readers.caliper.confidence import FIGURES, confidence, kind_probabilities
-from readers.caliper.decode import Noise, decode
+from readers.caliper.decode import Noise
 from readers.caliper.locate import Sighting, find, first_thought, second_thoughts
 from readers.caliper.manifest import Calibration, Thresholds
 from readers.caliper.networks import CUTS_OF, KINDS, NETWORKS, Networks
@@ -28,14 +28,16 @@ from readers.evaluation import Shot, calibration_error, shots
 from training.draw import Array
 from utils.image_processing import open_photo
 
-OPEN = Thresholds(presence=-99.0, fit=-99.0, other=1.0, confidence=0.0)
+OPEN = Thresholds(presence=-99.0, fit=-99.0, other=1.1, evidence=-99.0, confidence=0.0)
 START = Calibration(Noise(1.0, 0.05), (*(0.0 for _ in FIGURES), 0.0), 1.0)
-TEMPERATURES = (0.5, 0.7, 0.85, 1.0, 1.2, 1.5)
-SHIFTS_MM = (0.0, 0.03, 0.06, 0.09, 0.13, 0.18)
-SLOPES_MM = (0.0, 0.03, 0.06, 0.09, 0.13, 0.18)
+TEMPERATURES = (0.7, 0.85, 1.0, 1.2)
+SHIFTS_MM = (0.06, 0.09, 0.13, 0.18)
+SLOPES_MM = (0.03, 0.06, 0.09)
 LEAST_CONFIDENCE = 0.10
 UNRANKED = 1e-3
-LOGITS = [float(x) for x in range(-6, 9)]
+LOGITS = [float(x) for x in range(-3, 8)]
+SHARES = [round(-0.02 * x, 2) for x in range(5, 36)]
+EVIDENCE = [round(-5 + 0.2 * x, 2) for x in range(15)]
 RIDGE = 0.02
 
 
@@ -87,26 +89,32 @@ def _without_strips(sightings: list[Sighting]) -> list[Sighting]:
     return [replace(one, strip=_NO_STRIP) for one in sightings]
 
 
-def _read_right(tried: list[Tried]) -> list[tuple[Trial, tuple[int, ...]]]:
-    """First sightings alone of readable keys whose keyway was told right, with the true codes."""
-    trials = [(_reader(START).consider(one.first), one) for one in tried if one.first and one.shot.codes]
-    return [(trial, one.shot.codes) for trial, one in trials if one.shot.codes and trial.keyway.name == one.shot.keyway]
+def halves(tried: list[Tried]) -> tuple[list[Tried], list[Tried]]:
+    """Every second photo of each kind, and the others: kinds come in turn, so every second of all might hold none of some."""
+    by_kind: dict[str, list[Tried]] = {}
+    for one in tried:
+        by_kind.setdefault(one.shot.keyway, []).append(one)
+    return [each for row in by_kind.values() for each in row[::2]], [each for row in by_kind.values() for each in row[1::2]]
 
 
-def fit_noise(tried: list[Tried]) -> Noise:
-    """The temperature and common drift under which the true codes are likeliest; a code that is not ranked counts as UNRANKED likely, so
-    that wrong poses do not decide."""
-
-    trials = _read_right(tried)
+def fit_noise(tried: list[Tried], kind_temperature: float) -> Noise:
+    """The temperature and common drift under which the true codes are likeliest, all sightings weighed; a code that is not ranked counts
+    as UNRANKED likely, so that wrong poses do not decide."""
+    keys = [one for one in tried if one.shot.codes]
 
     def surprise(noise: Noise) -> float:
-        losses = []
-        for trial, codes in trials:
-            ranked = dict(decode(trial.keyway, trial.depths_mm, trial.log_spread, noise).ranked)
-            losses.append(-math.log(max(UNRANKED, ranked.get(codes, 0.0))))
-        return sum(losses) / len(losses)
+        chances = (_chance(one, Calibration(noise, START.weights, kind_temperature)) for one in keys)
+        return -sum(math.log(max(UNRANKED, chance)) for chance in chances)
 
     return min((Noise(*each) for each in itertools.product(TEMPERATURES, SHIFTS_MM, SLOPES_MM)), key=surprise)
+
+
+def _chance(one: Tried, calibration: Calibration) -> float:
+    """How likely the decoding finds the true code."""
+    trial = one.trial(calibration)
+    if trial is None or trial.keyway.name != one.shot.keyway:
+        return 0.0
+    return next((chance for code, chance in trial.decoding.ranked if code == one.shot.codes), 0.0)
 
 
 def fit_kind_temperature(tried: list[Tried]) -> float:
@@ -148,22 +156,21 @@ def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
 
 def fit_thresholds(tried: list[Tried], calibration: Calibration) -> Thresholds:
     """The limits that together lose the fewest pictures: right codes refused, and codes given for what is no key of ours (counted
-    threefold). Of limits that are equally good, those in the middle."""
+    threefold). Of limits that are equally good the strictest: a picture without a key is then called one early."""
     pairs = [(one.shot, trial) for one in tried if (trial := one.trial(calibration)) is not None]
     read = np.array([_readable(trial, calibration) for _, trial in pairs])
     right = read & np.array([trial.keyway.name == shot.keyway and trial.decoding.ranked[0][0] == shot.codes for shot, trial in pairs])
     wrong = read & np.array([shot.codes is None for shot, _ in pairs])
-    values = np.array([[trial.sighting.presence, trial.sighting.measured.fit, -trial.kinds["other"]] for _, trial in pairs])
+    values = np.array([(t.sighting.presence, t.sighting.measured.fit, -t.kinds["other"], t.decoding.evidence) for _, t in pairs])
 
     def loss(limits: tuple[float, ...]) -> float:
         kept = (values >= np.array(limits)).all(1)
         return float((right & ~kept).sum() + 3 * (wrong & kept).sum())
 
-    shares = [round(-0.05 * x, 2) for x in range(1, 20)]
-    losses = {limits: loss(limits) for limits in itertools.product(LOGITS, LOGITS, shares)}
-    equal = [limits for limits, lost in losses.items() if lost == min(losses.values())]
-    presence, fit, other = equal[len(equal) // 2]
-    return Thresholds(presence, fit, -other, LEAST_CONFIDENCE)
+    losses = {limits: loss(limits) for limits in itertools.product(LOGITS, LOGITS, SHARES, EVIDENCE)}
+    least = min(losses.values())
+    presence, fit, other, evidence = max(limits for limits, lost in losses.items() if lost == least)
+    return Thresholds(presence, fit, -other, evidence, LEAST_CONFIDENCE)
 
 
 def _readable(trial: Trial, calibration: Calibration) -> bool:
@@ -197,14 +204,15 @@ def main() -> None:
     options = parser.parse_args()
     cv2.setNumThreads(1)
     tried = try_all(options.model, shots(options.photos))
-    fitted, kept = tried[::2], tried[1::2]
-    noise, temperature = fit_noise(fitted), fit_kind_temperature(fitted)
+    fitted, kept = halves(tried)
+    temperature = fit_kind_temperature(fitted)
+    noise = fit_noise(fitted, temperature)
     half = Calibration(noise, START.weights, temperature)
     calibration = Calibration(noise, fit_logistic(*outcomes(fitted, half)), temperature)
     rows, right = outcomes(kept, calibration)
     sure = [(confidence(tuple(row), calibration.weights), bool(hit)) for row, hit in zip(rows, right, strict=True)]
     claims = {"photos": str(len(rows)), "whole_code": f"{right.mean():.4f}", "calibration_error": str(calibration_error(sure))}
-    write_manifest(options.model, options.version, calibration, fit_thresholds(fitted, calibration), claims)
+    write_manifest(options.model, options.version, calibration, fit_thresholds(tried, calibration), claims)
     print((options.model / "manifest.toml").read_text())
 
 

@@ -11,13 +11,13 @@ from readers.caliper.frames import Array
 from readers.caliper.networks import KINDS, Measured
 from readers.contract import Candidate
 
-FIGURES = ("code_logit", "log_spread", "fit", "kind_logit")
+FIGURES = ("code_logit", "log_spread", "fit", "kind_logit", "evidence")
 _EDGE = 1e-4
 
 
 def figures(decoding: Decoding, measured: Measured, log_spread: Array, kind_probability: float) -> tuple[float, ...]:
     """The figures the calibration weighs, in the order of FIGURES."""
-    values = (_logit(decoding.ranked[0][1]), float(log_spread.max()), measured.fit, _logit(kind_probability))
+    values = (_logit(decoding.ranked[0][1]), float(log_spread.max()), measured.fit, _logit(kind_probability), decoding.evidence)
     return tuple(float(np.clip(value, -12, 12)) for value in values)
 
 

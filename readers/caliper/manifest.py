@@ -21,11 +21,13 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When to refuse: below these logits of presence and fit, and below the least confidence worth a code."""
+    """When to refuse: below these logits of presence and fit; from this probability of another family; below this evidence that the cuts
+    are any code at all; below the least confidence worth a code."""
 
     presence: float
     fit: float
     other: float
+    evidence: float
     confidence: float
 
 
@@ -43,6 +45,6 @@ def thresholds_of(manifest: dict[str, Any]) -> Thresholds:
     """Raises ModelError when the table is missing or not numbers."""
     try:
         table = manifest["thresholds"]
-        return Thresholds(*(float(table[name]) for name in ("presence", "fit", "other", "confidence")))
+        return Thresholds(*(float(table[name]) for name in ("presence", "fit", "other", "evidence", "confidence")))
     except (KeyError, TypeError, ValueError):
         raise ModelError("the caliper's manifest holds no usable [thresholds]") from None

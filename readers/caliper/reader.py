@@ -166,7 +166,7 @@ class CaliperReader:
 
     def _judge(self, trial: Trial, evidence: Evidence, quality: Quality) -> Reading | Unreadable:
         chance = sure.confidence(trial.figures, self._calibration.weights)
-        if chance < self._thresholds.confidence:
+        if chance < self._thresholds.confidence or trial.decoding.evidence < self._thresholds.evidence:
             return photo_at_fault(evidence, _px_per_step(trial, evidence), quality)
         return Reading(
             keyway=trial.keyway.name,

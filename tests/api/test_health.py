@@ -67,12 +67,12 @@ def test_degraded_where_another_reader_answers(settings: Settings) -> None:
 def test_without_the_model_of_the_settings_the_embedded_one_is_served(settings: Settings, tmp_path: Path) -> None:
     unlike = settings.model_copy(update={"model_path": tmp_path / "gemma"})
     body = create_app(unlike).test_client().get("/health").get_json()
-    assert (body["status"], body["model"]) == ("degraded", "caliper-1.1.0")
+    assert (body["status"], body["model"]) == ("degraded", "caliper-1.2.0")
     assert body["reason"].startswith("gemma is not there") and str(tmp_path) not in body["reason"]
     with pytest.raises(ModelError):
         create_app(unlike.model_copy(update={"strict": True}))
     one = create_app(settings.model_copy(update={"agree": True})).test_client().get("/health").get_json()
-    assert (one["status"], one["model"]) == ("degraded", "caliper-1.1.0")
+    assert (one["status"], one["model"]) == ("degraded", "caliper-1.2.0")
     assert one["reason"] == "KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper"
 
 

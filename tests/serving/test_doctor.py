@@ -46,7 +46,7 @@ def taken() -> Iterator[int]:
 def test_a_table_of_what_was_seen(tmp_path: Path) -> None:
     result = doctor(KEYLIKE_LOGS=str(tmp_path / "logs"))
     assert result.returncode == 0, result.stdout
-    assert "what to do" in result.stdout and "caliper 1.1.0 (caliper)" in result.stdout
+    assert "what to do" in result.stdout and "caliper 1.2.0 (caliper)" in result.stdout
     assert not (tmp_path / "logs").exists()
 
 

@@ -22,7 +22,7 @@ def refuse(folder: Path) -> str:
 
 def test_what_the_inspection_says_is_told() -> None:
     found = models.embedded(CALIPER, look)
-    assert found.state is State.OK and "caliper 1.1.0 (caliper), 3 files" in found.saw and str(CALIPER) in found.saw
+    assert found.state is State.OK and "caliper 1.2.0 (caliper), 3 files" in found.saw and str(CALIPER) in found.saw
 
 
 @pytest.mark.parametrize(("alone", "words"), [(True, "does not start"), (False, "embedded reader answers")])
