@@ -24,8 +24,9 @@ from readers.contract import Cut, Quality, ReaderInfo, Reading, Reason, Unreadab
 from utils.errors import ModelError
 from utils.image_processing import Photo
 
-# Halfway between the shallowest cut of Schlage's six-pin blank and its full height: beyond it the sixth place was left uncut.
-_UNCUT_FROM_MM = 8.61
+# A six-pin blank that is left uncut at the sixth place is 0.2 mm higher there than one with the shallowest cut, as much as blanks differ.
+# Of 27 drawn keys of either sort this limit tells 16 apart; this factor makes the confidence of such readings true (docs/LOG.md).
+_UNCUT_FROM_MM, _TOLD_APART = 8.58, 0.65
 _SURE, _SURE_FIT = 0.85, 2.0  # what is surer than this, on a strip that lies right, is not thought over
 _WORN_FROM = 0.38  # share of a step a cut may lie off its depth before it is called worn
 
@@ -45,6 +46,11 @@ class Trial:
     log_spread: Array
     decoding: Decoding
     figures: tuple[float, ...]
+
+    @property
+    def five_or_six(self) -> bool:
+        """Whether the sixth place of a six-pin blank is uncut or has the shallowest cut, which can hardly be told."""
+        return self.kind == "SC4" and (self.keyway.name != self.kind or self.decoding.ranked[0][0][-1] == 0)
 
     @property
     def doubtful(self) -> bool:
@@ -165,7 +171,7 @@ class CaliperReader:
         return None
 
     def _judge(self, trial: Trial, evidence: Evidence, quality: Quality) -> Reading | Unreadable:
-        chance = sure.confidence(trial.figures, self._calibration.weights)
+        chance = sure.confidence(trial.figures, self._calibration.weights) * (_TOLD_APART if trial.five_or_six else 1.0)
         if chance < self._thresholds.confidence or trial.decoding.evidence < self._thresholds.evidence:
             return photo_at_fault(evidence, _px_per_step(trial, evidence), quality)
         return Reading(
