@@ -19,9 +19,8 @@ from pathlib import Path
 WHOLES = {1: 6000, 2: 6000}
 PLATES = {11: 4000, 12: 4000, 13: 4000, 14: 4000, 15: 4000, 16: 4000}
 STEPS = {"measurer": 5500, "aligner": 7500, "finder": 5000}
-# Networks that are trained further start at a lower rate; these are also the steps from 1.1.0 to 1.2.0.
-FURTHER = {"measurer": 6800, "aligner": 7500, "finder": 3000}
-FURTHER_RATE = 1.2e-3
+# Networks that are trained further start at a lower rate (the finder forgets at more, docs/LOG.md); these took 1.1.0 to 1.2.0.
+FURTHER = {"measurer": (6300, 1.2e-3), "aligner": (7500, 1.2e-3), "finder": (3000, 6e-4)}
 HELD_SEED, HELD_PHOTOS, HELD_SIZE = 9001, 1200, (1024, 768)
 HELD_KINDS = ("SC1", "KW1", "SC4", "SC1", "KW1", "other", "none", "blank")
 
@@ -58,8 +57,9 @@ def taking_up(work: Path, model: Path) -> list[list[str]]:
 def trainings(work: Path, further: bool) -> list[list[str]]:
     """The commands that train the three networks to the end."""
     options = ["--data", str(work / "data"), "--out", str(work / "checkpoints")]
-    rate = ["--rate", str(FURTHER_RATE)] if further else []
-    return [["training.train", name, *options, "--steps", str(steps), *rate] for name, steps in (FURTHER if further else STEPS).items()]
+    if further:
+        return [["training.train", name, *options, "--steps", str(steps), "--rate", str(rate)] for name, (steps, rate) in FURTHER.items()]
+    return [["training.train", name, *options, "--steps", str(steps)] for name, steps in STEPS.items()]
 
 
 def main() -> None:
