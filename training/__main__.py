@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# The recipe of the shipped model; seeds are part of it.
+# The recipe for networks that begin from nothing; seeds are part of it.
 WHOLES = {1: 6000, 2: 6000}
 PLATES = {11: 4000, 12: 4000, 13: 4000, 14: 4000, 15: 4000, 16: 4000}
 STEPS = {"measurer": 5500, "aligner": 7500, "finder": 5000}
