@@ -11,8 +11,8 @@ from flask_openapi3 import APIBlueprint, Tag
 from api.callers import TIMEOUT, Callers
 from api.guards import SECURITY
 from api.intake import read_request
-from api.predict import BODY
-from api.schemas import ClassificationOut, Failure, UnreadableFailure
+from api.predict import ANSWERS, BODY
+from api.schemas import ClassificationOut, Failure
 from inference_handler import Classifying
 from serving.classifiers import NAME
 from utils.response_formatter import classified
@@ -24,17 +24,7 @@ _MODEL = {
     "schema": {"type": "string", "pattern": f"^{NAME}$"},
     "description": "A classifier's folder among the server's models; without it the embedded reader tells the family of the key",
 }
-_ANSWERS: dict[Any, Any] = {
-    200: ClassificationOut,
-    400: Failure,
-    404: Failure,
-    413: Failure,
-    415: Failure,
-    422: UnreadableFailure,
-    500: Failure,
-    503: Failure,
-    504: Failure,
-}
+_ANSWERS: dict[Any, Any] = ANSWERS | {200: ClassificationOut, 404: Failure}
 
 
 def classify_blueprint(

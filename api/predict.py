@@ -59,7 +59,7 @@ _REQUEST = {
         TIMEOUT,
     ],
 }
-_ANSWERS: dict[Any, Any] = {
+ANSWERS: dict[Any, Any] = {
     200: Prediction,
     400: Failure,
     413: Failure,
@@ -76,7 +76,7 @@ def predict_blueprint(
 ) -> APIBlueprint:
     """The prediction routes; `guard` runs before a body is looked at, `clock` gives seconds since 1970."""
     predictions = APIBlueprint("predict", __name__)
-    answers = _ANSWERS | {401: Failure} if guarded else _ANSWERS
+    answers = ANSWERS | {401: Failure} if guarded else ANSWERS
     described: dict[str, Any] = {
         "tags": [Tag(name="predictions")],
         "responses": answers,

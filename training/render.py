@@ -201,7 +201,7 @@ def label(sample: Sample, file: str) -> dict[str, object]:
     """The sample's line in labels.jsonl; codes bow to tip, None where there is nothing to read."""
     readable = sample.kind in READABLE and sample.blade is not None
     # A six-pin blank with five cuts is a five-pin key: that is the lock it opens.
-    five = readable and sample.blade is not None and sample.kind == "SC4" and len(sample.blade.codes) == 5
+    five = sample.kind == "SC4" and sample.blade is not None and len(sample.blade.codes) == 5
     return {
         "file": file,
         "keyway": "SC1" if five else sample.kind,

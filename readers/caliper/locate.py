@@ -40,14 +40,14 @@ SHORTEST_BLADE_MM = 18.0  # no blade of which less than this is in the picture i
 LONGER, SHORTER = np.diag([26.75 / 30.72, 1.0, 1.0]), np.diag([30.72 / 26.75, 1.0, 1.0])
 
 
-def _lifted(bow_mm: float, tip_mm: float, tip_top_mm: float) -> Array:
-    """The slot with its ends moved up by these mm (the last: the tip's cut side alone), as a homography mm to mm."""
-    moved = SLOT + np.array([[0, bow_mm], [0, tip_mm], [0, tip_mm + tip_top_mm], [0, bow_mm]])
+def _lifted(uncut_mm: float, cut_mm: float) -> Array:
+    """The slot with its tip's two corners moved up by these mm, as a homography mm to mm."""
+    moved = SLOT + np.array([[0, 0], [0, uncut_mm], [0, cut_mm], [0, 0]])
     return np.asarray(cv2.getPerspectiveTransform(SLOT.astype(np.float32), moved.astype(np.float32)), float)
 
 
 # Where a settled strip may lie wrong without showing it: turned, or narrower or wider towards the tip.
-NEARBY = (_lifted(0, 0.4, 0), _lifted(0, -0.4, 0), _lifted(0, 0, 0.5), _lifted(0, 0, -0.5))
+NEARBY = (_lifted(0.4, 0.4), _lifted(-0.4, -0.4), _lifted(0, 0.5), _lifted(0, -0.5))
 
 
 def _scaled(times: float) -> Array:

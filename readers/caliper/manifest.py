@@ -35,7 +35,7 @@ def calibration_of(manifest: dict[str, Any]) -> Calibration:
     """Raises ModelError when the table is missing or not numbers."""
     try:
         table = manifest["calibration"]
-        noise = Noise(float(table["temperature"]), float(table["shift_mm"]), float(table.get("slope_mm", 0.0)))
+        noise = Noise(float(table["temperature"]), float(table["shift_mm"]), float(table["slope_mm"]))
         return Calibration(noise, tuple(float(w) for w in table["weights"]), float(table["kind_temperature"]))
     except (KeyError, TypeError, ValueError):
         raise ModelError("the caliper's manifest holds no usable [calibration]") from None

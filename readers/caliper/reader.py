@@ -14,7 +14,7 @@ from readers.caliper import confidence as sure
 from readers.caliper.decode import Decoding, decode
 from readers.caliper.drawing import draw_geometry
 from readers.caliper.frames import Array
-from readers.caliper.locate import Sighting, find, first_thought, look, second_thoughts
+from readers.caliper.locate import Sighting, find, first_thought, second_thoughts
 from readers.caliper.manifest import Calibration, Thresholds, calibration_of, thresholds_of
 from readers.caliper.networks import CUTS_OF, NETWORKS, Measured, Networks
 from readers.caliper.quality import Evidence, examine
@@ -113,8 +113,8 @@ class CaliperReader:
     def spot(self, picture: Array) -> Array | None:
         """Where the key lies on an RGB photo (height, width, 3), found quickly and roughly: from mm of its plane to pixels (3, 3),
         without tilt; None where no key is seen."""
-        looked = look(self._networks, picture) if min(picture.shape[:2]) >= LEAST_SIDE_PX else None
-        return None if looked is None or looked[1] < self._thresholds.presence else looked[0]
+        rough = find(self._networks, picture, self._thresholds.presence) if min(picture.shape[:2]) >= LEAST_SIDE_PX else None
+        return None if rough is None else rough.pose
 
     def sight(self, picture: Array) -> Trial | None:
         """Locates and decodes without refusing a code; None where no blade was found at all."""
@@ -126,19 +126,20 @@ class CaliperReader:
 
     def ponder(self, first: Sequence[Sighting], others: Iterable[Sequence[Sighting]]) -> Trial | None:
         """What the first sighting says, and the others with it, go by go, for as long as doubts are left; None where there is none."""
-        every, more = list(first), iter(others)
+        sightings, heard = list(first), self._hear(first)
+        more = iter(others)
         while True:
-            trial = self.consider(every) if every else None
+            trial = self._weigh(sightings, heard) if sightings else None
             if trial is not None and not trial.doubtful:
                 return trial
             further = next(more, None)
             if further is None:
                 return trial
-            every += further
+            sightings += further
+            heard += self._hear(further)
 
-    def consider(self, sightings: Sequence[Sighting]) -> Trial:
-        """Decodes one or more sightings of a key, each as the likeliest keyway that can be read, and weighs them."""
-        heard = [self._hear(sighting.measured) for sighting in sightings]
+    def _weigh(self, sightings: Sequence[Sighting], heard: Sequence[Heard]) -> Trial:
+        """What one or more sightings say together."""
         weighed = weigh(heard)
         main, sighting = heard[weighed.main], sightings[weighed.main]
         cuts = CUTS_OF[main.keyway.name]
@@ -146,7 +147,11 @@ class CaliperReader:
         values = sure.figures(weighed.decoding, sighting.measured, spread, weighed.kinds[main.kind])
         return Trial(sighting, weighed.kinds, main.kind, main.keyway, depths, spread, weighed.decoding, values)
 
-    def _hear(self, measured: Measured) -> Heard:
+    def _hear(self, sightings: Sequence[Sighting]) -> list[Heard]:
+        return [self._decode(sighting.measured) for sighting in sightings]
+
+    def _decode(self, measured: Measured) -> Heard:
+        """Its codes as the likeliest keyway that can be read."""
         kinds = sure.kind_probabilities(measured.kinds, self._calibration.kind_temperature)
         kind = max(CUTS_OF, key=lambda one: kinds[one])
         five = kind == "SC4" and measured.depths[CUTS_OF[kind]][-1] > _UNCUT_FROM_MM

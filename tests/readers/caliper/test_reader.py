@@ -151,7 +151,9 @@ def test_a_six_pin_blank_with_five_cuts_is_a_five_pin_key(sixth_mm: float, keywa
         fit=6.0,
         corners_mm=np.zeros((4, 2)),
     )
-    trial = CaliperReader.load(MODEL).consider([Sighting(np.eye(3), np.zeros((144, 384, 3), np.uint8), measured, 5.0)])
+    sighting = Sighting(np.eye(3), np.zeros((144, 384, 3), np.uint8), measured, 5.0)
+    trial = CaliperReader.load(MODEL).ponder([sighting], [])
+    assert trial is not None
     assert (trial.kind, trial.keyway.name, len(trial.decoding.ranked[0][0])) == ("SC4", keyway_name, cuts)
     assert trial.decoding.ranked[0][0][:5] == (3, 5, 1, 7, 4)
     # Uncut or cut to depth 0: the answer says one of them and must not be sure of it.
