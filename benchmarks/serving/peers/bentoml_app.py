@@ -1,0 +1,24 @@
+"""BentoML: a service in as many worker processes as there are cores."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import bentoml
+
+from benchmarks.serving.peers.work import load, open_photo, read
+
+
+@bentoml.service(workers=os.cpu_count() or 1, traffic={"timeout": 100})
+class Keys:
+    """One of them in each worker."""
+
+    def __init__(self) -> None:
+        self.reader = load()
+
+    @bentoml.api(route="/predict")
+    def predict(self, image: Path) -> dict[str, Any]:
+        """Reads the key in a photo."""
+        return read(self.reader, open_photo(image.read_bytes()))

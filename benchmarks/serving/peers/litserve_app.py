@@ -1,0 +1,38 @@
+"""LitServe: decoding and reading in worker processes, one a core."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import litserve
+from fastapi import Request
+
+from benchmarks.serving.peers.work import load, open_photo, read
+from utils.image_processing import Photo
+
+
+class Keys(litserve.LitAPI):  # type: ignore[misc]
+    """The three steps of a request."""
+
+    def setup(self, device: str) -> None:
+        """Once in each worker."""
+        self.reader = load()
+
+    def decode_request(self, request: Request) -> Photo:
+        """From the form's file to a photo."""
+        return open_photo(request["image"].file.read())
+
+    def predict(self, photo: Photo) -> dict[str, Any]:
+        """Reads the key."""
+        return read(self.reader, photo)
+
+    def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
+        """Ready for JSON as it is."""
+        return output
+
+
+if __name__ == "__main__":
+    server = litserve.LitServer(Keys(), accelerator="cpu", workers_per_device=os.cpu_count() or 1, timeout=100)
+    server.run(host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=1, generate_client_file=False, log_level="warning")

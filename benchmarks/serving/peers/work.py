@@ -1,0 +1,25 @@
+"""What all of them do with a photo: the same decoding, the same reader, a short answer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from readers.caliper.reader import CaliperReader
+from readers.contract import Reader
+from utils.image_processing import Photo, open_photo
+
+__all__ = ["load", "open_photo", "read"]
+
+
+def load() -> Reader:
+    """The embedded reader, ready."""
+    reader = CaliperReader.load(Path(__file__).resolve().parents[3] / "models" / "caliper")
+    reader.warm()
+    return reader
+
+
+def read(reader: Reader, photo: Photo) -> dict[str, Any]:
+    """What it says, ready for JSON."""
+    return asdict(reader.read([photo])[0])
