@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from tests.collector import Collector
 from tests.pictures import plain
+from tests.serving.running import until
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = json.loads((ROOT / "samples" / "labels.jsonl").read_text().splitlines()[0])
@@ -56,8 +58,25 @@ class Served:
         connection.close()
         return answer
 
+    def inside(self) -> int:
+        """Photos that were let in and are not answered yet."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        names = ("keylike_queue_photos ", "keylike_decoding_photos ", "keylike_reading_photos ")
+        return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(names))
+
+    def listens(self) -> bool:
+        """Whether new connections are taken."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=20).close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
     def go_on(self) -> None:
-        """Lets a held load end."""
+        """Lets a held load end, or a patient reader begin."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
@@ -108,6 +127,53 @@ def test_a_stop_does_not_wait_for_a_load(serve: Any, number: int) -> None:
     assert server.ask("GET", "/health/live")[0] == 200
     status, out, err = server.stop(number)
     assert (status, err.count("Traceback"), out.splitlines()[-1]) == (0, 0, "Stopped.")
+
+
+class Load:
+    """Six requests, each with another photo, that are in flight before a reader that waits."""
+
+    def __init__(self, server: Served) -> None:
+        self.server = server
+        self._threads = ThreadPoolExecutor(6)
+        photos = [plain(size=(40 + number, 40)) for number in range(6)]
+        self.asked: list[Future[tuple[int, str | None, dict[str, Any]]]] = [
+            self._threads.submit(server.ask, "POST", "/predict", photo) for photo in photos
+        ]
+        until(lambda: server.inside() == 6)
+
+    def stop_begins(self) -> None:
+        """Sends the signal, and comes back once nobody new is let in."""
+        self.server.process.send_signal(signal.SIGTERM)
+        until(lambda: not self.server.listens())
+
+
+def test_a_stop_under_load_answers_everybody(serve: Any) -> None:
+    server: Served = serve(COLOUR, MODEL_PATH="patient")
+    health = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    health.request("GET", "/health/ready")
+    assert health.getresponse().read()
+    load = Load(server)
+    load.stop_begins()
+    health.request("GET", "/health/ready")
+    assert health.getresponse().status == 503
+    assert not any(one.done() for one in load.asked)
+    server.go_on()
+    assert [one.result(20)[0] for one in load.asked] == [200] * 6
+    out, err = server.process.communicate(timeout=20)
+    health.close()
+    assert (server.process.returncode, out.splitlines()[-1], "Traceback" in err) == (0, "Stopped.", False)
+
+
+def test_a_second_signal_does_not_wait_for_what_is_in_flight(serve: Any) -> None:
+    server: Served = serve(COLOUR, MODEL_PATH="patient")
+    load = Load(server)
+    load.stop_begins()
+    assert server.process.poll() is None
+    status, out, err = server.stop()
+    assert (status, "Stopped." in out, "Traceback" in err) == (128 + signal.SIGTERM, False, False)
+    for one in load.asked:
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+            one.result(20)
 
 
 def test_the_embedded_reader_answers_at_the_first_request(serve: Any) -> None:
