@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import Any
 
 from benchmarks.serving.load import together
@@ -11,6 +10,7 @@ from benchmarks.serving.photos import Stream
 from benchmarks.serving.trials.contract import Outcome, Terms
 from benchmarks.serving.trials.memory import MB
 from benchmarks.serving.trials.server import Server
+from benchmarks.serving.trials.tally import TOLD, tally
 
 # Callers and seconds.
 _WAVES, _QUICK = ((64, 30.0), (200, 15.0)), ((64, 8.0), (200, 5.0))
@@ -24,8 +24,7 @@ _LEFT_MB = 100
 async def _wave(server: Server, photos: Stream, callers: int, seconds: float) -> dict[str, Any]:
     server.watch.peak = 0
     shots = await together(f"{server.url}/predict", lambda: next(photos), callers, seconds)
-    statuses = Counter(f"{shot.status} with Retry-After" if shot.retry_after else str(shot.status) for shot in shots)
-    return {"answers": dict(statuses), "peak_mb": server.watch.peak / MB, "slowest_s": max(shot.seconds for shot in shots)}
+    return {"answers": tally(shots), "peak_mb": server.watch.peak / MB, "slowest_s": max(shot.seconds for shot in shots)}
 
 
 def flood(terms: Terms) -> Outcome:
@@ -39,7 +38,7 @@ def flood(terms: Terms) -> Outcome:
         asyncio.run(asyncio.sleep(_AFTER_S))
         after = server.watch.memory() / MB
     waves = list(figures.values())
-    honest = all(set(wave["answers"]) <= {"200", "503 with Retry-After"} for wave in waves)
+    honest = all(set(wave["answers"]) <= {"200", TOLD} for wave in waves)
     return Outcome(
         {"before_mb": before, **figures, "after_mb": after},
         {
