@@ -1,4 +1,4 @@
-# serve, serve-gemma: install and start the server.  test, test-gemma, bench-gemma, lint: install what they need and run.
+# serve, serve-gemma: install and start the server.  test, test-gemma, bench, bench-gemma, lint: install what they need and run.
 # train, evaluate, evaluation-docs: the embedded reader.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$each; break; }; done)
@@ -7,6 +7,12 @@ VENV := .venv
 WORK ?= work
 FURTHER ?=
 VERSION ?= 1.2.0
+# What the race's load and each of the others in it are installed in, and how long it takes: seconds a measurement, rounds of everybody.
+ENVS ?= benchmarks/.envs
+RACERS := load fastapi litserve bentoml
+SECONDS ?= 8
+ROUNDS ?= 2
+DOCS ?= docs/benchmarks
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Where pip is to find PyTorch, if not where it finds all else: the address of its CPU builds keeps CUDA (4 GB) off a machine without a GPU.
 TORCH_INDEX ?=
@@ -14,7 +20,7 @@ TORCH = $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch==2.13.0 torc
 
 # Each installation has the environment to itself.
 .NOTPARALLEL:
-.PHONY: serve serve-gemma test test-gemma bench-gemma lint train evaluate evaluation-docs
+.PHONY: serve serve-gemma test test-gemma bench bench-gemma lint train evaluate evaluation-docs
 serve: $(VENV)/server
 	@exec $(VENV)/bin/python app.py
 
@@ -28,6 +34,12 @@ test: $(VENV)/dev
 # What needs PyTorch: the training of the embedded reader, and Gemma with a tiny model.
 test-gemma: $(VENV)/train $(VENV)/gemma
 	@$(VENV)/bin/python -m pytest -m "gemma or training"
+
+# The race: the server against others around the same reader, and against none (half an hour; nothing else should run meanwhile). Writes
+# docs/benchmarks/ anew. SECONDS a measurement, ROUNDS of all contenders; DOCS=elsewhere for a trial.
+bench: $(VENV)/server $(RACERS:%=$(ENVS)/%/made)
+	@$(ENVS)/load/bin/python -m benchmarks.serving --work $(WORK)/bench --docs $(DOCS) --server $(VENV)/bin/python --envs $(ENVS) \
+		--seconds $(SECONDS) --rounds $(ROUNDS)
 
 # Times slot decoding against one generate call of 80 tokens; makes a tiny model for it first (minutes).
 bench-gemma: $(VENV)/gemma
@@ -84,3 +96,9 @@ $(VENV)/gemma: $(VENV)/made requirements.txt requirements-gemma.txt
 	@$(TORCH)
 	@$(PIP) -r requirements-gemma.txt
 	@touch $@ $(VENV)/server
+
+$(ENVS)/%/made: benchmarks/serving/requirements-%.txt requirements.txt | $(VENV)/made
+	@echo "Installing the race's $* into $(ENVS)/$* (about a minute) ..."
+	@$(PYTHON) -m venv --clear $(ENVS)/$*
+	@$(ENVS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

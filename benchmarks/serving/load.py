@@ -4,63 +4,78 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import aiohttp
+
+from benchmarks.serving.figures import Shot
+
+__all__ = ["Shot", "one_after_another", "steadily", "together"]
 
 _BOUNDARY = "a-boundary-that-no-photo-holds"
 _HEAD = (f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="key.jpg"\r\nContent-Type: image/jpeg\r\n\r\n').encode()
 _TAIL = f"\r\n--{_BOUNDARY}--\r\n".encode()
-_HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+# Answers as they are: some servers would compress them, and spend on that what the others do not.
+_HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}", "Accept-Encoding": "identity"}
 # Whoever has no answer by then never gets one.
 _PATIENCE = aiohttp.ClientTimeout(total=120)
 
 
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One request: its status, 0 where the connection broke; seconds to the whole answer; whether it says when to come back."""
-
-    status: int
-    seconds: float
-    retry_after: bool
-
-
 async def together(url: str, photo: Callable[[], bytes], callers: int, seconds: float) -> list[Shot]:
-    """So many callers, each of whom sends the next photo when the last is answered, for so many seconds."""
-    until = time.perf_counter() + seconds
+    """So many callers, each of whom sends the next photo when the last is answered, for so many seconds; each sends one at least."""
     shots: list[Shot] = []
+    async with _Gun(url) as gun:
 
-    async def caller(session: aiohttp.ClientSession) -> None:
-        while time.perf_counter() < until:
-            shots.append(await _shoot(session, url, photo()))
+        async def caller() -> None:
+            while True:
+                shots.append(await gun.shoot(photo(), gun.now()))
+                if gun.now() >= seconds:
+                    return
 
-    async with _session() as session:
-        await asyncio.gather(*(caller(session) for _ in range(callers)))
+        await asyncio.gather(*(caller() for _ in range(callers)))
     return shots
 
 
 async def steadily(url: str, photo: Callable[[], bytes], rate: float, seconds: float) -> list[Shot]:
     """So many requests a second for so many seconds, each sent at its time."""
-    began = time.perf_counter()
-    async with _session() as session:
+    async with _Gun(url) as gun:
         under_way = []
         for number in range(round(rate * seconds)):
-            await asyncio.sleep(max(0.0, began + number / rate - time.perf_counter()))
-            under_way.append(asyncio.create_task(_shoot(session, url, photo())))
+            due = number / rate
+            await asyncio.sleep(max(0.0, due - gun.now()))
+            under_way.append(asyncio.create_task(gun.shoot(photo(), due)))
         return await asyncio.gather(*under_way)
 
 
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=_PATIENCE)
+async def one_after_another(url: str, photos: Sequence[bytes]) -> list[Shot]:
+    """Each of the photos once, by one caller."""
+    async with _Gun(url) as gun:
+        return [await gun.shoot(photo, gun.now()) for photo in photos]
 
 
-async def _shoot(session: aiohttp.ClientSession, url: str, photo: bytes) -> Shot:
-    began = time.perf_counter()
-    try:
-        async with session.post(url, data=_HEAD + photo + _TAIL, headers=_HEADERS) as answer:
-            await answer.read()
-            status, retry_after = answer.status, "Retry-After" in answer.headers
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        status, retry_after = 0, False
-    return Shot(status, time.perf_counter() - began, retry_after)
+class _Gun:
+    """Sends photos to one address over as many connections as it takes, and counts seconds from its beginning."""
+
+    def __init__(self, url: str) -> None:
+        self._url, self._began = url, time.perf_counter()
+
+    async def __aenter__(self) -> _Gun:
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=_PATIENCE)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    def now(self) -> float:
+        return time.perf_counter() - self._began
+
+    async def shoot(self, photo: bytes, due: float) -> Shot:
+        """One request, that should have been sent when it was `due`."""
+        sent = self.now()
+        try:
+            async with self._session.post(self._url, data=_HEAD + photo + _TAIL, headers=_HEADERS) as answer:
+                await answer.read()
+                status, retry_after = answer.status, "Retry-After" in answer.headers
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            status, retry_after = 0, False
+        return Shot(status, sent, self.now(), sent - due, retry_after)

@@ -1,45 +1,82 @@
-"""The limit: decoding and reading in a plain loop, a process a core, with no server around them. Prints what it cost as JSON."""
+"""The limit: decoding and reading in a plain loop, a process a core, with no server around them."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import os
-import sys
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
 
 from benchmarks.serving.peers.work import load, open_photo, read
-from benchmarks.serving.photos import Stream, photos
+from benchmarks.serving.photos import Stream
+from readers.contract import Reader
 
 
-def turn(size: str, seconds: float) -> tuple[int, float, float]:
-    """Photos read by this process in so many seconds, its processor seconds meanwhile, and the median seconds of one."""
-    reader, stream = load(), Stream(photos(size))
-    read(reader, open_photo(next(stream)))
-    taken = []
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one process did: photos, seconds, and its processor seconds meanwhile."""
+
+    photos: int
+    seconds: float
+    cpu_s: float
+
+
+class Loop:
+    """Processes that have the reader and the photos, ready to run; `made` are the photos of each size."""
+
+    def __init__(self, processes: int, made: Mapping[str, Sequence[bytes]]) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._processes = processes
+        self._pool = spawn.Pool(processes, _begin, (spawn.Barrier(processes), made))
+
+    def __enter__(self) -> Loop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.terminate()
+        self._pool.join()
+
+    def all_cores(self, size: str, seconds: float) -> list[Turn]:
+        """What each process did in so many seconds, all at the same time."""
+        return self._pool.starmap(_for_seconds, [(size, seconds)] * self._processes, chunksize=1)
+
+    def each_once(self, size: str) -> list[float]:
+        """Seconds that each photo takes one process, while the others rest."""
+        return self._pool.apply(_each_once, (size,))
+
+
+@dataclass
+class _Here:
+    """What a process of the pool has."""
+
+    reader: Reader
+    together: Barrier
+    made: Mapping[str, Sequence[bytes]]
+
+
+_here: _Here
+
+
+def _begin(together: Barrier, made: Mapping[str, Sequence[bytes]]) -> None:
+    global _here
+    _here = _Here(load(), together, made)
+
+
+def _for_seconds(size: str, seconds: float) -> Turn:
+    stream, count = Stream(_here.made[size]), 0
+    _here.together.wait()
     began, cpu = time.perf_counter(), time.process_time()
     while time.perf_counter() < began + seconds:
-        started = time.perf_counter()
-        read(reader, open_photo(next(stream)))
-        taken.append(time.perf_counter() - started)
-    return len(taken), time.process_time() - cpu, sorted(taken)[len(taken) // 2]
+        read(_here.reader, open_photo(next(stream)))
+        count += 1
+    return Turn(count, time.perf_counter() - began, time.process_time() - cpu)
 
 
-def main(size: str, seconds: float, processes: int) -> None:
-    """On so many cores at once."""
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        turns = pool.starmap(turn, [(size, seconds)] * processes, chunksize=1)
-    count = sum(done for done, _, _ in turns)
-    print(
-        json.dumps(
-            {
-                "photos_s": count / seconds,
-                "cpu_ms": 1e3 * sum(cpu for _, cpu, _ in turns) / count,
-                "p50_ms": 1e3 * sum(median for _, _, median in turns) / processes,
-            }
-        )
-    )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else os.cpu_count() or 1)
+def _each_once(size: str) -> list[float]:
+    taken = []
+    for photo in _here.made[size]:
+        began = time.perf_counter()
+        read(_here.reader, open_photo(photo))
+        taken.append(time.perf_counter() - began)
+    return taken

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ def photos(size: str) -> list[bytes]:
 class Stream:
     """The photos one after the other without end, each with a comment of its own, so that no two have the same bytes."""
 
-    def __init__(self, made: list[bytes]) -> None:
+    def __init__(self, made: Sequence[bytes]) -> None:
         self._next: Iterator[tuple[int, bytes]] = zip(itertools.count(), itertools.cycle(made), strict=False)
 
     def __next__(self) -> bytes:

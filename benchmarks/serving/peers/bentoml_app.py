@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import bentoml
 
-from benchmarks.serving.peers.work import load, open_photo, read
+from benchmarks.serving.peers.work import CORES, load, open_photo, read
 
 
-@bentoml.service(workers=os.cpu_count() or 1, traffic={"timeout": 100})
+@bentoml.service(workers=CORES, traffic={"timeout": 100}, logging={"access": {"enabled": False}})
 class Keys:
     """One of them in each worker."""
 

@@ -1,19 +1,18 @@
 """LitServe: decoding and reading in worker processes, one a core."""
 
-from __future__ import annotations
-
-import os
+# Annotations must not be postponed here: LitServe looks for Request itself in the signature of decode_request, and otherwise tries to
+# send the whole request to the worker.
 import sys
 from typing import Any
 
 import litserve
 from fastapi import Request
 
-from benchmarks.serving.peers.work import load, open_photo, read
+from benchmarks.serving.peers.work import CORES, load, open_photo, read
 from utils.image_processing import Photo
 
 
-class Keys(litserve.LitAPI):  # type: ignore[misc]
+class Keys(litserve.LitAPI):
     """The three steps of a request."""
 
     def setup(self, device: str) -> None:
@@ -34,5 +33,5 @@ class Keys(litserve.LitAPI):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Keys(), accelerator="cpu", workers_per_device=os.cpu_count() or 1, timeout=100)
-    server.run(host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=1, generate_client_file=False, log_level="warning")
+    server = litserve.LitServer(Keys(), accelerator="cpu", workers_per_device=CORES, timeout=100)
+    server.run(host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=CORES, generate_client_file=False, log_level="warning")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from readers.caliper.reader import CaliperReader
 from readers.contract import Reader
 from utils.image_processing import Photo, open_photo
 
-__all__ = ["load", "open_photo", "read"]
+__all__ = ["CORES", "load", "open_photo", "read"]
+
+# Those that this process may use.
+CORES = len(os.sched_getaffinity(0))
 
 
 def load() -> Reader:
