@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -87,7 +88,7 @@ class Course:
         stream = Stream(made)
         with running(keylike, stream.__next__, self.work) as server:
             for_callers(server, stream.__next__, _WARM_CALLERS, min(_WARM_S, self.seconds))
-            for _ in range(round(_TURNS * self.seconds)):
+            for _ in range(math.ceil(_TURNS * self.seconds)):
                 http += one_caller(server, [next(stream) for _ in made])
                 without += [1e3 * seconds for seconds in loop.each_once(CAPTURES)]
         return Alone(http, without)

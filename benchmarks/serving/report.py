@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks.serving.contenders import GUIDE
-from benchmarks.serving.figures import Together, percentile
+from benchmarks.serving.figures import Together
 from benchmarks.serving.results import Race
 from benchmarks.serving.targets import CALLERS, targets
 
@@ -29,7 +29,7 @@ def page(race: Race, sizes: Sequence[str], pictures: Sequence[str]) -> str:
     return "\n\n".join(
         [
             "# The race",
-            f"{about.machine}; {about.date}; `{about.command}`: {about.rounds} rounds, {about.seconds:g} seconds a measurement. "
+            f"{about.machine}; {about.date}; `{about.command}`: {about.rounds} round(s), {about.seconds:g} seconds a measurement. "
             "This page and its plots are written by it.",
             _WORDS,
             _contenders(race),
@@ -63,8 +63,8 @@ def line(race: Race, sizes: Sequence[str]) -> str:
             "no_server": limits,
             "overload": {name: _rounded(asdict(run)) for name, run in race.overloads.items()},
             "one_caller": {
-                "http_p50_ms": _round(percentile(race.alone.http_ms, 0.5)),
-                "loop_p50_ms": _round(percentile(race.alone.loop_ms, 0.5)),
+                "http_p50_ms": _round(statistics.median(race.alone.http_ms)),
+                "loop_p50_ms": _round(statistics.median(race.alone.loop_ms)),
             },
             "targets": {
                 one.name: {"value": _round(one.value), "at_least" if one.least else "at_most": one.limit, "met": one.met}
@@ -151,7 +151,7 @@ def _overload(race: Race) -> str:
 
 
 def _alone(race: Race) -> str:
-    with_it, without = (_number(percentile(ms, 0.5), 1) for ms in (race.alone.http_ms, race.alone.loop_ms))
+    with_it, without = (_number(statistics.median(ms), 1) for ms in (race.alone.http_ms, race.alone.loop_ms))
     return (
         f"640x480, one caller, idle server: p50 {with_it} ms; the same photos in one process without HTTP, taking turns: {without} ms. "
         f"HTTP adds {race.alone.added_ms:.1f} ms."
