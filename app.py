@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from api.batch import PATH as BATCH_PATH
 from api.batch import batch_blueprint
 from api.cache import cache_blueprint
 from api.callers import Callers
+from api.classify import PATH as CLASSIFY_PATH
 from api.classify import classify_blueprint
 from api.detailed import State, detailed_blueprint
 from api.guards import SCHEMES, operator_guard, token_guard
@@ -25,6 +27,7 @@ from api.health import health_blueprint
 from api.intake import PhotoRequest
 from api.operator import operator_blueprint
 from api.pages import add_welcome, docs_blueprint
+from api.predict import PATHS as PREDICT_PATHS
 from api.predict import predict_blueprint
 from api.schemas import Failure
 from config import Settings
@@ -38,9 +41,10 @@ from serving.cache.stores import MemoryStore
 from serving.classifiers import Classifiers
 from serving.gauges import Gauges, Living
 from serving.gpu import find_gpu, gpu_memory
+from serving.memory import give_back
 from serving.process import Process
 from serving.scheduler import Scheduler
-from serving.server import SWALLOW_BYTES, Binding
+from serving.server import SWALLOW_BYTES, Binding, Server, SocketFailure
 from utils import error_handlers
 from utils.logs import make_logger
 from utils.metrics import Metrics
@@ -52,6 +56,7 @@ WEB = Path(__file__).resolve().parent / "web"
 _SPARE_THREADS = 8
 # What it may take to send the answer of a request that was finished at its deadline.
 _ANSWER_S = 2.0
+_PHOTO_PATHS = frozenset({*PREDICT_PATHS, BATCH_PATH, CLASSIFY_PATH})
 _CORS_HEADERS = ["Content-Type", "Cache-Control", "Authorization", "X-API-Key", "X-Request-Timeout", "ngrok-skip-browser-warning"]
 
 
@@ -219,7 +224,25 @@ def binding(settings: Settings) -> Binding:
     health; at the end, time for the last of them to be answered."""
     threads = settings.queue + max(settings.threads, settings.max_batch) + _SPARE_THREADS
     larger = {BATCH_PATH: batch_limit(settings)}
-    return Binding(settings.host, settings.port, threads, body_limit(settings), larger, settings.deadline_s + _ANSWER_S)
+    drain_s = settings.deadline_s + _ANSWER_S
+    return Binding(settings.host, settings.port, threads, body_limit(settings), settings.max_bodies, larger, drain_s)
+
+
+def make_server(
+    app: OpenAPI,
+    settings: Settings,
+    scheduler: Scheduler,
+    *,
+    failure: SocketFailure,
+    draining: threading.Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> Server:
+    """The server before the application, which keeps no photo that the scheduler would turn away. Raises OSError if it cannot listen."""
+
+    def full(path: str) -> int | None:
+        return scheduler.full() if path in _PHOTO_PATHS else None
+
+    return Server(app, binding(settings), failure=failure, draining=draining, clock=clock, full=full, idle=give_back)
 
 
 if __name__ == "__main__":

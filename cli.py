@@ -52,15 +52,14 @@ def without_a_word(context: typer.Context) -> None:
 @cli.command()
 def serve() -> None:
     """Starts the server; settings come from the environment and .env (see .env.example)."""
-    from app import binding, create_app, model_slot, new_metrics, new_traces, reading_scheduler
+    from app import create_app, make_server, model_slot, new_metrics, new_traces, reading_scheduler
     from serving.loading import Loading
-    from serving.memory import return_large_blocks
-    from serving.server import Server
+    from serving.memory import keep_freed_blocks
     from utils.error_handlers import socket_failures
     from utils.logs import make_logger
 
     settings = _settings()
-    return_large_blocks()
+    keep_freed_blocks()
     try:
         log = make_logger(settings.logs, settings.log_level)
     except OSError as error:
@@ -71,7 +70,8 @@ def serve() -> None:
     metrics, traces = new_metrics(), new_traces(settings, scheduler, log)
     app = create_app(settings, model=model, log=log, scheduler=scheduler, metrics=metrics, traces=traces, draining=draining.is_set)
     try:
-        server = Server(app, binding(settings), failure=socket_failures(time.time, log, metrics.refused), draining=draining)
+        failure = socket_failures(time.time, log, metrics.refused)
+        server = make_server(app, settings, scheduler, failure=failure, draining=draining)
     except OSError as error:
         raise _stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT") from None
     server.stop_on_signals()

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     max_bytes: int = Field(10_000_000, ge=1_000, le=100_000_000, description="Largest picture accepted, in bytes.")
     max_pixels: int = Field(50_000_000, ge=1_000, le=89_000_000, description="Largest picture accepted, in pixels.")
     max_memory: int = Field(250_000_000, ge=1_000_000, description="Most memory that decoding one picture may take, in bytes.")
+    max_bodies: int = Field(
+        300_000_000, ge=1_000_000, description="Most bytes of request bodies held at the same time; more large ones are refused at once."
+    )
     api_key: SecretStr | None = Field(None, description="Token that predictions then ask for (X-API-Key, or Authorization: Bearer).")
     model_path: Path | None = Field(None, validation_alias="MODEL_PATH", description="Model folder; otherwise caliper in `models`.")
     base_model: Path | None = Field(None, description="Folder of the base of a LoRA model, in place of the one its manifest names.")

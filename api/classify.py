@@ -17,6 +17,7 @@ from inference_handler import Classifying
 from serving.classifiers import NAME
 from utils.response_formatter import classified
 
+PATH = "/classify/image"
 _MODEL = {
     "name": "model",
     "in": "query",
@@ -34,7 +35,7 @@ def classify_blueprint(
     routes = APIBlueprint("classify", __name__)
 
     @routes.post(
-        "/classify/image",
+        PATH,
         operation_id="classifyImage",
         tags=[Tag(name="predictions")],
         responses=_ANSWERS | {401: Failure} if guarded else _ANSWERS,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import re
 from collections.abc import Mapping
 from typing import IO, Any
 
 from flask import Request, request
+from werkzeug.utils import cached_property
 
+from api.form import Form, read_form
 from inference_handler import Options
-from utils.errors import BadImage, BadRequest, BadZipcode, NoImage, UnsupportedImageType
+from serving.server import TURNED_AWAY
+from utils.errors import BadImage, BadRequest, BadZipcode, NoImage, Overloaded, UnsupportedImageType
 
 _RAW_TYPES = ("image/", "application/octet-stream")
 MOST_PHOTOS = 32
@@ -23,16 +25,21 @@ _BASE64 = str.maketrans("-_", "+/", " \t\r\n")
 
 
 class PhotoRequest(Request):
-    """A request whose uploaded files stay in memory: pictures of keys are never written to disk."""
+    """A request whose body is passed on as it came in, where the server has read it to its end and it is no larger than is accepted."""
 
-    def _get_file_stream(
-        self, total_content_length: int | None, content_type: str | None, filename: str | None = None, content_length: int | None = None
-    ) -> IO[bytes]:
-        return io.BytesIO()
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body. Raises RequestEntityTooLarge."""
+        known, most = self.content_length, self.max_content_length
+        if self.environ.get("wsgi.input_terminated") and known is not None and most is not None and known <= most:
+            body: IO[bytes] = self.environ["wsgi.input"]
+            return body
+        return super().stream
 
 
 def read_request() -> tuple[bytes, Options]:
-    """Bytes of the picture and options. Raises NoImage, BadImage, BadRequest, BadZipcode, UnsupportedImageType."""
+    """Bytes of the picture and options. Raises NoImage, BadImage, BadRequest, BadZipcode, UnsupportedImageType, Overloaded."""
+    _refuse_if_turned_away()
     zipcode = _zipcode(request.args.get("zipcode"), default="00000")
     if request.is_json:
         return _from_json(zipcode)
@@ -47,29 +54,39 @@ def read_request() -> tuple[bytes, Options]:
 
 
 def read_batch() -> tuple[list[bytes], Options]:
-    """Bytes of each picture of a form, in order, and options for all. Raises NoImage, BadRequest, BadZipcode, UnsupportedImageType."""
-    if request.mimetype != "multipart/form-data" and request.content_length:
-        raise UnsupportedImageType("Send multipart/form-data with a part named image for each picture.")
-    options = _form_options("00000")
-    files = request.files.getlist("image")
-    if not files:
+    """Bytes of each picture of a form, in order, and options for all. Raises NoImage, BadRequest, BadZipcode, UnsupportedImageType,
+    Overloaded."""
+    _refuse_if_turned_away()
+    if request.mimetype != "multipart/form-data":
+        if request.content_length:
+            raise UnsupportedImageType("Send multipart/form-data with a part named image for each picture.")
+        raise NoImage("Send a form with a part named image for each picture.")
+    form = read_form(request)
+    options = _form_options(form, "00000")
+    if not form.pictures:
         raise NoImage("The form has no file in its field image.")
-    if len(files) > MOST_PHOTOS:
+    if len(form.pictures) > MOST_PHOTOS:
         raise BadRequest(f"The form has more than {MOST_PHOTOS} pictures.", max_photos=MOST_PHOTOS)
-    return [file.read() for file in files], options
+    return form.pictures, options
 
 
-def _form_options(zipcode: str) -> Options:
-    _expect(request.form, "command", "predict")
-    return Options(_zipcode(request.form.get("zipcode"), default=zipcode))
+def _refuse_if_turned_away() -> None:
+    retry_after_s = request.environ.get(TURNED_AWAY)
+    if retry_after_s is not None:
+        raise Overloaded("More photos wait than can be read in time.", retry_after_s=retry_after_s)
+
+
+def _form_options(form: Form, zipcode: str) -> Options:
+    _expect(form.fields, "command", "predict")
+    return Options(_zipcode(form.fields.get("zipcode"), default=zipcode))
 
 
 def _from_form(zipcode: str) -> tuple[bytes, Options]:
-    options = _form_options(zipcode)
-    file = request.files.get("image")
-    if file is None:
+    form = read_form(request)
+    options = _form_options(form, zipcode)
+    if not form.pictures:
         raise NoImage("The form has no file in its field image.")
-    return file.read(), options
+    return form.pictures[0], options
 
 
 def _from_json(zipcode: str) -> tuple[bytes, Options]:

@@ -16,6 +16,7 @@ from api.schemas import ZIPCODE_PATTERN, Failure, Prediction, UnreadableFailure
 from inference_handler import Inference
 from utils.response_formatter import success
 
+PATHS = ("/", "/predict")
 ZIPCODE = {"type": "string", "pattern": ZIPCODE_PATTERN, "default": "00000", "description": "Five digits"}
 PICTURE = {"type": "string", "format": "binary"}
 COMMAND = {"type": "string", "enum": ["predict"]}
@@ -84,8 +85,8 @@ def predict_blueprint(
         "openapi_extensions": _REQUEST,
     }
 
-    @predictions.post("/", operation_id="predictAtRoot", **described)
-    @predictions.post("/predict", operation_id="predict", **described)
+    @predictions.post(PATHS[0], operation_id="predictAtRoot", **described)
+    @predictions.post(PATHS[1], operation_id="predict", **described)
     def predict() -> Response:
         """Reads the key in a photo."""
         guard()

@@ -48,6 +48,11 @@ class Door:
         self._since = 0.0  # when a photo last left, or the first came in
         self._pace_s: float | None = None
 
+    def full(self, room: int) -> int | None:
+        """After how many seconds to come back where another photo would not be let in, otherwise None."""
+        with self._lock:
+            return self._retry_after_s() if self._inside >= room else None
+
     @contextmanager
     def admit(self, photos: int, room: int) -> Iterator[Places]:
         """Places for all photos of a request, among `room`. Raises Overloaded where they are not free; a request that is larger than

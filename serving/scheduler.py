@@ -53,7 +53,7 @@ class Scheduler:
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._waiting, self._decoded = Line[Job](), Line[Job]()
-        self._decoding = 0
+        self._decoding = self._reading = 0
         self._batch_s = 0.0
         self._workers: list[threading.Thread] = []
         self._closed = False
@@ -62,6 +62,10 @@ class Scheduler:
         """Places for the photos of one request. Raises Overloaded at once where the queue has not that many left, and ModelLoading."""
         most, workers = self._shape(self.reader().info)
         return self._door.admit(photos, self._queue + most * workers)
+
+    def full(self) -> int | None:
+        """After how many seconds to come back where the queue has no place left, otherwise None."""
+        return self._door.full(self._queue + self._most * len(self._workers)) if self._workers else None
 
     def left_s(self, caller: Caller) -> float:
         """Seconds that this caller can still wait before somebody should ask again. Raises DeadlineExceeded and CallerGone."""
@@ -151,19 +155,24 @@ class Scheduler:
         if not self._workers:
             reader = self.reader()
             self._most, workers = self._shape(reader.info)
-            self._ahead = self._threads + self._most * workers
+            self._beside = reader.info.workers is not None
+            self._ahead = self._threads + self._most * workers if self._beside else self._threads
             self._workers = [threading.Thread(target=self._serve, args=(reader,), name="reader", daemon=True) for _ in range(workers)]
             for worker in self._workers:
                 worker.start()
 
     def _give_turns(self) -> None:
-        """Lets the next ones decode. Decoded photos take ten megabytes, so no more of them wait than the reader takes next."""
-        while self._decoding < self._threads and self._decoding + len(self._decoded) < self._ahead:
+        """Lets the next ones decode. Decoded photos take ten megabytes, so no more of them wait than the reader takes next; and where it
+        reads on the same cores, no more are under way than there are threads: they would only push each other out of the caches."""
+        while self._decoding < self._threads and self._under_way() < self._ahead:
             job = self._next(self._waiting)
             if job is None:
                 return
             self._decoding += 1
             job.move(Step.DECODES)
+
+    def _under_way(self) -> int:
+        return self._decoding + len(self._decoded) + (0 if self._beside else self._reading)
 
     def _next(self, line: Line[Job]) -> Job | None:
         """The next whose answer is still wanted; the others are dropped."""
@@ -245,6 +254,7 @@ class Scheduler:
         """Fills a batch from what is decoded, and lets others decode in its place."""
         while len(batch) < self._most and (job := self._next(self._decoded)):
             job.move(Step.READ)
+            self._reading += 1
             batch.append(job)
         self._give_turns()
         return batch
@@ -272,3 +282,5 @@ class Scheduler:
         with self._lock:
             for job, outcome in zip(batch, outcomes, strict=True):
                 job.end(outcome)
+            self._reading -= len(batch)
+            self._give_turns()

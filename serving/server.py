@@ -18,15 +18,20 @@ from typing import Any
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask
+from waitress.task import ErrorTask, WSGITask
+
+from serving.bodies import Body, Room
 
 # Bodies above the limit are read and thrown away up to here, so that the caller can read the 413 instead of a reset connection.
 SWALLOW_BYTES = 200_000_000
 _READ_DEADLINE_S = 60.0
+_IDLE_S = 3.0
+
+# In a request's WSGI environment: after how many seconds to come back, where its body was not kept because there is no room for it.
+TURNED_AWAY = "keylike.turned_away"
 
 SocketFailure = Callable[[int], tuple[int, dict[str, object]]]
 
@@ -34,12 +39,13 @@ SocketFailure = Callable[[int], tuple[int, dict[str, object]]]
 @dataclass(frozen=True, slots=True)
 class Binding:
     """Where to listen, how many requests to work on at a time, and the largest body kept, in bytes; `larger` gives that of paths
-    that take more. At the stop, what is in flight has `drain_s` seconds."""
+    that take more. All bodies together may hold `bodies_limit` bytes. At the stop, what is in flight has `drain_s` seconds."""
 
     host: str
     port: int
     threads: int
     body_limit: int
+    bodies_limit: int
     larger: Mapping[str, int] = field(default_factory=dict)
     drain_s: float = 30.0
 
@@ -48,7 +54,8 @@ class Server:
     """Listens from the moment it is made (raises OSError if it cannot) and serves in `run`, until `stop`.
 
     `failure` turns a status that waitress found into the status and body to send; `draining` is set when the stop begins;
-    `clock` counts seconds for the deadlines.
+    `clock` counts seconds for the deadlines. `full` says, before a body for a path is read, after how many seconds whoever sends it may
+    come back, or None where there is room; `idle` is called when nothing was asked for a few seconds after something was.
     """
 
     def __init__(
@@ -59,16 +66,19 @@ class Server:
         failure: SocketFailure,
         draining: threading.Event,
         clock: Callable[[], float] = time.monotonic,
+        full: Callable[[str], int | None] = lambda path: None,
+        idle: Callable[[], None] = lambda: None,
     ) -> None:
         self._draining = draining
-        self._clock = clock
+        self._clock, self._idle = clock, idle
+        self._worked: float | None = None
+        self._looked = clock()
         self._channels: dict[int, Any] = {}
         adjustments = Adjustments(
             threads=binding.threads,
             ident="keylike",
-            recv_bytes=1 << 16,
-            # Never spooled: pictures of keys stay out of the disk.
-            inbuf_overflow=binding.body_limit + 1,
+            # A large photo in a few turns of the loop; what is not used of it goes back at once.
+            recv_bytes=1 << 20,
             max_request_body_size=SWALLOW_BYTES,
             max_request_header_size=32_768,
             connection_limit=512,
@@ -79,8 +89,9 @@ class Server:
             log_socket_errors=False,
             asyncore_use_poll=True,
         )
-        adjustments.larger_bodies = binding.larger
-        self._drain_s = binding.drain_s
+        self._room = Room(binding.bodies_limit)
+        self._full, self._binding = full, binding
+        adjustments.body = self._body
         bound = _bind(binding.host, binding.port)
         at = (bound.family, bound.type, bound.proto, bound.getsockname())
         self._listener = _Listener(application, self._channels, _sock=bound, adj=adjustments, sockinfo=at, bind_socket=False)
@@ -95,11 +106,14 @@ class Server:
         """Serves until `stop`, then finishes what is in flight, for the binding's `drain_s` at most."""
         while not self._draining.is_set():
             self._turn(1.0)
-            self._hang_up_on_the_slow()
+            if self._clock() - self._looked >= 1.0:
+                self._looked = self._clock()
+                self._hang_up_on_the_slow()
+                self._rest()
         self._listener.accepting = False
         self._listener.del_channel()
         self._listener.socket.close()
-        deadline = self._clock() + self._drain_s
+        deadline = self._clock() + self._binding.drain_s
         while self._busy() and self._clock() < deadline:
             self._turn(0.05)
         self._listener.task_dispatcher.shutdown(timeout=1)
@@ -131,17 +145,27 @@ class Server:
         channels = tuple(self._listener.active_channels.values())
         return any(channel.request or channel.requests or channel.total_outbufs_len for channel in channels)
 
+    def _body(self, path: str) -> Body:
+        """For a request to this path, whose headers are there."""
+        self._worked = self._clock()
+        return Body(self._binding.larger.get(path, self._binding.body_limit), self._room, self._full(path))
+
+    def _rest(self) -> None:
+        """Calls `idle`, once after each time of work."""
+        if self._worked is not None and self._looked - self._worked >= _IDLE_S and not self._busy():
+            self._worked = None
+            self._idle()
+
     def _hang_up_on_the_slow(self) -> None:
         """Closes connections whose request trickles in for longer than an honest slow phone needs."""
-        now = self._clock()
         for channel in tuple(self._listener.active_channels.values()):
             request = channel.request
             # What comes behind a request that is still worked on is not read to its end before that is answered.
             if request is None or channel.requests:
                 continue
             if request.started is None:
-                request.started = now
-            elif now - request.started > _READ_DEADLINE_S:
+                request.started = self._looked
+            elif self._looked - request.started > _READ_DEADLINE_S:
                 channel.will_close = True
 
 
@@ -159,23 +183,6 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-class _Body(OverflowableBuffer):  # type: ignore[misc]
-    """Counts all that arrives, keeps it only up to a limit: the application refuses the rest by its length alone."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(limit + 1)
-        self._limit = limit
-        self._arrived = 0
-
-    def __len__(self) -> int:
-        return self._arrived
-
-    def append(self, data: bytes) -> None:
-        self._arrived += len(data)
-        if self._arrived <= self._limit:
-            super().append(data)
-
-
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """A request that holds a bounded body; `started` is when it was first seen half read."""
 
@@ -184,7 +191,19 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
         if self.body_rcv is not None:
-            self.body_rcv.buf = _Body(self.adj.larger_bodies.get(self.path, self.adj.inbuf_overflow - 1))
+            self.body_rcv.buf = self.adj.body(self.path)
+
+
+class _Task(WSGITask):  # type: ignore[misc]
+    """A request for the application, whose body is read already, or was not kept."""
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        environ["wsgi.input_terminated"] = True
+        body = environ["wsgi.input"]
+        if isinstance(body, Body) and body.turned_away is not None:
+            environ[TURNED_AWAY] = body.turned_away
+        return environ
 
 
 class _Refusal(ErrorTask):  # type: ignore[misc]
@@ -202,7 +221,14 @@ class _Refusal(ErrorTask):  # type: ignore[misc]
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
     parser_class = _Parser
+    task_class = _Task
     error_task_class = _Refusal
+
+    def del_channel(self, map: Any = None) -> None:
+        """The connection is gone: what it had sent of a request goes too."""
+        super().del_channel(map)
+        if self.request is not None:
+            self.request.close()
 
 
 class _Listener(TcpWSGIServer):  # type: ignore[misc]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnxruntime
 
@@ -54,6 +55,7 @@ class Networks:
     """The three sessions; safe to call from many threads. One thread each: photos run beside each other, not inside."""
 
     def __init__(self, folder: Path) -> None:
+        cv2.setNumThreads(1)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

@@ -10,15 +10,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.contract import check_failure
+from tests.forms import form
 from tests.pictures import plain, png, with_text_bomb
 
 JPEG = plain(size=(400, 300))
 JSON = "application/json"
-
-
-def as_form(picture: bytes) -> dict[str, Any]:
-    """One picture as a form."""
-    return {"data": {"image": (io.BytesIO(picture), "photo.jpg")}}
 
 
 PICTURES: dict[str, tuple[bytes, int, str]] = {
@@ -48,8 +44,10 @@ REQUESTS: dict[str, tuple[dict[str, Any], int, str]] = {
     "form without a file": ({"data": {"zipcode": "12345"}}, 400, "no_image"),
     "image as text": ({"data": {"image": "photo.jpg"}}, 400, "no_image"),
     "empty body": ({"data": b"", "content_type": "image/jpeg"}, 400, "no_image"),
-    "broken form": ({"data": b"--x\r\nrubbish", "content_type": "multipart/form-data; boundary=x"}, 400, "no_image"),
-    "form without boundary": ({"data": b"rubbish", "content_type": "multipart/form-data"}, 400, "no_image"),
+    "broken form": ({"data": b"--x\r\nrubbish", "content_type": "multipart/form-data; boundary=x"}, 400, "bad_request"),
+    "form without boundary": ({"data": b"rubbish", "content_type": "multipart/form-data"}, 400, "bad_request"),
+    "form broken off": ({**form(("image", JPEG)), "data": form(("image", JPEG))["data"][:-30]}, 400, "bad_request"),
+    "form of thousands of parts": (form(*[("x", "")] * 1001), 413, "image_too_large"),
     "plain text": ({"data": b"hello", "content_type": "text/plain"}, 415, "unsupported_image_type"),
     "zipcode with letters": ({"data": {"image": (io.BytesIO(JPEG), "a.jpg"), "zipcode": "12a45"}}, 400, "bad_zipcode"),
     "zipcode too long": ({"json": {"image_data": "x", "zipcode": "123456"}}, 400, "bad_zipcode"),
@@ -78,8 +76,8 @@ REQUESTS: dict[str, tuple[dict[str, Any], int, str]] = {
 @pytest.mark.parametrize("case", PICTURES.values(), ids=PICTURES.keys())
 def test_what_is_not_a_photo(client: FlaskClient, case: tuple[bytes, int, str]) -> None:
     picture, status, code = case
-    check_failure(client, client.post("/predict", **as_form(picture)), status, code)
-    assert client.post("/predict", **as_form(JPEG)).status_code == 200
+    check_failure(client, client.post("/predict", **form(("image", picture))), status, code)
+    assert client.post("/predict", **form(("image", JPEG))).status_code == 200
 
 
 @pytest.mark.parametrize("case", REQUESTS.values(), ids=REQUESTS.keys())
@@ -103,5 +101,5 @@ def test_wrong_method_keeps_allow(client: FlaskClient) -> None:
 
 def test_a_failure_shows_no_path_and_no_library(client: FlaskClient) -> None:
     for picture, _, _ in PICTURES.values():
-        text = client.post("/predict", **as_form(picture)).text
+        text = client.post("/predict", **form(("image", picture))).text
         assert not any(word in text for word in ("Traceback", "PIL", "BytesIO", ".py", "0x"))

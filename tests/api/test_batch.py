@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
-from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.test import TestResponse, encode_multipart
+from werkzeug.test import TestResponse
 
 from app import batch_limit, create_app, reading_scheduler
 from config import Settings
@@ -18,6 +16,7 @@ from model_loader import ModelSlot
 from readers.contract import Reading, Unreadable
 from tests.contract import check_described
 from tests.fakes import ColourReader
+from tests.forms import form
 from tests.pictures import BLUE, GREEN, RED, plain
 from utils.image_processing import Photo
 
@@ -31,10 +30,7 @@ def post(client: FlaskClient, photos: Sequence[bytes], field: str = "image", **m
     """A form with a part for each photo."""
     fields = more.pop("fields", {})
     path = more.pop("path", "/predict/batch")
-    # Encoded in memory: the client itself would write a large form to a file.
-    files = [(field, FileStorage(io.BytesIO(photo), "photo.jpg")) for photo in photos]
-    boundary, data = encode_multipart(MultiDict([*fields.items(), *files]))
-    return client.post(path, data=data, content_type=f"multipart/form-data; boundary={boundary}", **more)
+    return client.post(path, **form(*fields.items(), *((field, photo) for photo in photos)), **more)
 
 
 def described(client: FlaskClient, response: TestResponse) -> dict[str, Any]:
@@ -66,7 +62,7 @@ def test_each_answer_is_what_the_photo_alone_would_get(client: FlaskClient) -> N
     own = {"request_id", "processing_ms", "cached"}
     together = described(client, post(client, pictures))["results"]
     for picture, part in zip(pictures, together, strict=True):
-        alone = client.post("/predict", data={"image": (io.BytesIO(picture), "photo.jpg")}).get_json()
+        alone = client.post("/predict", **form(("image", picture))).get_json()
         assert {name: part[name] for name in part if name not in own} == {name: alone[name] for name in alone if name not in own}
         assert part.keys() == alone.keys()
 

@@ -7,11 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from app import binding, create_app, reading_scheduler
+from app import create_app, make_server, reading_scheduler
 from config import Settings
 from model_loader import ModelSlot
 from readers.contract import Reading, Unreadable
-from serving.server import Server
 from tests.fakes import ColourReader
 from utils.error_handlers import socket_failures
 from utils.image_processing import Photo
@@ -54,7 +53,7 @@ class Running:
         app = create_app(settings, model=model, scheduler=self.scheduler, draining=draining.is_set)
         self.now = 0.0
         failure = socket_failures(lambda: 1.0, make_logger(settings.logs))
-        self.server = Server(app, binding(settings), failure=failure, draining=draining, clock=lambda: self.now)
+        self.server = make_server(app, settings, self.scheduler, failure=failure, draining=draining, clock=lambda: self.now)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
 

@@ -25,7 +25,7 @@ SPOILT = (90, 90, 20)
 class Bench(ColourReader):
     """Holds each batch until it may go on; counts what it was given, and breaks down over a photo of SPOILT colour."""
 
-    def __init__(self, max_batch: int, workers: int) -> None:
+    def __init__(self, max_batch: int, workers: int | None) -> None:
         super().__init__()
         self._shape = max_batch, workers
         self.batches: list[list[tuple[int, ...]]] = []
@@ -57,7 +57,7 @@ class Bench(ColourReader):
 class House:
     """A scheduler before a bench, at a time that stands still, and callers in threads of their own."""
 
-    def __init__(self, max_batch: int = 1, workers: int = 1, queue: int = 64, threads: int = 2, longest_s: float = 30.0) -> None:
+    def __init__(self, max_batch: int = 1, workers: int | None = 1, queue: int = 64, threads: int = 2, longest_s: float = 30.0) -> None:
         self.now = 0.0
         self.reader = Bench(max_batch, workers)
         self.scheduler = Scheduler(lambda: self.reader, queue=queue, threads=threads, longest_s=longest_s, clock=lambda: self.now)
@@ -237,6 +237,17 @@ def test_no_more_is_decoded_than_is_read_next(make: Make) -> None:
     until(lambda: house.scheduler._decoding == 0)
     assert len(house.scheduler._decoded) <= 3
     house.reader.go_on()
+
+
+def test_a_reader_on_the_same_cores_gets_no_photo_more_than_there_are_threads(make: Make) -> None:
+    house = make(threads=2, workers=None)
+    asked = [house.occupy(), house.occupy(), *house.ask_in_line(*[RED] * 6)]
+    assert (house.scheduler._decoding, len(house.scheduler._decoded), len(house.scheduler._waiting)) == (0, 0, 6)
+    house.reader.go_on(1)
+    until(lambda: len(house.reader.batches) == 3)
+    assert (house.scheduler._decoding, len(house.scheduler._decoded), len(house.scheduler._waiting)) == (0, 0, 5)
+    house.reader.go_on(1000)
+    assert all(isinstance(one.result(PATIENCE_S), Reading) for one in asked)
 
 
 def test_no_more_are_decoded_at_a_time_than_there_are_threads(make: Make) -> None:

@@ -11,8 +11,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,6 +104,9 @@ def test_a_request_that_trickles_in_is_hung_up_on(running: Running, begun: bytes
     with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
         raw.sendall(begun)
         running.wait_a_turn()
+        # Connections are looked through once a second.
+        running.now += 1
+        running.wait_a_turn()
         running.now += 59
         raw.sendall(b"3")
         running.wait_a_turn()
@@ -113,6 +117,35 @@ def test_a_request_that_trickles_in_is_hung_up_on(running: Running, begun: bytes
         running.now += 2
         running.wait_a_turn()
         assert raw.recv(1) == b""
+
+
+def test_memory_is_given_back_once_nothing_was_asked_for_a_while(settings: Settings) -> None:
+    given_back, now = [], [0.0]
+
+    def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+        start("200 OK", [("Content-Length", "0")])
+        return []
+
+    server = Server(
+        application,
+        Binding("127.0.0.1", 0, 1, 1000, 1000),
+        failure=lambda status: (status, {}),
+        draining=threading.Event(),
+        clock=lambda: now[0],
+        idle=lambda: given_back.append(now[0]),
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    for at, body in ((0.0, b""), (10.0, b"a"), (12.0, b""), (14.0, b""), (20.0, b"")):
+        now[0] = at
+        for _ in range(2):
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            connection.request("POST", "/", body)
+            assert connection.getresponse().status == 200
+            connection.close()
+    server.stop()
+    thread.join(20)
+    assert given_back == [14.0]
 
 
 def test_stop_finishes_what_is_in_flight(running: Running, reader: PatientReader) -> None:
@@ -138,7 +171,7 @@ def test_stop_finishes_what_is_in_flight(running: Running, reader: PatientReader
 
 
 def test_port_in_use_is_an_error(running: Running, settings: Settings) -> None:
-    binding = Binding("127.0.0.1", running.server.port, 1, 1000)
+    binding = Binding("127.0.0.1", running.server.port, 1, 1000, 1000)
     with pytest.raises(OSError, match="in use"):
         Server(None, binding, failure=lambda status: (status, {}), draining=threading.Event())
 

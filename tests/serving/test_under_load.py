@@ -102,6 +102,50 @@ def test_a_full_queue_is_503_with_a_time_to_come_back(busy: Busy) -> None:
     busy.check(status, body)
 
 
+def test_what_a_full_queue_refuses_is_neither_kept_nor_taken_apart(busy: Busy) -> None:
+    asked = busy.fill(4)
+    held = busy.running.server._room._left
+    connection = busy.running.connect()
+    # A body that would be 400 is refused for the queue alone, and while half of it is there it takes no room.
+    connection.putrequest("POST", "/predict")
+    for name, value in (("Content-Type", "multipart/form-data; boundary=x"), ("Content-Length", "2000000")):
+        connection.putheader(name, value)
+    connection.endheaders()
+    connection.send(bytes(1_000_000))
+    busy.running.wait_a_turn()
+    assert busy.running.server._room._left == held
+    connection.send(bytes(1_000_000))
+    response = connection.getresponse()
+    body = json.loads(response.read())
+    assert (response.status, body["code"], response.headers["Retry-After"] is not None) == (503, "overloaded", True)
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    busy.check(503, body)
+    connection.close()
+    busy.reader.allowed.set()
+    assert [each.result(PATIENCE_S)[0] for each in asked] == [200] * 4
+
+
+def test_all_bodies_together_are_bounded_and_small_ones_get_in(settings: Settings) -> None:
+    busy = Busy(settings.model_copy(update={"max_bodies": 1_000_000}))
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 5000000\r\n\r\n"
+    slow = socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S)
+    slow.sendall(head + bytes(1_200_000))
+    until(lambda: busy.running.server._room._left == 0)
+    connection = busy.running.connect()
+    connection.request("POST", "/predict", bytes(500_000), {"Content-Type": "image/jpeg"})
+    response = connection.getresponse()
+    body = json.loads(response.read())
+    assert (response.status, body["code"], response.headers["Retry-After"]) == (503, "overloaded", "1")
+    busy.check(503, body)
+    connection.close()
+    busy.reader.allowed.set()
+    assert busy.post().result(PATIENCE_S)[0] == 200
+    slow.close()
+    until(lambda: busy.running.server._room._left == 1_000_000)
+    busy.threads.shutdown()
+    busy.running.stop()
+
+
 def test_over_the_time_that_a_request_asks_for_it_is_504(busy: Busy) -> None:
     asked = busy.fill(1)
     late = busy.post({"X-Request-Timeout": "0.05"})
