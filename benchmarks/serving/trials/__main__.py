@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.serving.photos import photos
+from benchmarks.serving.trials.backlog import backlog
 from benchmarks.serving.trials.batch import batch
 from benchmarks.serving.trials.contract import Outcome, Terms, Trial
 from benchmarks.serving.trials.flood import flood
@@ -17,7 +18,16 @@ from benchmarks.serving.trials.same import same
 from benchmarks.serving.trials.slow import slow
 from benchmarks.serving.trials.stop import stop
 
-TRIALS: dict[str, Trial] = {"same": same, "batch": batch, "stop": stop, "slow": slow, "halves": halves, "flood": flood, "grow": grow}
+TRIALS: dict[str, Trial] = {
+    "same": same,
+    "batch": batch,
+    "stop": stop,
+    "backlog": backlog,
+    "slow": slow,
+    "halves": halves,
+    "flood": flood,
+    "grow": grow,
+}
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from benchmarks.serving.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -71,6 +73,16 @@ class Server:
     def signal(self) -> None:
         """SIGTERM, to the server alone."""
         self.process.send_signal(signal.SIGTERM)
+
+    def hold_still(self) -> None:
+        """It gets no processor time until `go_on`; its connections stay. Comes back once it stands still."""
+        self.process.send_signal(signal.SIGSTOP)
+        while psutil.Process(self.process.pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+
+    def go_on(self) -> None:
+        """After `hold_still`."""
+        self.process.send_signal(signal.SIGCONT)
 
     def ended(self) -> int | None:
         """Its exit status, once it has one; None where it goes on after a minute."""

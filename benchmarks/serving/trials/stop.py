@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from benchmarks.serving.photos import Stream
 from benchmarks.serving.trials.contract import Outcome, Terms
@@ -21,7 +23,8 @@ _PROMPT_S = 10.0
 # In flight at the second signal: on two cores, seconds of work.
 _MANY = 48
 _AT_ONCE_S = 2.0
-_SIGTERM = 15
+_TIMES = 5
+_STATUS = 128 + signal.SIGTERM
 
 
 class Fate(StrEnum):
@@ -94,7 +97,7 @@ class Callers:
         return answer is not None and not answer.closes
 
 
-async def _under_load(server: Server, photos: Stream) -> dict[str, object]:
+async def _under_load(server: Server, photos: Stream) -> dict[str, Any]:
     callers = Callers(server.port, photos)
     sending = [asyncio.create_task(callers.send()) for _ in range(_CALLERS)]
     await asyncio.sleep(_BEFORE_S)
@@ -112,7 +115,7 @@ async def _under_load(server: Server, photos: Stream) -> dict[str, object]:
     }
 
 
-async def _twice(server: Server, photos: Stream) -> dict[str, object]:
+async def _twice(server: Server, photos: Stream) -> dict[str, Any]:
     """Two signals, and work for longer than the second may take."""
     wires = [await Wire.connect(server.port) for _ in range(_MANY)]
     for wire in wires:
@@ -131,19 +134,19 @@ async def _twice(server: Server, photos: Stream) -> dict[str, object]:
 
 
 def stop(terms: Terms) -> Outcome:
-    """Captures, photos of 12 megapixels, and a second signal."""
-    figures: dict[str, dict[str, object]] = {}
+    """Captures, photos of 12 megapixels, and a second signal, which comes several times: what it falls into is chance."""
+    figures: dict[str, Any] = {}
     targets: dict[str, bool] = {}
     for size in ("640x480", "12 MP"):
         with Server(terms.work / "stop") as server:
             figures[size] = found = asyncio.run(_under_load(server, Stream(list(terms.photos(size)))))
-        took = found["stop_s"]
         targets[f"{size}: every accepted request is answered"] = found["faults"] == 0
         targets[f"{size}: ends with status 0"] = found["exit_status"] == 0
-        targets[f"{size}: ends within {_PROMPT_S:g} s"] = isinstance(took, float) and took <= _PROMPT_S
-    with Server(terms.work / "stop") as server:
-        figures["second signal"] = found = asyncio.run(_twice(server, Stream(list(terms.photos("12 MP")))))
-    took = found["stop_s"]
-    at_once = found["in_flight"] is True and isinstance(took, float) and took <= _AT_ONCE_S
-    targets["a second signal ends it at once"] = at_once and found["exit_status"] == 128 + _SIGTERM
-    return Outcome(dict(figures), targets)
+        targets[f"{size}: ends within {_PROMPT_S:g} s"] = found["stop_s"] <= _PROMPT_S
+    figures["second signal"] = times = []
+    for _ in range(_TIMES):
+        with Server(terms.work / "stop") as server:
+            times.append(asyncio.run(_twice(server, Stream(list(terms.photos("12 MP"))))))
+    targets["a second signal ends it at once"] = all(one["in_flight"] and one["stop_s"] <= _AT_ONCE_S for one in times)
+    targets[f"a second signal ends it with status {_STATUS}"] = all(one["exit_status"] == _STATUS for one in times)
+    return Outcome(figures, targets)
