@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from keys.bitting import Bitting
@@ -58,7 +58,8 @@ class Assessment:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain dictionaries and lists, ready for JSON."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        plain: dict[str, Any] = _plain(self)
+        return plain
 
 
 def assess(bitting: Bitting) -> Assessment:
@@ -148,6 +149,7 @@ def _sources(*lines: str) -> tuple[str, ...]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+    """As dataclasses.asdict, without its copies of every sentence."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
