@@ -83,7 +83,8 @@ def contenders(server: Path, environments: Path) -> list[Contender]:
         ),
         Contender(
             LITSERVE,
-            f"{CORES} workers and {CORES} processes for HTTP, as many as there are cores; decoding and reading in the workers",
+            f"{CORES} workers and {CORES} processes for HTTP, as many as there are cores; decoding and reading in the workers; "
+            "its fast_queue was tried and cost as much",
             environments / "litserve" / "bin" / "python",
             "litserve",
             ("-m", f"{peers}.litserve_app", "{port}"),

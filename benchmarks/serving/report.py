@@ -20,7 +20,8 @@ spares its reading. Callers send the next photo when the last is answered. The l
 which is the server's own, says more than photos a second: user and system time of all processes of a server, by photos answered with 200.
 Memory is the most that they held at any number of callers, pages that processes share counted once. "No server" is decoding and reading in
 a plain loop, a process a core. Figures are medians over the rounds; ratios are taken within a round, since machines drift. In the overload
-requests are sent three times as fast as the server could answer, whether or not it does; accepted ones are counted while that lasts."""
+requests are sent three times as fast as the server just answered callers who wait, whether or not it keeps up; accepted ones are counted
+while that lasts, and the peak beside them is that of such callers right before and after. The one compared with is the fastest peer."""
 
 
 def page(race: Race, sizes: Sequence[str], pictures: Sequence[str]) -> str:
