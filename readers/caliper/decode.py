@@ -115,23 +115,24 @@ def _forward(likelihood: Array, allowed: Array) -> Array:
 def _likely(likelihood: Array, weights: Array, allowed: Array, keep: int) -> set[tuple[int, ...]]:
     """Candidates: for the likeliest drifts, the best whole codes by a list Viterbi search (Seshadri and Sundberg, 1994)."""
     peak = weights * likelihood.max(2).prod(1)
-    codes: set[tuple[int, ...]] = set()
-    for drift in np.argsort(peak)[::-1][:_PEAKS]:
-        codes.update(_list_viterbi(likelihood[drift], allowed > 0, keep))
-    return codes
+    return _list_viterbi(likelihood[np.argsort(peak)[::-1][:_PEAKS]], allowed > 0, keep)
 
 
-def _list_viterbi(likelihood: Array, allowed: Array, keep: int) -> list[tuple[int, ...]]:
-    depths = np.arange(likelihood.shape[1])
-    codes, chances = depths[:, None], likelihood[0]  # what is kept, (kept, cuts so far) and (kept,)
-    for row in likelihood[1:]:
-        reach = np.where(allowed[codes[:, -1]], chances[:, None] * row, -1.0)  # (kept, depths)
-        best = np.argsort(-reach, axis=0, kind="stable")[:keep]
-        ends = np.broadcast_to(depths, best.shape)
-        there = reach[best, ends] >= 0
-        codes = np.concatenate([codes[best[there]], ends[there][:, None]], 1)
-        chances = reach[best, ends][there]
-    return [tuple(code) for code in codes[np.argsort(-chances)[:keep]].tolist()]
+def _list_viterbi(likelihood: Array, allowed: Array, keep: int) -> set[tuple[int, ...]]:
+    """The `keep` best codes of each drift (drifts, cuts, depths), all searched side by side."""
+    drifts, _, depths = likelihood.shape
+    each = np.arange(drifts)[:, None]
+    # What is kept: codes (drifts, kept, cuts so far) and their chances (drifts, kept), below zero where there is no such code.
+    codes, chances = np.tile(np.arange(depths)[:, None], (drifts, 1, 1)), likelihood[:, 0]
+    for row in likelihood.swapaxes(0, 1)[1:]:
+        goes_on = allowed[codes[..., -1]] & (chances[..., None] >= 0)
+        reach = np.where(goes_on, chances[..., None] * row[:, None], -1.0)  # (drifts, kept, depths)
+        best = np.argsort(-reach, axis=1, kind="stable")[:, :keep]
+        chances = np.take_along_axis(reach, best, 1).reshape(drifts, -1)
+        ends = np.broadcast_to(np.arange(depths), best.shape).reshape(drifts, -1, 1)
+        codes = np.concatenate([codes[each, best.reshape(drifts, -1)], ends], 2)
+    best = np.argsort(-chances, axis=1)[:, :keep]
+    return {tuple(code) for code in codes[each, best][chances[each, best] >= 0].tolist()}
 
 
 def _probability(code: tuple[int, ...], likelihood: Array, weights: Array) -> float:

@@ -24,6 +24,7 @@ SLOT = np.array([[0.0, 0.0], [27.0, 0.0], [27.0, 8.6], [0.0, 8.6]])
 TURN_OVER = np.array([[1.0, 0, 0], [0, -1, 8.6], [0, 0, 1]])  # swaps the cut and the uncut side of the slot
 TURN_ROUND = np.array([[-1.0, 0, 27.0], [0, 1, 0], [0, 0, 1]])  # swaps bow and tip of the slot
 MEAN, SPREAD = 120.0, 60.0
+_NORMAL = (np.arange(256, dtype=np.float32) - np.float32(MEAN)) / np.float32(SPREAD)  # looked up, four times as quick as worked out
 PADDING = 120  # grey of what lies outside the photo
 _ANTIALIAS_FROM = 1.35
 _ANTIALIAS_SIGMA = 0.42
@@ -52,9 +53,9 @@ READ = Strip(384, 144, 12.0, -2.0, -1.6)
 
 
 def project(homography: Array, points: Array) -> Array:
-    """Maps points (n, 2) through a homography (3, 3)."""
-    moved: Array = cv2.perspectiveTransform(np.asarray(points, float).reshape(1, -1, 2), homography)[0]
-    return moved
+    """Maps points (n, 2) through a homography (3, 3). Not by OpenCV, which lets other threads go first for each handful of points."""
+    moved: Array = np.asarray(points, float).reshape(-1, 2) @ homography[:, :2].T + homography[:, 2]
+    return moved[:, :2] / moved[:, 2:]
 
 
 def local_scale(pose: Array) -> float:
@@ -136,6 +137,9 @@ def fit_similarity(points: Array, weights: Array) -> Array:
 
 
 def to_input(pictures: list[Array]) -> Array:
-    """Pictures (height, width, 3), RGB 0 to 255 -> network input (n, 3, height, width) float32."""
-    stacked = np.stack(pictures).transpose(0, 3, 1, 2)
-    return (np.ascontiguousarray(stacked, dtype=np.float32) - MEAN) / SPREAD
+    """Pictures (height, width, 3), RGB uint8 -> network input (n, 3, height, width) float32."""
+    made = np.empty((len(pictures), 3, *pictures[0].shape[:2]), np.float32)
+    for picture, planes in zip(pictures, made, strict=True):
+        for plane, values in zip(cv2.split(picture), planes, strict=True):
+            cv2.LUT(plane, _NORMAL, values)
+    return made
