@@ -53,6 +53,7 @@ def without_a_word(context: typer.Context) -> None:
 def serve() -> None:
     """Starts the server; settings come from the environment and .env (see .env.example)."""
     from app import create_app, make_server, model_slot, new_metrics, new_traces, reading_scheduler
+    from serving.ending import end_at_once
     from serving.loading import Loading
     from serving.memory import keep_freed_blocks
     from utils.error_handlers import socket_failures
@@ -79,11 +80,13 @@ def serve() -> None:
     with Loading(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop) as loading:
         loading.wait(HEAD_START_S)
         server.run()
-        scheduler.close()
+        over = scheduler.close()
         if traces:
             traces.close()
         if loading.failure is None:
             _out.print("Stopped.")
+        if not over:
+            end_at_once(0)
     if loading.failure is not None:
         raise _stop(f"{settings.model_folder}: {loading.failure}")
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from serving.ending import end_at_once
 from utils.errors import ModelError
 
 
@@ -33,9 +32,7 @@ class Loading:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, places: TracebackType | None) -> None:
         if not self._over.is_set() and (error is None or isinstance(error, SystemExit)):
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(error.code if error and isinstance(error.code, int) else 0)
+            end_at_once(error.code if error and isinstance(error.code, int) else 0)
 
     def _run(self) -> None:
         try:

@@ -113,8 +113,8 @@ class Scheduler:
         self.left_s(caller)
         return given
 
-    def close(self, timeout_s: float = 5.0) -> None:
-        """Turns away what still waits, and lets the reader finish what it has begun, for so many seconds at most."""
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Turns away what still waits, and lets the reader finish what it has begun, for so many seconds at most; whether it has."""
         with self._lock:
             self._closed = True
             for line in (self._waiting, self._decoded):
@@ -124,6 +124,7 @@ class Scheduler:
         until = time.monotonic() + timeout_s
         for worker in self._workers:
             worker.join(max(0.0, until - time.monotonic()))
+        return not any(worker.is_alive() for worker in self._workers)
 
     def _lead(self, job: Job, open_photo: Callable[[], Photo]) -> Result:
         """The whole way of a photo, in its request's thread."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import signal
 import socket
 import threading
@@ -24,11 +25,14 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
 from serving.bodies import Body, Room
+from serving.ending import end_at_once
 
 # Bodies above the limit are read and thrown away up to here, so that the caller can read the 413 instead of a reset connection.
 SWALLOW_BYTES = 200_000_000
 _READ_DEADLINE_S = 60.0
 _IDLE_S = 3.0
+# What a request that is half sent when the stop begins has left.
+_HURRY_S = 5.0
 
 # In a request's WSGI environment: after how many seconds to come back, where its body was not kept because there is no room for it.
 TURNED_AWAY = "keylike.turned_away"
@@ -89,13 +93,13 @@ class Server:
             log_socket_errors=False,
             asyncore_use_poll=True,
         )
-        self._room = Room(binding.bodies_limit)
+        self._room = Room(binding.bodies_limit, clock)
         self._full, self._binding = full, binding
         adjustments.body = self._body
         bound = _bind(binding.host, binding.port)
         at = (bound.family, bound.type, bound.proto, bound.getsockname())
         self._listener = _Listener(application, self._channels, _sock=bound, adj=adjustments, sockinfo=at, bind_socket=False)
-        self._listener.failure = failure
+        self._listener.failure, self._listener.draining = failure, draining
 
     @property
     def port(self) -> int:
@@ -110,14 +114,25 @@ class Server:
                 self._looked = self._clock()
                 self._hang_up_on_the_slow()
                 self._rest()
-        self._listener.accepting = False
-        self._listener.del_channel()
-        self._listener.socket.close()
-        deadline = self._clock() + self._binding.drain_s
-        while self._busy() and self._clock() < deadline:
+        self._take_in_what_has_arrived()
+        began = self._clock()
+        while self._busy() and self._clock() < began + self._binding.drain_s:
+            if self._clock() >= began + _HURRY_S:
+                self._hang_up_on(lambda request: True)
             self._turn(0.05)
         self._listener.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._channels)
+
+    def _take_in_what_has_arrived(self) -> None:
+        """Closes the door behind those who have connected, and reads what they have sent: nothing that the kernel holds is lost."""
+        door = self._listener.socket
+        for _ in range(self._listener.adj.connection_limit):
+            if select.select([door], [], [], 0)[0]:
+                self._listener.handle_accept()
+        self._listener.accepting = False
+        self._listener.del_channel()
+        door.close()
+        self._turn(0)
 
     def stop(self) -> None:
         """Begins the stop; safe in a signal handler and from any thread."""
@@ -132,7 +147,7 @@ class Server:
 
         def on_signal(number: int, _frame: object) -> None:
             if self._draining.is_set():
-                raise SystemExit(128 + number)
+                end_at_once(128 + number)
             self.stop()
 
         signal.signal(signal.SIGTERM, on_signal)
@@ -158,14 +173,19 @@ class Server:
 
     def _hang_up_on_the_slow(self) -> None:
         """Closes connections whose request trickles in for longer than an honest slow phone needs."""
-        for channel in tuple(self._listener.active_channels.values()):
-            request = channel.request
-            # What comes behind a request that is still worked on is not read to its end before that is answered.
-            if request is None or channel.requests:
-                continue
+
+        def slow(request: _Parser) -> bool:
             if request.started is None:
                 request.started = self._looked
-            elif self._looked - request.started > _READ_DEADLINE_S:
+            return self._looked - request.started > _READ_DEADLINE_S
+
+        self._hang_up_on(slow)
+
+    def _hang_up_on(self, which: Callable[[_Parser], bool]) -> None:
+        """Closes connections on whose half-read request nothing else depends."""
+        for channel in tuple(self._listener.active_channels.values()):
+            # What comes behind a request that is still worked on is not read to its end before that is answered.
+            if channel.request is not None and not channel.requests and which(channel.request):
                 channel.will_close = True
 
 
@@ -193,6 +213,12 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         if self.body_rcv is not None:
             self.body_rcv.buf = self.adj.body(self.path)
 
+    def received(self, data: bytes) -> int:
+        count: int = super().received(data)
+        if self.completed and self.body_rcv is not None:
+            self.body_rcv.getbuf().arrived()
+        return count
+
 
 class _Task(WSGITask):  # type: ignore[misc]
     """A request for the application, whose body is read already, or was not kept."""
@@ -204,6 +230,13 @@ class _Task(WSGITask):  # type: ignore[misc]
         if isinstance(body, Body) and body.turned_away is not None:
             environ[TURNED_AWAY] = body.turned_away
         return environ
+
+    def build_response_header(self) -> bytes:
+        """During the stop, whoever is answered is told to ask elsewhere."""
+        if self.channel.server.draining.is_set():
+            self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
 
 
 class _Refusal(ErrorTask):  # type: ignore[misc]
@@ -234,3 +267,4 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 class _Listener(TcpWSGIServer):  # type: ignore[misc]
     channel_class = _Channel
     failure: SocketFailure
+    draining: threading.Event

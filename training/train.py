@@ -40,24 +40,33 @@ class Batches:
     def __init__(self, name: str, data: Path, size: int, seed: int, workers: int) -> None:
         self.shards, self.index, self.labels = load(data, SOURCE[name])
         self.sampler, self.size = SAMPLERS[name], size
-        self.ready: queue.Queue[tuple[Array, dict[str, Array]]] = queue.Queue(6)
+        self.ready: queue.Queue[tuple[Array, dict[str, Array]] | Exception] = queue.Queue(6)
         for worker in range(workers):
             threading.Thread(target=self._work, args=(np.random.default_rng([seed, worker]),), daemon=True).start()
 
     def _work(self, rng: np.random.Generator) -> None:
-        while True:
-            inputs, targets = [], []
-            for row in rng.integers(0, len(self.index), self.size):
-                shard, at = self.index[row]
-                picture, target = self.sampler(rng, self.shards[shard][at], self.labels, int(row))
-                inputs.append(picture)
-                targets.append(target)
-            together = {key: np.stack([target[key] for target in targets]).astype(np.float32) for key in targets[0]}
-            self.ready.put((to_input(inputs), together))
+        try:
+            while True:
+                self.ready.put(self._batch(rng))
+        except Exception as error:  # whoever waits for the next batch would wait for ever
+            self.ready.put(error)
+
+    def _batch(self, rng: np.random.Generator) -> tuple[Array, dict[str, Array]]:
+        inputs, targets = [], []
+        for row in rng.integers(0, len(self.index), self.size):
+            shard, at = self.index[row]
+            picture, target = self.sampler(rng, self.shards[shard][at], self.labels, int(row))
+            inputs.append(picture)
+            targets.append(target)
+        together = {key: np.stack([target[key] for target in targets]).astype(np.float32) for key in targets[0]}
+        return to_input(inputs), together
 
     def next(self, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        """Inputs (n, 3, h, w) in channels-last order and their targets."""
-        inputs, targets = self.ready.get()
+        """Inputs (n, 3, h, w) in channels-last order and their targets. Raises what making them raised."""
+        ready = self.ready.get()
+        if isinstance(ready, Exception):
+            raise ready
+        inputs, targets = ready
         x = torch.from_numpy(inputs).to(device, memory_format=torch.channels_last)
         return x, {key: torch.from_numpy(value).to(device) for key, value in targets.items()}
 

@@ -24,7 +24,7 @@ SLOT = np.array([[0.0, 0.0], [27.0, 0.0], [27.0, 8.6], [0.0, 8.6]])
 TURN_OVER = np.array([[1.0, 0, 0], [0, -1, 8.6], [0, 0, 1]])  # swaps the cut and the uncut side of the slot
 TURN_ROUND = np.array([[-1.0, 0, 27.0], [0, 1, 0], [0, 0, 1]])  # swaps bow and tip of the slot
 MEAN, SPREAD = 120.0, 60.0
-_NORMAL = (np.arange(256, dtype=np.float32) - np.float32(MEAN)) / np.float32(SPREAD)  # looked up, four times as quick as worked out
+_NORMAL = (np.arange(256, dtype=np.float32) - np.float32(MEAN)) / np.float32(SPREAD)
 PADDING = 120  # grey of what lies outside the photo
 _ANTIALIAS_FROM = 1.35
 _ANTIALIAS_SIGMA = 0.42
@@ -137,7 +137,10 @@ def fit_similarity(points: Array, weights: Array) -> Array:
 
 
 def to_input(pictures: list[Array]) -> Array:
-    """Pictures (height, width, 3), RGB uint8 -> network input (n, 3, height, width) float32."""
+    """Pictures (height, width, 3), RGB 0 to 255, all of a kind -> network input (n, 3, height, width) float32. Whole numbers are looked
+    up, which is four times as quick and gives the same."""
+    if pictures[0].dtype != np.uint8:
+        return (np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2), np.float32) - np.float32(MEAN)) / np.float32(SPREAD)
     made = np.empty((len(pictures), 3, *pictures[0].shape[:2]), np.float32)
     for picture, planes in zip(pictures, made, strict=True):
         for plane, values in zip(cv2.split(picture), planes, strict=True):
