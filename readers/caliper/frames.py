@@ -141,8 +141,9 @@ def to_input(pictures: list[Array]) -> Array:
     up, which is four times as quick and gives the same."""
     if pictures[0].dtype != np.uint8:
         return (np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2), np.float32) - np.float32(MEAN)) / np.float32(SPREAD)
-    made = np.empty((len(pictures), 3, *pictures[0].shape[:2]), np.float32)
-    for picture, planes in zip(pictures, made, strict=True):
-        for plane, values in zip(cv2.split(picture), planes, strict=True):
-            cv2.LUT(plane, _NORMAL, values)
+    height, width = pictures[0].shape[:2]
+    planes = np.empty((len(pictures), 3, height, width), np.uint8)
+    for picture, apart in zip(pictures, planes, strict=True):
+        cv2.split(picture, [*apart])
+    made: Array = cv2.LUT(planes.reshape(-1, width), _NORMAL).reshape(planes.shape)
     return made
