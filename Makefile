@@ -1,4 +1,4 @@
-# serve, serve-gemma: install and start the server.  test, test-gemma, bench, bench-gemma, lint: install what they need and run.
+# serve, serve-gemma: install and start the server.  test, test-gemma, bench, trials, bench-gemma, lint: install what they need and run.
 # train, evaluate, evaluation-docs: the embedded reader.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$each; break; }; done)
@@ -20,7 +20,7 @@ TORCH = $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch==2.13.0 torc
 
 # Each installation has the environment to itself.
 .NOTPARALLEL:
-.PHONY: serve serve-gemma test test-gemma bench bench-gemma lint train evaluate evaluation-docs
+.PHONY: serve serve-gemma test test-gemma bench trials bench-gemma lint train evaluate evaluation-docs
 serve: $(VENV)/server
 	@exec $(VENV)/bin/python app.py
 
@@ -40,6 +40,10 @@ test-gemma: $(VENV)/train $(VENV)/gemma
 bench: $(VENV)/server $(RACERS:%=$(ENVS)/%/made)
 	@$(ENVS)/load/bin/python -m benchmarks.serving --work $(WORK)/bench --docs $(DOCS) --server $(VENV)/bin/python --envs $(ENVS) \
 		--seconds $(SECONDS) --rounds $(ROUNDS)
+
+# The server under bad conditions: a stop under load, slow connections, half-sent bodies, a flood, 10,000 requests. A quarter of an hour.
+trials: $(VENV)/server $(ENVS)/load/made
+	@$(ENVS)/load/bin/python -m benchmarks.serving.trials --work $(WORK)/trials
 
 # Times slot decoding against one generate call of 80 tokens; makes a tiny model for it first (minutes).
 bench-gemma: $(VENV)/gemma

@@ -34,7 +34,7 @@ def overloaded(server: Running, photo: Photo, callers: int, *, times: float, pea
 
 def one_caller(server: Running, photos: Sequence[bytes]) -> list[float]:
     """Milliseconds of each photo, one after the other. Raises RuntimeError where one is not answered."""
-    shots = asyncio.run(one_after_another(server.url, photos))
+    shots = one_after_another(server.url, photos)
     if failed := by_status(shot for shot in shots if shot.status != 200):
         raise RuntimeError(f"one caller on an idle server was refused: {failed}")
     return [1e3 * shot.seconds for shot in shots]

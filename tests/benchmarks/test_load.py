@@ -76,7 +76,7 @@ def test_callers_are_there_at_once_and_each_sends_one_at_least(server: Counting)
 
 @pytest.mark.parametrize("server", [([200, 503, 0, 500],)], indirect=True)
 def test_what_is_made_of_the_answers(server: Counting) -> None:
-    shots = asyncio.run(one_after_another(server.url, [b"a", b"b", b"c", b"d"]))
+    shots = one_after_another(server.url, [b"a", b"b", b"c", b"d"])
     assert [(shot.status, shot.retry_after) for shot in shots] == [(200, False), (503, True), (0, False), (500, False)]
 
 
