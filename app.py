@@ -91,7 +91,7 @@ def create_app(
         static_folder=None,
     )
     app.request_class = PhotoRequest
-    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = body_limit(settings)
+    app.config["MAX_CONTENT_LENGTH"] = body_limit(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     CORS(app, allow_headers=_CORS_HEADERS, expose_headers=["X-Request-Id", "Retry-After"], max_age=86400)
     metrics = metrics or new_metrics()
