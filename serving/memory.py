@@ -7,7 +7,7 @@ import sys
 
 # mallopt(3) of glibc. Left alone it gives back what each photo took, and the kernel clears 1,200 pages for the next 640x480 capture and
 # 8,000 for a photo of 12 megapixels: a tenth of their processor time (docs/LOG.md). So what is freed stays until the server is idle, and
-# in two arenas, since each thread would otherwise keep its own.
+# in one arena, since each thread would otherwise keep its own.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT_BYTES, _MAPPED_FROM_BYTES, _ARENAS = 32 << 20, 12 << 20, 1
 
