@@ -18,6 +18,7 @@ from readers.caliper.frames import (
     local_scale,
     project,
     straighten,
+    to_input,
 )
 
 POSE = np.array([[11.0, -3.0, 300.0], [3.0, 11.0, 200.0], [1e-4, -2e-4, 1.0]])
@@ -68,3 +69,18 @@ def test_turning_over_and_round_twice_changes_nothing() -> None:
 
 def test_scale_is_pixels_a_millimetre() -> None:
     assert local_scale(np.diag([12.0, 12.0, 1.0])) == 12.0
+
+
+def test_network_input_is_the_same_looked_up_and_worked_out() -> None:
+    """Serving looks whole numbers up, training works out those that are not whole."""
+    pictures = [np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8) for seed in range(2)]
+    looked_up, worked_out = to_input(pictures), to_input([picture.astype(np.float32) for picture in pictures])
+    assert looked_up.dtype == worked_out.dtype == np.float32
+    assert looked_up.shape == (2, 3, 48, 64)
+    assert np.array_equal(looked_up, worked_out)
+    assert looked_up[1, 2, 5, 7] == np.float32((int(pictures[1][5, 7, 2]) - 120) / 60)
+
+
+def test_points_go_through_a_homography_as_in_opencv() -> None:
+    points = np.array([[0.0, 0.0], [27.0, 8.6], [13.0, 4.3]])
+    assert np.allclose(project(POSE, points), cv2.perspectiveTransform(points.reshape(1, -1, 2), POSE)[0])
