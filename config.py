@@ -46,7 +46,17 @@ class Settings(BaseSettings):
     max_bodies: int = Field(
         300_000_000, ge=1_000_000, description="Most bytes of request bodies held at the same time; more large ones are refused at once."
     )
-    api_key: SecretStr | None = Field(None, description="Token that predictions then ask for (X-API-Key, or Authorization: Bearer).")
+    api_key: SecretStr | None = Field(None, description="One token for everything (X-API-Key, or Authorization: Bearer).")
+    tokens: Path = Field(_HOME / "tokens.sqlite3", description="File that keeps the tokens of `python app.py tokens`, hashed.")
+    policy: Literal["auto", "open", "predictions", "all"] = Field(
+        "auto", description="What asks for a token; auto: predictions, but nothing where only this machine reaches the server."
+    )
+    proxy: str | None = Field(None, description="Addresses or networks of reverse proxies whose X-Forwarded-For is believed.")
+    origins: str = Field("*", description="Origins of web pages that may ask, with commas between them; * is every page.")
+    limits: Literal["auto", "on", "off"] = Field("auto", description="Who is limited; auto: all but programs on this machine.")
+    limit_address: str = Field("10 per minute; 50 per hour; 200 per day", description="Photos of an address that has no token.")
+    limit_free: str = Field("30 per minute; 300 per hour; 2000 per day", description="Photos of a token of the tier free.")
+    limit_premium: str = Field("120 per minute; 3000 per hour; 20000 per day", description="Photos of a token of the tier premium.")
     model_path: Path | None = Field(None, validation_alias="MODEL_PATH", description="Model folder; otherwise caliper in `models`.")
     base_model: Path | None = Field(None, description="Folder of the base of a LoRA model, in place of the one its manifest names.")
     backend: Literal["auto", "transformers", "unsloth"] = Field("auto", description="What runs Gemma; auto is Unsloth where a GPU has it.")
