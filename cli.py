@@ -1,4 +1,4 @@
-"""The command line: `serve` (also without a word), `read`, `evaluate`, `calibrate` and `doctor`; one function a command.
+"""The command line: `serve` (also without a word), `read`, `evaluate`, `calibrate`, `doctor` and `tokens`; one function a command.
 
 Heavy imports stand inside the commands, so that --help is quick.
 """
@@ -9,26 +9,26 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
 
 from config import Settings, SettingsError, load_settings
-from utils.errors import KeylikeError, ModelError
+from terminal.mistakes import labelled_photos, say, stop, write
+from terminal.tokens_command import tokens_cli
+from utils.errors import KeylikeError
 
 if TYPE_CHECKING:
-    from inference_handler import Answer, Inference
+    from access.store import TokenStore
+    from inference_handler import Inference
     from model_loader import ModelSlot
     from readers.contract import Reader
 
 SAMPLES = Path(__file__).resolve().parent / "samples"
-USAGE = 2
 # The embedded reader is ready before the first request is looked at, and a slow load keeps /health/live waiting no longer than this.
 HEAD_START_S = 1.0
 
@@ -64,7 +64,7 @@ def serve() -> None:
     try:
         log = make_logger(settings.logs, settings.log_level)
     except OSError as error:
-        raise _stop(f"KEYLIKE_LOGS: cannot write to {settings.logs}: {error.strerror}") from None
+        raise stop(f"KEYLIKE_LOGS: cannot write to {settings.logs}: {error.strerror}") from None
     model = model_slot(settings, log)
     draining = threading.Event()
     scheduler = reading_scheduler(settings, model)
@@ -74,7 +74,7 @@ def serve() -> None:
         failure = socket_failures(time.time, log, metrics.refused)
         server = make_server(app, settings, scheduler, failure=failure, draining=draining)
     except OSError as error:
-        raise _stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT") from None
+        raise stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT") from None
     server.stop_on_signals()
     _greet(settings, server.port)
     with Loading(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop) as loading:
@@ -88,7 +88,7 @@ def serve() -> None:
         if not over:
             end_at_once(0)
     if loading.failure is not None:
-        raise _stop(f"{settings.model_folder}: {loading.failure}")
+        raise stop(f"{settings.model_folder}: {loading.failure}")
 
 
 @cli.command()
@@ -100,17 +100,18 @@ def read(
 ) -> None:
     """Reads the key in each photo; ends with 1 if any of them could not be read."""
     from terminal import tables
+    from terminal.photos import body, read_file
 
     if overlay and len(photos) > 1:
-        raise _stop("--overlay takes a single photo")
+        raise stop("--overlay takes a single photo")
     if len(zipcode) != 5 or not (zipcode.isascii() and zipcode.isdigit()):
-        raise _stop("--zipcode takes five digits")
+        raise stop("--zipcode takes five digits")
     inference = _inference(_settings())
-    results = [_read_one(inference, photo, zipcode) for photo in photos]
+    results = [read_file(inference, photo, zipcode) for photo in photos]
     inference.scheduler.close()
     if as_json:
         for photo, result in zip(photos, results, strict=True):
-            print(json.dumps({"file": str(photo), **_body(result)}))
+            print(json.dumps({"file": str(photo), **body(result)}))
     else:
         _out.print(tables.readings(photos, results))
         for line in tables.refusals(photos, results):
@@ -118,12 +119,12 @@ def read(
     if overlay:
         first = results[0]
         if isinstance(first, KeylikeError):
-            _err.print(f"keylike: nothing was read, so {overlay} was not written", markup=False)
+            say(f"nothing was read, so {overlay} was not written")
         else:
             from readers.caliper.overlay import draw_overlay
 
             opened, reading = inference.limits.open(photos[0].read_bytes()), first.reading
-            _write("--overlay", overlay, lambda: draw_overlay(opened, reading).save(overlay))
+            write("--overlay", overlay, lambda: draw_overlay(opened, reading).save(overlay))
     if any(isinstance(result, KeylikeError) for result in results):
         raise typer.Exit(1)
 
@@ -140,13 +141,13 @@ def evaluate(
     from terminal.report import write_page
 
     if page and not page.resolve().parent.is_dir():
-        raise _stop(f"--report: there is no folder {page.parent}")
+        raise stop(f"--report: there is no folder {page.parent}")
     reader = _reader(_settings())
-    with _labelled_photos():
+    with labelled_photos():
         report = judge(reader, [shot for folder in folders for shot in shots(folder)], tables.teller(_out, misses))
     _out.print(tables.scores(report))
     if page:
-        _write("--report", page, lambda: write_page(page, report, reader.info, folders, time.time()))
+        write("--report", page, lambda: write_page(page, report, reader.info, folders, time.time()))
     print(json.dumps({"model": f"{reader.info.name}-{reader.info.version}", **report.to_dict()}))
 
 
@@ -157,11 +158,11 @@ def calibrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds 
     from readers.gemma.calibrate import Hearing, calibrate
 
     settings = _settings()
-    with _labelled_photos():
+    with labelled_photos():
         labelled = shots(folder)
         reader = _reader(settings.model_copy(update={"strict": True, "agree": False}))
         if not isinstance(reader, Hearing):
-            raise _stop("MODEL_PATH names no Gemma model: the caliper's calibration is part of its training (make train)")
+            raise stop("MODEL_PATH names no Gemma model: the caliper's calibration is part of its training (make train)")
         beside = _reader(settings.model_copy(update={"model_path": None, "strict": True, "agree": False})) if settings.agree else None
         done = calibrate(
             reader,
@@ -216,31 +217,20 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSO
     raise typer.Exit(1 if faults else 0)
 
 
-@contextmanager
-def _labelled_photos() -> Iterator[None]:
-    """Says in one line what is wrong with a labelled folder, its photos, or what reads them."""
-    try:
-        yield
-    except OSError as error:
-        needed = "a labelled folder holds labels.jsonl and the photos it names, in images/ or beside it"
-        raise _stop(f"{error.filename}: {error.strerror}; {needed}") from None
-    except (ValueError, ModelError) as error:
-        raise _stop(str(error)) from None
-    except KeylikeError as error:
-        raise _stop(error.message) from None
-
-
 def _settings() -> Settings:
     try:
         return load_settings()
     except SettingsError as error:
-        raise _stop(str(error)) from None
+        raise stop(str(error)) from None
 
 
-def _stop(line: str) -> typer.Exit:
-    """Says in one line why nothing was done, for `raise`."""
-    _err.print(f"keylike: {line}", markup=False)
-    return typer.Exit(USAGE)
+def _token_store() -> TokenStore:
+    from access.store import TokenStore
+
+    return TokenStore(_settings().tokens, time.time)
+
+
+cli.add_typer(tokens_cli(_token_store), name="tokens")
 
 
 def _greet(settings: Settings, port: int) -> None:
@@ -268,7 +258,7 @@ def _reader(settings: Settings) -> Reader:
     try:
         return chosen_reader(settings)
     except Exception as error:
-        raise _stop(f"{settings.model_folder}: {why(error)}") from None
+        raise stop(f"{settings.model_folder}: {why(error)}") from None
 
 
 def _inference(settings: Settings) -> Inference:
@@ -278,33 +268,3 @@ def _inference(settings: Settings) -> Inference:
     reader = _reader(settings)
     limits = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
     return Inference(Scheduler(lambda: reader, queue=1, threads=1), limits, time.perf_counter)
-
-
-def _read_one(inference: Inference, photo: Path, zipcode: str) -> Answer | KeylikeError:
-    from inference_handler import Options
-    from utils.errors import NoImage
-
-    try:
-        return inference.answer(photo.read_bytes(), Options(zipcode))
-    except OSError as error:
-        return NoImage(f"The file cannot be opened: {error.strerror}.")
-    except KeylikeError as error:
-        return error
-
-
-def _body(result: Answer | KeylikeError) -> dict[str, Any]:
-    """The same body that the server would answer."""
-    from utils.response_formatter import new_request_id, refusal, success
-
-    request_id, now = new_request_id(), time.time()
-    if isinstance(result, KeylikeError):
-        return refusal(result, request_id=request_id, now=now)
-    return success(result, request_id=request_id, now=now)
-
-
-def _write(option: str, target: Path, write: Callable[[], None]) -> None:
-    """Writes a file that an option names, or says in one line why not."""
-    try:
-        write()
-    except (OSError, ValueError) as error:
-        raise _stop(f"{option}: cannot write {target}: {error}") from None

@@ -32,6 +32,7 @@ NEIGHBOURS = {
     ("readers", "keys"),
     ("api", "utils.error_handlers"),
     ("api", "utils.response_formatter"),
+    ("terminal", "utils.response_formatter"),
     ("utils.error_handlers", "utils.response_formatter"),
 }
 # Never imported by what serves.
