@@ -13,8 +13,6 @@ from typing import Any
 
 from access.tokens import LENGTH, Tier, Token, TokenError, TokensUnreadable, checked_name, digest, new_clear
 
-# Writing a token takes milliseconds; who holds the file for longer than this keeps requests waiting, and they are refused instead.
-_WAIT_S = 1.0
 _LAST_USED_EVERY_S = 60.0
 _LONGEST_S = 100 * 365.25 * 86_400
 _TABLE = """
@@ -33,13 +31,15 @@ _COLUMNS = "hash, name, tier, created, expires, last_used"
 class TokenStore:
     """Tokens in the file `path`, which need not be there; `clock` gives seconds since 1970. Good for many threads and processes.
 
-    One connection behind a lock, since opening one costs ten times what a look takes. The file has SQLite's own rollback journal and not
-    a write-ahead log, whose readers would need to write beside the file: so a server may look into one on a read-only volume.
+    Writing a token takes milliseconds: a request that finds the file held by others for `wait_s` seconds is refused and not kept waiting.
+    There is one connection, behind a lock, since opening one costs several times what a look takes. The file has SQLite's own rollback
+    journal and no write-ahead log, whose readers need to write beside the file: so a server may look into one on a read-only volume.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float], *, wait_s: float = 1.0) -> None:
         self.path = path.absolute()
         self.clock = clock
+        self._wait_s = wait_s
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._seen: tuple[int, ...] = ()
@@ -98,10 +98,10 @@ class TokenStore:
             connection = self._existing()
             # The index finds by a hash that no caller can steer, so how long it looks tells nothing of any token.
             row = connection.execute(f"SELECT {_COLUMNS} FROM tokens WHERE hash = ?", (wanted,)).fetchone() if connection else None
-            if connection is None or row is None or not hmac.compare_digest(row[0], wanted):
+            if connection is None or row is None:
                 return None
             token = _token(row)
-            if token.expired(now):
+            if not hmac.compare_digest(row[0], wanted) or token.expired(now):
                 return None
             self._note_use(connection, wanted, token.last_used, now)
             return token
@@ -119,16 +119,16 @@ class TokenStore:
         with suppress(sqlite3.Error):
             connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("UPDATE tokens SET last_used = ? WHERE hash = ?", (now, wanted))
-        connection.execute(f"PRAGMA busy_timeout = {_WAIT_S * 1000:.0f}")
+        connection.execute(f"PRAGMA busy_timeout = {self._wait_s * 1000:.0f}")
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         """The file is one thread's of this process. What goes wrong with it is TokensUnreadable."""
-        if not self._lock.acquire(timeout=_WAIT_S):
+        if not self._lock.acquire(timeout=self._wait_s):
             raise TokensUnreadable("the file of tokens is locked")
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:  # the last where the text of the error itself is damaged
             self._drop()
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise TokensUnreadable(f"the file of tokens cannot be used: {reason}") from error
@@ -163,7 +163,7 @@ class TokenStore:
         self._drop()
         # For writing too where that is allowed: for times of use, and to undo what a killed process left half written. Makes no file.
         uri = f"{self.path.as_uri()}?mode=rw"
-        self._connection = sqlite3.connect(uri, uri=True, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(uri, uri=True, timeout=self._wait_s, isolation_level=None, check_same_thread=False)
         self._seen = seen
         return self._connection
 
@@ -174,9 +174,12 @@ class TokenStore:
 
 
 def _token(row: tuple[Any, ...]) -> Token:
-    _, name, tier, *times = row
+    """Raises TokensUnreadable where something else than a token was written there."""
+    hashed, name, tier, *times = row
     try:
         created, expires, last_used = (None if time is None else float(time) for time in times)
-        return Token(str(name), Tier(tier), created or 0.0, expires, last_used)
+        if not isinstance(hashed, bytes) or not isinstance(name, str) or created is None:
+            raise TypeError
+        return Token(name, Tier(tier), created, expires, last_used)
     except (TypeError, ValueError):
         raise TokensUnreadable("the file of tokens holds one that makes no sense") from None

@@ -73,7 +73,7 @@ def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
         """Takes a token away, also from a server that runs; ends with 1 where there is none of this name."""
         with opened() as store:
             revoked = store.revoke(name)
-        say(f"{name} is revoked." if revoked else f"there is no token named {name}")
+        say(f"{name} is revoked." if revoked else f"there is no token named {name!r}")
         raise typer.Exit(0 if revoked else 1)
 
     return cli

@@ -1,0 +1,248 @@
+"""A file of tokens that fails: what only keeps a time of use from being written stops nobody, what hides who may pass stops everybody."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from access.store import TokenStore
+from access.tokens import Tier, Token, TokenError, TokensUnreadable
+from tests.access.stores import NOW, Clock, opened
+
+NOBODY = 65534
+# Has overwritten pages of the file, whose old content is in the journal, when it is killed.
+KILLED_WHILE_WRITING = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE tokens SET tier = 'admin'")
+connection.execute("INSERT INTO tokens SELECT name || ' again', randomblob(32), tier, created, expires, last_used FROM tokens")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still until it is set."""
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[TokenStore]:
+    """One that waits for nobody."""
+    with opened(tmp_path / "tokens.sqlite3", clock, wait_s=0.0) as store:
+        yield store
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may write and read everywhere, so the test goes on as somebody else."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def volume(store: TokenStore) -> Iterator[tuple[Path, str]]:
+    """A file with a token in a folder, neither of which may be written; and the token."""
+    clear = store.new("phone", Tier.PREMIUM, None)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copy(store.path, folder))
+        path.chmod(0o444)
+        Path(folder).chmod(0o555)
+        yield path, clear
+        Path(folder).chmod(0o755)
+
+
+def test_a_read_only_volume_serves(volume: tuple[Path, str]) -> None:
+    path, clear = volume
+    with as_nobody(), opened(path) as store:
+        assert [store.find(clear) for _ in range(3)] == [Token("phone", Tier.PREMIUM, NOW)] * 3
+        assert store.find("kl_" + "a" * 43) is None
+        with pytest.raises(TokensUnreadable, match="readonly"):
+            store.new("desk", Tier.FREE, None)
+        with pytest.raises(TokensUnreadable, match="readonly"):
+            store.revoke("phone")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_file_that_may_not_be_read_lets_nobody_in(volume: tuple[Path, str]) -> None:
+    path, clear = volume
+    path.chmod(0o000)
+    with as_nobody(), opened(path) as store, pytest.raises(TokensUnreadable):
+        store.find(clear)
+
+
+def test_a_folder_that_may_not_be_entered_lets_nobody_in(volume: tuple[Path, str]) -> None:
+    path, clear = volume
+    path.parent.chmod(0o000)
+    with as_nobody(), opened(path) as store:
+        for ask in (lambda: store.find(clear), store.any, store.tokens):
+            with pytest.raises(TokensUnreadable, match="Permission denied"):
+                ask()
+
+
+def test_a_full_disk_keeps_the_time_of_use_alone_from_being_written(store: TokenStore, clock: Clock) -> None:
+    clear = store.new("phone", Tier.FREE, None)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        found = [store.find(clear) for _ in range(3)]
+        with pytest.raises(TokensUnreadable):
+            store.new("desk", Tier.FREE, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert found == [Token("phone", Tier.FREE, NOW)] * 3
+    assert store.tokens() == [Token("phone", Tier.FREE, NOW)]
+    clock.now += 60
+    store.find(clear)
+    assert store.tokens()[0].last_used == clock.now
+
+
+def test_a_writer_elsewhere_keeps_the_time_of_use_alone_from_being_written(store: TokenStore, clock: Clock) -> None:
+    clear = store.new("phone", Tier.FREE, None)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert [store.find(clear) for _ in range(3)] == [Token("phone", Tier.FREE, NOW)] * 3
+        with pytest.raises(TokensUnreadable, match="locked"):
+            store.revoke("phone")
+    # Not tried again at every request either.
+    assert store.find(clear) == Token("phone", Tier.FREE, NOW)
+    assert store.tokens()[0].last_used is None
+    clock.now += 60
+    store.find(clear)
+    assert store.tokens()[0].last_used == clock.now
+
+
+def test_a_file_locked_by_others_lets_nobody_in_until_it_is_free(store: TokenStore) -> None:
+    clear = store.new("phone", Tier.FREE, None)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for _ in range(3):
+            with pytest.raises(TokensUnreadable, match="locked"):
+                store.find(clear)
+    assert store.find(clear)
+
+
+def test_threads_do_not_queue_for_a_file_that_is_locked(tmp_path: Path) -> None:
+    inside, over = threading.Event(), threading.Event()
+
+    def clock() -> float:
+        if threading.current_thread() is first:
+            inside.set()
+            assert over.wait(20)
+        return NOW
+
+    with opened(tmp_path / "tokens.sqlite3", clock, wait_s=0.0) as store:
+        # any() looks at the clock with the file in its hands.
+        first = threading.Thread(target=store.any)
+        clear = store.new("phone", Tier.FREE, None)
+        first.start()
+        assert inside.wait(20)
+        with pytest.raises(TokensUnreadable, match="locked"):
+            store.find(clear)
+        over.set()
+        first.join()
+        assert store.find(clear)
+
+
+@pytest.mark.parametrize("content", [b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000, b"SQLite format 3\0"])
+def test_a_file_that_is_no_database_lets_nobody_in(store: TokenStore, content: bytes) -> None:
+    store.path.write_bytes(content)
+    asked = (
+        lambda: store.find("kl_" + "a" * 43),
+        store.any,
+        store.tokens,
+        lambda: store.revoke("phone"),
+        lambda: store.new("phone", Tier.FREE, None),
+    )
+    for ask in asked:
+        with pytest.raises(TokensUnreadable) as raised:
+            ask()
+        assert str(store.path.parent) not in str(raised.value)
+
+
+def test_a_database_of_something_else_lets_nobody_in_and_is_left_alone(store: TokenStore) -> None:
+    with closing(sqlite3.connect(store.path)) as other:
+        other.execute("CREATE TABLE tokens (name TEXT, secret TEXT)")
+    with pytest.raises(TokensUnreadable):
+        store.find("kl_" + "a" * 43)
+    with pytest.raises(TokensUnreadable):
+        store.new("phone", Tier.ADMIN, None)
+
+
+def test_a_folder_in_its_place_lets_nobody_in(store: TokenStore) -> None:
+    store.path.mkdir()
+    with pytest.raises(TokensUnreadable):
+        store.find("kl_" + "a" * 43)
+
+
+@pytest.mark.parametrize("path", ["none/tokens.sqlite3", "link"])
+def test_a_file_that_cannot_be_made_is_told(tmp_path: Path, path: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "tokens.sqlite3")
+    with opened(tmp_path / path) as store:
+        with pytest.raises(TokensUnreadable):
+            store.new("phone", Tier.FREE, None)
+        assert store.find("kl_" + "a" * 43) is None
+
+
+@pytest.mark.parametrize(
+    "change", ["tier = 'root'", "tier = x'00'", "created = 'soon'", "expires = x'ff'", "name = x'ff'", "last_used = 'x'"]
+)
+def test_a_row_that_makes_no_sense_lets_nobody_in(store: TokenStore, change: str) -> None:
+    clear = store.new("phone", Tier.FREE, None)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute(f"UPDATE tokens SET {change}")
+    with pytest.raises(TokensUnreadable):
+        store.find(clear)
+    with pytest.raises(TokensUnreadable):
+        store.tokens()
+
+
+@settings(deadline=None)
+@given(start=st.integers(0, 5 * 4096), damage=st.binary(min_size=1, max_size=64))
+def test_a_damaged_file_gives_a_token_or_none_or_says_so(start: int, damage: bytes) -> None:
+    with opened() as store:
+        clear = store.new("phone", Tier.FREE, None)
+        whole = store.path.read_bytes()
+        at = start % len(whole)
+        store.path.write_bytes(whole[:at] + damage + whole[at + len(damage) :])
+        for ask in (lambda: store.find(clear), store.any, store.tokens, lambda: store.revoke("x"), lambda: store.new("y", Tier.FREE, None)):
+            try:
+                ask()
+            except (TokensUnreadable, TokenError):
+                continue
+
+
+def test_a_command_that_is_killed_while_it_writes_has_done_nothing(store: TokenStore) -> None:
+    clear = store.new("phone", Tier.FREE, None)
+    for number in range(100):
+        store.new(f"n{number}", Tier.FREE, None)
+    store.close()
+    process = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(store.path)], check=False, timeout=60)
+    journal = store.path.with_name(store.path.name + "-journal")
+    assert process.returncode == -signal.SIGKILL and journal.stat().st_size > 4096
+    assert b"admin" in store.path.read_bytes()
+    assert store.find(clear) == Token("phone", Tier.FREE, NOW)
+    assert {token.tier for token in store.tokens()} == {Tier.FREE}
+    assert len(store.tokens()) == 101
