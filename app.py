@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from flask_cors import CORS
 from flask_openapi3 import Info, OpenAPI
 from prometheus_client import CollectorRegistry
 from structlog.stdlib import BoundLogger
 
 import model_loader
-from api import request_log
+from access.credentials import Credentials
+from access.policy import Policy, chosen_policy
+from access.quotas import Quotas
+from access.store import TokenStore
+from api import access, headers, limits, request_log
 from api.batch import PATH as BATCH_PATH
 from api.batch import batch_blueprint
 from api.cache import cache_blueprint
@@ -22,13 +25,13 @@ from api.callers import Callers
 from api.classify import PATH as CLASSIFY_PATH
 from api.classify import classify_blueprint
 from api.detailed import State, detailed_blueprint
-from api.guards import SCHEMES, operator_guard, token_guard
 from api.health import health_blueprint
 from api.intake import PhotoRequest
 from api.operator import operator_blueprint
-from api.pages import add_welcome, docs_blueprint
+from api.pages import add_welcome, docs_blueprint, web_blueprint
 from api.predict import PATHS as PREDICT_PATHS
-from api.predict import predict_blueprint
+from api.predict import PREMIUM_PATH, predict_blueprint
+from api.proxies import NamedProxies
 from api.schemas import Failure
 from config import Settings
 from inference_handler import Classifying, Inference, Limits
@@ -39,6 +42,7 @@ from serving.cache.fallback import Fallback
 from serving.cache.readings import ReadingCache
 from serving.cache.stores import MemoryStore
 from serving.classifiers import Classifiers
+from serving.doctor.network import is_loopback
 from serving.gauges import Gauges, Living
 from serving.gpu import find_gpu, gpu_memory
 from serving.memory import give_back
@@ -56,8 +60,7 @@ WEB = Path(__file__).resolve().parent / "web"
 _SPARE_THREADS = 8
 # What it may take to send the answer of a request that was finished at its deadline.
 _ANSWER_S = 2.0
-_PHOTO_PATHS = frozenset({*PREDICT_PATHS, BATCH_PATH, CLASSIFY_PATH})
-_CORS_HEADERS = ["Content-Type", "Cache-Control", "Authorization", "X-API-Key", "X-Request-Timeout", "ngrok-skip-browser-warning"]
+_PHOTO_PATHS = frozenset({*PREDICT_PATHS, PREMIUM_PATH, BATCH_PATH, CLASSIFY_PATH})
 
 
 def create_app(
@@ -83,7 +86,7 @@ def create_app(
     app = OpenAPI(
         __name__,
         info=Info(title="Keylike", version=API_VERSION, description="Reads a house key from a photo."),
-        security_schemes=SCHEMES if settings.token else {},
+        security_schemes=access.SCHEMES,
         # Every route describes its 500 itself; otherwise the library would add failures that no route gives.
         validation_error_status=500,
         validation_error_model=Failure,
@@ -93,7 +96,7 @@ def create_app(
     app.request_class = PhotoRequest
     app.config["MAX_CONTENT_LENGTH"] = body_limit(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    CORS(app, allow_headers=_CORS_HEADERS, expose_headers=["X-Request-Id", "Retry-After"], max_age=86400)
+    headers.install(app, split(settings.origins))
     metrics = metrics or new_metrics()
     errors, recent = RecentErrors(clock), RecentStages(clock)
     counts = [metrics.answered, errors.answered]
@@ -101,18 +104,29 @@ def create_app(
     told = error_handlers.install(app, clock=clock, log=log, rejected=metrics.rejected)
     cache = cache or reading_cache(settings, log)
     scheduler = scheduler or reading_scheduler(settings, loaded)
-    limits = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
+    policy = policy_of(settings)
+    access.install(app, credentials(settings, clock), policy, log)
+    charge = limits.install(
+        app,
+        Quotas(settings.limit_address, settings.limit_free, settings.limit_premium),
+        limited=settings.limits,
+        redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
+        clock=scheduler.clock,
+        wall=time.time,
+    )
+    if settings.proxy:
+        app.wsgi_app = NamedProxies(app.wsgi_app, split(settings.proxy))  # type: ignore[method-assign]
+    bounds = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
     watchers = (metrics.photo, recent.photo, *([traces.photo] if traces else []))
-    inference = Inference(scheduler, limits, time.perf_counter, cache, watchers)
-    classifying = Classifying(scheduler, limits, classifiers(settings, loaded, log))
-    guard, guarded = token_guard(settings.token), settings.token is not None
+    inference = Inference(scheduler, bounds, time.perf_counter, cache, watchers)
+    classifying = Classifying(scheduler, bounds, classifiers(settings, loaded, log))
     callers = Callers(settings.deadline_s, scheduler.clock)
-    predictions = predict_blueprint(inference, guard, callers, guarded=guarded, clock=clock)
+    predictions = predict_blueprint(inference, callers, policy=policy, clock=clock)
     add_welcome(predictions, loaded, WEB)
     app.register_api(predictions)
-    app.register_api(batch_blueprint(inference, guard, callers, told, limit=batch_limit(settings), guarded=guarded, clock=clock))
-    app.register_api(classify_blueprint(classifying, guard, callers, guarded=guarded, clock=clock))
-    app.register_api(cache_blueprint(cache, guard, guarded=guarded))
+    app.register_api(batch_blueprint(inference, callers, charge, told, limit=batch_limit(settings), policy=policy, clock=clock))
+    app.register_api(classify_blueprint(classifying, callers, policy=policy, clock=clock))
+    app.register_api(cache_blueprint(cache, policy))
     gpu, process = find_gpu(), Process(clock)
     app.register_api(health_blueprint(loaded, gpu, draining=draining, clock=clock))
     Gauges(living(loaded, scheduler, cache, draining), metrics.registry)
@@ -130,9 +144,25 @@ def create_app(
         clock=clock,
     )
     app.register_api(detailed_blueprint(state))
-    app.register_api(operator_blueprint(metrics, recent, process, cache, operator_guard(settings.token), guarded=guarded))
+    app.register_api(operator_blueprint(metrics, recent, process, cache, policy))
+    app.register_blueprint(web_blueprint(WEB))
     app.register_blueprint(docs_blueprint(WEB))
     return app
+
+
+def policy_of(settings: Settings) -> Policy:
+    """What asks for a token."""
+    return chosen_policy(settings.policy, loopback=is_loopback(settings.host), one_token=settings.token is not None)
+
+
+def credentials(settings: Settings, clock: Callable[[], float] = time.time) -> Credentials:
+    """The tokens that pass; `clock` gives seconds since 1970."""
+    return Credentials(settings.token, TokenStore(settings.tokens, clock))
+
+
+def split(setting: str) -> list[str]:
+    """The entries of a setting that holds several, with commas between them."""
+    return [entry.strip() for entry in setting.split(",") if entry.strip()]
 
 
 def new_metrics() -> Metrics:

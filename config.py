@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _HOME = Path(__file__).resolve().parent
 _PREFIX = "KEYLIKE_"
+_SHORTEST_TOKEN = 16
 
 
 def _cores() -> int:
@@ -86,6 +88,44 @@ class Settings(BaseSettings):
             except (ValueError, TypeError):
                 raise ValueError("not an address of Redis, such as redis://127.0.0.1:6379/0") from None
         return url
+
+    @field_validator("api_key")
+    @classmethod
+    def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and len(token.get_secret_value()) < _SHORTEST_TOKEN:
+            raise ValueError(f"a token of {_SHORTEST_TOKEN} characters or more; python app.py tokens new makes good ones")
+        return token
+
+    @field_validator("limit_address", "limit_free", "limit_premium")
+    @classmethod
+    def _limits_in_words(cls, text: str) -> str:
+        from limits import parse_many
+
+        try:
+            parse_many(text)
+        except ValueError:
+            raise ValueError('not limits, such as "10 per minute; 50 per hour"') from None
+        return text
+
+    @field_validator("proxy")
+    @classmethod
+    def _networks(cls, text: str | None) -> str | None:
+        try:
+            for network in (text or "").split(","):
+                if network.strip():
+                    ipaddress.ip_network(network.strip())
+        except ValueError:
+            raise ValueError("not addresses or networks, such as 127.0.0.1, 10.0.0.0/8") from None
+        return text
+
+    @field_validator("origins")
+    @classmethod
+    def _web_origins(cls, text: str) -> str:
+        for origin in (entry.strip() for entry in text.split(",")):
+            parts = urlsplit(origin)
+            if origin != "*" and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query):
+                raise ValueError("not * and no origins, such as https://app.example.org")
+        return text
 
     @field_validator("otel_endpoint")
     @classmethod

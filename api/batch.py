@@ -9,9 +9,11 @@ from typing import Any
 from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
+from access.policy import Need, Policy
+from api.access import REFUSALS, security
 from api.callers import TIMEOUT, Callers
-from api.guards import SECURITY
 from api.intake import MOST_PHOTOS, read_batch
+from api.limits import Charge
 from api.predict import CACHE_CONTROL, COMMAND, PICTURE, ZIPCODE, cache_wanted
 from api.schemas import BatchAnswer, Failure
 from inference_handler import Answer, Inference
@@ -27,26 +29,26 @@ _FORM = {
     },
     "required": ["image"],
 }
-_ANSWERS: dict[Any, Any] = {200: BatchAnswer, 400: Failure, 413: Failure, 415: Failure, 500: Failure, 503: Failure}
+_ANSWERS: dict[Any, Any] = REFUSALS | {200: BatchAnswer, 400: Failure, 413: Failure, 415: Failure, 500: Failure, 503: Failure}
 
 
 def batch_blueprint(
     inference: Inference,
-    guard: Callable[[], None],
     callers: Callers,
+    charge: Charge,
     told: Callable[[Exception], dict[str, Any]],
     *,
     limit: int,
-    guarded: bool,
+    policy: Policy,
     clock: Callable[[], float],
 ) -> APIBlueprint:
-    """The route for several photos. `told` gives the body of a failure, `limit` is the largest request in bytes; the rest as for one
-    photo."""
+    """The route for several photos. `charge` counts all but the first, `told` gives the body of a failure, `limit` is the largest request
+    in bytes; the rest as for one photo."""
     routes = APIBlueprint("batch", __name__)
     described: dict[str, Any] = {
         "tags": [Tag(name="predictions")],
-        "responses": _ANSWERS | {401: Failure} if guarded else _ANSWERS,
-        "security": SECURITY if guarded else None,
+        "responses": _ANSWERS,
+        "security": security(policy, Need.PHOTOS),
         "openapi_extensions": {
             "requestBody": {
                 "required": True,
@@ -60,10 +62,10 @@ def batch_blueprint(
     @routes.post(PATH, operation_id="predictBatch", **described)
     def predict_batch() -> Response:
         """Reads the key in each of up to 32 photos; answers come in their order, and one that fails spoils no other."""
-        guard()
         request.max_content_length = limit
         caller = callers.current()
         photos, options = read_batch()
+        charge(len(photos) - 1)
         answers = inference.answers(photos, replace(options, cache=cache_wanted()), caller)
         return jsonify(batch([result(answer) for answer in answers], request_id=g.request_id, now=clock()))
 

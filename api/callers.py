@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets
 from collections.abc import Callable
 from typing import Any
 
-from flask import request
+from flask import g, request
 
 from serving.scheduler import Caller
 from utils.errors import BadRequest
@@ -27,19 +25,17 @@ _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?([eE][+-]?[0-9]{1,3})?")
 class Callers:
     """Makes a Caller of the request at hand. `longest_s` is what a request may take at most; `clock` is the scheduler's.
 
-    Callers are told apart by their address, of which only a digest leaves this class; its salt dies with the process.
+    Callers are told apart as api.visitors names them.
     """
 
     def __init__(self, longest_s: float, clock: Callable[[], float]) -> None:
         self._longest_s, self._clock = longest_s, clock
-        self._salt = secrets.token_bytes(16)
 
     def current(self) -> Caller:
         """Who asks now. Raises BadRequest where X-Request-Timeout is no number of seconds."""
-        name = hashlib.blake2b((request.remote_addr or "").encode(), key=self._salt, digest_size=8).hexdigest()
         # Given by waitress alone.
         hung_up = request.environ.get("waitress.client_disconnected", lambda: False)
-        return Caller(name, self._clock() + self._patience_s(), hung_up)
+        return Caller(g.visitor.name, self._clock() + self._patience_s(), hung_up)
 
     def _patience_s(self) -> float:
         asked = request.headers.get("X-Request-Timeout")

@@ -8,8 +8,9 @@ from typing import Any
 from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
+from access.policy import Need, Policy
+from api.access import security
 from api.callers import TIMEOUT, Callers
-from api.guards import SECURITY
 from api.intake import read_request
 from api.predict import ANSWERS, BODY
 from api.schemas import ClassificationOut, Failure
@@ -28,9 +29,7 @@ _MODEL = {
 _ANSWERS: dict[Any, Any] = ANSWERS | {200: ClassificationOut, 404: Failure}
 
 
-def classify_blueprint(
-    classifying: Classifying, guard: Callable[[], None], callers: Callers, *, guarded: bool, clock: Callable[[], float]
-) -> APIBlueprint:
+def classify_blueprint(classifying: Classifying, callers: Callers, *, policy: Policy, clock: Callable[[], float]) -> APIBlueprint:
     """The route; everything as for a prediction."""
     routes = APIBlueprint("classify", __name__)
 
@@ -38,13 +37,12 @@ def classify_blueprint(
         PATH,
         operation_id="classifyImage",
         tags=[Tag(name="predictions")],
-        responses=_ANSWERS | {401: Failure} if guarded else _ANSWERS,
-        security=SECURITY if guarded else None,
+        responses=_ANSWERS,
+        security=security(policy, Need.PHOTOS),
         openapi_extensions={"requestBody": BODY, "parameters": [_MODEL, TIMEOUT]},
     )
     def classify_image() -> Response:
         """Tells which family the key in a photo is of, or which class of another model the photo belongs to."""
-        guard()
         caller = callers.current()
         data, _ = read_request()
         answer = classifying.answer(data, request.args.get("model"), caller)

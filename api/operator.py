@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
-from api.guards import SECURITY
+from access.policy import Need, Policy
+from api.access import security
 from api.operator_schemas import MemoryOut, PerformanceOut
 from api.schemas import Failure
 from serving.cache.readings import ReadingCache
@@ -20,31 +20,26 @@ from utils.recent import RecentStages, Summary
 _TEXT = {"description": "Prometheus's text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
 
-def operator_blueprint(
-    metrics: Metrics, recent: RecentStages, process: Process, cache: ReadingCache, guard: Callable[[], None], *, guarded: bool
-) -> APIBlueprint:
-    """The routes; `guard` is the operator's and runs first, `guarded` where it asks for a token."""
-    refusal: dict[Any, Any] = {401: Failure} if guarded else {403: Failure}
-    described: dict[str, Any] = {"tags": [Tag(name="operator")], "security": SECURITY if guarded else None}
+def operator_blueprint(metrics: Metrics, recent: RecentStages, process: Process, cache: ReadingCache, policy: Policy) -> APIBlueprint:
+    """The routes."""
+    refusal: dict[Any, Any] = {401: Failure, 403: Failure}
+    described: dict[str, Any] = {"tags": [Tag(name="operator")], "security": security(policy, Need.OPERATOR)}
     routes = APIBlueprint("operator", __name__)
 
     @routes.get("/metrics", operation_id="metrics", responses={200: _TEXT, 500: Failure} | refusal, **described)
     def show_metrics() -> Response:
         """Counters and gauges for Prometheus."""
-        guard()
         return Response(metrics.text(), content_type=CONTENT_TYPE)
 
     @routes.get("/debug/performance", operation_id="performance", responses={200: PerformanceOut, 500: Failure} | refusal, **described)
     def performance() -> Response:
         """How long recent photos took in each stage."""
-        guard()
         stages = {stage: _milliseconds(summary) for stage, summary in recent.summaries().items()}
         return jsonify(window_s=recent.window_s, stages_ms=stages)
 
     @routes.get("/debug/memory", operation_id="memory", responses={200: MemoryOut, 500: Failure} | refusal, **described)
     def memory() -> Response:
         """What the process keeps in memory."""
-        guard()
         use, blocks, own = process.use(), photo_blocks(), traced()
         return jsonify(
             rss_bytes=use.rss,

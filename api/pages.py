@@ -51,6 +51,11 @@ def add_welcome(predictions: APIBlueprint, model: ModelSlot, web: Path) -> None:
         return response
 
 
+def web_blueprint(web: Path) -> Blueprint:
+    """/web: scripts and styles of the pages, as files of their own, so that no page has to allow what is written into it."""
+    return Blueprint("web", __name__, static_folder=web, static_url_path="/web")
+
+
 def docs_blueprint(web: Path) -> Blueprint:
     """/openapi.json and /docs, with the files of Swagger UI out of the installed package."""
     files = Path(flask_openapi3_swagger.__path__[0]) / "templates" / "swagger"

@@ -9,14 +9,16 @@ from typing import Any
 from flask import Response, g, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
+from access.policy import Need, Policy
+from api.access import REFUSALS, security
 from api.callers import TIMEOUT, Callers
-from api.guards import SECURITY
 from api.intake import read_request
 from api.schemas import ZIPCODE_PATTERN, Failure, Prediction, UnreadableFailure
 from inference_handler import Inference
 from utils.response_formatter import success
 
 PATHS = ("/", "/predict")
+PREMIUM_PATH = "/predict/premium"
 ZIPCODE = {"type": "string", "pattern": ZIPCODE_PATTERN, "default": "00000", "description": "Five digits"}
 PICTURE = {"type": "string", "format": "binary"}
 COMMAND = {"type": "string", "enum": ["predict"]}
@@ -60,7 +62,7 @@ _REQUEST = {
         TIMEOUT,
     ],
 }
-ANSWERS: dict[Any, Any] = {
+ANSWERS: dict[Any, Any] = REFUSALS | {
     200: Prediction,
     400: Failure,
     413: Failure,
@@ -72,24 +74,24 @@ ANSWERS: dict[Any, Any] = {
 }
 
 
-def predict_blueprint(
-    inference: Inference, guard: Callable[[], None], callers: Callers, *, guarded: bool, clock: Callable[[], float]
-) -> APIBlueprint:
-    """The prediction routes; `guard` runs before a body is looked at, `clock` gives seconds since 1970."""
+def predict_blueprint(inference: Inference, callers: Callers, *, policy: Policy, clock: Callable[[], float]) -> APIBlueprint:
+    """The prediction routes; `clock` gives seconds since 1970."""
     predictions = APIBlueprint("predict", __name__)
-    answers = ANSWERS | {401: Failure} if guarded else ANSWERS
-    described: dict[str, Any] = {
-        "tags": [Tag(name="predictions")],
-        "responses": answers,
-        "security": SECURITY if guarded else None,
-        "openapi_extensions": _REQUEST,
-    }
+    described: dict[str, Any] = {"tags": [Tag(name="predictions")], "responses": ANSWERS, "openapi_extensions": _REQUEST}
+    for_photos = security(policy, Need.PHOTOS)
 
-    @predictions.post(PATHS[0], operation_id="predictAtRoot", **described)
-    @predictions.post(PATHS[1], operation_id="predict", **described)
+    @predictions.post(PATHS[0], operation_id="predictAtRoot", security=for_photos, **described)
+    @predictions.post(PATHS[1], operation_id="predict", security=for_photos, **described)
     def predict() -> Response:
         """Reads the key in a photo."""
-        guard()
+        return read()
+
+    @predictions.post(PREMIUM_PATH, operation_id="predictPremium", security=security(policy, Need.PREMIUM), **described)
+    def predict_premium() -> Response:
+        """The same for tokens of the tier premium."""
+        return read()
+
+    def read() -> Response:
         caller = callers.current()
         data, options = read_request()
         answer = inference.answer(data, replace(options, cache=cache_wanted()), caller)

@@ -61,11 +61,11 @@ def test_bad_value_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, na
 
 
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KEYLIKE_API_KEY", "canary-token")
+    monkeypatch.setenv("KEYLIKE_API_KEY", "canary-token-0123456789")
     monkeypatch.setenv("NGROK_TOKEN", "canary-ngrok")
     monkeypatch.setenv("KEYLIKE_REDIS_URL", "redis://:canary-password@127.0.0.1:6379/0")
     settings = load_settings()
-    assert settings.token == "canary-token"
+    assert settings.token == "canary-token-0123456789"
     assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
@@ -75,6 +75,26 @@ def test_an_address_that_redis_cannot_have(monkeypatch: pytest.MonkeyPatch, url:
     with pytest.raises(SettingsError, match=r"KEYLIKE_REDIS_URL: .*not an address of Redis") as error:
         load_settings()
     assert "canary" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("KEYLIKE_API_KEY", "canary", "16 characters"),
+        ("KEYLIKE_LIMIT_ADDRESS", "canary", "not limits"),
+        ("KEYLIKE_LIMIT_FREE", "10 per fortnight", "not limits"),
+        ("KEYLIKE_PROXY", "127.0.0.1, canary", "not addresses"),
+        ("KEYLIKE_PROXY", "10.0.0.1/8", "not addresses"),
+        ("KEYLIKE_ORIGINS", "app.example.org", "no origins"),
+        ("KEYLIKE_ORIGINS", "https://app.example.org/page", "no origins"),
+        ("KEYLIKE_POLICY", "closed", "Input should be"),
+    ],
+)
+def test_what_keeps_strangers_out_is_checked(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{name}: ") and "canary" not in str(error.value)
 
 
 def test_every_setting_is_in_the_example() -> None:

@@ -9,7 +9,7 @@ from flask import Flask, Response, g, jsonify
 from structlog.stdlib import BoundLogger
 from werkzeug.exceptions import HTTPException
 
-from utils.errors import KeylikeError, ModelLoading, Overloaded
+from utils.errors import KeylikeError, ModelLoading, Overloaded, RateLimited
 from utils.logs import places
 from utils.response_formatter import failure, new_request_id, refusal
 
@@ -25,6 +25,7 @@ STATUS = {
     "image_too_large": 413,
     "unsupported_image_type": 415,
     "unreadable": 422,
+    "rate_limited": 429,
     # No status of HTTP's own: what proxies log for a caller who hung up. It reaches nobody.
     "caller_gone": 499,
     "internal": 500,
@@ -43,6 +44,7 @@ _BY_STATUS = {
     405: ("method_not_allowed", "This address does not answer to this method; see Allow."),
     413: ("image_too_large", "The request is larger than is accepted."),
     415: ("unsupported_image_type", "This content type is not accepted."),
+    429: ("rate_limited", "More was sent than may be sent in this time; see Retry-After."),
     431: ("bad_request", "The headers of the request are larger than is accepted."),
     501: ("bad_request", "This transfer encoding is not accepted."),
 }
@@ -71,7 +73,7 @@ def install(
 
     def on_failure(error: KeylikeError) -> Response:
         response = respond(told(error))
-        if isinstance(error, ModelLoading | Overloaded):
+        if isinstance(error, ModelLoading | Overloaded | RateLimited):
             response.headers["Retry-After"] = str(error.retry_after_s)
         if error.code == "unauthorized":
             response.headers["WWW-Authenticate"] = "Bearer"
@@ -81,7 +83,10 @@ def install(
         status = error.code or 500
         if status < 400:
             return error
-        response = respond(failure(*code_and_message(status), request_id=g.request_id, now=clock()))
+        code, message = code_and_message(status)
+        if code in REJECTIONS:
+            rejected(code)
+        response = respond(failure(code, message, request_id=g.request_id, now=clock()))
         allow = [value for name, value in error.get_headers() if name == "Allow"]
         if allow:
             response.headers["Allow"] = allow[0]

@@ -70,9 +70,19 @@ class Unauthorized(KeylikeError):
 
 
 class Forbidden(KeylikeError):
-    """Not for this caller, whatever token is sent."""
+    """Not for the token that was sent."""
 
     code = "forbidden"
+
+
+class RateLimited(KeylikeError):
+    """This caller has sent as much as may be sent in a time; `retry_after_s` says when the next is counted."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class UnreadableKey(KeylikeError):

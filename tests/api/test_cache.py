@@ -192,12 +192,14 @@ def test_stats(client: FlaskClient) -> None:
     assert (found["hits"], found["misses"], found["entries"], found["hit_rate"]) == (1, 1, 1, 0.5)
 
 
-def test_stats_ask_for_the_token_where_predictions_do(settings: Settings, reader: CountingReader) -> None:
+def test_stats_are_for_the_operator(settings: Settings, reader: CountingReader) -> None:
     guarded = serve(settings, reader, api_key=SecretStr("s3cret-token"))
-    refused = guarded.get("/cache/stats")
+    assert guarded.get("/cache/stats").status_code == 200
+    far = {"REMOTE_ADDR": "203.0.113.7"}
+    refused = guarded.get("/cache/stats", environ_base=far)
     assert check_described(guarded, refused, "/cache/stats", "get")["code"] == "unauthorized"
     assert refused.status_code == 401
-    assert guarded.get("/cache/stats", headers={"X-API-Key": "s3cret-token"}).status_code == 200
+    assert guarded.get("/cache/stats", headers={"X-API-Key": "s3cret-token"}, environ_base=far).status_code == 200
 
 
 def test_the_cache_can_be_off(settings: Settings, reader: CountingReader) -> None:

@@ -21,7 +21,7 @@ def test_root_is_json_for_programs_and_a_page_for_browsers(client: FlaskClient) 
 def test_docs_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:
     page = client.get("/docs", buffered=True).text
     links = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert len(links) == 3
+    assert len(links) == 4
     for link in links:
         assert link.startswith("data:") or client.get(link, buffered=True).status_code == 200
     assert "http" not in page
@@ -33,6 +33,7 @@ def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -
         "/",
         "/predict",
         "/predict/batch",
+        "/predict/premium",
         "/classify/image",
         "/cache/stats",
         "/health",
@@ -52,9 +53,11 @@ def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -
 def test_document_describes_no_answer_that_is_not_given(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
     assert set(document["paths"]["/health"]["get"]["responses"]) == {"200", "500"}
-    assert set(document["paths"]["/predict"]["post"]["responses"]) == {"200", "400", "413", "415", "422", "500", "503", "504"}
+    assert set(document["paths"]["/predict"]["post"]["responses"]) == {
+        *("200", "400", "401", "403", "413", "415", "422", "429", "500", "503", "504")
+    }
     assert "ValidationErrorModel" not in document["components"]["schemas"]
-    assert not document["components"]["securitySchemes"]
+    assert "security" not in document["paths"]["/predict"]["post"]
 
 
 def test_preflight_from_another_origin(client: FlaskClient) -> None:

@@ -1,0 +1,57 @@
+"""Who may do what: what each kind of request needs, under each policy. Plain rules; HTTP asks them in api/access.py."""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+
+from access.tokens import Tier, Token
+from utils.errors import Forbidden, Unauthorized
+
+_SEND = "send it as X-API-Key or as Authorization: Bearer."
+
+
+class Policy(StrEnum):
+    """What asks for a token: nothing, whatever takes photos, or everything but /health/live."""
+
+    OPEN = "open"
+    PREDICTIONS = "predictions"
+    ALL = "all"
+
+
+class Need(Enum):
+    """What a request is for."""
+
+    NOTHING = "whether the process lives"
+    PUBLIC = "health, pages, documents"
+    PHOTOS = "readings"
+    PREMIUM = "readings for the tier premium"
+    OPERATOR = "what only whoever runs the server sees"
+
+
+def chosen_policy(setting: str, *, loopback: bool, one_token: bool) -> Policy:
+    """The policy of a setting; "auto" leaves readings open where only this machine reaches the server, unless the settings have a token."""
+    if setting != "auto":
+        return Policy(setting)
+    return Policy.OPEN if loopback and not one_token else Policy.PREDICTIONS
+
+
+def check(policy: Policy, need: Need, token: Token | None, *, own: bool) -> None:
+    """Raises Unauthorized where a `token` is missing, Forbidden where its tier does not reach. `own`: a program on the server's own machine
+    asks, and speaks for itself."""
+    if need is Need.NOTHING:
+        return
+    if need is Need.OPERATOR:
+        if own and policy is not Policy.ALL:
+            return
+        _reach(Tier.ADMIN, token)
+    elif need is Need.PREMIUM:
+        _reach(Tier.PREMIUM, token)
+    elif policy is Policy.ALL or (need is Need.PHOTOS and policy is Policy.PREDICTIONS):
+        _reach(Tier.FREE, token)
+
+
+def _reach(tier: Tier, token: Token | None) -> None:
+    if token is None:
+        raise Unauthorized(f"A valid token is needed: {_SEND}")
+    if not token.tier.reaches(tier):
+        raise Forbidden(f"This needs a token of the tier {tier.value}; the one that was sent is of the tier {token.tier.value}.")

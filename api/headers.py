@@ -1,0 +1,61 @@
+"""What browsers are told with every answer: which pages may ask; that nothing is to be kept, guessed at or framed; TLS where there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flask import Flask, Response, request
+from flask_cors import CORS
+
+_ASKED = ["Content-Type", "Cache-Control", "Authorization", "X-API-Key", "X-Request-Timeout", "ngrok-skip-browser-warning"]
+_TOLD = ["X-Request-Id", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
+_PREFLIGHT_S = 86_400
+_ALL = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
+}
+_PAGES = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; manifest-src 'self'; "
+    "worker-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+# Swagger UI writes style attributes into what it draws.
+_DOCUMENTATION = _PAGES.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+_NOTHING = "default-src 'none'; frame-ancestors 'none'"
+_TLS = "max-age=31536000"
+
+
+def install(app: Flask, origins: Sequence[str]) -> None:
+    """Sets them on every answer of `app`; pages of `origins` may ask it, those of any where it is ["*"].
+
+    A page that sends credentials is answered only where its origin is named, as browsers want it: then, and never for all.
+    """
+    named = "*" not in origins
+    CORS(
+        app,
+        origins=list(origins) if named else "*",
+        send_wildcard=not named,
+        supports_credentials=named,
+        allow_headers=_ASKED,
+        expose_headers=_TOLD,
+        max_age=_PREFLIGHT_S,
+    )
+
+    @app.after_request
+    def tell(response: Response) -> Response:
+        for name, value in _ALL.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Content-Security-Policy", _policy(response))
+        # A reading opens a door: no cache between here and whoever asked for it keeps one.
+        response.headers.setdefault("Cache-Control", "no-store")
+        if request.is_secure:
+            response.headers.setdefault("Strict-Transport-Security", _TLS)
+        return response
+
+
+def _policy(response: Response) -> str:
+    if response.mimetype != "text/html":
+        return _NOTHING
+    return _DOCUMENTATION if request.path == "/docs" else _PAGES

@@ -1,0 +1,83 @@
+"""Who asks: the token they send, whether they are a program on the server's own machine, and a name to tell callers apart by."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from flask import Request
+
+from access.credentials import Credentials
+from access.tokens import Token
+
+# Every proxy and tunnel names in one of these whom it speaks for.
+_FOR_OTHERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+# Whoever has an IPv6 address has at least so many bits of others.
+_IPV6_NETWORK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """`token` is None without a valid one. `own`: a program on the server's machine, which speaks for itself. `name` is a digest of the
+    token's name or of the address, the same in every replica."""
+
+    token: Token | None
+    own: bool
+    name: str
+
+
+def visitor(request: Request, credentials: Credentials) -> Visitor:
+    """Who sends a request. Raises TokensUnreadable where the file of tokens cannot be read."""
+    sent = request.headers.get("X-API-Key") or _bearer(request.headers.get("Authorization", ""))
+    token = credentials.find(sent) if sent else None
+    name = f"token {token.name}" if token else f"address {_network(request.remote_addr or '')}"
+    return Visitor(token, _is_own(request), hashlib.blake2b(name.encode(errors="replace"), digest_size=12).hexdigest())
+
+
+def _is_own(request: Request) -> bool:
+    """Where the connection comes from is the socket's own word: no header lets anybody in.
+
+    A proxy or tunnel on this machine brings callers from everywhere, and so does a page of another site in a browser here: it says so in
+    Origin, or has had its own name point to this machine, which Host then tells.
+    """
+    if any(name in request.headers for name in _FOR_OTHERS):
+        return False
+    address, host, origin = request.environ.get("REMOTE_ADDR", ""), request.host, request.headers.get("Origin")
+    return _is_loopback(address) and _is_local_name(host) and (origin is None or urlsplit(origin).netloc == host)
+
+
+def _is_local_name(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name == "localhost" or _is_loopback(name)
+
+
+def _is_loopback(address: str) -> bool:
+    found = _address(address)
+    return found is not None and found.is_loopback
+
+
+def _network(address: str) -> str:
+    """An IPv4 address, or the network of an IPv6 one."""
+    found = _address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((found, _IPV6_NETWORK), strict=False))
+    return address if found is None else str(found)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
+
+
+def _bearer(header: str) -> str:
+    scheme, _, credential = header.partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,54 @@
+"""The rules themselves: every policy, need and tier, and what is chosen where nobody chose."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from access.policy import Need, Policy, check, chosen_policy
+from access.tokens import Tier, Token
+from utils.errors import Forbidden, Unauthorized
+
+TOKENS = {tier: Token(tier.value, tier, created=0.0) for tier in Tier}
+
+
+def outcome(policy: Policy, need: Need, tier: Tier | None, *, own: bool) -> str:
+    """What becomes of somebody."""
+    try:
+        check(policy, need, TOKENS[tier] if tier else None, own=own)
+    except Unauthorized:
+        return "unauthorized"
+    except Forbidden:
+        return "forbidden"
+    return "passes"
+
+
+@pytest.mark.parametrize("need", Need)
+@pytest.mark.parametrize("policy", Policy)
+def test_a_higher_tier_never_opens_less_nor_a_stricter_policy_more(policy: Policy, need: Need) -> None:
+    for own in (False, True):
+        opens = [outcome(policy, need, tier, own=own) == "passes" for tier in (None, *Tier)]
+        assert opens == sorted(opens)
+    ranks = list(Policy)
+    for stricter, tier, own in itertools.product(ranks[ranks.index(policy) :], (None, *Tier), (False, True)):
+        if outcome(stricter, need, tier, own=own) == "passes":
+            assert outcome(policy, need, tier, own=own) == "passes"
+
+
+def test_liveness_is_everybodys_and_an_admin_passes_everywhere() -> None:
+    for policy, need, own in itertools.product(Policy, Need, (False, True)):
+        assert outcome(policy, Need.NOTHING, None, own=own) == "passes"
+        assert outcome(policy, need, Tier.ADMIN, own=own) == "passes"
+
+
+def test_no_program_on_this_machine_is_premium_for_that() -> None:
+    assert outcome(Policy.OPEN, Need.PREMIUM, None, own=True) == "unauthorized"
+    assert outcome(Policy.OPEN, Need.PREMIUM, Tier.FREE, own=True) == "forbidden"
+
+
+def test_auto_is_open_on_this_machine_alone_and_without_a_token() -> None:
+    chosen = {(loop, one): chosen_policy("auto", loopback=loop, one_token=one) for loop in (True, False) for one in (True, False)}
+    assert [at for at, policy in chosen.items() if policy is Policy.OPEN] == [(True, False)]
+    assert set(chosen.values()) == {Policy.OPEN, Policy.PREDICTIONS}
+    assert all(chosen_policy(policy.value, loopback=False, one_token=True) is policy for policy in Policy)

@@ -1,0 +1,64 @@
+"""Moving windows in memory: never more than the limit in any span, forgotten in time, and bounded however many names come."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from access.quotas import Quotas, Windows
+from access.tokens import Tier, Token
+
+
+class Time:
+    """A clock that goes on when it is told to, and a wall clock that goes where it likes."""
+
+    def __init__(self) -> None:
+        self.now, self.wall = 50.0, 1_795_000_000.0
+
+    def windows(self, most: int = 100) -> Windows:
+        """A store that goes by it."""
+        return Windows("keylike-memory://", clock=lambda: self.now, wall=lambda: self.wall, most=most)
+
+
+@given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 4)), max_size=60), st.integers(1, 6), st.integers(1, 60))
+def test_no_span_ever_holds_more_than_the_limit(steps: list[tuple[float, int]], limit: int, expiry: int) -> None:
+    time = Time()
+    taken: list[float] = []
+    windows = time.windows()
+    for wait, amount in steps:
+        time.now += wait
+        inside = [moment for moment in taken if moment > time.now - expiry]
+        assert windows.get_moving_window("name", limit, expiry)[1] == len(inside)
+        let_in = windows.acquire_entry("name", limit, expiry, amount)
+        assert let_in == (len(inside) + amount <= limit)
+        taken += [time.now] * amount if let_in else []
+
+
+def test_a_wall_clock_that_jumps_neither_opens_nor_shuts() -> None:
+    time = Time()
+    windows = time.windows()
+    assert windows.acquire_entry("name", 1, 60)
+    for jump in (86_400.0, -172_800.0):
+        time.wall += jump
+        assert not windows.acquire_entry("name", 1, 60)
+        time.now += 30
+        start, count = windows.get_moving_window("name", 1, 60)
+        if count:
+            assert start == time.wall - 30
+    time.now += 1
+    assert windows.acquire_entry("name", 1, 60)
+
+
+def test_names_are_bounded_and_the_one_idle_longest_goes() -> None:
+    windows = Time().windows(most=3)
+    for name in ("a", "b", "c", "a", "d"):
+        windows.acquire_entry(name, 5, 60)
+    kept = {name: windows.get_moving_window(name, 5, 60)[1] for name in "abcd"}
+    assert kept == {"a": 2, "b": 0, "c": 1, "d": 1}
+    assert windows.reset() == 3
+
+
+def test_each_tier_has_its_own() -> None:
+    quotas = Quotas("1 per day", "2 per day", "3 per day")
+    found = [quotas.of(Token("phone", tier, created=0.0)) for tier in Tier]
+    assert [quotas.of(None), *found] == ["1 per day", "2 per day", "3 per day", ""]
