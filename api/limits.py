@@ -37,11 +37,9 @@ def install(
     Gives what counts the further photos of a request; that raises RateLimited where they are too many.
     """
 
-    def limits() -> str:
+    def is_free() -> bool:
         counted = need_of(request.endpoint) in _COUNTED and request.method != "OPTIONS"
-        if not counted or limited == "off" or (limited == "auto" and g.visitor.own):
-            return ""
-        return quotas.of(g.visitor.token)
+        return not counted or limited == "off" or (limited == "auto" and g.visitor.own)
 
     # What is registered earlier runs later after a request: behind the library's own.
     @app.after_request
@@ -54,7 +52,7 @@ def install(
     store = {"storage_uri": redis_url, "storage_options": dict(_REDIS)} if redis_url else {"storage_uri": "keylike-memory://"}
     limiter = Limiter(
         lambda: g.visitor.name,
-        application_limits=[limits],
+        application_limits=[lambda: quotas.of(g.visitor.token)],
         strategy="moving-window",
         headers_enabled=True,
         header_name_mapping={HeaderNames.RETRY_AFTER: _AFTER},
@@ -62,6 +60,7 @@ def install(
         key_prefix="keylike",
         **({"storage_options": {"clock": clock, "wall": wall}} | store),
     )
+    limiter.request_filter(is_free)
     limiter.init_app(app)
 
     failures = limiter.storage.base_exceptions

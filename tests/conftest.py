@@ -37,8 +37,8 @@ def nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """The defaults, with logs in a temporary folder."""
-    return Settings(logs=tmp_path / "logs")
+    """The defaults, with logs and tokens in a temporary folder."""
+    return Settings(logs=tmp_path / "logs", tokens=tmp_path / "tokens.sqlite3")
 
 
 @pytest.fixture
