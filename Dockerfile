@@ -1,13 +1,85 @@
-# The server and the embedded reader, on the CPU; not as root.
-FROM python:3.13-slim
+# The server with the embedded reader, on the CPU; --target cuda adds Gemma for NVIDIA cards. It runs as nobody in particular (10001), with a
+# read-only root filesystem: what it writes, logs and tokens, goes to /var/lib/keylike, and large requests wait in /tmp.
+#
+#   docker build -t keylike .
+#   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+#     -p 127.0.0.1:5000:5000 -v keylike:/var/lib/keylike -e KEYLIKE_API_KEY keylike
+#
+# Models of one's own are mounted, never copied in: -v "$PWD/models/my-lora:/models/my-lora:ro" -e MODEL_PATH=/models/my-lora
+
+# The tag says which Python on which Debian, the digest which build of it, for every platform. Both change together.
+ARG PYTHON=python:3.13.16-slim-trixie@sha256:70729b46c69b4f1e97c4822c1af3df53a1476cf5ddc6c087c0c10bc3a5678c2f
+
+# The locked packages, in an environment without pip; wheels alone, so that nothing is built and no setup.py runs.
+FROM ${PYTHON} AS packages
+WORKDIR /build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY locks/server.txt ./
+RUN python -m venv --without-pip /opt/keylike \
+    && python -m pip --python /opt/keylike/bin/python install --only-binary :all: --require-hashes -r server.txt
+
+FROM packages AS packages-cuda
+COPY locks/torch.txt locks/gpu.txt ./
+RUN python -m pip --python /opt/keylike/bin/python install --only-binary :all: --require-hashes -r torch.txt \
+    && python -m pip --python /opt/keylike/bin/python install --only-binary :all: --require-hashes -r gpu.txt
+
+# What serves, by name: nothing else that lies in the folder gets into an image. Compiled here, because it cannot be later.
+FROM ${PYTHON} AS code
 WORKDIR /keylike
-COPY requirements.txt .
-RUN pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
-COPY . .
-RUN useradd --system keylike && mkdir -p logs && chown keylike logs
-USER keylike
-ENV KEYLIKE_HOST=0.0.0.0 PYTHONUNBUFFERED=1
+COPY app.py cli.py config.py inference_handler.py model_loader.py ./
+COPY access access
+COPY api api
+COPY keys keys
+COPY readers readers
+COPY serving serving
+COPY terminal terminal
+COPY utils utils
+COPY web web
+COPY samples samples
+COPY models/caliper models/caliper
+COPY LICENSE requirements.txt requirements-gemma.txt ./
+RUN python -m compileall -q --invalidation-mode unchecked-hash .
+
+FROM ${PYTHON} AS runtime
+RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
+    && rm -r "$(python -c 'import ensurepip, os; print(os.path.dirname(ensurepip.__file__))')" \
+    && groupadd --system --gid 10001 keylike \
+    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/keylike --shell /usr/sbin/nologin keylike \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/keylike
+COPY --from=code /keylike /keylike
+WORKDIR /keylike
+# ONNX Runtime otherwise reports to its maker. KEYLIKE_TOKENS says where tokens are, and is none.
+# hadolint ignore=DL3064
+ENV PATH=/opt/keylike/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1 \
+    KEYLIKE_HOST=0.0.0.0 \
+    KEYLIKE_LOGS=/var/lib/keylike/logs \
+    KEYLIKE_TOKENS=/var/lib/keylike/tokens.sqlite3
+USER 10001:10001
+VOLUME ["/var/lib/keylike"]
 EXPOSE 5000
-HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:5000/health/ready', timeout=4)"]
+STOPSIGNAL SIGTERM
+# Not by urllib, which would ask a proxy of the environment for this very machine.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.getenv('KEYLIKE_PORT') or 5000), timeout=4); c.request('GET', '/health/ready'); sys.exit(c.getresponse().status != 200)"]
 CMD ["python", "app.py"]
+
+# docker build --target cuda -t keylike-cuda .   and then docker run --gpus all ...
+FROM runtime AS cuda
+# Triton, which Unsloth runs on, compiles a piece of C for the card that it finds; so here, and only here, a compiler stays, and what it makes
+# goes where programs may run, which /tmp seldom is.
+USER 0
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=packages-cuda /opt/keylike /opt/keylike
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    TRITON_CACHE_DIR=/var/lib/keylike/triton \
+    TORCHINDUCTOR_CACHE_DIR=/var/lib/keylike/inductor
+USER 10001:10001
+
+FROM runtime AS cpu
+COPY --from=packages /opt/keylike /opt/keylike

@@ -1,5 +1,5 @@
 # serve, serve-gemma: install and start the server.  test, test-gemma, bench, trials, bench-gemma, lint: install what they need and run.
-# train, evaluate, evaluation-docs: the embedded reader.
+# train, evaluate, evaluation-docs: the embedded reader.  lock, sbom: what is installed, and a list of it.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$each; break; }; done)
 VENV := .venv
@@ -13,14 +13,27 @@ RACERS := load fastapi litserve bentoml
 SECONDS ?= 8
 ROUNDS ?= 2
 DOCS ?= docs/benchmarks
+SBOM := $(WORK)/sbom
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# Of packages nothing but the files whose hashes locks/ has; make lock writes them.
+LOCKED := $(PIP) --require-hashes -r
 # Where pip is to find PyTorch, if not where it finds all else: the address of its CPU builds keeps CUDA (4 GB) off a machine without a GPU.
+# Their hashes are in no lock, so they are taken by their version; TORCH_HASHES=no does so with whatever pip finds where it always looks.
+# The right version stays, whichever build it is.
 TORCH_INDEX ?=
-TORCH = $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch==2.13.0 torchvision==0.28.0,true)
+TORCH_HASHES ?= yes
+TORCH_PINS = $(shell grep -hE '^(torch|torchvision)==' requirements-gemma.txt)
+TORCH_IS_THERE = $(VENV)/bin/python -c 'import sys; from importlib.metadata import version; \
+	sys.exit(any(version(name).partition("+")[0] != pin for name, pin in (each.split("==") for each in sys.argv[1:])))' $(TORCH_PINS) 2>/dev/null
+TORCH = $(TORCH_IS_THERE) || $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) $(TORCH_PINS),$(if $(filter no,$(TORCH_HASHES)),$(PIP) $(TORCH_PINS),$(LOCKED) locks/torch.txt))
+# ONNX Runtime otherwise reports to its maker which models it runs.
+export ORT_DISABLE_TELEMETRY := 1
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+WITHOUT_TORCH = $$(sed -nE 's/^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==.*/--no-emit-package \1/p' locks/torch.txt)
 
 # Each installation has the environment to itself.
 .NOTPARALLEL:
-.PHONY: serve serve-gemma test test-gemma bench trials bench-gemma lint train evaluate evaluation-docs
+.PHONY: serve serve-gemma test test-gemma bench trials bench-gemma lint lock sbom train evaluate evaluation-docs
 serve: $(VENV)/server
 	@exec $(VENV)/bin/python app.py
 
@@ -71,6 +84,7 @@ $(WORK)/judged-without/labels.jsonl: | $(VENV)/server
 lint: $(VENV)/dev
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/hadolint Dockerfile
 
 $(VENV)/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; name it with make PYTHON=/path/to/python"; exit 1; }
@@ -78,28 +92,50 @@ $(VENV)/made:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# Stamps: nothing is installed twice until the pinned versions change.
-$(VENV)/server: $(VENV)/made requirements.txt
+# Stamps: nothing is installed twice until the locked versions change.
+$(VENV)/server: $(VENV)/made locks/server.txt
 	@echo "Installing what the server needs into $(VENV) (about a minute) ..."
-	@$(PIP) -r requirements.txt
+	@$(LOCKED) locks/server.txt
 	@touch $@
 
-$(VENV)/dev: $(VENV)/made requirements.txt requirements-dev.txt
+$(VENV)/dev: $(VENV)/made locks/dev.txt
 	@echo "Installing what the tests need into $(VENV) (about a minute) ..."
-	@$(PIP) -r requirements-dev.txt
+	@$(LOCKED) locks/dev.txt
 	@touch $@ $(VENV)/server
 
-$(VENV)/train: $(VENV)/dev requirements-train.txt
+$(VENV)/train: $(VENV)/dev locks/torch.txt locks/train.txt
 	@echo "Installing PyTorch and what training needs into $(VENV) (minutes) ..."
 	@$(TORCH)
-	@$(PIP) -r requirements-train.txt
+	@$(LOCKED) locks/train.txt
 	@touch $@
 
-$(VENV)/gemma: $(VENV)/made requirements.txt requirements-gemma.txt
+$(VENV)/gemma: $(VENV)/made locks/torch.txt locks/gemma.txt
 	@echo "Installing PyTorch, transformers and what Gemma needs into $(VENV) (minutes) ..."
 	@$(TORCH)
-	@$(PIP) -r requirements-gemma.txt
+	@$(LOCKED) locks/gemma.txt
 	@touch $@ $(VENV)/server
+
+# Writes locks/ anew from the requirements files: all that they bring along, for every machine and Python, with hashes. What a lock has stays
+# unless a requirements file says otherwise. PyTorch and what it brings along lie in torch.txt alone (see TORCH_INDEX); the rest needs it there.
+lock: $(VENV)/dev
+	@$(LOCK) requirements.txt -o locks/server.txt
+	@$(LOCK) requirements-otel.txt -o locks/otel.txt
+	@$(LOCK) requirements-dev.txt -c requirements-gemma.txt -o locks/dev.txt
+	@echo $(TORCH_PINS) | tr ' ' '\n' | $(LOCK) - -c requirements-gemma.txt -o locks/torch.txt
+	@$(LOCK) requirements-train.txt -c locks/dev.txt -c locks/torch.txt $(WITHOUT_TORCH) -o locks/train.txt
+	@$(LOCK) requirements-gemma.txt -c locks/torch.txt $(WITHOUT_TORCH) -o locks/gemma.txt
+	@$(LOCK) requirements-gpu.txt -c locks/torch.txt $(WITHOUT_TORCH) -o locks/gpu.txt
+
+# What the server consists of, on this machine and Python, with versions and licences, as CycloneDX; checked against its schema.
+sbom: $(VENV)/dev $(SBOM)/env/made
+	@$(VENV)/bin/python -W ignore -m cyclonedx_py environment --gather-license-texts --pyproject pyproject.toml --output-reproducible \
+		--output-file $(SBOM)/keylike.cdx.json $(SBOM)/env/bin/python
+	@echo $(SBOM)/keylike.cdx.json
+
+$(SBOM)/env/made: locks/server.txt | $(VENV)/made
+	@$(PYTHON) -m venv --clear --without-pip $(SBOM)/env
+	@$(VENV)/bin/python -m pip --python $(SBOM)/env/bin/python install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 $(ENVS)/%/made: benchmarks/serving/requirements-%.txt requirements.txt | $(VENV)/made
 	@echo "Installing the race's $* into $(ENVS)/$* (about a minute) ..."
