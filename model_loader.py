@@ -18,7 +18,7 @@ from readers.classifiers.contract import Classifier
 from readers.contract import Reader
 from utils.errors import ModelError, ModelLoading, Overloaded
 from utils.logs import places
-from utils.model_files import MANIFEST, called, check_files, read_manifest, refuse_ways_out
+from utils.model_files import MANIFEST, called, check_files, has_manifest, read_manifest, shown
 
 if TYPE_CHECKING:
     from readers.caliper.reader import CaliperReader
@@ -127,19 +127,19 @@ def load(folder: Path, choices: Choices = DEFAULTS) -> Reader:
 
     Raises ModelError with a line that says what is wrong.
     """
-    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else {"kind": "gemma"}
+    manifest = read_manifest(folder) if has_manifest(folder) else {"kind": "gemma"}
     match manifest.get("kind"):
         case "caliper":
             return _caliper(folder)
         case "gemma" | "gemma-lora" | "gemma-merged":
             return _gemma(folder, choices)
         case kind:
-            raise ModelError(f"{called(folder / MANIFEST)}: models of kind {kind!r} are not supported; known are {', '.join(KINDS)}")
+            raise ModelError(f"{called(folder / MANIFEST)}: models of kind {shown(kind)!r} are not supported; known are {', '.join(KINDS)}")
 
 
 def look(folder: Path, choices: Choices = DEFAULTS) -> str:
     """Checks a model folder without loading it; a sentence on what it is. Raises ModelError with a line that says what is wrong."""
-    if (folder / MANIFEST).exists() and read_manifest(folder).get("kind") == "caliper":
+    if has_manifest(folder) and read_manifest(folder).get("kind") == "caliper":
         manifest = read_manifest(folder)
         check_files(folder, manifest)
         return f"{manifest.get('name')} {manifest.get('version')} (caliper), {len(manifest['files'])} files as its manifest says"
@@ -148,14 +148,14 @@ def look(folder: Path, choices: Choices = DEFAULTS) -> str:
     _refuse_base(folder)
     found = inspect(folder, base_model=choices.base_model, models=choices.models)
     stands = f" on the base {found.base.name}" if found.base else ""
-    assumed = "" if (folder / MANIFEST).exists() else f"; no {MANIFEST}: taken to be trained as the older guide says"
+    assumed = "" if has_manifest(folder) else f"; no {MANIFEST}: taken to be trained as the older guide says"
     return f"{found.manifest.name} {found.manifest.version} ({found.kind}{stands}{', in 4 bits' if found.quantised else ''}){assumed}"
 
 
 def _refuse_base(folder: Path) -> None:
     from readers.gemma.older import refuse_base
 
-    if not (folder / MANIFEST).exists():
+    if not has_manifest(folder):
         refuse_base(folder.resolve().name)
 
 
@@ -163,7 +163,6 @@ def _refuse_base(folder: Path) -> None:
 def _caliper(folder: Path) -> CaliperReader:
     from readers.caliper.reader import CaliperReader
 
-    check_files(folder, read_manifest(folder))
     return CaliperReader.load(folder)
 
 
@@ -189,7 +188,7 @@ def load_agreeing(folder: Path, caliper: Path, choices: Choices = DEFAULTS) -> R
 
 def agreement_of(folder: Path) -> tuple[float, bool]:
     """The shared error that the manifest of a loaded model gives for reading beside the caliper, and whether it was fitted."""
-    table = read_manifest(folder).get("agreement") if (folder / MANIFEST).exists() else None
+    table = read_manifest(folder).get("agreement") if has_manifest(folder) else None
     return (float(table["shared_error"]), True) if table else UNFITTED
 
 
@@ -201,14 +200,9 @@ def agreeing(first: Reader, caliper: Reader, agreement: tuple[float, bool]) -> R
 
 def load_classifier(folder: Path) -> Classifier:
     """The classifier in a folder of kind onnx-classifier, checked but not warmed. Raises ModelError with a line that says what is wrong."""
-    from readers.classifiers.manifest import classifier_manifest
     from readers.classifiers.network import NetworkClassifier
 
-    table = read_manifest(folder)
-    manifest = classifier_manifest(table)
-    refuse_ways_out(folder, (MANIFEST, *manifest.files))
-    check_files(folder, table)
-    return NetworkClassifier.load(folder, manifest)
+    return NetworkClassifier.load(folder)
 
 
 def families(caliper: Reader) -> Classifier:

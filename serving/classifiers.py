@@ -14,7 +14,7 @@ from structlog.stdlib import BoundLogger
 from readers.classifiers.contract import Classifier
 from readers.classifiers.manifest import KIND
 from utils.errors import BadRequest, ModelError, NotFound
-from utils.model_files import MANIFEST, read_manifest
+from utils.model_files import has_manifest, read_manifest
 
 # A folder's own name and no way to anywhere else.
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
@@ -47,7 +47,7 @@ class Classifiers:
         if not re.fullmatch(NAME, name) or not folder.is_dir():
             raise NotFound("There is no model of this name.")
         try:
-            kind = read_manifest(folder).get("kind") if (folder / MANIFEST).exists() else None
+            kind = read_manifest(folder).get("kind") if has_manifest(folder) else None
         except ModelError as error:
             raise self._told(name, error) from None
         if kind != KIND:

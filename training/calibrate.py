@@ -21,7 +21,7 @@ from readers.caliper.confidence import FIGURES, confidence, kind_probabilities
 from readers.caliper.decode import Noise
 from readers.caliper.locate import Sighting, find, first_thought, second_thoughts
 from readers.caliper.manifest import Calibration, Thresholds
-from readers.caliper.networks import CUTS_OF, KINDS, NETWORKS, Networks
+from readers.caliper.networks import CUTS_OF, KINDS, NETWORKS, Networks, files_of
 from readers.caliper.reader import CaliperReader, Trial
 from readers.contract import ReaderInfo
 from readers.evaluation import Shot, calibration_error, shots
@@ -71,7 +71,7 @@ def _reader(calibration: Calibration) -> CaliperReader:
 
 def try_all(folder: Path, photos: list[Shot]) -> list[Tried]:
     """Runs the networks over every photo, refusing nothing."""
-    networks = Networks(folder)
+    networks = Networks(files_of(folder))
     return [_try(networks, shot) for shot in photos]
 
 

@@ -18,7 +18,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from readers.caliper.frames import Array, to_input
 from readers.caliper.locate import find, first_thought
-from readers.caliper.networks import NETWORKS, Networks
+from readers.caliper.networks import NETWORKS, Networks, files_of
 from training.halves import halve, widen
 from training.render import READABLE, Scene, photos
 from training.shapes import BLANK, OTHER
@@ -35,7 +35,7 @@ class _Listening(Networks):
     """Networks that keep what they were shown."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+        super().__init__(files_of(folder))
         self.shown: dict[str, list[Array]] = {name: [] for name in NETWORKS}
 
     def _run(self, name: str, picture: Array) -> list[Array]:

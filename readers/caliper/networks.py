@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from readers.caliper.frames import ALIGN, FINDER_SIDE, READ, Array, to_input
+from readers.sessions import open_network
 
 NETWORKS = ("finder", "aligner", "measurer")
 KINDS = ("SC1", "SC4", "KW1", "other", "blank", "none")
@@ -51,19 +52,18 @@ class Measured:
     corners_mm: Array
 
 
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The networks of a folder that has no manifest yet, unchecked."""
+    return {f"{name}.onnx": (folder / f"{name}.onnx").read_bytes() for name in NETWORKS}
+
+
 class Networks:
     """The three sessions; safe to call from many threads. One thread each: photos run beside each other, not inside."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        """`files`: each network's ONNX file. Raises KeyError where one is missing, and whatever onnxruntime does."""
         cv2.setNumThreads(1)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._sessions: dict[str, Any] = {
-            name: onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-            for name in NETWORKS
-        }
+        self._sessions: dict[str, Any] = {name: open_network(files[f"{name}.onnx"]) for name in NETWORKS}
 
     def warm(self) -> None:
         """Runs each network once on grey, so that the first photo does not pay for what they set up."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from keys.keyways import Keyway, keyway
 from readers.caliper import confidence as sure
@@ -15,7 +13,7 @@ from readers.caliper.decode import Decoding, decode
 from readers.caliper.drawing import draw_geometry
 from readers.caliper.frames import Array
 from readers.caliper.locate import Sighting, find, first_thought, second_thoughts
-from readers.caliper.manifest import Calibration, Thresholds, calibration_of, thresholds_of
+from readers.caliper.manifest import Calibration, Thresholds, calibration_of, info_of, thresholds_of
 from readers.caliper.networks import CUTS_OF, NETWORKS, Measured, Networks
 from readers.caliper.quality import Evidence, examine
 from readers.caliper.refusal import LEAST_PX_PER_STEP, LEAST_SIDE_PX, photo_at_fault, refuse
@@ -23,6 +21,7 @@ from readers.caliper.weigh import Heard, weigh
 from readers.contract import Cut, Quality, ReaderInfo, Reading, Reason, Unreadable
 from utils.errors import ModelError
 from utils.image_processing import Photo
+from utils.model_files import MANIFEST, called, manifest_bytes, parse_manifest, read_files
 
 # A six-pin blank that is left uncut at the sixth place is 0.2 mm higher there than one with the shallowest cut, as much as blanks differ.
 # Of 27 drawn keys of either sort this limit tells 16 apart; this factor makes the confidence of such readings true (docs/LOG.md).
@@ -70,18 +69,17 @@ class CaliperReader:
 
     @classmethod
     def load(cls, folder: Path) -> CaliperReader:
-        """Opens the networks in `folder`, whose manifest's hashes the caller has checked."""
+        """Opens a folder, its files as the manifest's hashes say and none besides. Raises ModelError."""
+        data = manifest_bytes(folder)
+        manifest = parse_manifest(folder, data)
+        files = read_files(folder, manifest)
+        unlisted = next((name for name in NETWORKS if f"{name}.onnx" not in files), None)
+        if unlisted:
+            raise ModelError(f"{called(folder / MANIFEST)}: [files] lists no {unlisted}.onnx")
+        info = info_of(manifest, hashlib.sha256(data).hexdigest())
+        calibration, thresholds = calibration_of(manifest), thresholds_of(manifest)
         try:
-            text = (folder / "manifest.toml").read_bytes()
-            manifest: dict[str, Any] = tomllib.loads(text.decode())
-            info = ReaderInfo(
-                manifest["name"], manifest["version"], "caliper", tuple(manifest["keyways"]), hashlib.sha256(text).hexdigest()
-            )
-            return cls(Networks(folder), info, calibration_of(manifest), thresholds_of(manifest))
-        except ModelError:
-            raise
-        except (OSError, KeyError, ValueError) as wrong:
-            raise ModelError(f"the caliper in {folder.name}/ cannot be loaded: {type(wrong).__name__}") from wrong
+            return cls(Networks(files), info, calibration, thresholds)
         except Exception as wrong:  # onnxruntime raises its own kinds
             raise ModelError(f"the networks in {folder.name}/ ({', '.join(NETWORKS)}) cannot be opened") from wrong
 

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from readers.classifiers.contract import Classification, ClassifierInfo
-from readers.classifiers.manifest import ClassifierManifest
+from readers.classifiers.manifest import ClassifierManifest, classifier_manifest
 from readers.classifiers.picture import to_numbers
+from readers.sessions import open_network, run_within
 from utils.errors import ModelError
 from utils.image_processing import Photo
-from utils.model_files import called
+from utils.model_files import called, read_files, read_manifest
 
-_ELSEWHERE = "session.model_external_initializers_file_folder_path"
+# A slow processor and a large network take a tenth of it for a photo.
+LONGEST_RUN_S = 10.0
 # How far from 1 the sum of what a network calls probabilities may lie: half precision and eight bits round.
 _ROUNDING = 0.02
 
@@ -24,29 +25,27 @@ _ROUNDING = 0.02
 class NetworkClassifier:
     """One session; safe to call from many threads. It computes in the caller's thread: photos run beside each other, not inside."""
 
-    def __init__(self, session: Any, manifest: ClassifierManifest) -> None:
-        self._session, self._manifest = session, manifest
+    def __init__(self, session: Any, manifest: ClassifierManifest, longest_s: float = LONGEST_RUN_S) -> None:
+        self._session, self._manifest, self._longest_s = session, manifest, longest_s
         self._input = _named("input", manifest.input, session.get_inputs())
         self._output = _named("output", manifest.output, session.get_outputs())
         if self._input.type != "tensor(float)":
             raise ModelError(f"{manifest.network} takes {self._input.type}, and tensor(float) is given")
 
     @classmethod
-    def load(cls, folder: Path, manifest: ClassifierManifest) -> NetworkClassifier:
-        """Opens the network in `folder`, whose files' hashes the caller has checked. Raises ModelError."""
-        path = folder / manifest.network
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        # Weights in other files would be neither listed nor checked. They are looked for below this path, and nothing lies below a file.
-        options.add_session_config_entry(_ELSEWHERE, str(path.resolve()))
+    def load(cls, folder: Path, longest_s: float = LONGEST_RUN_S) -> NetworkClassifier:
+        """Opens a folder, its files as the manifest's hashes say. A network that computes for longer than `longest_s` seconds is stopped.
+        Raises ModelError."""
+        table = read_manifest(folder)
+        manifest = classifier_manifest(table)
+        data = read_files(folder, table)[manifest.network]
         try:
-            return cls(onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"]), manifest)
+            return cls(open_network(data, bounded=True), manifest, longest_s)
         except ModelError:
             raise
         except Exception as wrong:  # onnxruntime raises its own kinds
-            raise ModelError(f"{called(path)} cannot be opened: it must be one ONNX file that holds all its weights") from wrong
+            path = called(folder / manifest.network)
+            raise ModelError(f"{path} cannot be opened: it must be one ONNX file that holds all its weights") from wrong
 
     @property
     def info(self) -> ClassifierInfo:
@@ -64,8 +63,10 @@ class NetworkClassifier:
     def _classify(self, pixels: NDArray[Any]) -> Classification:
         numbers = to_numbers(pixels, self._manifest.preprocessing)
         try:
-            (answer,) = self._session.run([self._output.name], {self._input.name: numbers})
+            (answer,) = run_within(self._session, self._longest_s, [self._output.name], {self._input.name: numbers})
             values = np.asarray(answer, np.float64).reshape(-1)
+        except TimeoutError:
+            raise ModelError(f"{self._manifest.network} was not done after {self._longest_s:g} s") from None
         except Exception as wrong:  # onnxruntime raises its own kinds
             raise ModelError(f"{self._manifest.network} does not take {numbers.shape} numbers, or gives none") from wrong
         if len(values) != len(self._manifest.labels):

@@ -13,7 +13,7 @@ from readers.gemma.configs import ADAPTER, MODEL, check_adapter, check_model, re
 from readers.gemma.manifest import GemmaManifest, gemma_manifest
 from readers.gemma.older import older_manifest
 from utils.errors import ModelError
-from utils.model_files import MANIFEST, called, check_files, read_manifest, sha256
+from utils.model_files import MANIFEST, called, check_files, footprint, has_manifest, read_manifest, refuse_ways_out, sha256
 
 Kind = Literal["gemma-lora", "gemma-merged"]
 # All that the libraries may open; everything else in a folder is left alone.
@@ -25,7 +25,8 @@ class Checkpoint:
     """A folder that was looked at and found good.
 
     `base`: of a LoRA, the folder of its base. `words`: the folder whose tokenizer and processor are used. `quantised`: the weights
-    are stored in 4 bits already. `digest`: of everything that shapes an answer; of a base, its name, sizes and shapes alone.
+    are stored in 4 bits already. `digest`: of everything that shapes an answer; of a base, its name, sizes and shapes alone. `seen`: what
+    told the files apart when they were looked at.
     """
 
     folder: Path
@@ -35,11 +36,17 @@ class Checkpoint:
     words: Path
     quantised: bool
     digest: str
+    seen: tuple[object, ...]
 
     @property
     def whole(self) -> Path:
         """The folder of the whole model: the base of a LoRA, else the folder itself."""
         return self.base or self.folder
+
+    def refuse_changed(self) -> None:
+        """Raises ModelError where a file was replaced or written to since it was looked at: the libraries open them anew, by name."""
+        if _seen(self.folder, self.base) != self.seen:
+            raise ModelError(f"{self.folder.name} or its base was changed while it was loaded: try again")
 
 
 def inspect(folder: Path, *, base_model: Path | None, models: Path | None) -> Checkpoint:
@@ -49,14 +56,16 @@ def inspect(folder: Path, *, base_model: Path | None, models: Path | None) -> Ch
     """
     folder = folder.absolute()
     kind = _kind(folder)
+    seen = _seen(folder, None)
     manifest = _manifest(folder, kind)
     refuse_code(folder)
     if kind == "gemma-merged":
-        return Checkpoint(folder, kind, manifest, None, words(folder), check_model(folder), _digest(folder))
+        return Checkpoint(folder, kind, manifest, None, words(folder), check_model(folder), _digest(folder), seen)
     adapter = check_adapter(folder)
     base = find_base(folder, _names(folder, manifest, adapter), base_model=base_model, models=models).absolute()
+    seen += _seen(base, None)
     quantised = _check_base(base, manifest.base_files)
-    return Checkpoint(folder, kind, manifest, base, words(folder, base), quantised, _digest(folder, base))
+    return Checkpoint(folder, kind, manifest, base, words(folder, base), quantised, _digest(folder, base), seen)
 
 
 def _kind(folder: Path) -> Kind:
@@ -76,7 +85,7 @@ def _kind(folder: Path) -> Kind:
 def _manifest(folder: Path, kind: Kind) -> GemmaManifest:
     """The folder's own, its files checked against it; without one, the older guide's."""
     _refuse_ways_out(folder)
-    if not (folder / MANIFEST).exists():
+    if not has_manifest(folder):
         return older_manifest(folder.resolve().name, kind)
     manifest = gemma_manifest(_check_listed(folder))
     if manifest.kind != kind:
@@ -95,19 +104,19 @@ def _check_listed(folder: Path) -> Mapping[str, Any]:
 
 
 def _refuse_ways_out(folder: Path) -> None:
-    home = folder.resolve()
-    # A download from the hub keeps its files beside the snapshot and links to them.
-    homes = (home, home.parent.parent / "blobs") if home.parent.name == "snapshots" else (home,)
-    for path in _opened(folder):
-        if not any(path.resolve().is_relative_to(each) for each in homes):
-            raise ModelError(f"{called(path)} is a link that leads out of the folder: put the file itself there")
+    refuse_ways_out(folder, [path.name for path in _opened(folder)])
+
+
+def _seen(folder: Path, base: Path | None) -> tuple[object, ...]:
+    found = [path.name for path in _opened(folder)] + ([MANIFEST] if has_manifest(folder) else [])
+    return footprint(folder, found) + (_seen(base, None) if base else ())
 
 
 def _names(folder: Path, manifest: GemmaManifest, adapter: Mapping[str, Any]) -> list[str]:
     """What the base may be called, the likeliest first: a manifest knows better than the adapter, a default does not."""
     trained_on = str(adapter.get("base_model_name_or_path") or "")
     names = [manifest.base or "", trained_on]
-    return [name for name in (names if (folder / MANIFEST).exists() else reversed(names)) if name]
+    return [name for name in (names if has_manifest(folder) else reversed(names)) if name]
 
 
 def _check_base(base: Path, trained_on: Mapping[str, str]) -> bool:
@@ -115,7 +124,7 @@ def _check_base(base: Path, trained_on: Mapping[str, str]) -> bool:
     if _kind(base) != "gemma-merged":
         raise ModelError(f"{base.name} is a LoRA adapter itself, so it cannot be the base of another")
     _refuse_ways_out(base)
-    if (base / MANIFEST).exists():
+    if has_manifest(base):
         _check_listed(base)
     refuse_code(base)
     quantised = check_model(base)
@@ -131,7 +140,7 @@ def _opened(folder: Path) -> Iterator[Path]:
 
 
 def _digest(folder: Path, base: Path | None = None) -> str:
-    parts = [sha256(folder / MANIFEST)] if (folder / MANIFEST).exists() else [f"{path.name} {sha256(path)}" for path in _opened(folder)]
+    parts = [sha256(folder / MANIFEST)] if has_manifest(folder) else [f"{path.name} {sha256(path)}" for path in _opened(folder)]
     if base is not None:
         parts += [base.resolve().name, *(f"{path.name} {path.stat().st_size}" for path in _opened(base)), sha256(base / MODEL)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -39,6 +39,7 @@ class GemmaReader:
         # Only now: it needs PyTorch, and whether that is installed is for `choose` to say.
         from readers.gemma.engine import Engine
 
+        checkpoint.refuse_changed()
         parts = (checkpoint.digest, loaded.backend, loaded.precision, finder_digest)
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
         info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, digest, max_batch, workers=1)

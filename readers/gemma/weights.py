@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from utils.errors import ModelError
-from utils.model_files import called
+from utils.model_files import called, open_file
 
 MODEL = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -18,8 +19,9 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 # What training leaves beside the weights.
 _NO_WEIGHTS = ("training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 _LFS = b"version https://git-lfs"
-# What the safetensors library itself allows.
-_LONGEST_HEADER = 100_000_000
+# That of Gemma 3n's two thousand tensors is a quarter of a megabyte; parsing takes several times as much memory.
+_LONGEST_HEADER = 10_000_000
+_LONGEST_JSON = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,23 @@ def tensors(path: Path) -> dict[str, Tensor]:
     header, room = _header(path)
     try:
         found = {name: Tensor(str(each["dtype"]), tuple(map(int, each["shape"]))) for name, each in header.items()}
-        end = max((int(each["data_offsets"][1]) for each in header.values()), default=0)
-    except (KeyError, TypeError, ValueError, IndexError):
+        end = _end(header)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         raise ModelError(f"{called(path)} is damaged: its header makes no sense") from None
     if end != room:
         much = "shorter" if room < end else "longer"
         raise ModelError(f"{called(path)} is {much} than its header says: it is damaged, or its download was cut short")
     return found
+
+
+def _end(header: Mapping[str, Any]) -> int:
+    """Where the last tensor's bytes end. Raises ValueError unless each begins where the one before it ends."""
+    at = 0
+    for start, end in sorted((int(each["data_offsets"][0]), int(each["data_offsets"][1])) for each in header.values()):
+        if start != at or end < start:
+            raise ValueError("tensors overlap, or there is something between them")
+        at = end
+    return at
 
 
 def parameters(folder: Path) -> int:
@@ -74,6 +86,8 @@ def parameters(folder: Path) -> int:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises ModelError for anything else."""
     refuse_pointer(path)
+    if path.stat().st_size > _LONGEST_JSON:
+        raise ModelError(f"{called(path)} is larger than {_LONGEST_JSON:,} bytes: it is no configuration")
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
@@ -88,7 +102,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def refuse_pointer(path: Path) -> None:
     """Raises ModelError for the few lines that Git LFS leaves where the real file was not fetched."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             start = file.read(len(_LFS))
     except OSError:
         raise ModelError(f"{called(path)} is missing or cannot be read") from None

@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="training needs PyTorch: make test-gemma ins
 
 import torch
 
-from readers.caliper.networks import NETWORKS, Networks
+from readers.caliper.networks import NETWORKS, Networks, files_of
 from training.export import SHAPES, export
 from training.nets import NETS
 from training.quantise import drawn_inputs, quantise
@@ -40,7 +40,7 @@ def test_whole_numbers_answer_as_floating_point(exact: Path, tmp_path: Path) -> 
     for name in NETWORKS:
         path = quantise(name, exact, tmp_path, noise(name, 3))
         assert path.stat().st_size < (exact / f"{name}.onnx").stat().st_size
-    before, after = Networks(exact), Networks(tmp_path)
+    before, after = Networks(files_of(exact)), Networks(files_of(tmp_path))
     strip = noise("measurer", 4)[-1]
     assert np.abs(before.measure(strip).depths - after.measure(strip).depths).max() < 0.02
     assert np.abs(before.measure(strip).edges - after.measure(strip).edges).max() < 0.2

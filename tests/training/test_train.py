@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: make test-g
 
 import onnx  # noqa: E402
 
-from readers.caliper.networks import Networks  # noqa: E402
+from readers.caliper.networks import Networks, files_of  # noqa: E402
 from training.dataset import draw  # noqa: E402
 from training.export import SHAPES, export  # noqa: E402
 from training.nets import NETS  # noqa: E402
@@ -45,7 +45,7 @@ def test_the_exported_networks_answer_as_the_trained_ones(data: Path, tmp_path: 
     for name in NETS:
         train(name, data, tmp_path, steps=1, batch=4, seed=0, workers=1)
         export(name, tmp_path / f"{name}.pt", tmp_path)
-    networks = Networks(tmp_path)
+    networks = Networks(files_of(tmp_path))
     strip = np.random.default_rng(0).integers(0, 255, (*SHAPES["measurer"], 3), dtype=np.uint8)
     net = NETS["measurer"]()
     net.load_state_dict(torch.load(tmp_path / "measurer.pt", weights_only=True)["average"])

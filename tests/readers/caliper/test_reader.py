@@ -17,7 +17,7 @@ from keys.keyways import keyway
 from model_loader import load
 from readers.caliper.frames import MIDLINE_V, project
 from readers.caliper.locate import Sighting, look
-from readers.caliper.networks import Measured, Networks
+from readers.caliper.networks import Measured, Networks, files_of
 from readers.caliper.overlay import draw_overlay
 from readers.caliper.reader import CaliperReader
 from readers.contract import Reader, Reading, Reason, Unreadable
@@ -162,7 +162,7 @@ def test_a_six_pin_blank_with_five_cuts_is_a_five_pin_key(sixth_mm: float, keywa
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
 def test_the_finder_sees_the_blade_in_the_same_place_however_the_photo_is_turned(quarters: int) -> None:
-    networks, picture = Networks(MODEL), open_photo((SAMPLES / "sc1_01.jpg").read_bytes()).pixels
+    networks, picture = Networks(files_of(MODEL)), open_photo((SAMPLES / "sc1_01.jpg").read_bytes()).pixels
     straight, turned = look(networks, picture), look(networks, picture, quarters)
     assert straight is not None
     assert turned is not None

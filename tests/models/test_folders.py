@@ -1,0 +1,263 @@
+"""Links, pipes, devices, names and manifests: no kind of model folder brings in what its manifest does not show, or holds up the start."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import utils.model_files
+from model_loader import load, load_classifier
+from tests.classifier_models import Net, make_classifier
+from tests.models.folders import KINDS, Kind, change_manifest, list_anew
+from tests.pictures import RED, plain
+from utils.errors import ModelError
+from utils.image_processing import open_photo
+from utils.model_files import parse_manifest, read_files, read_manifest, sha256
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each kind of model."""
+    found: Kind = request.param
+    return found
+
+
+@pytest.fixture
+def folder(kind: Kind, tmp_path: Path) -> Path:
+    """A good folder of that kind."""
+    kind.make(tmp_path / "model")
+    kind.open(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def refused(kind: Kind, folder: Path, told: str) -> None:
+    """It is not opened, for this reason, and no path is told."""
+    with pytest.raises(ModelError, match=told) as error:
+        kind.open(folder)
+    assert str(folder.parent) not in str(error.value)
+
+
+def link_out(folder: Path, name: str) -> None:
+    """Moves a file out of the folder and puts a link there."""
+    shutil.move(folder / name, folder.parent / "outside")
+    (folder / name).symlink_to(folder.parent / "outside")
+
+
+def test_a_link_to_a_file_outside(kind: Kind, folder: Path) -> None:
+    link_out(folder, kind.file)
+    refused(kind, folder, f"model/{kind.file} is a link that leads out of the folder")
+
+
+def test_a_chain_of_links_to_a_file_outside(kind: Kind, folder: Path) -> None:
+    link_out(folder, kind.file)
+    (folder / kind.file).rename(folder / "second")
+    (folder / kind.file).symlink_to("second")
+    refused(kind, folder, "leads out of the folder")
+
+
+def test_a_link_through_a_folder_outside(kind: Kind, folder: Path) -> None:
+    (folder.parent / "elsewhere").mkdir()
+    shutil.move(folder / kind.file, folder.parent / "elsewhere" / kind.file)
+    (folder / "inside").symlink_to(folder.parent / "elsewhere", target_is_directory=True)
+    (folder / kind.file).symlink_to(Path("inside") / kind.file)
+    refused(kind, folder, "leads out of the folder")
+
+
+def test_a_manifest_that_is_a_link_to_outside(kind: Kind, folder: Path) -> None:
+    link_out(folder, "manifest.toml")
+    refused(kind, folder, r"model/manifest\.toml is a link that leads out of the folder")
+
+
+def test_a_manifest_that_is_a_link_to_nowhere_is_not_no_manifest(kind: Kind, folder: Path) -> None:
+    (folder / "manifest.toml").unlink()
+    (folder / "manifest.toml").symlink_to("gone")
+    refused(kind, folder, r"model/manifest\.toml cannot be read")
+
+
+def test_a_link_to_itself(kind: Kind, folder: Path) -> None:
+    (folder / kind.file).unlink()
+    (folder / kind.file).symlink_to(kind.file)
+    refused(kind, folder, "is missing|cannot be read|leads out")
+
+
+def test_links_inside_the_folder_as_kubernetes_lays_out_a_volume(kind: Kind, folder: Path) -> None:
+    real = folder / "..2026_11_21"
+    real.mkdir()
+    for path in [path for path in folder.iterdir() if path.is_file()]:
+        path.rename(real / path.name)
+        path.symlink_to(Path("..data") / path.name)
+    (folder / "..data").symlink_to(real.name, target_is_directory=True)
+    kind.open(folder)
+
+
+def test_the_folder_itself_may_be_a_link(kind: Kind, folder: Path) -> None:
+    (folder.parent / "current").symlink_to(folder, target_is_directory=True)
+    kind.open(folder.parent / "current")
+
+
+@pytest.mark.parametrize("manifest", [False, True])
+def test_a_pipe_does_not_hold_up_the_start(kind: Kind, folder: Path, manifest: bool) -> None:
+    """Opening one to read waits for a writer, for ever."""
+    name = "manifest.toml" if manifest else kind.file
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    refused(kind, folder, f"model/{name} (is missing or )?cannot be read")
+
+
+def test_a_device_is_not_read(tmp_path: Path) -> None:
+    """/dev/zero never ends. Its link would be refused for leading out, so it is asked for by itself."""
+    for read in (sha256, lambda path: read_files(path.parent, {"files": {path.name: "00"}})):
+        with pytest.raises(ModelError, match="dev/zero is missing or cannot be read"):
+            read(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../outside", "/etc/hostname", "..", ".", "", "more/net", "..\\outside", "C:\\net", "C:net", "a\0b", "a\nb", "a\x1b[2Jb", "a\x85b"],
+)
+def test_names_that_lead_elsewhere(kind: Kind, folder: Path, name: str) -> None:
+    (folder.parent / "outside").write_bytes(b"")
+    change_manifest(folder, lambda table: table["files"].update({name: hashlib.sha256(b"").hexdigest()}))
+    refused(kind, folder, "is not a plain file name of this folder")
+
+
+def test_another_spelling_of_a_name_is_another_file(kind: Kind, folder: Path) -> None:
+    if (folder / kind.file.upper()).exists():
+        pytest.skip("this file system takes small and capital letters for the same")
+    change_manifest(folder, lambda table: table["files"].update({kind.file.upper(): table["files"].pop(kind.file)}))
+    with pytest.raises(ModelError):
+        kind.open(folder)
+
+
+def test_a_network_that_the_manifest_does_not_list_is_not_opened(tmp_path: Path) -> None:
+    caliper, classifier, _ = KINDS
+    caliper.make(tmp_path / "model")
+    change_manifest(tmp_path / "model", lambda table: table["files"].pop("finder.onnx"))
+    refused(caliper, tmp_path / "model", r"lists no finder\.onnx")
+    classifier.make(tmp_path / "other")
+    Net(ends="Softmax").write(tmp_path / "other" / "second.onnx")
+    change_manifest(tmp_path / "other", lambda table: table["files"].pop("net.onnx"))
+    change_manifest(tmp_path / "other", lambda table: table["files"].update({"notes.txt": "00"}))
+    refused(classifier, tmp_path / "other", "one ONNX file")
+
+
+@pytest.mark.parametrize("other", [0, True, [], {"a": "b"}, "", "0" * 64, 1e9])
+def test_a_hash_that_is_none(kind: Kind, folder: Path, other: Any) -> None:
+    change_manifest(folder, lambda table: table["files"].update({kind.file: other}))
+    refused(kind, folder, "does not match its SHA-256|files")
+
+
+BOMBS = {
+    "arrays in arrays": "a = " + "[" * 100_000,
+    "tables in tables": "a = " + "{a=" * 100_000,
+    "a name of many parts": "a" + ".a" * 400_000 + " = 1",
+    "a table of many parts": "[a" + " . 'a'" * 100_000 + "]",
+    "a long number": "a = " + "9" * 100_000,
+    "a larger file than any": "# " + "a" * 1_000_001,
+    "no text": "\udcff",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_manifest_that_would_take_the_server_down(kind: Kind, folder: Path, bomb: str) -> None:
+    (folder / "manifest.toml").write_bytes(BOMBS[bomb].encode(errors="surrogateescape"))
+    refused(kind, folder, r"model/manifest\.toml is (not valid TOML|larger than)")
+
+
+@pytest.mark.parametrize("value", ["x" * 100_000, "\x1b[2J\n\x85", 16**5000, ["a"] * 1000], ids=["long", "control", "number", "list"])
+def test_what_a_manifest_says_comes_short_and_plain_into_messages(tmp_path: Path, value: Any) -> None:
+    (tmp_path / "model").mkdir()
+    text = f"kind = 0x{value:x}" if isinstance(value, int) else None
+    (tmp_path / "model" / "manifest.toml").write_text(text or "")
+    if text is None:
+        change_manifest(tmp_path / "model", lambda table: table.update({"kind": value}))
+    with pytest.raises(ModelError, match="are not supported") as error:
+        load(tmp_path / "model")
+    assert len(str(error.value)) < 300 and str(error.value).isprintable()
+
+
+FIGURES: dict[str, Callable[[Any], object]] = {
+    "not a number": lambda table: table["calibration"].update(temperature=float("nan")),
+    "without end": lambda table: table["thresholds"].update(confidence=float("-inf")),
+    "too large": lambda table: table["calibration"].update(weights=[10**400]),
+    "no name": lambda table: table.pop("name"),
+    "a name for headers": lambda table: table.update(name="caliper\r\nX-Admin: 1"),
+    "a number as a version": lambda table: table.update(version=1),
+    "keyways as text": lambda table: table.update(keyways="SC1"),
+    "a keyway that it cannot measure": lambda table: table.update(keyways=["SC1", "WR5"]),
+}
+
+
+@pytest.mark.parametrize("fault", FIGURES)
+def test_figures_that_no_answer_could_be_made_of(tmp_path: Path, fault: str) -> None:
+    KINDS[0].make(tmp_path / "model")
+    change_manifest(tmp_path / "model", FIGURES[fault])
+    refused(KINDS[0], tmp_path / "model", "the caliper's manifest")
+
+
+def test_what_was_checked_is_what_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between checking and opening there is no moment in which a file could be exchanged: it is read once."""
+    folder = make_classifier(tmp_path / "colours")
+    compare = utils.model_files._compare
+
+    def compare_and_exchange(path: Path, found: str, expected: object) -> None:
+        compare(path, found, expected)
+        Net(ends="Neg").write(path)
+
+    monkeypatch.setattr(utils.model_files, "_compare", compare_and_exchange)
+    classifier = load_classifier(folder)
+    answer = classifier.classify(open_photo(plain(RED, "PNG")))
+    assert getattr(answer, "predicted", None) == "red"
+    with pytest.raises(ModelError, match="does not match its SHA-256"):
+        load_classifier(folder)
+
+
+def test_the_manifest_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the hashes could be those of one and the calibration that of another."""
+    caliper = KINDS[0]
+    caliper.make(tmp_path / "model")
+    reads = []
+
+    def parse(folder: Path, data: bytes) -> dict[str, Any]:
+        reads.append(data)
+        return parse_manifest(folder, data)
+
+    monkeypatch.setattr("readers.caliper.reader.parse_manifest", parse)
+    monkeypatch.setattr("readers.caliper.reader.manifest_bytes", lambda folder: (folder / "manifest.toml").read_bytes())
+    reader = load(tmp_path / "model")
+    assert [hashlib.sha256(data).hexdigest() for data in reads] == [reader.info.digest]
+
+
+def test_the_same_name_with_other_weights_is_another_model(tmp_path: Path) -> None:
+    """What the cache goes by."""
+    digests = set()
+    for name in ("one", "two"):
+        KINDS[0].make(tmp_path / name / "caliper")
+        if name == "two":
+            weights = tmp_path / name / "caliper" / "finder.onnx"
+            weights.write_bytes(weights.read_bytes() + b"\x12\x00")  # an empty field more
+            list_anew(weights.parent, "finder.onnx")
+        digests.add(load(tmp_path / name / "caliper").info.digest)
+    assert len(digests) == 2
+
+
+def test_a_file_larger_than_a_network_can_be_is_not_read(tmp_path: Path) -> None:
+    folder = make_classifier(tmp_path / "colours")
+    with (folder / "net.onnx").open("r+b") as file:
+        file.truncate(2**31)  # takes no room on the disk
+    with pytest.raises(ModelError, match="too large"):
+        load_classifier(folder)
+
+
+def test_the_manifest_of_windows_line_ends_is_the_same(tmp_path: Path) -> None:
+    folder = make_classifier(tmp_path / "colours")
+    before = read_manifest(folder)
+    path = folder / "manifest.toml"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert read_manifest(folder) == before
