@@ -207,6 +207,6 @@ def test_a_network_that_asks_for_all_memory_fails_by_itself(tmp_path: Path, comp
 
 def test_memory_of_one_run_is_there_for_the_next(tmp_path: Path) -> None:
     """The bound is for all networks together: what each took must come back."""
-    folders = [served(tmp_path / f"net{number}", much(8_000_000 + number)) for number in range(7)]
+    folders = [served(tmp_path / f"net{number}", much(8_000_000 + 500_000 * number)) for number in range(7)]
     assert warmed(*folders)[0] == []
     assert len(warmed(*folders, served(tmp_path / "larger", much(30_000_000)))[0]) == 1
