@@ -181,6 +181,8 @@ def calibrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False) -> None:
     """Checks what Keylike needs and says what to do about each fault; ends with 1 if there is any."""
     import model_loader
+    from access.policy import Policy
+    from app import policy_of
     from model_loader import Choices
     from serving.doctor.checkup import Subject, examine
     from serving.doctor.finding import State
@@ -204,7 +206,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSO
         photos=settings.max_memory * settings.threads,
         host=settings.host,
         port=settings.port,
-        guarded=settings.token is not None,
+        guarded=policy_of(settings) is not Policy.OPEN,
+        tokens=_any_token(settings),
         ngrok_token=settings.ngrok_token.get_secret_value() if settings.ngrok_token else None,
     )
     with _err.status("Checking ..."):
@@ -230,15 +233,31 @@ def _token_store() -> TokenStore:
     return TokenStore(_settings().tokens, time.time)
 
 
+def _any_token(settings: Settings) -> bool | None:
+    """Whether there is a token that passes; None where that cannot be told."""
+    from access.tokens import TokensUnreadable
+    from app import credentials
+
+    try:
+        return credentials(settings).any()
+    except TokensUnreadable:
+        return None
+
+
 cli.add_typer(tokens_cli(_token_store), name="tokens")
 
 
 def _greet(settings: Settings, port: int) -> None:
+    from access.policy import Policy
+    from app import policy_of
     from terminal.greeting import address_of, greeting
 
-    model, told = settings.model_folder.resolve(), {"guarded": settings.token is not None, "tunnel": settings.ngrok_token is not None}
+    model, tunnel = settings.model_folder.resolve(), settings.ngrok_token is not None
     embedded = model == (settings.models / "caliper").resolve() and not settings.agree
-    for line in greeting(address_of(settings.host, port), model.name, SAMPLES, embedded=embedded, **told):
+    token: str | None = ""
+    if policy_of(settings) is not Policy.OPEN:
+        token = "KEYLIKE_API_KEY" if settings.token else "TOKEN" if _any_token(settings) else None
+    for line in greeting(address_of(settings.host, port), model.name, SAMPLES, embedded=embedded, token=token, tunnel=tunnel):
         _out.print(line, markup=False)
     sys.stdout.flush()
 

@@ -22,7 +22,7 @@ class Subject:
     """What is examined. `settings_fault`: the line of a bad setting, where the values here are the defaults.
 
     `home`: the project's folder; `model`, `embedded`, `base_model`: model folders; `photos`: the most memory that decoding takes, in
-    bytes; `guarded`: a token is asked for.
+    bytes; `guarded`: readings ask for a token; `tokens`: there is any that passes, None where that cannot be told.
     """
 
     settings_fault: str | None
@@ -38,6 +38,7 @@ class Subject:
     host: str
     port: int
     guarded: bool
+    tokens: bool | None
     ngrok_token: str | None = field(repr=False)
 
 
@@ -53,7 +54,7 @@ def examine(subject: Subject, inspect: models.Inspect) -> list[Finding]:
         machine.space("disk of logs", subject.logs, _LOGS_BYTES),
         machine.space("disk of models", subject.models, _MODELS_BYTES),
         network.port(subject.host, subject.port),
-        network.access(subject.host, guarded=subject.guarded),
+        network.access(subject.host, guarded=subject.guarded, tokens=subject.tokens),
         network.tunnel(subject.ngrok_token, shutil.which("ngrok")),
     ]
 

@@ -27,13 +27,18 @@ def port(host: str, number: int) -> Finding:
     return Finding("port", State.OK, f"{address} is free" if number else f"any free port of {host}")
 
 
-def access(host: str, *, guarded: bool) -> Finding:
-    """Whether others could ask without a token; `guarded`: KEYLIKE_API_KEY is set."""
+def access(host: str, *, guarded: bool, tokens: bool | None) -> Finding:
+    """Whether others could ask without a token, and somebody with one; `guarded`: readings ask for a token, `tokens`: there is any that
+    passes, None where that cannot be told."""
     who = "only this machine reaches it" if is_loopback(host) else "other machines reach it"
-    saw = f"{host}: {who}; a token is {'asked for' if guarded else 'not asked for'}"
+    saw = f"{host}: {who}; readings ask for {'a token' if guarded else 'no token'}"
+    if tokens is None:
+        return Finding("access", State.FAULT, f"{saw}; the file of tokens cannot be read", "see KEYLIKE_TOKENS; nobody passes by a token")
+    if guarded and not tokens:
+        return Finding("access", State.WARN, f"{saw}, and there is none", "make one: python app.py tokens new NAME")
     if guarded or is_loopback(host):
         return Finding("access", State.OK, saw)
-    return Finding("access", State.WARN, saw, "set KEYLIKE_API_KEY, or KEYLIKE_HOST=127.0.0.1")
+    return Finding("access", State.WARN, saw, "set KEYLIKE_POLICY=predictions, or KEYLIKE_HOST=127.0.0.1")
 
 
 def tunnel(token: str | None, agent: str | None) -> Finding:

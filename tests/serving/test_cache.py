@@ -28,7 +28,7 @@ READING = Reading(
     cuts=(Cut(1, 2, 1 / 3, 7.738), Cut(2, 5, 5e-324, 1e22)),
     candidates=(Candidate((2, 5, 4, 7, 0), 0.1 + 0.2), Candidate((2, 5, 4, 7, 1), 1e-17)),
     quality=Quality(px_per_mm=12.000000000000002, tilt_deg=-0.0, worn_cuts=(4,)),
-    drawing=Drawing(((0.1, 2.0), (3.3333333333333335, 4.0)), (CutLine(1, (1.5, 2.5), (3.5, 4.5)),)),
+    drawing=Drawing(((0.1, 2.0), (3.3333333333333335, 4.0)), (CutLine(1, (1.5, 2.5), (3.5, 4.5)),), (640, 480)),
 )
 REFUSAL = Unreadable(Reason.READERS_DISAGREE, "They differ.", "Again.", Quality(sharpness=0.3), (Opinion("a-1", "KW1", (1, 2), 0.4),))
 INFO = ReaderInfo("colour", "1.0.0", "fake", ("SC1",), "0" * 64)

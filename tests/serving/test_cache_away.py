@@ -113,11 +113,12 @@ def test_it_is_tried_again_after_longer_and_longer(tmp_path: Path) -> None:
     clock.now += 60
     store.get("photo")
     assert not store.degraded
+    clock.now += 60
     far.away = True
     store.get("photo")
     clock.now += 1
     store.get("photo")
-    assert far.asked == 12, "the next absence begins with the shortest wait"
+    assert far.asked == 12, "after a time without trouble the next absence begins with the shortest wait"
     assert [line["event"] for line in logged(tmp_path)] == ["cache_degraded", "cache_restored", "cache_degraded"]
 
 

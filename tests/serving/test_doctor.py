@@ -91,7 +91,7 @@ def test_nothing_answers_where_the_embedded_reader_is_broken_too(tmp_path: Path)
 
 
 def test_secrets_are_never_shown() -> None:
-    result = doctor(NGROK_TOKEN="too short", KEYLIKE_API_KEY="open sesame", KEYLIKE_HOST="0.0.0.0")
+    result = doctor(NGROK_TOKEN="too short", KEYLIKE_API_KEY="open sesame, please", KEYLIKE_HOST="0.0.0.0")
     assert "NGROK_TOKEN is set" in result.stdout
     for said in (result.stdout, result.stderr):
         assert "too short" not in said and "sesame" not in said

@@ -54,18 +54,22 @@ def test_keylike_itself_on_the_port_is_no_fault(served: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "guarded", "state"),
+    ("host", "guarded", "tokens", "state"),
     [
-        ("127.0.0.1", False, OK),
-        ("::1", False, OK),
-        ("localhost", False, OK),
-        ("0.0.0.0", False, WARN),
-        ("0.0.0.0", True, OK),
-        ("::", False, WARN),
+        ("127.0.0.1", False, False, OK),
+        ("::1", False, False, OK),
+        ("localhost", False, True, OK),
+        ("0.0.0.0", False, True, WARN),
+        ("0.0.0.0", True, True, OK),
+        ("0.0.0.0", True, False, WARN),
+        ("127.0.0.1", True, False, WARN),
+        ("127.0.0.1", False, None, State.FAULT),
+        ("::", False, False, WARN),
     ],
 )
-def test_access(host: str, guarded: bool, state: State) -> None:
-    assert network.access(host, guarded=guarded).state is state
+def test_access(host: str, guarded: bool, tokens: bool | None, state: State) -> None:
+    found = network.access(host, guarded=guarded, tokens=tokens)
+    assert found.state is state and (state is OK) == (not found.advice)
 
 
 @pytest.mark.parametrize(
