@@ -4,18 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from keys.bitting import Bitting
+from keys.keyways import keyway
 from readers.contract import Reader, Reading, Unreadable
+from utils.errors import Overloaded
 from utils.image_processing import Photo
 
+Outcome = Reading | Unreadable | Exception
+_RETRY_AFTER_S = 5
 
-def ask(reader: Reader, photos: Sequence[Photo]) -> list[Reading | Unreadable | Exception] | Exception:
-    """A result a photo, or what the reader raised; whatever that is, nobody may wait for ever."""
+
+def ask(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Exception:
+    """A result or an error a photo, or what the reader raised; whatever that is, nobody may wait for ever. Overloaded where its memory
+    did not suffice."""
     try:
         results = reader.read(photos)
         if len(results) != len(photos):
             raise ValueError("the reader gave another number of results than of photos")
-        return [*results]
+        return [_checked(result) for result in results]
+    except MemoryError:
+        return Overloaded("There is not enough memory for this photo now.", retry_after_s=_RETRY_AFTER_S)
     except Exception as error:
         return error
     except BaseException as error:  # libraries panic and exit with kinds that no server expects
         return RuntimeError(f"the reader ended with {type(error).__name__}")
+
+
+def _checked(result: object) -> Outcome:
+    """What no reader should say is an error here, before it is kept for those who send the same photo."""
+    if isinstance(result, Reading):
+        return _possible(result)
+    return result if isinstance(result, Unreadable) else TypeError(f"the reader gave {type(result).__name__} for a photo")
+
+
+def _possible(reading: Reading) -> Outcome:
+    try:
+        Bitting(keyway(reading.keyway), reading.codes).validate()
+        if not 0 <= reading.confidence <= 1:
+            raise ValueError("the reader gave a confidence that is no probability")
+    except Exception as error:
+        return error
+    return reading

@@ -56,9 +56,9 @@ class Door:
     @contextmanager
     def admit(self, photos: int, room: int) -> Iterator[Places]:
         """Places for all photos of a request, among `room`. Raises Overloaded where they are not free; a request that is larger than
-        the whole room comes in where nobody else is."""
+        the whole room comes in where nobody else is, unless there is none."""
         with self._lock:
-            if self._inside and self._inside + photos > room:
+            if self._inside + photos > room and (self._inside or not room):
                 raise Overloaded("More photos wait than can be read in time.", retry_after_s=self._retry_after_s())
             if not self._inside:
                 self._since = self._clock()
@@ -82,4 +82,4 @@ class Door:
     def _retry_after_s(self) -> int:
         """Until all who are inside have left, at the measured pace, or at that of the wait for the next one where it is longer."""
         pace = max(self._pace_s or 0.0, self._clock() - self._since)
-        return math.ceil(min(max(self._inside * pace, 1.0), max(self._longest_s, 1.0)))
+        return math.ceil(min(max(max(self._inside, 1) * pace, 1.0), max(self._longest_s, 1.0)))

@@ -47,6 +47,12 @@ class Meter:
                 self._batches[photos] += 1
                 self._model_s += self._clock() - began
 
+    def stuck(self, threads: int, longest_s: float) -> bool:
+        """Whether so many threads each have had their batch for longer than that."""
+        now = self._clock()
+        with self._lock:
+            return sum(now - began > longest_s for _, began in self._under_way.values()) >= threads
+
     def load(self, waits: list[float], *, room: int, decoding: int) -> Load:
         """All of it now; `waits` are the times since when each of the waiting waits."""
         now = self._clock()

@@ -19,7 +19,7 @@ from serving.door import Door, Places
 from serving.fair import Line
 from serving.job import Caller, Job, Result, Step, closing
 from serving.load import Load, Meter
-from utils.errors import CallerGone, DeadlineExceeded, KeylikeError
+from utils.errors import CallerGone, DeadlineExceeded, KeylikeError, Overloaded
 from utils.image_processing import Photo
 from utils.stages import Notes
 
@@ -28,6 +28,7 @@ __all__ = ["Caller", "Result", "Scheduler"]
 T = TypeVar("T")
 # How often whoever waits looks whether the caller still does.
 _GLANCE_S = 0.5
+_RETRY_AFTER_S = 5
 # A batch that is not full waits for photos under way, for this share of what a batch takes, and never longer than this.
 _WINDOW_SHARE, _WINDOW_MOST_S = 0.1, 0.05
 
@@ -48,7 +49,7 @@ class Scheduler:
     ) -> None:
         self.reader = reader
         self.clock = clock
-        self._queue, self._threads = queue, threads
+        self._queue, self._threads, self._longest_s = queue, threads, longest_s
         self._door, self._meter = Door(longest_s, clock), Meter(clock)
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
@@ -56,16 +57,22 @@ class Scheduler:
         self._decoding = self._reading = 0
         self._batch_s = 0.0
         self._workers: list[threading.Thread] = []
+        self._wanted = 0
         self._closed = False
 
     def admit(self, photos: int) -> AbstractContextManager[Places]:
-        """Places for the photos of one request. Raises Overloaded at once where the queue has not that many left, and ModelLoading."""
+        """Places for the photos of one request. Raises Overloaded at once where the queue has not that many left or the reader is stuck,
+        and ModelLoading."""
         most, workers = self._shape(self.reader().info)
-        return self._door.admit(photos, self._queue + most * workers)
+        return self._door.admit(photos, 0 if self.stuck() else self._queue + most * workers)
+
+    def stuck(self) -> bool:
+        """Whether all of the reader's threads have had their photos for longer than a request may take: who came now would wait in vain."""
+        return bool(self._workers) and self._meter.stuck(len(self._workers), self._longest_s)
 
     def full(self) -> int | None:
-        """After how many seconds to come back where the queue has no place left, otherwise None."""
-        return self._door.full(self._queue + self._most * len(self._workers)) if self._workers else None
+        """After how many seconds to come back where `admit` lets nobody in, otherwise None."""
+        return self._door.full(0 if self.stuck() else self._queue + self._most * self._wanted) if self._workers else None
 
     def left_s(self, caller: Caller) -> float:
         """Seconds that this caller can still wait before somebody should ask again. Raises DeadlineExceeded and CallerGone."""
@@ -155,12 +162,18 @@ class Scheduler:
             raise closing()
         if not self._workers:
             reader = self.reader()
-            self._most, workers = self._shape(reader.info)
+            self._most, self._wanted = self._shape(reader.info)
             self._beside = reader.info.workers is not None
-            self._ahead = self._threads + self._most * workers if self._beside else self._threads
-            self._workers = [threading.Thread(target=self._serve, args=(reader,), name="reader", daemon=True) for _ in range(workers)]
-            for worker in self._workers:
+            self._ahead = self._threads + self._most * self._wanted if self._beside else self._threads
+        while len(self._workers) < self._wanted:
+            worker = threading.Thread(target=self._serve, args=(self.reader(),), name="reader", daemon=True)
+            try:
                 worker.start()
+            except RuntimeError:  # there is no memory for a thread, or there are too many
+                if self._workers:
+                    return
+                raise Overloaded("There is not enough memory to read a photo now.", retry_after_s=_RETRY_AFTER_S) from None
+            self._workers.append(worker)
 
     def _give_turns(self) -> None:
         """Lets the next ones decode. Decoded photos take ten megabytes, so no more of them wait than the reader takes next; and where it

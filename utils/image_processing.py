@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import warnings
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from utils.decoding_cost import bytes_a_pixel, heic_bytes_a_pixel, jpeg_bytes_a_pixel, jpeg_scans
-from utils.errors import BadImage, ImageTooLarge, KeylikeError, NoImage, UnsupportedImageType
+from utils.errors import BadImage, ImageTooLarge, KeylikeError, NoImage, Overloaded, UnsupportedImageType
 
 ACCEPTED = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "GIF")
 
@@ -29,6 +30,8 @@ pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_
 # Progressive JPEGs have about ten; libjpeg goes through the whole picture for each, whatever it holds.
 _MOST_SCANS = 32
 _ORIENTATION = 0x0112
+# What the machine lacks is no fault of the picture: a decoder that is loaded at its first picture needs a file.
+_EXHAUSTED, _RETRY_AFTER_S = (errno.EMFILE, errno.ENFILE, errno.ENOMEM), 5
 # EXIF 2.3, tag Orientation: what turns the stored picture upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -68,7 +71,7 @@ def open_photo(
     The format is told from the content alone. `max_memory`, bytes, lowers `max_pixels` for formats that cannot be decoded small:
     with 250 MB to 13.8 megapixels for WebP and AVIF, while JPEG, PNG, GIF and phones' HEIC keep 50. Raises NoImage (nothing
     there), ImageTooLarge (bytes, or pixels as the header gives them: checked before anything is decoded),
-    UnsupportedImageType (not one of ACCEPTED), BadImage (truncated, corrupt).
+    UnsupportedImageType (not one of ACCEPTED), BadImage (truncated, corrupt), Overloaded (there is no memory for it now).
     """
     if not data:
         raise NoImage("The picture is empty: the file that arrived has no bytes.")
@@ -86,6 +89,8 @@ def open_photo(
         raise
     # Decoders meet hostile bytes with nearly every exception there is (struct.error, SyntaxError, KeyError, RuntimeError …).
     except Exception as broken:
+        if isinstance(broken, MemoryError) or getattr(broken, "errno", None) in _EXHAUSTED:
+            raise Overloaded("There is not enough memory to open this picture now.", retry_after_s=_RETRY_AFTER_S) from None
         raise BadImage(f"The {kind} picture is truncated or corrupt.", format=kind) from broken
 
 

@@ -1,7 +1,8 @@
 """Where log lines go: JSON to a rotating file, readable text to the terminal.
 
 What must never be logged: the code of a key, a picture, a token, a client's address, a query string. Callers pass plain facts;
-a crash is logged by its type and the places it passed through, since its message may quote any of these.
+a crash is logged by its type and the places it passed through, since its message may quote any of these. Under all of it lies
+utils/redaction.py.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import cast
 
@@ -17,8 +17,9 @@ import structlog
 from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_FILE_BYTES = 10_000_000
-_FILES_KEPT = 5
+from utils.log_file import LogFile, Terminal
+from utils.redaction import redact
+
 _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -27,14 +28,14 @@ _SHARED: list[Processor] = [
 
 def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     """The server's logger, writing to `folder`/api.log and stderr. Raises OSError where the folder cannot be written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = RotatingFileHandler(folder / "api.log", maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT, encoding="utf-8")
+    file = LogFile(folder / "api.log")
     file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
-    terminal = logging.StreamHandler(sys.stderr)
+    terminal = Terminal()
     terminal.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)))
     logger = _attach("keylike", level, [file, terminal])
     for library in ("waitress", "opentelemetry"):
         _attach(library, "ERROR", [file, terminal])
+    logging.lastResort = _Unheard([file, terminal])
     wrapped = structlog.wrap_logger(
         logger,
         processors=[structlog.stdlib.filter_by_level, *_SHARED, ProcessorFormatter.wrap_for_formatter],
@@ -44,6 +45,19 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     return cast(BoundLogger, wrapped)
 
 
+class _Unheard(logging.Handler):
+    """For warnings of libraries whose loggers nobody listens to, which Python would otherwise write to stderr in their own words."""
+
+    def __init__(self, handlers: list[logging.Handler]) -> None:
+        super().__init__(logging.WARNING)
+        self._handlers = handlers
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """To all of them."""
+        for each in self._handlers:
+            each.handle(record)
+
+
 def places(error: BaseException) -> list[str]:
     """Where an exception passed through, innermost last, as "module.py:line function"; its message is left out."""
     return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
@@ -51,7 +65,8 @@ def places(error: BaseException) -> list[str]:
 
 def _formatter(renderer: Processor) -> ProcessorFormatter:
     chain = [_by_place, *_SHARED]
-    return ProcessorFormatter(processors=[ProcessorFormatter.remove_processors_meta, renderer], foreign_pre_chain=chain)
+    last: list[Processor] = [ProcessorFormatter.remove_processors_meta, redact, renderer]
+    return ProcessorFormatter(processors=last, foreign_pre_chain=chain, use_get_message=False)
 
 
 def _by_place(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:

@@ -47,9 +47,9 @@ class RecentStages:
 
     def summaries(self) -> dict[str, Summary | None]:
         """Of each stage, and of the whole way; None where there was no photo."""
-        since = self._clock() - self.window_s
+        now = self._clock()
         with self._lock:
-            kept = {stage: [seconds for at, seconds in times if at > since] for stage, times in self._times.items()}
+            kept = {stage: [seconds for at, seconds in times if now - self.window_s < at <= now] for stage, times in self._times.items()}
         return {stage: _summary(sorted(times)) for stage, times in kept.items()}
 
 
@@ -79,9 +79,9 @@ class RecentErrors:
             return sum(requests for requests, _ in self._slots.values()), sum(failures for _, failures in self._slots.values())
 
     def _now(self) -> int:
-        """The slot of now; those that are over are dropped."""
+        """The slot of now; those that are over are dropped, and those to come, from before the clock was set back."""
         now = int(self._clock() // self._slot_s)
-        for slot in [slot for slot in self._slots if slot <= now - _SLOTS]:
+        for slot in [slot for slot in self._slots if not now - _SLOTS < slot <= now]:
             del self._slots[slot]
         return now
 

@@ -14,12 +14,14 @@ _Answer = TypeVar("_Answer")
 
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
+# A reading takes tens of milliseconds: a store that takes longer than this for an answer spares nothing.
+_SLOW_S = 0.5
 
 
 class Fallback:
-    """Asks `far`; where that is away, `near` answers, and one caller at a time tries `far` again: after 1 second, then 2, up to 60.
+    """Asks `far`; where that is away or slow, `near` answers, and one caller at a time tries `far` again: after 1 second, then 2, up to 60.
 
-    `clock` counts seconds. The log has a line when `far` goes and when it is back.
+    `clock` counts seconds. The log has a line when `far` goes and when it is back; one that comes and goes is tried no more often.
     """
 
     def __init__(self, far: Store, near: Store, *, clock: Callable[[], float], log: BoundLogger) -> None:
@@ -27,7 +29,7 @@ class Fallback:
         self._lock = threading.Lock()
         self._away = False
         self._delay_s = _FIRST_RETRY_S
-        self._retry_at = 0.0
+        self._retry_at, self._back_at = 0.0, -_LAST_RETRY_S
 
     @property
     def backend(self) -> str:
@@ -55,12 +57,15 @@ class Fallback:
         far, trying = self._choose()
         if not far:
             return question(self._near)
+        began = self._clock()
         try:
             answer = question(self._far)
         except StoreAway as error:
             self._gone(str(error), trying)
             return question(self._near)
-        if trying:
+        if self._clock() - began > _SLOW_S:
+            self._gone("Slow", trying)
+        elif trying:
             self._back()
         return answer
 
@@ -78,13 +83,14 @@ class Fallback:
         with self._lock:
             if self._away and not trying:
                 return  # several were asking when it went, and another of them has said so
-            news = not self._away
-            self._delay_s = _FIRST_RETRY_S if news else min(2 * self._delay_s, _LAST_RETRY_S)
-            self._away, self._retry_at = True, self._clock() + self._delay_s
+            news, now = not self._away, self._clock()
+            lasted = news and now - self._back_at >= _LAST_RETRY_S
+            self._delay_s = _FIRST_RETRY_S if lasted else min(2 * self._delay_s, _LAST_RETRY_S)
+            self._away, self._retry_at = True, now + self._delay_s
         if news:
             self._log.warning("cache_degraded", backend=self._far.backend, error=error)
 
     def _back(self) -> None:
         with self._lock:
-            self._away = False
+            self._away, self._back_at = False, self._clock()
         self._log.info("cache_restored", backend=self._far.backend)

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from serving.cache.stores import StoreAway
@@ -39,7 +38,9 @@ class RedisStore:
         """The value, or None. Raises StoreAway."""
         with _reached():
             value = self._client.get(_PREFIX + key)
-        return value.encode() if isinstance(value, str) else value
+            if value is not None and not isinstance(value, bytes):
+                raise TypeError("Redis answers a question for text with something else")
+        return value
 
     def put(self, key: str, value: bytes) -> None:
         """Keeps a value. Raises StoreAway."""
@@ -49,6 +50,8 @@ class RedisStore:
             together.zadd(_INDEX, {key: now + self._ttl_s})
             together.pexpire(_INDEX, ttl_ms)
             together.zremrangebyscore(_INDEX, "-inf", now)
+            # Those of a replica whose clock was wrong for a while would outlive, and crowd out, all that is real.
+            together.zremrangebyscore(_INDEX, now + 2 * self._ttl_s, "+inf")
             together.zrange(_INDEX, 0, -self._size - 1)
             surplus = [each.decode() for each in together.execute()[-1]]
             if surplus:
@@ -66,5 +69,6 @@ class RedisStore:
 def _reached() -> Iterator[None]:
     try:
         yield
-    except (RedisError, OSError) as error:
+    # Of an answer that is no Redis's own, the library raises ValueError and others besides its own errors.
+    except Exception as error:
         raise StoreAway(type(error).__name__) from None

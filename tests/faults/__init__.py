@@ -1,0 +1,1 @@
+"""The bench on which the real server is killed, starved and confused."""

@@ -1,0 +1,139 @@
+"""A disk that is full, a folder that goes away, a file that cannot be rotated, a terminal that nobody reads: the server goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pictures import plain
+from tests.test_cli_serve import Served
+from utils.log_file import LogFile
+
+Serve = Callable[..., Served]
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """What the file holds; each of its lines is whole."""
+    text = path.read_text()
+    assert text.endswith("\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def limit(server: Served, size: int) -> None:
+    """No file of that process grows beyond this many bytes."""
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize("left", [0, 40], ids=["full", "room for a part of a line"])
+def test_a_full_disk_costs_the_log_and_nothing_else(serve: Serve, tmp_path: Path, left: int) -> None:
+    server, log = serve(), tmp_path / "logs" / "api.log"
+    assert server.ask("GET", "/health/live")[0] == 200
+    limit(server, log.stat().st_size + left)
+    assert [server.ask("POST", "/", plain(size=(size, 40)))[0] for size in (50, 51, 52)] == [200] * 3
+    assert len(lines(log)) == 1
+    limit(server, resource.RLIM_INFINITY)
+    assert server.ask("POST", "/", plain())[0] == 200
+    assert [line["status"] for line in lines(log)] == [200, 200], "it is written again, and nothing of what failed is in it"
+    status, _, err = server.stop()
+    said = [line for line in err.splitlines() if line.startswith("keylike:")]
+    assert (status, said) == (
+        0,
+        [
+            "keylike: the log cannot be written (EFBIG); the server goes on without it"
+            if not left
+            else "keylike: the log cannot be written (ENOSPC); the server goes on without it",
+            "keylike: the log is written again; lines lost: 3",
+        ],
+    )
+    assert not any(word in err for word in ("Traceback", "Error", "2,5,4,7,3", "127.0.0.1"))
+
+
+@pytest.mark.parametrize("how", ["folder deleted", "file moved away"])
+def test_a_log_that_is_taken_away_is_made_again(serve: Serve, tmp_path: Path, how: str) -> None:
+    server, log = serve(), tmp_path / "logs" / "api.log"
+    assert server.ask("GET", "/health/live")[0] == 200
+    if how == "folder deleted":
+        shutil.rmtree(log.parent)
+    else:
+        log.rename(tmp_path / "kept.log")
+    assert server.ask("POST", "/", plain())[0] == 200
+    assert [line["route"] for line in lines(log)] == ["/"]
+    assert "keylike:" not in server.stop()[2]
+
+
+def test_a_folder_that_cannot_be_made_again(serve: Serve, tmp_path: Path) -> None:
+    server, log = serve(), tmp_path / "logs" / "api.log"
+    shutil.rmtree(log.parent)
+    log.parent.write_text("in its place")
+    assert [server.ask("POST", "/", plain())[0] for _ in range(2)] == [200] * 2
+    log.parent.unlink()
+    assert server.ask("GET", "/health/live")[0] == 200
+    assert [line["route"] for line in lines(log)] == ["/health/live"]
+    said = [line for line in server.stop()[2].splitlines() if line.startswith("keylike:")]
+    assert len(said) == 2 and "lines lost: 2" in said[1]
+
+
+def test_a_terminal_that_is_gone(serve: Serve, tmp_path: Path) -> None:
+    """As when whoever read the pipe has ended."""
+    server = serve()
+    assert server.process.stderr is not None
+    server.process.stderr.close()
+    server.process.stderr = None
+    assert [server.ask("POST", "/", plain())[0] for _ in range(2)] == [200] * 2
+    assert len(lines(tmp_path / "logs" / "api.log")) == 2
+    assert server.stop()[0] == 0
+
+
+def record(text: str) -> logging.LogRecord:
+    """A line of the log."""
+    return logging.LogRecord("keylike", logging.INFO, __file__, 1, text, None, None)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Any:
+    """Files of fifty bytes, one older one."""
+    file = LogFile(tmp_path / "api.log", most=50, kept=1)
+    yield file
+    file.close()
+
+
+def test_it_rotates_between_whole_lines(small: LogFile, tmp_path: Path) -> None:
+    for number in range(12):
+        small.emit(record(f"{number} {'x' * 17}"))
+    assert [(tmp_path / name).read_text().splitlines() for name in ("api.log.1", "api.log")] == [
+        [f"{number} {'x' * 17}" for number in numbers] for numbers in ((8, 9), (10, 11))
+    ]
+
+
+def test_a_file_that_cannot_be_rotated_goes_on(small: LogFile, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "api.log.1").mkdir()
+    for _ in range(4):
+        small.emit(record("x" * 19))
+    assert len((tmp_path / "api.log").read_text().splitlines()) == 4
+    assert capfd.readouterr().err == "keylike: the log cannot be rotated; it goes on in the same file\n" * 2
+    (tmp_path / "api.log.1").rmdir()
+    small.emit(record("x" * 19))
+    assert [len((tmp_path / name).read_text().splitlines()) for name in ("api.log.1", "api.log")] == [4, 1]
+
+
+def test_a_full_device(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "api.log").symlink_to("/dev/full")
+    file = LogFile(tmp_path / "api.log")
+    for _ in range(3):
+        file.emit(record("canary"))
+    os.unlink(tmp_path / "api.log")
+    file.emit(record("plain"))
+    file.close()
+    assert (tmp_path / "api.log").read_text() == "plain\n"
+    assert capfd.readouterr().err.splitlines() == [
+        "keylike: the log cannot be written (ENOSPC); the server goes on without it",
+        "keylike: the log is written again; lines lost: 3",
+    ]
