@@ -61,8 +61,9 @@ USER 10001:10001
 VOLUME ["/var/lib/keylike"]
 EXPOSE 5000
 STOPSIGNAL SIGTERM
-# Not by urllib, which would ask a proxy of the environment for this very machine.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.getenv('KEYLIKE_PORT') or 5000), timeout=4); c.request('GET', '/health/ready'); sys.exit(c.getresponse().status != 200)"]
+# Not by urllib, which would ask a proxy of the environment for this very machine. 401 comes where KEYLIKE_POLICY=all and there is no
+# KEYLIKE_API_KEY to ask with: then it must do that it answers.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import http.client, os, sys; token = os.getenv('KEYLIKE_API_KEY'); c = http.client.HTTPConnection('127.0.0.1', int(os.getenv('KEYLIKE_PORT') or 5000), timeout=4); c.request('GET', '/health/ready', headers={'X-API-Key': token} if token else {}); sys.exit(c.getresponse().status not in (200, 401))"]
 CMD ["python", "app.py"]
 
 # docker build --target cuda -t keylike-cuda .   and then docker run --gpus all ...

@@ -160,7 +160,8 @@ def free_port() -> int:
         return port
 
 
-def test_it_serves_from_a_tree_that_it_cannot_write(tmp_path: Path) -> None:
+@pytest.mark.parametrize("policy", ["auto", "all"])
+def test_it_serves_from_a_tree_that_it_cannot_write(tmp_path: Path, policy: str) -> None:
     tree, state, port = tmp_path / "keylike", tmp_path / "state", free_port()
     state.mkdir()
     build(ROOT, tree)
@@ -168,6 +169,7 @@ def test_it_serves_from_a_tree_that_it_cannot_write(tmp_path: Path) -> None:
     settings = {name: value.replace(STATE, str(state)) for name, value in environment().items() if name != "PATH"}
     # Nothing else of this process's environment: neither its settings nor what changes how libraries behave.
     settings |= {"PATH": os.environ["PATH"], "HOME": str(state), "KEYLIKE_PORT": str(port), "KEYLIKE_API_KEY": TOKEN}
+    settings["KEYLIKE_POLICY"] = policy
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         command = [*ordinary, sys.executable, *arguments]
@@ -180,7 +182,7 @@ def test_it_serves_from_a_tree_that_it_cannot_write(tmp_path: Path) -> None:
         try:
             assert server.stdout is not None
             assert "Ready: caliper" in next(line for line in server.stdout if line.startswith(("Ready", "Not")))
-            assert run(*health()[1:]).returncode == 0
+            assert run(*health()[1:]).returncode == run(*health()[1:], KEYLIKE_API_KEY="").returncode == 0
             assert (ask(port, TOKEN), ask(port, "nobody's")) == (200, 401)
             server.send_signal(signal.SIGTERM)
             assert server.wait(20) == 0
