@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -132,6 +133,14 @@ def test_a_writer_elsewhere_keeps_the_time_of_use_alone_from_being_written(store
     clock.now += 60
     store.find(clear)
     assert store.tokens()[0].last_used == clock.now
+
+
+def test_a_time_of_use_is_not_waited_for(tmp_path: Path) -> None:
+    with opened(tmp_path / "tokens.sqlite3", wait_s=60.0) as store, ThreadPoolExecutor(1) as threads:
+        clear = store.new("phone", Tier.FREE, None)
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert threads.submit(store.find, clear).result(10)
 
 
 def test_a_file_locked_by_others_lets_nobody_in_until_it_is_free(store: TokenStore) -> None:

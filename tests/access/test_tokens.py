@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from access.tokens import LENGTH, Tier, Token, TokenError, checked_name, digest, new_clear
@@ -28,6 +28,8 @@ def test_a_token_is_good_up_to_its_end() -> None:
     assert not Token("phone", Tier.FREE, created=0.0).expired(1e12)
 
 
+@example("\ud800", "\ud801")
+@example("\ud800", "?")
 @given(st.text(st.characters(), max_size=8), st.text(st.characters(), max_size=8))
 def test_every_string_has_a_digest_of_its_own(one: str, other: str) -> None:
     assert len(digest(one)) == 32
