@@ -1,5 +1,6 @@
 # serve, serve-gemma: install and start the server.  test, test-gemma, bench, trials, bench-gemma, lint: install what they need and run.
 # train, evaluate, evaluation-docs: the embedded reader.  lock, sbom: what is installed, and a list of it.
+# fuzz, storm: hostile input.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$each; break; }; done)
 VENV := .venv
@@ -13,6 +14,7 @@ RACERS := load fastapi litserve bentoml
 SECONDS ?= 8
 ROUNDS ?= 2
 DOCS ?= docs/benchmarks
+COUNT ?= 100000
 SBOM := $(WORK)/sbom
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # Of packages nothing but the files whose hashes locks/ has; make lock writes them.
@@ -33,7 +35,7 @@ WITHOUT_TORCH = $$(sed -nE 's/^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z
 
 # Each installation has the environment to itself.
 .NOTPARALLEL:
-.PHONY: serve serve-gemma test test-gemma bench trials bench-gemma lint lock sbom train evaluate evaluation-docs
+.PHONY: serve serve-gemma test test-gemma bench trials bench-gemma fuzz storm lint lock sbom train evaluate evaluation-docs
 serve: $(VENV)/server
 	@exec $(VENV)/bin/python app.py
 
@@ -57,6 +59,14 @@ bench: $(VENV)/server $(RACERS:%=$(ENVS)/%/made)
 # The server under bad conditions: a stop under load, slow connections, half-sent bodies, a flood, 10,000 requests. A quarter of an hour.
 trials: $(VENV)/server $(ENVS)/load/made
 	@$(ENVS)/load/bin/python -m benchmarks.serving.trials --work $(WORK)/trials
+
+# Searches for pictures and requests that the intake cannot bear, led by the lines they reach (Linux; three minutes, or SECONDS=...).
+fuzz: $(VENV)/fuzz
+	@$(VENV)/bin/python -m fuzzing.intake --work $(WORK)/fuzz --seconds $(if $(filter file,$(origin SECONDS)),180,$(SECONDS))
+
+# COUNT hostile requests over real sockets, every answer held against the contract (about ten minutes).
+storm: $(VENV)/dev
+	@$(VENV)/bin/python -m fuzzing.storm --work $(WORK)/storm --count $(COUNT)
 
 # Times slot decoding against one generate call of 80 tokens; makes a tiny model for it first (minutes).
 bench-gemma: $(VENV)/gemma
@@ -103,6 +113,11 @@ $(VENV)/dev: $(VENV)/made locks/dev.txt
 	@$(LOCKED) locks/dev.txt
 	@touch $@ $(VENV)/server
 
+$(VENV)/fuzz: $(VENV)/made locks/fuzz.txt
+	@echo "Installing the search led by coverage into $(VENV) ..."
+	@$(LOCKED) locks/fuzz.txt
+	@touch $@ $(VENV)/server
+
 $(VENV)/train: $(VENV)/dev locks/torch.txt locks/train.txt
 	@echo "Installing PyTorch and what training needs into $(VENV) (minutes) ..."
 	@$(TORCH)
@@ -120,6 +135,7 @@ $(VENV)/gemma: $(VENV)/made locks/torch.txt locks/gemma.txt
 lock: $(VENV)/dev
 	@$(LOCK) requirements.txt -o locks/server.txt
 	@$(LOCK) requirements-otel.txt -o locks/otel.txt
+	@$(LOCK) requirements-fuzz.txt -o locks/fuzz.txt
 	@$(LOCK) requirements-dev.txt -c requirements-gemma.txt -o locks/dev.txt
 	@echo $(TORCH_PINS) | tr ' ' '\n' | $(LOCK) - -c requirements-gemma.txt -o locks/torch.txt
 	@$(LOCK) requirements-train.txt -c locks/dev.txt -c locks/torch.txt $(WITHOUT_TORCH) -o locks/train.txt

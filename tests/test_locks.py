@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {
     "server": "requirements.txt",
     "otel": "requirements-otel.txt",
+    "fuzz": "requirements-fuzz.txt",
     "dev": "requirements-dev.txt",
     "train": "requirements-train.txt",
     "gemma": "requirements-gemma.txt",
