@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
+# It otherwise tells its maker, from the first import on, of networks, errors and a number that it gives this machine.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime  # noqa: E402
 
 _ELSEWHERE = "session.model_external_initializers_file_folder_path"
 # For what bounded networks compute on the way, all of them together; their weights are bounded by their files.

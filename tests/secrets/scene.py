@@ -1,0 +1,167 @@
+"""The real server with all that it writes to, and a caller with an address of its own."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.collector import Collector
+from tests.secrets.canaries import ADDRESS, FORWARDED, TOKEN, ZIPCODE
+
+ROOT = Path(__file__).resolve().parents[2]
+BOUNDARY = "c4nary-boundary"
+# What a caller may say about itself in any request.
+SAID = {
+    "User-Agent": "c4nary-agent",
+    "Referer": "https://c4nary.example/page",
+    "Cookie": "c4nary=cookie",
+    "X-C4nary": "c4nary-header",
+    "X-Forwarded-For": FORWARDED,
+    "X-Real-IP": FORWARDED,
+    "X-Request-Id": "c4nary-id",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: str
+    body: bytes
+
+    @property
+    def code(self) -> str | None:
+        """The code of a failure."""
+        found: str | None = json.loads(self.body).get("code")
+        return found
+
+
+class Scene:
+    """A server in a process of its own. Everything that it can write to lies in `home`."""
+
+    def __init__(self, home: Path, command: list[str], collector: Collector | None = None, **settings: str) -> None:
+        self.home, self.collector = home, collector
+        self.temporary = home / "temporary"
+        self.temporary.mkdir(parents=True)
+        self.touched = self.temporary.stat().st_mtime_ns
+        places = {
+            "KEYLIKE_LOGS": str(home / "logs"),
+            "KEYLIKE_TOKENS": str(home / "tokens.sqlite3"),
+            "TMPDIR": str(self.temporary),
+            "HOME": str(home),
+        }
+        chosen = {"KEYLIKE_PORT": "0", "KEYLIKE_LOG_LEVEL": "DEBUG", "KEYLIKE_API_KEY": TOKEN, **places, **settings}
+        if collector:
+            chosen["KEYLIKE_OTEL_ENDPOINT"] = collector.url
+        self._out, self._err = (home / "stdout").open("wb"), (home / "stderr").open("wb")
+        self.process = subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env={**os.environ, **chosen}, stdin=subprocess.PIPE, stdout=self._out, stderr=self._err
+        )
+        self.port = self._port()
+
+    def _port(self) -> int:
+        limit = time.monotonic() + 30
+        while time.monotonic() < limit and self.process.poll() is None:
+            said = re.search(r"http://127\.0\.0\.1:(\d+)", (self.home / "stdout").read_text())
+            if said:
+                return int(said[1])
+        raise AssertionError((self.home / "stderr").read_text())
+
+    def ready(self) -> None:
+        """Comes back once it reads."""
+        limit = time.monotonic() + 30
+        while self.ask("GET", "/health/ready").status != 200:
+            assert time.monotonic() < limit
+
+    def ask(self, method: str, path: str, body: bytes = b"", content: str | None = None, source: str = ADDRESS, **more: str) -> Answer:
+        """One request from an address of loopback that nobody else has; in `more` underscores stand for the dashes of headers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30, source_address=(source, 0))
+        headers = SAID | ({"Content-Type": content} if content else {}) | {name.replace("_", "-"): value for name, value in more.items()}
+        connection.request(method, path, body or None, headers)
+        response = connection.getresponse()
+        answer = Answer(response.status, str(response.headers), response.read())
+        connection.close()
+        return answer
+
+    def raw(self, data: bytes) -> bytes:
+        """What comes back for bytes that need be no request."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30, source_address=(ADDRESS, 0)) as connection:
+            answer = b""
+            # Whoever sends more than anybody reads may be hung up on.
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                connection.sendall(data)
+                connection.shutdown(socket.SHUT_WR)
+                for piece in iter(lambda: connection.recv(65536), b""):
+                    answer += piece
+            return answer
+
+    def operator(self) -> dict[str, bytes]:
+        """All that the server shows to whoever runs it, asked for without any canary but the token."""
+        paths = ("/metrics", "/debug/performance", "/debug/memory", "/cache/stats", "/health", "/health/detailed", "/", "/openapi.json")
+        return {path: self._look(path) for path in paths}
+
+    def _look(self, path: str) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request("GET", path, headers={"X-API-Key": TOKEN})
+        response = connection.getresponse()
+        data = response.read()
+        connection.close()
+        assert response.status == 200, (path, data)
+        return data
+
+    def stop(self) -> dict[str, bytes]:
+        """Ends it, and gives what it has written, by where to."""
+        self.process.terminate()
+        self.process.communicate(timeout=30)
+        self._out.close()
+        self._err.close()
+        assert self.process.returncode == 0, (self.home / "stderr").read_text()
+        written = {str(path.relative_to(self.home)): path.read_bytes() for path in sorted(self.home.rglob("*")) if path.is_file()}
+        sent = {f"trace {number}": body for number, (_, body) in enumerate(self.collector.got)} if self.collector else {}
+        return written | sent
+
+    def end(self) -> None:
+        """Takes it away, whatever became of it."""
+        with self.process as process:
+            process.kill()
+        self._out.close()
+        self._err.close()
+
+
+def own_address() -> None:
+    """Skips where callers cannot have this address, as on systems whose loopback is a single one."""
+    with socket.socket() as trial:
+        try:
+            trial.bind((ADDRESS, 0))
+        except OSError:
+            pytest.skip(f"{ADDRESS} cannot be bound here: loopback is one address, not a network as on Linux")
+
+
+def form(photo: bytes, count: int = 1, **fields: str) -> bytes:
+    """A form with photos and fields, all with canaries in their names."""
+    parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items()]
+    for number in range(count):
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="c4nary-{number}.jpg"\r\n'
+        parts.append(f"{head}Content-Type: image/jpeg\r\nX-C4nary: part\r\n\r\n".encode() + photo + b"\r\n")
+    return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
+
+
+MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
+
+
+def as_json(photo: bytes) -> bytes:
+    """A photo in JSON, with a field too many."""
+    return json.dumps({"image_data": base64.b64encode(photo).decode(), "zipcode": ZIPCODE, "c4nary": "c4nary"}).encode()

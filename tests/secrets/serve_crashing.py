@@ -1,0 +1,44 @@
+"""`keylike serve` with a reader that raises an error full of secrets, and logs them as a careless library would.
+
+Once the file that MODEL_PATH names is there it is loaded; before, it is still loading.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import model_loader
+from cli import main
+from readers.contract import Reader, Reading, Unreadable
+from tests.fakes import ColourReader
+from tests.secrets.canaries import ADDRESS, KEY, TOKEN
+from utils.image_processing import Photo
+
+TOLD = f"c4nary {KEY['bitting']} {','.join(map(str, KEY['bitting']))} {TOKEN} {ADDRESS}"
+
+
+class CrashingReader(ColourReader):
+    """Warms up, and reads nothing."""
+
+    def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
+        """Always fails."""
+        for name in ("waitress", "opentelemetry.sdk", "c4nary.library"):
+            logging.getLogger(name).error(TOLD)
+        try:
+            raise ValueError(TOLD)
+        except ValueError as first:
+            raise RuntimeError(TOLD, photos) from first
+
+
+def load(folder: Path, choices: model_loader.Choices = model_loader.DEFAULTS) -> Reader:
+    """The crashing reader, after a line on stdin."""
+    sys.stdin.readline()
+    return CrashingReader()
+
+
+if __name__ == "__main__":
+    model_loader.load = load
+    main()
