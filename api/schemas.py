@@ -36,6 +36,27 @@ class AlternativeOut(Body):
     probability: float = Field(ge=0, le=1)
 
 
+Pixels = Annotated[list[float], Field(min_length=2, max_length=2, description="x to the right and y down, pixels")]
+
+
+class CutLineOut(Body):
+    """Where a cut lies on the photo."""
+
+    position: int = Field(ge=1, description="1 at the bow (the handle)")
+    foot: Pixels = Field(description="On the uncut edge")
+    root: Pixels = Field(description="At the root of the cut")
+
+
+class GeometryOut(Body):
+    """The reading as a drawing over the photo, which is upright (turned as its EXIF data say) and `width` by `height` pixels. Whoever shows
+    the photo at another size multiplies."""
+
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    outline: list[Pixels] = Field(max_length=400, description="Of the blade, closed")
+    cuts: list[CutLineOut]
+
+
 class QualityOut(Body):
     """What the photo gave to work with; null where the reader does not measure it."""
 
@@ -69,6 +90,7 @@ class Prediction(Body):
     api_version: Literal["2.0.0"]
     cuts: list[CutOut]
     alternatives: list[AlternativeOut]
+    geometry: GeometryOut | None = Field(description="For drawing the reading over the photo; null where the reader does not say")
     quality: QualityOut
     calibrated: bool = Field(description="Whether a fitted calibration stands behind the probabilities")
     assessment: Assessment = Field(description="What the reading means for the owner, each claim with its source")

@@ -78,10 +78,14 @@ class CutLine:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The reading's geometry in photo pixels (x right, y down), for drawing it over the picture."""
+    """The reading's geometry in photo pixels (x right, y down), for drawing it over the picture.
+
+    `size` width and height of the photo as the reader had it: upright, and perhaps smaller than the original.
+    """
 
     outline: tuple[Point, ...]
     cut_lines: tuple[CutLine, ...]
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from inference_handler import Answer, Classified
-from readers.contract import Reading
+from readers.contract import Point, Reading
 from utils.errors import KeylikeError, UnreadableKey
 
 API_VERSION = "2.0.0"
@@ -41,6 +41,7 @@ def success(answer: Answer, *, request_id: str, now: float) -> dict[str, Any]:
         "api_version": API_VERSION,
         "cuts": _cuts(reading),
         "alternatives": _alternatives(reading),
+        "geometry": _geometry(reading),
         "quality": {**asdict(reading.quality), "worn_cuts": list(reading.quality.worn_cuts)},
         "calibrated": reading.calibrated,
         "assessment": answer.assessment.to_dict(),
@@ -104,6 +105,23 @@ def _cuts(reading: Reading) -> list[dict[str, Any]]:
         }
         for cut in reading.cuts
     ]
+
+
+def _geometry(reading: Reading) -> dict[str, Any] | None:
+    """Where the blade and its cuts lie, to a tenth of a pixel: finer than any screen shows it. None where the reader does not say."""
+    drawing = reading.drawing
+    if drawing is None:
+        return None
+    return {
+        "width": drawing.size[0],
+        "height": drawing.size[1],
+        "outline": [_tenths(point) for point in drawing.outline],
+        "cuts": [{"position": line.position, "foot": _tenths(line.foot), "root": _tenths(line.root)} for line in drawing.cut_lines],
+    }
+
+
+def _tenths(point: Point) -> list[float]:
+    return [round(point[0], 1), round(point[1], 1)]
 
 
 def _alternatives(reading: Reading) -> list[dict[str, Any]]:

@@ -106,7 +106,7 @@ class CaliperReader:
         sighting = trial.sighting
         evidence = examine(picture, sighting.pose, sighting.strip, sighting.measured)
         quality = _quality(trial, evidence)
-        return self._no_code(trial, evidence, quality) or self._judge(trial, evidence, quality)
+        return self._no_code(trial, evidence, quality) or self._judge(trial, evidence, quality, (width, height))
 
     def spot(self, picture: Array) -> Array | None:
         """Where the key lies on an RGB photo (height, width, 3), found quickly and roughly: from mm of its plane to pixels (3, 3),
@@ -173,7 +173,7 @@ class CaliperReader:
             return refuse(Reason.UNSUPPORTED_KEYWAY, "The key is of a family that cannot be read yet.", quality)
         return None
 
-    def _judge(self, trial: Trial, evidence: Evidence, quality: Quality) -> Reading | Unreadable:
+    def _judge(self, trial: Trial, evidence: Evidence, quality: Quality, size: tuple[int, int]) -> Reading | Unreadable:
         chance = sure.confidence(trial.figures, self._calibration.weights) * (_TOLD_APART if trial.five_or_six else 1.0)
         if chance < self._thresholds.confidence or trial.decoding.evidence < self._thresholds.evidence:
             return photo_at_fault(evidence, _px_per_step(trial, evidence), quality)
@@ -185,7 +185,7 @@ class CaliperReader:
             cuts=_cuts(trial, chance),
             candidates=sure.candidates(trial.decoding, chance),
             quality=quality,
-            drawing=draw_geometry(trial.sighting.pose, trial.sighting.measured.edges, trial.keyway, trial.depths_mm),
+            drawing=draw_geometry(trial.sighting.pose, trial.sighting.measured.edges, trial.keyway, trial.depths_mm, size),
         )
 
 

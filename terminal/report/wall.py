@@ -90,7 +90,7 @@ def picture(photo: Photo, reading: Reading | None) -> Image.Image:
         return float(x), float(y)
 
     lines = tuple(CutLine(line.position, move(line.foot), move(line.root)) for line in reading.drawing.cut_lines)
-    drawing = Drawing(tuple(move(point) for point in reading.drawing.outline), lines)
+    drawing = Drawing(tuple(move(point) for point in reading.drawing.outline), lines, SIZE)
     return draw_overlay(replace(photo, pixels=np.asarray(small)), replace(reading, drawing=drawing))
 
 

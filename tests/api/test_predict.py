@@ -68,6 +68,7 @@ def test_each_field_of_the_answer(client: FlaskClient) -> None:
         "api_version": str,
         "cuts": list,
         "alternatives": list,
+        "geometry": type(None),
         "quality": dict,
         "calibrated": bool,
         "assessment": dict,

@@ -11,9 +11,11 @@ import cv2
 import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
+from PIL import Image
 
 from app import create_app
 from config import Settings
+from tests.contract import check_described
 from training.render import Scene
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +50,27 @@ def test_as_json_and_as_raw_bytes(shipped: FlaskClient) -> None:
     as_json = shipped.post("/predict", json={"image_data": base64.b64encode(photo()).decode(), "zipcode": "12345", "format": "base64"})
     as_bytes = shipped.post("/predict", data=photo(), content_type="image/jpeg")
     assert [answer.get_json()["bitting"] for answer in (as_json, as_bytes)] == [EXPECTED] * 2
+
+
+@pytest.mark.parametrize("turn", [None, 6, 3])
+def test_geometry_lies_on_the_upright_photo(shipped: FlaskClient, turn: int | None) -> None:
+    """The same key stored lying on its side, with the EXIF entry that turns it up, is drawn in the same places."""
+    upright = Image.open(io.BytesIO(photo()))
+    stored = upright.transpose({6: Image.Transpose.ROTATE_90, 3: Image.Transpose.ROTATE_180}[turn]) if turn else upright
+    exif = Image.Exif()
+    if turn:
+        exif[0x0112] = turn
+    data = io.BytesIO()
+    stored.save(data, "JPEG", quality=95, exif=exif)
+    answer = shipped.post("/predict", data=data.getvalue(), content_type="image/jpeg")
+    geometry = check_described(shipped, answer, "/predict", "post")["geometry"]
+    assert (geometry["width"], geometry["height"]) == upright.size
+    assert [cut["position"] for cut in geometry["cuts"]] == [1, 2, 3, 4, 5]
+    # Read off the photo by hand: bow below, tip above, cuts to the left; the first and the last cut.
+    assert [geometry["cuts"][i][end] for i in (0, -1) for end in ("root", "foot")] == [
+        pytest.approx(place, abs=8) for place in ([731, 291], [810, 308], [760, 93], [849, 110])
+    ]
+    assert all(600 < x < 900 and 20 < y < 420 for x, y in geometry["outline"])
 
 
 @pytest.mark.parametrize("kind", ["none", "blank", "other"])

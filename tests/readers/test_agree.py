@@ -25,7 +25,7 @@ from utils.image_processing import Photo, open_photo
 
 PHOTO = open_photo(plain())
 CODES, OTHER = (2, 5, 4, 7, 3), (2, 5, 4, 6, 3)
-DRAWING = Drawing(((0.0, 0.0), (1.0, 1.0)), (CutLine(1, (0.0, 0.0), (0.0, 1.0)),))
+DRAWING = Drawing(((0.0, 0.0), (1.0, 1.0)), (CutLine(1, (0.0, 0.0), (0.0, 1.0)),), (2, 2))
 CHANCES = st.floats(0, 1)
 
 

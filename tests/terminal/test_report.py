@@ -30,6 +30,7 @@ REFUSED = Unreadable(Reason.TOO_BLURRED, "The blade's edges are blurred.", "Hold
 DRAWING = Drawing(
     ((100.0, 300.0), (100.0, 100.0), (160.0, 100.0), (160.0, 300.0)),
     tuple(CutLine(n, (100.0, 100.0 + 30 * n), (150.0, 100.0 + 30 * n)) for n in range(1, 6)),
+    (640, 480),
 )
 
 
