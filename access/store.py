@@ -111,6 +111,9 @@ class TokenStore:
         with self._lock:
             self._drop()
 
+    def __del__(self) -> None:
+        self._drop()
+
     def _note_use(self, connection: sqlite3.Connection, wanted: bytes, last_used: float | None, now: float) -> None:
         """Writes the time of use, once a minute at most. Where it cannot be written at once, the request goes on without."""
         if any(then is not None and abs(now - then) < _LAST_USED_EVERY_S for then in (last_used, self._noted.get(wanted))):

@@ -54,7 +54,7 @@ def install(app: Flask, credentials: Credentials, policy: Policy, log: BoundLogg
         try:
             g.visitor = visitor(request, credentials)
         except TokensUnreadable as error:
-            log.error("tokens unreadable", places=places(error))
+            log.error("tokens unreadable", reason=str(error), places=places(error))
             raise Overloaded("Tokens cannot be checked now.", retry_after_s=_RETRY_AFTER_S) from None
         # Browsers send no token with the question whether they may ask.
         if request.method != "OPTIONS":
