@@ -11,7 +11,7 @@ from typing import Any
 
 # It otherwise tells its maker, from the first import on, of networks, errors and a number that it gives this machine.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 _ELSEWHERE = "session.model_external_initializers_file_folder_path"
 # For what bounded networks compute on the way, all of them together; their weights are bounded by their files.
