@@ -6,11 +6,12 @@ import contextlib
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.bitting import Bitting, BittingError
 from keys.keyways import keyways
+from tests.keys.test_bitting import bittings
 from tests.readers.test_reply import ALL, LABELLED, TAUGHT, reasonable
 
 KEYWAYS = st.sampled_from(list(keyways().values()))
@@ -20,10 +21,10 @@ EDITS = st.lists(
 )
 
 
-@given(KEYWAYS, st.lists(NUMBERS, max_size=9).map(tuple))
-def test_a_code_is_valid_or_says_what_is_wrong(keyway: object, codes: tuple[int, ...]) -> None:
-    bitting = Bitting(keyway, codes)  # type: ignore[arg-type]
-    record = bitting.keyway
+@given(bittings() | st.builds(Bitting, KEYWAYS, st.lists(NUMBERS, max_size=9).map(tuple)))
+@settings(max_examples=500)
+def test_a_code_is_valid_or_says_what_is_wrong(bitting: Bitting) -> None:
+    record, codes = bitting.keyway, bitting.codes
     if bitting.valid:
         order = tuple(record.depths_mm)
         assert len(codes) in record.cut_counts and set(codes) <= set(order)
@@ -49,8 +50,11 @@ def test_what_looks_like_a_code_is_read_as_it_stands_or_refused(keyway: object, 
     assert "".join(map(str, bitting.codes)) == digits or any(f"0{code}" in text for code in bitting.codes)
 
 
-@given(st.sampled_from(list(LABELLED.values())), EDITS, st.sampled_from([TAUGHT, ALL]))
-def test_a_reply_that_something_happened_to(text: str, edits: list[tuple[int, int, str]], known: tuple[str, ...]) -> None:
+@given(st.sampled_from(list(LABELLED.values())), EDITS, st.sampled_from([TAUGHT, ALL]), st.booleans())
+@settings(max_examples=500)
+def test_a_reply_that_something_happened_to(text: str, edits: list[tuple[int, int, str]], known: tuple[str, ...], twice: bool) -> None:
+    # Said twice, and then one of the two changed: neither may be taken for the code.
+    text = f"{text}\n{text}" if twice else text
     for at, lost, new in edits:
         at %= len(text) + 1
         text = text[:at] + new + text[at + lost :]
