@@ -8,11 +8,16 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from config import Settings
+from tests.fakes import ColourReader
+from tests.faults.bench import Bench
+from utils.image_processing import Photo
 from utils.logs import make_logger
 from utils.redaction import PLAIN, REDACTED, redact
 
@@ -137,6 +142,23 @@ def test_a_library_that_nobody_listens_to_speaks_by_place_alone(tmp_path: Path) 
     (one,) = logged(tmp_path)
     assert (one["event"], one["place"], one["level"]) == ("library", "<string>:2", "warning")
     assert "library" in ended.stderr and "canary" not in ended.stderr + ended.stdout
+
+
+def test_a_real_server_whose_parts_talk_too_much(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    bench = Bench(settings)
+
+    def talks(photos: Sequence[Photo]) -> object:
+        log = make_logger(settings.logs)
+        log.info("request", bitting="2,5,4,7,3", headers={"X-API-Key": "canary"}, remote_addr="203.0.113.77", status=200)
+        logging.getLogger("waitress").error("canary 2,5,4,7,3 from %s", "203.0.113.77")
+        return ColourReader().read(photos)
+
+    bench.reader.fault = talks
+    assert bench.post()[0] == 200
+    bench.stop()
+    assert [one["event"] for one in logged(settings.logs)] == ["request", "library", "request"]
+    text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
+    assert not any(secret in text for secret in ("canary", "2,5,4,7,3", "203.0.113.77", "X-API-Key"))
 
 
 def test_every_field_that_the_project_logs_is_on_the_list() -> None:
