@@ -128,7 +128,7 @@ def create_app(
     app.register_api(classify_blueprint(classifying, callers, policy=policy, clock=clock))
     app.register_api(cache_blueprint(cache, policy))
     gpu, process = find_gpu(), Process(clock)
-    app.register_api(health_blueprint(loaded, gpu, draining=draining, clock=clock))
+    app.register_api(health_blueprint(loaded, gpu, draining=draining, stuck=scheduler.stuck, clock=clock))
     Gauges(living(loaded, scheduler, cache, draining), metrics.registry)
     state = State(
         loaded,

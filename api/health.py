@@ -13,15 +13,18 @@ from api.schemas import Health as HealthOut
 from api.schemas import Probe as ProbeOut
 from model_loader import RETRY_AFTER_S, ModelSlot
 from serving.gpu import Gpu
-from utils.errors import ModelLoading
+from utils.errors import ModelLoading, Overloaded
 from utils.response_formatter import API_VERSION
 
 _ALIVE: dict[Any, Any] = {200: ProbeOut, 500: Failure}
 _READY: dict[Any, Any] = {200: ProbeOut, 500: Failure, 503: Failure}
 
 
-def health_blueprint(model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool], clock: Callable[[], float]) -> APIBlueprint:
-    """The health routes; none of them waits for the reader, only for a free thread. `clock` gives seconds since 1970."""
+def health_blueprint(
+    model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool], stuck: Callable[[], bool], clock: Callable[[], float]
+) -> APIBlueprint:
+    """The health routes; none of them waits for the reader, only for a free thread. `stuck` says whether the reader has not come back for
+    longer than a request may take; `clock` gives seconds since 1970."""
     health = APIBlueprint("health", __name__, url_prefix="/health", abp_tags=[Tag(name="health")])
 
     def milliseconds() -> int:
@@ -48,9 +51,11 @@ def health_blueprint(model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool]
 
     @health.get("/ready", responses=_READY)
     def ready() -> Response:
-        """The reader is loaded and warmed, and new work is welcome."""
+        """The reader is loaded and warmed, it comes back from what it is asked, and new work is welcome."""
         if draining():
             raise ModelLoading("The server is shutting down.", retry_after_s=RETRY_AFTER_S)
+        if stuck():
+            raise Overloaded("The model does not come back from an earlier photo.", retry_after_s=RETRY_AFTER_S)
         return started()
 
     @health.get("/startup", responses=_READY)

@@ -19,13 +19,12 @@ from typing import Any
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
-from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
 from serving.bodies import Body, Room
 from serving.ending import end_at_once
+from serving.framing import FramedChannel, FramedParser
+from serving.listening import Listener, most_connections
 
 # Bodies above the limit are read and thrown away up to here, so that the caller can read the 413 instead of a reset connection.
 SWALLOW_BYTES = 200_000_000
@@ -85,7 +84,7 @@ class Server:
             recv_bytes=1 << 20,
             max_request_body_size=SWALLOW_BYTES,
             max_request_header_size=32_768,
-            connection_limit=512,
+            connection_limit=most_connections(),
             # While a request is worked on, its connection is still listened to: only so is it seen that the caller hung up. What comes
             # on it meanwhile is one more request, whose turn is after the first.
             channel_request_lookahead=1,
@@ -99,7 +98,7 @@ class Server:
         bound = _bind(binding.host, binding.port)
         at = (bound.family, bound.type, bound.proto, bound.getsockname())
         self._listener = _Listener(application, self._channels, _sock=bound, adj=adjustments, sockinfo=at, bind_socket=False)
-        self._listener.failure, self._listener.draining = failure, draining
+        self._listener.failure, self._listener.draining, self._listener.clock = failure, draining, clock
 
     @property
     def port(self) -> int:
@@ -113,6 +112,7 @@ class Server:
             if self._clock() - self._looked >= 1.0:
                 self._looked = self._clock()
                 self._hang_up_on_the_slow()
+                self._listener.hang_up_on_the_quiet()
                 self._rest()
         self._take_in_what_has_arrived()
         began = self._clock()
@@ -203,7 +203,7 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-class _Parser(HTTPRequestParser):  # type: ignore[misc]
+class _Parser(FramedParser):
     """A request that holds a bounded body; `started` is when it was first seen half read."""
 
     started: float | None = None
@@ -252,7 +252,7 @@ class _Refusal(ErrorTask):  # type: ignore[misc]
         self.write(data)
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc]
+class _Channel(FramedChannel):
     parser_class = _Parser
     task_class = _Task
     error_task_class = _Refusal
@@ -264,7 +264,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             self.request.close()
 
 
-class _Listener(TcpWSGIServer):  # type: ignore[misc]
+class _Listener(Listener):
     channel_class = _Channel
     failure: SocketFailure
     draining: threading.Event

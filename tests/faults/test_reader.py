@@ -54,6 +54,7 @@ def test_a_reader_that_hangs(bench: Bench) -> None:
         assert (status, body["code"]) == (503, "overloaded"), "nobody is kept waiting for a reader that does not come back"
         assert retry_after is not None and 1 <= int(retry_after) <= 10
     assert bench.ask("GET", "/health/live")[0] == 200
+    assert bench.ask("GET", "/health/ready")[0] == 503, "whoever shares out the requests sends them elsewhere"
     status, _, body = bench.ask("GET", "/health/detailed")
     assert (status, body["status"]) == (503, "unhealthy")
     assert bench.reader.threads == bench.reader.threads[:1], "no photo of theirs was read"
@@ -61,7 +62,7 @@ def test_a_reader_that_hangs(bench: Bench) -> None:
     bench.reader.let_go.set()
     until(lambda: not bench.scheduler.stuck())
     assert bench.post()[0] == 200
-    assert bench.ask("GET", "/health/detailed")[0] == 200
+    assert [bench.ask("GET", path)[0] for path in ("/health/ready", "/health/detailed")] == [200, 200]
 
 
 def test_one_thread_of_two_that_hangs_leaves_the_other(settings: Settings) -> None:
@@ -73,6 +74,7 @@ def test_one_thread_of_two_that_hangs_leaves_the_other(settings: Settings) -> No
     bench.now += 10.5
     assert asked[0].result(PATIENCE_S)[0] == 504
     assert [bench.post()[0] for _ in range(3)] == [200] * 3
+    assert bench.ask("GET", "/health/ready")[0] == 200
     assert bench.ask("GET", "/health/detailed")[2]["status"] == "unhealthy"
     bench.stop()
 
