@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -105,12 +107,15 @@ def create_app(
     cache = cache or reading_cache(settings, log)
     scheduler = scheduler or reading_scheduler(settings, loaded)
     policy = policy_of(settings)
-    access.install(app, credentials(settings, clock), policy, log)
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    # Replicas that share a Redis know visitors by the same names, and whoever only has what is in it does not.
+    salt = hashlib.sha256(redis_url.encode()).digest() if redis_url else secrets.token_bytes(32)
+    access.install(app, credentials(settings, clock), policy, salt=salt, log=log)
     charge = limits.install(
         app,
         Quotas(settings.limit_address, settings.limit_free, settings.limit_premium),
         limited=settings.limits,
-        redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
+        redis_url=redis_url,
         clock=scheduler.clock,
         wall=time.time,
     )

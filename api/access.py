@@ -10,6 +10,7 @@ from structlog.stdlib import BoundLogger
 from access.credentials import Credentials
 from access.policy import Need, Policy, check
 from access.tokens import TokensUnreadable
+from api.pages import wants_page
 from api.schemas import Failure
 from api.visitors import visitor
 from utils.errors import Overloaded
@@ -34,7 +35,8 @@ _NEEDS = {
     "docs.document": Need.PUBLIC,
     "docs.page": Need.PUBLIC,
     "docs.static": Need.PUBLIC,
-    "web.static": Need.PUBLIC,
+    "web.static": Need.NOTHING,
+    "web.service_worker": Need.NOTHING,
     "predict.predict": Need.PHOTOS,
     "predict.predict_premium": Need.PREMIUM,
     "batch.predict_batch": Need.PHOTOS,
@@ -46,19 +48,22 @@ _NEEDS = {
 }
 
 
-def install(app: Flask, credentials: Credentials, policy: Policy, log: BoundLogger) -> None:
-    """Asks everybody who comes before any view of `app` runs. While the file of tokens cannot be read, nobody passes by one."""
+def install(app: Flask, credentials: Credentials, policy: Policy, *, salt: bytes, log: BoundLogger) -> None:
+    """Asks everybody who comes before any view of `app` runs. While the file of tokens cannot be read, nobody passes by one. `salt` is what
+    the names of visitors are made with, so that nobody finds an address by trying all of them."""
 
     @app.before_request
     def ask() -> None:
         try:
-            g.visitor = visitor(request, credentials)
+            g.visitor = visitor(request, credentials, salt)
         except TokensUnreadable as error:
             log.error("tokens unreadable", reason=str(error), places=places(error))
             raise Overloaded("Tokens cannot be checked now.", retry_after_s=_RETRY_AFTER_S) from None
         # Browsers send no token with the question whether they may ask.
         if request.method != "OPTIONS":
-            check(policy, need_of(request.endpoint), g.visitor.token, own=g.visitor.own)
+            # Nor can they with the way to the page, which holds no secret, asks for the token itself and sends it from then on.
+            need = Need.NOTHING if wants_page(request) else need_of(request.endpoint)
+            check(policy, need, g.visitor.token, own=g.visitor.own)
 
 
 def need_of(endpoint: str | None) -> Need:

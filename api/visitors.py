@@ -22,19 +22,19 @@ _IPV6_NETWORK = 64
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """`token` is None without a valid one. `own`: a program on the server's machine, which speaks for itself. `name` is a digest of the
-    token's name or of the address, the same in every replica."""
+    token's name or of the address, and the same in all replicas that have the same salt."""
 
     token: Token | None
     own: bool
     name: str
 
 
-def visitor(request: Request, credentials: Credentials) -> Visitor:
-    """Who sends a request. Raises TokensUnreadable where the file of tokens cannot be read."""
+def visitor(request: Request, credentials: Credentials, salt: bytes) -> Visitor:
+    """Who sends a request; `salt`, of 64 bytes at most, is in every name. Raises TokensUnreadable where the file of tokens cannot be read."""
     sent = request.headers.get("X-API-Key") or _bearer(request.headers.get("Authorization", ""))
     token = credentials.find(sent) if sent else None
     name = f"token {token.name}" if token else f"address {_network(request.remote_addr or '')}"
-    return Visitor(token, _is_own(request), hashlib.blake2b(name.encode(errors="replace"), digest_size=12).hexdigest())
+    return Visitor(token, _is_own(request), hashlib.blake2b(name.encode(errors="replace"), key=salt, digest_size=12).hexdigest())
 
 
 def _is_own(request: Request) -> bool:

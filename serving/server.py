@@ -88,6 +88,8 @@ class Server:
             # While a request is worked on, its connection is still listened to: only so is it seen that the caller hung up. What comes
             # on it meanwhile is one more request, whose turn is after the first.
             channel_request_lookahead=1,
+            # Whom a proxy speaks for is the application's to judge; waitress would take away the sign that there is one.
+            clear_untrusted_proxy_headers=False,
             # A phone that hangs up is no trouble of the server's.
             log_socket_errors=False,
             asyncore_use_poll=True,

@@ -29,7 +29,8 @@ def nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     yield
-    for name in ("keylike", "waitress", "opentelemetry"):
+    logging.captureWarnings(False)
+    for name in ("keylike", "waitress", "opentelemetry", "py.warnings"):
         for handler in list(logging.getLogger(name).handlers):
             logging.getLogger(name).removeHandler(handler)
             handler.close()

@@ -35,6 +35,9 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     logger = _attach("keylike", level, [file, terminal])
     for library in ("waitress", "opentelemetry"):
         _attach(library, "ERROR", [file, terminal])
+    # What libraries warn of quotes what they were given.
+    logging.captureWarnings(True)
+    _attach("py.warnings", "WARNING", [file, terminal])
     logging.lastResort = _Unheard([file, terminal])
     wrapped = structlog.wrap_logger(
         logger,

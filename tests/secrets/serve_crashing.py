@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class CrashingReader(ColourReader):
         """Always fails."""
         for name in ("waitress", "opentelemetry.sdk", "c4nary.library"):
             logging.getLogger(name).error(TOLD)
+        warnings.warn(TOLD, stacklevel=1)
         try:
             raise ValueError(TOLD)
         except ValueError as first:

@@ -251,7 +251,7 @@ def test_callers_are_told_apart_by_a_digest_that_no_log_shows(busy: Busy, settin
     busy.reader.allowed.set()
     for _ in range(2):
         assert busy.post().result(PATIENCE_S)[0] == 200
-    assert names[0] == names[1] and len(names[0]) == 16 and "127" not in names[0]
+    assert names[0] == names[1] and len(names[0]) == 24 and "127" not in names[0]
     logged = (settings.logs / "api.log").read_text()
     assert names[0] not in logged and "127.0.0.1" not in logged
 
