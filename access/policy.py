@@ -11,7 +11,7 @@ _SEND = "send it as X-API-Key or as Authorization: Bearer."
 
 
 class Policy(StrEnum):
-    """What asks for a token: nothing, whatever takes photos, or everything but /health/live."""
+    """What asks for a token: nothing, whatever takes photos, or everything but /health/live and the page itself."""
 
     OPEN = "open"
     PREDICTIONS = "predictions"
@@ -21,8 +21,8 @@ class Policy(StrEnum):
 class Need(Enum):
     """What a request is for."""
 
-    NOTHING = "whether the process lives"
-    PUBLIC = "health, pages, documents"
+    NOTHING = "whether the process lives, and the page, which holds no secret"
+    PUBLIC = "health, documents"
     PHOTOS = "readings"
     PREMIUM = "readings for the tier premium"
     OPERATOR = "what only whoever runs the server sees"

@@ -23,6 +23,8 @@ _PAGES = (
 )
 # Swagger UI writes style attributes into what it draws.
 _DOCUMENTATION = _PAGES.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+# A worker goes by its own file's policy, not by the page's.
+_WORKER = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _TLS = "max-age=31536000"
 
@@ -58,5 +60,5 @@ def install(app: Flask, origins: Sequence[str]) -> None:
 
 def _policy(response: Response) -> str:
     if response.mimetype != "text/html":
-        return _NOTHING
+        return _WORKER if request.path == "/sw.js" else _NOTHING
     return _DOCUMENTATION if request.path == "/docs" else _PAGES

@@ -35,7 +35,8 @@ ROUTES = {
     ("GET", "/docs"): Need.PUBLIC,
     ("GET", "/openapi.json"): Need.PUBLIC,
     ("GET", "/docs/files/<path:filename>"): Need.PUBLIC,
-    ("GET", "/web/<path:filename>"): Need.PUBLIC,
+    ("GET", "/web/<path:filename>"): Need.NOTHING,
+    ("GET", "/sw.js"): Need.NOTHING,
     ("POST", "/"): Need.PHOTOS,
     ("POST", "/predict"): Need.PHOTOS,
     ("POST", "/predict/batch"): Need.PHOTOS,
@@ -101,6 +102,22 @@ def test_every_route_from_elsewhere(settings: Settings, model: ModelSlot, tmp_pa
         status = door.ask(method, path, token, environ_base=FAR).status_code
         expected = "let in" if token in allowed[need] else 401 if token == "n" else 403
         assert (status if status in (401, 403) else "let in") == expected, (method, path, token, policy)
+
+
+def test_the_page_opens_for_everybody_since_browsers_cannot_send_a_token_on_the_way_to_it(
+    settings: Settings, model: ModelSlot, tmp_path: Path
+) -> None:
+    door = Door(settings, model, tmp_path, policy="all")
+    page = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    answer = door.client.get("/", headers=page, environ_base=FAR, buffered=True)
+    assert (answer.status_code, answer.mimetype) == (200, "text/html")
+    # What programs are told there names the model, and a photo sent by a page that says so is still a photo.
+    assert door.client.get("/", environ_base=FAR).status_code == 401
+    for path in ("/", "/predict"):
+        refused = door.client.post(path, data=plain(), content_type="image/jpeg", headers=page, environ_base=FAR)
+        assert refused.status_code == 401
+    for path in ("/docs", "/openapi.json", "/health", "/metrics"):
+        assert door.client.get(path, headers=page, environ_base=FAR).status_code == 401
 
 
 def test_a_program_on_this_machine_is_the_operator_but_where_all_ask_for_tokens(

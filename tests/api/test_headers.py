@@ -82,6 +82,11 @@ def test_pages_run_nothing_but_the_servers_own_files(client: FlaskClient) -> Non
     assert client.get("/").headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
+def test_service_worker_may_fetch_from_its_own_server_and_nothing_else(client: FlaskClient) -> None:
+    policy = client.get("/sw.js").headers["Content-Security-Policy"]
+    assert policy == "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
+
+
 def test_tls_is_kept_to_where_a_named_proxy_speaks_it(settings: Settings, model: ModelSlot) -> None:
     client = serve(settings, model, proxy="127.0.0.1")
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from flask import Flask
 from flask.testing import FlaskClient
 
+from api.pages import web_blueprint
+from app import WEB
 from tests.contract import check_described
 
 
@@ -16,6 +20,31 @@ def test_root_is_json_for_programs_and_a_page_for_browsers(client: FlaskClient) 
     assert "Accept" in page.headers["Vary"]
     assert 'type="file"' in page.text
     assert "http" not in page.text
+
+
+def test_service_worker_keeps_all_that_the_page_consists_of(client: FlaskClient) -> None:
+    worker = client.get("/sw.js")
+    assert (worker.status_code, worker.mimetype, worker.headers["Cache-Control"]) == (200, "text/javascript", "no-cache")
+    listed = re.search(r"\[\s*((?:\"[a-z-]+\",?\s*)+)\]\s*\.map\(name => `/web/parts/", worker.text)
+    assert listed
+    assert set(re.findall("[a-z-]+", listed[1])) == {path.stem for path in (WEB / "parts").iterdir()}
+    for sheet in (WEB / "styles").iterdir():
+        assert f'"{sheet.stem}"' in worker.text
+
+
+def test_service_worker_differs_once_any_file_of_the_page_does(tmp_path: Path) -> None:
+    def worker() -> str:
+        rules = web_blueprint(tmp_path)
+        house = Flask("house")
+        house.register_blueprint(rules)
+        return house.test_client().get("/sw.js").text
+
+    for name, text in (("sw.js", "worker"), ("page.js", "one")):
+        (tmp_path / name).write_text(text)
+    before = worker()
+    assert before == worker() and before.endswith("worker")
+    (tmp_path / "page.js").write_text("two")
+    assert worker() != before
 
 
 def test_docs_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:

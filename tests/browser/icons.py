@@ -1,0 +1,33 @@
+"""Draws the page's icons out of icon.svg, in Chromium: python -m tests.browser.icons web/icons"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from tests.browser.chromium import chromium
+
+# Name, side in pixels, and whether the ground reaches the corners, as systems want it that cut the icon themselves.
+ICONS = (("icon-180", 180, True), ("icon-192", 192, False), ("icon-512", 512, False), ("maskable-512", 512, True))
+_ROUNDED, _SQUARE = 'rx="112"', 'rx="0"'
+_COLOURS = 32
+
+
+def main(folder: Path) -> None:
+    """Writes each of them into `folder`, beside icon.svg."""
+    drawing = (folder / "icon.svg").read_text(encoding="utf-8")
+    with tempfile.TemporaryDirectory() as elsewhere, chromium(Path(elsewhere)) as browser:
+        for name, side, square in ICONS:
+            page = browser.new_page(viewport={"width": side, "height": side})
+            page.set_content(f"<style>*{{margin:0}}svg{{display:block}}</style>{drawing.replace(_ROUNDED, _SQUARE) if square else drawing}")
+            picture = Image.open(io.BytesIO(page.screenshot(omit_background=True)))
+            picture.quantize(_COLOURS, Image.Quantize.FASTOCTREE).save(folder / f"{name}.png", optimize=True)
+            page.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

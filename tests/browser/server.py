@@ -1,0 +1,51 @@
+"""The real server with the embedded reader as a child process, on this machine alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "samples"
+_STOP_S = 20
+
+
+class Server:
+    """A server in `folder`, which its logs and tokens go to; settings by their names in the environment."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._folder, self._settings, self.port = folder, settings, 0
+        self.start()
+
+    @property
+    def address(self) -> str:
+        """Where it is, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Starts it, again at the port that it had, and comes back once it reads."""
+        own = {"KEYLIKE_PORT": str(self.port), "KEYLIKE_LOGS": "logs", "KEYLIKE_TOKENS": "tokens.sqlite3"}
+        bare = {name: value for name, value in os.environ.items() if not name.startswith(("KEYLIKE_", "MODEL_PATH", "NGROK_", "OTEL_"))}
+        self._process = subprocess.Popen(
+            [sys.executable, str(ROOT / "app.py")],
+            cwd=self._folder,
+            env=bare | own | self._settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+            self.port = int(found[1]) if found else self.port
+            if line.startswith("Ready"):
+                return
+        raise RuntimeError(f"the server did not start: {self._process.wait(_STOP_S)}")
+
+    def stop(self) -> None:
+        """Stops it and waits for its end."""
+        self._process.terminate()
+        self._process.communicate(timeout=_STOP_S)
