@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import math
+import threading
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,8 +17,10 @@ import pi_heif
 from numpy.typing import NDArray
 from PIL import Image
 
-from utils.decoding_cost import bytes_a_pixel, heic_bytes_a_pixel, jpeg_bytes_a_pixel, jpeg_scans
+from utils.decoding_cost import bytes_a_pixel, heic_bytes_a_pixel, jpeg_bytes_a_pixel
 from utils.errors import BadImage, ImageTooLarge, KeylikeError, NoImage, Overloaded, UnsupportedImageType
+from utils.iso_media import av1_sizes
+from utils.picture_structure import check_gif, check_png, jpeg_scans
 
 ACCEPTED = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "GIF")
 
@@ -27,8 +31,8 @@ warnings.simplefilter("error", Image.DecompressionBombWarning)
 Image.core.set_blocks_max(2)  # type: ignore[attr-defined]
 pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
 
-# Progressive JPEGs have about ten; libjpeg goes through the whole picture for each, whatever it holds.
-_MOST_SCANS = 32
+# A lossless WebP of a megapixel can make its decoder take 360 MB for tables that nothing but decoding tells of: not twice at a time.
+_LOSSLESS_WEBP = threading.Lock()
 _ORIENTATION = 0x0112
 # What the machine lacks is no fault of the picture: a decoder that is loaded at its first picture needs a file.
 _EXHAUSTED, _RETRY_AFTER_S = (errno.EMFILE, errno.ENFILE, errno.ENOMEM), 5
@@ -132,9 +136,10 @@ def _check_size(kind: str, size: tuple[int, int], bytes_a_pixel: float, limits: 
 
 
 def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
-    with Image.open(io.BytesIO(data), formats=[kind]) as image:
+    scans = _look_through(data, kind, limits)
+    with _turn(data, kind), Image.open(io.BytesIO(data), formats=[kind]) as image:
         size = image.size
-        _check_size(kind, size, _cost(image, kind, data), limits)
+        _check_size(kind, size, jpeg_bytes_a_pixel(image, scans) if scans else bytes_a_pixel(kind), limits)
         _draft(image, long_side)
         image.load()
         turn = _TURNS.get(_orientation(image))
@@ -150,6 +155,7 @@ def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
 
 def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
     """Past Pillow, which would hold the whole picture a second time; the decoder turns it upright by itself."""
+    _look_through(data, "HEIC", limits)
     heif = pi_heif.open_heif(data)
     _check_size("HEIC", heif.size, heic_bytes_a_pixel(heif.mode, heif.info), limits)
     pixels = np.asarray(heif)
@@ -158,14 +164,25 @@ def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
     return _photo(small, (width, height), "HEIC")
 
 
-def _cost(image: Image.Image, kind: str, data: bytes) -> float:
-    """Bytes a pixel of decoding. Raises BadImage for a JPEG of so many scans that it would take minutes."""
-    if kind != "JPEG":
-        return bytes_a_pixel(kind)
-    scans = jpeg_scans(data)
-    if scans > _MOST_SCANS:
-        raise BadImage("The JPEG picture has more scans than any camera or editor writes.", max_scans=_MOST_SCANS)
-    return jpeg_bytes_a_pixel(image, scans)
+def _look_through(data: bytes, kind: str, limits: _Limits) -> int:
+    """Refuses what would keep the decoder busy without end, or is larger than it says. The scans of a JPEG, otherwise 0."""
+    if kind == "JPEG":
+        return jpeg_scans(data)
+    if kind == "PNG":
+        check_png(data)
+    elif kind == "GIF":
+        check_gif(data)
+    elif data[8:12] == b"avis":
+        raise UnsupportedImageType("Moving AVIF pictures are not read.", accepted=list(ACCEPTED))
+    if kind in ("AVIF", "HEIC"):
+        for size in av1_sizes(data):
+            _check_size(kind, size, bytes_a_pixel("AVIF"), limits)
+    return 0
+
+
+def _turn(data: bytes, kind: str) -> AbstractContextManager[object]:
+    """Lets one picture at a time into WebP's lossless decoder, which also reads the transparency of others."""
+    return _LOSSLESS_WEBP if kind == "WEBP" and data[12:16] != b"VP8 " else nullcontext()
 
 
 def _photo(upright: Image.Image, size: tuple[int, int], kind: str) -> Photo:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from tests.pictures import encode, many_scans, plain
-from utils.decoding_cost import bytes_a_pixel, heic_bytes_a_pixel, jpeg_bytes_a_pixel, jpeg_scans
+from utils.decoding_cost import bytes_a_pixel, heic_bytes_a_pixel, jpeg_bytes_a_pixel
+from utils.picture_structure import jpeg_scans
 
 
 def test_scans_are_counted() -> None:

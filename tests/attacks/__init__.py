@@ -1,0 +1,1 @@
+"""Attacks on what comes in, over real sockets."""

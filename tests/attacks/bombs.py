@@ -1,0 +1,169 @@
+"""JPEG, PNG, GIF and WebP pictures that are small to send and dear to decode, made bit by bit."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from functools import cache
+
+from PIL import Image
+
+from tests.pictures import RED, encode, plain
+
+JPEG, PNG, GIF = plain(), plain(kind="PNG"), plain(kind="GIF")
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    """A JPEG segment."""
+    return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+
+def jpeg_with(*parts: bytes) -> bytes:
+    """A photo with something behind its first marker."""
+    return JPEG[:2] + b"".join(parts) + JPEG[2:]
+
+
+def jpeg_claiming(side: int, marker: int = 0xC0) -> bytes:
+    """A JPEG of 16 by 16 pixels that claims more, coded as the marker says."""
+    small = plain(size=(16, 16))
+    at = small.index(b"\xff\xc0")
+    return small[:at] + bytes([0xFF, marker]) + small[at + 2 : at + 5] + struct.pack(">HH", side, side) + small[at + 9 :]
+
+
+def exif(entries: bytes, count: int, rest: bytes = b"") -> bytes:
+    """A block of EXIF, little end first, whose first directory has these entries."""
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", count) + entries + bytes(4) + rest
+
+
+def in_segments(block: bytes) -> bytes:
+    """EXIF in as many APP1 segments as it takes."""
+    return b"".join(segment(0xE1, b"Exif\0\0" + block[at : at + 65_000]) for at in range(0, len(block), 65_000))
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """A PNG chunk."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_with(*chunks: bytes) -> bytes:
+    """A picture with chunks before its pixels."""
+    return PNG[:33] + b"".join(chunks) + PNG[33:]
+
+
+@cache
+def packed(size: int, *, broken: bool = False) -> bytes:
+    """Zeros that unpack to `size` bytes, and then perhaps to an error."""
+    whole = zlib.compress(bytes(size), 9)
+    return whole[:-40] + b"\xff" * 40 if broken else whole
+
+
+def apng(frames: int) -> bytes:
+    """A PNG that moves."""
+    behind = b"".join(
+        chunk(b"fcTL", struct.pack(">IIIIIHHBB", 2 * at, 1, 1, 0, 0, 1, 10, 0, 0))
+        + chunk(b"fdAT", struct.pack(">I", 2 * at + 1) + bytes(9))
+        for at in range(frames)
+    )
+    return PNG[:33] + chunk(b"acTL", struct.pack(">II", frames, 0)) + PNG[33:-12] + behind + PNG[-12:]
+
+
+def _gif_head() -> int:
+    return 13 + (3 << (GIF[10] & 7) + 1 if GIF[10] & 128 else 0)
+
+
+def gif_with(blocks: bytes) -> bytes:
+    """A GIF with something before its picture."""
+    return GIF[: _gif_head()] + blocks + GIF[_gif_head() :]
+
+
+def gif_of(frames: int) -> bytes:
+    """A GIF whose one frame comes again and again."""
+    return GIF[: _gif_head()] + GIF[_gif_head() : -1] * frames + b";"
+
+
+def gif_claiming(width: int, height: int) -> bytes:
+    """A GIF that says its canvas is so large."""
+    return GIF[:6] + struct.pack("<HH", width, height) + GIF[10:]
+
+
+def riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A WebP of these chunks."""
+    content = b"".join(name + struct.pack("<I", len(body)) + body + bytes(len(body) & 1) for name, body in chunks)
+    return b"RIFF" + struct.pack("<I", 4 + len(content)) + b"WEBP" + content
+
+
+def webp_claiming(side: int) -> bytes:
+    """A lossless WebP whose header says its sides are so long."""
+    return riff((b"VP8L", b"\x2f" + struct.pack("<I", (side - 1) | (side - 1) << 14) + bytes(20)))
+
+
+def webp_canvas(side: int) -> bytes:
+    """A small WebP that moves, on a canvas that is not small."""
+    return webp_of(2)[:24] + 2 * (side - 1).to_bytes(3, "little") + webp_of(2)[30:]
+
+
+def webp_of(frames: int) -> bytes:
+    """A WebP that moves, its last frame again and again."""
+    two = encode(Image.new("RGB", (60, 40), RED), "WEBP", save_all=True, append_images=[Image.new("RGB", (60, 40), (20, 20, 99))])
+    last = two[two.rindex(b"ANMF") :]
+    whole = two + last * (frames - 2)
+    return whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:]
+
+
+class _Bits:
+    """Bits, the lowest first, as WebP's lossless coding has them."""
+
+    def __init__(self) -> None:
+        self._value, self._count = 0, 0
+        self._written = bytearray()
+
+    def put(self, value: int, count: int) -> None:
+        """`count` bits of a number."""
+        self._value |= value << self._count
+        self._count += count
+        while self._count >= 8:
+            self._written.append(self._value & 255)
+            self._value, self._count = self._value >> 8, self._count - 8
+
+    def whole(self) -> bytes:
+        """All of it."""
+        return bytes(self._written) + bytes([self._value & 255])
+
+
+def _one_symbol(bits: _Bits) -> None:
+    bits.put(0b0001, 4)
+
+
+def _all_bytes(bits: _Bits, alphabet: int) -> None:
+    """A code of eight bits for each of 256 symbols, and none for the rest of the alphabet."""
+    order = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8]
+    bits.put(0, 1)
+    bits.put(len(order) - 4, 4)
+    for symbol in order:
+        bits.put(symbol in (8, 18), 3)
+    bits.put(0, 1)
+    bits.put(0, 256)
+    if alphabet > 256:
+        bits.put(1, 1)
+        bits.put(alphabet - 256 - 11, 7)
+
+
+def webp_of_tables(side: int = 1024, groups: int = 65_536) -> bytes:
+    """A lossless WebP of one colour with codes of its own for each block of four by four pixels, as many as there can be."""
+    bits = _Bits()
+    bits.put(0x2F, 8)
+    bits.put(side - 1, 14)
+    bits.put(side - 1, 14)
+    bits.put(0, 1 + 3 + 1 + 1)
+    bits.put(1, 1)
+    bits.put(0, 3 + 1)
+    _all_bytes(bits, 280)
+    _all_bytes(bits, 256)
+    for _ in range(3):
+        _one_symbol(bits)
+    turned = [int(f"{byte:08b}"[::-1], 2) for byte in range(256)]
+    for block in range((side // 4) ** 2):
+        bits.put(turned[block % groups & 255] | turned[block % groups >> 8] << 8, 16)
+    for _ in range(5 * groups):
+        _one_symbol(bits)
+    return riff((b"VP8L", bits.whole() + bytes(16)))

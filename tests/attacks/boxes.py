@@ -1,0 +1,106 @@
+"""HEIC and AVIF files that say one thing outside and another inside, out of real ones."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from PIL import Image
+
+from tests.pictures import RED, encode
+
+HEIC = (Path(__file__).parent.parent / "data" / "plain.heic").read_bytes()
+# Where the coded picture lies in that file.
+_PICTURE = range(0x1A1, 0x1A1 + 0x113)
+
+
+def avif(side: int) -> bytes:
+    """An honest AVIF of one colour."""
+    return encode(Image.new("RGB", (side, side), RED), "AVIF", speed=10)
+
+
+def claiming(picture: bytes, width: int, height: int) -> bytes:
+    """The file's word for the size of its picture, changed."""
+    at = picture.index(b"ispe") + 8
+    return picture[:at] + struct.pack(">II", width, height) + picture[at + 8 :]
+
+
+def heic_coded(width: int, height: int) -> bytes:
+    """A HEIC whose file says 64 by 48, and whose coded picture says more."""
+    box = _box_of(b"hvcC")
+    at = box.index(b"\x61\0\1") + 3
+    size = int.from_bytes(box[at : at + 2], "big")
+    told = _resized(box[at + 2 : at + 2 + size], width, height)
+    larger = box[:at] + struct.pack(">H", len(told)) + told + box[at + 2 + size :]
+    more = len(larger) - len(box)
+    whole = bytearray(HEIC.replace(box, struct.pack(">I", len(larger)) + larger[4:]))
+    for name in (b"meta", b"iprp", b"ipco"):
+        at = whole.index(name) - 4
+        whole[at : at + 4] = struct.pack(">I", int.from_bytes(whole[at : at + 4], "big") + more)
+    return bytes(whole).replace(struct.pack(">I", _PICTURE.start), struct.pack(">I", _PICTURE.start + more), 1)
+
+
+def heic_of(pictures: int, said: bytes) -> bytes:
+    """A HEIC of many pictures, all the same bytes, of each of which the same is said."""
+    numbers = range(1, pictures + 1)
+    comment = pictures + 1
+    entries = [_full(b"infe", struct.pack(">HH4s", at, 0, b"hvc1") + b"\0", 2) for at in numbers]
+    entries.append(_full(b"infe", struct.pack(">HH4s", comment, 0, b"Exif") + b"\0", 2))
+    known = _full(b"iinf", struct.pack(">H", len(entries)) + b"".join(entries))
+    kinds = _full(b"ipma", struct.pack(">I", pictures) + b"".join(struct.pack(">HBBB", at, 2, 0x81, 2) for at in numbers))
+    properties = _box(b"iprp", _box(b"ipco", _box_of(b"hvcC") + _box_of(b"ispe")) + kinds)
+    of_each = b"".join(struct.pack(">H", at) for at in numbers)
+    references = _full(b"iref", _box(b"cdsc", struct.pack(">HH", comment, pictures) + of_each))
+    handler = _full(b"hdlr", b"\0\0\0\0pict" + bytes(13)) + _full(b"pitm", struct.pack(">H", 1))
+
+    def meta(begin: int) -> bytes:
+        lies = [struct.pack(">HHHII", at, 0, 1, begin, len(_PICTURE)) for at in numbers]
+        lies.append(struct.pack(">HHHII", comment, 0, 1, begin + len(_PICTURE), len(said)))
+        places = _full(b"iloc", b"\x44\0" + struct.pack(">H", len(lies)) + b"".join(lies))
+        return _full(b"meta", handler + places + known + properties + references)
+
+    head = _box_of(b"ftyp")
+    return head + meta(len(head) + len(meta(0)) + 8) + _box(b"mdat", HEIC[_PICTURE.start : _PICTURE.stop] + said)
+
+
+def heic_in_boxes(count: int) -> bytes:
+    """A HEIC with so many empty boxes before what matters."""
+    head = _box_of(b"ftyp")
+    return head + _box(b"free", b"") * count + HEIC[len(head) :]
+
+
+def _box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content) + 8) + kind + content
+
+
+def _full(kind: bytes, content: bytes, version: int = 0) -> bytes:
+    return _box(kind, bytes([version, 0, 0, 0]) + content)
+
+
+def _box_of(kind: bytes) -> bytes:
+    at = HEIC.index(kind) - 4
+    return HEIC[at : at + int.from_bytes(HEIC[at : at + 4], "big")]
+
+
+def _resized(parameters: bytes, width: int, height: int) -> bytes:
+    """HEVC's sequence parameter set (ITU-T H.265, 7.3.2.2) with another size."""
+    bits = "".join(f"{byte:08b}" for byte in parameters.replace(b"\0\0\3", b"\0\0"))
+    _, at = _golomb(bits, 16 + 4 + 3 + 1 + 96)
+    _, at = _golomb(bits, at)
+    _, end = _golomb(bits, at)
+    _, end = _golomb(bits, end)
+    told = "".join("0" * (len(f"{side + 1:b}") - 1) + f"{side + 1:b}" for side in (width, height))
+    whole = (bits[:at] + told + bits[end:]).rstrip("0")
+    whole += "0" * (-len(whole) % 8)
+    unmarked = bytes(int(whole[at : at + 8], 2) for at in range(0, len(whole), 8))
+    marked = bytearray()
+    for byte in unmarked:
+        if marked[-2:] == b"\0\0" and byte <= 3:
+            marked.append(3)
+        marked.append(byte)
+    return bytes(marked)
+
+
+def _golomb(bits: str, at: int) -> tuple[int, int]:
+    zeros = bits.index("1", at) - at
+    return int(bits[at + zeros : at + 2 * zeros + 1], 2) - 1, at + 2 * zeros + 1

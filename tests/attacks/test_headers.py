@@ -1,0 +1,296 @@
+"""Requests that are not what they seem to a proxy: two lengths, endless chunks, strange targets and methods, other protocols."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import socket
+from contextlib import suppress
+
+import pytest
+
+from tests.attacks.server import MARK, Attacked
+from tests.pictures import plain
+
+PHOTO = plain()
+HOST = b"Host: x\r\n"
+CLOSE = b"Connection: close\r\n"
+# What a proxy would take for the body and this server, were it fooled, for a second request.
+HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def post(headers: bytes, body: bytes = b"", path: bytes = b"/predict") -> bytes:
+    """A request by hand."""
+    return b"POST " + path + b" HTTP/1.1\r\n" + HOST + b"Content-Type: image/jpeg\r\n" + headers + b"\r\n" + body
+
+
+def get(path: bytes, headers: bytes = b"", version: bytes = b"HTTP/1.1") -> bytes:
+    """A request for a page, the last of its connection."""
+    return b"GET " + path + b" " + version + b"\r\n" + HOST + CLOSE + headers + b"\r\n"
+
+
+SMUGGLED = {
+    "length and chunks": post(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n" + HIDDEN),
+    "chunks and length": post(b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN),
+    "chunks in other words": post(b"Content-Length: 5\r\nTransfer-Encoding: xchunked\r\n", b"0\r\n\r\n" + HIDDEN),
+    "chunks twice": post(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", b"0\r\n\r\n" + HIDDEN),
+    "chunks and gzip": post(b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n" + HIDDEN),
+    "chunks behind a tab": post(b"Transfer-Encoding:\tchunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN),
+    "a space before the colon": post(b"Transfer-Encoding : chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN),
+    "two lengths": post(b"Content-Length: 0\r\nContent-Length: %d\r\n" % len(HIDDEN), HIDDEN),
+    "a list of lengths": post(b"Content-Length: 0, %d\r\n" % len(HIDDEN), HIDDEN),
+    "a length with a sign": post(b"Content-Length: +%d\r\n" % len(HIDDEN), HIDDEN),
+    "a length below nothing": post(b"Content-Length: -1\r\n", HIDDEN),
+    "a length in hex": post(b"Content-Length: 0x5\r\n", HIDDEN),
+    "a length in other digits": post(b"Content-Length: \xb2\r\n", HIDDEN),
+    "a length of 100 digits": post(b"Content-Length: " + b"9" * 100 + b"\r\n", HIDDEN),
+    "a folded header": post(b"X: y\r\n Content-Length: 0\r\n z", HIDDEN),
+    "a bare carriage return": post(b"X: y\rContent-Length: 0\r\n", HIDDEN),
+    "a bare line feed": post(b"X: y\nContent-Length: 0\n", HIDDEN),
+    "NUL in a header": post(b"X: a\0b\r\n", HIDDEN),
+    "a chunk's size with a sign": post(b"Transfer-Encoding: chunked\r\n", b"+5\r\nabcde\r\n0\r\n\r\n"),
+    "a chunk's size in 0x": post(b"Transfer-Encoding: chunked\r\n", b"0x5\r\nabcde\r\n0\r\n\r\n"),
+    "a chunk's size with underscores": post(b"Transfer-Encoding: chunked\r\n", b"1_0\r\n" + b"a" * 16 + b"\r\n0\r\n\r\n"),
+    "a chunk longer than it says": post(b"Transfer-Encoding: chunked\r\n", b"3\r\nabcde\r\n0\r\n\r\n"),
+    "a chunk of 2^64 bytes": post(b"Transfer-Encoding: chunked\r\n", b"FFFFFFFFFFFFFFFF\r\nabc"),
+    "a header of 40 kB": post(b"X: " + b"y" * 40_000 + b"\r\n"),
+    "20,000 headers": post(b"X: y\r\n" * 20_000),
+    "9 MB of a first line": b"GET /" + b"x" * 9_000_000,
+    "no target": b"GET\r\n\r\n",
+    "a version that there is not": b"GET / HTTP/1.1x\r\n\r\n",
+    "control characters in the method": b"G\x01T / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "small letters": b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a space in the target": get(b"/health/live x"),
+    "a name with a line feed encoded": post(b"X\xe0\x80\x8a: y\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", SMUGGLED)
+def test_nothing_is_smuggled(server: Attacked, name: str) -> None:
+    """One answer, a refusal, and the connection is closed: whatever follows is nobody's request."""
+    replies = server.raws(SMUGGLED[name])
+    assert len(replies) == 1
+    reply = replies[0]
+    assert 400 <= reply.status < 500 or reply.status == 501, reply.raw
+    reply.check(reply.status, reply.body["code"])
+    assert reply.status != 404
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n" + CLOSE
+IN_CHUNKS = b"".join(b"1;" + MARK.encode() * 10 + b"\r\n" + PHOTO[at : at + 1] + b"\r\n" for at in range(len(PHOTO)))
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status"),
+    [
+        ("a byte a chunk, each with an extension", IN_CHUNKS + b"0\r\n\r\n", 200),
+        ("trailers", b"%x\r\n" % len(PHOTO) + PHOTO + b"\r\n0\r\nX-Evil: 1\r\nContent-Length: 3\r\n\r\n", 200),
+        ("nothing", b"0\r\n\r\n", 400),
+        ("16 MB", b"100000\r\n" * 1 + bytes(1 << 20) + b"\r\n" + (b"100000\r\n" + bytes(1 << 20) + b"\r\n") * 15 + b"0\r\n\r\n", 413),
+    ],
+)
+def test_chunks(server: Attacked, name: str, body: bytes, status: int) -> None:
+    reply = server.raw(post(CHUNKED, body))
+    reply.check(status, None if status == 200 else reply.body["code"])
+
+
+FLOODS_OF_CHUNKS = {
+    "1,500,000 chunks of a byte": b"1\r\n\0\r\n" * 1_500_000 + b"0\r\n\r\n",
+    "blank lines for chunks": b"\r\n" * 4_500_000,
+    "trailers without end": b"0\r\n" + b"X: y\r\n" * 1_500_000,
+    "9 MB of a chunk's size": b"0" * 9_000_000,
+    "9 MB of a chunk's extension": b"5;" + b"x" * 9_000_000,
+}
+
+
+@pytest.mark.parametrize("name", FLOODS_OF_CHUNKS)
+def test_floods_of_chunks_are_hung_up_on(server: Attacked, name: str) -> None:
+    """With a refusal, which is lost where the kernel resets the connection under what is still being sent."""
+    for reply in server.raws(post(CHUNKED, FLOODS_OF_CHUNKS[name])):
+        reply.check(400, "bad_request")
+    server.good()
+
+
+def test_a_bomb_in_gzip_stays_packed(server: Attacked) -> None:
+    """Nothing unpacks a body: it is no picture."""
+    packed = gzip.compress(bytes(100_000_000), 9)
+    for kind, status in (("image/jpeg", 415), ("application/json", 400), ("multipart/form-data; boundary=b", 400)):
+        for coding in ("gzip", "deflate, gzip", "br", "zstd"):
+            reply = server.post(packed, kind, Content_Encoding=coding)
+            reply.check(status, reply.body["code"])
+
+
+def test_expect_is_told_to_go_on(server: Attacked) -> None:
+    connection = server.connect()
+    connection.putrequest("POST", "/predict")
+    for name, value in (("Content-Type", "image/jpeg"), ("Content-Length", str(len(PHOTO))), ("Expect", "100-continue")):
+        connection.putheader(name, value)
+    connection.endheaders()
+    connection.send(PHOTO)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+PATHS = {
+    b"/../../etc/passwd": 404,
+    b"/docs/files/../../../../etc/passwd": 404,
+    b"/docs/files/..%2f..%2f..%2fetc%2fpasswd": 404,
+    b"/docs/files/%2e%2e/%2e%2e/%2e%2e/api.py": 404,
+    b"/docs/files/..\\..\\..\\app.py": 404,
+    b"/docs/files/%00": 404,
+    b"/docs/files/" + b"a/" * 4000: 404,
+    b"/docs/files/" + b"a" * 4000: 404,
+    b"/predict%00": 404,
+    b"/%c0%ae%c0%ae/": 404,
+    b"/predict;x=1": 404,
+    b"//predict": 405,
+    b"/./health": 404,
+    b"/health/../metrics": 404,
+    b"/%2e%2e/metrics": 404,
+    b"/\xff\xfe": 400,
+    b"/%ff%fe": 404,
+    b"/" + MARK.encode(): 404,
+    b"/%0d%0aX-Evil:%201": 404,
+    b"*": 404,
+}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
+def test_paths_lead_nowhere(server: Attacked, path: bytes) -> None:
+    reply = server.raw(get(path))
+    assert reply.status == PATHS[path], reply.raw
+    reply.check(reply.status, reply.body["code"])
+    assert "x-evil" not in reply.headers and MARK not in str(reply.headers)
+
+
+def test_another_site_in_the_target_is_this_site(server: Attacked) -> None:
+    for target in (b"http://169.254.169.254/latest/meta-data", b"http://evil.example/health/live", b"https://x:443/metrics"):
+        reply = server.raw(get(target))
+        assert reply.status in (200, 401, 403, 404), reply.raw
+        assert b"evil" not in reply.raw
+
+
+METHODS = [b"TRACE", b"CONNECT", b"PUT", b"DELETE", b"PATCH", b"PROPFIND", b"X" * 300, b"GETPOST", b"DEBUG"]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=range(len(METHODS)))
+def test_other_methods_are_refused(server: Attacked, method: bytes) -> None:
+    reply = server.raw(method + b" /predict HTTP/1.1\r\n" + HOST + CLOSE + b"X-Mark: " + MARK.encode() + b"\r\n\r\n")
+    assert reply.status in (400, 404, 405), reply.raw
+    reply.check(reply.status, reply.body["code"])
+
+
+@pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"])
+def test_no_header_changes_the_method(server: Attacked, header: str) -> None:
+    assert server.ask("GET", "/predict", headers={header: "POST"}).status == 405
+    assert server.post(PHOTO, **{header.replace("-", "_"): "DELETE"}).status == 200
+
+
+HEADERS: dict[str, str | bytes] = {
+    "Accept": "*/*;q=" + "9" * 500 + "," * 5000,
+    "Accept-Language": ",;=" * 3000,
+    "Accept-Encoding": "gzip;q=nan, *;q=-1",
+    "Range": "bytes=0-0," * 3000 + "1-2",
+    "If-Range": MARK,
+    "If-None-Match": '"' * 9000,
+    "If-Modified-Since": "Thu, 99 Foo 99999 99:99:99 GMT",
+    "If-Match": "*",
+    "Cookie": "a=b;" * 6000,
+    "Authorization": "Basic " + "=" * 9000,
+    "Cache-Control": "max-age=" + "9" * 5000 + ", x=" + '"' * 3000,
+    "Referer": MARK * 900,
+    "User-Agent": f"${{jndi:ldap://x/{MARK}}}<script>",
+    "X-Forwarded-For": "1.2.3.4," * 3000,
+    "X-Forwarded-Host": MARK,
+    "X-Forwarded-Proto": "javascript",
+    "Forwarded": "for=_;" * 4000,
+    "X-Request-Id": MARK,
+    "X-Original-URL": "/metrics",
+    "X-Rewrite-URL": "/metrics",
+    "traceparent": "00-" + "f" * 9000,
+    "Origin": f"https://{MARK}.example",
+    "Upgrade": "h2c, websocket",
+    "Content-Language": b"\xff\xfe\x80",
+    "Content-MD5": "x",
+    "Host": MARK,
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_no_header_is_minded_or_given_back(server: Attacked, name: str) -> None:
+    value = HEADERS[name]
+    sent = value.encode("latin-1") if isinstance(value, str) else value
+    line = name.encode() + b": " + sent + b"\r\n"
+    request = b"POST /predict HTTP/1.1\r\n" + (b"" if name == "Host" else HOST) + line + CLOSE
+    reply = server.raw(request + b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(PHOTO) + PHOTO)
+    if name == "Origin":
+        # Whom pages may be of is for the CORS settings; beside them nothing gives it back.
+        reply = type(reply)(reply.status, {k: v for k, v in reply.headers.items() if k != "access-control-allow-origin"}, reply.raw)
+    assert reply.check(200)["bitting"] == "2,5,4,7,3"
+    assert len(reply.headers["x-request-id"]) == 8
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e999", "0x10", "\u0665".encode().decode("latin-1"), "9" * 9000, "1_0", " 1 2", ""])
+def test_patience_that_is_no_number(server: Attacked, value: str) -> None:
+    reply = server.post(PHOTO, X_Request_Timeout=value)
+    assert reply.status in (200, 400), reply.raw
+    reply.check(reply.status, None if reply.status == 200 else "bad_request")
+
+
+OTHER_PROTOCOLS = {
+    "HTTP/2": b"PRI * HTTP/2.0\r\nConnection: close\r\n\r\nSM\r\n\r\n",
+    "TLS hello": bytes.fromhex("16030100c8010000c40303") + bytes(200) + b"\r\n\r\n",
+    "SSH": b"SSH-2.0-x\r\n\r\n",
+    "SOCKS": b"\5\1\0\r\n\r\n",
+    "SMTP": b"EHLO x\r\n\r\n",
+    "Redis": b"*1\r\n$4\r\nPING\r\n\r\n",
+    "HTTP/0.9": b"GET /\r\n\r\n",
+    "noise": bytes(range(256)) * 300,
+}
+
+
+@pytest.mark.parametrize("name", OTHER_PROTOCOLS)
+def test_other_protocols(server: Attacked, name: str) -> None:
+    replies = server.raws(OTHER_PROTOCOLS[name])
+    assert replies[0].status in (200, 400, 404), replies[0].raw
+    assert replies[0].headers["content-type"] == "application/json"
+
+
+def test_requests_in_one_piece_are_answered_in_their_order(server: Attacked) -> None:
+    replies = server.raws(post(b"Content-Length: %d\r\n" % len(PHOTO), PHOTO) + get(b"/nowhere"))
+    assert [reply.status for reply in replies] == [200, 404]
+
+
+@pytest.mark.parametrize(
+    ("name", "flood"),
+    [
+        ("blank lines", b"\r\n" * 4_500_000),
+        ("requests", b"GET /health/live HTTP/1.1\r\n\r\n" * 300_000),
+        ("no requests", b"x\r\n\r\n" * 1_800_000),
+    ],
+)
+def test_floods_on_one_connection_keep_nobody_waiting(server: Attacked, name: str, flood: bytes) -> None:
+    """The loop that reads for all connections goes on: others are answered while it comes in."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+        for at in range(0, len(flood), 1 << 20):
+            with suppress(BrokenPipeError, ConnectionResetError):
+                line.sendall(flood[at : at + (1 << 20)])
+            server.good()
+
+
+def test_who_promises_more_than_they_send_gets_nothing_and_harms_nobody(server: Attacked) -> None:
+    connections: list[http.client.HTTPConnection] = []
+    for _ in range(50):
+        connection = server.connect()
+        connection.putrequest("POST", "/predict")
+        connection.putheader("Content-Length", "9000000")
+        connection.endheaders()
+        connection.send(PHOTO)
+        connections.append(connection)
+    server.good()
+    for connection in connections:
+        connection.close()
+
+
+def test_all_that_left_it_well(server: Attacked) -> None:
+    server.still_well(most_mb=150)

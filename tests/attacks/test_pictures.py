@@ -1,0 +1,175 @@
+"""Pictures that are small to send and dear to decode, in every format, and pictures of strange sizes and colours."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.attacks import boxes
+from tests.attacks.bombs import (
+    JPEG,
+    apng,
+    chunk,
+    gif_claiming,
+    gif_of,
+    gif_with,
+    jpeg_claiming,
+    jpeg_with,
+    png_with,
+    segment,
+    webp_canvas,
+    webp_claiming,
+    webp_of,
+    webp_of_tables,
+)
+from tests.attacks.server import MARK, Attacked
+from tests.pictures import RED, encode, many_frames, many_scans, plain, png
+
+TOO_LARGE, BROKEN = (413, "image_too_large"), (400, "bad_image")
+PNG_CLAIMING = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 6, 0, 0, 0)) + chunk(b"IDAT", b"")
+REFUSED: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
+    "JPEG claims 65535x65535": (lambda: jpeg_claiming(65_535), TOO_LARGE),
+    "JPEG of 100,000 scans": (lambda: many_scans(100_000, (7000, 7000)), BROKEN),
+    "JPEG in arithmetic coding": (lambda: many_scans(32, (7000, 7000)).replace(b"\xff\xc2", b"\xff\xca", 1), BROKEN),
+    "JPEG without loss": (lambda: jpeg_claiming(7000, 0xC3), BROKEN),
+    "JPEG hierarchical": (lambda: jpeg_claiming(7000, 0xC5), BROKEN),
+    "JPEG of two million segments": (lambda: jpeg_with(segment(0xE5, b"") * 2_400_000), BROKEN),
+    "JPEG of crumbs of EXIF": (lambda: jpeg_with(segment(0xE1, b"Exif\0\0x") * 900_000), BROKEN),
+    "JPEG crumbs behind a reserved marker": (lambda: jpeg_with(segment(0xF0, segment(0xE1, b"Exif\0\0x") * 5900) * 100), BROKEN),
+    "JPEG of fill bytes": (lambda: jpeg_with(b"\xff" * 9_900_000), BROKEN),
+    "JPEG of junk": (lambda: jpeg_with(b"\xff\0" + bytes(9_900_000)), BROKEN),
+    "JPEG of tables": (lambda: jpeg_with(segment(0xDB, (b"\0" + bytes(range(1, 65))) * 1000) * 150), BROKEN),
+    "JPEG ends before it begins": (lambda: jpeg_with(b"\xff\xd9", segment(0xE1, b"Exif\0\0x") * 900_000), BROKEN),
+    "PNG 20000x20000": (lambda: png(20_000, 20_000), TOO_LARGE),
+    "PNG claims 2^31": (lambda: PNG_CLAIMING, TOO_LARGE),
+    "PNG of 800,000 chunks": (lambda: png_with(chunk(b"prVt", MARK.encode()) * 450_000), BROKEN),
+    "PNG of empty pieces": (lambda: png_with(chunk(b"IDAT", b"") * 800_000), BROKEN),
+    "APNG of 10,000 frames": (lambda: apng(10_000), BROKEN),
+    "GIF claims 65535x65535": (lambda: gif_claiming(65_535, 65_535), TOO_LARGE),
+    "GIF of one-byte blocks": (lambda: gif_with(b"!\xfe" + b"\x01a" * 4_900_000 + b"\0"), BROKEN),
+    "GIF of empty comments": (lambda: gif_with(b"!\xfe\0" * 3_300_000), BROKEN),
+    "GIF of junk": (lambda: gif_with(bytes(9_900_000)), BROKEN),
+    "WebP claims 16384x16384": (lambda: webp_claiming(16_384), TOO_LARGE),
+    "WebP canvas of 2^24": (lambda: webp_canvas(1 << 24), TOO_LARGE),
+    "WebP canvas of 12000": (lambda: webp_canvas(12_000), TOO_LARGE),
+    "AVIF 4000x4000": (lambda: boxes.avif(4000), TOO_LARGE),
+    "AVIF 4000x4000 that says 64x64": (lambda: boxes.claiming(boxes.avif(4000), 64, 64), TOO_LARGE),
+    "AVIF that moves": (lambda: many_frames_of("AVIF"), (415, "unsupported_image_type")),
+    "HEIC claims 60000x60000": (lambda: boxes.claiming(boxes.HEIC, 60_000, 60_000), BROKEN),
+    "HEIC coded as 16000x16000": (lambda: boxes.heic_coded(16_000, 16_000), BROKEN),
+    "HEIC of 900 pictures with 9 MB said of each": (lambda: boxes.heic_of(900, bytes(9_000_000)), BROKEN),
+    "HEIC of a million boxes": (lambda: boxes.heic_in_boxes(1_000_000), BROKEN),
+}
+
+
+def many_frames_of(kind: str) -> bytes:
+    """A picture that moves."""
+    frames = [Image.new("RGB", (64, 64), (200, 20, 20 + at)) for at in range(3)]
+    return encode(frames[0], kind, save_all=True, append_images=frames[1:])
+
+
+# libheif itself holds the coded picture against what the file says.
+DECODED = ("HEIC claims", "HEIC coded")
+
+# The most that may be decoded, and what is many but harmless.
+READ: dict[str, Callable[[], bytes]] = {
+    "PNG 50 MP of four times 16 bits": lambda: png(7000, 7000, bits=16, colour_type=6),
+    "JPEG 50 MP in 32 scans": lambda: many_scans(32, (7000, 7000)),
+    "WebP 13.7 MP": lambda: plain(kind="WEBP", size=(3700, 3700)),
+    "WebP of 65,536 tables": webp_of_tables,
+    "AVIF 13.7 MP": lambda: boxes.avif(3700),
+    "GIF 49 MP": lambda: plain(kind="GIF", size=(7000, 7000)),
+    "GIF of 10,000 frames": lambda: gif_of(10_000),
+    "GIF of 60 frames": many_frames,
+    "WebP of 10,000 frames": lambda: webp_of(10_000),
+    "APNG of 2,000 frames": lambda: apng(2_000),
+    "HEIC of two pictures": lambda: boxes.heic_of(2, b"\0\0\0\0" + bytes(50)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bombs_are_refused(server: Attacked, name: str) -> None:
+    make, (status, code) = REFUSED[name]
+    told = server.post(make()).check(status, code)
+    if (status, code) == BROKEN and not name.startswith(DECODED):
+        assert "truncated or corrupt" not in told["error"], "a decoder has been at it"
+
+
+@pytest.mark.parametrize("name", READ)
+def test_the_dearest_that_may_be_decoded_are_answered(server: Attacked, name: str) -> None:
+    reply = server.post(READ[name]())
+    assert reply.status in (200, 422), reply.raw
+    reply.check(reply.status, None if reply.status == 200 else "unreadable")
+
+
+def odd() -> dict[str, bytes]:
+    """Sizes and colours that no camera gives, all of them red where there is colour."""
+    red = Image.new("RGB", (64, 48), RED)
+    half = Image.new("RGBA", (64, 48), (*RED, 90))
+    palette = red.quantize(4)
+    grey16 = Image.fromarray(np.full((48, 64), 40_000, np.uint16))
+    return {
+        "1x1": plain(size=(1, 1)),
+        "1x1 GIF": plain(kind="GIF", size=(1, 1)),
+        "1x30000": plain(size=(1, 30_000)),
+        "30000x1": plain(size=(30_000, 1)),
+        "30000x1 PNG": plain(kind="PNG", size=(30_000, 1)),
+        "1x16000 WebP": plain(kind="WEBP", size=(1, 16_000)),
+        "palette with transparency": encode(palette, "PNG", transparency=bytes([0, 90, 255, 255])),
+        "palette GIF with transparency": encode(palette, "GIF", transparency=0),
+        "grey of 16 bits": encode(grey16, "PNG"),
+        "colour of 16 bits": png(40, 40, bits=16, colour_type=2),
+        "CMYK": encode(red.convert("CMYK"), "JPEG"),
+        "YCCK": encode(red.convert("CMYK"), "JPEG").replace(b"Adobe\0\x64\0\0\0\0\0", b"Adobe\0\x64\0\0\0\0\2"),
+        "grey": encode(red.convert("L"), "JPEG"),
+        "grey with transparency": encode(half.convert("LA"), "PNG"),
+        "one bit": encode(red.convert("1"), "PNG"),
+        "one bit, one pixel": png(1, 1),
+        "half transparent WebP": encode(half, "WEBP", lossless=True),
+        "half transparent AVIF": encode(half, "AVIF"),
+        "JPEG with restarts": encode(red, "JPEG", restart_marker_blocks=1),
+        "progressive": encode(red, "JPEG", progressive=True),
+    }
+
+
+@pytest.mark.parametrize("name", odd())
+def test_odd_pictures_are_read_or_refused_as_no_key(server: Attacked, name: str) -> None:
+    reply = server.post(odd()[name])
+    assert reply.status in (200, 422), reply.raw
+    reply.check(reply.status, None if reply.status == 200 else "unreadable")
+
+
+def test_a_jpeg_that_goes_wrong_in_the_middle(server: Attacked) -> None:
+    for at in range(20, len(JPEG), 37):
+        reply = server.post(JPEG[:at] + bytes([JPEG[at] ^ 0xFF]) + JPEG[at + 1 :])
+        assert reply.status in (200, 400, 413, 415, 422), reply.raw
+
+
+def test_bombs_in_a_batch_spoil_only_themselves(server: Attacked) -> None:
+    pictures = [plain(), png(20_000, 20_000), jpeg_with(segment(0xE5, b"") * 100_000), webp_claiming(16_384), plain(size=(70, 40))]
+    form = b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + picture + b"\r\n" for picture in pictures
+    )
+    body = server.post(form + b"--b--\r\n", "multipart/form-data; boundary=b", "/predict/batch").check(200)
+    told = [each.get("bitting") or each["code"] for each in body["results"]]
+    assert told == ["2,5,4,7,3", "image_too_large", "bad_image", "image_too_large", "2,5,4,7,3"]
+
+
+def test_all_that_left_it_well(server: Attacked) -> None:
+    """The lossless WebP is the one that goes beyond what a decoder may otherwise take, one at a time."""
+    server.still_well(most_mb=550)
+
+
+def test_lossless_webp_waits_its_turn(server: Attacked) -> None:
+    """Four at a time take no more than one."""
+    server.calm()
+    bomb = webp_of_tables()
+    with ThreadPoolExecutor(4) as callers:
+        replies = list(callers.map(lambda at: server.post(bomb + bytes(at)), range(4)))
+    assert {reply.status for reply in replies} <= {200, 422}
+    server.still_well(most_mb=550)
