@@ -144,6 +144,7 @@ PATHS = {
     b"/%c0%ae%c0%ae/": 404,
     b"/predict;x=1": 404,
     b"//predict": 405,
+    b"/docs/files//etc/passwd": 404,
     b"/./health": 404,
     b"/health/../metrics": 404,
     b"/%2e%2e/metrics": 404,
