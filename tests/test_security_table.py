@@ -22,7 +22,7 @@ def rows() -> list[list[str]]:
 
 
 @cache
-def tests_of(path: str) -> frozenset[str]:
+def named_in(path: str) -> frozenset[str]:
     """The names of the tests in a file."""
     tree = ast.parse((ROOT / path).read_text())
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -42,4 +42,4 @@ def test_a_row_is_whole_and_its_tests_are_there(row: list[str]) -> None:
     path = ""
     for file, name in named:
         path = file or path
-        assert name in tests_of(path), f"{path} has no {name}"
+        assert name in named_in(path), f"{path} has no {name}"
