@@ -36,7 +36,7 @@ NEIGHBOURS = {
     ("utils.error_handlers", "utils.response_formatter"),
 }
 # Never imported by what serves.
-OUTSIDE = {"training", "tests", "benchmarks", "fuzzing", "notebooks", "deploy"}
+OUTSIDE = {"training", "tests", "benchmarks", "fuzzing", "notebooks", "deploy", "clients", "keylike_client"}
 FLASK_ROOMS = {"app", "api", "utils.error_handlers", "utils.response_formatter"}
 SKIPPED = OUTSIDE | {".venv", ".git", "docs", "samples", "models", "web", "logs"}
 

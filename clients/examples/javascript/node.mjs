@@ -1,0 +1,30 @@
+// node node.mjs http://127.0.0.1:5000 photo.jpg …      the token, if one is asked for, in KEYLIKE_TOKEN
+import { readFile } from 'node:fs/promises'
+import { setTimeout as rest } from 'node:timers/promises'
+import { KeylikeError, read } from './keylike.mjs'
+
+const [address, ...paths] = process.argv.slice(2)
+const token = process.env.KEYLIKE_TOKEN
+
+/** Tries once more where the server turned the photo away unread and says when to come back. */
+async function readPatiently(path) {
+  const photo = new Blob([await readFile(path)])
+  try {
+    return await read(address, photo, { token })
+  } catch (failure) {
+    if (![429, 503].includes(failure.status) || !(failure.retryAfter <= 30)) throw failure
+    await rest(failure.retryAfter * 1000)
+    return read(address, photo, { token })
+  }
+}
+
+for (const path of paths) {
+  try {
+    const { keyway, bitting, confidence } = await readPatiently(path)
+    console.log(`${path}: ${keyway} ${bitting}, ${Math.floor(confidence * 100)} % sure`)
+  } catch (failure) {
+    if (!(failure instanceof KeylikeError)) throw failure
+    console.log(`${path}: ${failure.code}, ${failure.message} ${failure.advice ?? ''}`.trim())
+    process.exitCode = 1
+  }
+}

@@ -1,0 +1,48 @@
+"""Reads house keys from photos with a Keylike server: `from keylike_client import Client`."""
+
+from __future__ import annotations
+
+from keylike_client.answers import (
+    Alternative,
+    Assessment,
+    Claim,
+    Cut,
+    CutLine,
+    Geometry,
+    Health,
+    KeyedAlike,
+    KeySpace,
+    Part,
+    Quality,
+    Reading,
+    WeakPattern,
+)
+from keylike_client.client import Client
+from keylike_client.errors import KeylikeError, Refused, UnexpectedAnswer, Unreachable, Unreadable, UnusablePhoto
+from keylike_client.many import Outcome
+from keylike_client.photos import Photo
+
+__all__ = [
+    "Alternative",
+    "Assessment",
+    "Claim",
+    "Client",
+    "Cut",
+    "CutLine",
+    "Geometry",
+    "Health",
+    "KeySpace",
+    "KeyedAlike",
+    "KeylikeError",
+    "Outcome",
+    "Part",
+    "Photo",
+    "Quality",
+    "Reading",
+    "Refused",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "Unreadable",
+    "UnusablePhoto",
+    "WeakPattern",
+]
