@@ -49,6 +49,7 @@ async function read(file) {
 }
 
 async function send(photo, mine) {
+  progress("Sending the photo")
   try {
     const answer = await readKey(photo, token.current(), sent => progress(sent < 1 ? `Sending, ${percent(sent)}` : "Reading the key", sent), mine.signal)
     seen.replaceChildren(...overlay(answer, picture).filter(Boolean))
@@ -63,7 +64,6 @@ async function send(photo, mine) {
 function refuse(trouble, photo) {
   if (!trouble.code) throw trouble
   const retry = () => {
-    progress("Reading the key")
     state("busy")
     send(photo, (stop = new AbortController()))
   }

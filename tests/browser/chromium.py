@@ -12,15 +12,15 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.server import SAMPLES
 
 PATH = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-BEFORE_THE_CAMERA = SAMPLES / "sc1_06.jpg"
+BEFORE_THE_CAMERA = "kw1_01.jpg"
 
 
 @contextmanager
 def chromium(folder: Path) -> Iterator[Browser]:
     """A browser; `folder` holds the film of its camera, which shows one key."""
     film = folder / "camera.mjpeg"
-    film.write_bytes(BEFORE_THE_CAMERA.read_bytes() * 2)
-    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
+    film.write_bytes((SAMPLES / BEFORE_THE_CAMERA).read_bytes() * 2)
+    camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=PATH, args=camera, chromium_sandbox=False)
         try:

@@ -1,0 +1,93 @@
+"""The older phone app: a page of another origin that sends what it sends and reads what it reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Visiting
+from tests.browser.samples import FIRST
+from tests.browser.server import Server
+
+APP = """<!doctype html><title>The older app</title><link rel="icon" href="data:,"><input type="file" id="photo"><script>
+window.send = async server => {
+  const form = new FormData()
+  form.append("command", "predict")
+  form.append("image", document.getElementById("photo").files[0], "keyway_image.jpg")
+  form.append("zipcode", "12345")
+  const response = await fetch(server + "/", { method: "POST", body: form, headers: { "ngrok-skip-browser-warning": "true" } })
+  return { status: response.status, id: response.headers.get("X-Request-Id"), body: await response.json() }
+}
+</script>"""
+# What it reads, and as what: the first block of the contract.
+FIELDS: dict[str, type | tuple[type, ...]] = {
+    "success": bool,
+    "request_id": str,
+    "keyway": str,
+    "bitting": str,
+    "brand": str,
+    "confidence": float,
+    "estimatedAnnualProduction": int,
+    "manufacturingComplexity": int,
+    "marketPenetration": float,
+    "timeInMarket": (int, float),
+    "pinCount": int,
+    "materialType": str,
+    "securityRating": str,
+    "model_used": str,
+    "zipcode": str,
+    "timestamp": int,
+    "api_version": str,
+}
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing of it."""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[str]:
+    """Where the app is served from: another origin than the server's."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "index.html").write_text(APP)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path / "app"))) as files:
+        threading.Thread(target=files.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{files.server_address[1]}/"
+        files.shutdown()
+
+
+def test_older_app_asks_for_leave_sends_its_form_and_reads_its_fields(visiting: Visiting, server: Server, app: str) -> None:
+    visit = visiting(server)
+    page = visit.page
+    asked: list[str] = []
+    network = visit.context.new_cdp_session(page)
+    network.on("Network.requestWillBeSent", lambda event: asked.append(event["request"]["method"]))
+    network.send("Network.enable")
+    page.goto(app)
+    page.set_input_files("#photo", FIRST.path)
+    answer = page.evaluate("server => window.send(server)", server.address)
+    assert asked[-2:] in (["OPTIONS", "POST"], ["POST", "OPTIONS"])
+    body = answer["body"]
+    assert (answer["status"], answer["id"]) == (200, body["request_id"])
+    assert {name: body[name] for name, kind in FIELDS.items() if not isinstance(body[name], kind)} == {}
+    assert (body["keyway"], body["bitting"], body["brand"], body["zipcode"]) == (FIRST.keyway, FIRST.bitting, "Schlage", "12345")
+    assert body["bitting"].split(",") == FIRST.digits and body["pinCount"] == len(FIRST.digits)
+    assert (body["success"], len(body["request_id"]), body["api_version"]) == (True, 8, "2.0.0")
+    assert 0 <= body["confidence"] <= 1 and body["estimatedAnnualProduction"] > 0 and body["manufacturingComplexity"] > 0
+    assert 0 <= body["marketPenetration"] <= 1 and 0 <= body["timeInMarket"] <= 1
+
+
+def test_older_app_reads_why_there_is_no_reading(visiting: Visiting, guarded: Server, app: str) -> None:
+    """A refusal crosses origins as well as an answer does."""
+    visit = visiting(guarded, "401")
+    visit.page.goto(app)
+    visit.page.set_input_files("#photo", FIRST.path)
+    answer = visit.page.evaluate("server => window.send(server)", guarded.address)
+    assert (answer["status"], answer["body"]["success"], answer["body"]["code"]) == (401, False, "unauthorized")
