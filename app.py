@@ -51,6 +51,7 @@ from serving.memory import give_back
 from serving.process import Process
 from serving.scheduler import Scheduler
 from serving.server import SWALLOW_BYTES, Binding, Server, SocketFailure
+from serving.tunnel.watchdog import Standing
 from utils import error_handlers
 from utils.logs import make_logger
 from utils.metrics import Metrics
@@ -75,11 +76,13 @@ def create_app(
     metrics: Metrics | None = None,
     traces: Traces | None = None,
     draining: Callable[[], bool] = lambda: False,
+    standing: Standing | None = None,
+    once: str | None = None,
     clock: Callable[[], float] = time.time,
 ) -> OpenAPI:
     """The application. Without `model` the one of the settings is loaded here and now, which raises ModelError if it cannot be;
     without `cache` readings are kept as the settings say, without `scheduler` photos wait as they say; `metrics` are this application's
-    alone, and without `traces` none are sent."""
+    alone, and without `traces` none are sent; `standing` tells of a tunnel, and `once` is a token for this run."""
     log = log or make_logger(settings.logs, settings.log_level)
     if model is None:
         model = model_slot(settings, log)
@@ -96,6 +99,8 @@ def create_app(
         static_folder=None,
     )
     app.request_class = PhotoRequest
+    # A path with two slashes is none: it would be answered by a redirect to whatever Host says, in HTML.
+    app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = body_limit(settings)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     headers.install(app, split(settings.origins))
@@ -110,7 +115,7 @@ def create_app(
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     # Replicas that share a Redis know visitors by the same names, and whoever only has what is in it does not.
     salt = hashlib.sha256(redis_url.encode()).digest() if redis_url else secrets.token_bytes(32)
-    access.install(app, credentials(settings, clock), policy, salt=salt, log=log)
+    access.install(app, credentials(settings, clock, once), policy, salt=salt, log=log)
     charge = limits.install(
         app,
         Quotas(settings.limit_address, settings.limit_free, settings.limit_premium),
@@ -119,8 +124,8 @@ def create_app(
         clock=scheduler.clock,
         wall=time.time,
     )
-    if settings.proxy:
-        app.wsgi_app = NamedProxies(app.wsgi_app, split(settings.proxy))  # type: ignore[method-assign]
+    if believed := proxies(settings):
+        app.wsgi_app = NamedProxies(app.wsgi_app, believed)  # type: ignore[method-assign]
     bounds = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
     watchers = (metrics.photo, recent.photo, *([traces.photo] if traces else []))
     inference = Inference(scheduler, bounds, time.perf_counter, cache, watchers)
@@ -134,7 +139,8 @@ def create_app(
     app.register_api(cache_blueprint(cache, policy))
     gpu, process = find_gpu(), Process(clock)
     app.register_api(health_blueprint(loaded, gpu, draining=draining, stuck=scheduler.stuck, clock=clock))
-    Gauges(living(loaded, scheduler, cache, draining), metrics.registry)
+    standing = standing or Standing()
+    Gauges(living(loaded, scheduler, cache, draining, standing), metrics.registry)
     state = State(
         loaded,
         load=scheduler.load,
@@ -146,6 +152,7 @@ def create_app(
         gpu_memory=gpu_memory,
         stuck_s=settings.deadline_s,
         draining=draining,
+        standing=standing,
         clock=clock,
     )
     app.register_api(detailed_blueprint(state))
@@ -157,12 +164,18 @@ def create_app(
 
 def policy_of(settings: Settings) -> Policy:
     """What asks for a token."""
-    return chosen_policy(settings.policy, loopback=is_loopback(settings.host), one_token=settings.token is not None)
+    here = is_loopback(settings.host) and not settings.tunnel
+    return chosen_policy(settings.policy, loopback=here, one_token=settings.token is not None)
 
 
-def credentials(settings: Settings, clock: Callable[[], float] = time.time) -> Credentials:
+def credentials(settings: Settings, clock: Callable[[], float] = time.time, once: str | None = None) -> Credentials:
     """The tokens that pass; `clock` gives seconds since 1970."""
-    return Credentials(settings.token, TokenStore(settings.tokens, clock))
+    return Credentials(settings.token, TokenStore(settings.tokens, clock), once)
+
+
+def proxies(settings: Settings) -> list[str]:
+    """Who is believed about whom they speak for: the agent of a tunnel runs on this machine."""
+    return [*split(settings.proxy or ""), *(["127.0.0.0/8", "::1"] if settings.tunnel else [])]
 
 
 def split(setting: str) -> list[str]:
@@ -181,7 +194,7 @@ def new_traces(settings: Settings, scheduler: Scheduler, log: BoundLogger) -> Tr
     return make_traces(endpoint, os.environ, clock=scheduler.clock, wall=time.time, log=log)
 
 
-def living(model: ModelSlot, scheduler: Scheduler, cache: ReadingCache, draining: Callable[[], bool]) -> Living:
+def living(model: ModelSlot, scheduler: Scheduler, cache: ReadingCache, draining: Callable[[], bool], standing: Standing) -> Living:
     """What Prometheus looks at when it asks."""
     return Living(
         reader=lambda: model.reader().info if model.ready else None,
@@ -190,6 +203,7 @@ def living(model: ModelSlot, scheduler: Scheduler, cache: ReadingCache, draining
         load=scheduler.load,
         cache=cache.stats,
         gpu=gpu_memory,
+        tunnel=lambda: standing.up,
     )
 
 

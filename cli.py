@@ -9,7 +9,8 @@ import json
 import sys
 import threading
 import time
-from dataclasses import asdict
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,15 +19,17 @@ from rich.console import Console
 from rich.progress import track
 
 from config import Settings, SettingsError, load_settings
-from terminal.mistakes import labelled_photos, say, stop, write
+from terminal.mistakes import labelled_photos, stop
 from terminal.tokens_command import tokens_cli
-from utils.errors import KeylikeError
 
 if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
     from access.store import TokenStore
     from inference_handler import Inference
     from model_loader import ModelSlot
     from readers.contract import Reader
+    from serving.tunnel.watchdog import Standing
 
 SAMPLES = Path(__file__).resolve().parent / "samples"
 # The embedded reader is ready before the first request is looked at, and a slow load keeps /health/live waiting no longer than this.
@@ -37,29 +40,36 @@ _out = Console(soft_wrap=True, highlight=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
+_Tunnel = Annotated[bool, typer.Option("--tunnel", help="Opens a public address, for a phone, with a QR code.")]
+
+
 def main() -> None:
     """Runs the command line."""
     cli(prog_name="keylike")
 
 
 @cli.callback(invoke_without_command=True)
-def without_a_word(context: typer.Context) -> None:
+def without_a_word(context: typer.Context, tunnel: _Tunnel = False) -> None:
     """Serves when no command is given."""
     if context.invoked_subcommand is None:
-        serve()
+        serve(tunnel)
+    elif tunnel:
+        raise stop(f"--tunnel belongs to serve: python app.py {context.invoked_subcommand} has none")
 
 
 @cli.command()
-def serve() -> None:
+def serve(tunnel: _Tunnel = False) -> None:
     """Starts the server; settings come from the environment and .env (see .env.example)."""
     from app import create_app, make_server, model_slot, new_metrics, new_traces, reading_scheduler
     from serving.ending import end_at_once
     from serving.loading import Loading
     from serving.memory import keep_freed_blocks
+    from serving.tunnel.watchdog import Standing
     from utils.error_handlers import socket_failures
     from utils.logs import make_logger
 
-    settings = _settings()
+    settings = _settings(tunnel)
+    once, standing = _once(settings), Standing()
     keep_freed_blocks()
     try:
         log = make_logger(settings.logs, settings.log_level)
@@ -69,7 +79,8 @@ def serve() -> None:
     draining = threading.Event()
     scheduler = reading_scheduler(settings, model)
     metrics, traces = new_metrics(), new_traces(settings, scheduler, log)
-    app = create_app(settings, model=model, log=log, scheduler=scheduler, metrics=metrics, traces=traces, draining=draining.is_set)
+    kept = partial(create_app, model=model, log=log, scheduler=scheduler, metrics=metrics, traces=traces)
+    app = kept(settings, draining=draining.is_set, standing=standing, once=once)
     try:
         failure = socket_failures(time.time, log, metrics.refused)
         server = make_server(app, settings, scheduler, failure=failure, draining=draining)
@@ -77,7 +88,8 @@ def serve() -> None:
         raise stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT") from None
     server.stop_on_signals()
     _greet(settings, server.port)
-    with Loading(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop) as loading:
+    load = Loading(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop)
+    with load as loading, _tunnel(settings, server.port, once, standing, draining, log):
         loading.wait(HEAD_START_S)
         server.run()
         over = scheduler.close()
@@ -99,34 +111,9 @@ def read(
     zipcode: Annotated[str, typer.Option(help="Five digits, for the rough market figures.")] = "00000",
 ) -> None:
     """Reads the key in each photo; ends with 1 if any of them could not be read."""
-    from terminal import tables
-    from terminal.photos import body, read_file
+    from terminal.photos import show
 
-    if overlay and len(photos) > 1:
-        raise stop("--overlay takes a single photo")
-    if len(zipcode) != 5 or not (zipcode.isascii() and zipcode.isdigit()):
-        raise stop("--zipcode takes five digits")
-    inference = _inference(_settings())
-    results = [read_file(inference, photo, zipcode) for photo in photos]
-    inference.scheduler.close()
-    if as_json:
-        for photo, result in zip(photos, results, strict=True):
-            print(json.dumps({"file": str(photo), **body(result)}))
-    else:
-        _out.print(tables.readings(photos, results))
-        for line in tables.refusals(photos, results):
-            _out.print(line, markup=False)
-    if overlay:
-        first = results[0]
-        if isinstance(first, KeylikeError):
-            say(f"nothing was read, so {overlay} was not written")
-        else:
-            from readers.caliper.overlay import draw_overlay
-
-            opened, reading = inference.limits.open(photos[0].read_bytes()), first.reading
-            write("--overlay", overlay, lambda: draw_overlay(opened, reading).save(overlay))
-    if any(isinstance(result, KeylikeError) for result in results):
-        raise typer.Exit(1)
+    raise typer.Exit(0 if show(_out, lambda: _inference(_settings()), photos, zipcode, overlay, as_json=as_json) else 1)
 
 
 @cli.command()
@@ -136,19 +123,9 @@ def evaluate(
     page: Annotated[Path | None, typer.Option("--report", help="An HTML page of it all, with codes and the worst photos.")] = None,
 ) -> None:
     """Scores the reader on labelled photos: a table by tier and keyway, and one line of JSON at the end."""
-    from readers.evaluation import judge, shots
-    from terminal import tables
-    from terminal.report import write_page
+    from terminal.scoring import score
 
-    if page and not page.resolve().parent.is_dir():
-        raise stop(f"--report: there is no folder {page.parent}")
-    reader = _reader(_settings())
-    with labelled_photos():
-        report = judge(reader, [shot for folder in folders for shot in shots(folder)], tables.teller(_out, misses))
-    _out.print(tables.scores(report))
-    if page:
-        write("--report", page, lambda: write_page(page, report, reader.info, folders, time.time()))
-    print(json.dumps({"model": f"{reader.info.name}-{reader.info.version}", **report.to_dict()}))
+    score(_out, lambda: _reader(_settings()), folders, page, misses=misses)
 
 
 @cli.command()
@@ -185,7 +162,6 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSO
     from app import policy_of
     from model_loader import Choices
     from serving.doctor.checkup import Subject, examine
-    from serving.doctor.finding import State
     from terminal import tables
 
     fault = None
@@ -208,23 +184,22 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSO
         port=settings.port,
         guarded=policy_of(settings) is not Policy.OPEN,
         tokens=_any_token(settings),
+        tunnel=settings.tunnel,
+        no_tunnel=_why_not_public(settings),
         ngrok_token=settings.ngrok_token.get_secret_value() if settings.ngrok_token else None,
     )
     with _err.status("Checking ..."):
         findings = examine(subject, lambda folder: model_loader.look(folder, Choices(settings.models, settings.base_model)))
-    faults = sum(finding.state is State.FAULT for finding in findings)
-    if as_json:
-        print(json.dumps({"ok": not faults, "faults": faults, "findings": [asdict(finding) for finding in findings]}))
-    else:
-        _out.print(tables.checks(findings), soft_wrap=False)
-    raise typer.Exit(1 if faults else 0)
+    raise typer.Exit(tables.tell_checks(_out, findings, as_json=as_json))
 
 
-def _settings() -> Settings:
+def _settings(tunnel: bool = False) -> Settings:
+    """Those of the environment, with a tunnel where the option says so."""
     try:
-        return load_settings()
+        settings = load_settings()
     except SettingsError as error:
         raise stop(str(error)) from None
+    return settings.model_copy(update={"tunnel": settings.tunnel or tunnel})
 
 
 def _token_store() -> TokenStore:
@@ -250,23 +225,58 @@ cli.add_typer(tokens_cli(_token_store), name="tokens")
 def _greet(settings: Settings, port: int) -> None:
     from access.policy import Policy
     from app import policy_of
-    from terminal.greeting import address_of, greeting
+    from terminal.greeting import address_of, first_sample, greeting
 
-    model, tunnel = settings.model_folder.resolve(), settings.ngrok_token is not None
+    model, spare = settings.model_folder.resolve(), settings.ngrok_token is not None and not settings.tunnel
     embedded = model == (settings.models / "caliper").resolve() and not settings.agree
     token: str | None = ""
     if policy_of(settings) is not Policy.OPEN:
         token = "KEYLIKE_API_KEY" if settings.token else "TOKEN" if _any_token(settings) else None
-    for line in greeting(address_of(settings.host, port), model.name, SAMPLES, embedded=embedded, token=token, tunnel=tunnel):
-        _out.print(line, markup=False)
-    sys.stdout.flush()
+    at, sample = address_of(settings.host, port), first_sample(SAMPLES)
+    _tell(*greeting(at, model.name, sample, embedded=embedded, token=token, tunnel=settings.tunnel, spare=spare))
+
+
+def _once(settings: Settings) -> str | None:
+    """A token for this run, where a tunnel brings callers who need one and there is none. Ends the command where none may be opened."""
+    from access.policy import Policy
+    from access.tokens import new_clear
+    from app import policy_of
+
+    reason = _why_not_public(settings)
+    if settings.tunnel and reason:
+        raise stop(reason)
+    return new_clear() if settings.tunnel and policy_of(settings) is not Policy.OPEN and not _any_token(settings) else None
+
+
+def _why_not_public(settings: Settings) -> str | None:
+    from access.policy import why_not_public
+    from serving.doctor.network import is_loopback
+
+    return why_not_public(settings.policy, loopback=is_loopback(settings.host), told=settings.tunnel_open)
+
+
+def _tunnel(
+    settings: Settings, port: int, once: str | None, standing: Standing, over: threading.Event, log: BoundLogger
+) -> AbstractContextManager[None]:
+    """Open in here, where the settings want one; the server need not know."""
+    if not settings.tunnel:
+        return nullcontext()
+    from terminal.greeting import address_of, first_sample
+    from terminal.tunnel_notes import TunnelNotes
+
+    local, sample = address_of(settings.host, port), first_sample(SAMPLES)
+    token = settings.ngrok_token.get_secret_value() if settings.ngrok_token else None
+    return TunnelNotes(_out, log, local=local, token=once, sample=sample).beside(token, settings.tunnel_domain, standing, over)
 
 
 def _tell_ready(settings: Settings, model: ModelSlot) -> None:
-    if model.reason is None:
-        _out.print(f"Ready: {model.name} reads.", markup=False)
-    else:
-        _out.print(f"Degraded: only {model.name} reads. {settings.model_folder}: {model.reason}", markup=False)
+    degraded = f"Degraded: only {model.name} reads. {settings.model_folder}: {model.reason}"
+    _tell(f"Ready: {model.name} reads." if model.reason is None else degraded)
+
+
+def _tell(*lines: str) -> None:
+    for line in lines:
+        _out.print(line, markup=False)
     sys.stdout.flush()
 
 

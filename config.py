@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -70,7 +71,10 @@ class Settings(BaseSettings):
     otel_endpoint: SecretStr | None = Field(None, description="OpenTelemetry collector that takes traces by HTTP: http://…:4318")
     strict: bool = Field(False, description="A model that cannot be loaded stops the start; otherwise the embedded reader answers.")
     agree: bool = Field(False, description="The embedded reader reads too, and confidence goes by whether both agree.")
-    ngrok_token: SecretStr | None = Field(None, validation_alias="NGROK_TOKEN", description="Token of an ngrok tunnel.")
+    tunnel: bool = Field(False, description="Opens an ngrok tunnel, a public address for this server, as the option --tunnel does.")
+    ngrok_token: SecretStr | None = Field(None, validation_alias="NGROK_TOKEN", description="Token of the ngrok account for the tunnel.")
+    tunnel_domain: str | None = Field(None, description="Domain of that account to take; otherwise the address is ngrok's choice.")
+    tunnel_open: bool = Field(False, description="Lets a server whose policy is open, so that nobody needs a token, go public.")
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -126,6 +130,13 @@ class Settings(BaseSettings):
             if origin != "*" and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query):
                 raise ValueError("not * and no origins, such as https://app.example.org")
         return text
+
+    @field_validator("tunnel_domain")
+    @classmethod
+    def _a_domain(cls, text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", text.lower()):
+            raise ValueError("not a domain, such as keys.example.org")
+        return text.lower() if text else text
 
     @field_validator("otel_endpoint")
     @classmethod

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 # The setting that holds one token in clear; whoever sends that one goes by this name, so no stored token may.
 ONE_TOKEN = "KEYLIKE_API_KEY"
+# The same for the one that is made for a tunnel and ends with the process.
+ONE_TIME = "KEYLIKE_TUNNEL"
 # So that people and scanners of repositories know a token of Keylike when they see one.
 PREFIX = "kl_"
 _RANDOM_BYTES = 32
@@ -76,6 +78,6 @@ def checked_name(name: str) -> str:
         raise TokenError(f"a token's name has 1 to {LONGEST_NAME} characters")
     if not name.isprintable() or name != name.strip():
         raise TokenError("a token's name has printable characters alone, and no space at either end")
-    if name == ONE_TOKEN:
-        raise TokenError(f"{ONE_TOKEN} is the name of the token in that setting")
+    if name in (ONE_TOKEN, ONE_TIME):
+        raise TokenError(f"{name} is the name of the token that belongs to that setting")
     return name

@@ -16,6 +16,7 @@ from serving.cache.readings import ReadingCache
 from serving.gpu import Gpu, GpuMemory
 from serving.load import Load
 from serving.process import Process, Use
+from serving.tunnel.watchdog import Standing
 from utils.metrics import Metrics
 from utils.recent import RecentErrors
 from utils.response_formatter import API_VERSION
@@ -42,11 +43,12 @@ class State:
         gpu_memory: Callable[[], GpuMemory | None],
         stuck_s: float,
         draining: Callable[[], bool],
+        standing: Standing,
         clock: Callable[[], float],
     ) -> None:
         self._model, self._load, self._cache, self._metrics, self._errors = model, load, cache, metrics, errors
         self._process, self._gpu, self._gpu_memory = process, gpu, gpu_memory
-        self._stuck_s, self._draining, self._clock = stuck_s, draining, clock
+        self._stuck_s, self._draining, self._standing, self._clock = stuck_s, draining, standing, clock
 
     def show(self) -> tuple[dict[str, Any], bool]:
         """The body, and whether all is well enough."""
@@ -72,6 +74,7 @@ class State:
             "window_s": self._errors.window_s,
             "queue": _queue(load),
             "cache": asdict(self._cache.stats()),
+            "tunnel": self._standing.stage,
             "api_version": API_VERSION,
             "timestamp": round(self._clock() * 1e3),
         }

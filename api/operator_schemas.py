@@ -113,5 +113,6 @@ class DetailedHealth(Body):
     window_s: float = Field(gt=0)
     queue: QueueOut
     cache: CacheOut
+    tunnel: Literal["off", "opening", "up", "lost", "refused"] = Field(description="Whether the server has a public address of its own")
     api_version: Literal["2.0.0"]
     timestamp: int = Field(description="Milliseconds since 1970")

@@ -22,7 +22,7 @@ DIGEST_LENGTH = 12
 @dataclass(frozen=True)
 class Living:
     """Where to look. `reader`: who reads, None until somebody does; `ready`: new work is welcome; `degraded`: another model reads than was
-    asked for; `gpu`: None without one in use."""
+    asked for; `gpu`: None without one in use; `tunnel`: there is one, and it works."""
 
     reader: Callable[[], ReaderInfo | None]
     ready: Callable[[], bool]
@@ -30,6 +30,7 @@ class Living:
     load: Callable[[], Load]
     cache: Callable[[], CacheStats]
     gpu: Callable[[], GpuMemory | None]
+    tunnel: Callable[[], bool]
 
 
 class Gauges(Collector):
@@ -48,6 +49,7 @@ class Gauges(Collector):
         yield from self._model()
         yield from self._queue(self._living.load())
         yield from self._cache(self._living.cache())
+        yield _gauge("keylike_tunnel_up", "1 where a tunnel is open and answers.", self._living.tunnel())
         gpu = self._living.gpu()
         if gpu is not None:
             yield _gauge("keylike_gpu_memory_used_bytes", "Memory of the GPU in use, by whomever.", gpu.used)

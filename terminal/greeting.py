@@ -4,29 +4,52 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A photo that comes along, as whoever types a command names it, and what the embedded reader reads in it."""
+
+    photo: str
+    reading: str
+
+
+def first_sample(samples: Path) -> Sample | None:
+    """The first of the labelled ones, if there are any."""
+    labels = samples / "labels.jsonl"
+    if not labels.is_file():
+        return None
+    first = json.loads(labels.read_text().partition("\n")[0])
+    return Sample(f"samples/{first['file']}", f"{first['keyway']} {','.join(map(str, first['bitting']))}")
 
 
 def address_of(host: str, port: int) -> str:
     """Where a browser on this machine finds a server that listens at `host`."""
-    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::', 'localhost') else host}:{port}"
+    here = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host
+    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
 
 
-def greeting(address: str, model: str, samples: Path, *, embedded: bool, token: str | None, tunnel: bool) -> Iterator[str]:
-    """Lines without markup; the last where there are `samples` to try, which only the `embedded` reader is known to read.
+def greeting(
+    address: str, model: str, sample: Sample | None, *, embedded: bool, token: str | None, tunnel: bool, spare: bool
+) -> Iterator[str]:
+    """Lines without markup; the last where there is a `sample` to try, which only the `embedded` reader is known to read.
 
     `token`: the variable that holds one for the line to try, "" where none is asked for, None where one is asked for and there is none;
-    `tunnel`: a tunnel's token is set.
+    `tunnel`: one is about to be opened, with a token of its own in that case; `spare`: none is, though there is a token of ngrok's.
     """
     yield f"Keylike serves on {address} with the model {model}; its documentation is at {address}/docs"
+    if spare:
+        yield "NGROK_TOKEN is set: python app.py --tunnel opens a public address, for a phone."
     if tunnel:
-        yield "NGROK_TOKEN is set, but this version opens no tunnel: only the address above is served."
+        yield "A tunnel is being opened: a link and a QR code follow."
+    if token is None and tunnel:
+        return
     if token is None:
         yield "Readings ask for a token, and there is none yet. Make one:  python app.py tokens new phone"
-    labels = samples / "labels.jsonl"
-    if labels.is_file():
-        first = json.loads(labels.read_text().partition("\n")[0])
+    if sample:
         header = f'-H "X-API-Key: ${token or "TOKEN"}" ' if token != "" else ""
-        yield f"Try it:  curl {header}-F image=@samples/{first['file']} {address}/"
+        yield f"Try it:  curl {header}-F image=@{sample.photo} {address}/"
         if embedded:
-            yield f"It should read {first['keyway']} {','.join(map(str, first['bitting']))}"
+            yield f"It should read {sample.reading}"

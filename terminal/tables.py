@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from rich.text import Text
 from inference_handler import Answer
 from readers.contract import Reading
 from readers.evaluation import Report, Verdict, calibration_error, covered, percentile, surest
-from serving.doctor.finding import Finding
+from serving.doctor.finding import Finding, State
 from utils.errors import KeylikeError, UnreadableKey
 
 _COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fault": "bold red"}
@@ -97,3 +99,13 @@ def checks(findings: Sequence[Finding]) -> Table:
         # Folded, since a path that ends in dots helps nobody.
         table.add_row(state, finding.name, Text(finding.saw, overflow="fold"), Text(finding.advice, overflow="fold"))
     return table
+
+
+def tell_checks(console: Console, findings: Sequence[Finding], *, as_json: bool) -> bool:
+    """Prints them as a table or a line of JSON; whether there is a fault among them."""
+    faults = sum(finding.state is State.FAULT for finding in findings)
+    if as_json:
+        print(json.dumps({"ok": not faults, "faults": faults, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        console.print(checks(findings), soft_wrap=False)
+    return faults > 0

@@ -102,3 +102,25 @@ def test_every_setting_is_in_the_example() -> None:
     names = [field.validation_alias or f"KEYLIKE_{name.upper()}" for name, field in Settings.model_fields.items()]
     assert all(f"\n{name}=" in example for name in names)
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_a_domain_for_the_tunnel_is_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_TUNNEL_DOMAIN", "Keys.Example.org")
+    assert load_settings().tunnel_domain == "keys.example.org"
+    for wrong in (
+        "https://keys.example.org",
+        "keys",
+        "keys.example.org/",
+        "keys..example.org",
+        "-a.example.org",
+        "a b.example.org",
+        "1.2.3.4",
+    ):
+        monkeypatch.setenv("KEYLIKE_TUNNEL_DOMAIN", wrong)
+        with pytest.raises(SettingsError, match=r"KEYLIKE_TUNNEL_DOMAIN: .*not a domain"):
+            load_settings()
+
+
+def test_no_tunnel_is_opened_unasked() -> None:
+    settings = load_settings()
+    assert (settings.tunnel, settings.tunnel_open, settings.tunnel_domain) == (False, False, None)

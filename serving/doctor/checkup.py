@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from serving.doctor import compute, machine, models, network, packages
 from serving.doctor.finding import Finding, State
 from serving.gpu import find_gpu
+from serving.tunnel.programs import ngrok_program
 from utils.memory import free_memory
 
 # The log and its older files (utils/logs.py), with room to spare.
@@ -22,7 +22,8 @@ class Subject:
     """What is examined. `settings_fault`: the line of a bad setting, where the values here are the defaults.
 
     `home`: the project's folder; `model`, `embedded`, `base_model`: model folders; `photos`: the most memory that decoding takes, in
-    bytes; `guarded`: readings ask for a token; `tokens`: there is any that passes, None where that cannot be told.
+    bytes; `guarded`: readings ask for a token; `tokens`: there is any that passes, None where that cannot be told; `tunnel`: one is
+    wanted, `no_tunnel`: why other settings forbid one.
     """
 
     settings_fault: str | None
@@ -39,6 +40,8 @@ class Subject:
     port: int
     guarded: bool
     tokens: bool | None
+    tunnel: bool
+    no_tunnel: str | None
     ngrok_token: str | None = field(repr=False)
 
 
@@ -55,7 +58,7 @@ def examine(subject: Subject, inspect: models.Inspect) -> list[Finding]:
         machine.space("disk of models", subject.models, _MODELS_BYTES),
         network.port(subject.host, subject.port),
         network.access(subject.host, guarded=subject.guarded, tokens=subject.tokens),
-        network.tunnel(subject.ngrok_token, shutil.which("ngrok")),
+        network.tunnel(subject.ngrok_token, ngrok_program(), wanted=subject.tunnel, forbidden=subject.no_tunnel),
     ]
 
 

@@ -8,11 +8,12 @@ import ipaddress
 import json
 import re
 import socket
+from pathlib import Path
 
 from serving.doctor.finding import Finding, State
+from serving.tunnel.faults import NO_PROGRAM, NO_TOKEN
 
 _TIMEOUT_S = 1.0
-_TUNNEL = "this version opens no tunnel"
 # Letters and digits, a digit among them, in one or two parts; placeholders and half a token are not.
 _NGROK = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{20,}")
 
@@ -41,15 +42,20 @@ def access(host: str, *, guarded: bool, tokens: bool | None) -> Finding:
     return Finding("access", State.WARN, saw, "set KEYLIKE_POLICY=predictions, or KEYLIKE_HOST=127.0.0.1")
 
 
-def tunnel(token: str | None, agent: str | None) -> Finding:
-    """Whether NGROK_TOKEN is set and looks like one, and where the ngrok program is, if it is on PATH."""
-    program = "the ngrok program is on PATH" if agent else "no ngrok program on PATH"
-    if token is None:
-        return Finding("tunnel", State.NOTE, f"NGROK_TOKEN is not set; {program}", _TUNNEL)
-    if _NGROK.fullmatch(token):
-        return Finding("tunnel", State.NOTE, f"NGROK_TOKEN is set; {program}", _TUNNEL)
-    advice = "copy the authtoken from ngrok's dashboard again: the token alone, without the command around it"
-    return Finding("tunnel", State.WARN, f"NGROK_TOKEN is set, but does not look like a token; {program}", advice)
+def tunnel(token: str | None, agent: Path | None, *, wanted: bool, forbidden: str | None) -> Finding:
+    """Whether a tunnel could be opened, which is a note unless one is `wanted`: NGROK_TOKEN is set and looks like one, and there is an
+    agent. `forbidden`: why other settings do not go with a tunnel, None where they do."""
+    program = "the ngrok program is there" if agent else "there is no ngrok program"
+    saw = f"NGROK_TOKEN is {'set' if token else 'not set'}; {program}"
+    if token and not _NGROK.fullmatch(token):
+        advice = "copy the authtoken from ngrok's dashboard again: the token alone, without the command around it"
+        return Finding("tunnel", State.WARN, f"NGROK_TOKEN is set, but does not look like a token; {program}", advice)
+    if wanted and forbidden:
+        return Finding("tunnel", State.FAULT, "the server does not start: a tunnel is wanted, and other settings forbid it", forbidden)
+    missing = NO_TOKEN if token is None else NO_PROGRAM if agent is None else None
+    if missing is None:
+        return Finding("tunnel", State.OK, saw) if wanted else Finding("tunnel", State.NOTE, saw, "python app.py --tunnel opens one")
+    return Finding("tunnel", State.WARN if wanted else State.NOTE, saw, f"for a tunnel, {missing.advice}")
 
 
 def is_loopback(host: str) -> bool:

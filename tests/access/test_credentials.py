@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from access.credentials import Credentials
-from access.tokens import Tier, Token, TokensUnreadable
+from access.tokens import Tier, Token, TokensUnreadable, new_clear
 from tests.access.stores import NOW, Clock, opened
 
 ONE = "one-token-of-the-settings"
@@ -83,3 +83,18 @@ def test_a_store_that_cannot_be_read_lets_the_one_token_in_alone(tmp_path: Path)
             credentials.find("kl_" + "a" * 43)
         with pytest.raises(TokensUnreadable):
             Credentials(None, store).any()
+
+
+def test_the_token_of_a_run_is_a_free_one_that_passes_beside_all_others(tmp_path: Path) -> None:
+    once = new_clear()
+    with opened(tmp_path / "tokens.sqlite3") as store:
+        clear = store.new("phone", Tier.FREE, None)
+        credentials = Credentials(ONE, store, once)
+        assert credentials.find(once) == Token("KEYLIKE_TUNNEL", Tier.FREE, 0.0)
+        found = [credentials.find(sent) for sent in (ONE, clear)]
+        assert [token.name if token else None for token in found] == ["KEYLIKE_API_KEY", "phone"]
+        assert [token.name for token in store.tokens()] == ["phone"]
+    assert Credentials(None, None, once).any() and Credentials(None, None).find(once) is None
+    (tmp_path / "tokens.sqlite3").write_bytes(b"no tokens in here" * 1000)
+    with opened(tmp_path / "tokens.sqlite3") as store:
+        assert Credentials(None, store, once).find(once) is not None, "whatever is wrong with the store"

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from access.policy import Need, Policy, check, chosen_policy
+from access.policy import Need, Policy, check, chosen_policy, why_not_public
 from access.tokens import Tier, Token
 from utils.errors import Forbidden, Unauthorized
 
@@ -52,3 +52,11 @@ def test_auto_is_open_on_this_machine_alone_and_without_a_token() -> None:
     assert [at for at, policy in chosen.items() if policy is Policy.OPEN] == [(True, False)]
     assert set(chosen.values()) == {Policy.OPEN, Policy.PREDICTIONS}
     assert all(chosen_policy(policy.value, loopback=False, one_token=True) is policy for policy in Policy)
+
+
+@pytest.mark.parametrize("setting", ["auto", "predictions", "all", "open"])
+def test_a_tunnel_is_for_servers_that_only_this_machine_reaches_and_that_ask_for_tokens(setting: str) -> None:
+    assert "KEYLIKE_HOST" in (why_not_public(setting, loopback=False, told=True) or "")
+    assert why_not_public(setting, loopback=True, told=True) is None
+    refused = why_not_public(setting, loopback=True, told=False)
+    assert (refused is None) == (setting != "open") and "KEYLIKE_TUNNEL_OPEN=1" in (refused or "KEYLIKE_TUNNEL_OPEN=1")

@@ -42,7 +42,23 @@ def test_names_that_can_be_told_apart_are_taken(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", " a", "a ", "x" * 65, "a\nb", "a\0", "\x1b[31m", "a\u200bb", "\u202ename", "\ud800", "a\u00a0", "KEYLIKE_API_KEY"]
+    "name",
+    [
+        "",
+        " ",
+        " a",
+        "a ",
+        "x" * 65,
+        "a\nb",
+        "a\0",
+        "\x1b[31m",
+        "a\u200bb",
+        "\u202ename",
+        "\ud800",
+        "a\u00a0",
+        "KEYLIKE_API_KEY",
+        "KEYLIKE_TUNNEL",
+    ],
 )
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(TokenError):

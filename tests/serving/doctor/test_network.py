@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -72,10 +73,30 @@ def test_access(host: str, guarded: bool, tokens: bool | None, state: State) -> 
     assert found.state is state and (state is OK) == (not found.advice)
 
 
+AGENT = Path("/usr/bin/ngrok")
+
+
 @pytest.mark.parametrize(
-    ("token", "state"),
-    [(None, NOTE), (TOKEN, NOTE), (TOKEN[:12], WARN), (f"ngrok config add-authtoken {TOKEN}", WARN), ("YOUR_NGROK_AUTH_TOKEN", WARN)],
+    ("token", "agent", "wanted", "state", "advice"),
+    [
+        (None, None, False, NOTE, "for a tunnel, copy yours"),
+        (TOKEN, None, False, NOTE, "for a tunnel, install it"),
+        (TOKEN, AGENT, False, NOTE, "python app.py --tunnel"),
+        (None, AGENT, True, WARN, "NGROK_TOKEN"),
+        (TOKEN, None, True, WARN, "https://ngrok.com/download"),
+        (TOKEN, AGENT, True, OK, ""),
+        (TOKEN[:12], AGENT, False, WARN, "again"),
+        (f"ngrok config add-authtoken {TOKEN}", AGENT, True, WARN, "the token alone"),
+        ("YOUR_NGROK_AUTH_TOKEN", AGENT, True, WARN, "again"),
+    ],
 )
-def test_tunnel(token: str | None, state: State) -> None:
-    found = network.tunnel(token, None)
-    assert found.state is state and (token or "nothing") not in found.saw + found.advice
+def test_tunnel(token: str | None, agent: Path | None, wanted: bool, state: State, advice: str) -> None:
+    found = network.tunnel(token, agent, wanted=wanted, forbidden=None)
+    assert found.state is state and advice in found.advice and (token or "nothing") not in found.saw + found.advice
+    assert (state is OK) == (not found.advice)
+
+
+def test_a_tunnel_that_other_settings_forbid_is_a_fault_where_one_is_wanted() -> None:
+    found = network.tunnel(TOKEN, AGENT, wanted=True, forbidden="set KEYLIKE_HOST=127.0.0.1")
+    assert (found.state, found.advice) == (FAULT, "set KEYLIKE_HOST=127.0.0.1")
+    assert network.tunnel(TOKEN, AGENT, wanted=False, forbidden="set KEYLIKE_HOST=127.0.0.1").state is NOTE

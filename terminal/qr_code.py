@@ -1,0 +1,35 @@
+"""A QR code in the terminal, black on white whatever the terminal's own colours are, two rows of it in a line of text."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+# The white around it, without which cameras do not find it.
+_BORDER = 4
+_BLACK, _WHITE = "#000000", "#ffffff"
+_STYLES = {(upper, lower): Style(color=upper, bgcolor=lower) for upper in (_BLACK, _WHITE) for lower in (_BLACK, _WHITE)}
+# Where no colours are to be had: what is white in the terminal's text colour. On a light terminal that is a negative: phones read it, too.
+_PLAIN = {(_WHITE, _WHITE): "█", (_WHITE, _BLACK): "▀", (_BLACK, _WHITE): "▄", (_BLACK, _BLACK): " "}
+
+
+def qr_code(content: str, console: Console) -> list[Text]:
+    """The lines to print, or none where it has no room or nobody looks: a code whose lines are wrapped cannot be read."""
+    if not console.is_terminal:
+        return []
+    import segno  # only for those who see it
+
+    modules = segno.make(content, error="l", micro=False).matrix_iter(border=_BORDER)
+    rows = [[_BLACK if dark else _WHITE for dark in row] for row in modules]
+    if len(rows[0]) > console.width:
+        return []
+    rows += [[_WHITE] * len(rows[0])] * (len(rows) % 2)
+    coloured = console.color_system is not None and not console.no_color
+    return [_line(pair, coloured) for pair in ([*zip(*rows[at : at + 2], strict=True)] for at in range(0, len(rows), 2))]
+
+
+def _line(pairs: list[tuple[str, str]], coloured: bool) -> Text:
+    if coloured:
+        return Text.assemble(*(("▀", _STYLES[pair]) for pair in pairs))
+    return Text("".join(_PLAIN[pair] for pair in pairs))

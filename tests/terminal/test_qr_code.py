@@ -1,0 +1,94 @@
+"""The QR code as a camera sees it: drawn as a terminal would draw it, whatever its colours, and read by OpenCV."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from terminal.qr_code import qr_code
+from terminal.tunnel_notes import link
+
+ADDRESS = "https://zookeeper-gutter-hatchling.ngrok-free.dev"
+LINK = link(ADDRESS, "kl_ll8mz0G5gcmTqL0NOIO-6tTY-zdEmjKq6kWDLtEl55Q")
+DARK, LIGHT = ((229, 229, 229), (30, 30, 30)), ((40, 40, 40), (253, 246, 227))
+STEP = 6
+Colour = tuple[int, int, int]
+# What a terminal of 16 colours makes of them, as xterm does.
+BASIC = {30: (0, 0, 0), 37: (229, 229, 229), 90: (127, 127, 127), 97: (255, 255, 255)}
+
+
+def shown(**settings: object) -> str:
+    """What goes to the terminal, a code or nothing."""
+    out = io.StringIO()
+    console = Console(file=out, **{"force_terminal": True, "width": 80, "color_system": "truecolor", "soft_wrap": True} | settings)  # type: ignore[arg-type]
+    for line in qr_code(LINK, console):
+        console.print(line, no_wrap=True)
+    return out.getvalue()
+
+
+def painted(numbers: list[int], ink: Colour, ground: Colour) -> tuple[Colour, Colour]:
+    """The colours of text and ground that a sequence leaves."""
+    while numbers:
+        first = numbers.pop(0)
+        on_ground = first == 48 or 40 <= first < 48 or first >= 100
+        if first in (38, 48):
+            level = {16: 0, 231: 255}.get(numbers[1], 0)
+            colour = (numbers[1], numbers[2], numbers[3]) if numbers[0] == 2 else (level, level, level)
+            del numbers[: 4 if numbers[0] == 2 else 2]
+        else:
+            colour = BASIC[first - 10 if on_ground else first]
+        ink, ground = (ink, colour) if on_ground else (colour, ground)
+    return ink, ground
+
+
+def photographed(text: str, default: tuple[Colour, Colour]) -> NDArray[np.uint8]:
+    """The terminal's picture: each character two squares on top of each other, with some of the terminal around."""
+    rows: list[list[Colour]] = []
+    for line in text.splitlines():
+        (ink, ground), upper, lower = default, [], []
+        for sequence, character in re.findall(r"\x1b\[([\d;]*)m|(.)", line):
+            if character:
+                upper.append(ink if character in "█▀" else ground)
+                lower.append(ink if character in "█▄" else ground)
+            else:
+                numbers = [int(each) for each in sequence.split(";") if each]
+                ink, ground = painted(numbers, ink, ground) if any(numbers) else default
+        rows += [upper, lower]
+    squares = np.array(rows, dtype=np.uint8).repeat(STEP, 0).repeat(STEP, 1)
+    return cv2.copyMakeBorder(squares, 60, 60, 60, 60, cv2.BORDER_CONSTANT, value=default[1]).astype(np.uint8)
+
+
+def decoded(picture: NDArray[np.uint8]) -> str:
+    """What a phone would open."""
+    return str(cv2.QRCodeDetector().detectAndDecode(picture)[0])
+
+
+@pytest.mark.parametrize("default", [DARK, LIGHT], ids=["dark", "light"])
+@pytest.mark.parametrize("colours", ["truecolor", "256", "standard"])
+def test_it_leads_to_the_page_with_the_token_on_dark_and_light_terminals(default: tuple[Colour, Colour], colours: str) -> None:
+    assert decoded(photographed(shown(color_system=colours), default)) == LINK
+    assert LINK.startswith(f"{ADDRESS}/#token=kl_")
+
+
+def test_without_colours_it_can_be_read_on_a_dark_terminal_and_inverted_on_a_light_one() -> None:
+    for settings in ({"no_color": True}, {"color_system": None}):
+        text = shown(**settings)
+        assert "\x1b[38" not in text
+        assert decoded(photographed(text, DARK)) == LINK
+        assert decoded(255 - photographed(text, LIGHT)) == LINK
+
+
+def test_it_fits_into_a_terminal_of_eighty_columns_and_is_left_out_where_it_does_not() -> None:
+    lines = shown(width=80).splitlines()
+    assert 20 <= len(lines) <= 24 and all(line.count("▀") == lines[0].count("▀") <= 50 for line in lines)
+    assert shown(width=lines[0].count("▀") - 1) == ""
+
+
+def test_where_nobody_looks_there_is_none() -> None:
+    assert shown(force_terminal=False) == ""

@@ -1,0 +1,188 @@
+"""A stand-in for ngrok's agent, version 3: logs, answers and misbehaves as the real one does, and is a real proxy at a local port.
+
+`python agent.py FOLDER start ...`: in FOLDER, "mode" says how it misbehaves, "port" where its public address is, and "seen" gets a line of
+JSON for its arguments, environment, settings and everything asked of it. SIGUSR1 has its session drop; it does not come back by itself.
+"""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+FOLDER, ARGUMENTS = Path(sys.argv[1]), sys.argv[2:]
+AGENT_SETTINGS = {"authtoken", "web_addr", "inspect_db_size", "update_check", "remote_management", "connect_url", "region"}
+ENDPOINT_SETTINGS = {"name", "upstream", "inspect", "url"}
+REFUSALS = {
+    "no_token": "authentication failed: Usage of ngrok requires a verified account.\\r\\n\\r\\nERR_NGROK_4018\\r\\n",
+    "bad_token": "authentication failed: Properly formed, yet invalid.\\nYour authtoken: {token}\\n\\r\\nERR_NGROK_107\\r\\n",
+    "limit": "authentication failed: Your account is limited to 1 simultaneous ngrok agent sessions.\\r\\nERR_NGROK_108\\r\\n",
+    "offline": "dial tcp: lookup connect.ngrok-agent.com: no such host",
+}
+
+
+def note(**seen: Any) -> None:
+    """For the test to read."""
+    with (FOLDER / "seen").open("a") as file:
+        print(json.dumps(seen), file=file)
+
+
+def log(lvl: str, msg: str, **fields: str) -> None:
+    """A line as the agent writes it."""
+    rest = " ".join(f'{name}="{value}"' for name, value in fields.items())
+    print(f't=2026-11-21T10:00:00+0000 lvl={lvl} msg="{msg}" {rest}', flush=True)
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """The public address: passes on what comes, and who sent it as X-Test-Client says, since all of a test is on one machine."""
+
+    protocol_version = "HTTP/1.1"
+    upstream = ""
+
+    def forward(self) -> None:
+        """One request."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        headers = {name: value for name, value in self.headers.items() if name not in ("X-Test-Client", "Connection")}
+        before = f"{headers['X-Forwarded-For']}, " if "X-Forwarded-For" in headers else ""
+        headers["X-Forwarded-For"] = before + self.headers.get("X-Test-Client", "203.0.113.9")
+        headers |= {"X-Forwarded-Proto": "https", "X-Forwarded-Host": self.headers.get("Host", "")}
+        connection = http.client.HTTPConnection(self.upstream, timeout=20)
+        try:
+            connection.request(self.command, self.path, body or None, headers)
+            answer = connection.getresponse()
+            status, kept, data = answer.status, answer.getheaders(), answer.read()
+        except OSError:
+            status, kept, data = 502, [("Ngrok-Error-Code", "ERR_NGROK_8012")], b"<html>ERR_NGROK_8012</html>"
+        finally:
+            connection.close()
+        self.send_response(status)
+        for name, value in kept:
+            if name.lower() not in ("transfer-encoding", "connection", "content-length", "date", "server"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_OPTIONS = do_HEAD = do_DELETE = forward
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: stdout is the agent's log."""
+
+
+class Api(http.server.BaseHTTPRequestHandler):
+    """The agent's own interface on this machine."""
+
+    endpoints: dict[str, dict[str, Any]] = {}  # noqa: RUF012
+    proxies: list[http.server.ThreadingHTTPServer] = []  # noqa: RUF012
+    mode = ""
+
+    def do_GET(self) -> None:
+        """Lists what is open."""
+        if self.path == "/api/endpoints" and self.mode != "old":
+            return self.reply(200, {"endpoints": list(self.endpoints.values()), "uri": self.path})
+        self.reply(404, {"status_code": 404, "msg": "not found"})
+
+    def do_POST(self) -> None:
+        """Opens an address."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        note(endpoint=asked)
+        wrong = {"taken": "ERR_NGROK_334", "domain": "ERR_NGROK_320", "new": "ERR_NGROK_9999"}.get(self.mode)
+        if wrong or set(asked) - ENDPOINT_SETTINGS:
+            details = {"err": f"failed to start tunnel: …\r\n\r\n{wrong or 'unknown setting'}\r\n"}
+            return self.reply(502, {"error_code": 103, "status_code": 502, "msg": "failed to start tunnel", "details": details})
+        url = open_address(asked["upstream"]["url"], deaf=self.mode == "deaf")
+        self.endpoints[asked["name"]] = {"name": asked["name"], "url": url, "upstream": asked["upstream"], "id": "ep_1"}
+        log("info", "started tunnel", obj="tunnels", url=url)
+        self.reply(201, self.endpoints[asked["name"]])
+
+    def reply(self, status: int, body: dict[str, Any]) -> None:
+        """As JSON."""
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+class Public(http.server.ThreadingHTTPServer):
+    """Ends its connections with itself, as ngrok's do with the session."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+
+def open_address(upstream: str, *, deaf: bool) -> str:
+    """The public address, at the port of the file "port" if there is one."""
+    if deaf:
+        return "http://127.0.0.1:1"
+    port = FOLDER / "port"
+    handler = type("Handler", (Proxy,), {"upstream": upstream.removeprefix("http://")})
+    public = Public(("127.0.0.1", int(port.read_text()) if port.exists() else 0), handler)
+    Api.proxies.append(public)
+    threading.Thread(target=public.serve_forever, args=(0.01,), daemon=True).start()
+    return f"http://127.0.0.1:{public.server_address[1]}"
+
+
+def drop(*_: Any) -> None:
+    """The session is gone, and with it what was open."""
+
+    def end() -> None:
+        while Api.proxies:
+            public = Api.proxies.pop()
+            public.shutdown()
+            public.server_close()
+
+    Api.endpoints.clear()
+    threading.Thread(target=end, daemon=True).start()
+    log("eror", "heartbeat timeout, terminating session", obj="tunnels.session")
+    log("eror", "session closed, starting reconnect loop", obj="csess", err="session closed")
+
+
+def main() -> None:
+    """Starts as told."""
+    mode_file = FOLDER / "mode"
+    mode = mode_file.read_text() if mode_file.exists() else ""
+    file = Path(ARGUMENTS[ARGUMENTS.index("--config") + 1])
+    settings = json.loads(file.read_text())
+    modes = [oct(each.stat().st_mode & 0o777) for each in (file, file.parent)]
+    note(pid=os.getpid(), argv=ARGUMENTS, environ=dict(os.environ), settings=settings, modes=modes)
+    print(f"ERROR:  Your authtoken: {settings['agent'].get('authtoken')}", file=sys.stderr, flush=True)
+    if mode == "dies":
+        sys.exit(1)
+    assert settings["version"] == "3" and set(settings["agent"]) <= AGENT_SETTINGS
+    if mode == "silent":
+        signal.pause()
+    log("info", "open config file", path=str(file), err="nil")
+    host, port = settings["agent"]["web_addr"].split(":")
+    Api.mode = mode
+    api = http.server.ThreadingHTTPServer((host, int(port)), Api)
+    threading.Thread(target=api.serve_forever, args=(0.01,), daemon=True).start()
+    print(f't=2026-11-21T10:00:00+0000 lvl=info msg="starting web service" obj=web addr={host}:{port} allow_hosts=[]', flush=True)
+    if mode in REFUSALS:
+        while True:  # the real one tries for ever, too
+            log(
+                "eror",
+                "failed to reconnect session",
+                obj="tunnels.session",
+                err=REFUSALS[mode].format(token=settings["agent"]["authtoken"]),
+            )
+            threading.Event().wait(0.1)
+    signal.signal(signal.SIGUSR1, drop)
+    log("info", "client session established", obj="tunnels.session")
+    log("info", "tunnel session started", obj="tunnels.session")
+    while True:  # in short waits: a signal that another thread gets would end no longer one
+        threading.Event().wait(0.02)
+
+
+if __name__ == "__main__":
+    main()
