@@ -25,12 +25,19 @@ function state(name) {
 
 function start(words = "") {
   stop.abort()
-  seen.replaceChildren()
+  hold(null)
   outcome.replaceChildren()
   note.textContent = words
   note.hidden = !words
   state("start")
   find("use-camera").focus()
+}
+
+/** Shows a photo, and lets go of the one before. */
+function hold(shown) {
+  if (picture) URL.revokeObjectURL(picture)
+  picture = shown && URL.createObjectURL(shown)
+  seen.replaceChildren(...(picture ? [make("img", { src: picture, alt: "The photo that is being read" })] : []))
 }
 
 /** Shows the photo, sends it, and shows what came of it. */
@@ -42,9 +49,7 @@ async function read(file) {
   find("cancel").focus({ preventScroll: true })
   const { upload, shown } = await prepare(file)
   if (mine.signal.aborted) return
-  if (picture) URL.revokeObjectURL(picture)
-  picture = shown && URL.createObjectURL(shown)
-  seen.replaceChildren(...(picture ? [make("img", { src: picture, alt: "The photo that is being read" })] : []))
+  hold(shown)
   await send(upload, mine)
 }
 
@@ -129,7 +134,7 @@ find("flip").addEventListener("click", event => find("ghost").setAttribute("tran
 addEventListener("keydown", event => {
   if (event.key === "Escape" && ["camera", "busy"].includes(main.dataset.state)) start()
 })
-addEventListener("pagehide", () => camera.stop())
+addEventListener("pagehide", () => main.dataset.state === "camera" && start())
 intake.listen(read)
 history.listen()
 presence.listen()

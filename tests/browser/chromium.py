@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.server import SAMPLES
 
 PATH = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-BEFORE_THE_CAMERA = "kw1_01.jpg"
+BEFORE_THE_CAMERA = "sc1_04.jpg"
 
 
 @contextmanager

@@ -22,15 +22,17 @@ export class Camera {
   /** Raises an Error whose message is for people. */
   async start() {
     try {
-      this.#stream = await navigator.mediaDevices.getUserMedia({
+      const stream = await navigator.mediaDevices.getUserMedia({
         audio: false,
         video: { facingMode: { ideal: "environment" }, width: { ideal: 2560 }, height: { ideal: 1920 } },
       })
+      // Whoever was quicker to ask twice.
+      this.stop()
+      this.#stream = this.#video.srcObject = stream
+      await this.#video.play()
     } catch (error) {
       throw new Error(WORDS[error.name] ?? "The camera cannot be used. Choose a photo.")
     }
-    this.#video.srcObject = this.#stream
-    await this.#video.play()
   }
 
   get hasLight() {

@@ -20,13 +20,8 @@ export async function prepare(file) {
   return { upload: asItIs ? file : shown, shown }
 }
 
-async function open(file) {
-  try {
-    return await createImageBitmap(file, { imageOrientation: "from-image" })
-  } catch {
-    return null
-  }
-}
+/** Upright, as all browsers do it unasked that do not know the word for it. */
+const open = file => createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => createImageBitmap(file)).catch(() => null)
 
 /** A JPEG of whatever can be drawn. */
 export function jpeg(source, width, height) {

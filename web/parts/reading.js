@@ -78,7 +78,7 @@ function cuts(answer, light) {
     "div",
     { class: "card" },
     make("table", { id: "cuts" }, make("caption", {}, "Each cut"), make("thead", {}, make("tr", {}, head, sure)), make("tbody", {}, answer.cuts.map(row))),
-    worn.size > 0 && make("p", { class: "quiet" }, "Worn?: this cut lies between two depths, on a worn key or a copy of one. The lock may be made for the neighbouring depth."),
+    worn.size > 0 && make("p", { class: "quiet" }, "A cut that may be worn lies between two depths: the lock may be made for the neighbouring one."),
   )
 }
 

@@ -1,0 +1,141 @@
+"""Takes the pictures in docs/screenshots: python -m tests.browser.gallery docs/screenshots
+
+A person's way through the page, with the real server, the shipped photos, and one of them before the camera.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageFilter
+from playwright.sync_api import Browser, Page
+
+from tests.browser.chromium import BEFORE_THE_CAMERA, chromium
+from tests.browser.server import SAMPLES, Server
+
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+NARROW: dict[str, Any] = {**PHONE, "viewport": {"width": 360, "height": 740}}
+DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
+DARK: dict[str, Any] = {"color_scheme": "dark"}
+MOST_BYTES = 150_000
+_QUALITY = 82
+
+
+def photo(page: Page, file: Any, outcome: str = "read") -> None:
+    """Chooses it and waits for what comes of it."""
+    page.set_input_files("#file", file)
+    page.wait_for_selector(f"main[data-state={outcome}]")
+
+
+def key(name: str) -> Callable[[Page, Server], None]:
+    """A reading of a shipped photo."""
+    return lambda page, server: photo(page, SAMPLES / name)
+
+
+def whole(page: Page, server: Server) -> None:
+    """The same over the whole photo."""
+    photo(page, SAMPLES / "sc4_02.jpg")
+    page.click("[data-view=whole]")
+
+
+def assessment(page: Page, server: Server) -> None:
+    """What it means, further down."""
+    photo(page, SAMPLES / "sc1_01.jpg")
+    page.evaluate("document.querySelector('.others').closest('.card').scrollIntoView()")
+
+
+def camera(page: Page, server: Server) -> None:
+    """Before the camera, the outline turned as the key lies."""
+    page.click("#use-camera")
+    page.wait_for_selector("main[data-state=camera]")
+    page.wait_for_function("document.getElementById('video').videoWidth > 0")
+    page.click("#flip")
+
+
+def unreadable(page: Page, server: Server) -> None:
+    """A blurred photo."""
+    blurred = io.BytesIO()
+    Image.open(SAMPLES / BEFORE_THE_CAMERA).filter(ImageFilter.GaussianBlur(12)).save(blurred, "JPEG")
+    photo(page, {"name": "blurred.jpg", "mimeType": "image/jpeg", "buffer": blurred.getvalue()}, "refused")
+
+
+def history(page: Page, server: Server) -> None:
+    """Two readings, one with a name."""
+    page.click("#open-history")
+    page.check("#keep-history")
+    page.keyboard.press("Escape")
+    for name in ("sc1_05.jpg", "kw1_02.jpg"):
+        photo(page, SAMPLES / name)
+    page.click("#open-history")
+    page.wait_for_selector(".kept > li >> nth=1")
+    page.fill(".kept input >> nth=0", "Garden shed")
+    page.locator(".kept input >> nth=0").blur()
+
+
+def offline(page: Page, server: Server) -> None:
+    """The server away, the page opened again."""
+    page.evaluate("navigator.serviceWorker.ready")
+    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    server.stop()
+    page.reload()
+    page.wait_for_selector("#away:not([hidden])")
+
+
+# Name, what it is seen on, how one gets there, what it shows. The last stops the server.
+PICTURES: list[tuple[str, dict[str, Any], Callable[[Page, Server], None], str]] = [
+    ("start-light", DESK, lambda page, server: None, "The start, wide and light"),
+    ("start-dark", PHONE | DARK, lambda page, server: None, "The start on a phone, dark"),
+    ("camera", PHONE | DARK, camera, "The camera with its frame and the outline to lay the key into"),
+    ("reading", DESK, key("sc1_04.jpg"), "A reading: the blade laid level, outline, cuts, depths and numbers drawn over the photo"),
+    ("reading-dark", DESK | DARK, key("sc4_01.jpg"), "Six cuts, dark; cut 5 lies between two depths"),
+    ("reading-phone", PHONE, key("kw1_02.jpg"), "A reading on a phone"),
+    ("reading-narrow", NARROW | DARK, key("sc1_06.jpg"), "360 pixels wide"),
+    ("whole-photo", DESK, whole, "The reading over the whole photo, as it was taken"),
+    ("assessment", PHONE, assessment, "What else it could be, and what the code means, with sources"),
+    ("unreadable", PHONE, unreadable, "No reading: why, and how to take the next photo"),
+    ("history", PHONE | DARK, history, "The history, which is off until it is turned on"),
+    ("offline", PHONE, offline, "Without the server"),
+]
+
+
+def shoot(browser: Browser, server: Server, screen: dict[str, Any], way: Callable[[Page, Server], None]) -> Image.Image:
+    """One picture."""
+    context = browser.new_context(permissions=["camera"], reduced_motion="reduce", **screen)
+    page = context.new_page()
+    page.goto(server.address)
+    page.wait_for_selector("#server[data-state=ready]")
+    way(page, server)
+    page.mouse.move(0, 0)
+    picture = Image.open(io.BytesIO(page.screenshot()))
+    context.close()
+    return picture
+
+
+def main(folder: Path) -> None:
+    """Writes all of them, and the page that shows them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "# What the page looks like",
+        "",
+        "Made by `python -m tests.browser.gallery docs/screenshots`: the real server, the shipped photos, Chromium.",
+        "",
+    ]
+    with tempfile.TemporaryDirectory() as elsewhere, chromium(Path(elsewhere)) as browser:
+        server = Server(Path(elsewhere))
+        for name, screen, way, words in PICTURES:
+            file = folder / f"{name}.webp"
+            shoot(browser, server, screen, way).convert("RGB").save(file, "WEBP", quality=_QUALITY, method=6)
+            if file.stat().st_size > MOST_BYTES:
+                raise SystemExit(f"{file} has {file.stat().st_size} bytes")
+            width = "" if screen is DESK or screen == DESK | DARK else ' width="320"'
+            lines += [f"## {words}", "", f'<img src="{file.name}"{width} alt="{words}">', ""]
+    (folder / "README.md").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
