@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from flask_openapi3 import Info, OpenAPI
@@ -38,17 +39,16 @@ from api.schemas import Failure
 from config import Settings
 from inference_handler import Classifying, Inference, Limits
 from model_loader import Choices, ModelSlot
-from readers.classifiers.contract import Classifier
 from readers.contract import Reader, Reason
-from serving.cache.fallback import Fallback
+from serving.cache.new import new_cache
 from serving.cache.readings import ReadingCache
-from serving.cache.stores import MemoryStore
 from serving.classifiers import Classifiers
 from serving.doctor.network import is_loopback
 from serving.gauges import Gauges, Living
 from serving.gpu import find_gpu, gpu_memory
 from serving.memory import give_back
 from serving.process import Process
+from serving.processes.pool import ReadingProcesses
 from serving.scheduler import Scheduler
 from serving.server import SWALLOW_BYTES, Binding, Server, SocketFailure
 from serving.tunnel.watchdog import Standing
@@ -126,7 +126,7 @@ def create_app(
     )
     if believed := proxies(settings):
         app.wsgi_app = NamedProxies(app.wsgi_app, believed)  # type: ignore[method-assign]
-    bounds = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
+    bounds = picture_limits(settings)
     watchers = (metrics.photo, recent.photo, *([traces.photo] if traces else []))
     inference = Inference(scheduler, bounds, time.perf_counter, cache, watchers)
     classifying = Classifying(scheduler, bounds, classifiers(settings, loaded, log))
@@ -208,17 +208,9 @@ def living(model: ModelSlot, scheduler: Scheduler, cache: ReadingCache, draining
 
 
 def reading_cache(settings: Settings, log: BoundLogger, clock: Callable[[], float] = time.monotonic) -> ReadingCache:
-    """What keeps readings: memory, or Redis with memory beside it. Redis is asked at once, so that the log says if it is away."""
-    limits = {"ttl_s": settings.cache_ttl_s, "size": settings.cache_size}
-    memory = MemoryStore(**limits, clock=clock)
-    if settings.redis_url is None or not settings.cache_ttl_s:
-        return ReadingCache(memory, **limits)
-    from serving.cache.redis_store import RedisStore  # a tenth of a second and its memory, for those who have a Redis
-
-    redis = RedisStore(settings.redis_url.get_secret_value(), **limits, clock=time.time)
-    cache = ReadingCache(Fallback(redis, memory, clock=clock, log=log), **limits)
-    cache.stats()
-    return cache
+    """What keeps readings, as the settings say."""
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    return new_cache(redis_url, ttl_s=settings.cache_ttl_s, size=settings.cache_size, clock=clock, log=log)
 
 
 def reading_scheduler(settings: Settings, model: ModelSlot) -> Scheduler:
@@ -228,28 +220,40 @@ def reading_scheduler(settings: Settings, model: ModelSlot) -> Scheduler:
 
 def classifiers(settings: Settings, model: ModelSlot, log: BoundLogger) -> Classifiers:
     """Those of the models' folder; where none is named the caliper answers, the one that reads if it does."""
-
-    def embedded() -> Classifier:
-        reader = model.reader()
-        return model_loader.families(reader if reader.info.kind == "caliper" else model_loader.load(_caliper(settings)))
-
-    return Classifiers(settings.models, embedded=embedded, load=model_loader.load_classifier, log=log)
+    caliper = _caliper(settings)
+    load = model_loader.load_classifier
+    return Classifiers(settings.models, embedded=lambda: model_loader.families_beside(model.reader(), caliper), load=load, log=log)
 
 
-def model_slot(settings: Settings, log: BoundLogger | None = None) -> ModelSlot:
-    """An empty slot for the model of the settings; unless they are strict, the embedded reader takes its place where it fails."""
+def picture_limits(settings: Settings) -> Limits:
+    """The largest picture that is accepted."""
+    return Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
+
+
+def reading_processes(settings: Settings) -> ReadingProcesses:
+    """Those that the settings ask for, not begun; whoever stops the server closes them."""
+    bounds = picture_limits(settings)
+    return ReadingProcesses(bounds.open, settings.processes, longest_s=settings.deadline_s, decoding_bytes=bounds.max_memory)
+
+
+def model_slot(settings: Settings, log: BoundLogger | None = None, processes: ReadingProcesses | None = None) -> ModelSlot:
+    """An empty slot for the model of the settings; unless they are strict, the embedded reader takes its place where it fails. Where the
+    caliper reads alone, it does so in `processes`."""
     caliper = _caliper(settings)
     nothing_else = settings.model_folder.resolve() == caliper.resolve() and not settings.agree
-    spare = None if settings.strict or nothing_else else lambda: model_loader.load(caliper)
-    return ModelSlot(lambda: chosen_reader(settings), spare=spare, log=log)
+    apart = processes or reading_processes(settings)
+    spare = None if settings.strict or nothing_else else lambda: apart.begin(partial(model_loader.load, caliper))
+    return ModelSlot(lambda: chosen_reader(settings, apart), spare=spare, log=log)
 
 
-def chosen_reader(settings: Settings) -> Reader:
+def chosen_reader(settings: Settings, processes: ReadingProcesses | None = None) -> Reader:
     """What the settings ask for, loaded but not warmed. Raises ModelError."""
     caliper = _caliper(settings)
     choices = Choices(settings.models, settings.base_model, settings.backend, settings.precision, settings.max_batch, caliper)
     if settings.agree:
         return model_loader.load_agreeing(settings.model_folder, caliper, choices)
+    if processes and model_loader.is_caliper(settings.model_folder):
+        return processes.begin(partial(model_loader.load, settings.model_folder))
     return model_loader.load(settings.model_folder, choices)
 
 
@@ -271,7 +275,7 @@ def batch_limit(settings: Settings) -> int:
 def binding(settings: Settings) -> Binding:
     """Where and how to listen: a thread for each request that is let in, and a few that say no to others and answer for the server's
     health; at the end, time for the last of them to be answered."""
-    threads = settings.queue + max(settings.threads, settings.max_batch) + _SPARE_THREADS
+    threads = settings.queue + max(settings.threads, settings.processes, settings.max_batch) + _SPARE_THREADS
     larger = {BATCH_PATH: batch_limit(settings)}
     drain_s = settings.deadline_s + _ANSWER_S
     return Binding(settings.host, settings.port, threads, body_limit(settings), settings.max_bodies, larger, drain_s)

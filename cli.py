@@ -60,7 +60,7 @@ def without_a_word(context: typer.Context, tunnel: _Tunnel = False) -> None:
 @cli.command()
 def serve(tunnel: _Tunnel = False) -> None:
     """Starts the server; settings come from the environment and .env (see .env.example)."""
-    from app import create_app, make_server, model_slot, new_metrics, new_traces, reading_scheduler
+    from app import create_app, make_server, model_slot, new_metrics, new_traces, reading_processes, reading_scheduler
     from serving.ending import end_at_once
     from serving.loading import Loading
     from serving.memory import keep_freed_blocks
@@ -75,7 +75,8 @@ def serve(tunnel: _Tunnel = False) -> None:
         log = make_logger(settings.logs, settings.log_level)
     except OSError as error:
         raise stop(f"KEYLIKE_LOGS: cannot write to {settings.logs}: {error.strerror}") from None
-    model = model_slot(settings, log)
+    processes = reading_processes(settings)
+    model = model_slot(settings, log, processes)
     draining = threading.Event()
     scheduler = reading_scheduler(settings, model)
     metrics, traces = new_metrics(), new_traces(settings, scheduler, log)
@@ -93,6 +94,7 @@ def serve(tunnel: _Tunnel = False) -> None:
         loading.wait(HEAD_START_S)
         server.run()
         over = scheduler.close()
+        processes.close()
         if traces:
             traces.close()
         if loading.failure is None:
@@ -179,7 +181,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSO
         logs=settings.logs,
         strict=settings.strict,
         backend=settings.backend,
-        photos=settings.max_memory * settings.threads,
+        photos=settings.max_memory * (settings.processes or settings.threads),
         host=settings.host,
         port=settings.port,
         guarded=policy_of(settings) is not Policy.OPEN,
@@ -291,9 +293,9 @@ def _reader(settings: Settings) -> Reader:
 
 
 def _inference(settings: Settings) -> Inference:
-    from inference_handler import Inference, Limits
+    from app import picture_limits
+    from inference_handler import Inference
     from serving.scheduler import Scheduler
 
     reader = _reader(settings)
-    limits = Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
-    return Inference(Scheduler(lambda: reader, queue=1, threads=1), limits, time.perf_counter)
+    return Inference(Scheduler(lambda: reader, queue=1, threads=1), picture_limits(settings), time.perf_counter)

@@ -6,6 +6,7 @@ import difflib
 import ipaddress
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -37,6 +38,9 @@ class Settings(BaseSettings):
     port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     threads: int = Field(
         default_factory=_cores, ge=1, le=64, description="Photos decoded, and read by the embedded reader, at the same time."
+    )
+    processes: int = Field(
+        0, ge=0, le=64, description="Processes that decode and read in place of threads, where the embedded reader reads; 0: threads."
     )
     queue: int = Field(64, ge=1, le=256, description="Photos that may wait for the model; what comes beyond them is refused at once.")
     deadline_s: float = Field(30.0, gt=0, le=600, description="Seconds that a request may take; X-Request-Timeout may ask for less.")
@@ -80,6 +84,13 @@ class Settings(BaseSettings):
     @classmethod
     def _in_capitals(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
+
+    @field_validator("processes")
+    @classmethod
+    def _where_they_can_be_bounded(cls, count: int) -> int:
+        if count and sys.platform != "linux":
+            raise ValueError("processes that read are for Linux alone; leave it out, or set it to 0")
+        return count
 
     @field_validator("redis_url")
     @classmethod

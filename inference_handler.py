@@ -15,6 +15,7 @@ from readers.classifiers.contract import Classification
 from readers.contract import Opinion, Reader, Reading, Unreadable
 from serving.cache.readings import Found, ReadingCache, reading_key
 from serving.classifiers import Classifiers
+from serving.processes.pool import ReadingProcesses
 from serving.scheduler import Caller, Scheduler
 from serving.side_by_side import side_by_side
 from utils.errors import UnreadableKey
@@ -118,6 +119,8 @@ class Inference:
         """What the reader says, or said before: then the photo is not even opened."""
 
         def run() -> Reading | Unreadable:
+            if isinstance(reader, ReadingProcesses):
+                return self.scheduler.read_apart(lambda: reader.read_picture(data, caller.deadline - self.scheduler.clock()), caller, notes)
             return self.scheduler.read(lambda: self.limits.open(data), caller, notes)
 
         if self.cache is None or not options.cache:

@@ -137,9 +137,14 @@ def load(folder: Path, choices: Choices = DEFAULTS) -> Reader:
             raise ModelError(f"{called(folder / MANIFEST)}: models of kind {shown(kind)!r} are not supported; known are {', '.join(KINDS)}")
 
 
+def is_caliper(folder: Path) -> bool:
+    """Whether the folder holds a caliper, by its manifest. Raises ModelError where that cannot be read."""
+    return has_manifest(folder) and read_manifest(folder).get("kind") == "caliper"
+
+
 def look(folder: Path, choices: Choices = DEFAULTS) -> str:
     """Checks a model folder without loading it; a sentence on what it is. Raises ModelError with a line that says what is wrong."""
-    if has_manifest(folder) and read_manifest(folder).get("kind") == "caliper":
+    if is_caliper(folder):
         manifest = read_manifest(folder)
         check_files(folder, manifest)
         return f"{manifest.get('name')} {manifest.get('version')} (caliper), {len(manifest['files'])} files as its manifest says"
@@ -213,3 +218,10 @@ def families(caliper: Reader) -> Classifier:
     if not isinstance(caliper, CaliperReader):
         raise ModelError("the embedded reader is no caliper: models/caliper must hold the one that is shipped")
     return FamilyClassifier(caliper)
+
+
+def families_beside(reader: Reader, caliper: Path) -> Classifier:
+    """The same with the reader, where that is a caliper in this process, or with the one in the folder. Raises ModelError."""
+    from readers.caliper.reader import CaliperReader
+
+    return families(reader if isinstance(reader, CaliperReader) else load(caliper))

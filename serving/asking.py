@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from keys.bitting import Bitting
 from keys.keyways import keyway
 from readers.contract import Reader, Reading, Unreadable
+from serving.job import Job, closing
+from serving.load import Meter
 from utils.errors import Overloaded
 from utils.image_processing import Photo
 
@@ -28,6 +30,24 @@ def ask(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Exception:
         return error
     except BaseException as error:  # libraries panic and exit with kinds that no server expects
         return RuntimeError(f"the reader ended with {type(error).__name__}")
+
+
+def ask_batch(reader: Reader, batch: Sequence[Job], meter: Meter, clock: Callable[[], float]) -> list[Outcome]:
+    """One result or error a photo, in order; where one of several may have spoilt it for all, each is asked for alone."""
+    with meter.batch(len(batch)):
+        outcomes = ask(reader, [job.photo for job in batch if job.photo])
+    if not isinstance(outcomes, Exception):
+        return outcomes
+    return [outcomes] if len(batch) == 1 else [_ask_alone(reader, job, meter, clock) for job in batch]
+
+
+def _ask_alone(reader: Reader, job: Job, meter: Meter, clock: Callable[[], float]) -> Outcome:
+    lost = job.caller.lost(clock())
+    if lost or job.photo is None:
+        return lost or closing()
+    with meter.batch(1):
+        alone = ask(reader, [job.photo])
+    return alone if isinstance(alone, Exception) else alone[0]
 
 
 def _checked(result: object) -> Outcome:

@@ -10,9 +10,9 @@ from enum import IntEnum
 from itertools import pairwise
 
 from readers.contract import Reading, Unreadable
-from utils.errors import ModelLoading
+from utils.errors import CallerGone, DeadlineExceeded, KeylikeError, ModelLoading
 from utils.image_processing import Photo
-from utils.stages import Spell, Stage
+from utils.stages import Notes, Spell, Stage
 
 Result = Reading | Unreadable
 _RETRY_AFTER_S = 5
@@ -26,6 +26,14 @@ class Caller:
     name: str = field(default="", repr=False)
     deadline: float = math.inf
     hung_up: Callable[[], bool] = field(default=lambda: False, repr=False)
+
+    def lost(self, now: float) -> KeylikeError | None:
+        """Why nobody wants the answer any more, or None."""
+        if self.hung_up():
+            return CallerGone("The caller hung up before the answer was there.")
+        if now >= self.deadline:
+            return DeadlineExceeded("The photo could not be read in the time that the request may take.")
+        return None
 
 
 class Step(IntEnum):
@@ -60,6 +68,12 @@ class Job:
         """It is only now that the step begins."""
         self._times[self.stage] = self._clock()
 
+    def was_read(self, seconds: float) -> None:
+        """The last so many seconds of its turn went to reading; takes the lock."""
+        with self.bell:
+            self.stage = Step.READ
+            self._times[Step.READ] = self._clock() - seconds
+
     def end(self, outcome: Result | Exception) -> None:
         """It is done with."""
         self.photo, self.outcome = None, outcome
@@ -71,6 +85,12 @@ class Job:
         if self.stage is not Step.DONE:
             times.append((Step.DONE, self._clock()))
         return [Spell(_AFTER[step], began, ended) for (step, began), (_, ended) in pairwise(times)]
+
+    def tell(self, notes: Notes | None) -> None:
+        """Writes them down, if anybody does; takes the lock."""
+        if notes:
+            with self.bell:
+                notes.add(self.spells())
 
     def result(self) -> Result:
         """What the reader made of it; raises what it raised."""

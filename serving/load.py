@@ -53,18 +53,19 @@ class Meter:
         with self._lock:
             return sum(now - began > longest_s for _, began in self._under_way.values()) >= threads
 
-    def load(self, waits: list[float], *, room: int, decoding: int) -> Load:
-        """All of it now; `waits` are the times since when each of the waiting waits."""
+    def load(self, waits: list[float], *, room: int, decoding: int, apart: bool = False) -> Load:
+        """All of it now; `waits` are the times since when each of the waiting waits. `apart`: what is read is among what is decoded."""
         now = self._clock()
         with self._lock:
             under_way = [*self._under_way.values()]
             batches, model_s = dict(self._batches), self._model_s
+        reading = sum(photos for photos, _ in under_way)
         return Load(
             waiting=len(waits),
             oldest_s=max((now - since for since in waits), default=0.0),
             room=room,
-            decoding=decoding,
-            reading=sum(photos for photos, _ in under_way),
+            decoding=max(0, decoding - reading) if apart else decoding,
+            reading=reading,
             reading_s=max((now - began for _, began in under_way), default=0.0),
             batches=batches,
             model_s=model_s,

@@ -1,10 +1,11 @@
-"""What this process takes of the machine: processor, memory, and the blocks that pictures leave behind."""
+"""What this process and those that it started take of the machine: processor, memory, and the blocks that pictures leave behind."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import psutil
@@ -14,7 +15,8 @@ from PIL import Image
 @dataclass(frozen=True, slots=True)
 class Use:
     """`uptime_s` since the application was made, `cpu_percent` of one core on average over that time; `cpu_s` of all cores together since
-    the process began; memory in bytes: resident now and at its peak, and free on the machine."""
+    the process began; memory in bytes: resident now and at its peak, and free on the machine. Processes that it started count, but not in
+    the peak of the past: what they share with each other once."""
 
     uptime_s: float
     cpu_s: float
@@ -34,7 +36,7 @@ class Blocks:
 
 
 class Process:
-    """This process, as the system sees it; `clock` gives seconds since 1970."""
+    """This process and those below it, as the system sees them; `clock` gives seconds since 1970."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._since = clock, clock()
@@ -43,22 +45,38 @@ class Process:
 
     def use(self) -> Use:
         """All of it now."""
-        with self._process.oneshot():
-            cpu_s, memory = self._cpu_s(), self._process.memory_info()
+        cpu_s, memory = self._cpu_s(), self._process.memory_info()
+        rss = memory.rss + sum(self._below(_share))
         uptime_s = self._clock() - self._since
         return Use(
             uptime_s=uptime_s,
             cpu_s=cpu_s,
             cpu_percent=100 * (cpu_s - self._cpu_s_before) / uptime_s if uptime_s > 0 else 0.0,
             cores=psutil.cpu_count() or 1,
-            rss=memory.rss,
-            peak=max(memory.rss, _peak(memory)),
+            rss=rss,
+            peak=max(rss, _peak(memory)),
             free=psutil.virtual_memory().available,
         )
 
     def _cpu_s(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+        return _cpu_s(self._process) + sum(self._below(_cpu_s))
+
+    def _below(self, figure: Callable[[psutil.Process], float]) -> Iterator[float]:
+        """Of each process that it started, or those did."""
+        for process in self._process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                yield figure(process)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _share(process: psutil.Process) -> int:
+    """Bytes, where Linux tells: reading processes share most of their memory with each other."""
+    memory = process.memory_full_info()
+    return int(getattr(memory, "pss", memory.uss))
 
 
 def photo_blocks() -> Blocks:

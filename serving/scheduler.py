@@ -14,12 +14,14 @@ from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from readers.contract import Reader, ReaderInfo
-from serving.asking import ask
+from serving.asking import ask_batch
 from serving.door import Door, Places
 from serving.fair import Line
 from serving.job import Caller, Job, Result, Step, closing
 from serving.load import Load, Meter
-from utils.errors import CallerGone, DeadlineExceeded, KeylikeError, Overloaded
+from serving.processes.pool import ReadingProcesses
+from serving.processes.replies import Reply
+from utils.errors import KeylikeError, Overloaded
 from utils.image_processing import Photo
 from utils.stages import Notes
 
@@ -57,7 +59,8 @@ class Scheduler:
         self._decoding = self._reading = 0
         self._batch_s = 0.0
         self._workers: list[threading.Thread] = []
-        self._wanted = 0
+        self._wanted = self._turns = 0
+        self._apart = False
         self._closed = False
 
     def admit(self, photos: int) -> AbstractContextManager[Places]:
@@ -72,11 +75,11 @@ class Scheduler:
 
     def full(self) -> int | None:
         """After how many seconds to come back where `admit` lets nobody in, otherwise None."""
-        return self._door.full(0 if self.stuck() else self._queue + self._most * self._wanted) if self._workers else None
+        return self._door.full(0 if self.stuck() else self._queue + self._most * self._wanted) if self._wanted else None
 
     def left_s(self, caller: Caller) -> float:
         """Seconds that this caller can still wait before somebody should ask again. Raises DeadlineExceeded and CallerGone."""
-        lost = self._lost(caller)
+        lost = caller.lost(self.clock())
         if lost is not None:
             raise lost
         return min(_GLANCE_S, max(0.0, caller.deadline - self.clock()))
@@ -90,7 +93,8 @@ class Scheduler:
         """How busy it is, and what it has done since the start."""
         with self._lock:
             waits, decoding = [job.since for line in (self._waiting, self._decoded) for job in line], self._decoding
-        return self._meter.load(waits, room=self._queue, decoding=decoding)
+        # Reading processes decode and read in one turn, which counts as reading.
+        return self._meter.load(waits, room=self._queue, decoding=decoding, apart=self._apart)
 
     def read(self, open_photo: Callable[[], Photo], caller: Caller, notes: Notes | None = None) -> Result:
         """What the reader makes of a photo that `open_photo` decodes, in this thread. Raises what either raises, DeadlineExceeded,
@@ -99,26 +103,28 @@ class Scheduler:
         try:
             return self._lead(job, open_photo)
         finally:
-            if notes:
-                with self._lock:
-                    notes.add(job.spells())
+            job.tell(notes)
 
     def beside(self, work: Callable[[], T], caller: Caller) -> T:
         """What `work` gives, in this thread, when it is its turn to decode: for what decodes a photo and then does not need the reader.
         Raises what `work` raises and otherwise the same as `read`; what was begun is ended, and given to nobody if it is too late."""
+        return self._in_turn(Job(caller, self._lock, self.clock), work)
+
+    def read_apart(self, ask_process: Callable[[], Reply], caller: Caller, notes: Notes | None = None) -> Result:
+        """What a reading process makes of a photo, which `ask_process` asks, in this thread, when one of them is free. Raises what that
+        raises and otherwise the same as `beside`."""
         job = Job(caller, self._lock, self.clock)
-        self._await_turn(job)
-        if job.stage is not Step.DECODES:
-            job.result()
+
+        def work() -> Result:
+            with self._meter.batch(1):
+                reply = ask_process()
+            job.was_read(reply.read_s)
+            return reply.result
+
         try:
-            given = work()
+            return self._in_turn(job, work)
         finally:
-            with self._lock:
-                self._decoding -= 1
-                self._give_turns()
-                self._work.notify_all()
-        self.left_s(caller)
-        return given
+            job.tell(notes)
 
     def close(self, timeout_s: float = 5.0) -> bool:
         """Turns away what still waits, and lets the reader finish what it has begun, for so many seconds at most; whether it has."""
@@ -142,6 +148,21 @@ class Scheduler:
             self._wait_for(job, Step.DONE)
         return job.result()
 
+    def _in_turn(self, job: Job, work: Callable[[], T]) -> T:
+        self._await_turn(job)
+        if job.stage is Step.DONE:
+            job.result()
+        try:
+            given = work()
+        finally:
+            with self._lock:
+                job.end(closing())
+                self._decoding -= 1
+                self._give_turns()
+                self._work.notify_all()
+        self.left_s(job.caller)
+        return given
+
     def _await_turn(self, job: Job) -> None:
         """Until it is this photo's turn to be decoded, or it is done before."""
         with self._lock:
@@ -160,12 +181,14 @@ class Scheduler:
         """Makes the reader's threads at the first photo: before, nobody knows how many it wants. They die with the process."""
         if self._closed:
             raise closing()
-        if not self._workers:
+        if not self._wanted:
             reader = self.reader()
             self._most, self._wanted = self._shape(reader.info)
-            self._beside = reader.info.workers is not None
-            self._ahead = self._threads + self._most * self._wanted if self._beside else self._threads
-        while len(self._workers) < self._wanted:
+            self._apart = isinstance(reader, ReadingProcesses)
+            self._turns = self._wanted if self._apart else self._threads
+            self._beside = reader.info.workers is not None and not self._apart
+            self._ahead = self._threads + self._most * self._wanted if self._beside else self._turns
+        while len(self._workers) < self._wanted and not self._apart:
             worker = threading.Thread(target=self._serve, args=(self.reader(),), name="reader", daemon=True)
             try:
                 worker.start()
@@ -178,7 +201,7 @@ class Scheduler:
     def _give_turns(self) -> None:
         """Lets the next ones decode. Decoded photos take ten megabytes, so no more of them wait than the reader takes next; and where it
         reads on the same cores, no more are under way than there are threads: they would only push each other out of the caches."""
-        while self._decoding < self._threads and self._under_way() < self._ahead:
+        while self._decoding < self._turns and self._under_way() < self._ahead:
             job = self._next(self._waiting)
             if job is None:
                 return
@@ -192,18 +215,10 @@ class Scheduler:
         """The next whose answer is still wanted; the others are dropped."""
         while line:
             job = line.take()
-            lost = self._lost(job.caller)
+            lost = job.caller.lost(self.clock())
             if lost is None:
                 return job
             job.end(lost)
-        return None
-
-    def _lost(self, caller: Caller) -> KeylikeError | None:
-        """Why nobody wants the answer any more, or None."""
-        if caller.hung_up():
-            return CallerGone("The caller hung up before the answer was there.")
-        if self.clock() >= caller.deadline:
-            return DeadlineExceeded("The photo could not be read in the time that the request may take.")
         return None
 
     def _wait_for(self, job: Job, stage: Step) -> None:
@@ -245,7 +260,10 @@ class Scheduler:
 
     def _serve(self, reader: Reader) -> None:
         while batch := self._gather():
-            self._end(batch, self._ask(reader, batch))
+            started = self.clock()
+            outcomes = ask_batch(reader, batch, self._meter, self.clock)
+            self._batch_s = self.clock() - started
+            self._end(batch, outcomes)
             del batch  # ten megabytes a photo, while nothing is to do
 
     def _gather(self) -> list[Job]:
@@ -272,25 +290,6 @@ class Scheduler:
             batch.append(job)
         self._give_turns()
         return batch
-
-    def _ask(self, reader: Reader, batch: Sequence[Job]) -> list[Result | Exception]:
-        """One result or error a photo, in order."""
-        started = self.clock()
-        with self._meter.batch(len(batch)):
-            outcomes = ask(reader, [job.photo for job in batch if job.photo])
-        if isinstance(outcomes, Exception):
-            # One of them may have spoilt it for all.
-            outcomes = [outcomes] if len(batch) == 1 else [self._ask_alone(reader, job) for job in batch]
-        self._batch_s = self.clock() - started
-        return outcomes
-
-    def _ask_alone(self, reader: Reader, job: Job) -> Result | Exception:
-        lost = self._lost(job.caller)
-        if lost or job.photo is None:
-            return lost or closing()
-        with self._meter.batch(1):
-            alone = ask(reader, [job.photo])
-        return alone if isinstance(alone, Exception) else alone[0]
 
     def _end(self, batch: Sequence[Job], outcomes: Sequence[Result | Exception]) -> None:
         with self._lock:

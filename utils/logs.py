@@ -62,8 +62,10 @@ class _Unheard(logging.Handler):
 
 
 def places(error: BaseException) -> list[str]:
-    """Where an exception passed through, innermost last, as "module.py:line function"; its message is left out."""
-    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    """Where an exception passed through, innermost last, as "module.py:line function"; its message is left out. One that tells of
+    another process brings that one's `places` along."""
+    here = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    return [*here, *getattr(error, "places", ())]
 
 
 def _formatter(renderer: Processor) -> ProcessorFormatter:
