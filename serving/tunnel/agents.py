@@ -119,10 +119,11 @@ class Agents:
             launcher = str(write_launcher(self._guard.folder, program, os.environ))
             with written(self._guard.folder / "agent.yml", token) as file, self._minded(launcher):
                 started = process.get_process(pyngrok_config(launcher, file, self._start_s, self._hear))
-        except PyngrokError:
+        except (PyngrokError, UnicodeError):
             raise TunnelFault(self._heard or (TOO_OLD if self._session else SILENT)) from None
         except OSError:
             raise TunnelFault(BROKEN_PROGRAM) from None
+        self._look_after(started)
         self._log = threading.Thread(target=_drain, args=(started.proc,), name="agent's log", daemon=True)
         self._log.start()
         return started
@@ -167,13 +168,17 @@ class Agents:
         until = self._clock() + self._start_s
         while not over.wait(_LOOK_S):
             started = process._current_processes.get(launcher)
-            if started is not None and self._running is None:
-                self._running = started.proc
-                assert self._guard is not None
-                self._guard.watch(started.proc.pid)
+            if started is not None:
+                self._look_after(started)
             given_up = self._closed.is_set() or (self._heard is not None and self._heard.final)
             if self._running is not None and (given_up or self._clock() >= until):
                 _kill(self._running)
+
+    def _look_after(self, started: NgrokProcess) -> None:
+        if self._running is None:
+            self._running = started.proc
+            assert self._guard is not None
+            self._guard.watch(started.proc.pid)
 
     def _end(self) -> None:
         running, self._running = self._running, None
@@ -182,7 +187,8 @@ class Agents:
         if running is None:
             return
         _kill(running)
-        running.wait(_KILL_S)
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(_KILL_S)
         if self._log is not None:
             self._log.join(_KILL_S)
         elif running.stdout is not None:
@@ -208,6 +214,6 @@ def _address(endpoint: dict[str, Any]) -> str | None:
 def _drain(running: subprocess.Popen[str]) -> None:
     """Reads what the agent logs: it would wait with a full pipe otherwise."""
     assert running.stdout is not None
-    with running.stdout as lines:
-        for _line in lines:
+    with running.stdout as log:
+        while os.read(log.fileno(), 65536):
             pass

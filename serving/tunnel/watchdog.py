@@ -17,6 +17,8 @@ AGAIN_S, MISSES = 0.5, 2
 # How long an address that was just opened may take until it answers.
 ANSWER_S = 15.0
 LONGEST_PAUSE_S = 60.0
+# At the end it is waited for: somebody may just ask the public address.
+_CLOSE_S = 15.0
 # A tunnel that was up for so long is opened again at once.
 STEADY_S = 30.0
 
@@ -109,7 +111,7 @@ class Tunnel:
         """Ends the agent, and the thread, for which it must be over."""
         self._opener.close()
         if self._thread.is_alive():
-            self._thread.join(LONGEST_PAUSE_S)
+            self._thread.join(_CLOSE_S)
         self._standing.stage = Stage.OFF
 
     def run(self) -> None:
