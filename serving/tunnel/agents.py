@@ -43,9 +43,15 @@ _TROUBLE = (PyngrokError, OSError, http.client.HTTPException, ValueError)
 class Agent:
     """One that has an address open."""
 
-    def __init__(self, address: str, api: str, running: subprocess.Popen[str]) -> None:
+    def __init__(self, address: str, api: str, running: subprocess.Popen[str], trouble: threading.Event) -> None:
         self.address = address
-        self._api, self._running = api, running
+        self._api, self._running, self._trouble = api, running, trouble
+
+    def troubled(self) -> bool:
+        """Whether it has logged an error since this was asked last."""
+        found = self._trouble.is_set()
+        self._trouble.clear()
+        return found
 
     def listed(self) -> bool:
         """Whether it says in good time that the address is open."""
@@ -81,7 +87,7 @@ class Agents:
         self._running: subprocess.Popen[str] | None = None
         self._log: threading.Thread | None = None
         self._heard: Fault | None = None
-        self._session = False
+        self._session, self._trouble = False, threading.Event()
 
     def open(self) -> Agent:
         """A new agent, the one before being ended. Raises TunnelFault."""
@@ -107,7 +113,7 @@ class Agents:
             raise TunnelFault(NO_PROGRAM)
         try:
             started = self._start(program, self._token)
-            return Agent(self._address_of(str(started.api_url)), str(started.api_url), started.proc)
+            return Agent(self._address_of(str(started.api_url)), str(started.api_url), started.proc, self._trouble)
         except TunnelFault:
             self._end()
             raise
@@ -124,7 +130,8 @@ class Agents:
         except OSError:
             raise TunnelFault(BROKEN_PROGRAM) from None
         self._look_after(started)
-        self._log = threading.Thread(target=_drain, args=(started.proc,), name="agent's log", daemon=True)
+        self._trouble = threading.Event()
+        self._log = threading.Thread(target=_drain, args=(started.proc, self._trouble), name="agent's log", daemon=True)
         self._log.start()
         return started
 
@@ -211,9 +218,10 @@ def _address(endpoint: dict[str, Any]) -> str | None:
     return address if isinstance(address, str) else None
 
 
-def _drain(running: subprocess.Popen[str]) -> None:
-    """Reads what the agent logs: it would wait with a full pipe otherwise."""
+def _drain(running: subprocess.Popen[str], trouble: threading.Event) -> None:
+    """Reads what the agent logs: it would wait with a full pipe otherwise. An error is a reason to look whether all is well."""
     assert running.stdout is not None
     with running.stdout as log:
-        while os.read(log.fileno(), 65536):
-            pass
+        while lines := os.read(log.fileno(), 65536):
+            if b"lvl=eror" in lines or b"lvl=crit" in lines:
+                trouble.set()

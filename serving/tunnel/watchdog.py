@@ -24,9 +24,12 @@ STEADY_S = 30.0
 
 
 class Opened(Protocol):
-    """An agent with its address, and whether it says that this is open."""
+    """An agent with its address, whether it says that this is open, and whether it has complained since it was asked last."""
 
     address: str
+
+    def troubled(self) -> bool:
+        """Looks into its log."""
 
     def listed(self) -> bool:
         """Asks the agent."""
@@ -167,7 +170,8 @@ class Tunnel:
     def _fine(self, agent: Opened, *, again: bool) -> bool:
         if not agent.listed():
             return False
-        return (self._clock() - self._asked < ASK_S and not again) or self._answers(agent)
+        due = agent.troubled() or again or self._clock() - self._asked >= ASK_S
+        return not due or self._answers(agent)
 
     def _answers(self, agent: Opened) -> bool:
         """At its public address; but a server that has no thread to spare even for this machine is not the tunnel's fault."""

@@ -134,6 +134,15 @@ def test_an_agent_that_dies_or_stalls_is_replaced(serve: Any, standin: StandIn, 
     assert len([pid for pid in standin.seen("pid") if os.path.exists(f"/proc/{pid}")]) == 1
 
 
+def test_an_address_that_is_still_listed_after_a_drop_is_opened_again_too(serve: Any, standin: StandIn) -> None:
+    standin.misbehave("clings")
+    server: Server = serve()
+    address, token = server.link()
+    standin.tell(signal.SIGUSR1)
+    until(lambda: server.said().count("Open on the phone") == 2)
+    assert server.link()[0] != address and read(server.link()[0], token) == 200
+
+
 def test_at_the_same_address_as_before_no_new_code_is_shown(serve: Any, standin: StandIn) -> None:
     standin.stay_at(free_port())
     server: Server = serve()
