@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from app import batch_limit, binding, body_limit
 from config import Settings
 from keylike_client import Client, Refused
+from tests.clients.scripted import Say, Scripted
 from tests.deploy.nginx_server import CONFIGURATION, Nginx, find_nginx
 from tests.fakes import ColourReader
 from tests.forms import form
@@ -127,6 +128,20 @@ def test_whoever_claims_other_addresses_is_counted_as_one(before: Before, forged
         headers = {name: value.format(number) for name, value in forged.items()}
         statuses.append(ask(nginx, "POST", "/predict", plain(RED), Content_Type="image/jpeg", **headers)[0])
     assert statuses == [200, 200, 429, 429]
+
+
+def test_nothing_that_a_caller_claims_of_addresses_gets_through(tmp_path: Path) -> None:
+    find_nginx()
+    behind = Scripted(Say())
+    nginx = Nginx(tmp_path, int(behind.address.rpartition(":")[2]))
+    nginx.start()
+    claimed = {"X_Forwarded_For": "192.0.2.1", "X_Real_IP": "192.0.2.1", "Forwarded": "for=192.0.2.1", "X_Forwarded_Host": "192.0.2.1"}
+    assert ask(nginx, "GET", "/health", X_Forwarded_Proto="gopher", **claimed)[0] == 200
+    nginx.stop()
+    behind.stop()
+    (asked,) = behind.asked
+    assert "192.0.2.1" not in str(asked.headers)
+    assert (asked.headers["x-forwarded-for"], asked.headers["x-forwarded-proto"]) == ("127.0.0.1", "https")
 
 
 def test_a_slow_body_is_cut_off_and_never_gets_to_the_server(before: Before) -> None:
