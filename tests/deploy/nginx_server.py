@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.certificates import make_certificate
 from tests.serving.running import until
 
 CONFIGURATION = Path(__file__).resolve().parent.parent.parent / "deploy" / "nginx" / "nginx.conf"
@@ -26,24 +27,12 @@ def find_nginx() -> str:
     return path
 
 
-def certificate(folder: Path) -> Path:
-    """Makes one that signs itself, for 127.0.0.1, and its secret half, under the names of the configuration."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed; on Debian or Ubuntu: apt-get install openssl")
-    how = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    names = ["-subj", "/CN=keylike test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(folder / "privkey.pem"), "-out", str(folder / "fullchain.pem")]
-    subprocess.run([openssl, *how, *names, *files], check=True, capture_output=True)
-    return folder / "fullchain.pem"
-
-
 class Nginx:
     """Runs from the start on; `changes` are made to the configuration, each of which must be in it."""
 
     def __init__(self, folder: Path, behind: int, **changes: str) -> None:
         self.folder = folder
-        trusted = certificate(folder)
+        trusted, _ = make_certificate(folder)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]

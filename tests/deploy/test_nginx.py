@@ -136,7 +136,7 @@ def test_nothing_that_a_caller_claims_of_addresses_gets_through(tmp_path: Path) 
     nginx = Nginx(tmp_path, int(behind.address.rpartition(":")[2]))
     nginx.start()
     claimed = {"X_Forwarded_For": "192.0.2.1", "X_Real_IP": "192.0.2.1", "Forwarded": "for=192.0.2.1", "X_Forwarded_Host": "192.0.2.1"}
-    assert ask(nginx, "GET", "/health", X_Forwarded_Proto="gopher", **claimed)[0] == 200
+    assert ask(nginx, "GET", "/health", None, X_Forwarded_Proto="gopher", **claimed)[0] == 200
     nginx.stop()
     behind.stop()
     (asked,) = behind.asked
