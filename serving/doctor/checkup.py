@@ -57,7 +57,7 @@ def examine(subject: Subject, inspect: models.Inspect) -> list[Finding]:
         machine.space("disk of logs", subject.logs, _LOGS_BYTES),
         machine.space("disk of models", subject.models, _MODELS_BYTES),
         network.port(subject.host, subject.port),
-        network.access(subject.host, guarded=subject.guarded, tokens=subject.tokens),
+        network.access(subject.host, guarded=subject.guarded, tokens=subject.tokens, tunnel=subject.tunnel),
         network.tunnel(subject.ngrok_token, ngrok_program(), wanted=subject.tunnel, forbidden=subject.no_tunnel),
     ]
 

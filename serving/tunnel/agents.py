@@ -43,9 +43,15 @@ _TROUBLE = (PyngrokError, OSError, http.client.HTTPException, ValueError)
 class Agent:
     """One that has an address open."""
 
-    def __init__(self, address: str, api: str, running: subprocess.Popen[str]) -> None:
+    def __init__(self, address: str, api: str, running: subprocess.Popen[str], trouble: threading.Event) -> None:
         self.address = address
-        self._api, self._running = api, running
+        self._api, self._running, self._trouble = api, running, trouble
+
+    def troubled(self) -> bool:
+        """Whether it has logged an error since this was asked last."""
+        found = self._trouble.is_set()
+        self._trouble.clear()
+        return found
 
     def listed(self) -> bool:
         """Whether it says in good time that the address is open."""
@@ -81,7 +87,7 @@ class Agents:
         self._running: subprocess.Popen[str] | None = None
         self._log: threading.Thread | None = None
         self._heard: Fault | None = None
-        self._session = False
+        self._session, self._trouble = False, threading.Event()
 
     def open(self) -> Agent:
         """A new agent, the one before being ended. Raises TunnelFault."""
@@ -107,7 +113,7 @@ class Agents:
             raise TunnelFault(NO_PROGRAM)
         try:
             started = self._start(program, self._token)
-            return Agent(self._address_of(str(started.api_url)), str(started.api_url), started.proc)
+            return Agent(self._address_of(str(started.api_url)), str(started.api_url), started.proc, self._trouble)
         except TunnelFault:
             self._end()
             raise
@@ -119,11 +125,13 @@ class Agents:
             launcher = str(write_launcher(self._guard.folder, program, os.environ))
             with written(self._guard.folder / "agent.yml", token) as file, self._minded(launcher):
                 started = process.get_process(pyngrok_config(launcher, file, self._start_s, self._hear))
-        except PyngrokError:
+        except (PyngrokError, UnicodeError):
             raise TunnelFault(self._heard or (TOO_OLD if self._session else SILENT)) from None
         except OSError:
             raise TunnelFault(BROKEN_PROGRAM) from None
-        self._log = threading.Thread(target=_drain, args=(started.proc,), name="agent's log", daemon=True)
+        self._look_after(started)
+        self._trouble = threading.Event()
+        self._log = threading.Thread(target=_drain, args=(started.proc, self._trouble), name="agent's log", daemon=True)
         self._log.start()
         return started
 
@@ -167,13 +175,17 @@ class Agents:
         until = self._clock() + self._start_s
         while not over.wait(_LOOK_S):
             started = process._current_processes.get(launcher)
-            if started is not None and self._running is None:
-                self._running = started.proc
-                assert self._guard is not None
-                self._guard.watch(started.proc.pid)
+            if started is not None:
+                self._look_after(started)
             given_up = self._closed.is_set() or (self._heard is not None and self._heard.final)
             if self._running is not None and (given_up or self._clock() >= until):
                 _kill(self._running)
+
+    def _look_after(self, started: NgrokProcess) -> None:
+        if self._running is None:
+            self._running = started.proc
+            assert self._guard is not None
+            self._guard.watch(started.proc.pid)
 
     def _end(self) -> None:
         running, self._running = self._running, None
@@ -182,7 +194,8 @@ class Agents:
         if running is None:
             return
         _kill(running)
-        running.wait(_KILL_S)
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(_KILL_S)
         if self._log is not None:
             self._log.join(_KILL_S)
         elif running.stdout is not None:
@@ -205,9 +218,10 @@ def _address(endpoint: dict[str, Any]) -> str | None:
     return address if isinstance(address, str) else None
 
 
-def _drain(running: subprocess.Popen[str]) -> None:
-    """Reads what the agent logs: it would wait with a full pipe otherwise."""
+def _drain(running: subprocess.Popen[str], trouble: threading.Event) -> None:
+    """Reads what the agent logs: it would wait with a full pipe otherwise. An error is a reason to look whether all is well."""
     assert running.stdout is not None
-    with running.stdout as lines:
-        for _line in lines:
-            pass
+    with running.stdout as log:
+        while lines := os.read(log.fileno(), 65536):
+            if b"lvl=eror" in lines or b"lvl=crit" in lines:
+                trouble.set()

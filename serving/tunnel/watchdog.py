@@ -17,14 +17,19 @@ AGAIN_S, MISSES = 0.5, 2
 # How long an address that was just opened may take until it answers.
 ANSWER_S = 15.0
 LONGEST_PAUSE_S = 60.0
+# At the end it is waited for: somebody may just ask the public address.
+_CLOSE_S = 15.0
 # A tunnel that was up for so long is opened again at once.
 STEADY_S = 30.0
 
 
 class Opened(Protocol):
-    """An agent with its address, and whether it says that this is open."""
+    """An agent with its address, whether it says that this is open, and whether it has complained since it was asked last."""
 
     address: str
+
+    def troubled(self) -> bool:
+        """Looks into its log."""
 
     def listed(self) -> bool:
         """Asks the agent."""
@@ -109,7 +114,7 @@ class Tunnel:
         """Ends the agent, and the thread, for which it must be over."""
         self._opener.close()
         if self._thread.is_alive():
-            self._thread.join(LONGEST_PAUSE_S)
+            self._thread.join(_CLOSE_S)
         self._standing.stage = Stage.OFF
 
     def run(self) -> None:
@@ -165,7 +170,8 @@ class Tunnel:
     def _fine(self, agent: Opened, *, again: bool) -> bool:
         if not agent.listed():
             return False
-        return (self._clock() - self._asked < ASK_S and not again) or self._answers(agent)
+        due = agent.troubled() or again or self._clock() - self._asked >= ASK_S
+        return not due or self._answers(agent)
 
     def _answers(self, agent: Opened) -> bool:
         """At its public address; but a server that has no thread to spare even for this machine is not the tunnel's fault."""

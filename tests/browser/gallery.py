@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageFilter
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import BEFORE_THE_CAMERA, chromium
 from tests.browser.server import SAMPLES, Server
+from tests.browser.visit import CONTROLLED
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 NARROW: dict[str, Any] = {**PHONE, "viewport": {"width": 360, "height": 740}}
@@ -53,7 +54,7 @@ def camera(page: Page, server: Server) -> None:
     """Before the camera, the outline turned as the key lies."""
     page.click("#use-camera")
     page.wait_for_selector("main[data-state=camera]")
-    page.wait_for_function("document.getElementById('video').videoWidth > 0")
+    expect(page.locator("#video")).to_have_js_property("videoWidth", 1024)
     page.click("#flip")
 
 
@@ -79,8 +80,7 @@ def history(page: Page, server: Server) -> None:
 
 def offline(page: Page, server: Server) -> None:
     """The server away, the page opened again."""
-    page.evaluate("navigator.serviceWorker.ready")
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    page.evaluate(CONTROLLED)
     server.stop()
     page.reload()
     page.wait_for_selector("#away:not([hidden])")

@@ -23,7 +23,7 @@ def test_key_before_the_camera_is_read(visiting: Visiting, server: Server) -> No
     expect(page.locator("#torch")).to_be_hidden()
     assert page.evaluate("document.activeElement.id") == "shoot"
     page.evaluate(KEEP_TRACK)
-    page.wait_for_function("document.getElementById('video').videoWidth === 1024")
+    expect(page.locator("#video")).to_have_js_property("videoWidth", 1024)
     page.click("#shoot")
     page.wait_for_selector("main[data-state=read]")
     assert visit.code == sample(BEFORE_THE_CAMERA).digits

@@ -61,6 +61,7 @@ def test_what_is_kept_is_encrypted_with_a_key_that_cannot_be_taken_out(visiting:
     assert codes(page) == [SECOND.bitting, FIRST.bitting]
     page.fill("input[aria-label^='Name of'] >> nth=1", "Front door")
     page.keyboard.press("Tab")
+    expect(page.locator("#say")).to_have_text("Named")
     page.keyboard.press("Escape")
     page.reload()
     page.click("#open-history")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.conftest import TOKEN, Visiting
 from tests.browser.samples import FIRST
@@ -33,16 +33,10 @@ BODIES = """async () => {
 }"""
 
 
-def wait_for_worker(page: Page) -> None:
-    """Until the service worker looks after the page."""
-    page.evaluate("navigator.serviceWorker.ready")
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
-
-
 def test_page_opens_without_the_server_and_finds_it_again(visiting: Visiting, mortal: Server) -> None:
     visit = visiting(mortal, "net::ERR_CONNECTION_REFUSED", service_workers="allow").open()
     page = visit.page
-    wait_for_worker(page)
+    visit.wait_for_worker()
     turn_on(page)
     visit.choose(FIRST.path)
     mortal.stop()
@@ -60,7 +54,7 @@ def test_page_opens_without_the_server_and_finds_it_again(visiting: Visiting, mo
 def test_worker_keeps_the_pages_files_and_neither_answers_nor_photos_nor_tokens(visiting: Visiting, guarded: Server) -> None:
     visit = visiting(guarded, service_workers="allow").open(f"/#token={TOKEN}")
     page = visit.page
-    wait_for_worker(page)
+    visit.wait_for_worker()
     visit.choose(FIRST.path)
     page.reload()
     visit.choose(FIRST.path)
@@ -74,7 +68,7 @@ def test_worker_keeps_the_pages_files_and_neither_answers_nor_photos_nor_tokens(
 
 def test_page_can_be_installed(visiting: Visiting, server: Server) -> None:
     visit = visiting(server, service_workers="allow").open()
-    wait_for_worker(visit.page)
+    visit.wait_for_worker()
     browser = visit.context.new_cdp_session(visit.page)
     manifest = browser.send("Page.getAppManifest")
     assert (manifest["url"], manifest["errors"]) == (f"{server.address}/web/manifest.webmanifest", [])

@@ -44,7 +44,7 @@ def test_token_is_gone_with_the_tab(visiting: Visiting, guarded: Server) -> None
 def test_qr_code_that_is_scanned_again_while_the_page_is_open(visiting: Visiting, guarded: Server) -> None:
     visit = visiting(guarded, "401").open()
     visit.page.evaluate(f"location.hash = 'token={TOKEN}'")
-    visit.page.wait_for_function("location.hash === ''")
+    expect(visit.page).to_have_url(f"{guarded.address}/")
     assert visit.choose(FIRST.path).code == FIRST.digits
 
 

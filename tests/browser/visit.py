@@ -13,6 +13,13 @@ _BLOCKED = "Service Worker registration blocked by Playwright"
 _FAILED = re.compile(r"Failed to load resource: .*(?:status of (\d+)|(net::ERR_CONNECTION_REFUSED))")
 
 
+# Fails after a while: what is evaluated may otherwise take for ever.
+CONTROLLED = """() => new Promise((resolve, reject) => {
+  setTimeout(reject, 15000, new Error("no service worker came"))
+  navigator.serviceWorker.controller ? resolve() : navigator.serviceWorker.addEventListener("controllerchange", resolve)
+})"""
+
+
 class Visit:
     """A tab in a browser of its own. `failures` are the statuses that the test expects, or the browser's word for no answer."""
 
@@ -36,6 +43,10 @@ class Visit:
         self.page.set_input_files("#file", photo)  # type: ignore[arg-type]
         self.page.wait_for_selector(f"main[data-state={outcome}]")
         return self
+
+    def wait_for_worker(self) -> None:
+        """Until the service worker looks after the page."""
+        self.page.evaluate(CONTROLLED)
 
     @property
     def code(self) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import pytest
 
 from config import Settings
 from keylike_client import Client
+from tests.clients.certificates import make_certificate
 from tests.clients.scripted import Say, Scripted
 from tests.fakes import ColourReader
 from tests.serving.running import Running
@@ -50,15 +49,7 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """One that signs itself, for 127.0.0.1, and its secret half."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed; on Debian or Ubuntu: apt-get install openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    made, secret = folder / "made.pem", folder / "secret.pem"
-    how = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    names = ["-subj", "/CN=keylike test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([openssl, *how, *names, "-keyout", secret, "-out", made], check=True, capture_output=True)
-    return made, secret
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 class Time:

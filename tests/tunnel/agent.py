@@ -1,7 +1,8 @@
 """A stand-in for ngrok's agent, version 3: logs, answers and misbehaves as the real one does, and is a real proxy at a local port.
 
 `python agent.py FOLDER start ...`: in FOLDER, "mode" says how it misbehaves, "port" where its public address is, and "seen" gets a line of
-JSON for its arguments, environment, settings and everything asked of it. SIGUSR1 has its session drop; it does not come back by itself.
+JSON for its arguments, environment, settings and everything asked of it. SIGUSR1 has its session drop; it does not come back by itself,
+and in the mode "clings" it lists the address all the same.
 """
 
 from __future__ import annotations
@@ -142,7 +143,8 @@ def drop(*_: Any) -> None:
             public.shutdown()
             public.server_close()
 
-    Api.endpoints.clear()
+    if Api.mode != "clings":
+        Api.endpoints.clear()
     threading.Thread(target=end, daemon=True).start()
     log("eror", "heartbeat timeout, terminating session", obj="tunnels.session")
     log("eror", "session closed, starting reconnect loop", obj="csess", err="session closed")

@@ -59,7 +59,13 @@ def test_the_token_ends_with_the_server_and_is_written_nowhere(serve: Any) -> No
     assert not (one.home / "tokens.sqlite3").exists()
     for file in (one.home / "logs" / "api.log", one.err):
         text = file.read_text()
-        assert "tunnel open" in text and token not in text and NGROK_TOKEN not in text and urlsplit(other.link()[0]).netloc not in text
+        assert (
+            "tunnel open" in text
+            and "redacted" not in text
+            and token not in text
+            and NGROK_TOKEN not in text
+            and urlsplit(other.link()[0]).netloc not in text
+        )
     assert NGROK_TOKEN not in one.said()
 
 
@@ -128,6 +134,15 @@ def test_an_agent_that_dies_or_stalls_is_replaced(serve: Any, standin: StandIn, 
     assert len([pid for pid in standin.seen("pid") if os.path.exists(f"/proc/{pid}")]) == 1
 
 
+def test_an_address_that_is_still_listed_after_a_drop_is_opened_again_too(serve: Any, standin: StandIn) -> None:
+    standin.misbehave("clings")
+    server: Server = serve()
+    address, token = server.link()
+    standin.tell(signal.SIGUSR1)
+    until(lambda: server.said().count("Open on the phone") == 2)
+    assert server.link()[0] != address and read(server.link()[0], token) == 200
+
+
 def test_at_the_same_address_as_before_no_new_code_is_shown(serve: Any, standin: StandIn) -> None:
     standin.stay_at(free_port())
     server: Server = serve()
@@ -164,6 +179,13 @@ def test_what_is_missing_on_this_machine_is_said_at_once(serve: Any, environment
     server: Server = serve(**environment)
     assert words in server.wait_for("No tunnel: .*Next: .*Then start Keylike again")
     assert ask(server.local(), "/health")[0] == 200 and server.end() == 0
+
+
+def test_a_proxy_that_leads_out_of_the_machine_is_not_asked_for_what_is_on_it(serve: Any, standin: StandIn) -> None:
+    server: Server = serve(http_proxy="http://127.0.0.1:1", https_proxy="http://127.0.0.1:1", no_proxy="example.org")
+    assert read(*server.link()) == 200
+    assert standin.seen("environ")[0]["https_proxy"] == "http://127.0.0.1:1", "which the agent may need to get out"
+    assert standin.seen("environ")[0]["no_proxy"].startswith("example.org,")
 
 
 def test_it_is_opened_once_the_network_is_back(serve: Any, standin: StandIn) -> None:

@@ -17,7 +17,12 @@ class FakeAgent:
     """Lists its address until told otherwise."""
 
     def __init__(self, address: str) -> None:
-        self.address, self.there = address, True
+        self.address, self.there, self.complains = address, True, False
+
+    def troubled(self) -> bool:
+        """As told, once."""
+        found, self.complains = self.complains, False
+        return found
 
     def listed(self) -> bool:
         """As told."""
@@ -130,6 +135,19 @@ def test_an_address_that_is_listed_and_does_not_answer_is_lost() -> None:
     scene.run()
     assert [what for _, what in scene.told] == [f"new {HERE}", "lost", f"new {THERE}"]
     assert scene.told[1][0] <= ASK_S + 2
+
+
+def test_an_agent_that_complains_has_its_address_looked_at() -> None:
+    scene = Scene([HERE, THERE], lasts=200)
+
+    def complain() -> None:
+        scene.agent.complains = True
+
+    scene.at[50.2] = complain
+    scene.at[100.2], scene.at[100.3] = complain, lambda: scene.silent.add(HERE)
+    scene.run()
+    assert [when for when, address in scene.asked if address == HERE] == [0.0, 51.0, 101.0, 101.5]
+    assert scene.told[1][1] == "lost" and scene.told[1][0] <= 102
 
 
 def test_a_server_that_does_not_even_answer_here_is_not_the_tunnels_fault() -> None:

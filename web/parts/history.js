@@ -54,7 +54,7 @@ function item(entry, dialog) {
   const { id, ...kept } = entry, when = new Date(kept.timestamp)
   const shown = when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })
   const name = make("input", { type: "text", value: kept.name, placeholder: "Name it: front door, shed …", maxlength: 60, "aria-label": `Name of the reading of ${shown}` })
-  name.addEventListener("change", () => replace(id, Object.assign(kept, { name: name.value })))
+  name.addEventListener("change", () => replace(id, Object.assign(kept, { name: name.value })).then(() => say("Named")))
   return make(
     "li",
     {},

@@ -73,6 +73,15 @@ def test_access(host: str, guarded: bool, tokens: bool | None, state: State) -> 
     assert found.state is state and (state is OK) == (not found.advice)
 
 
+@pytest.mark.parametrize(
+    ("guarded", "tokens", "state"), [(True, False, OK), (True, True, OK), (False, True, WARN), (True, None, State.FAULT)]
+)
+def test_access_through_a_tunnel(guarded: bool, tokens: bool | None, state: State) -> None:
+    found = network.access("127.0.0.1", guarded=guarded, tokens=tokens, tunnel=True)
+    assert found.state is state and "a tunnel leads to it" in found.saw
+    assert ("one is made for the run" in found.saw) == (tokens is False)
+
+
 AGENT = Path("/usr/bin/ngrok")
 
 
