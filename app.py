@@ -124,8 +124,8 @@ def create_app(
         clock=scheduler.clock,
         wall=time.time,
     )
-    if believed := proxies(settings):
-        app.wsgi_app = NamedProxies(app.wsgi_app, believed)  # type: ignore[method-assign]
+    if settings.proxy or settings.tunnel:
+        app.wsgi_app = NamedProxies(app.wsgi_app, split(settings.proxy or ""), tunnel_agents(settings))  # type: ignore[method-assign]
     bounds = picture_limits(settings)
     watchers = (metrics.photo, recent.photo, *([traces.photo] if traces else []))
     inference = Inference(scheduler, bounds, time.perf_counter, cache, watchers)
@@ -173,9 +173,9 @@ def credentials(settings: Settings, clock: Callable[[], float] = time.time, once
     return Credentials(settings.token, TokenStore(settings.tokens, clock), once)
 
 
-def proxies(settings: Settings) -> list[str]:
-    """Who is believed about whom they speak for: the agent of a tunnel runs on this machine."""
-    return [*split(settings.proxy or ""), *(["127.0.0.0/8", "::1"] if settings.tunnel else [])]
+def tunnel_agents(settings: Settings) -> list[str]:
+    """Where the agent of a tunnel asks from, as do all programs of this machine; it always says whom it speaks for."""
+    return ["127.0.0.0/8", "::1"] if settings.tunnel else []
 
 
 def split(setting: str) -> list[str]:

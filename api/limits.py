@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 from flask import Flask, Response, g, request
-from flask_limiter import HeaderNames, Limiter
+from flask_limiter import HeaderNames, Limiter, RequestLimit
 
 from access.policy import Need
 from access.quotas import Quotas
@@ -66,14 +66,19 @@ def install(
     failures = limiter.storage.base_exceptions
     away = failures if isinstance(failures, tuple) else (failures,)
 
+    def too_many(window: RequestLimit) -> RateLimited:
+        after_s = max(int(window.reset_at - wall()), 1)
+        return RateLimited(f"Each photo counts, and only {window.limit} may be sent.", retry_after_s=after_s)
+
     def charge(photos: int) -> None:
         # A Redis that goes away between two questions is found out by the next request.
         with contextlib.suppress(*away):
             for window in limiter.current_limits:
                 if photos and not limiter.limiter.test(window.limit, *window.request_args, cost=photos):
-                    after_s = max(int(window.reset_at - wall()), 1)
-                    raise RateLimited(f"Each photo counts, and only {window.limit} may be sent.", retry_after_s=after_s)
+                    raise too_many(window)
             for window in limiter.current_limits:
-                limiter.limiter.hit(window.limit, *window.request_args, cost=photos)
+                # Others may have been counted since.
+                if photos and not limiter.limiter.hit(window.limit, *window.request_args, cost=photos):
+                    raise too_many(window)
 
     return charge

@@ -44,7 +44,25 @@ class FramedParser(HTTPRequestParser):  # type: ignore[misc]
 
 
 class FramedChannel(HTTPChannel):  # type: ignore[misc]
-    """A connection that takes its bytes in helpings, except those of a body of known length."""
+    """A connection that takes its bytes in helpings, except those of a body of known length, and whose requests wait for the answers
+    before them to be sent."""
+
+    waits = False
+
+    def may_begin(self) -> bool:
+        """Whether the next request may be worked on; where not, that begins by itself once all is sent."""
+        with self.outbuf_lock:
+            self.waits = self.total_outbufs_len > 0
+            return not self.waits
+
+    def handle_write(self) -> None:
+        """Sends what can be sent."""
+        super().handle_write()
+        with self.outbuf_lock:
+            begins = self.waits and self.connected and not self.total_outbufs_len
+            self.waits = self.waits and not begins
+        if begins:
+            self.server.add_task(self)
 
     def received(self, data: bytes) -> bool:
         """Hangs up on who sends far more requests than are answered."""

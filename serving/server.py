@@ -29,6 +29,8 @@ from serving.listening import Listener, most_connections
 # Bodies above the limit are read and thrown away up to here, so that the caller can read the 413 instead of a reset connection.
 SWALLOW_BYTES = 200_000_000
 _READ_DEADLINE_S = 60.0
+# Where others wait for a place, the next so many bytes come within this time, and headers whole.
+_STEP_BYTES, _STALLED_S = 32_768, 5.0
 _IDLE_S = 3.0
 # What a request that is half sent when the stop begins has left.
 _HURRY_S = 5.0
@@ -174,12 +176,16 @@ class Server:
             self._idle()
 
     def _hang_up_on_the_slow(self) -> None:
-        """Closes connections whose request trickles in for longer than an honest slow phone needs."""
+        """Closes connections whose request trickles in for longer than an honest slow phone needs, and where others wait for their
+        places those that do not get on."""
+        crowded = self._listener.in_connection_overflow
 
         def slow(request: _Parser) -> bool:
             if request.started is None:
-                request.started = self._looked
-            return self._looked - request.started > _READ_DEADLINE_S
+                request.started = request.moved = self._looked
+            if request.body_bytes_received - request.noted >= _STEP_BYTES:
+                request.noted, request.moved = request.body_bytes_received, self._looked
+            return self._looked - request.started > _READ_DEADLINE_S or (crowded and self._looked - request.moved > _STALLED_S)
 
         self._hang_up_on(slow)
 
@@ -206,9 +212,12 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class _Parser(FramedParser):
-    """A request that holds a bounded body; `started` is when it was first seen half read."""
+    """A request that holds a bounded body; `started` is when it was first seen half read, `moved` when it had last got on, with `noted`
+    bytes of its body."""
 
     started: float | None = None
+    moved = 0.0
+    noted = 0
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
@@ -260,10 +269,11 @@ class _Channel(FramedChannel):
     error_task_class = _Refusal
 
     def del_channel(self, map: Any = None) -> None:
-        """The connection is gone: what it had sent of a request goes too."""
+        """The connection is gone: what it had sent of requests goes too, but for the one that is worked on."""
         super().del_channel(map)
-        if self.request is not None:
-            self.request.close()
+        for request in (self.request, *self.requests[0 if self.waits else 1 :]):
+            if request is not None:
+                request.close()
 
 
 class _Listener(Listener):

@@ -87,6 +87,9 @@ def test_an_address_that_redis_cannot_have(monkeypatch: pytest.MonkeyPatch, url:
         ("KEYLIKE_PROXY", "10.0.0.1/8", "not addresses"),
         ("KEYLIKE_ORIGINS", "app.example.org", "no origins"),
         ("KEYLIKE_ORIGINS", "https://app.example.org/page", "no origins"),
+        # flask-cors would take these for patterns, without an end.
+        ("KEYLIKE_ORIGINS", "https://*.example.org", "no origins"),
+        ("KEYLIKE_ORIGINS", "http://[::1]:3000", "no origins"),
         ("KEYLIKE_POLICY", "closed", "Input should be"),
     ],
 )

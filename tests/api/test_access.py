@@ -141,6 +141,20 @@ def test_the_servers_own_page_is_the_operators_and_that_of_another_site_is_not(d
         assert door.client.get("/metrics", headers={"Origin": origin}).status_code == status
 
 
+@pytest.mark.parametrize(
+    "origin", ["http://[", "http://[::1", "http://[localhost]", "//localhost", "ftp://localhost", "http://localhost/x", ""]
+)
+def test_an_origin_that_is_none_is_another_site(door: Door, origin: str) -> None:
+    assert door.client.get("/metrics", headers={"Origin": origin}).status_code == 401
+    assert door.client.get("/health/live", headers={"Origin": origin}).status_code == 200
+
+
+@pytest.mark.parametrize(("site", "status"), [("none", 200), ("same-origin", 200), ("same-site", 401), ("cross-site", 401), ("?", 401)])
+def test_what_another_sites_page_has_a_browser_load_is_not_the_operators(door: Door, site: str, status: int) -> None:
+    """As a picture or a script: then there is no Origin."""
+    assert door.client.get("/debug/memory", headers={"Sec-Fetch-Site": site}).status_code == status
+
+
 @pytest.mark.parametrize("headers", [{"X-API-Key": "{}"}, {"Authorization": "Bearer {}"}, {"Authorization": "bearer   {} "}])
 def test_a_token_comes_in_either_header(door: Door, headers: dict[str, str]) -> None:
     sent = {name: value.format(door.tokens["f"]) for name, value in headers.items()}

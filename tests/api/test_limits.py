@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from limits.strategies import MovingWindowRateLimiter
 from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
@@ -153,6 +156,21 @@ def test_a_batch_counts_its_photos(replica: Replica) -> None:
     refused = check_described(replica.client, second, "/predict/batch", "post")
     assert (second.status_code, refused["code"]) == (429, "rate_limited")
     assert 1 <= int(second.headers["Retry-After"]) <= 61
+
+
+def test_batches_at_the_same_time_share_what_is_left(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    both, real = threading.Barrier(2), MovingWindowRateLimiter.test
+
+    def test(*asked: Any, **more: Any) -> bool:
+        found = real(*asked, **more)
+        both.wait(20)
+        return found
+
+    monkeypatch.setattr(MovingWindowRateLimiter, "test", test)
+    with ThreadPoolExecutor(2) as callers:
+        two = [("image", plain()), ("image", plain())]
+        sent = [callers.submit(replica.post, "/predict/batch", **form(*two)) for _ in range(2)]
+    assert sorted(each.result().status_code for each in sent) == [200, 429]
 
 
 def test_a_full_queue_says_its_own_time_to_come_back(settings: Settings, model: ModelSlot) -> None:

@@ -116,9 +116,10 @@ def test_a_time_of_day_that_jumps_cuts_nobody_off(bench: Bench, monkeypatch: pyt
     sending.sendall(photo[99:])
     assert answer(sending)[1]["bitting"] == "2,5,4,7,3"
     assert hear(quiet) == 200
-    # And who says nothing is let go in the end, whatever the time of day.
-    bench.now += 1.1
-    bench.wait_a_turn()
+    # And who says nothing is let go in the end, whatever the time of day. The first look may come while the answer is still on its way.
+    for _ in range(2):
+        bench.now += 1.1
+        bench.wait_a_turn()
     bench.now += 121
     bench.wait_a_turn()
     assert quiet.recv(1) == b""
