@@ -38,4 +38,4 @@ export function say(text) {
   requestAnimationFrame(() => { voice.textContent = text })
 }
 
-export const percent = part => `${part >= 0.995 && part < 1 ? ">99" : Math.floor(part * 100)} %`
+export const percent = part => `${part >= 0.995 ? ">99" : Math.floor(part * 100)} %`
