@@ -295,7 +295,7 @@ def make_server(
     def full(path: str) -> int | None:
         return scheduler.full() if path in _PHOTO_PATHS else None
 
-    return Server(app, binding(settings), failure=failure, draining=draining, clock=clock, full=full, idle=give_back)
+    return Server(app, binding(settings), failure=failure, draining=draining, clock=clock, full=full, tidy=give_back)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ _READ_DEADLINE_S = 60.0
 # Where others wait for a place, the next so many bytes come within this time, and headers whole.
 _STEP_BYTES, _STALLED_S = 32_768, 5.0
 _IDLE_S = 3.0
+# Where there is always something to do, what was freed lies between what is still used, and more of it every minute (docs/LOG.md).
+_BUSY_S = 5.0
 # What a request that is half sent when the stop begins has left.
 _HURRY_S = 5.0
 
@@ -60,7 +62,8 @@ class Server:
 
     `failure` turns a status that waitress found into the status and body to send; `draining` is set when the stop begins;
     `clock` counts seconds for the deadlines. `full` says, before a body for a path is read, after how many seconds whoever sends it may
-    come back, or None where there is room; `idle` is called when nothing was asked for a few seconds after something was.
+    come back, or None where there is room; `tidy` is called when nothing was asked for a few seconds after something was, and every five
+    seconds of work without such a pause.
     """
 
     def __init__(
@@ -72,11 +75,13 @@ class Server:
         draining: threading.Event,
         clock: Callable[[], float] = time.monotonic,
         full: Callable[[str], int | None] = lambda path: None,
-        idle: Callable[[], None] = lambda: None,
+        tidy: Callable[[], None] = lambda: None,
     ) -> None:
         self._draining = draining
-        self._clock, self._idle = clock, idle
+        self._clock, self._tidy = clock, tidy
+        # When something was asked for last, and since when no tidying was done; None where there is nothing to tidy.
         self._worked: float | None = None
+        self._untidy = 0.0
         self._looked = clock()
         self._channels: dict[int, Any] = {}
         adjustments = Adjustments(
@@ -166,14 +171,19 @@ class Server:
 
     def _body(self, path: str) -> Body:
         """For a request to this path, whose headers are there."""
-        self._worked = self._clock()
+        now = self._clock()
+        self._untidy = now if self._worked is None else self._untidy
+        self._worked = now
         return Body(self._binding.larger.get(path, self._binding.body_limit), self._room, self._full(path))
 
     def _rest(self) -> None:
-        """Calls `idle`, once after each time of work."""
-        if self._worked is not None and self._looked - self._worked >= _IDLE_S and not self._busy():
-            self._worked = None
-            self._idle()
+        """Calls `tidy`, once after each time of work and now and then in a long one."""
+        if self._worked is None:
+            return
+        over = self._looked - self._worked >= _IDLE_S and not self._busy()
+        if over or self._looked - self._untidy >= _BUSY_S:
+            self._worked, self._untidy = None if over else self._worked, self._looked
+            self._tidy()
 
     def _hang_up_on_the_slow(self) -> None:
         """Closes connections whose request trickles in for longer than an honest slow phone needs, and where others wait for their

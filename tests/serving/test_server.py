@@ -119,8 +119,9 @@ def test_a_request_that_trickles_in_is_hung_up_on(running: Running, begun: bytes
         assert raw.recv(1) == b""
 
 
-def test_memory_is_given_back_once_nothing_was_asked_for_a_while(settings: Settings) -> None:
-    given_back, now = [], [0.0]
+def tidied(asked: list[tuple[float, bytes]]) -> list[float]:
+    """When a server tidied up to which these bodies were sent, each twice, at these seconds."""
+    at_seconds, now = [], [0.0]
 
     def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
         start("200 OK", [("Content-Length", "0")])
@@ -132,11 +133,11 @@ def test_memory_is_given_back_once_nothing_was_asked_for_a_while(settings: Setti
         failure=lambda status: (status, {}),
         draining=threading.Event(),
         clock=lambda: now[0],
-        idle=lambda: given_back.append(now[0]),
+        tidy=lambda: at_seconds.append(now[0]),
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    for at, body in ((0.0, b""), (10.0, b"a"), (12.0, b""), (14.0, b""), (20.0, b"")):
+    for at, body in asked:
         now[0] = at
         for _ in range(2):
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
@@ -145,7 +146,15 @@ def test_memory_is_given_back_once_nothing_was_asked_for_a_while(settings: Setti
             connection.close()
     server.stop()
     thread.join(20)
-    assert given_back == [14.0]
+    return at_seconds
+
+
+def test_memory_is_given_back_once_nothing_was_asked_for_a_while() -> None:
+    assert tidied([(0.0, b""), (10.0, b"a"), (12.0, b""), (14.0, b""), (20.0, b"")]) == [14.0]
+
+
+def test_memory_is_given_back_now_and_then_where_there_is_no_pause() -> None:
+    assert tidied([(float(at), b"a") for at in range(100, 112)]) == [105.0, 110.0]
 
 
 def test_stop_finishes_what_is_in_flight(running: Running, reader: PatientReader) -> None:
