@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -93,7 +95,7 @@ def test_the_redis_asks_for_its_password_writes_nothing_and_tells_nobody(tmp_pat
     assert command[-1].startswith("printf 'requirepass ")
     command[-1] = command[-1].replace("printf '", f"printf 'port {port}\\nbind 127.0.0.1\\n", 1)
     environment = {"PATH": f"{Path(server).parent}:/usr/bin:/bin", "REDIS_PASSWORD": "c4nary"}
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
         try:
             assert running.stdout and any("Ready to accept connections" in line for line in running.stdout)
             assert "c4nary" not in Path(f"/proc/{running.pid}/cmdline").read_text()
@@ -102,5 +104,6 @@ def test_the_redis_asks_for_its_password_writes_nothing_and_tells_nobody(tmp_pat
             with Redis(port=port, password="c4nary", decode_responses=True) as redis:
                 assert {**redis.config_get("save"), **redis.config_get("appendonly")} == {"save": "", "appendonly": "no"}
         finally:
-            running.terminate()
+            # The shell, and the server that it started.
+            os.killpg(running.pid, signal.SIGTERM)
     assert list(tmp_path.iterdir()) == []

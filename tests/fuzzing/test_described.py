@@ -24,7 +24,7 @@ TOKEN = "a-token-for-tests-alone"
 HEADERS = {"X-API-Key": TOKEN}
 # Open to everybody, whatever asks for a token; the page and the documents of the API are not in the document.
 LIVE = "/health/live"
-UNDESCRIBED = {"/openapi.json", "/docs", "/docs/files/<path:filename>", "/web/<path:filename>"}
+UNDESCRIBED = {"/openapi.json", "/docs", "/docs/files/<path:filename>", "/web/<path:filename>", "/sw.js"}
 QUICK = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 register(st.sampled_from([plain(RED), plain(GREEN, "PNG"), plain(RED, "WEBP")]))

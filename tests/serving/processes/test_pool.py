@@ -46,8 +46,15 @@ def make() -> Iterator[Make]:
 
 
 def children() -> list[psutil.Process]:
-    """The nursery, and what was forked from it."""
-    return [*psutil.Process().children(recursive=True)]
+    """The nursery, and what was forked from it; other tests have processes of their own."""
+    return [child for child in psutil.Process().children(recursive=True) if _is_of_the_nursery(child)]
+
+
+def _is_of_the_nursery(child: psutil.Process) -> bool:
+    try:
+        return any("serving.processes.nursery" in word for word in child.cmdline())
+    except psutil.Error:
+        return False
 
 
 def ended(process: psutil.Process) -> bool:
