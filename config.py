@@ -109,8 +109,10 @@ class Settings(BaseSettings):
     @field_validator("api_key")
     @classmethod
     def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
-        if token is not None and len(token.get_secret_value()) < _SHORTEST_TOKEN:
-            raise ValueError(f"a token of {_SHORTEST_TOKEN} characters or more; python app.py tokens new makes good ones")
+        clear = token.get_secret_value() if token else None
+        # Others never come through a header as they were sent.
+        if clear is not None and (len(clear) < _SHORTEST_TOKEN or not clear.isascii() or not clear.isprintable()):
+            raise ValueError(f"a token of {_SHORTEST_TOKEN} or more plain characters; python app.py tokens new makes good ones")
         return token
 
     @field_validator("limit_address", "limit_free", "limit_premium")

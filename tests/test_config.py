@@ -80,7 +80,8 @@ def test_an_address_that_redis_cannot_have(monkeypatch: pytest.MonkeyPatch, url:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("KEYLIKE_API_KEY", "canary", "16 characters"),
+        ("KEYLIKE_API_KEY", "canary", "16 or more plain characters"),
+        ("KEYLIKE_API_KEY", "canary-with-ümlaut", "16 or more plain characters"),
         ("KEYLIKE_LIMIT_ADDRESS", "canary", "not limits"),
         ("KEYLIKE_LIMIT_FREE", "10 per fortnight", "not limits"),
         ("KEYLIKE_PROXY", "127.0.0.1, canary", "not addresses"),
