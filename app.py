@@ -112,15 +112,14 @@ def create_app(
     cache = cache or reading_cache(settings, log)
     scheduler = scheduler or reading_scheduler(settings, loaded)
     policy = policy_of(settings)
-    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     # Replicas that share a Redis know visitors by the same names, and whoever only has what is in it does not.
-    salt = hashlib.sha256(redis_url.encode()).digest() if redis_url else secrets.token_bytes(32)
+    salt = hashlib.sha256(settings.redis.encode()).digest() if settings.redis else secrets.token_bytes(32)
     access.install(app, credentials(settings, clock, once), policy, salt=salt, log=log)
     charge = limits.install(
         app,
         Quotas(settings.limit_address, settings.limit_free, settings.limit_premium),
         limited=settings.limits,
-        redis_url=redis_url,
+        redis_url=settings.redis,
         clock=scheduler.clock,
         wall=time.time,
     )
@@ -209,8 +208,7 @@ def living(model: ModelSlot, scheduler: Scheduler, cache: ReadingCache, draining
 
 def reading_cache(settings: Settings, log: BoundLogger, clock: Callable[[], float] = time.monotonic) -> ReadingCache:
     """What keeps readings, as the settings say."""
-    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-    return new_cache(redis_url, ttl_s=settings.cache_ttl_s, size=settings.cache_size, clock=clock, log=log)
+    return new_cache(settings.redis, ttl_s=settings.cache_ttl_s, size=settings.cache_size, clock=clock, log=log)
 
 
 def reading_scheduler(settings: Settings, model: ModelSlot) -> Scheduler:

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,8 +79,17 @@ def serve(tunnel: _Tunnel = False) -> None:
     draining = threading.Event()
     scheduler = reading_scheduler(settings, model)
     metrics, traces = new_metrics(), new_traces(settings, scheduler, log)
-    kept = partial(create_app, model=model, log=log, scheduler=scheduler, metrics=metrics, traces=traces)
-    app = kept(settings, draining=draining.is_set, standing=standing, once=once)
+    app = create_app(
+        settings,
+        model=model,
+        log=log,
+        scheduler=scheduler,
+        metrics=metrics,
+        traces=traces,
+        draining=draining.is_set,
+        standing=standing,
+        once=once,
+    )
     try:
         failure = socket_failures(time.time, log, metrics.refused)
         server = make_server(app, settings, scheduler, failure=failure, draining=draining)

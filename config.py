@@ -167,6 +167,11 @@ class Settings(BaseSettings):
         return self.model_path or self.models / "caliper"
 
     @property
+    def redis(self) -> str | None:
+        """Redis' address in clear, password and all, or None."""
+        return self.redis_url.get_secret_value() if self.redis_url else None
+
+    @property
     def token(self) -> str | None:
         """The API token in clear, or None where none is asked for."""
         return self.api_key.get_secret_value() if self.api_key else None

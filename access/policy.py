@@ -44,22 +44,21 @@ def why_not_public(setting: str, *, loopback: bool, told: bool) -> str | None:
     return None
 
 
-def check(policy: Policy, need: Need, token: Token | None, *, own: bool) -> None:
-    """Raises Unauthorized where a `token` is missing, Forbidden where its tier does not reach. `own`: a program on the server's own machine
-    asks, and speaks for itself."""
-    if need is Need.NOTHING:
-        return
+def asked_tier(policy: Policy, need: Need, *, own: bool) -> Tier | None:
+    """The lowest tier that is let in, None where everybody is. `own`: a program on the server's own machine asks, and speaks for itself."""
     if need is Need.OPERATOR:
-        if own and policy is not Policy.ALL:
-            return
-        _reach(Tier.ADMIN, token)
-    elif need is Need.PREMIUM:
-        _reach(Tier.PREMIUM, token)
-    elif policy is Policy.ALL or (need is Need.PHOTOS and policy is Policy.PREDICTIONS):
-        _reach(Tier.FREE, token)
+        return None if own and policy is not Policy.ALL else Tier.ADMIN
+    if need is Need.PREMIUM:
+        return Tier.PREMIUM
+    guarded = policy is Policy.ALL or (need is Need.PHOTOS and policy is Policy.PREDICTIONS)
+    return Tier.FREE if guarded and need is not Need.NOTHING else None
 
 
-def _reach(tier: Tier, token: Token | None) -> None:
+def check(policy: Policy, need: Need, token: Token | None, *, own: bool) -> None:
+    """Raises Unauthorized where a `token` is missing, Forbidden where its tier does not reach."""
+    tier = asked_tier(policy, need, own=own)
+    if tier is None:
+        return
     if token is None:
         raise Unauthorized(f"A valid token is needed: {_SEND}")
     if not token.tier.reaches(tier):

@@ -8,7 +8,7 @@ from flask import Flask, g, request
 from structlog.stdlib import BoundLogger
 
 from access.credentials import Credentials
-from access.policy import Need, Policy, check
+from access.policy import Need, Policy, asked_tier, check
 from access.tokens import TokensUnreadable
 from api.pages import wants_page
 from api.schemas import Failure
@@ -73,7 +73,6 @@ def need_of(endpoint: str | None) -> Need:
 
 def security(policy: Policy, need: Need) -> list[dict[str, list[str]]] | None:
     """What the document says of a route: None where no token is asked for, and an empty way where there is one without."""
-    if need is Need.OPERATOR:
-        return SECURITY if policy is Policy.ALL else [{}, *SECURITY]
-    asked = need is Need.PREMIUM or policy is Policy.ALL or (need is Need.PHOTOS and policy is Policy.PREDICTIONS)
-    return SECURITY if asked and need is not Need.NOTHING else None
+    if asked_tier(policy, need, own=True) is not None:
+        return SECURITY
+    return None if asked_tier(policy, need, own=False) is None else [{}, *SECURITY]

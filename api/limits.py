@@ -71,14 +71,16 @@ def install(
         return RateLimited(f"Each photo counts, and only {window.limit} may be sent.", retry_after_s=after_s)
 
     def charge(photos: int) -> None:
+        if not photos:
+            return
         # A Redis that goes away between two questions is found out by the next request.
         with contextlib.suppress(*away):
             for window in limiter.current_limits:
-                if photos and not limiter.limiter.test(window.limit, *window.request_args, cost=photos):
+                if not limiter.limiter.test(window.limit, *window.request_args, cost=photos):
                     raise too_many(window)
             for window in limiter.current_limits:
                 # Others may have been counted since.
-                if photos and not limiter.limiter.hit(window.limit, *window.request_args, cost=photos):
+                if not limiter.limiter.hit(window.limit, *window.request_args, cost=photos):
                     raise too_many(window)
 
     return charge
