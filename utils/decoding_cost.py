@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-# Peak memory above the idle process for each pixel, in bytes, measured with Pillow 13.0 and pi-heif 1.4 on 16 to 50 megapixels.
+# Peak memory above the idle process for each pixel, in bytes, measured with Pillow 13.0 and pillow-heif 1.4 on 16 to 50 megapixels.
 _PACKED, _ROWS, _WHOLE = 1.0, 5.0, 18.0
 
 

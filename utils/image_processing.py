@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pi_heif
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,7 +29,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 # Pillow keeps two freed blocks (16 MB each) for the next photo: fresh pages from the kernel cost as much as a third of the decoding.
 Image.core.set_blocks_max(2)  # type: ignore[attr-defined]
-pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
+pillow_heif.options.THUMBNAILS = pillow_heif.options.DEPTH_IMAGES = pillow_heif.options.AUX_IMAGES = False
 
 # A lossless WebP of a megapixel can make its decoder take 360 MB for tables that nothing but decoding tells of: not twice at a time.
 _LOSSLESS_WEBP = threading.Lock()
@@ -156,7 +156,7 @@ def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
 def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
     """Past Pillow, which would hold the whole picture a second time; the decoder turns it upright by itself."""
     _look_through(data, "HEIC", limits)
-    heif = pi_heif.open_heif(data)
+    heif = pillow_heif.open_heif(data)
     _check_size("HEIC", heif.size, heic_bytes_a_pixel(heif.mode, heif.info), limits)
     pixels = np.asarray(heif)
     width, height = heif.size

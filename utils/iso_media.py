@@ -1,8 +1,11 @@
 """Goes through the boxes of HEIC and AVIF (ISO 14496-12 and 23008-12) before any decoder does.
 
 libavif makes room by what the coded picture says of itself, before that is held against the file: two kilobytes that promise 64 by 64
-pixels took 944 MB. pi-heif copies what is said about pictures for each of them: nine megabytes said of a hundred took 866. libheif holds
-the coded picture against the file itself.
+pixels took 944 MB. pillow-heif copies what is said about pictures for each of them: nine megabytes said of a hundred took 866.
+libheif holds the coded picture against the file itself.
+
+Derived pictures that stand on one another are refused too: nested `iden` and `auxl` items wrote outside libheif's memory before
+1.23.2 (CVE-2026-84383), and no phone writes them.
 """
 
 from __future__ import annotations
@@ -16,6 +19,10 @@ from utils.errors import BadImage
 # A phone's 48 megapixels are 200 tiles, each with a handful of entries. They are read one by one, in Python.
 _MOST_PARTS = 3000
 _MOST_METADATA = 50_000_000
+# What the picture to show may be: coded itself, a grid of coded tiles, or one of these with a gain map (ISO 21496-1) beside it.
+_SHOWN = {b"hvc1", b"hev1", b"av01", b"grid", b"tmap"}
+# Derivations above a coded picture: a gain map's item stands on grids; every other derived item on coded pictures.
+_DERIVATIONS, _DERIVATIONS_TMAP = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +36,14 @@ class _Place:
 
 @dataclass(slots=True)
 class _Meta:
-    """`av1`: items coded so. `described`: an item that says something, and of how many others. `inside`: the box that holds small ones."""
+    """`kinds`: the four-character type of each item. `primary`: the item to show. `derived`: the items that each one is made from (`dimg`).
+    `auxiliary`: an item that adds something, such as transparency, to others (`auxl`). `described`: an item that says something, and of how
+    many others. `inside`: the box that holds small ones."""
 
-    av1: set[int] = field(default_factory=set)
+    kinds: dict[int, bytes] = field(default_factory=dict)
+    primary: int | None = None
+    derived: dict[int, list[int]] = field(default_factory=dict)
+    auxiliary: list[tuple[int, list[int]]] = field(default_factory=list)
     places: list[_Place] = field(default_factory=list)
     described: list[tuple[int, int]] = field(default_factory=list)
     inside: range = range(0)
@@ -93,6 +105,7 @@ def av1_sizes(data: bytes) -> list[av1.Size]:
             seen.add(kind)
             _READ[kind](boxes, body, meta)
     _check_metadata(data, meta)
+    _check_derivations(meta)
     return _of_items(data, meta)
 
 
@@ -103,8 +116,7 @@ def _kinds(boxes: _Boxes, body: range, meta: _Meta) -> None:
             numbers = _Numbers(boxes.data, entry)
             version = numbers.take(4) >> 24
             item, _, coding = numbers.take(2 if version < 3 else 4), numbers.take(2), numbers.take(4 if version >= 2 else 0)
-            if coding == int.from_bytes(b"av01", "big"):
-                meta.av1.add(item)
+            meta.kinds[item] = coding.to_bytes(4, "big")
 
 
 def _references(boxes: _Boxes, body: range, meta: _Meta) -> None:
@@ -113,6 +125,21 @@ def _references(boxes: _Boxes, body: range, meta: _Meta) -> None:
         if kind == b"cdsc":
             numbers = _Numbers(boxes.data, entry)
             meta.described.append((numbers.take(wide), numbers.take(2)))
+        elif kind in (b"dimg", b"auxl"):
+            numbers = _Numbers(boxes.data, entry)
+            item, count = numbers.take(wide), numbers.take(2)
+            boxes.count(count)
+            others = [numbers.take(wide) for _ in range(count)]
+            if kind == b"auxl":
+                meta.auxiliary.append((item, others))
+            else:
+                meta.derived.setdefault(item, []).extend(others)
+
+
+def _primary(boxes: _Boxes, body: range, meta: _Meta) -> None:
+    numbers = _Numbers(boxes.data, body)
+    version = numbers.take(4) >> 24
+    meta.primary = numbers.take(4 if version else 2)
 
 
 def _places(boxes: _Boxes, body: range, meta: _Meta) -> None:
@@ -137,7 +164,30 @@ def _inside(boxes: _Boxes, body: range, meta: _Meta) -> None:
     meta.inside = body
 
 
-_READ = {b"iinf": _kinds, b"iref": _references, b"iloc": _places, b"idat": _inside}
+_READ = {b"iinf": _kinds, b"iref": _references, b"iloc": _places, b"idat": _inside, b"pitm": _primary}
+
+
+def _check_derivations(meta: _Meta) -> None:
+    """Raise BadImage where the picture to show is of an odd kind, or where derived or auxiliary items are nested."""
+    sources = {item for item, _ in meta.auxiliary}
+    targets = {other for _, others in meta.auxiliary for other in others}
+    shown = meta.kinds.get(meta.primary) if meta.primary is not None else None
+    if shown not in _SHOWN or meta.primary in sources:
+        raise BadImage("The picture to show is of a kind that no camera writes.")
+    if sources & targets or any(meta.kinds.get(item) in (b"iden", b"iovl") for item in sources):
+        raise BadImage("The picture's auxiliary pictures are nested.")
+    for item in meta.derived:
+        most = _DERIVATIONS_TMAP if meta.kinds.get(item) == b"tmap" else _DERIVATIONS
+        if _is_deeper(item, meta.derived, most):
+            raise BadImage("The picture is derived from derived pictures.")
+
+
+def _is_deeper(item: int, derived: dict[int, list[int]], most: int) -> bool:
+    """Return True if `item` stands on more than `most` derivations; a cycle does at any depth."""
+    level = {item}
+    for _ in range(most):
+        level = {below for each in level for below in derived.get(each, ())}
+    return any(each in derived for each in level)
 
 
 def _check_metadata(data: bytes, meta: _Meta) -> None:
@@ -152,7 +202,7 @@ def _of_items(data: bytes, meta: _Meta) -> list[av1.Size]:
     found: list[av1.Size] = []
     left = 2 * len(data)
     for place in meta.places:
-        if place.item in meta.av1:
+        if meta.kinds.get(place.item) == b"av01":
             start = meta.inside.start if place.inside else 0
             pieces = [data[start + at : start + at + length if length else None] for at, length in place.extents]
             left -= sum(map(len, pieces))

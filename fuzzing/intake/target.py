@@ -6,7 +6,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["PIL", "pi_heif", "multipart", "api", "utils", "werkzeug.http", "werkzeug.formparser"]):
+with atheris.instrument_imports(include=["PIL", "pillow_heif", "multipart", "api", "utils", "werkzeug.http", "werkzeug.formparser"]):
     from fuzzing.intake.doors import look_at
 
 

@@ -63,6 +63,37 @@ def heic_of(pictures: int, said: bytes) -> bytes:
     return head + meta(len(head) + len(meta(0)) + 8) + _box(b"mdat", HEIC[_PICTURE.start : _PICTURE.stop] + said)
 
 
+def heic_derived(chain: list[bytes], *, auxiliary: list[tuple[int, int]] | None = None, primary: int | None = None) -> bytes:
+    """Return a HEIC whose item 1 is the coded picture and whose item n + 1 is of the n-th type in `chain`, made from item n.
+
+    The last item is the primary one unless `primary` names another; each pair in `auxiliary` is an item and the one that it adds to.
+    Sources of `auxl` are coded pictures or items of the chain.
+    """
+    kinds = [b"hvc1", *chain]
+    entries = [_full(b"infe", struct.pack(">HH4s", at, 0, kind) + b"\0", 2) for at, kind in enumerate(kinds, 1)]
+    known = _full(b"iinf", struct.pack(">H", len(entries)) + b"".join(entries))
+    coded, size = _box_of(b"hvcC"), _box_of(b"ispe")
+    sizes = b"".join(struct.pack(">HBB", at, 1, 2) for at in range(2, len(kinds) + 1))
+    described = _full(b"ipma", struct.pack(">I", len(kinds)) + struct.pack(">HBBB", 1, 2, 0x81, 2) + sizes)
+    properties = _box(b"iprp", _box(b"ipco", coded + size) + described)
+    made = [_box(b"dimg", struct.pack(">HHH", at + 1, 1, at)) for at in range(1, len(kinds))]
+    added = [_box(b"auxl", struct.pack(">HHH", item, 1, other)) for item, other in auxiliary or []]
+    references = _full(b"iref", b"".join(made + added))
+    shown = _full(b"pitm", struct.pack(">H", primary or len(kinds)))
+    handler = _full(b"hdlr", b"\0\0\0\0pict" + bytes(13)) + shown
+
+    def meta(begin: int) -> bytes:
+        # A grid says how it is laid out (one by one tile); other derived items need no bytes of their own.
+        places = [struct.pack(">HHHII", 1, 0, 1, begin, len(_PICTURE))]
+        places += [struct.pack(">HHHII", at, 0, 1, begin + len(_PICTURE), 8) for at, kind in enumerate(kinds, 1) if kind == b"grid"]
+        located = _full(b"iloc", b"\x44\0" + struct.pack(">H", len(places)) + b"".join(places))
+        return _full(b"meta", handler + located + known + properties + references)
+
+    head = _box_of(b"ftyp")
+    grid = bytes(4) + struct.pack(">HH", *struct.unpack(">II", size[-8:]))
+    return head + meta(len(head) + len(meta(0)) + 8) + _box(b"mdat", HEIC[_PICTURE.start : _PICTURE.stop] + grid)
+
+
 def heic_in_boxes(count: int) -> bytes:
     """A HEIC with so many empty boxes before what matters."""
     head = _box_of(b"ftyp")

@@ -16,7 +16,7 @@ from tests.serving.running import Running
 from utils.image_processing import ACCEPTED
 
 Image.init()
-# pi-heif opens HEIC, not Pillow.
+# pillow-heif opens HEIC, not Pillow.
 OTHERS = sorted(set(Image.OPEN) - set(ACCEPTED))
 # What such files begin with, where Pillow cannot write one itself.
 BEGINNINGS: dict[str, bytes] = {

@@ -63,6 +63,17 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
     "HEIC claims 60000x60000": (lambda: boxes.claiming(boxes.HEIC, 60_000, 60_000), BROKEN),
     "HEIC coded as 16000x16000": (lambda: boxes.heic_coded(16_000, 16_000), BROKEN),
     "HEIC of 900 pictures with 9 MB said of each": (lambda: boxes.heic_of(900, bytes(9_000_000)), BROKEN),
+    # Nested items wrote out of bounds in libheif before 1.23.2 (CVE-2026-84383).
+    "HEIC shows an identity item": (lambda: boxes.heic_derived([b"iden"]), BROKEN),
+    "HEIC shows an overlay": (lambda: boxes.heic_derived([b"iovl"]), BROKEN),
+    "HEIC of 40 nested identity items": (lambda: boxes.heic_derived([b"iden"] * 40, primary=1), BROKEN),
+    "HEIC grid of an identity item": (lambda: boxes.heic_derived([b"iden", b"grid"]), BROKEN),
+    "HEIC shows an auxiliary picture": (lambda: boxes.heic_derived([b"grid"], auxiliary=[(2, 1)]), BROKEN),
+    "HEIC with an identity item as transparency": (lambda: boxes.heic_derived([b"iden"], auxiliary=[(2, 1)], primary=1), BROKEN),
+    "HEIC with transparency of transparency": (
+        lambda: boxes.heic_derived([b"grid", b"grid"], auxiliary=[(2, 1), (3, 2)], primary=1),
+        BROKEN,
+    ),
     "HEIC of a million boxes": (lambda: boxes.heic_in_boxes(1_000_000), BROKEN),
 }
 
@@ -88,6 +99,7 @@ READ: dict[str, Callable[[], bytes]] = {
     "GIF of 60 frames": many_frames,
     "WebP of 10,000 frames": lambda: webp_of(10_000),
     "APNG of 2,000 frames": lambda: apng(2_000),
+    "HEIC grid of one tile": lambda: boxes.heic_derived([b"grid"]),
     "HEIC of two pictures": lambda: boxes.heic_of(2, b"\0\0\0\0" + bytes(50)),
 }
 
