@@ -26,15 +26,8 @@ RUN python -m pip --python /opt/keylike/bin/python install --only-binary :all: -
 # What serves, by name: nothing else that lies in the folder gets into an image. Compiled here, because it cannot be later.
 FROM ${PYTHON} AS code
 WORKDIR /keylike
-COPY app.py cli.py config.py inference_handler.py model_loader.py ./
-COPY access access
-COPY api api
-COPY keys keys
-COPY readers readers
-COPY serving serving
-COPY terminal terminal
-COPY utils utils
-COPY web web
+COPY app.py ./
+COPY keylike keylike
 COPY samples samples
 COPY models/caliper models/caliper
 COPY LICENSE requirements.txt requirements-gemma.txt ./

@@ -9,7 +9,7 @@ WORK ?= work
 FURTHER ?=
 VERSION ?= 1.2.0
 # What the race's load and each of the others in it are installed in, and how long it takes: seconds a measurement, rounds of everybody.
-ENVS ?= benchmarks/.envs
+ENVS ?= tools/benchmarks/.envs
 RACERS := load fastapi litserve bentoml
 SECONDS ?= 8
 ROUNDS ?= 2
@@ -53,28 +53,28 @@ test-gemma: $(VENV)/train $(VENV)/gemma
 # The race: the server against others around the same reader, and against none (half an hour; nothing else should run meanwhile). Writes
 # docs/benchmarks/ anew. SECONDS a measurement, ROUNDS of all contenders; DOCS=elsewhere for a trial.
 bench: $(VENV)/server $(RACERS:%=$(ENVS)/%/made)
-	@$(ENVS)/load/bin/python -m benchmarks.serving --work $(WORK)/bench --docs $(DOCS) --server $(VENV)/bin/python --envs $(ENVS) \
+	@$(ENVS)/load/bin/python -m tools.benchmarks.serving --work $(WORK)/bench --docs $(DOCS) --server $(VENV)/bin/python --envs $(ENVS) \
 		--seconds $(SECONDS) --rounds $(ROUNDS)
 
 # The server under bad conditions: a stop under load, slow connections, half-sent bodies, a flood, 10,000 requests. A quarter of an hour.
 trials: $(VENV)/server $(ENVS)/load/made
-	@$(ENVS)/load/bin/python -m benchmarks.serving.trials --work $(WORK)/trials
+	@$(ENVS)/load/bin/python -m tools.benchmarks.serving.stress --work $(WORK)/trials
 
 # Searches for pictures and requests that the intake cannot bear, led by the lines they reach (Linux; three minutes, or SECONDS=...).
 fuzz: $(VENV)/fuzz
-	@$(VENV)/bin/python -m fuzzing.intake --work $(WORK)/fuzz --seconds $(if $(filter file,$(origin SECONDS)),180,$(SECONDS))
+	@$(VENV)/bin/python -m tools.fuzzing.intake --work $(WORK)/fuzz --seconds $(if $(filter file,$(origin SECONDS)),180,$(SECONDS))
 
 # COUNT hostile requests over real sockets, every answer held against the contract (about ten minutes).
 storm: $(VENV)/dev
-	@$(VENV)/bin/python -m fuzzing.storm --work $(WORK)/storm --count $(COUNT)
+	@$(VENV)/bin/python -m tools.fuzzing.hostile_load --work $(WORK)/storm --count $(COUNT)
 
 # Times slot decoding against one generate call of 80 tokens; makes a tiny model for it first (minutes).
 bench-gemma: $(VENV)/gemma
-	@$(VENV)/bin/python -m benchmarks.gemma --work $(WORK)/bench-gemma
+	@$(VENV)/bin/python -m tools.benchmarks.gemma --work $(WORK)/bench-gemma
 
 # Draws, trains, exports and calibrates the embedded reader; goes on where it stopped. FURTHER=1 begins with the networks that are shipped.
 train: $(VENV)/train
-	@$(VENV)/bin/python -m training $(WORK) models/caliper --version $(VERSION) $(if $(FURTHER),--further)
+	@$(VENV)/bin/python -m tools.training $(WORK) models/caliper --version $(VERSION) $(if $(FURTHER),--further)
 
 # Scores the embedded reader on photos drawn for this alone.
 evaluate: $(WORK)/judged/labels.jsonl
@@ -83,17 +83,18 @@ evaluate: $(WORK)/judged/labels.jsonl
 # Writes docs/evaluation/ anew for the embedded reader, with photos beside that have no code of its keyways; for each new version.
 evaluation-docs: $(WORK)/judged/labels.jsonl $(WORK)/judged-without/labels.jsonl
 	@MODEL_PATH=models/caliper $(VENV)/bin/python app.py evaluate $(WORK)/judged $(WORK)/judged-without --report docs/evaluation/report.html > $(WORK)/judged.txt
-	@$(VENV)/bin/python -m terminal.card docs/evaluation/model-card.md models/caliper/manifest.toml < $(WORK)/judged.txt
+	@$(VENV)/bin/python -m keylike.terminal.card docs/evaluation/model-card.md models/caliper/manifest.toml < $(WORK)/judged.txt
 
 $(WORK)/judged/labels.jsonl: | $(VENV)/server
-	@$(VENV)/bin/python -m training.render $(WORK)/judged --count 300 --seed 9200
+	@$(VENV)/bin/python -m tools.training.render $(WORK)/judged --count 300 --seed 9200
 
 $(WORK)/judged-without/labels.jsonl: | $(VENV)/server
-	@$(VENV)/bin/python -m training.render $(WORK)/judged-without --count 60 --seed 9201 --kinds other blank none
+	@$(VENV)/bin/python -m tools.training.render $(WORK)/judged-without --count 60 --seed 9201 --kinds other blank none
 
 lint: $(VENV)/dev
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo 2>/dev/null
 	@$(VENV)/bin/hadolint Dockerfile
 
 $(VENV)/made:
@@ -153,7 +154,7 @@ $(SBOM)/env/made: locks/server.txt | $(VENV)/made
 	@$(VENV)/bin/python -m pip --python $(SBOM)/env/bin/python install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-$(ENVS)/%/made: benchmarks/serving/requirements-%.txt requirements.txt | $(VENV)/made
+$(ENVS)/%/made: tools/benchmarks/serving/requirements-%.txt requirements.txt | $(VENV)/made
 	@echo "Installing the race's $* into $(ENVS)/$* (about a minute) ..."
 	@$(PYTHON) -m venv --clear $(ENVS)/$*
 	@$(ENVS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from serving.tunnel.guard import Guard
+from keylike.tunnel.reaper import Guard
 
 # A large model on a Drive is read twice: first for its hashes.
 _READY_S = 1800.0
@@ -21,7 +21,7 @@ _OPEN = re.compile(r"Open on the phone:  ((?:[^\s#]+)/(?:#token=(\S+))?)")
 _REFUSED = re.compile(r"Here the server goes on:  [^\s#]+/(?:#token=(\S+))?")
 _TOKEN = re.compile(r"kl_[\w-]{20,}")
 _AGENT = """
-from serving.tunnel.programs import ngrok_program
+from keylike.tunnel.programs import ngrok_program
 from pyngrok import conf, installer
 ngrok_program() or installer.install_ngrok(conf.DEFAULT_NGROK_PATH)
 """

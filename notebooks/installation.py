@@ -12,7 +12,7 @@ _PYTHONS = ((3, 11), (3, 13))
 _LOOK = """
 import sys
 from pathlib import Path
-from serving.doctor.packages import compare
+from keylike.doctor.packages import compare
 found = [compare(Path(name)) for name in sys.argv[1:]]
 sys.exit(any(each.lacking or each.other for each in found))
 """

@@ -51,9 +51,9 @@ def _draw_qr_code(link: bytes) -> None:
 
 
 def _draw_overlay(given: bytes) -> None:
-    from readers.caliper.overlay import draw_overlay
-    from readers.contract import Cut, CutLine, Drawing, Quality, Reading
-    from utils.image_processing import open_photo
+    from keylike.images.photo import open_photo
+    from keylike.readers.caliper.overlay import draw_overlay
+    from keylike.readers.contract import Cut, CutLine, Drawing, Quality, Reading
 
     facts, _, photo = given.partition(b"\n")
     keyway, codes, confidence, calibrated, cuts, place = json.loads(facts)

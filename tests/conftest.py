@@ -11,9 +11,9 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
-from app import create_app, reading_scheduler
-from config import Settings
-from model_loader import ModelSlot
+from keylike.readers.loading import ModelSlot
+from keylike.service import create_app, reading_scheduler
+from keylike.settings import Settings
 from tests.fakes import colour_reader
 from tests.gemma_models import GemmaModels, make
 from tests.redis_server import RedisServer

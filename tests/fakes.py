@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from readers.contract import Candidate, Cut, Quality, Reader, ReaderInfo, Reading, Reason, Unreadable
-from utils.image_processing import Photo
+from keylike.images.photo import Photo
+from keylike.readers.contract import Candidate, Cut, Quality, Reader, ReaderInfo, Reading, Reason, Unreadable
 
 
 class ColourReader:

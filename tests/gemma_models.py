@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from readers.evaluation import Shot, shots
-from training.render import Scene, photos, write_folder
+from keylike.readers.evaluation import Shot, shots
+from tools.training.render import Scene, photos, write_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 SIDE, IMAGE_TOKENS = 64, 16
@@ -39,9 +39,9 @@ class GemmaModels:
 def make(folder: Path) -> GemmaModels:
     """Builds, draws, teaches and rounds: about a minute on one core. The same every time."""
     base, drawn, out = folder / "tiny-gemma", folder / "photos", folder / "taught"
-    run("training.tiny_gemma", base, "--side", SIDE, "--image-tokens", IMAGE_TOKENS)
+    run("tools.training.tiny_gemma", base, "--side", SIDE, "--image-tokens", IMAGE_TOKENS)
     draw(drawn, COUNT)
-    run("training.finetune_gemma", drawn, out, "--base", base, *COURSE)
+    run("tools.training.finetune_gemma", drawn, out, "--base", base, *COURSE)
     nf4 = _rounded(out / "merged", out / "nf4")
     return GemmaModels(base, out / "lora", out / "merged", nf4, drawn, tuple(shots(drawn)))
 
@@ -66,9 +66,9 @@ def environment() -> dict[str, str]:
 
 def _rounded(merged: Path, nf4: Path) -> Path:
     """The merged model as bitsandbytes stores it, with the manifest's files counted anew."""
-    from readers.gemma.folder import inspect
-    from readers.gemma.with_transformers import TransformersBackend
-    from training.gemma_folders import save_merged, seal
+    from keylike.readers.gemma.folder import inspect
+    from keylike.readers.gemma.with_transformers import TransformersBackend
+    from tools.training.gemma_folders import save_merged, seal
 
     checkpoint = inspect(merged, base_model=None, models=None)
     with warnings.catch_warnings():

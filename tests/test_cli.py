@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import model_loader
-from cli import cli
-from readers.contract import Reader
+from keylike.cli import cli
+from keylike.readers import loading as model_loader
+from keylike.readers.contract import Reader
 from tests.fakes import colour_reader
-from tests.pictures import BLUE, plain
+from tools.plain_pictures import BLUE, plain
 
 ROOT = Path(__file__).resolve().parent.parent
 run = CliRunner()

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-import model_loader
-from cli import cli
-from readers.contract import Reader
-from readers.gemma.manifest import gemma_manifest
+from keylike.cli import cli
+from keylike.readers import loading as model_loader
+from keylike.readers.contract import Reader
+from keylike.readers.gemma.manifest import gemma_manifest
+from keylike.readers.model_files import check_files, read_manifest
 from tests.fakes import colour_reader
 from tests.readers.gemma.test_calibrate import BLUE, CODES, ColourHearing, add, label
-from utils.model_files import check_files, read_manifest
 
 WRITTEN = """\
 name = "keys"  # ours

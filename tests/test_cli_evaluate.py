@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import model_loader
-from cli import cli
+from keylike.cli import cli
+from keylike.readers import loading as model_loader
 from tests.fakes import colour_reader
-from tests.pictures import BLUE, plain
+from tools.plain_pictures import BLUE, plain
 
 run = CliRunner()
 

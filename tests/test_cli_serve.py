@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from tests.collector import Collector
-from tests.pictures import plain
-from tests.serving.running import until
+from tests.running import until
+from tools.plain_pictures import plain
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST = json.loads((ROOT / "samples" / "labels.jsonl").read_text().splitlines()[0])
-COLOUR, REAL = ["-m", "tests.serving.serve_colour"], ["app.py"]
+COLOUR, REAL = ["-m", "tests.serve_colour"], ["app.py"]
 
 
 class Served:

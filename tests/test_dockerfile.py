@@ -17,8 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_floors import FLOORS
-
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "c4nary-token-of-the-container"
 SAMPLE = ROOT / "samples" / "sc1_01.jpg"
@@ -110,9 +108,9 @@ def health() -> list[str]:
     return command
 
 
-def test_every_room_of_the_server_is_copied() -> None:
-    copied = {source.removesuffix(".py") for line in of("COPY", "code") for source in line.split()[:-1]}
-    assert {name.partition(".")[0] for name in FLOORS} <= copied
+def test_package_and_entry_point_are_copied() -> None:
+    copied = {source for line in of("COPY", "code") for source in line.split()[:-1]}
+    assert {"app.py", "keylike", "models/caliper"} <= copied
 
 
 def test_neither_secrets_nor_models_of_ones_own_get_in(tmp_path: Path) -> None:
@@ -120,13 +118,13 @@ def test_neither_secrets_nor_models_of_ones_own_get_in(tmp_path: Path) -> None:
     planted = [
         ".env",
         ".env.production",
-        "api/.env",
+        "keylike/api/.env",
         "tokens.sqlite3",
-        "access/tokens.sqlite3-wal",
+        "keylike/access/tokens.sqlite3-wal",
         "logs/api.log",
         "models/mine/w.safetensors",
     ]
-    planted += ["notes.txt", ".git/config", "tests/data/photo.jpg", "id_rsa", "api/__pycache__/guards.pyc", "work/judged/a.jpg"]
+    planted += ["notes.txt", ".git/config", "tests/data/photo.jpg", "id_rsa", "keylike/api/__pycache__/guards.pyc", "work/judged/a.jpg"]
     for name in planted:
         (context / name).parent.mkdir(parents=True, exist_ok=True)
         (context / name).write_text("c4nary")
@@ -136,7 +134,7 @@ def test_neither_secrets_nor_models_of_ones_own_get_in(tmp_path: Path) -> None:
         else:
             shutil.copytree(ROOT / source, context / source, dirs_exist_ok=True)
     build(context, image)
-    assert (image / "api" / "predict.py").is_file() and (image / "models" / "caliper" / "manifest.toml").is_file()
+    assert (image / "keylike" / "api" / "predict.py").is_file() and (image / "models" / "caliper" / "manifest.toml").is_file()
     assert [path for path in image.rglob("*") if path.is_file() and path.read_bytes() == b"c4nary"] == []
     assert not [name for name in ("NGROK_TOKEN", "API_KEY", "PASSWORD") if any(name in line for line in of("ENV") + of("ARG"))]
 

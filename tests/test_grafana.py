@@ -17,7 +17,7 @@ import yaml
 from flask_openapi3 import OpenAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.pictures import BLUE, RED, plain
+from tools.plain_pictures import BLUE, RED, plain
 
 FOLDER = Path(__file__).resolve().parent.parent / "deploy" / "grafana"
 # What Prometheus adds to every series that it scrapes.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from access.store import TokenStore
+from keylike.access.store import TokenStore
 
 NOW = 1_795_000_000.0
 

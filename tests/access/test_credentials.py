@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access.credentials import Credentials
-from access.tokens import Tier, Token, TokensUnreadable, new_clear
+from keylike.access.credentials import Credentials
+from keylike.access.tokens import Tier, Token, TokensUnreadable, new_clear
 from tests.access.stores import NOW, Clock, opened
 
 ONE = "one-token-of-the-settings"

@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from access.policy import Need, Policy, check, chosen_policy, why_not_public
-from access.tokens import Tier, Token
-from utils.errors import Forbidden, Unauthorized
+from keylike.access.policy import Need, Policy, check, chosen_policy, why_not_public
+from keylike.access.tokens import Tier, Token
+from keylike.errors import Forbidden, Unauthorized
 
 TOKENS = {tier: Token(tier.value, tier, created=0.0) for tier in Tier}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access.quotas import Quotas, Windows
-from access.tokens import Tier, Token
+from keylike.access.quotas import Quotas, Windows
+from keylike.access.tokens import Tier, Token
 
 
 class Time:

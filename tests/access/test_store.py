@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from access.store import TokenStore
-from access.tokens import LENGTH, Tier, Token, TokenError, digest
+from keylike.access.store import TokenStore
+from keylike.access.tokens import LENGTH, Tier, Token, TokenError, digest
 from tests.access.stores import NOW, Clock, opened
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
-from access.store import TokenStore
-from access.tokens import Tier
+from keylike.access.store import TokenStore
+from keylike.access.tokens import Tier
 store = TokenStore(Path(sys.argv[1]), lambda: 1.0)
 for number, line in enumerate(sys.stdin):
     said = store.new(f"n{number // 2}", Tier.PREMIUM, None) if number % 2 == 0 else store.revoke(f"n{number // 2}")

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from access.store import TokenStore
-from access.tokens import Tier, Token, TokenError, TokensUnreadable
+from keylike.access.store import TokenStore
+from keylike.access.tokens import Tier, Token, TokenError, TokensUnreadable
 from tests.access.stores import NOW, Clock, opened
 
 NOBODY = 65534

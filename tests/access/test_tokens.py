@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from access.tokens import LENGTH, Tier, Token, TokenError, checked_name, digest, new_clear
+from keylike.access.tokens import LENGTH, Tier, Token, TokenError, checked_name, digest, new_clear
 
 
 def test_a_tier_opens_what_those_below_it_do() -> None:

@@ -7,15 +7,15 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app import create_app, reading_scheduler
-from config import Settings
-from model_loader import ModelSlot
-from readers.contract import ReaderInfo, Reading, Unreadable
+from keylike.errors import Overloaded
+from keylike.images.photo import Photo
+from keylike.readers.contract import ReaderInfo, Reading, Unreadable
+from keylike.readers.loading import ModelSlot
+from keylike.service import create_app, reading_scheduler
+from keylike.settings import Settings
 from tests.conftest import NOW
 from tests.contract import check_described
 from tests.fakes import ColourReader
-from utils.errors import Overloaded
-from utils.image_processing import Photo
 
 
 class MoodyReader(ColourReader):

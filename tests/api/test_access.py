@@ -11,16 +11,16 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
-from access.policy import Need
-from access.store import TokenStore
-from access.tokens import Tier
-from api.access import need_of
-from app import create_app
-from config import Settings
-from model_loader import ModelSlot
+from keylike.access.policy import Need
+from keylike.access.store import TokenStore
+from keylike.access.tokens import Tier
+from keylike.api.authentication import need_of
+from keylike.readers.loading import ModelSlot
+from keylike.service import create_app
+from keylike.settings import Settings
 from tests.conftest import NOW
 from tests.contract import check_described, check_failure
-from tests.pictures import plain
+from tools.plain_pictures import plain
 
 ONE = "s3cret-token-of-the-settings"
 FAR = {"REMOTE_ADDR": "203.0.113.7"}

@@ -10,8 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.contract import check_failure
-from tests.forms import form
-from tests.pictures import plain, png, with_text_bomb
+from tools.fuzzing.forms import form
+from tools.plain_pictures import plain, png, with_text_bomb
 
 JPEG = plain(size=(400, 300))
 JSON = "application/json"

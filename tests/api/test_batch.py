@@ -10,15 +10,15 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
-from app import batch_limit, create_app, reading_scheduler
-from config import Settings
-from model_loader import ModelSlot
-from readers.contract import Reading, Unreadable
+from keylike.images.photo import Photo
+from keylike.readers.contract import Reading, Unreadable
+from keylike.readers.loading import ModelSlot
+from keylike.service import batch_limit, create_app, reading_scheduler
+from keylike.settings import Settings
 from tests.contract import check_described
 from tests.fakes import ColourReader
-from tests.forms import form
-from tests.pictures import BLUE, GREEN, RED, plain
-from utils.image_processing import Photo
+from tools.fuzzing.forms import form
+from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 
 def shots(count: int, colour: tuple[int, int, int] = RED) -> list[bytes]:

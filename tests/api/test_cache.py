@@ -11,18 +11,18 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from app import create_app
-from config import Settings
-from model_loader import ModelSlot
-from readers.contract import Reading, Unreadable
-from serving.cache.readings import Found, ReadingCache, Result
-from serving.cache.stores import MemoryStore
+from keylike.cache.reading_cache import Found, ReadingCache, Result
+from keylike.cache.stores import MemoryStore
+from keylike.errors import Overloaded
+from keylike.images.photo import Photo
+from keylike.readers.contract import Reading, Unreadable
+from keylike.readers.loading import ModelSlot
+from keylike.service import create_app
+from keylike.settings import Settings
 from tests.contract import check_described, check_failure
 from tests.fakes import ColourReader
-from tests.pictures import BLUE, GREEN, RED, plain
 from tests.redis_server import RedisServer
-from utils.errors import Overloaded
-from utils.image_processing import Photo
+from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 
 class CountingReader(ColourReader):

@@ -14,13 +14,13 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
-from app import create_app, reading_scheduler
-from config import Settings
-from model_loader import ModelSlot, load
-from readers.caliper.networks import KINDS
+from keylike.readers.caliper.networks import KINDS
+from keylike.readers.loading import ModelSlot, load
+from keylike.service import create_app, reading_scheduler
+from keylike.settings import Settings
 from tests.classifier_models import LABELS, Net, make_classifier
 from tests.contract import check_described
-from tests.pictures import BLUE, GREEN, RED, plain, png
+from tools.plain_pictures import BLUE, GREEN, RED, plain, png
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = [json.loads(line) for line in (ROOT / "samples" / "labels.jsonl").read_text().splitlines()]

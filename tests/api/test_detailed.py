@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from app import create_app
-from config import Settings
-from model_loader import ModelSlot
+from keylike.errors import ModelError
+from keylike.readers.loading import ModelSlot
+from keylike.service import create_app
+from keylike.settings import Settings
 from tests.api.house import House, crash, short_of_memory
 from tests.contract import check_described
 from tests.fakes import ColourReader
-from tests.pictures import BLUE, GREEN, RED, plain
-from utils.errors import ModelError
+from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 
 @pytest.fixture

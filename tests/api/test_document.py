@@ -11,12 +11,12 @@ from flask_openapi3 import OpenAPI
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from app import create_app
-from config import Settings
-from fuzzing.storm.drawn import register
-from model_loader import ModelSlot
+from keylike.readers.loading import ModelSlot
+from keylike.service import create_app
+from keylike.settings import Settings
 from tests.fakes import colour_reader
-from tests.pictures import GREEN, RED, plain
+from tools.fuzzing.hostile_load.drawn import register
+from tools.plain_pictures import GREEN, RED, plain
 
 PHOTOS = st.sampled_from([plain(RED), plain(GREEN, "PNG"), plain(RED, "WEBP")])
 register(PHOTOS)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from app import create_app
-from config import Settings
-from model_loader import ModelSlot
-from tests.pictures import plain
+from keylike.readers.loading import ModelSlot
+from keylike.service import create_app
+from keylike.settings import Settings
+from tools.plain_pictures import plain
 
 APP = "https://app.example.org"
 PAGES = {"Accept": "text/html"}

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from app import create_app
-from config import Settings
-from model_loader import ModelSlot
-from readers.contract import Reader
+from keylike.errors import ModelError
+from keylike.readers.contract import Reader
+from keylike.readers.loading import ModelSlot
+from keylike.service import create_app
+from keylike.settings import Settings
 from tests.contract import check_described, check_failure
 from tests.fakes import ColourReader, colour_reader
-from tests.pictures import plain
-from utils.errors import ModelError
+from tools.plain_pictures import plain
 
 
 def test_ready(client: FlaskClient) -> None:

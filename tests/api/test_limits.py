@@ -13,16 +13,16 @@ from limits.strategies import MovingWindowRateLimiter
 from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
-from access.store import TokenStore
-from access.tokens import Tier
-from app import create_app
-from config import Settings
-from model_loader import ModelSlot
-from serving.scheduler import Scheduler
+from keylike.access.store import TokenStore
+from keylike.access.tokens import Tier
+from keylike.readers.loading import ModelSlot
+from keylike.scheduling.scheduler import Scheduler
+from keylike.service import create_app
+from keylike.settings import Settings
 from tests.contract import check_described, check_failure
-from tests.forms import form
-from tests.pictures import plain
 from tests.redis_server import RedisServer
+from tools.fuzzing.forms import form
+from tools.plain_pictures import plain
 
 FAR = {"REMOTE_ADDR": "203.0.113.7"}
 

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 from pydantic import SecretStr
 
-from config import Settings
+from keylike.settings import Settings
 from tests.api.house import House, crash, short_of_memory
 from tests.contract import check_described
-from tests.pictures import BLUE, GREEN, RED, plain
+from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 OPERATORS = ("/metrics", "/debug/performance", "/debug/memory")
 TOKEN = "c4nary-token"

@@ -8,8 +8,8 @@ from pathlib import Path
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api.pages import web_blueprint
-from app import WEB
+from keylike.api.web_pages import web_blueprint
+from keylike.service import WEB
 from tests.contract import check_described
 
 

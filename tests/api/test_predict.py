@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from tests.conftest import NOW
 from tests.contract import check_described, check_failure
-from tests.pictures import BLUE, GREEN, RED, plain
+from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 PACKED = base64.b64encode(plain()).decode()
 UNPADDED = base64.urlsafe_b64encode(plain()).decode().rstrip("=")

@@ -13,10 +13,10 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 from PIL import Image
 
-from app import create_app
-from config import Settings
+from keylike.service import create_app
+from keylike.settings import Settings
 from tests.contract import check_described
-from training.render import Scene
+from tools.training.render import Scene
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"

@@ -8,7 +8,7 @@ from functools import cache
 
 from PIL import Image
 
-from tests.pictures import RED, encode, plain
+from tools.plain_pictures import RED, encode, plain
 
 JPEG, PNG, GIF = plain(), plain(kind="PNG"), plain(kind="GIF")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.pictures import RED, encode
+from tools.plain_pictures import RED, encode
 
 HEIC = (Path(__file__).parent.parent / "data" / "plain.heic").read_bytes()
 # Where the coded picture lies in that file.

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.pictures import plain
-from tests.serving.running import until
+from tests.running import until
+from tools.plain_pictures import plain
 
 ROOT = Path(__file__).resolve().parents[2]
 # What an attacker writes wherever there is room: no answer may bring it back.
@@ -122,7 +122,7 @@ class Attacked:
 
 
 @contextmanager
-def serving(folder: Path, module: str = "tests.serving.serve_colour", **settings: str) -> Iterator[Attacked]:
+def serving(folder: Path, module: str = "tests.serve_colour", **settings: str) -> Iterator[Attacked]:
     """A server on a free port of this machine, ended afterwards."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KEYLIKE_", "OTEL_", "MODEL_PATH", "NGROK_"))}
     # Who attacks is let in, as far as tokens and limits go: what comes in is the question here.

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from config import Settings
+from keylike.images.photo import ACCEPTED
+from keylike.settings import Settings
 from tests.fakes import ColourReader
-from tests.pictures import encode, plain
-from tests.serving.running import Running
-from utils.image_processing import ACCEPTED
+from tests.running import Running
+from tools.plain_pictures import encode, plain
 
 Image.init()
 # pillow-heif opens HEIC, not Pillow.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.attacks.server import MARK, Attacked
-from tests.pictures import GREEN, plain
+from tools.plain_pictures import GREEN, plain
 
 PHOTO = plain()
 BAD, NONE, LARGE = (400, "bad_request"), (400, "no_image"), (413, "image_too_large")

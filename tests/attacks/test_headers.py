@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from tests.attacks.server import MARK, Attacked
-from tests.pictures import plain
+from tools.plain_pictures import plain
 
 PHOTO = plain()
 HOST = b"Host: x\r\n"

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.attacks import boxes
 from tests.attacks.bombs import JPEG, chunk, exif, gif_with, in_segments, jpeg_with, packed, png_with, riff, segment
 from tests.attacks.server import MARK, Attacked
-from tests.pictures import RED, encode, plain
+from tools.plain_pictures import RED, encode, plain
 
 BROKEN = (400, "bad_image")
 FIELD = MARK.encode()

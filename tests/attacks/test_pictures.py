@@ -28,7 +28,7 @@ from tests.attacks.bombs import (
     webp_of_tables,
 )
 from tests.attacks.server import MARK, Attacked
-from tests.pictures import RED, encode, many_frames, many_scans, plain, png
+from tools.plain_pictures import RED, encode, many_frames, many_scans, plain, png
 
 TOO_LARGE, BROKEN = (413, "image_too_large"), (400, "bad_image")
 PNG_CLAIMING = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 6, 0, 0, 0)) + chunk(b"IDAT", b"")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from keylike.images.photo import open_photo
 from tests.attacks.server import Attacked, Reply, serving
 from tests.gemma_models import GemmaModels
-from tests.pictures import encode, plain
-from utils.image_processing import open_photo
+from tools.plain_pictures import encode, plain
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 # What Gemma 3n's tokenizer makes one token of each: its turns, its pictures, its beginning and end.
@@ -102,18 +102,18 @@ def test_gemma_is_asked_the_same_whatever_the_request_says(
     gemma_models: GemmaModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every tensor of tokens that goes into the model, from the prompt to the last piece of its reply."""
-    from app import create_app
-    from config import Settings
-    from readers.gemma import stream
+    from keylike.readers.gemma import kv_session
+    from keylike.service import create_app
+    from keylike.settings import Settings
 
     fed: list[tuple[list[int], ...]] = []
-    original = stream.Stream.__init__
+    original = kv_session.Stream.__init__
 
-    def watched(self: stream.Stream, model: object, inputs: dict[str, np.ndarray], begun: tuple[int, ...]) -> None:
+    def watched(self: kv_session.Stream, model: object, inputs: dict[str, np.ndarray], begun: tuple[int, ...]) -> None:
         fed.append((*inputs["input_ids"].tolist(), list(begun)))
         original(self, model, inputs, begun)
 
-    monkeypatch.setattr(stream.Stream, "__init__", watched)
+    monkeypatch.setattr(kv_session.Stream, "__init__", watched)
     app = create_app(Settings(logs=tmp_path, model_path=gemma_models.merged, precision="fp32", cache_ttl_s=0))
     asked_to_warm = len(fed)
     client = app.test_client()
@@ -130,9 +130,9 @@ def test_gemma_is_asked_the_same_whatever_the_request_says(
 @pytest.mark.gemma
 def test_gemma_can_say_nothing_but_a_possible_code(gemma_models: GemmaModels) -> None:
     """Whatever the picture tells it: only digits of the keyway within its steps, never words, never a confidence of its own."""
-    from keys.keyways import keyway
-    from model_loader import Choices, load
-    from readers.contract import Reading
+    from keylike.keys.keyways import keyway
+    from keylike.readers.contract import Reading
+    from keylike.readers.loading import Choices, load
 
     with Image.open(SAMPLES / "sc1_01.jpg") as picture:
         tagged = encode(written_on(picture, ORDER), "PNG")

@@ -1,4 +1,4 @@
-"""Draws the page's icons out of icon.svg, in Chromium: python -m tests.browser.icons web/icons"""
+"""Draws the page's icons out of icon.svg, in Chromium: python -m tests.browser.icons keylike/web/icons"""
 
 from __future__ import annotations
 

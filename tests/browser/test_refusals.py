@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Route, expect
 
-from readers.contract import Reason
+from keylike.readers.contract import Reason
 from tests.browser.conftest import Visiting
 from tests.browser.samples import FIRST
 from tests.browser.server import Server
-from tests.pictures import BLUE, plain
+from tools.plain_pictures import BLUE, plain
 
 NO_KEY: Any = {"name": "ground.png", "mimeType": "image/png", "buffer": plain(BLUE, "PNG", (640, 480))}
 

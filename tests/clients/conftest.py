@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from config import Settings
+from keylike.settings import Settings
 from keylike_client import Client
 from tests.clients.certificates import make_certificate
 from tests.clients.scripted import Say, Scripted
 from tests.fakes import ColourReader
-from tests.serving.running import Running
+from tests.running import Running
 
 Serve = Callable[..., Running]
 

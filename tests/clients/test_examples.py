@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-import model_loader
+from keylike.readers import loading as model_loader
 from tests.clients.conftest import Serve
 from tests.clients.scripted import FAILURE, Say, Scripted
-from tests.pictures import BLUE, RED, plain
+from tools.plain_pictures import BLUE, RED, plain
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLES = ROOT / "clients" / "examples"

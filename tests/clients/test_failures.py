@@ -14,7 +14,7 @@ from keylike_client import Client, KeylikeError, Refused, UnexpectedAnswer, Unre
 from keylike_client.patience import retry_after_s
 from tests.clients.conftest import Serve, Time
 from tests.clients.scripted import FAILURE, HEALTH, Say, Scripted
-from tests.pictures import RED, plain
+from tools.plain_pictures import RED, plain
 
 TOKEN = "c4nary-token-of-a-client"
 Start = Callable[..., Scripted]

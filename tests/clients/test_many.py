@@ -13,7 +13,7 @@ from keylike_client import Refused, Unreadable, UnusablePhoto
 from tests.clients.conftest import Serve, Time
 from tests.clients.scripted import FAILURE, Say
 from tests.fakes import ColourReader
-from tests.pictures import BLUE, GREEN, RED, plain
+from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 
 def test_each_has_its_own_outcome_in_order(serve: Serve, ask: Any, tmp_path: Path) -> None:

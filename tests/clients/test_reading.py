@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from keylike.api.responses import success
 from keylike_client import Client, Refused, UnexpectedAnswer, Unreadable, UnusablePhoto
 from tests.clients.conftest import Serve, Time
 from tests.clients.scripted import Say
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.serving.running import PatientReader, until
-from utils.response_formatter import success
+from tests.running import PatientReader, until
+from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 TOKEN = "c4nary-token-of-a-client"
 CODE = "2,5,4,7,3"
@@ -178,6 +178,6 @@ def test_what_is_no_token_is_told_without_it(token: str) -> None:
 
 
 def test_an_answer_of_another_version_is_told(serve: Serve, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.predict.success", lambda *args, **more: {**success(*args, **more), "confidence": "high"})
+    monkeypatch.setattr("keylike.api.predict.success", lambda *args, **more: {**success(*args, **more), "confidence": "high"})
     with pytest.raises(UnexpectedAnswer, match=r"Reading\.confidence"):
         ask(serve()).read(plain(RED))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.certificates import make_certificate
-from tests.serving.running import until
+from tests.running import until
 
 CONFIGURATION = Path(__file__).resolve().parent.parent.parent / "deploy" / "nginx" / "nginx.conf"
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app import batch_limit, binding, body_limit
-from config import Settings
+from keylike.service import batch_limit, binding, body_limit
+from keylike.settings import Settings
 from keylike_client import Client, Refused
 from tests.clients.scripted import Say, Scripted
 from tests.deploy.nginx_server import CONFIGURATION, Nginx, find_nginx
 from tests.fakes import ColourReader
-from tests.forms import form
-from tests.pictures import BLUE, RED, plain
-from tests.serving.running import Running
+from tests.running import Running
+from tools.fuzzing.forms import form
+from tools.plain_pictures import BLUE, RED, plain
 
 TOKEN = "c4nary-token-behind-nginx"
 Before = Callable[..., tuple[Nginx, Running]]

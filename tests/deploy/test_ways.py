@@ -10,9 +10,9 @@ import pytest
 from flask_openapi3 import OpenAPI
 from pydantic import SecretStr
 
-from app import batch_limit, binding, create_app
-from config import Settings, load_settings
-from model_loader import ModelSlot
+from keylike.readers.loading import ModelSlot
+from keylike.service import batch_limit, binding, create_app
+from keylike.settings import Settings, load_settings
 from tests.deploy.files import COMPOSE, DEPLOY, KUBERNETES, Way, compose_service, documents, read, ways
 
 WAYS = list(ways())

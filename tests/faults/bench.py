@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, cast
 
-from app import create_app, make_server, reading_cache
-from config import Settings
-from model_loader import ModelSlot
-from readers.contract import Reading, Unreadable
-from serving.scheduler import Scheduler
+from keylike.api.error_handlers import socket_failures
+from keylike.images.photo import Photo
+from keylike.observability.logs import make_logger
+from keylike.readers.contract import Reading, Unreadable
+from keylike.readers.loading import ModelSlot
+from keylike.scheduling.scheduler import Scheduler
+from keylike.service import create_app, make_server, reading_cache
+from keylike.settings import Settings
 from tests.fakes import ColourReader
-from tests.pictures import RED, plain
-from tests.serving.running import Running, until
-from utils.error_handlers import socket_failures
-from utils.image_processing import Photo
-from utils.logs import make_logger
+from tests.running import Running, until
+from tools.plain_pictures import RED, plain
 
 PATIENCE_S = 20
 Answer = tuple[int, str | None, dict[str, Any]]

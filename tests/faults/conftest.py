@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from config import Settings
+from keylike.settings import Settings
 from tests.faults.bench import Bench
 from tests.test_cli_serve import Served
 
-COLOUR = ["-m", "tests.serving.serve_colour"]
+COLOUR = ["-m", "tests.serve_colour"]
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from config import Settings
+from keylike.observability.metrics import Answered
+from keylike.observability.photo_trace import Passage
+from keylike.observability.rolling_stats import RecentErrors, RecentStages
+from keylike.settings import Settings
 from tests.faults.bench import PATIENCE_S, Bench
-from utils.metrics import Answered
-from utils.recent import RecentErrors, RecentStages
-from utils.stages import Passage
 
 DAY_S = 86_400.0
 REAL = time.time

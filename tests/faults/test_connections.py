@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tests.faults.bench import PATIENCE_S, Bench
-from tests.pictures import plain
-from tests.serving.running import until
+from tests.running import until
 from tests.test_cli_serve import Served
+from tools.plain_pictures import plain
 
 Serve = Callable[..., Served]
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.pictures import plain
+from keylike.observability.log_file import LogFile
 from tests.test_cli_serve import Served
-from utils.log_file import LogFile
+from tools.plain_pictures import plain
 
 Serve = Callable[..., Served]
 

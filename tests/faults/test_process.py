@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pictures import plain
-from tests.serving.running import until
+from tests.running import until
 from tests.test_cli_serve import FIRST, REAL, ROOT, Served
+from tools.plain_pictures import plain
 
 Serve = Callable[..., Served]
 SAMPLE, CODE = ROOT / "samples" / FIRST["file"], ",".join(map(str, FIRST["bitting"]))

@@ -10,14 +10,14 @@ from dataclasses import replace
 
 import pytest
 
-from config import Settings
-from readers.contract import Reading
+from keylike.images.photo import Photo
+from keylike.readers.contract import Reading
+from keylike.settings import Settings
 from tests.fakes import ColourReader
 from tests.faults.bench import PATIENCE_S, Bench
-from tests.forms import form
-from tests.pictures import BLUE, GREEN, RED
-from tests.serving.running import until
-from utils.image_processing import Photo
+from tests.running import until
+from tools.fuzzing.forms import form
+from tools.plain_pictures import BLUE, GREEN, RED
 
 
 def raises(error: BaseException) -> Callable[[Sequence[Photo]], object]:

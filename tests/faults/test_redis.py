@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from config import Settings
-from serving.cache.fallback import Fallback
-from serving.cache.redis_store import RedisStore
-from serving.cache.stores import MemoryStore, StoreAway
+from keylike.cache.fallback import Fallback
+from keylike.cache.redis_store import RedisStore
+from keylike.cache.stores import MemoryStore, StoreAway
+from keylike.observability.logs import make_logger
+from keylike.settings import Settings
 from tests.faults.bench import Bench
 from tests.redis_server import RedisServer
-from utils.logs import make_logger
 
 READ, AGAIN = (200, False), (200, True)
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from config import Settings
-from serving import listening
+from keylike.http_server import connections as listening
+from keylike.settings import Settings
 from tests.faults.bench import PATIENCE_S, Bench
 from tests.faults.test_connections import LIVE, answer, connect, hear
-from tests.serving.running import until
+from tests.running import until
 
 # The largest of all answers, in a file: two of them are more than the kernel holds for a caller who fetches nothing.
 LARGE = b"GET /docs/files/js/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.bitting import Bitting, BittingError
-from keys.keyways import Keyway, keyway, keyways
+from keylike.keys.bitting import Bitting, BittingError
+from keylike.keys.keyways import Keyway, keyway, keyways
 
 SC1, KW1 = keyway("SC1"), keyway("KW1")
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.keyspace import count, key_space
-from keys.keyways import keyway
-from keys.rules import AtLeastDepths, AtMostEach, MaxStep, NoRun, NotMonotone, Rule, obeys
+from keylike.keys.keyspace import count, key_space
+from keylike.keys.keyways import keyway
+from keylike.keys.rules import AtLeastDepths, AtMostEach, MaxStep, NoRun, NotMonotone, Rule, obeys
 
 # name: cuts, first and last depth, step between depths, MACS; then the codes in all, after MACS, and of these with at least
 # two depths, at least three, no three equal in a row too, none more than thrice and both ups and downs too; and, after MACS, no

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from keys.keyways import Keyway, UnknownKeyway, keyway, keyways
+from keylike.keys.keyways import Keyway, UnknownKeyway, keyway, keyways
 
 SOURCED = (
     *("first_cut_mm", "spacing_mm", "depths_mm", "macs", "cut_angle_deg", "cut_flat_mm", "blade_height_mm", "blade_thickness_mm"),

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.bitting import Bitting
-from keys.keyways import keyway
-from keys.market import market
+from keylike.keys.bitting import Bitting
+from keylike.keys.keyways import keyway
+from keylike.keys.market import market
 from tests.keys.test_bitting import bittings
 
 SC1 = keyway("SC1")

@@ -9,12 +9,12 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 
-from keys.bitting import Bitting, BittingError
-from keys.keyspace import key_space
-from keys.keyways import keyway
-from keys.patterns import weak_patterns
-from keys.risk import assess
-from keys.score import level_of
+from keylike.keys.bitting import Bitting, BittingError
+from keylike.keys.keyspace import key_space
+from keylike.keys.keyways import keyway
+from keylike.keys.patterns import weak_patterns
+from keylike.keys.risk import assess
+from keylike.keys.score import level_of
 from tests.keys.test_bitting import bittings
 
 

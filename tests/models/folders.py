@@ -11,7 +11,7 @@ from typing import Any
 
 import tomlkit
 
-import model_loader
+from keylike.readers import loading as model_loader
 from tests.classifier_models import make_classifier
 from tests.readers.gemma.fake_folders import merged, seal
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-import utils.model_files
-from model_loader import load, load_classifier
+import keylike.readers.model_files
+from keylike.errors import ModelError
+from keylike.images.photo import open_photo
+from keylike.readers.loading import load, load_classifier
+from keylike.readers.model_files import parse_manifest, read_files, read_manifest, sha256
 from tests.classifier_models import Net, make_classifier
 from tests.models.folders import KINDS, Kind, change_manifest, list_anew
-from tests.pictures import RED, plain
-from utils.errors import ModelError
-from utils.image_processing import open_photo
-from utils.model_files import parse_manifest, read_files, read_manifest, sha256
+from tools.plain_pictures import RED, plain
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
@@ -204,13 +204,13 @@ def test_figures_that_no_answer_could_be_made_of(tmp_path: Path, fault: str) -> 
 def test_what_was_checked_is_what_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between checking and opening there is no moment in which a file could be exchanged: it is read once."""
     folder = make_classifier(tmp_path / "colours")
-    compare = utils.model_files._compare
+    compare = keylike.readers.model_files._compare
 
     def compare_and_exchange(path: Path, found: str, expected: object) -> None:
         compare(path, found, expected)
         Net(ends="Neg").write(path)
 
-    monkeypatch.setattr(utils.model_files, "_compare", compare_and_exchange)
+    monkeypatch.setattr(keylike.readers.model_files, "_compare", compare_and_exchange)
     classifier = load_classifier(folder)
     answer = classifier.classify(open_photo(plain(RED, "PNG")))
     assert getattr(answer, "predicted", None) == "red"
@@ -228,8 +228,8 @@ def test_the_manifest_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         reads.append(data)
         return parse_manifest(folder, data)
 
-    monkeypatch.setattr("readers.caliper.reader.parse_manifest", parse)
-    monkeypatch.setattr("readers.caliper.reader.manifest_bytes", lambda folder: (folder / "manifest.toml").read_bytes())
+    monkeypatch.setattr("keylike.readers.caliper.reader.parse_manifest", parse)
+    monkeypatch.setattr("keylike.readers.caliper.reader.manifest_bytes", lambda folder: (folder / "manifest.toml").read_bytes())
     reader = load(tmp_path / "model")
     assert [hashlib.sha256(data).hexdigest() for data in reads] == [reader.info.digest]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from readers.gemma.folder import Checkpoint, inspect
-from readers.gemma.weights import tensors
+from keylike.errors import ModelError
+from keylike.readers.gemma.folder import Checkpoint, inspect
+from keylike.readers.gemma.weights import tensors
 from tests.readers.gemma.fake_folders import WEIGHT, lora, merged, safetensors, seal, write_json
-from utils.errors import ModelError
 
 
 def look(folder: Path) -> Checkpoint:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from model_loader import ModelSlot, load
-from readers.contract import Reader
+from keylike.errors import ModelError
+from keylike.readers.contract import Reader
+from keylike.readers.loading import ModelSlot, load
 from tests.fakes import colour_reader
 from tests.gemma_models import GemmaModels
 from tests.readers.gemma.fake_folders import write_json
-from utils.errors import ModelError
 
 pytestmark = pytest.mark.gemma
 
@@ -62,7 +62,7 @@ def test_other_names_of_a_base_are_never_followed(folder: Path, monkeypatch: pyt
 def test_weights_exchanged_while_they_are_loaded_are_not_served(
     gemma_models: GemmaModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from readers.gemma import backends
+    from keylike.readers.gemma import backends
 
     folder = tmp_path / "keys"
     shutil.copytree(gemma_models.merged, folder)
@@ -80,6 +80,6 @@ def test_weights_exchanged_while_they_are_loaded_are_not_served(
         return load(folder)
 
     reader()
-    monkeypatch.setattr("readers.gemma.reader.choose", lambda _: Meanwhile())
+    monkeypatch.setattr("keylike.readers.gemma.reader.choose", lambda _: Meanwhile())
     with pytest.raises(ModelError, match="keys or its base was changed while it was loaded"):
         reader()

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from model_loader import load, load_classifier
-from readers.classifiers.network import NetworkClassifier
-from readers.sessions import MOST_BYTES
+from keylike.errors import ModelError
+from keylike.readers.classifiers.network import NetworkClassifier
+from keylike.readers.loading import load, load_classifier
+from keylike.readers.sessions import MOST_BYTES
 from tests.classifier_models import Net, make_classifier
 from tests.models.folders import KINDS, list_anew
-from utils.errors import ModelError
 
 CALIPER = KINDS[0]
 FLOAT = TensorProto.FLOAT
@@ -173,11 +173,11 @@ def much(elements: int, computed: bool = True) -> bytes:
 WARM = """
 import json, re, sys
 from pathlib import Path
-import readers.sessions
-from model_loader import load_classifier
-from utils.errors import ModelError
+import keylike.readers.sessions
+from keylike.readers.loading import load_classifier
+from keylike.errors import ModelError
 if len(sys.argv) > 2:
-    readers.sessions.MOST_BYTES = 100_000_000
+    keylike.readers.sessions.MOST_BYTES = 100_000_000
 told = []
 for folder in sys.argv[1:]:
     try:

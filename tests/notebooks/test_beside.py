@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from access.store import TokenStore
-from access.tokens import Tier
+from keylike.access.store import TokenStore
+from keylike.access.tokens import Tier
+from keylike.tunnel.public import answers
 from notebooks.beside import Server, fetch_agent
-from serving.tunnel.public import answers
 from tests.notebooks.running import BITTING, ROOT, read
-from tests.serving.running import until
+from tests.running import until
 from tests.tunnel.standin import NGROK_TOKEN, StandIn
 
 PYTHON = Path(sys.executable)

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from serving.tunnel.public import answers
+from keylike.tunnel.public import answers
 from tests.notebooks.running import BITTING, ROOT, SAMPLE, notebook, opened, picture, read
-from tests.serving.running import until
+from tests.running import until
 from tests.tunnel.standin import NGROK_TOKEN, StandIn
 
 SAYS = f"{SAMPLE['keyway']} (Schlage), bitting {BITTING} bow to tip"

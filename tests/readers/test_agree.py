@@ -12,16 +12,16 @@ from flask.testing import FlaskClient
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app import create_app
-from config import Settings
-from model_loader import ModelSlot, agreeing
-from readers.agree import AgreeingReader, Outcome, fit_shared_error, restated, when_alike, when_apart
-from readers.contract import Candidate, Cut, CutLine, Drawing, Quality, Reader, ReaderInfo, Reading, Reason, Unreadable
+from keylike.errors import Overloaded
+from keylike.images.photo import Photo, open_photo
+from keylike.readers.agree import AgreeingReader, Outcome, fit_shared_error, restated, when_alike, when_apart
+from keylike.readers.contract import Candidate, Cut, CutLine, Drawing, Quality, Reader, ReaderInfo, Reading, Reason, Unreadable
+from keylike.readers.loading import ModelSlot, agreeing
+from keylike.service import create_app
+from keylike.settings import Settings
 from tests.contract import check_failure
 from tests.fakes import ColourReader, FixedReader
-from tests.pictures import GREEN, plain
-from utils.errors import Overloaded
-from utils.image_processing import Photo, open_photo
+from tools.plain_pictures import GREEN, plain
 
 PHOTO = open_photo(plain())
 CODES, OTHER = (2, 5, 4, 7, 3), (2, 5, 4, 6, 3)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from keys.keyways import keyway
-from readers.contract import Candidate, Cut, Quality, Reading, Reason, Unreadable
-from readers.evaluation import (
+from keylike.keys.keyways import keyway
+from keylike.readers.contract import Candidate, Cut, Quality, Reading, Reason, Unreadable
+from keylike.readers.evaluation import (
     Report,
     Score,
     Shot,
@@ -29,7 +29,7 @@ from readers.evaluation import (
     surest,
     wilson,
 )
-from readers.evaluation.failures import refused, worst, wrong
+from keylike.readers.evaluation.failures import refused, worst, wrong
 from tests.fakes import colour_reader
 
 

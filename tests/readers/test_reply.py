@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys.bitting import Bitting
-from keys.keyways import keyway, keyways
-from readers.gemma.heard import Trust
-from readers.reply import Reply, parse_reply, says_none
+from keylike.keys.bitting import Bitting
+from keylike.keys.keyways import keyway, keyways
+from keylike.readers.gemma.model_output import Trust
+from keylike.readers.reply import Reply, parse_reply, says_none
 from tests.keys.test_bitting import bittings
 
 TAUGHT = ("SC1", "SC4", "KW1")

@@ -11,12 +11,12 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import model_loader
-from cli import main
-from readers.contract import Reader, Reading, Unreadable
+from keylike.cli import main
+from keylike.images.photo import Photo
+from keylike.readers import loading as model_loader
+from keylike.readers.contract import Reader, Reading, Unreadable
 from tests.fakes import ColourReader
 from tests.secrets.canaries import ADDRESS, KEY, TOKEN
-from utils.image_processing import Photo
 
 TOLD = f"c4nary {KEY['bitting']} {','.join(map(str, KEY['bitting']))} {TOKEN} {ADDRESS}"
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from config import Settings, load_settings
+from keylike.settings import Settings, load_settings
 from tests.collector import Collector
-from tests.pictures import BLUE, plain
 from tests.redis_server import PASSWORD, RedisServer
 from tests.secrets.canaries import ADDRESS, KEY, LATITUDE, TOKEN, WRONG_TOKEN, ZIPCODE, found, photo_with_place
 from tests.secrets.scene import MULTIPART, ROOT, Scene, as_json, form, own_address
+from tools.plain_pictures import BLUE, plain
 
 OFFLINE = {"KEYLIKE_LIMITS": "on", "KEYLIKE_LIMIT_ADDRESS": "60 per hour"}
 QUERY = f"?api_key={TOKEN}&zipcode={ZIPCODE}&c4nary=c4nary"

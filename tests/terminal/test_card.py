@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from readers.contract import Candidate, Cut, Quality, Reading, Reason, Unreadable
-from readers.evaluation import Report, Shot, Verdict
-from terminal.card import BEGIN, END, main, with_figures
+from keylike.readers.contract import Candidate, Cut, Quality, Reading, Reason, Unreadable
+from keylike.readers.evaluation import Report, Shot, Verdict
+from keylike.terminal.card import BEGIN, END, main, with_figures
 
 CARD = Path(__file__).resolve().parents[2] / "docs" / "evaluation" / "model-card.md"
 MANIFEST = {"measured": {"photos": 296, "whole_code": 0.7432, "calibration_error": 0.0224}}

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keys.keyways import keyway
-from readers.contract import Candidate, Cut, CutLine, Drawing, Quality, ReaderInfo, Reading, Reason, Unreadable
-from readers.evaluation import Report, Shot, Verdict, covered, errors
-from terminal.report import render, write_page
-from terminal.report.charts import coverage_chart, error_charts
-from terminal.report.wall import MOST_BYTES, SIZE, picture
-from utils.image_processing import open_photo
+from keylike.images.photo import open_photo
+from keylike.keys.keyways import keyway
+from keylike.readers.contract import Candidate, Cut, CutLine, Drawing, Quality, ReaderInfo, Reading, Reason, Unreadable
+from keylike.readers.evaluation import Report, Shot, Verdict, covered, errors
+from keylike.terminal.report import render, write_page
+from keylike.terminal.report.charts import coverage_chart, error_charts
+from keylike.terminal.report.failure_gallery import MOST_BYTES, SIZE, picture
 
 INFO = ReaderInfo("scripted", "3.1.0", "fake", ("SC1",), "a" * 64)
 NOON = 1_800_000_000.0  # 2027-01-15

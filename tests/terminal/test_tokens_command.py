@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from access.store import TokenStore
-from access.tokens import Tier
-from terminal.tokens_command import tokens_cli
+from keylike.access.store import TokenStore
+from keylike.access.tokens import Tier
+from keylike.terminal.tokens_command import tokens_cli
 from tests.access.stores import NOW, Clock, opened
 
 ROOT = Path(__file__).resolve().parent.parent.parent

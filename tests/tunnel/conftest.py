@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving.running import until
+from tests.running import until
 from tests.tunnel.standin import Server, StandIn
 
 

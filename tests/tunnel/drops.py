@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from serving.tunnel.public import answers
-from tests.pictures import plain
-from tests.serving.running import until
+from keylike.tunnel.public import answers
+from tests.running import until
 from tests.tunnel.standin import Server, StandIn
+from tools.plain_pictures import plain
 
 
 @dataclass

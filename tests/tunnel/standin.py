@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.serving.running import until
+from tests.running import until
 
 ROOT = Path(__file__).resolve().parents[2]
 AGENT = Path(__file__).with_name("agent.py")
@@ -61,7 +61,7 @@ class Server:
         self.home, self.out, self.err = home, home / "stdout", home / "stderr"
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.serving.serve_colour", *command],
+                [sys.executable, "-m", "tests.serve_colour", *command],
                 cwd=ROOT,
                 env={**os.environ, **settings, "PATH": path, "NGROK_TOKEN": NGROK_TOKEN, "HOME": str(home), **environment},
                 stdin=subprocess.PIPE,

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from pyngrok import conf
 
-from serving.tunnel.agents import START_S, Agents
-from serving.tunnel.faults import Fault, TunnelFault
-from serving.tunnel.programs import ngrok_program
-from serving.tunnel.public import answers
-from tests.serving.running import Running, until
+from keylike.tunnel.agents import START_S, Agents
+from keylike.tunnel.faults import Fault, TunnelFault
+from keylike.tunnel.programs import ngrok_program
+from keylike.tunnel.public import answers
+from tests.running import Running, until
 from tests.tunnel.standin import NGROK_TOKEN, StandIn
 
 

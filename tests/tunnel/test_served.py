@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from serving.tunnel.public import answers
-from tests.pictures import plain
-from tests.serving.running import until
+from keylike.tunnel.public import answers
+from tests.running import until
 from tests.tunnel.drops import drop_again_and_again, free_port, read
 from tests.tunnel.standin import NGROK_TOKEN, Server, StandIn
+from tools.plain_pictures import plain
 
 
 def ask(address: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> tuple[int, dict[str, str], Any]:

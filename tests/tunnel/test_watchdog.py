@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from serving.tunnel.faults import BAD_TOKEN, NO_ANSWER, NO_NETWORK, TOO_MANY, Fault, TunnelFault
-from serving.tunnel.watchdog import ANSWER_S, ASK_S, LONGEST_PAUSE_S, STEADY_S, Stage, Standing, Tunnel
+from keylike.tunnel.faults import BAD_TOKEN, NO_ANSWER, NO_NETWORK, TOO_MANY, Fault, TunnelFault
+from keylike.tunnel.watchdog import ANSWER_S, ASK_S, LONGEST_PAUSE_S, STEADY_S, Stage, Standing, Tunnel
 
 LOCAL = "http://127.0.0.1:5000"
 HERE, THERE = "https://one.example", "https://two.example"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keys.keyways import Keyway, keyway
-from readers.caliper.decode import HUBER, UNIT_MM, Noise, decode
+from keylike.keys.keyways import Keyway, keyway
+from keylike.readers.caliper.decode import HUBER, UNIT_MM, Noise, decode
 
 
 def small_keyway() -> Keyway:

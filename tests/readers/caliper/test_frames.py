@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from readers.caliper.frames import (
+from keylike.readers.caliper.frames import (
     MIDLINE,
     PADDING,
     READ,

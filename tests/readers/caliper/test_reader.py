@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keys.bitting import Bitting
-from keys.keyways import keyway
-from model_loader import load
-from readers.caliper.frames import MIDLINE_V, project
-from readers.caliper.locate import Sighting, look
-from readers.caliper.networks import Measured, Networks, files_of
-from readers.caliper.overlay import draw_overlay
-from readers.caliper.reader import CaliperReader
-from readers.contract import Reader, Reading, Reason, Unreadable
-from training.render import Scene
-from utils.errors import ModelError
-from utils.image_processing import Photo, open_photo
+from keylike.errors import ModelError
+from keylike.images.photo import Photo, open_photo
+from keylike.keys.bitting import Bitting
+from keylike.keys.keyways import keyway
+from keylike.readers.caliper.frames import MIDLINE_V, project
+from keylike.readers.caliper.locate import Sighting, look
+from keylike.readers.caliper.networks import Measured, Networks, files_of
+from keylike.readers.caliper.overlay import draw_overlay
+from keylike.readers.caliper.reader import CaliperReader
+from keylike.readers.contract import Reader, Reading, Reason, Unreadable
+from keylike.readers.loading import load
+from tools.training.render import Scene
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL, SAMPLES = ROOT / "models" / "caliper", ROOT / "samples"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from model_loader import families, load, load_classifier
-from readers.classifiers.contract import Classification, Classifier
+from keylike.images.photo import Photo, open_photo
+from keylike.readers.classifiers.contract import Classification, Classifier
+from keylike.readers.loading import families, load, load_classifier
 from tests.classifier_models import make_classifier
-from tests.pictures import BLUE, GREEN, RED, plain
-from utils.image_processing import Photo, open_photo
+from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = (ROOT / "samples" / "sc1_01.jpg").read_bytes()

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_loader import families, load
-from readers.classifiers.contract import Classification, Classifier
-from readers.classifiers.families import NO_BLADE
-from readers.contract import Reason, Unreadable
+from keylike.errors import ModelError
+from keylike.images.photo import Photo, open_photo
+from keylike.readers.classifiers.contract import Classification, Classifier
+from keylike.readers.classifiers.families import NO_BLADE
+from keylike.readers.contract import Reason, Unreadable
+from keylike.readers.loading import families, load
 from tests.fakes import ColourReader
-from tests.pictures import plain
-from utils.errors import ModelError
-from utils.image_processing import Photo, open_photo
+from tools.plain_pictures import plain
 
 ROOT = Path(__file__).resolve().parents[3]
 LABELS = [json.loads(line) for line in (ROOT / "samples" / "labels.jsonl").read_text().splitlines()]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from model_loader import load_classifier
-from readers.classifiers.contract import Classification, Classifier
+from keylike.errors import ModelError
+from keylike.images.photo import open_photo
+from keylike.readers.classifiers.contract import Classification, Classifier
+from keylike.readers.loading import load_classifier
 from tests.classifier_models import LABELS, PREPROCESSING, Net, make_classifier
-from tests.pictures import BLUE, GREEN, RED, plain
-from utils.errors import ModelError
-from utils.image_processing import open_photo
+from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from readers.classifiers.manifest import Preprocessing
-from readers.classifiers.picture import to_numbers
+from keylike.readers.classifiers.manifest import Preprocessing
+from keylike.readers.classifiers.picture import to_numbers
 
 # Left half (10, 20, 30), right half (110, 120, 130): 4 wide, 2 high.
 LEFT, RIGHT = (10, 20, 30), (110, 120, 130)

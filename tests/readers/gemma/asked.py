@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from readers.gemma.backends import Loaded
-from readers.gemma.folder import inspect
-from readers.gemma.manifest import Prompt
-from readers.gemma.prompt import prompt_inputs
+from keylike.readers.gemma.backends import Loaded
+from keylike.readers.gemma.folder import inspect
+from keylike.readers.gemma.manifest import Prompt
+from keylike.readers.gemma.prompt import prompt_inputs
 
 
 def load(folder: Path, precision: str = "fp32", base_model: Path | None = None) -> Loaded:
     """A folder, through the door that the reader uses."""
-    from readers.gemma.with_transformers import TransformersBackend
+    from keylike.readers.gemma.with_transformers import TransformersBackend
 
     return TransformersBackend().load(inspect(folder, base_model=base_model, models=None), precision)
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from readers.gemma.folder import OPENED
-from utils.model_files import MANIFEST, sha256
+from keylike.readers.gemma.folder import OPENED
+from keylike.readers.model_files import MANIFEST, sha256
 
 BITS_4 = {"quant_method": "bitsandbytes", "load_in_4bit": True}
 WEIGHT = "model.language_model.embed_tokens.weight"

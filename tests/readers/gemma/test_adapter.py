@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from keylike.errors import ModelError
+from keylike.readers.model_files import MANIFEST
 from tests.gemma_models import GemmaModels
 from tests.readers.gemma.asked import load, logits
-from utils.errors import ModelError
-from utils.model_files import MANIFEST
 
 pytestmark = pytest.mark.gemma
 
@@ -96,7 +96,7 @@ def test_idle_projections_of_older_versions(gemma_models: GemmaModels, lora: Pat
 
 def other_base(base: Path, folder: Path, **text: object) -> Path:
     """The base with other sizes and weights by chance."""
-    from readers.gemma.with_transformers import prepare
+    from keylike.readers.gemma.with_transformers import prepare
 
     prepare()
     from transformers import Gemma3nConfig, Gemma3nForConditionalGeneration

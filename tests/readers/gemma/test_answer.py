@@ -7,10 +7,10 @@ import math
 
 import pytest
 
-from readers.contract import Reading, Reason, Unreadable
-from readers.gemma.answer import answer
-from readers.gemma.heard import Choice, Heard, Slot, Trust
-from readers.gemma.manifest import GemmaManifest, ReplyShape, Temperature
+from keylike.readers.contract import Reading, Reason, Unreadable
+from keylike.readers.gemma.answer import answer
+from keylike.readers.gemma.manifest import GemmaManifest, ReplyShape, Temperature
+from keylike.readers.gemma.model_output import Choice, Heard, Slot, Trust
 
 MANIFEST = GemmaManifest(name="tiny", version="1", kind="gemma-merged", keyways=("SC1", "KW1"))
 FITTED = MANIFEST.model_copy(update={"calibration": Temperature(temperature=2.0, fitted_on=50)})

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from readers.gemma import backends
-from utils.errors import ModelError
+from keylike.errors import ModelError
+from keylike.readers.gemma import backends
 
 
 def machine(patch: pytest.MonkeyPatch, cuda: bool, absent: tuple[str, ...]) -> None:

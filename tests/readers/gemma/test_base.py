@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from readers.gemma.base import find_base
-from readers.gemma.folder import inspect
+from keylike.errors import ModelError
+from keylike.readers.gemma.base import find_base
+from keylike.readers.gemma.folder import inspect
 from tests.readers.gemma.fake_folders import lora, merged, seal
-from utils.errors import ModelError
 
 
 @pytest.fixture

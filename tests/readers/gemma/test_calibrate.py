@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from readers.contract import ReaderInfo, Reason, Unreadable
-from readers.evaluation import shots
-from readers.gemma.calibrate import GROUP, Hearing, calibrate
-from readers.gemma.heard import Choice, Heard, Slot, Trust
-from readers.gemma.manifest import GemmaManifest, Temperature, gemma_manifest
+from keylike.images.photo import Photo
+from keylike.readers.contract import ReaderInfo, Reason, Unreadable
+from keylike.readers.evaluation import shots
+from keylike.readers.gemma.calibrate import GROUP, Hearing, calibrate
+from keylike.readers.gemma.manifest import GemmaManifest, Temperature, gemma_manifest
+from keylike.readers.gemma.model_output import Choice, Heard, Slot, Trust
+from keylike.readers.model_files import read_manifest
 from tests.fakes import colour_reader
-from utils.image_processing import Photo
-from utils.model_files import read_manifest
 
 CODES = (2, 5, 4, 7, 3)
 MANIFEST = GemmaManifest(name="keys", version="1.0.0", kind="gemma-merged", keyways=("SC1", "KW1"))

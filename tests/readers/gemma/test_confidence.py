@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from readers.gemma.confidence import along, candidates, cuts, whole
-from readers.gemma.heard import Choice, Slot
-from readers.gemma.manifest import Isotonic, Temperature
+from keylike.readers.gemma.confidence import along, candidates, cuts, whole
+from keylike.readers.gemma.manifest import Isotonic, Temperature
+from keylike.readers.gemma.model_output import Choice, Slot
 
 SLACK = 1e-9
 shares = st.floats(0, 1)

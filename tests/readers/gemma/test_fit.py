@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from readers.evaluation import calibration_error
-from readers.gemma.confidence import whole
-from readers.gemma.fit import FEWEST, FEWEST_ISOTONIC, Row, cross_fit, fit, fit_isotonic, fit_temperature, log_loss
-from readers.gemma.heard import Choice, Slot
-from readers.gemma.manifest import Isotonic, Temperature
+from keylike.readers.evaluation import calibration_error
+from keylike.readers.gemma.confidence import whole
+from keylike.readers.gemma.fit import FEWEST, FEWEST_ISOTONIC, Row, cross_fit, fit, fit_isotonic, fit_temperature, log_loss
+from keylike.readers.gemma.manifest import Isotonic, Temperature
+from keylike.readers.gemma.model_output import Choice, Slot
 
 CHANCES = [step / 40 for step in range(2, 39)]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from readers.gemma.folder import Checkpoint, inspect
+from keylike.errors import ModelError
+from keylike.readers.gemma.folder import Checkpoint, inspect
 from tests.readers.gemma.fake_folders import BITS_4, lora, merged, safetensors, seal, sharded, words, write_json
-from utils.errors import ModelError
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n"
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from readers.gemma.heard import Heard, Trust
-from readers.gemma.manifest import GemmaManifest, ReplyShape
+from keylike.readers.gemma.manifest import GemmaManifest, ReplyShape
+from keylike.readers.gemma.model_output import Heard, Trust
 from tests.readers.gemma.words import Words
 
 torch = pytest.importorskip("torch")
@@ -29,7 +29,7 @@ class Tokens(Words):
 
 def heard(text: str, how: GemmaManifest = MANIFEST, doubts: dict[int, dict[str, float]] | None = None, finished: bool = True) -> Heard:
     """What is made of a text written one character a token; `doubts`: at which place which other characters had which share."""
-    from readers.gemma import free
+    from keylike.readers.gemma import free
 
     tokens = Tokens()
     logits = torch.full((len(text), 128), -60.0)
@@ -111,7 +111,7 @@ def test_another_scale_is_converted() -> None:
 
 
 def test_a_token_that_holds_more_than_one_digit_counts_as_it_is() -> None:
-    from readers.gemma import free
+    from keylike.readers.gemma import free
 
     text = "BITTING: 25473"
     tokens = Tokens("25473")

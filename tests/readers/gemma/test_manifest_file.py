@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from readers.gemma import manifest_file
-from readers.gemma.manifest import Agreement, GemmaManifest, Isotonic, Temperature, gemma_manifest
-from readers.gemma.manifest_file import write_fitted
-from utils.errors import ModelError
-from utils.model_files import check_files, read_manifest
+from keylike.errors import ModelError
+from keylike.readers.gemma import manifest_file
+from keylike.readers.gemma.manifest import Agreement, GemmaManifest, Isotonic, Temperature, gemma_manifest
+from keylike.readers.gemma.manifest_file import write_fitted
+from keylike.readers.model_files import check_files, read_manifest
 
 WARM = Temperature(temperature=1.7, fitted_on=40, error=0.03)
 LINE = Isotonic(points=((0.1, 0.2), (0.9, 0.8)), fitted_on=120)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from readers.caliper.frames import project
-from readers.gemma.manifest import Picture
-from readers.gemma.picture import Framer
+from keylike.readers.caliper.frames import project
+from keylike.readers.gemma.manifest import Picture
+from keylike.readers.gemma.picture import Framer
 
 Array = NDArray[Any]
 SIDE = 240

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from readers.gemma.precision import Device, of_stored, pick
-from utils.errors import ModelError
+from keylike.errors import ModelError
+from keylike.readers.gemma.precision import Device, of_stored, pick
 
 GB = 1_000_000_000
 PARAMETERS = 8 * GB

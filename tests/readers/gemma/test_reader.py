@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import tomlkit
 
-from model_loader import Choices, load
-from readers.contract import Reader, Reading, Reason, Unreadable
-from readers.evaluation import shots
-from readers.gemma.reader import GemmaReader
+from keylike.errors import ModelError
+from keylike.images.photo import Photo, open_photo
+from keylike.readers.contract import Reader, Reading, Reason, Unreadable
+from keylike.readers.evaluation import shots
+from keylike.readers.gemma.reader import GemmaReader
+from keylike.readers.loading import Choices, load
 from tests.gemma_models import GemmaModels, draw, environment
-from training.render import Scene
-from utils.errors import ModelError
-from utils.image_processing import Photo, open_photo
+from tools.training.render import Scene
 
 ROOT = Path(__file__).resolve().parents[3]
 CALIPER = ROOT / "models" / "caliper"
@@ -99,7 +99,7 @@ def test_the_same_weights_held_otherwise_are_another_reader(gemma_models: GemmaM
 
 
 def test_a_lora_is_refused_over_another_base_of_the_same_shapes(gemma_models: GemmaModels, tmp_path: Path) -> None:
-    from training.tiny_gemma import build
+    from tools.training.tiny_gemma import build
 
     build(tmp_path / "other", side=64, image_tokens=16, seed=1)
     with pytest.raises(ModelError, match="other is not the base that the adapter was trained on"):

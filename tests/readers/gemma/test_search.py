@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from readers.gemma.heard import Choice, Heard
-from readers.gemma.manifest import GemmaManifest, ReplyShape
+from keylike.readers.gemma.manifest import GemmaManifest, ReplyShape
+from keylike.readers.gemma.model_output import Choice, Heard
 from tests.gemma_models import GemmaModels
 
 torch = pytest.importorskip("torch")
@@ -29,15 +29,15 @@ LINE = manifest("SC1", template="BITTING: {bitting}", beams=3)
 @pytest.fixture(scope="module")
 def loaded(gemma_models: GemmaModels) -> Any:
     """The untaught base: nothing it says is sure, so every number counts."""
-    from readers.gemma.backends import choose
-    from readers.gemma.folder import inspect
+    from keylike.readers.gemma.backends import choose
+    from keylike.readers.gemma.folder import inspect
 
     return choose("transformers").load(inspect(gemma_models.base, base_model=None, models=None), "fp32")
 
 
 def inputs(loaded: Any, how: GemmaManifest, *seeds: int) -> Any:
     """Prompts with pictures of noise."""
-    from readers.gemma.prompt import prompt_inputs
+    from keylike.readers.gemma.prompt import prompt_inputs
 
     side = loaded.processor.image_processor.size["height"]
     squares = [Image.fromarray(np.random.default_rng(seed).integers(0, 255, (side, side, 3), dtype=np.uint8)) for seed in seeds]
@@ -46,16 +46,16 @@ def inputs(loaded: Any, how: GemmaManifest, *seeds: int) -> Any:
 
 def hear(loaded: Any, how: GemmaManifest, *seeds: int) -> list[Heard]:
     """Through the slots."""
-    from readers.gemma.search import read_slots
-    from readers.gemma.slots import lay_out
+    from keylike.readers.gemma.search import read_slots
+    from keylike.readers.gemma.slots import lay_out
 
     return read_slots(loaded.model, inputs(loaded, how, *seeds), lay_out(how, loaded.processor.tokenizer), how.reply.beams)
 
 
 def log_probabilities(loaded: Any, how: GemmaManifest, seed: int, said: Choice) -> tuple[list[int], Any]:
     """One teacher-forced pass over the whole reply: its tokens, and the model's log-probabilities (tokens, vocabulary) for each."""
-    from readers.gemma.prompt import reply_text
-    from readers.gemma.slots import reply_ids
+    from keylike.readers.gemma.prompt import reply_text
+    from keylike.readers.gemma.slots import reply_ids
 
     asked = inputs(loaded, how, seed)
     tokens = reply_ids(loaded.processor.tokenizer, reply_text(how.reply, said.keyway, said.codes))
@@ -130,8 +130,8 @@ def test_a_keyway_that_may_stop_early_weighs_the_stop(loaded: Any) -> None:
 
 
 def test_numbers_that_overflowed_are_no_code(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from readers.contract import Reason, Unreadable
-    from readers.gemma.answer import answer
+    from keylike.readers.contract import Reason, Unreadable
+    from keylike.readers.gemma.answer import answer
 
     with monkeypatch.context() as broken:
         broken.setattr(loaded.model.lm_head, "forward", lambda states: torch.full((*states.shape[:2], 784), float("nan")))

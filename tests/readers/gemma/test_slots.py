@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from readers.gemma.manifest import GemmaManifest, ReplyShape
-from readers.gemma.slots import lay_out, reply_ids
+from keylike.errors import ModelError
+from keylike.readers.gemma.manifest import GemmaManifest, ReplyShape
+from keylike.readers.gemma.slots import lay_out, reply_ids
 from tests.readers.gemma.words import Words
-from utils.errors import ModelError
 
 
 def manifest(*keyways: str, **more: Any) -> GemmaManifest:

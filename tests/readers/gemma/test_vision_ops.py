@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.gemma
 
-IMPORTED = "from readers.gemma.vision_ops import declare; {}; import torchvision, timm; import torch; print(torch.ops.torchvision.nms)"
+IMPORTED = "from keylike.readers.gemma.vision_ops import declare; {}; import torchvision, timm; import torch; print(torch.ops.torchvision.nms)"
 
 
 def imported(first: str) -> subprocess.CompletedProcess[str]:

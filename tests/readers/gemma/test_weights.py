@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from readers.gemma.weights import Tensor, parameters, tensors
+from keylike.errors import ModelError
+from keylike.readers.gemma.weights import Tensor, parameters, tensors
 from tests.readers.gemma.fake_folders import safetensors, sharded
-from utils.errors import ModelError
 
 
 def test_names_types_and_shapes(tmp_path: Path) -> None:

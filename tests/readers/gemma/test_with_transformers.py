@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from readers.gemma.folder import inspect
+from keylike.errors import ModelError
+from keylike.readers.gemma.folder import inspect
+from keylike.readers.model_files import MANIFEST
 from tests.gemma_models import GemmaModels, environment
 from tests.readers.gemma.asked import load, logits
-from utils.errors import ModelError
-from utils.model_files import MANIFEST
 
 pytestmark = pytest.mark.gemma
 
@@ -145,7 +145,7 @@ def test_offline_and_quiet(gemma_models: GemmaModels) -> None:
 
 def in_shards(folder: Path) -> None:
     """Writes a folder's weights anew, in several files."""
-    from readers.gemma.with_transformers import prepare
+    from keylike.readers.gemma.with_transformers import prepare
 
     prepare()
     from transformers import Gemma3nForConditionalGeneration

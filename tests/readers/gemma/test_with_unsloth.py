@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from readers.gemma.folder import inspect
+from keylike.errors import ModelError
+from keylike.readers.gemma.folder import inspect
 from tests.gemma_models import GemmaModels, environment
 from tests.readers.gemma.asked import load, logits
-from utils.errors import ModelError
 
 pytestmark = pytest.mark.gemma
 
@@ -22,7 +22,7 @@ def test_too_late_after_transformers(gemma_models: GemmaModels) -> None:
     pytest.importorskip("transformers")
     if "unsloth" in sys.modules:
         pytest.skip("Unsloth came first")
-    from readers.gemma.with_unsloth import UnslothBackend
+    from keylike.readers.gemma.with_unsloth import UnslothBackend
 
     with pytest.raises(ModelError, match="Unsloth must be imported before transformers and PEFT"):
         UnslothBackend().load(inspect(gemma_models.merged, base_model=None, models=None), "auto")
@@ -32,8 +32,8 @@ def test_weights_are_checked_before_unsloth_reads_them(gemma_models: GemmaModels
     """By shapes alone, which needs no GPU: Unsloth itself does not tell what is missing."""
     from safetensors.torch import load_file, save_file
 
-    from readers.gemma.with_transformers import prepare
-    from readers.gemma.with_unsloth import check_weights
+    from keylike.readers.gemma.with_transformers import prepare
+    from keylike.readers.gemma.with_unsloth import check_weights
 
     prepare()
     check_weights(gemma_models.merged)
@@ -63,8 +63,8 @@ class FastVisionModel:
 ASKED = """
 import sys; sys.path[:0] = {path!r}
 from pathlib import Path
-from readers.gemma.folder import inspect
-from readers.gemma.with_unsloth import UnslothBackend
+from keylike.readers.gemma.folder import inspect
+from keylike.readers.gemma.with_unsloth import UnslothBackend
 from tests.readers.gemma.asked import logits
 loaded = UnslothBackend().load(inspect(Path({folder!r}), base_model=Path({base!r}), models=None), {precision!r})
 assert loaded.backend == "unsloth" and loaded.precision == {precision!r} and not loaded.model.training

@@ -1,0 +1,1 @@
+"""Read a house key from a photo: readers, an HTTP server around them, and a command line."""

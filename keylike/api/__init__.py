@@ -1,0 +1,1 @@
+"""HTTP: blueprints by noun, schemas, authentication and limits. The only package that imports Flask."""

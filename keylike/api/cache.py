@@ -1,0 +1,28 @@
+"""GET /cache/stats: how often a reading was at hand."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from keylike.access.policy import Need, Policy
+from keylike.api.authentication import security
+from keylike.api.schemas import CacheOut, Failure
+from keylike.cache.reading_cache import ReadingCache
+
+
+def cache_blueprint(cache: ReadingCache, policy: Policy) -> APIBlueprint:
+    """The route that tells the operator of `cache`."""
+    answers: dict[Any, Any] = {200: CacheOut, 401: Failure, 403: Failure, 500: Failure}
+    described: dict[str, Any] = {"tags": [Tag(name="cache")], "responses": answers, "security": security(policy, Need.OPERATOR)}
+    routes = APIBlueprint("cache", __name__, url_prefix="/cache")
+
+    @routes.get("/stats", operation_id="cacheStats", **described)
+    def stats() -> Response:
+        """How often a reading was at hand, and where readings are kept."""
+        return jsonify(asdict(cache.stats()))
+
+    return routes

@@ -1,0 +1,52 @@
+"""POST /classify/image: a photo in, a probability for every class of a model out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, g, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from keylike.access.policy import Need, Policy
+from keylike.api.authentication import security
+from keylike.api.predict import ANSWERS, BODY
+from keylike.api.request_deadline import TIMEOUT, Callers
+from keylike.api.request_parsing import read_request
+from keylike.api.responses import classified
+from keylike.api.schemas import ClassificationOut, Failure
+from keylike.inference import Classifying
+from keylike.readers.classifiers.catalog import NAME
+
+PATH = "/classify/image"
+_MODEL = {
+    "name": "model",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string", "pattern": f"^{NAME}$"},
+    "description": "A classifier's folder among the server's models; without it the embedded reader tells the family of the key",
+}
+_ANSWERS: dict[Any, Any] = ANSWERS | {200: ClassificationOut, 404: Failure}
+
+
+def classify_blueprint(classifying: Classifying, callers: Callers, *, policy: Policy, clock: Callable[[], float]) -> APIBlueprint:
+    """The route; everything as for a prediction."""
+    routes = APIBlueprint("classify", __name__)
+
+    @routes.post(
+        PATH,
+        operation_id="classifyImage",
+        tags=[Tag(name="predictions")],
+        responses=_ANSWERS,
+        security=security(policy, Need.PHOTOS),
+        openapi_extensions={"requestBody": BODY, "parameters": [_MODEL, TIMEOUT]},
+    )
+    def classify_image() -> Response:
+        """Tells which family the key in a photo is of, or which class of another model the photo belongs to."""
+        caller = callers.current()
+        data, _ = read_request()
+        answer = classifying.answer(data, request.args.get("model"), caller)
+        g.model = answer.model
+        return jsonify(classified(answer, request_id=g.request_id, now=clock()))
+
+    return routes

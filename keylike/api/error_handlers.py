@@ -1,0 +1,123 @@
+"""From failures to HTTP: the one place that knows which status a failure code has, and that no failure is ever HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Response, g, jsonify
+from structlog.stdlib import BoundLogger
+from werkzeug.exceptions import HTTPException
+
+from keylike.api.responses import failure, new_request_id, refusal
+from keylike.errors import KeylikeError, ModelLoading, Overloaded, RateLimited
+from keylike.observability.logs import places
+
+STATUS = {
+    "no_image": 400,
+    "bad_image": 400,
+    "bad_zipcode": 400,
+    "bad_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "image_too_large": 413,
+    "unsupported_image_type": 415,
+    "unreadable": 422,
+    "rate_limited": 429,
+    # No status of HTTP's own: what proxies log for a caller who hung up. It reaches nobody.
+    "caller_gone": 499,
+    "internal": 500,
+    "model_loading": 503,
+    "overloaded": 503,
+    "deadline_exceeded": 504,
+}
+
+# Those of who is turned away whatever the photo is like.
+REJECTIONS = tuple(code for code, status in STATUS.items() if status in (401, 403, 429, 499, 503, 504))
+
+# What the framework and the socket server find out by themselves, before a view runs: status -> code and sentence.
+_BY_STATUS = {
+    400: ("bad_request", "The request is malformed."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not answer to this method; see Allow."),
+    413: ("image_too_large", "The request is larger than is accepted."),
+    415: ("unsupported_image_type", "This content type is not accepted."),
+    429: ("rate_limited", "More was sent than may be sent in this time; see Retry-After."),
+    431: ("bad_request", "The headers of the request are larger than is accepted."),
+    501: ("bad_request", "This transfer encoding is not accepted."),
+}
+
+
+def install(
+    app: Flask, *, clock: Callable[[], float], log: BoundLogger, rejected: Callable[[str], None]
+) -> Callable[[Exception], dict[str, Any]]:
+    """Makes every failure of `app` a JSON body; `clock` gives seconds since 1970. Gives the body of a failure that a view caught, for an
+    answer of several parts; what no failure has a name for is logged. `rejected` is told of each of REJECTIONS."""
+
+    def told(error: Exception) -> dict[str, Any]:
+        if isinstance(error, KeylikeError):
+            if error.code in REJECTIONS:
+                rejected(error.code)
+            return refusal(error, request_id=g.request_id, now=clock())
+        g.crashed = True
+        log.error("crash", request_id=g.request_id, error=type(error).__name__, places=places(error))
+        return failure(*code_and_message(500), request_id=g.request_id, now=clock())
+
+    def respond(body: dict[str, Any]) -> Response:
+        g.failure_code = body["code"]
+        response = jsonify(body)
+        response.status_code = STATUS[body["code"]]
+        return response
+
+    def on_failure(error: KeylikeError) -> Response:
+        response = respond(told(error))
+        if isinstance(error, ModelLoading | Overloaded | RateLimited):
+            response.headers["Retry-After"] = str(error.retry_after_s)
+        if error.code == "unauthorized":
+            response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    def on_http(error: HTTPException) -> Response | HTTPException:
+        status = error.code or 500
+        if status < 400:
+            return error
+        code, message = code_and_message(status)
+        if code in REJECTIONS:
+            rejected(code)
+        response = respond(failure(code, message, request_id=g.request_id, now=clock()))
+        allow = [value for name, value in error.get_headers() if name == "Allow"]
+        if allow:
+            response.headers["Allow"] = allow[0]
+        return response
+
+    def on_crash(error: Exception) -> Response:
+        return respond(told(error))
+
+    app.register_error_handler(KeylikeError, on_failure)
+    app.register_error_handler(HTTPException, on_http)
+    app.register_error_handler(Exception, on_crash)
+    return told
+
+
+def code_and_message(status: int) -> tuple[str, str]:
+    """The failure code and sentence of an HTTP status that was found outside a view."""
+    if status >= 500 and status not in _BY_STATUS:
+        return "internal", "Something went wrong inside Keylike; the request_id finds it in the log."
+    return _BY_STATUS.get(status, _BY_STATUS[400])
+
+
+def socket_failures(
+    clock: Callable[[], float], log: BoundLogger, refused: Callable[[int], None] = lambda status: None
+) -> Callable[[int], tuple[int, dict[str, object]]]:
+    """Gives status and body for what the socket server refuses before the application sees it, logs that it did, and tells `refused`."""
+
+    def refuse(found: int) -> tuple[int, dict[str, object]]:
+        code, message = code_and_message(found)
+        body = failure(code, message, request_id=new_request_id(), now=clock())
+        log.info("refused", request_id=body["request_id"], status=STATUS[code], failure=code)
+        refused(STATUS[code])
+        return STATUS[code], body
+
+    return refuse

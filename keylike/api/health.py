@@ -1,0 +1,76 @@
+"""Whether the server is well, alive, and ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+
+from keylike.api.responses import API_VERSION
+from keylike.api.schemas import Failure
+from keylike.api.schemas import Health as HealthOut
+from keylike.api.schemas import Probe as ProbeOut
+from keylike.errors import ModelLoading, Overloaded
+from keylike.observability.gpu import Gpu
+from keylike.readers.loading import RETRY_AFTER_S, ModelSlot
+
+_ALIVE: dict[Any, Any] = {200: ProbeOut, 500: Failure}
+_READY: dict[Any, Any] = {200: ProbeOut, 500: Failure, 503: Failure}
+
+
+def health_blueprint(
+    model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool], stuck: Callable[[], bool], clock: Callable[[], float]
+) -> APIBlueprint:
+    """The health routes; none of them waits for the reader, only for a free thread. `stuck` says whether the reader has not come back for
+    longer than a request may take; `clock` gives seconds since 1970."""
+    health = APIBlueprint("health", __name__, url_prefix="/health", abp_tags=[Tag(name="health")])
+
+    def milliseconds() -> int:
+        return round(clock() * 1e3)
+
+    @health.get("", responses={200: HealthOut, 500: Failure})
+    def overview() -> Response:
+        """The state of the server."""
+        return jsonify(
+            status="draining" if draining() else _status(model),
+            reason=model.reason,
+            model_loaded=model.ready,
+            model=model.name,
+            gpu_available=gpu.available,
+            gpu_memory_mb=gpu.memory_mb,
+            api_version=API_VERSION,
+            timestamp=milliseconds(),
+        )
+
+    @health.get("/live", responses=_ALIVE)
+    def live() -> Response:
+        """The process answers."""
+        return jsonify(status="alive", timestamp=milliseconds())
+
+    @health.get("/ready", responses=_READY)
+    def ready() -> Response:
+        """The reader is loaded and warmed, it comes back from what it is asked, and new work is welcome."""
+        if draining():
+            raise ModelLoading("The server is shutting down.", retry_after_s=RETRY_AFTER_S)
+        if stuck():
+            raise Overloaded("The model does not come back from an earlier photo.", retry_after_s=RETRY_AFTER_S)
+        return started()
+
+    @health.get("/startup", responses=_READY)
+    def startup() -> Response:
+        """The reader has been loaded and warmed once."""
+        return started()
+
+    def started() -> Response:
+        model.reader()
+        return jsonify(status="ready", timestamp=milliseconds())
+
+    return health
+
+
+def _status(model: ModelSlot) -> str:
+    if not model.ready:
+        return "loading"
+    return "healthy" if model.reason is None else "degraded"

@@ -1,0 +1,47 @@
+"""One log line and one count a request: its id, route, status, time and model; nothing about who asked or what was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from flask import Flask, Response, g, request
+from structlog.stdlib import BoundLogger
+
+from keylike.api.responses import new_request_id
+from keylike.observability.metrics import Answered
+
+
+def install(
+    app: Flask,
+    *,
+    log: BoundLogger,
+    model: Callable[[], str | None],
+    clock: Callable[[], float],
+    watchers: Sequence[Callable[[Answered], None]] = (),
+) -> None:
+    """Numbers each request, logs it when it is answered, and tells `watchers`; `clock` counts seconds, `model` names what reads, unless a
+    view says in `g.model` what answered."""
+
+    @app.before_request
+    def begin() -> None:
+        g.request_id = new_request_id()
+        g.started = clock()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        seconds, route = clock() - g.started, request.url_rule.rule if request.url_rule else None
+        for watcher in watchers:
+            watcher(Answered(request.method, route, response.status_code, seconds, g.get("crashed", False)))
+        log.info(
+            "request",
+            request_id=g.request_id,
+            # Only those of a known route: callers can write anything where a path or a method stands.
+            method=request.method if route else None,
+            route=route,
+            status=response.status_code,
+            failure=g.get("failure_code"),
+            ms=round(seconds * 1e3, 1),
+            model=g.get("model") or model(),
+        )
+        response.headers["X-Request-Id"] = g.request_id
+        return response

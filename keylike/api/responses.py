@@ -1,0 +1,133 @@
+"""Shapes of what the API says: every answer and every failure is put together here, as plain dictionaries ready for JSON."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict
+from typing import Any
+
+from keylike.errors import KeylikeError, UnreadableKey
+from keylike.inference import Answer, Classified
+from keylike.readers.contract import Point, Reading
+
+API_VERSION = "2.0.0"
+
+
+def new_request_id() -> str:
+    """Eight characters that name one request in its answer and in the log."""
+    return secrets.token_hex(4)
+
+
+def success(answer: Answer, *, request_id: str, now: float) -> dict[str, Any]:
+    """The body of a prediction; `now` in seconds since 1970. The names and types of the first block are fixed for phone apps."""
+    reading, keyway, market = answer.reading, answer.bitting.keyway, answer.market
+    return {
+        "success": True,
+        "request_id": request_id,
+        "keyway": reading.keyway,
+        "bitting": answer.bitting.format(),
+        "brand": keyway.brand,
+        "confidence": round(reading.confidence, 4),
+        "estimatedAnnualProduction": market.estimated_annual_production,
+        "manufacturingComplexity": market.manufacturing_complexity,
+        "marketPenetration": market.market_penetration,
+        "timeInMarket": market.time_in_market,
+        "pinCount": keyway.pin_count,
+        "materialType": keyway.material,
+        "securityRating": keyway.security_rating,
+        "model_used": answer.model,
+        "zipcode": answer.zipcode,
+        "timestamp": round(now * 1e3),
+        "api_version": API_VERSION,
+        "cuts": _cuts(reading),
+        "alternatives": _alternatives(reading),
+        "geometry": _geometry(reading),
+        "quality": {**asdict(reading.quality), "worn_cuts": list(reading.quality.worn_cuts)},
+        "calibrated": reading.calibrated,
+        "assessment": answer.assessment.to_dict(),
+        "cached": answer.cached,
+        "processing_ms": round(answer.processing_ms, 1),
+    }
+
+
+def classified(answer: Classified, *, request_id: str, now: float) -> dict[str, Any]:
+    """The body of a classification; `now` in seconds since 1970. Probabilities are not rounded: they sum to 1."""
+    return {
+        "success": True,
+        "request_id": request_id,
+        "predicted_class": answer.classification.predicted,
+        "confidence": answer.classification.confidence,
+        "all_probabilities": dict(answer.classification.probabilities),
+        "model_used": answer.model,
+        "timestamp": round(now * 1e3),
+        "api_version": API_VERSION,
+    }
+
+
+def batch(results: list[dict[str, Any]], *, request_id: str, now: float) -> dict[str, Any]:
+    """The body of an answer about several photos, from the bodies about each; `now` in seconds since 1970."""
+    return {
+        "success": True,
+        "request_id": request_id,
+        "timestamp": round(now * 1e3),
+        "api_version": API_VERSION,
+        "results": results,
+    }
+
+
+def failure(code: str, message: str, *, request_id: str, now: float) -> dict[str, Any]:
+    """What the body of every failure has; `now` in seconds since 1970."""
+    return {
+        "success": False,
+        "error": message,
+        "code": code,
+        "request_id": request_id,
+        "timestamp": round(now * 1e3),
+        "api_version": API_VERSION,
+    }
+
+
+def refusal(error: KeylikeError, *, request_id: str, now: float) -> dict[str, Any]:
+    """The body of a failure with a name: what every failure has, its evidence, and for an unreadable key the reason and advice."""
+    body = failure(error.code, error.message, request_id=request_id, now=now)
+    if isinstance(error, UnreadableKey):
+        body |= {"reason": error.reason, "advice": error.advice, "model_used": error.model}
+    return body | {"details": dict(error.details)} if error.details else body
+
+
+def _cuts(reading: Reading) -> list[dict[str, Any]]:
+    return [
+        {
+            "position": cut.position,
+            "depth": cut.depth,
+            "probability": round(cut.probability, 4),
+            "depth_mm": round(cut.depth_mm, 3),
+        }
+        for cut in reading.cuts
+    ]
+
+
+def _geometry(reading: Reading) -> dict[str, Any] | None:
+    """Where the blade and its cuts lie, to a tenth of a pixel: finer than any screen shows it. None where the reader does not say."""
+    drawing = reading.drawing
+    if drawing is None:
+        return None
+    return {
+        "width": drawing.size[0],
+        "height": drawing.size[1],
+        "outline": [_tenths(point) for point in drawing.outline],
+        "cuts": [{"position": line.position, "foot": _tenths(line.foot), "root": _tenths(line.root)} for line in drawing.cut_lines],
+    }
+
+
+def _tenths(point: Point) -> list[float]:
+    return [round(point[0], 1), round(point[1], 1)]
+
+
+def _alternatives(reading: Reading) -> list[dict[str, Any]]:
+    """The other codes it could be, likeliest first, without the one that is the answer."""
+    return [
+        {"bitting": ",".join(map(str, candidate.codes)), "probability": round(candidate.probability, 4)}
+        for candidate in reading.candidates
+        if candidate.codes != reading.codes
+    ]

@@ -1,0 +1,1 @@
+"""Keep readings for a while, in memory or in Redis; identical concurrent photos are read once."""

@@ -1,0 +1,1 @@
+"""Run a reader on photos behind one interface, in threads or in worker processes."""

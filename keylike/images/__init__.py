@@ -1,0 +1,1 @@
+"""Decode untrusted pictures into upright, size-bounded RGB photos."""

@@ -1,0 +1,125 @@
+"""Owns the weak patterns: what makes one code worse than another of the same keyway, each named, explained and with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keylike.keys.bitting import Bitting
+from keylike.keys.keyspace import macs_rules
+from keylike.keys.keyways import Keyway
+from keylike.keys.rules import AtLeastDepths, NoRun, NotMonotone, Rule, obeys
+
+LOCKSMITHS = "verified locksmiths on reddit.com/r/AskALocksmith (thread y9e88s)"
+UNION = "uniononline.co.uk, master keying rules (manufacturer)"
+EN_1303 = "fedelebron/lock_toys, its reading of EN 1303"
+MANY_OPEN = "public code that lists the codes which open a lock while the key is withdrawn (author not known)"
+DEEP_PART = 0.8
+"""From which part of the deepest level on a first cut counts as very deep (an assumption)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeakPattern:
+    """A weakness of one code. `explanation` tells the owner what it means and never the code; `cost` is what it takes from
+    the score, in points (an assumption)."""
+
+    name: str
+    explanation: str
+    source: str
+    cost: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    name: str
+    cost: int
+    found: Callable[[Bitting], bool]
+    explanation: str
+    source: Callable[[Keyway], str]
+
+    def pattern(self, bitting: Bitting) -> WeakPattern:
+        return WeakPattern(self.name, self.explanation, self.source(bitting.keyway), self.cost)
+
+
+def weak_patterns(bitting: Bitting) -> tuple[WeakPattern, ...]:
+    """The weak patterns of a code, worst first. Raises BittingError where a depth is not of the keyway."""
+    found = [check.pattern(bitting) for check in _CHECKS if check.found(bitting)]
+    names = {pattern.name for pattern in found}
+    # A code of one depth has all the patterns of sameness: one finding says it.
+    return tuple(pattern for pattern in found if "all_equal" not in names or pattern.name not in _SAID_BY_ALL_EQUAL)
+
+
+def _breaks(rule: Rule) -> Callable[[Bitting], bool]:
+    return lambda bitting: not obeys(rule, bitting.levels)
+
+
+def _breaks_macs(bitting: Bitting) -> bool:
+    return not all(obeys(rule, bitting.levels) for rule in macs_rules(bitting.keyway))
+
+
+def _is_factory_default(bitting: Bitting) -> bool:
+    return "".join(map(str, bitting.codes)) in bitting.keyway.factory_codes
+
+
+def _first_cut_is_deep(bitting: Bitting) -> bool:
+    at_bow = bitting.levels[0 if bitting.keyway.order == "bow_to_tip" else -1]
+    return at_bow >= DEEP_PART * (len(bitting.keyway.depths_mm) - 1)
+
+
+def _by(source: str) -> Callable[[Keyway], str]:
+    return lambda keyway: source
+
+
+_SAID_BY_ALL_EQUAL = {"staircase", "few_depths", "three_in_row"}
+_CHECKS = (
+    _Check(
+        "factory_default",
+        35,
+        _is_factory_default,
+        "This is a code that locks are sold with, so it is no secret.",
+        lambda keyway: keyway.source_of("factory_codes"),
+    ),
+    _Check(
+        "all_equal",
+        35,
+        _breaks(AtLeastDepths(2)),
+        "All cuts are equally deep: the key is flat, easily guessed and easily copied.",
+        _by(LOCKSMITHS),
+    ),
+    _Check(
+        "macs_broken",
+        20,
+        _breaks_macs,
+        "Two neighbouring cuts differ by more than the maker allows (MACS), so one cut eats into the other and the key works "
+        "badly; or the key is worn, or was read wrongly.",
+        lambda keyway: keyway.source_of("macs"),
+    ),
+    _Check(
+        "staircase",
+        20,
+        _breaks(NotMonotone()),
+        "The cuts only go down or only go up, like a staircase (a pull-out key): locksmiths avoid such codes.",
+        _by(LOCKSMITHS),
+    ),
+    _Check(
+        "few_depths",
+        20,
+        _breaks(AtLeastDepths(3)),
+        "Fewer than three different depths: there are few such codes, and many equal cuts let more other keys open the lock.",
+        _by(f"{LOCKSMITHS}; {MANY_OPEN}"),
+    ),
+    _Check(
+        "three_in_row",
+        12,
+        _breaks(NoRun(3)),
+        "Three equal cuts in a row, which rules for locks of quality forbid.",
+        _by(f"{UNION}; {EN_1303}"),
+    ),
+    _Check(
+        "deep_first_cut",
+        5,
+        _first_cut_is_deep,
+        "The first cut, at the bow, is very deep: there the key breaks most easily.",
+        _by(f"{LOCKSMITHS}; assumption: very deep begins at {DEEP_PART:.0%} of the deepest"),
+    ),
+)

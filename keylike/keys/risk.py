@@ -1,0 +1,155 @@
+"""Owns the assessment: what a code means for the key's owner, every claim with its source or marked as an assumption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from keylike.keys.bitting import Bitting
+from keylike.keys.keyspace import KeySpace, key_space
+from keylike.keys.keyways import Keyway
+from keylike.keys.patterns import WeakPattern, weak_patterns
+from keylike.keys.score import Level, Part, level_of, parts_of
+
+COUNTED = "counted from the keyway's depths, cuts and MACS"
+SAME_BOXES = "securitymusings.com/article/282 (2008): every box of one lock on a shelf had the same key code"
+RARE_BUMPING = "mapleleaflocksmith.com, Bumpkeys: a real threat?"
+NO_FORCE = "locksmithledger.com 10209382 and legalclarity.org, on Do Not Duplicate"
+SNEAKEY = "Sneakey (CCS 2008): keys read from photos, also from far away"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Something said of the key: a word for programs, a sentence for people, and where it comes from."""
+
+    value: str
+    explanation: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedAlike:
+    """At best one in `one_in` keys of the keyway is cut the same; `sentence` says under which assumption."""
+
+    one_in: int
+    sentence: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a code means. It tells the code's weaknesses and never the code.
+
+    `score` 0 (worst) to 100 is the sum of its `parts`; `level` puts it in a word. `sources` lists all that was used, once.
+    """
+
+    keyway: str
+    key_space: KeySpace
+    keyed_alike: KeyedAlike
+    weak_patterns: tuple[WeakPattern, ...]
+    blank: Claim
+    bump_exposure: Claim
+    score: int
+    level: Level
+    parts: tuple[Part, ...]
+    recommendations: tuple[str, ...]
+    sources: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain dictionaries and lists, ready for JSON."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
+
+def assess(bitting: Bitting) -> Assessment:
+    """Raises BittingError where the number of cuts or a depth is not of the keyway. A broken MACS is a weak pattern, no error."""
+    bitting.require_shape()
+    space, weak = _space(bitting), weak_patterns(bitting)
+    alike, blank, bump = _keyed_alike(bitting, space, weak), _blank(bitting.keyway), _bumping(bitting.keyway)
+    parts = parts_of(bitting, space, weak)
+    score = sum(part.points for part in parts)
+    return Assessment(
+        keyway=bitting.keyway.name,
+        key_space=space,
+        keyed_alike=alike,
+        weak_patterns=weak,
+        blank=blank,
+        bump_exposure=bump,
+        score=score,
+        level=level_of(score),
+        parts=parts,
+        recommendations=_recommendations(bitting, weak),
+        sources=_sources(alike.source, *_of(weak), blank.source, bump.source, *_of(parts)),
+    )
+
+
+def _space(bitting: Bitting) -> KeySpace:
+    keyway, cuts = bitting.keyway, len(bitting.codes)
+    usual = set(bitting.codes) <= set(keyway.in_lock_depths)
+    return key_space(keyway, cuts) if usual else key_space(keyway, cuts, tuple(keyway.depths_mm))
+
+
+def _keyed_alike(bitting: Bitting, space: KeySpace, weak: tuple[WeakPattern, ...]) -> KeyedAlike:
+    """Uniform use is the best case: what is really in use is not known, so no figure for a place is ever given."""
+    impossible = any(pattern.name == "macs_broken" for pattern in weak)
+    codes = space.theoretical if impossible else space.after_macs
+    default = any(pattern.name == "factory_default" for pattern in weak)
+    ending = "and this one is a code that locks are sold with, so it is more common than that." if default else _CAVEAT
+    sentence = f"At best 1 in {codes:,} {bitting.keyway.name} keys is cut the same: that many codes exist if all are used equally, {ending}"
+    return KeyedAlike(codes, sentence, f"{COUNTED}; assumption: all codes are used equally; {SAME_BOXES}")
+
+
+_CAVEAT = "which they are not: locks sold together are often keyed alike."
+
+
+def _blank(keyway: Keyway) -> Claim:
+    explanation = {
+        "free": "The blank is in open stock: any shop can copy this key, and a Do Not Duplicate stamp has no force.",
+        "restricted": "The blank is restricted: copies need the owner's proof.",
+    }[keyway.blank]
+    return Claim(keyway.blank, explanation, f"{keyway.source_of('blank')}; {NO_FORCE}")
+
+
+def _bumping(keyway: Keyway) -> Claim:
+    explanation = {
+        "high": "Bump keys are made for this common keyway; burglars are reported to use them rarely.",
+        "moderate": "An ordinary pin tumbler can be bumped; burglars are reported to do so rarely.",
+        "low": "The lock is built to resist bumping.",
+    }[keyway.bump_exposure]
+    return Claim(keyway.bump_exposure, explanation, f"{keyway.source_of('bump_exposure')}; {RARE_BUMPING}")
+
+
+def _recommendations(bitting: Bitting, weak: tuple[WeakPattern, ...]) -> tuple[str, ...]:
+    names = {pattern.name for pattern in weak}
+    advice: list[str] = []
+    if "factory_default" in names:
+        advice.append("Have the lock rekeyed now: its code is one that locks are sold with.")
+    elif names & {"all_equal", "staircase", "few_depths", "three_in_row"}:
+        advice.append("When the lock is rekeyed, ask for a code with at least three depths that goes up and down.")
+    if "macs_broken" in names:
+        advice.append("Have the key checked against the lock: as read, the maker would not cut it.")
+    if "deep_first_cut" in names:
+        advice.append("Keep a spare: this key is thin near the bow and may break there.")
+    if bitting.keyway.blank == "free":
+        advice.append("Rekey after moving in or losing a key: nobody can know how many copies of it exist.")
+    if bitting.keyway.bump_exposure == "high":
+        advice.append("For a door that matters, ask a locksmith for a cylinder with a restricted keyway and protection against bumping.")
+    advice.append("Keep pictures of this key to yourself: a picture is enough to copy it.")
+    return tuple(advice)
+
+
+def _of(claims: Sequence[WeakPattern | Part]) -> list[str]:
+    return [claim.source for claim in claims]
+
+
+def _sources(*lines: str) -> tuple[str, ...]:
+    """Each source once; a line parts its sources by "; "."""
+    return tuple(dict.fromkeys(source for line in (*lines, SNEAKEY) for source in line.split("; ")))
+
+
+def _plain(value: Any) -> Any:
+    """As dataclasses.asdict, without its copies of every sentence."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value

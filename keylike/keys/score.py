@@ -1,0 +1,82 @@
+"""Owns the score of a code, 0 to 100: five parts, each saying what it gives and why. The weights are assumptions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from keylike.keys.bitting import Bitting
+from keylike.keys.keyspace import KeySpace
+from keylike.keys.keyways import Keyway
+from keylike.keys.patterns import WeakPattern
+
+Level = Literal["weak", "fair", "good"]
+
+WEIGHTS = "assumption: the weight of this part in the score"
+PROFILE = "dkameoka/secure-pin-tumbler"
+_FAIR, _GOOD = 40, 70
+_PROFILE_TARGETS = {"Schlage": 20, "Kwikset": 8}
+_BUMP_POINTS = {"high": 0, "moderate": 8, "low": 15}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the score: `points` of at most `of`, why, and where that comes from."""
+
+    name: str
+    points: int
+    of: int
+    why: str
+    source: str
+
+
+def parts_of(bitting: Bitting, space: KeySpace, weak: tuple[WeakPattern, ...]) -> tuple[Part, ...]:
+    """The five parts, together of 100 points."""
+    return (_key_space(space), _pattern(weak), _profile(bitting), _blank(bitting.keyway), _bumping(bitting.keyway))
+
+
+def level_of(score: int) -> Level:
+    """Weak below 40, good from 70 on (assumptions). A code on a freely copied, easily bumped keyway never gets above fair."""
+    return "good" if score >= _GOOD else "fair" if score >= _FAIR else "weak"
+
+
+def _key_space(space: KeySpace) -> Part:
+    # A thousand codes give nothing, a million give all.
+    points = round(25 * min(1.0, max(0.0, math.log10(space.after_macs) / 3 - 1)))
+    return Part("key_space", points, 25, f"The keyway has {space.after_macs:,} possible codes.", f"counted; {WEIGHTS}")
+
+
+def _pattern(weak: tuple[WeakPattern, ...]) -> Part:
+    why = f"Weak patterns found: {len(weak)}." if weak else "No weak pattern was found."
+    sources = (*dict.fromkeys(pattern.source for pattern in weak), WEIGHTS)
+    return Part("pattern", max(0, 35 - sum(pattern.cost for pattern in weak)), 35, why, "; ".join(sources))
+
+
+def _profile(bitting: Bitting) -> Part:
+    """Ups and downs make a lock harder to pick: the sum of the steps between neighbours against a target."""
+    target, source = _profile_target(bitting)
+    steps = sum(abs(deeper - level) for level, deeper in pairwise(bitting.levels))
+    points = round(10 * min(1.0, steps / target))
+    why = "The cuts go up and down enough." if steps >= target else "The cuts go up and down less than is advised."
+    return Part("profile", points, 10, why, f"{source}; {WEIGHTS}")
+
+
+def _profile_target(bitting: Bitting) -> tuple[float, str]:
+    keyway = bitting.keyway
+    if keyway.brand in _PROFILE_TARGETS:
+        return _PROFILE_TARGETS[keyway.brand], PROFILE
+    largest = len(keyway.depths_mm) - 1 if keyway.macs is None else keyway.macs
+    return 0.6 * largest * (len(bitting.codes) - 1), f"assumption: 60 % of the possible, as {PROFILE} has for other makers"
+
+
+def _blank(keyway: Keyway) -> Part:
+    free = keyway.blank == "free"
+    why = "Anyone can buy the blank and copy the key." if free else "The blank is restricted, so copies need the owner's proof."
+    return Part("blank", 0 if free else 15, 15, why, f"{keyway.source_of('blank')}; {WEIGHTS}")
+
+
+def _bumping(keyway: Keyway) -> Part:
+    why = f"The keyway's exposure to bumping is {keyway.bump_exposure}."
+    return Part("bumping", _BUMP_POINTS[keyway.bump_exposure], 15, why, f"{keyway.source_of('bump_exposure')}; {WEIGHTS}")

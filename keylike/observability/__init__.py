@@ -1,0 +1,1 @@
+"""Logs without secrets, metrics, traces, and figures about the process and the machine."""

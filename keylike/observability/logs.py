@@ -1,0 +1,94 @@
+"""Where log lines go: JSON to a rotating file, readable text to the terminal.
+
+What must never be logged: the code of a key, a picture, a token, a client's address, a query string. Callers pass plain facts;
+a crash is logged by its type and the places it passed through, since its message may quote any of these. Under all of it lies
+utils/redaction.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import cast
+
+import structlog
+from structlog.stdlib import BoundLogger, ProcessorFormatter
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from keylike.observability.log_file import LogFile, Terminal
+from keylike.observability.redaction import redact
+
+_SHARED: list[Processor] = [
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
+    """The server's logger, writing to `folder`/api.log and stderr. Raises OSError where the folder cannot be written."""
+    file = LogFile(folder / "api.log")
+    file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
+    terminal = Terminal()
+    terminal.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)))
+    logger = _attach("keylike", level, [file, terminal])
+    for library in ("waitress", "opentelemetry"):
+        _attach(library, "ERROR", [file, terminal])
+    # What libraries warn of quotes what they were given.
+    logging.captureWarnings(True)
+    _attach("py.warnings", "WARNING", [file, terminal])
+    logging.lastResort = _Unheard([file, terminal])
+    wrapped = structlog.wrap_logger(
+        logger,
+        processors=[structlog.stdlib.filter_by_level, *_SHARED, ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    return cast(BoundLogger, wrapped)
+
+
+class _Unheard(logging.Handler):
+    """For warnings of libraries whose loggers nobody listens to, which Python would otherwise write to stderr in their own words."""
+
+    def __init__(self, handlers: list[logging.Handler]) -> None:
+        super().__init__(logging.WARNING)
+        self._handlers = handlers
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """To all of them."""
+        for each in self._handlers:
+            each.handle(record)
+
+
+def places(error: BaseException) -> list[str]:
+    """Where an exception passed through, innermost last, as "module.py:line function"; its message is left out. One that tells of
+    another process brings that one's `places` along."""
+    here = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    return [*here, *getattr(error, "places", ())]
+
+
+def _formatter(renderer: Processor) -> ProcessorFormatter:
+    chain = [_by_place, *_SHARED]
+    last: list[Processor] = [ProcessorFormatter.remove_processors_meta, redact, renderer]
+    return ProcessorFormatter(processors=last, foreign_pre_chain=chain, use_get_message=False)
+
+
+def _by_place(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
+    """What a library logs, by where and by the type of error: its own text may quote a client's address or a path."""
+    record = line["_record"]
+    place = {"event": "library", "place": f"{record.filename}:{record.lineno}", "_record": record, "_from_structlog": False}
+    error = sys.exception()
+    return place | {"error": type(error).__name__, "places": places(error)} if error else place
+
+
+def _attach(name: str, level: str, handlers: list[logging.Handler]) -> logging.Logger:
+    logger = logging.getLogger(name)
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
+    return logger

@@ -1,0 +1,100 @@
+"""Where the time of one photo goes: its stages as they pass, and what became of it, for those who count, chart or trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from keylike.errors import KeylikeError, UnreadableKey
+
+Stage = Literal["decode", "queue", "model", "assess"]
+# `refused`: a failure with a name, of the photo or of its caller's time; `crashed`: one that nobody has a name for.
+Outcome = Literal["read", "unreadable", "refused", "crashed"]
+STAGES: tuple[Stage, ...] = ("decode", "queue", "model", "assess")
+OUTCOMES: tuple[Outcome, ...] = ("read", "unreadable", "refused", "crashed")
+
+
+class Spell(NamedTuple):
+    """From when to when a photo was in a stage, in seconds of the clock that all of its spells go by."""
+
+    stage: Stage
+    began: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One photo's whole way, and nothing of what was read on it.
+
+    `spells` in order: a photo queues twice, for a turn to be decoded and for the model; one whose reading was at hand has none of either.
+    `confidence` of what was read, `reason` of what was unreadable; None otherwise.
+    """
+
+    began: float
+    ended: float
+    spells: tuple[Spell, ...]
+    outcome: Outcome
+    cached: bool
+    confidence: float | None
+    reason: str | None
+
+    def seconds(self) -> dict[Stage, float]:
+        """The time in each stage that there was."""
+        spent: dict[Stage, float] = {}
+        for stage, began, ended in self.spells:
+            spent[stage] = spent.get(stage, 0.0) + ended - began
+        return spent
+
+
+Watcher = Callable[[Passage], None]
+
+
+class Notes:
+    """What is written down about a photo on its way; `clock` counts seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.began = clock()
+        self.spells: list[Spell] = []
+        self.cached = False
+        self.confidence: float | None = None
+
+    def add(self, spells: Iterable[Spell]) -> None:
+        """What somebody else has timed."""
+        self.spells.extend(spells)
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        """Times what runs inside, also where it fails."""
+        began = self.clock()
+        try:
+            yield
+        finally:
+            self.spells.append(Spell(stage, began, self.clock()))
+
+    def passage(self, outcome: Outcome, reason: str | None = None) -> Passage:
+        """All of it, now that the way is over."""
+        return Passage(self.began, self.clock(), tuple(self.spells), outcome, self.cached, self.confidence, reason)
+
+
+@contextmanager
+def watched(clock: Callable[[], float], watchers: Sequence[Watcher]) -> Iterator[Notes]:
+    """Notes for one photo, which all `watchers` are told at the end, whatever that is."""
+    notes = Notes(clock)
+    outcome: Outcome = "crashed"
+    reason = None
+    try:
+        yield notes
+        outcome = "read"
+    except UnreadableKey as refusal:
+        outcome, reason = "unreadable", refusal.reason
+        raise
+    except KeylikeError:
+        outcome = "refused"
+        raise
+    finally:
+        passage = notes.passage(outcome, reason)
+        for watcher in watchers:
+            watcher(passage)

@@ -1,0 +1,96 @@
+"""The last few minutes: how long photos took in each stage, and how many requests failed. Bounded, whatever comes in."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keylike.observability.metrics import Answered
+from keylike.observability.photo_trace import STAGES, Passage
+
+WHOLE = "whole"
+_SLOTS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Of `count` times, in seconds; percentiles are times that really were (nearest rank)."""
+
+    count: int
+    min: float
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+
+
+class RecentStages:
+    """The times of the last `size` photos in each stage and in all, as far as they are from the last `window_s` seconds of `clock`."""
+
+    def __init__(self, clock: Callable[[], float], *, window_s: float = 300.0, size: int = 1000) -> None:
+        self.window_s = window_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        names: tuple[str, ...] = (*STAGES, WHOLE)
+        self._times: dict[str, deque[tuple[float, float]]] = {name: deque(maxlen=size) for name in names}
+
+    def photo(self, passage: Passage) -> None:
+        """A photo's way is over."""
+        now = self._clock()
+        with self._lock:
+            self._times[WHOLE].append((now, passage.ended - passage.began))
+            for stage, seconds in passage.seconds().items():
+                self._times[stage].append((now, seconds))
+
+    def summaries(self) -> dict[str, Summary | None]:
+        """Of each stage, and of the whole way; None where there was no photo."""
+        now = self._clock()
+        with self._lock:
+            kept = {stage: [seconds for at, seconds in times if now - self.window_s < at <= now] for stage, times in self._times.items()}
+        return {stage: _summary(sorted(times)) for stage, times in kept.items()}
+
+
+class RecentErrors:
+    """How many requests of the last `window_s` seconds of `clock` there were, and in how many of them the server failed.
+
+    Counted in thirty slots of time, the oldest of which goes as a whole.
+    """
+
+    def __init__(self, clock: Callable[[], float], *, window_s: float = 300.0) -> None:
+        self.window_s = window_s
+        self._clock, self._slot_s = clock, window_s / _SLOTS
+        self._lock = threading.Lock()
+        self._slots: dict[int, tuple[int, int]] = {}
+
+    def answered(self, one: Answered) -> None:
+        """One more request."""
+        with self._lock:
+            slot = self._now()
+            requests, failures = self._slots.get(slot, (0, 0))
+            self._slots[slot] = requests + 1, failures + one.crashed
+
+    def counts(self) -> tuple[int, int]:
+        """Requests, and those in which the server failed."""
+        with self._lock:
+            self._now()
+            return sum(requests for requests, _ in self._slots.values()), sum(failures for _, failures in self._slots.values())
+
+    def _now(self) -> int:
+        """The slot of now; those that are over are dropped, and those to come, from before the clock was set back."""
+        now = int(self._clock() // self._slot_s)
+        for slot in [slot for slot in self._slots if not now - _SLOTS < slot <= now]:
+            del self._slots[slot]
+        return now
+
+
+def _summary(times: list[float]) -> Summary | None:
+    if not times:
+        return None
+
+    def rank(share: float) -> float:
+        return times[math.ceil(share * len(times)) - 1]
+
+    return Summary(len(times), times[0], math.fsum(times) / len(times), rank(0.5), rank(0.95), rank(0.99))

@@ -1,0 +1,114 @@
+"""Traces of photos by OpenTelemetry, where they are asked for and its packages are installed: a span a photo, and one in it a stage.
+
+Spans hold what became of a photo and how long each stage took: no code, no photo, no token, no address.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from structlog.stdlib import BoundLogger
+
+from keylike.observability.photo_trace import Passage
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+SETTING = "KEYLIKE_OTEL_ENDPOINT"
+_STANDARD = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_PATH = "/v1/traces"
+# How long the end of the server waits for a collector that takes no more spans.
+_PATIENCE_S = 5.0
+
+
+class Traces:
+    """Makes the spans of photos whose way is over. `clock` is the one that passages go by, `wall` gives seconds since 1970."""
+
+    def __init__(self, provider: TracerProvider, *, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+        self._provider, self._clock, self._wall = provider, clock, wall
+        self._tracer = provider.get_tracer("keylike")
+
+    def photo(self, passage: Passage) -> None:
+        """A photo's way is over."""
+        from opentelemetry.trace import Status, StatusCode, set_span_in_context
+
+        since = self._wall() - self._clock()
+        attributes: dict[str, str | bool] = {"keylike.outcome": passage.outcome, "keylike.cached": passage.cached}
+        if passage.reason is not None:
+            attributes["keylike.reason"] = passage.reason
+        whole = self._tracer.start_span("photo", start_time=_ns(passage.began + since), attributes=attributes)
+        if passage.outcome == "crashed":
+            whole.set_status(Status(StatusCode.ERROR))
+        inside = set_span_in_context(whole)
+        for stage, began, ended in passage.spells:
+            self._tracer.start_span(stage, inside, start_time=_ns(began + since)).end(_ns(ended + since))
+        whole.end(_ns(passage.ended + since))
+
+    def close(self) -> None:
+        """Sends what is left, for a few seconds at most."""
+        sending = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
+        sending.start()
+        sending.join(_PATIENCE_S)
+
+
+def make_traces(
+    endpoint: str | None, environ: Mapping[str, str], *, clock: Callable[[], float], wall: Callable[[], float], log: BoundLogger
+) -> Traces | None:
+    """Traces that go to `endpoint`, a collector's base address such as http://127.0.0.1:4318, or to where the standard variables in
+    `environ` say; None where nobody asks for them.
+
+    None and a warning where they are asked for and cannot be had: the packages are missing, or the variables want another exporter or
+    protocol than OTLP over HTTP.
+    """
+    asked = _asked_by(endpoint, environ)
+    if asked is None:
+        return None
+    fault = _unsupported(environ)
+    if fault is None:
+        try:
+            return Traces(_provider(endpoint, environ), clock=clock, wall=wall)
+        except ModuleNotFoundError:
+            fault = "OpenTelemetry is not installed: pip install -r requirements-otel.txt"
+    log.warning("no_traces", asked_by=asked, reason=fault)
+    return None
+
+
+def _asked_by(endpoint: str | None, environ: Mapping[str, str]) -> str | None:
+    """The name of what asks for traces; an empty variable counts as unset, as OpenTelemetry has it."""
+    if _word(environ, "OTEL_SDK_DISABLED") == "true" or _word(environ, "OTEL_TRACES_EXPORTER") == "none":
+        return None
+    if endpoint:
+        return SETTING
+    return next((name for name in (*_STANDARD, "OTEL_TRACES_EXPORTER") if environ.get(name)), None)
+
+
+def _unsupported(environ: Mapping[str, str]) -> str | None:
+    if _word(environ, "OTEL_TRACES_EXPORTER") not in ("", "otlp"):
+        return "OTEL_TRACES_EXPORTER may only be otlp or none"
+    protocol = next((_word(environ, name) for name in _PROTOCOLS if environ.get(name)), "http/protobuf")
+    return None if protocol == "http/protobuf" else "traces leave by http/protobuf alone: see OTEL_EXPORTER_OTLP_PROTOCOL"
+
+
+def _word(environ: Mapping[str, str], name: str) -> str:
+    return environ.get(name, "").strip().lower()
+
+
+def _provider(endpoint: str | None, environ: Mapping[str, str]) -> TracerProvider:
+    """Raises ModuleNotFoundError. Sampling, headers, batches and resource attributes are as OpenTelemetry's own variables say."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    named = environ.get("OTEL_SERVICE_NAME") or f"{SERVICE_NAME}=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    provider = TracerProvider(resource=Resource.create({} if named else {SERVICE_NAME: "keylike"}), shutdown_on_exit=False)
+    address = endpoint.rstrip("/").removesuffix(_PATH) + _PATH if endpoint else None
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)))
+    return provider
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)

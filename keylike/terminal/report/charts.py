@@ -1,0 +1,167 @@
+"""Where everything on the charts lies, in the units of each chart's viewBox; the template draws it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from keylike.readers.evaluation.calibration import Bin
+from keylike.readers.evaluation.coverage import Covered, surest
+from keylike.readers.evaluation.depths import Confusion, Errors
+from keylike.terminal.report.words import MINUS, percent
+
+Tick = tuple[float, str]
+LEAST_GIVEN = 5  # below this many codes the curve says nothing
+_MOST_POINTS = 160
+_SHADES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Maps `low` .. `high` to `start` .. `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 1)
+
+    def ticks(self, values: Sequence[float], label: Callable[[float], str]) -> list[Tick]:
+        """Each value with where it lies, written as `label` says."""
+        return [(self(value), label(value)) for value in values]
+
+
+def _whole(share: float) -> str:
+    return percent(share, 0)
+
+
+INTERVAL = Scale(0, 1, 6, 114)
+INTERVAL_TICKS = INTERVAL.ticks((0, 0.5, 1), lambda share: _whole(share) if share == 1 else f"{share * 100:.0f}")
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageChart:
+    """`line` and `band` are SVG point lists; `mark` is where the stated coverage is reached: x, y, and what to write there."""
+
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    line: str
+    band: str
+    mark: tuple[float, float, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One bin: its centre, its interval from `low` to `high`, and the bar of its count below."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    readings: int
+    bar_x: float
+    bar_y: float
+    bar_width: float
+    bar_height: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityChart:
+    """Dots over two axes from 0 to 1, and `most`, the count that the tallest bar stands for."""
+
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    dots: list[Dot]
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorChart:
+    """One keyway: ticks, `zero` and the two lines half a step off, and (x, signed, absolute) for each cut."""
+
+    keyway: str
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    zero: float
+    half_step_mm: float
+    half_step: tuple[float, float]
+    cuts: list[tuple[float, float, float]]
+
+
+def coverage_chart(curve: Sequence[Covered], stated: float) -> CoverageChart:
+    """The curve from its fifth code on, in 400 by 300."""
+    drawn = [point for point in curve if point.given >= LEAST_GIVEN] or list(curve[-1:])
+    drawn = [*drawn[:: math.ceil(len(drawn) / _MOST_POINTS)], drawn[-1]]
+    floor = min(0.9, math.floor(min(point.interval[0] for point in drawn) * 10) / 10)
+    x, y = Scale(0, 1, 46, 380), Scale(floor, 1, 246, 14)
+    there = [(x(point.coverage), y(point.accuracy)) for point in drawn]
+    edges = [(x(point.coverage), y(point.interval[0])) for point in drawn] + [(x(p.coverage), y(p.interval[1])) for p in reversed(drawn)]
+    mark = surest(curve, stated)
+    return CoverageChart(
+        x.ticks((0, 0.2, 0.4, 0.6, 0.8, 1), _whole),
+        y.ticks(_tenths(floor), _whole),
+        _points(there),
+        _points(edges),
+        (x(mark.coverage), y(mark.accuracy), f"{percent(mark.accuracy)} right") if mark else None,
+    )
+
+
+def reliability_chart(bins: Sequence[Bin]) -> ReliabilityChart:
+    """Both axes from 0 to 1 in 400 by 300, the counts as bars in the 56 below."""
+    x, y = Scale(0, 1, 46, 380), Scale(0, 1, 246, 14)
+    most = max(each.readings for each in bins)
+    height = Scale(0, most, 0, 40)
+    dots = [
+        Dot(
+            x(each.confidence), y(each.accuracy), y(each.interval[0]), y(each.interval[1]), each.readings,
+            x(each.low) + 1.5, round(344 - height(each.readings), 1), round(x(each.high) - x(each.low) - 3, 1), height(each.readings),
+        )
+        for each in bins
+    ]  # fmt: skip
+    ticks = (0, 0.2, 0.4, 0.6, 0.8, 1)
+    return ReliabilityChart(x.ticks(ticks, _whole), y.ticks(ticks, _whole), dots, most)
+
+
+def error_charts(errors: Sequence[Errors]) -> list[ErrorChart]:
+    """One a keyway in 300 by 220, all on the same scale of mm, so that they can be compared."""
+    if not errors:
+        return []
+    ends = [abs(value) for each in errors for cut in each.by_cut for value in (cut.signed, cut.absolute)]
+    top = math.ceil(max([*ends, *(each.step_mm / 2 for each in errors)]) * 10) / 10
+    return [_error_chart(each, Scale(-top, top, 172, 12)) for each in errors]
+
+
+def _error_chart(errors: Errors, y: Scale) -> ErrorChart:
+    cuts, half = len(errors.by_cut), errors.step_mm / 2
+    x = Scale(0.5, cuts + 0.5, 50, 290)
+    step = 0.1 if y.high <= 0.4 else math.ceil(y.high / 4 * 10) / 10
+    ticks = [count * step for count in range(-int(y.high / step + 1e-9), int(y.high / step + 1e-9) + 1)]
+    return ErrorChart(
+        errors.keyway,
+        x.ticks(range(1, cuts + 1), str),
+        y.ticks(ticks, lambda value: f"{value:.1f}".replace("-", MINUS)),
+        y(0),
+        half,
+        (y(half), y(-half)),
+        [(x(position), y(cut.signed), y(cut.absolute)) for position, cut in enumerate(errors.by_cut, 1)],
+    )
+
+
+def shade(confusion: Confusion, true: int, read: int) -> str:
+    """The class of one cell: r1 to r5 where the depth was read right, w1 to w5 where not, by the share of its row; "" of none."""
+    count = confusion.counts.get((true, read), 0)
+    if not count:
+        return ""
+    return f"{'r' if true == read else 'w'}{math.ceil(count / confusion.of(true) * _SHADES)}"
+
+
+def _tenths(floor: float) -> list[float]:
+    step = 2 if floor < 0.5 else 1
+    return [tenth / 10 for tenth in range(10, round(floor * 10) - 1, -step)]
+
+
+def _points(pairs: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x},{y}" for x, y in pairs)

@@ -1,0 +1,119 @@
+"""The wall of failures: a small picture of each, and the truth beside the reading."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass, replace
+from itertools import product, zip_longest
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from keylike.images.photo import Photo, open_photo
+from keylike.readers.caliper.overlay import draw_overlay
+from keylike.readers.contract import CutLine, Drawing, Point, Reading
+from keylike.readers.evaluation.verdict import Verdict
+
+SIZE = (420, 280)  # in a card of 300 pixels the overlay's letters can still be read
+# 24 pictures of this size make 480 kB of base64; a noisier one is pressed harder, then made smaller.
+MOST_BYTES = 15_000
+_SCALES, _QUALITIES = (1.0, 0.75, 0.5), (78, 66, 54, 42)
+# How much of the picture the blade may fill, from side to side or from top to bottom.
+_FILLED = 0.66
+_BEYOND = (38, 40, 43)
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """One cut's depth in truth and as read, None where there is none."""
+
+    truth: int | None
+    read: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One card; `coded` says whether there was a code to read.
+
+    `read_keyway` and `confidence` are None of a refusal, `refusal` (reason, message) is None of a reading.
+    """
+
+    file: str
+    tier: str
+    keyway: str
+    coded: bool
+    read_keyway: str | None
+    digits: tuple[Digit, ...]
+    confidence: float | None
+    refusal: tuple[str, str] | None
+    picture: str
+    size: tuple[int, int]
+
+
+def failure(verdict: Verdict) -> Failure:
+    """The card of one verdict; opens its photo again."""
+    shot, result = verdict.shot, verdict.result
+    read = result if isinstance(result, Reading) else None
+    image = picture(open_photo(shot.path.read_bytes()), read)
+    data, size = _jpeg(image)
+    return Failure(
+        file=shot.path.name,
+        tier=shot.tier,
+        keyway=shot.keyway,
+        coded=shot.codes is not None,
+        read_keyway=read.keyway if read else None,
+        digits=tuple(Digit(*pair) for pair in zip_longest(shot.codes or (), read.codes if read else ())),
+        confidence=read.confidence if read else None,
+        refusal=None if isinstance(result, Reading) else (result.reason.value, result.message),
+        picture="data:image/jpeg;base64," + base64.b64encode(data).decode(),
+        size=size,
+    )
+
+
+def picture(photo: Photo, reading: Reading | None) -> Image.Image:
+    """The photo in small; where a reader gave geometry, the blade with the reading drawn on it, turned until the tip points right."""
+    image = Image.fromarray(photo.pixels)
+    if not reading or not reading.drawing:
+        image.thumbnail(SIZE)
+        return image
+    turn, scale, corner = _laid_out(reading.drawing)
+    back = turn.T / scale
+    offset = turn.T @ corner
+    # From each pixel of the small picture to where it lies in the photo.
+    affine = (back[0, 0], back[0, 1], offset[0], back[1, 0], back[1, 1], offset[1])
+    small = image.transform(SIZE, Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC, fillcolor=_BEYOND)
+
+    def move(point: Point) -> Point:
+        x, y = (turn @ point - corner) * scale
+        return float(x), float(y)
+
+    lines = tuple(CutLine(line.position, move(line.foot), move(line.root)) for line in reading.drawing.cut_lines)
+    drawing = Drawing(tuple(move(point) for point in reading.drawing.outline), lines, SIZE)
+    return draw_overlay(replace(photo, pixels=np.asarray(small)), replace(reading, drawing=drawing))
+
+
+def _laid_out(drawing: Drawing) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
+    """How the blade comes to lie in a picture of SIZE: the turn (2, 2), pixels there a photo pixel, and the turned upper left corner."""
+    feet = [line.foot for line in drawing.cut_lines]
+    along = np.subtract(feet[-1], feet[0]) if len(feet) > 1 else np.array([1.0, 0.0])
+    along = along / max(float(np.hypot(*along)), 1e-9)
+    turn = np.array([along, [-along[1], along[0]]])
+    points = np.array([*drawing.outline, *feet, *(line.root for line in drawing.cut_lines)]) @ turn.T
+    low, high = points.min(0), points.max(0)
+    scale = float((np.array(SIZE) * _FILLED / np.maximum(high - low, 1.0)).min())
+    return turn, scale, (low + high) / 2 - np.array(SIZE) / scale / 2
+
+
+def _jpeg(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
+    """The best of the tries that is small enough, else the last, with its width and height."""
+    tries = list(product(_SCALES, _QUALITIES))
+    for scale, quality in tries:
+        smaller = image.copy()
+        smaller.thumbnail((SIZE[0] * scale, SIZE[1] * scale))
+        file = io.BytesIO()
+        smaller.save(file, "JPEG", quality=quality, optimize=True, progressive=True)
+        if file.tell() <= MOST_BYTES or (scale, quality) == tries[-1]:
+            break
+    return file.getvalue(), smaller.size

@@ -1,0 +1,111 @@
+"""Results as tables and lines for a terminal: readings and refusals, scores, what doctor found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from keylike.doctor.finding import Finding, State
+from keylike.errors import KeylikeError, UnreadableKey
+from keylike.inference import Answer
+from keylike.readers.contract import Reading
+from keylike.readers.evaluation import Report, Verdict, calibration_error, covered, percentile, surest
+
+_COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fault": "bold red"}
+
+
+def readings(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -> Table:
+    """A row a photo."""
+    table = Table("photo", "keyway", "bitting", "confidence", "each cut", "ms")
+    for photo, result in zip(photos, results, strict=True):
+        if isinstance(result, KeylikeError):
+            table.add_row(photo.name, "-", "-", "-", "-", "-")
+            continue
+        reading, cuts = result.reading, " ".join(f"{cut.probability:.0%}" for cut in result.reading.cuts)
+        keyway = f"{reading.keyway} ({result.bitting.keyway.brand})"
+        table.add_row(photo.name, keyway, result.bitting.format(), f"{reading.confidence:.0%}", cuts, f"{result.processing_ms:.0f}")
+    return table
+
+
+def refusals(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -> Iterator[str]:
+    """Under that table: why a photo has no code, what each of two readers made of it, and what would help."""
+    for photo, result in zip(photos, results, strict=True):
+        if isinstance(result, KeylikeError):
+            advice = f" {result.advice}" if isinstance(result, UnreadableKey) else ""
+            yield f"{photo.name}: {result.message}{_opinions(result)}{advice}"
+
+
+def _opinions(refused: KeylikeError) -> str:
+    said: Any = refused.details.get("opinions", ())
+    return "".join(f" {one['model']} reads {one['keyway']} {one['bitting']} ({one['probability']:.0%})." for one in said)
+
+
+def miss(verdict: Verdict) -> str | None:
+    """A photo that was not read right; None for one that was, or that has no code and was refused."""
+    result, shot = verdict.result, verdict.shot
+    if verdict.whole or (shot.codes is None and not isinstance(result, Reading)):
+        return None
+    said = f"{result.keyway} {result.codes} {result.confidence:.0%}" if isinstance(result, Reading) else result.reason.value
+    return f"{shot.path.name}: {shot.tier} {shot.keyway} {shot.codes or ''}: {said}"
+
+
+def teller(console: Console, misses: bool) -> Callable[[Verdict], None]:
+    """What prints each miss as it comes; nothing unless `misses`."""
+
+    def tell(verdict: Verdict) -> None:
+        if misses and (line := miss(verdict)):
+            console.print(line, markup=False)
+
+    return tell
+
+
+def scores(report: Report) -> Table:
+    """A row a group of photos; under it what a confidence is worth, and the time."""
+    table = Table("", "photos", "whole code", "95 %", "in first 3", "each cut", "keyway", "refused", caption=_worth(report))
+    for name, score in report.by_group.items():
+        row: dict[str, Any] = score.to_dict()
+        low, high = row["whole_95"]
+        shares = [f"{row[key]:.1%}" for key in ("top3", "cut", "keyway", "refused")]
+        table.add_row(escape(name), str(score.photos), f"{row['whole']:.1%}", f"{low:.0%}-{high:.0%}", *shares)
+    for name, counts in report.unreadable.items():
+        refused = f"{counts['refused'] / counts['photos']:.1%}"
+        table.add_row(f"{escape(name)}: no code", str(counts["photos"]), "", "", "", "", "", refused)
+    return table
+
+
+def _worth(report: Report) -> str | None:
+    error, ms = calibration_error(report.sure), [verdict.ms for verdict in report.verdicts]
+    if error is None:
+        return None
+    point = surest(covered(report.sure, len(report.coded)), 0.8)
+    low, high = point.interval if point else (0.0, 0.0)
+    surely = f"surest 80 %: {point.accuracy:.1%} right ({low:.0%}-{high:.0%})" if point else "more than 20 % refused"
+    return f"{surely}; calibration error {error:.3f}; {percentile(ms, 0.5):.0f} ms a photo, 95 % within {percentile(ms, 0.95):.0f} ms"
+
+
+def checks(findings: Sequence[Finding]) -> Table:
+    """A row a check."""
+    table = Table("state", "check", "what was seen", "what to do")
+    for finding in findings:
+        state = Text(finding.state.value, _COLOURS[finding.state.value])
+        # Folded, since a path that ends in dots helps nobody.
+        table.add_row(state, finding.name, Text(finding.saw, overflow="fold"), Text(finding.advice, overflow="fold"))
+    return table
+
+
+def tell_checks(console: Console, findings: Sequence[Finding], *, as_json: bool) -> bool:
+    """Prints them as a table or a line of JSON; whether there is a fault among them."""
+    faults = sum(finding.state is State.FAULT for finding in findings)
+    if as_json:
+        print(json.dumps({"ok": not faults, "faults": faults, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        console.print(checks(findings), soft_wrap=False)
+    return faults > 0

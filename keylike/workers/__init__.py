@@ -1,0 +1,1 @@
+"""Decode and read in pre-forked worker processes."""

@@ -1,1 +1,0 @@
-"""How the application is served: the process, its sockets, and what the machine offers."""

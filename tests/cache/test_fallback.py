@@ -1,0 +1,190 @@
+"""What becomes of the cache when Redis goes and when it is back, and what Redis gets to see."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from keylike.cache.fallback import Fallback
+from keylike.cache.reading_cache import ReadingCache
+from keylike.cache.redis_store import RedisStore
+from keylike.cache.stores import MemoryStore, StoreAway
+from keylike.observability.logs import make_logger
+from keylike.service import reading_cache
+from keylike.settings import Settings
+from tests.cache.test_reading_cache import READING, SIZE, TTL_S, Clock, Runs
+from tests.redis_server import PASSWORD, RedisServer
+
+
+class FarStore(MemoryStore):
+    """A store elsewhere that can be taken away."""
+
+    backend = "redis"
+
+    def __init__(self) -> None:
+        super().__init__(ttl_s=TTL_S, size=SIZE, clock=Clock())
+        self.away, self.asked = False, 0
+
+    def get(self, key: str) -> bytes | None:
+        """The value; counts how often it was asked for one."""
+        self.asked += 1
+        if self.away:
+            raise StoreAway("ConnectionError")
+        return super().get(key)
+
+
+def fallback(far: MemoryStore, clock: Clock, logs: Path) -> Fallback:
+    """`far` with memory beside it."""
+    return Fallback(far, MemoryStore(ttl_s=TTL_S, size=SIZE, clock=clock), clock=clock, log=make_logger(logs))
+
+
+def logged(logs: Path) -> list[dict[str, Any]]:
+    """The lines of the log."""
+    return [json.loads(line) for line in (logs / "api.log").read_text().splitlines()]
+
+
+def test_redis_killed_midway_and_back(frail_redis: RedisServer, tmp_path: Path) -> None:
+    frail_redis.start()
+    clock, runs, logs = Clock(), Runs(), tmp_path / "logs"
+    settings = Settings(redis_url=SecretStr(frail_redis.url), logs=logs)
+    cache = reading_cache(settings, make_logger(logs), clock)
+    assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
+    frail_redis.kill()
+    # In memory from here on: once more a run, then none.
+    assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
+    assert (cache.stats().degraded, cache.stats().backend, cache.stats().entries) == (True, "redis", 1)
+    frail_redis.start()
+    assert cache.stats().degraded, "it was asked before its time"
+    clock.now += 1
+    # The new Redis is empty.
+    assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
+    assert (cache.stats().degraded, cache.stats().entries, runs.made) == (False, 1, 3)
+    gone, back = logged(logs)
+    assert (gone["event"], gone["level"], gone["backend"], gone["error"]) == ("cache_degraded", "warning", "redis", "ConnectionError")
+    assert (back["event"], back["level"]) == ("cache_restored", "info")
+
+
+def test_redis_away_from_the_start_is_said_at_the_start(frail_redis: RedisServer, tmp_path: Path) -> None:
+    settings = Settings(redis_url=SecretStr(frail_redis.url), logs=tmp_path)
+    cache = reading_cache(settings, make_logger(tmp_path), Clock())
+    text = (tmp_path / "api.log").read_text()
+    assert "cache_degraded" in text and cache.stats().degraded
+    assert not any(secret in text for secret in (PASSWORD, "127.0.0.1", str(frail_redis.port)))
+
+
+def test_a_wrong_password_counts_as_away(redis_server: RedisServer, tmp_path: Path) -> None:
+    settings = Settings(redis_url=SecretStr(redis_server.url.replace(PASSWORD, "wrong")), logs=tmp_path)
+    cache, runs = reading_cache(settings, make_logger(tmp_path), Clock()), Runs()
+    assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
+    assert cache.stats().degraded
+    assert [line["error"] for line in logged(tmp_path)] == ["AuthenticationError"]
+
+
+def test_a_redis_that_says_nothing_counts_as_away(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0?socket_timeout=0.05"
+        cache = reading_cache(Settings(redis_url=SecretStr(url), logs=tmp_path), make_logger(tmp_path), Clock())
+    assert cache.stats().degraded
+    assert [line["error"] for line in logged(tmp_path)] == ["TimeoutError"]
+
+
+def test_it_is_tried_again_after_longer_and_longer(tmp_path: Path) -> None:
+    far, clock = FarStore(), Clock()
+    store = fallback(far, clock, tmp_path)
+    far.away = True
+    store.get("photo")
+    assert far.asked == 1
+    for tries, wait in enumerate([1, 2, 4, 8, 16, 32, 60, 60], 2):
+        clock.now += wait - 0.5
+        store.get("photo")
+        assert far.asked == tries - 1, f"asked before {wait} s were over"
+        clock.now += 0.5
+        store.get("photo")
+        assert far.asked == tries
+    far.away = False
+    clock.now += 60
+    store.get("photo")
+    assert not store.degraded
+    clock.now += 60
+    far.away = True
+    store.get("photo")
+    clock.now += 1
+    store.get("photo")
+    assert far.asked == 12, "after a time without trouble the next absence begins with the shortest wait"
+    assert [line["event"] for line in logged(tmp_path)] == ["cache_degraded", "cache_restored", "cache_degraded"]
+
+
+def test_one_caller_tries_while_the_others_go_on(tmp_path: Path) -> None:
+    trying, go_on = threading.Event(), threading.Event()
+
+    class Slow(FarStore):
+        def get(self, key: str) -> bytes | None:
+            if self.asked:
+                trying.set()
+                assert go_on.wait(60)
+            return super().get(key)
+
+    far, clock = Slow(), Clock()
+    store = fallback(far, clock, tmp_path)
+    far.away = True
+    store.put("photo", b"far")
+    store.get("photo")
+    store.put("photo", b"near")
+    clock.now += 1
+    with ThreadPoolExecutor(1) as callers:
+        first = callers.submit(store.get, "photo")
+        assert trying.wait(60)
+        assert store.get("photo") == b"near"
+        far.away = False
+        go_on.set()
+        assert first.result() == b"far"
+    assert not store.degraded
+
+
+def test_several_who_see_it_go_say_so_once(tmp_path: Path) -> None:
+    all_asking = threading.Barrier(4, timeout=60)
+
+    class Going(FarStore):
+        def get(self, key: str) -> bytes | None:
+            all_asking.wait()
+            return super().get(key)
+
+    far, clock = Going(), Clock()
+    store = fallback(far, clock, tmp_path)
+    far.away = True
+    with ThreadPoolExecutor(4) as callers:
+        assert list(callers.map(store.get, ["photo"] * 4)) == [None] * 4
+    assert len(logged(tmp_path)) == 1
+    clock.now += 1
+    far.away, all_asking = False, threading.Barrier(1)
+    store.get("photo")
+    assert not store.degraded, "one absence counts once, so the next try comes after the shortest wait"
+
+
+def test_redis_sees_hashes_that_end(redis_server: RedisServer) -> None:
+    cache = ReadingCache(RedisStore(redis_server.url, ttl_s=TTL_S, size=SIZE, clock=Clock()), ttl_s=TTL_S, size=SIZE)
+    for key in ("0" * 64, "1" * 64):
+        cache.get_or_run(key, Runs())
+    with redis_server.client() as client:
+        names = {name.decode() for name in client.scan_iter()}
+        assert names == {"keylike:readings", f"keylike:reading:{'0' * 64}", f"keylike:reading:{'1' * 64}"}
+        assert all(0 < client.pttl(name) <= TTL_S * 1000 for name in names)
+        value = client.get(f"keylike:reading:{'0' * 64}")
+    assert isinstance(value, bytes)
+    assert json.loads(value)["codes"] == list(READING.codes), "JSON, not pickle"
+
+
+def test_two_replicas_share_one_redis(redis_server: RedisServer) -> None:
+    one, other = (
+        ReadingCache(RedisStore(redis_server.url, ttl_s=TTL_S, size=SIZE, clock=Clock()), ttl_s=TTL_S, size=SIZE) for _ in range(2)
+    )
+    one.get_or_run("photo", Runs())
+    assert other.get_or_run("photo", Runs()).cached

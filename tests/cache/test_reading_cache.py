@@ -1,0 +1,287 @@
+"""The cache of readings: one suite over both stores, memory and a real Redis."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import pytest
+
+from keylike.cache.reading_cache import CacheStats, Found, ReadingCache, Result, reading_key
+from keylike.cache.redis_store import RedisStore
+from keylike.cache.stores import MemoryStore, Store
+from keylike.errors import BadImage, KeylikeError, ModelLoading, Overloaded
+from keylike.readers.contract import Candidate, Cut, CutLine, Drawing, Opinion, Quality, ReaderInfo, Reading, Reason, Unreadable
+from tests.redis_server import RedisServer
+
+TTL_S, SIZE = 600, 3
+# Numbers that only the shortest exact notation brings back.
+READING = Reading(
+    keyway="SC1",
+    codes=(2, 5, 4, 7, 0),
+    confidence=0.1 + 0.2,
+    calibrated=True,
+    cuts=(Cut(1, 2, 1 / 3, 7.738), Cut(2, 5, 5e-324, 1e22)),
+    candidates=(Candidate((2, 5, 4, 7, 0), 0.1 + 0.2), Candidate((2, 5, 4, 7, 1), 1e-17)),
+    quality=Quality(px_per_mm=12.000000000000002, tilt_deg=-0.0, worn_cuts=(4,)),
+    drawing=Drawing(((0.1, 2.0), (3.3333333333333335, 4.0)), (CutLine(1, (1.5, 2.5), (3.5, 4.5)),), (640, 480)),
+)
+REFUSAL = Unreadable(Reason.READERS_DISAGREE, "They differ.", "Again.", Quality(sharpness=0.3), (Opinion("a-1", "KW1", (1, 2), 0.4),))
+INFO = ReaderInfo("colour", "1.0.0", "fake", ("SC1",), "0" * 64)
+
+
+class Late(KeylikeError):
+    """A caller's own failure."""
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_795_000_000.125
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Runs:
+    """A run that counts how often it was made."""
+
+    def __init__(self, result: Result = READING) -> None:
+        self.result, self.made, self._lock = result, 0, threading.Lock()
+
+    def __call__(self) -> Result:
+        with self._lock:
+            self.made += 1
+        return self.result
+
+
+@dataclass
+class Kept:
+    """A store, and time that passes for it."""
+
+    store: Store
+    pass_time: Callable[[float], None]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
+    """Both, one after the other."""
+    clock = Clock()
+
+    def tick(seconds: float) -> None:
+        clock.now += seconds
+
+    if request.param == "memory":
+        yield Kept(MemoryStore(ttl_s=TTL_S, size=SIZE, clock=clock), tick)
+        return
+    server: RedisServer = request.getfixturevalue("redis_server")
+    client = server.client()
+
+    def pass_time(seconds: float) -> None:
+        """Redis has its own clock, so what it would have left by then is what it is given."""
+        tick(seconds)
+        for name in client.scan_iter("*"):
+            client.pexpire(name, max(0, round(client.pttl(name) - seconds * 1000)))
+
+    yield Kept(RedisStore(server.url, ttl_s=TTL_S, size=SIZE, clock=clock), pass_time)
+    client.close()
+
+
+@pytest.fixture
+def cache(kept: Kept) -> ReadingCache:
+    """Over either store."""
+    return ReadingCache(kept.store, ttl_s=TTL_S, size=SIZE)
+
+
+@pytest.mark.parametrize("result", [READING, REFUSAL], ids=["reading", "refusal"])
+def test_the_second_time_nothing_is_run_and_nothing_is_lost(cache: ReadingCache, result: Result) -> None:
+    runs = Runs(result)
+    first, second = (cache.get_or_run("photo", runs) for _ in range(2))
+    assert runs.made == 1
+    assert (first.cached, second.cached) == (False, True)
+    # repr also tells apart -0.0 and 0.0, tuples and lists.
+    assert second.result == result and repr(second.result) == repr(result)
+
+
+def test_a_reading_is_over_when_its_time_is(kept: Kept, cache: ReadingCache) -> None:
+    runs = Runs()
+    cache.get_or_run("photo", runs)
+    kept.pass_time(TTL_S - 5)
+    assert cache.get_or_run("photo", runs).cached
+    kept.pass_time(5)
+    assert cache.stats().entries == 0
+    assert not cache.get_or_run("photo", runs).cached
+    assert runs.made == 2
+
+
+def test_no_more_are_kept_than_there_is_room_for(kept: Kept, cache: ReadingCache) -> None:
+    runs = Runs()
+    for name in ("one", "two", "three", "four"):
+        cache.get_or_run(name, runs)
+        kept.pass_time(1)
+        assert cache.stats().entries <= SIZE
+    assert all(cache.get_or_run(name, runs).cached for name in ("two", "three", "four"))
+    assert not cache.get_or_run("one", runs).cached
+    assert cache.stats().entries == SIZE
+
+
+def test_memory_lets_go_of_what_is_over() -> None:
+    clock, secret = Clock(), bytes(1000)
+    store = MemoryStore(ttl_s=TTL_S, size=SIZE, clock=clock)
+    held_by_us = sys.getrefcount(secret)
+    store.put("photo", secret)
+    clock.now += TTL_S
+    assert store.get("other") is None
+    assert sys.getrefcount(secret) == held_by_us
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Overloaded("full", retry_after_s=1), ModelLoading("not yet", retry_after_s=1), ZeroDivisionError("crash"), BadImage("broken")],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_failures_are_not_kept(cache: ReadingCache, failure: Exception) -> None:
+    def fail() -> Result:
+        raise failure
+
+    with pytest.raises(type(failure)):
+        cache.get_or_run("photo", fail)
+    assert not cache.get_or_run("photo", Runs()).cached
+    assert cache.stats().misses == 2
+
+
+def test_what_another_wrote_there_is_read_anew(kept: Kept, cache: ReadingCache) -> None:
+    kept.store.put("photo", b'{"keyway": "SC1"}')
+    kept.store.put("other", b"no JSON at all")
+    assert not cache.get_or_run("photo", Runs()).cached
+    assert not cache.get_or_run("other", Runs()).cached
+    assert cache.get_or_run("photo", Runs()).cached
+
+
+def test_fifty_at_once_make_one_run(cache: ReadingCache) -> None:
+    all_there = threading.Barrier(50, timeout=60)
+    runs = Runs()
+
+    def run() -> Result:
+        all_there.wait()  # the 49 others are about to wait for this one
+        return runs()
+
+    def about_to_wait() -> None:
+        all_there.wait()
+
+    with ThreadPoolExecutor(50) as callers:
+        found = [each.result() for each in [callers.submit(cache.get_or_run, "photo", run, left_s=about_to_wait) for _ in range(50)]]
+    assert runs.made == 1
+    assert all(each.result == READING for each in found)
+    assert sorted(each.cached for each in found) == [False] + [True] * 49
+    stats = cache.stats()
+    assert (stats.misses, stats.shared, stats.hits, stats.hit_rate) == (1, 49, 0, 0.98)
+
+
+def while_another_fails(cache: ReadingCache, failure: Exception, run: Callable[[], Result]) -> tuple[BaseException | None, Future[Found]]:
+    """How the caller who runs fails, and what becomes of one who waits for that run."""
+    flying, waiting = threading.Event(), threading.Event()
+
+    def fail() -> Result:
+        flying.set()
+        assert waiting.wait(60)
+        raise failure
+
+    with ThreadPoolExecutor(2) as callers:
+        first = callers.submit(cache.get_or_run, "photo", fail)
+        assert flying.wait(60)
+        second = callers.submit(cache.get_or_run, "photo", run, left_s=waiting.set)
+        return first.exception(), second
+
+
+@pytest.mark.parametrize("failure", [Overloaded("full", retry_after_s=1), ZeroDivisionError("crash"), KeyboardInterrupt()], ids=repr)
+def test_who_waits_does_not_inherit_a_failure(cache: ReadingCache, failure: Exception) -> None:
+    runs = Runs()
+    failed, second = while_another_fails(cache, failure, runs)
+    assert failed is failure
+    assert second.result() == Found(READING, cached=False)
+    assert runs.made == 1
+    assert cache.get_or_run("photo", runs).cached
+
+
+def test_what_is_wrong_with_the_photo_is_told_to_all_who_wait(cache: ReadingCache) -> None:
+    runs = Runs()
+    failed, second = while_another_fails(cache, BadImage("truncated", format="JPEG"), runs)
+    shared = second.exception()
+    assert isinstance(failed, BadImage) and isinstance(shared, BadImage) and failed is not shared
+    assert (shared.message, shared.details) == (failed.message, failed.details) == ("truncated", {"format": "JPEG"})
+    assert runs.made == 0
+
+
+def test_who_runs_out_of_time_leaves_the_run_to_the_others(cache: ReadingCache) -> None:
+    flying, given_up = threading.Event(), threading.Event()
+    left = iter([0.001, 0.0])  # waited for, and still nothing is there
+
+    def run() -> Result:
+        flying.set()
+        assert given_up.wait(60)
+        return READING
+
+    def left_s() -> float:
+        for seconds in left:
+            return seconds
+        raise Late("no time left")
+
+    with ThreadPoolExecutor(1) as callers:
+        first = callers.submit(cache.get_or_run, "photo", run)
+        assert flying.wait(60)
+        with pytest.raises(Late):
+            cache.get_or_run("photo", run, left_s=left_s)
+        given_up.set()
+        assert first.result() == Found(READING, cached=False)
+
+
+def test_each_photo_flies_alone(cache: ReadingCache) -> None:
+    both = threading.Barrier(2, timeout=60)
+
+    def run() -> Result:
+        both.wait()  # which it could not if one waited for the other
+        return READING
+
+    with ThreadPoolExecutor(2) as callers:
+        found = [each.result() for each in [callers.submit(cache.get_or_run, name, run) for name in ("one", "other")]]
+    assert [each.cached for each in found] == [False, False]
+
+
+def test_counts(kept: Kept, cache: ReadingCache) -> None:
+    assert cache.stats().hit_rate == 0.0
+    for _ in range(4):
+        cache.get_or_run("photo", Runs())
+    backend = kept.store.backend
+    assert cache.stats() == CacheStats(3, 1, 0, 1, SIZE, TTL_S, backend, False, 0.75)
+    assert backend in ("memory", "redis")
+
+
+def test_without_time_to_live_everything_is_run(kept: Kept) -> None:
+    runs, off = Runs(), ReadingCache(kept.store, ttl_s=0, size=SIZE)
+    assert [off.get_or_run("photo", runs).cached for _ in range(2)] == [False, False]
+    assert runs.made == 2
+    assert (off.stats().hits, off.stats().misses, off.stats().entries, off.stats().ttl_s) == (0, 0, 0, 0)
+
+
+def test_a_key_is_of_the_photo_the_model_and_the_options_and_shows_none_of_them() -> None:
+    key = reading_key(b"photo", INFO, (1, 2))
+    assert key == reading_key(b"photo", INFO, (1, 2))
+    others = [
+        reading_key(b"Photo", INFO, (1, 2)),
+        reading_key(b"photo", replace(INFO, name="other"), (1, 2)),
+        reading_key(b"photo", replace(INFO, version="1.0.1"), (1, 2)),
+        reading_key(b"photo", replace(INFO, digest="1" * 64), (1, 2)),
+        reading_key(b"photo", INFO, (1, 3)),
+        # The same characters in other fields.
+        reading_key(b"photo", replace(INFO, name="colour1", version=".0.0"), (1, 2)),
+        reading_key(b"photo", INFO, (12,)),
+    ]
+    assert len({key, *others}) == 8
+    # A hash of the photo alone would tell whoever sees it which photo it was.
+    assert len(key) == 64 and key != hashlib.sha256(b"photo").hexdigest()

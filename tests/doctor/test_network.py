@@ -1,0 +1,111 @@
+"""Ports that are really taken, addresses, and tokens that are none."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+from flask_openapi3 import OpenAPI
+
+from keylike.doctor import network
+from keylike.doctor.finding import State
+
+OK, NOTE, WARN, FAULT = State
+TOKEN = "2abcDEF3ghiJKL4mnoPQR5stuVWX_6yzABC7defGHI8jklMNO"
+
+
+class Quiet(WSGIRequestHandler):
+    """Writes no lines of its own."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that another program listens on, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_a_free_port_stays_free(taken: int) -> None:
+    assert network.port("127.0.0.1", taken).state is FAULT
+    assert network.port("127.0.0.1", 0).state is OK
+    assert network.port("192.0.2.1", 0).advice.startswith("set KEYLIKE_HOST")
+
+
+@pytest.fixture
+def served(app: OpenAPI) -> Iterator[int]:
+    """The port of the application, on a real socket."""
+    with make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join(20)
+
+
+def test_keylike_itself_on_the_port_is_no_fault(served: int) -> None:
+    assert network.port("127.0.0.1", served).state is NOTE
+
+
+@pytest.mark.parametrize(
+    ("host", "guarded", "tokens", "state"),
+    [
+        ("127.0.0.1", False, False, OK),
+        ("::1", False, False, OK),
+        ("localhost", False, True, OK),
+        ("0.0.0.0", False, True, WARN),
+        ("0.0.0.0", True, True, OK),
+        ("0.0.0.0", True, False, WARN),
+        ("127.0.0.1", True, False, WARN),
+        ("127.0.0.1", False, None, State.FAULT),
+        ("::", False, False, WARN),
+    ],
+)
+def test_access(host: str, guarded: bool, tokens: bool | None, state: State) -> None:
+    found = network.access(host, guarded=guarded, tokens=tokens)
+    assert found.state is state and (state is OK) == (not found.advice)
+
+
+@pytest.mark.parametrize(
+    ("guarded", "tokens", "state"), [(True, False, OK), (True, True, OK), (False, True, WARN), (True, None, State.FAULT)]
+)
+def test_access_through_a_tunnel(guarded: bool, tokens: bool | None, state: State) -> None:
+    found = network.access("127.0.0.1", guarded=guarded, tokens=tokens, tunnel=True)
+    assert found.state is state and "a tunnel leads to it" in found.saw
+    assert ("one is made for the run" in found.saw) == (tokens is False)
+
+
+AGENT = Path("/usr/bin/ngrok")
+
+
+@pytest.mark.parametrize(
+    ("token", "agent", "wanted", "state", "advice"),
+    [
+        (None, None, False, NOTE, "for a tunnel, copy yours"),
+        (TOKEN, None, False, NOTE, "for a tunnel, install it"),
+        (TOKEN, AGENT, False, NOTE, "python app.py --tunnel"),
+        (None, AGENT, True, WARN, "NGROK_TOKEN"),
+        (TOKEN, None, True, WARN, "https://ngrok.com/download"),
+        (TOKEN, AGENT, True, OK, ""),
+        (TOKEN[:12], AGENT, False, WARN, "again"),
+        (f"ngrok config add-authtoken {TOKEN}", AGENT, True, WARN, "the token alone"),
+        ("YOUR_NGROK_AUTH_TOKEN", AGENT, True, WARN, "again"),
+    ],
+)
+def test_tunnel(token: str | None, agent: Path | None, wanted: bool, state: State, advice: str) -> None:
+    found = network.tunnel(token, agent, wanted=wanted, forbidden=None)
+    assert found.state is state and advice in found.advice and (token or "nothing") not in found.saw + found.advice
+    assert (state is OK) == (not found.advice)
+
+
+def test_a_tunnel_that_other_settings_forbid_is_a_fault_where_one_is_wanted() -> None:
+    found = network.tunnel(TOKEN, AGENT, wanted=True, forbidden="set KEYLIKE_HOST=127.0.0.1")
+    assert (found.state, found.advice) == (FAULT, "set KEYLIKE_HOST=127.0.0.1")
+    assert network.tunnel(TOKEN, AGENT, wanted=False, forbidden="set KEYLIKE_HOST=127.0.0.1").state is NOTE

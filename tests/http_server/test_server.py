@@ -1,0 +1,251 @@
+"""The real server on a real socket: uploads above the limit, broken HTTP, and a stop that finishes what is in flight."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keylike.http_server.server import Binding, Server
+from keylike.settings import Settings
+from tests.running import PatientReader, Running
+from tools.plain_pictures import many_frames, many_scans, plain, png, with_text_bomb
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+JPEG, JSON, FORM = ({"Content-Type": kind} for kind in ("image/jpeg", "application/json", "application/x-www-form-urlencoded"))
+
+
+@pytest.fixture
+def reader() -> PatientReader:
+    """Allowed to read unless a test says otherwise."""
+    patient = PatientReader()
+    patient.allowed.set()
+    return patient
+
+
+@pytest.fixture
+def running(settings: Settings, reader: PatientReader) -> Iterator[Running]:
+    """A server that is stopped afterwards."""
+    server = Running(settings, reader)
+    yield server
+    reader.allowed.set()
+    server.stop()
+
+
+def test_a_photo_over_a_socket(running: Running) -> None:
+    connection = running.connect()
+    for _ in range(2):
+        connection.request("POST", "/", plain(), JPEG)
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())["bitting"]) == (200, "2,5,4,7,3")
+    connection.close()
+
+
+def test_thirty_megabytes_get_their_answer_not_a_reset(running: Running) -> None:
+    connection = running.connect()
+    connection.request("POST", "/", bytes(30_000_000), JPEG)
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())["code"]) == (413, "image_too_large")
+    # The same connection goes on.
+    connection.request("GET", "/health/live")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_thirty_megabytes_in_chunks(running: Running) -> None:
+    connection = running.connect()
+    connection.request("POST", "/", iter([bytes(1_000_000)] * 30), JPEG, encode_chunked=True)
+    response = connection.getresponse()
+    assert (response.status, json.loads(response.read())["code"]) == (413, "image_too_large")
+    connection.close()
+
+
+def test_chunks_below_the_limit_are_read(running: Running) -> None:
+    connection = running.connect()
+    connection.request("POST", "/", iter([plain()]), JPEG, encode_chunked=True)
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+    ],
+)
+def test_broken_http_is_json_too(running: Running, settings: Settings, sent: bytes, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
+        raw.sendall(sent)
+        response = http.client.HTTPResponse(raw)
+        response.begin()
+        body = json.loads(response.read())
+        assert (response.status, body["success"], response.headers["Content-Type"]) == (status, False, "application/json")
+    logged = json.loads((settings.logs / "api.log").read_text())
+    assert (logged["request_id"], logged["status"], logged["failure"]) == (body["request_id"], status, body["code"])
+
+
+@pytest.mark.parametrize("begun", [b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12"], ids=["headers", "body"])
+def test_a_request_that_trickles_in_is_hung_up_on(running: Running, begun: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
+        raw.sendall(begun)
+        running.wait_a_turn()
+        # Connections are looked through once a second.
+        running.now += 1
+        running.wait_a_turn()
+        running.now += 59
+        raw.sendall(b"3")
+        running.wait_a_turn()
+        raw.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            raw.recv(1)
+        raw.settimeout(20)
+        running.now += 2
+        running.wait_a_turn()
+        assert raw.recv(1) == b""
+
+
+def tidied(asked: list[tuple[float, bytes]]) -> list[float]:
+    """When a server tidied up to which these bodies were sent, each twice, at these seconds."""
+    at_seconds, now = [], [0.0]
+
+    def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+        start("200 OK", [("Content-Length", "0")])
+        return []
+
+    server = Server(
+        application,
+        Binding("127.0.0.1", 0, 1, 1000, 1000),
+        failure=lambda status: (status, {}),
+        draining=threading.Event(),
+        clock=lambda: now[0],
+        tidy=lambda: at_seconds.append(now[0]),
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    for at, body in asked:
+        now[0] = at
+        for _ in range(2):
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            connection.request("POST", "/", body)
+            assert connection.getresponse().status == 200
+            connection.close()
+    server.stop()
+    thread.join(20)
+    return at_seconds
+
+
+def test_memory_is_given_back_once_nothing_was_asked_for_a_while() -> None:
+    assert tidied([(0.0, b""), (10.0, b"a"), (12.0, b""), (14.0, b""), (20.0, b"")]) == [14.0]
+
+
+def test_memory_is_given_back_now_and_then_where_there_is_no_pause() -> None:
+    assert tidied([(float(at), b"a") for at in range(100, 112)]) == [105.0, 110.0]
+
+
+def test_stop_finishes_what_is_in_flight(running: Running, reader: PatientReader) -> None:
+    reader.allowed.clear()
+    statuses: list[int] = []
+
+    def ask() -> None:
+        connection = running.connect()
+        connection.request("POST", "/", plain(), JPEG)
+        statuses.append(connection.getresponse().status)
+        connection.close()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert reader.asked.wait(20)
+    running.server.stop()
+    reader.allowed.set()
+    asking.join(20)
+    running.thread.join(20)
+    assert statuses == [200]
+    with pytest.raises(ConnectionRefusedError):
+        running.connect().connect()
+
+
+def test_port_in_use_is_an_error(running: Running, settings: Settings) -> None:
+    binding = Binding("127.0.0.1", running.server.port, 1, 1000, 1000)
+    with pytest.raises(OSError, match="in use"):
+        Server(None, binding, failure=lambda status: (status, {}), draining=threading.Event())
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """`keylike serve` on any free port, killed if a test leaves it running."""
+    command = [sys.executable, "-m", "tests.serve_colour"]
+    environment = {**os.environ, "KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(tmp_path / "logs")}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        yield started
+        started.kill()
+
+
+def port_of(process: subprocess.Popen[str]) -> int:
+    """The port in the line that greets."""
+    assert process.stdout is not None
+    found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
+    assert found
+    return int(found[1])
+
+
+def memory_mb(process: subprocess.Popen[str], mark: str) -> int:
+    """What the kernel says the process holds now (VmRSS) or held at most (VmHWM)."""
+    status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith(mark)) // 1024
+
+
+def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(process: subprocess.Popen[str]) -> None:
+    bombs = [png(20_000, 20_000), with_text_bomb(plain(kind="PNG")), many_frames(), many_scans(100_000, (7000, 7000))]
+    bombs += [png(7000, 7000, bits=8, colour_type=6), plain(kind="WEBP", size=(3700, 3700))]
+    pictures = [*bombs, bytes(30_000_000), plain() + bytes(10_000_000), b"%PDF"]
+    tiny_parts = b'{"x": [' + b"{}," * 4_000_000 + b"0]}"
+    tiny_lines = b'{"image_data": "' + b"AA " * 4_900_000 + b'"}'
+    others = [(tiny_parts, JSON), (tiny_lines, JSON), (b"a&" * 7_000_000, FORM)]
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=20)
+    idle = memory_mb(process, "VmRSS")
+    statuses = []
+    for body, headers in [*((picture, JPEG) for picture in pictures), *others, (plain(), JPEG)]:
+        connection.request("POST", "/", body, headers)
+        response = connection.getresponse()
+        statuses.append(response.status)
+        response.read()
+    peak, left = memory_mb(process, "VmHWM") - idle, memory_mb(process, "VmRSS") - idle
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    connection.close()
+    assert process.returncode == 0
+    assert statuses == [413, 400, 200, 400, 422, 200, 413, 413, 415, 400, 415, 400, 200]
+    assert "Stopped." in out
+    assert peak < 300
+    assert left < 100
+
+
+def test_ctrl_c_ends_without_a_traceback(process: subprocess.Popen[str]) -> None:
+    port_of(process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, "Traceback" in err) == (0, False)
+
+
+def test_port_in_use_is_one_line(running: Running, tmp_path: Path) -> None:
+    environment = {**os.environ, "KEYLIKE_PORT": str(running.server.port), "KEYLIKE_LOGS": str(tmp_path)}
+    command = [sys.executable, "-m", "tests.serve_colour"]
+    second = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{running.server.port}" in second.stderr
+    assert len(second.stderr.strip().splitlines()) == 1

@@ -1,0 +1,290 @@
+"""The real server when there is more to do than it can: a plain no at once, deadlines, callers who hang up, and health all the while."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from keylike.scheduling.scheduler import Caller
+from keylike.settings import Settings
+from tests.contract import check_body
+from tests.running import PatientReader, Running, until
+from tools.plain_pictures import GREEN, RED, plain
+
+PATIENCE_S = 20
+
+
+class Busy:
+    """A server whose reader waits, and callers who each post a photo that nobody else posts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.reader = PatientReader()
+        self.running = Running(settings, self.reader)
+        self.threads = ThreadPoolExecutor(64)
+        self._sizes = iter(range(40, 4000))
+
+    def photo(self, colour: tuple[int, int, int] = RED) -> bytes:
+        """Another one each time, so that no cache knows it."""
+        return plain(colour, size=(next(self._sizes), 40))
+
+    def post(self, headers: dict[str, str] | None = None) -> Future[tuple[int, str | None, dict[str, Any]]]:
+        """Status, Retry-After and body, once they are there."""
+        photo = self.photo()
+
+        def ask() -> tuple[int, str | None, dict[str, Any]]:
+            connection = self.running.connect()
+            connection.request("POST", "/predict", photo, {"Content-Type": "image/jpeg"} | (headers or {}))
+            response = connection.getresponse()
+            answer = response.status, response.headers["Retry-After"], json.loads(response.read())
+            connection.close()
+            return answer
+
+        return self.threads.submit(ask)
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Status and body."""
+        connection = self.running.connect()
+        connection.request("GET", path)
+        response = connection.getresponse()
+        answer = response.status, json.loads(response.read())
+        connection.close()
+        return answer
+
+    def check(self, status: int, body: dict[str, Any]) -> None:
+        """Holds an answer against the document."""
+        check_body(self.get("/openapi.json")[1], status, body, "/predict", "post")
+
+    def fill(self, inside: int) -> list[Future[tuple[int, str | None, dict[str, Any]]]]:
+        """So many requests, of which the reader has as many as it takes; returns when all are let in."""
+        asked = [self.post() for _ in range(inside)]
+        self.until_inside(inside)
+        return asked
+
+    def until_inside(self, inside: int) -> None:
+        """Comes back once so many photos are let in."""
+        until(lambda: self.running.scheduler._door._inside == inside)
+
+
+@pytest.fixture
+def busy(settings: Settings) -> Iterator[Busy]:
+    """One photo is read, three may wait."""
+    made = Busy(settings.model_copy(update={"threads": 1, "queue": 3, "max_batch": 1}))
+    yield made
+    made.reader.allowed.set()
+    made.threads.shutdown()
+    made.running.stop()
+
+
+def test_health_answers_while_the_reader_is_stuck_and_the_queue_is_full(busy: Busy) -> None:
+    asked = busy.fill(4)
+    refused = [busy.post().result(PATIENCE_S)[0] for _ in range(10)]
+    assert refused == [503] * 10
+    for path in ("/health", "/health/live", "/health/ready"):
+        assert busy.get(path)[0] == 200
+    assert not busy.reader.allowed.is_set()
+    busy.reader.allowed.set()
+    assert [one.result(PATIENCE_S)[0] for one in asked] == [200] * 4
+
+
+def test_a_full_queue_is_503_with_a_time_to_come_back(busy: Busy) -> None:
+    busy.fill(4)
+    status, retry_after, body = busy.post().result(PATIENCE_S)
+    assert (status, body["code"]) == (503, "overloaded")
+    assert retry_after is not None and 1 <= int(retry_after) <= 30
+    busy.check(status, body)
+
+
+def test_what_a_full_queue_refuses_is_neither_kept_nor_taken_apart(busy: Busy) -> None:
+    asked = busy.fill(4)
+    held = busy.running.server._room._left
+    connection = busy.running.connect()
+    # A body that would be 400 is refused for the queue alone, and while half of it is there it takes no room.
+    connection.putrequest("POST", "/predict")
+    for name, value in (("Content-Type", "multipart/form-data; boundary=x"), ("Content-Length", "2000000")):
+        connection.putheader(name, value)
+    connection.endheaders()
+    connection.send(bytes(1_000_000))
+    busy.running.wait_a_turn()
+    assert busy.running.server._room._left == held
+    connection.send(bytes(1_000_000))
+    response = connection.getresponse()
+    body = json.loads(response.read())
+    assert (response.status, body["code"], response.headers["Retry-After"] is not None) == (503, "overloaded", True)
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    busy.check(503, body)
+    connection.close()
+    busy.reader.allowed.set()
+    assert [each.result(PATIENCE_S)[0] for each in asked] == [200] * 4
+
+
+def test_all_bodies_together_are_bounded_and_small_ones_get_in(settings: Settings) -> None:
+    busy = Busy(settings.model_copy(update={"max_bodies": 1_000_000}))
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 5000000\r\n\r\n"
+    slow = socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S)
+    slow.sendall(head + bytes(1_150_000))
+    until(lambda: busy.running.server._room._left < 50_000)
+    connection = busy.running.connect()
+    connection.request("POST", "/predict", bytes(500_000), {"Content-Type": "image/jpeg"})
+    response = connection.getresponse()
+    body = json.loads(response.read())
+    assert (response.status, body["code"], response.headers["Retry-After"]) == (503, "overloaded", "1")
+    busy.check(503, body)
+    connection.close()
+    busy.reader.allowed.set()
+    assert busy.post().result(PATIENCE_S)[0] == 200
+    # Who has sent nothing more meanwhile makes room.
+    busy.running.now += 6
+    connection = busy.running.connect()
+    connection.request("POST", "/predict", plain(size=(90, 90)) + bytes(500_000), {"Content-Type": "image/jpeg"})
+    assert connection.getresponse().status == 200
+    connection.close()
+    slow.close()
+    until(lambda: busy.running.server._room._left == 1_000_000)
+    busy.threads.shutdown()
+    busy.running.stop()
+
+
+def test_over_the_time_that_a_request_asks_for_it_is_504(busy: Busy) -> None:
+    asked = busy.fill(1)
+    late = busy.post({"X-Request-Timeout": "0.05"})
+    status, _, body = late.result(PATIENCE_S)
+    assert (status, body["code"]) == (504, "deadline_exceeded")
+    busy.check(status, body)
+    busy.reader.allowed.set()
+    assert asked[0].result(PATIENCE_S)[0] == 200
+    assert busy.post().result(PATIENCE_S)[0] == 200
+    assert busy.reader.photos == 2, "the late one was not read"
+
+
+def test_the_setting_caps_what_a_request_asks_for(settings: Settings) -> None:
+    busy = Busy(settings.model_copy(update={"deadline_s": 0.05}))
+    assert [busy.post({"X-Request-Timeout": "1e9"}).result(PATIENCE_S)[0], busy.post().result(PATIENCE_S)[0]] == [504, 504]
+    busy.reader.allowed.set()
+    busy.running.stop()
+
+
+def test_whoever_waits_for_the_same_photo_has_a_deadline_of_their_own(busy: Busy) -> None:
+    """The second waits for the first one's run; that it gives up leaves the run to the first."""
+    photo = busy.photo()
+    busy.photo = lambda colour=RED: photo  # type: ignore[method-assign]
+    first = busy.fill(1)[0]
+    assert busy.post({"X-Request-Timeout": "0.05"}).result(PATIENCE_S)[0] == 504
+    busy.reader.allowed.set()
+    assert first.result(PATIENCE_S)[0] == 200
+
+
+@pytest.mark.parametrize("how", ["closed", "reset"])
+def test_the_photo_of_a_caller_who_hung_up_is_not_read(busy: Busy, settings: Settings, how: str) -> None:
+    asked = busy.fill(1)
+    photo = busy.photo(GREEN)
+    with socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S) as raw:
+        raw.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(photo) + photo)
+        busy.until_inside(2)
+        if how == "reset":
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    busy.until_inside(1)
+    busy.reader.allowed.set()
+    assert asked[0].result(PATIENCE_S)[0] == 200
+    assert busy.reader.photos == 1
+    logged = [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
+    assert [(line["status"], line["failure"]) for line in logged if line.get("failure")] == [(499, "caller_gone")]
+
+
+def test_requests_behind_each_other_on_one_connection_are_answered_in_order(busy: Busy) -> None:
+    with socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S) as raw:
+        for colour in (RED, GREEN, RED):
+            photo = busy.photo(colour)
+            raw.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(photo) + photo)
+        assert busy.reader.asked.wait(PATIENCE_S)
+        busy.running.wait_a_turn()
+        busy.reader.allowed.set()
+        told = []
+        stream = raw.makefile("rb")
+        for _ in range(3):
+            assert stream.readline() == b"HTTP/1.1 200 OK\r\n"
+            length = int(http.client.parse_headers(stream)["Content-Length"])
+            told.append(json.loads(stream.read(length))["bitting"])
+    assert told == ["2,5,4,7,3", "1,1,1,1,1", "2,5,4,7,3"]
+
+
+def test_what_trickles_in_behind_a_request_does_not_cost_that_one_its_answer(busy: Busy) -> None:
+    photo = busy.photo()
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(photo)
+    with socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S) as raw:
+        raw.sendall(head + photo + b"POST / HT")
+        assert busy.reader.asked.wait(PATIENCE_S)
+        busy.running.wait_a_turn()
+        busy.running.now += 61
+        busy.running.wait_a_turn()
+        busy.reader.allowed.set()
+        response = http.client.HTTPResponse(raw)
+        response.begin()
+        assert (response.status, json.loads(response.read())["bitting"]) == (200, "2,5,4,7,3")
+
+
+def test_a_stop_answers_all_who_were_let_in(busy: Busy) -> None:
+    asked = busy.fill(4)
+    busy.running.server.stop()
+    busy.reader.allowed.set()
+    assert [one.result(PATIENCE_S)[0] for one in asked] == [200] * 4
+    busy.running.thread.join(PATIENCE_S)
+    assert not busy.running.thread.is_alive()
+
+
+def test_callers_are_told_apart_by_a_digest_that_no_log_shows(busy: Busy, settings: Settings) -> None:
+    names: list[str] = []
+    take = busy.running.scheduler.read
+
+    def listen(*given: Any, **named: Any) -> Any:
+        names.extend(each.name for each in (*given, *named.values()) if isinstance(each, Caller))
+        return take(*given, **named)
+
+    busy.running.scheduler.read = listen  # type: ignore[method-assign]
+    busy.reader.allowed.set()
+    for _ in range(2):
+        assert busy.post().result(PATIENCE_S)[0] == 200
+    assert names[0] == names[1] and len(names[0]) == 24 and "127" not in names[0]
+    logged = (settings.logs / "api.log").read_text()
+    assert names[0] not in logged and "127.0.0.1" not in logged
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "1_0", "٣", "1e-999", ""])
+def test_a_time_that_is_no_number_of_seconds_is_a_bad_request(busy: Busy, value: str) -> None:
+    status, _, body = busy.post({"X-Request-Timeout": value.encode().decode("latin-1")}).result(PATIENCE_S)
+    assert (status, body["code"]) == (400, "bad_request")
+    busy.check(status, body)
+
+
+def test_thirty_from_one_caller_do_not_keep_another_waiting(settings: Settings) -> None:
+    """Two callers by two addresses of this machine; the reader takes one photo at a time."""
+    busy = Busy(settings.model_copy(update={"threads": 1}))
+    order: list[str] = []
+    lock = threading.Lock()
+
+    def ask(address: str, photo: bytes) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", busy.running.server.port, timeout=PATIENCE_S, source_address=(address, 0))
+        connection.request("POST", "/predict", photo, {"Content-Type": "image/jpeg"})
+        assert connection.getresponse().status == 200
+        with lock:
+            order.append(address)
+        connection.close()
+
+    photos = [busy.photo() for _ in range(31)]
+    many = [busy.threads.submit(ask, "127.0.0.1", photo) for photo in photos[:30]]
+    busy.until_inside(30)
+    one = busy.threads.submit(ask, "127.0.0.2", photos[30])
+    busy.until_inside(31)
+    busy.reader.allowed.set()
+    for each in [*many, one]:
+        each.result(PATIENCE_S)
+    assert order.index("127.0.0.2") < 12
+    busy.running.stop()
+    busy.threads.shutdown()

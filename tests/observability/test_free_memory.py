@@ -1,0 +1,16 @@
+"""Free memory is the machine's, or less in a container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keylike.observability.free_memory import free_memory
+
+
+def test_free_memory_keeps_within_the_containers_limit(tmp_path: Path) -> None:
+    unbounded = free_memory(tmp_path / "none")
+    (tmp_path / "memory.current").write_text("3000000\n")
+    (tmp_path / "memory.max").write_text("5000000\n")
+    assert free_memory(tmp_path) == 2_000_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert unbounded and (free_memory(tmp_path) or 0) > 2_000_000

@@ -1,0 +1,101 @@
+"""Log lines: one a request, as JSON in the file, and never what must stay secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from flask_openapi3 import OpenAPI
+from pydantic import SecretStr
+
+from keylike.observability.logs import make_logger
+from keylike.readers.contract import ReaderInfo
+from keylike.readers.loading import ModelSlot
+from keylike.service import create_app
+from keylike.settings import Settings
+from tests.fakes import ColourReader
+from tools.plain_pictures import plain
+
+
+class FailingReader(ColourReader):
+    """Breaks with a message that quotes what must not be logged."""
+
+    @property
+    def info(self) -> ReaderInfo:
+        """Who fails."""
+        return ReaderInfo("failing", "1.0.0", "fake", (), "")
+
+    def read(self, photos: object) -> list[object]:  # type: ignore[override]
+        """Always fails."""
+        raise RuntimeError("canary 2,5,4,7,3 at /secret/place")
+
+
+def lines(settings: Settings) -> list[dict[str, object]]:
+    """What the file holds."""
+    return [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
+
+
+def test_one_line_a_request(client: FlaskClient, settings: Settings) -> None:
+    body = client.post("/predict", data=plain(), content_type="image/jpeg").get_json()
+    client.get("/nowhere/canary")
+    first, second = lines(settings)
+    assert (first["event"], first["request_id"], first["route"]) == ("request", body["request_id"], "/predict")
+    assert (first["status"], first["model"], first["failure"], first["level"]) == (200, "colour-1.0.0", None, "info")
+    assert isinstance(first["ms"], float)
+    assert (second["status"], second["route"], second["failure"]) == (404, None, "not_found")
+
+
+def test_secrets_stay_out(settings: Settings, model: ModelSlot, capfd: pytest.CaptureFixture[str]) -> None:
+    guarded = create_app(settings.model_copy(update={"api_key": SecretStr("canary-token")}), model=model).test_client()
+    for token in ("canary-token", "canary-guess"):
+        guarded.post(
+            "/predict?zipcode=98765&canary=query",
+            data=plain() + b"canary-picture",
+            content_type="image/jpeg",
+            headers={"X-API-Key": token, "User-Agent": "canary-agent"},
+            environ_base={"REMOTE_ADDR": "203.0.113.77"},
+        )
+    text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
+    assert '"status": 200' in text and '"status": 401' in text
+    for secret in ("canary", "2,5,4,7,3", "25473", "203.0.113.77", "98765"):
+        assert secret not in text
+
+
+def test_a_crash_is_logged_by_place_and_told_in_general(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    model = ModelSlot(FailingReader)  # type: ignore[arg-type]
+    model.load()
+    response = create_app(settings, model=model).test_client().post("/predict", data=plain(), content_type="image/jpeg")
+    assert (response.status_code, response.get_json()["code"]) == (500, "internal")
+    crash = next(line for line in lines(settings) if line["event"] == "crash")
+    assert (crash["error"], crash["request_id"]) == ("RuntimeError", response.get_json()["request_id"])
+    assert "read" in str(crash["places"])
+    text = response.text + (settings.logs / "api.log").read_text() + capfd.readouterr().err
+    assert "canary" not in text and "/secret" not in text
+
+
+def test_a_library_is_logged_by_place_alone(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    make_logger(settings.logs)
+    try:
+        raise ValueError("canary")
+    except ValueError:
+        logging.getLogger("waitress").exception("channel connected 203.0.113.77:1234 at %s", "/canary")
+    (line,) = lines(settings)
+    assert (line["event"], line["error"], line["level"]) == ("library", "ValueError", "error")
+    assert str(line["place"]).startswith("test_logs.py:")
+    text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
+    assert "canary" not in text and "203.0.113.77" not in text
+
+
+def test_a_made_up_method_is_not_logged(client: FlaskClient, settings: Settings) -> None:
+    client.open("/predict", method="CANARY")
+    (line,) = lines(settings)
+    assert (line["status"], line["method"]) == (405, None)
+
+
+def test_level_is_honoured(settings: Settings, model: ModelSlot, app: OpenAPI, tmp_path: Path) -> None:
+    quiet = settings.model_copy(update={"log_level": "ERROR", "logs": tmp_path / "quiet"})
+    create_app(quiet, model=model).test_client().get("/health")
+    assert (tmp_path / "quiet" / "api.log").read_text() == ""

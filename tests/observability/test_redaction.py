@@ -1,0 +1,176 @@
+"""The second net: what leaves when somebody logs what nobody should."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keylike.images.photo import Photo
+from keylike.observability.logs import make_logger
+from keylike.observability.redaction import PLAIN, REDACTED, redact
+from keylike.settings import Settings
+from tests.fakes import ColourReader
+from tests.faults.bench import Bench
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SECRET = [
+    "bitting", "code", "codes", "cuts", "token", "api_key", "authorization", "image", "photo", "zipcode", "address", "remote_addr",
+    "x_forwarded_for", "gps", "exif", "url", "query", "headers", "body", "cookie", "password", "a_field_of_tomorrow",
+]  # fmt: skip
+
+
+def line(**fields: Any) -> dict[str, Any]:
+    """What becomes of it."""
+    return dict(redact(None, "info", fields))
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the file."""
+    return [json.loads(one) for one in (folder / "api.log").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("value", ["canary", 25473, [2, 5, 4, 7, 3], {"deep": ["canary"]}, b"canary", None], ids=str)
+@pytest.mark.parametrize("name", SECRET)
+def test_a_field_that_is_not_known_to_be_plain_is_a_gap(name: str, value: object) -> None:
+    assert line(event="request", **{name: value}) == {"event": "request", name: REDACTED}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("error", "2,5,4,7,3 is no SC1"),
+        ("error", "[Errno 2] No such file: '/home/canary/key.jpg'"),
+        ("event", "request from 203.0.113.77"),
+        ("event", "read 2,5,4,7,3"),
+        ("model", "key 25473"),
+        ("model", {"bitting": "2,5,4,7,3"}),
+        ("route", "/predict?token=canary"),
+        ("request_id", "canary-token-of-somebody"),
+        ("failure", {"bitting": "canary"}),
+        ("reason", "nothing at /home/canary"),
+        ("reason", "the code is 2, 5, 4, 7, 3"),
+        ("reason", "asked from 203.0.113.77"),
+        ("reason", "asked from 2001:db8::7"),
+        ("reason", "a line\nand another"),
+        ("reason", "\x1b]0;canary\x07"),
+        ("reason", "x" * 301),
+        ("places", "canary, 2,5,4"),
+        ("method", b"GET"),
+    ],
+)
+def test_a_plain_field_that_holds_what_it_should_not_is_one_too(name: str, value: object) -> None:
+    assert line(**{name: value}) == {name: REDACTED}
+
+
+def test_what_is_plain_stays() -> None:
+    plain = {
+        "event": "crash",
+        "level": "error",
+        "timestamp": "2026-11-21T18:56:40.123456Z",
+        "request_id": "616c1f29",
+        "route": "/static/<path:name>",
+        "status": 500,
+        "failure": None,
+        "ms": 1.5,
+        "model": "caliper-1.2.0+abc",
+        "places": ["reader.py:12 read", "<frozen os>:3 <lambda>", "app.py:1 <module>"],
+        "reason": "models/a/manifest.toml: network.onnx is missing; set KEYLIKE_STRICT=false",
+    }
+    assert line(**plain) == plain
+
+
+def test_lists_are_looked_through() -> None:
+    assert line(places=["reader.py:12 read", "canary 2,5,4,7,3", ["reader.py:12 read"]]) == {
+        "places": ["reader.py:12 read", REDACTED, REDACTED]
+    }
+
+
+def test_names_from_outside_are_no_way_out_either() -> None:
+    assert line(**{"X-Canary: 25473": 1, "canary" * 10: 2}) == {REDACTED: REDACTED}
+
+
+def test_an_exception_is_never_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    log = make_logger(tmp_path)
+    try:
+        raise ValueError("canary 2,5,4,7,3")
+    except ValueError as error:
+        log.exception("crash", status=500)
+        log.error("crash", exc_info=True)
+        log.error("crash", exc_info=error, stack_info=True)
+    assert [one["event"] for one in logged(tmp_path)] == ["crash"] * 3
+    text = (tmp_path / "api.log").read_text() + capfd.readouterr().err
+    assert "canary" not in text and "Traceback" not in text
+
+
+def test_what_is_bound_or_passed_on_is_caught_in_file_and_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    bound = make_logger(tmp_path).bind(remote_addr="203.0.113.77", photo=b"canary")
+    bound.info("request", status=200, **{"headers": {"Authorization": "Bearer canary"}})
+    (one,) = logged(tmp_path)
+    assert (one["status"], one["remote_addr"], one["photo"], one["headers"]) == (200, REDACTED, REDACTED, REDACTED)
+    err = capfd.readouterr().err
+    assert "status=200" in err and "canary" not in err and "203.0.113.77" not in err
+
+
+def test_a_broken_line_of_a_library_is_not_quoted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Python's own handlers would print the message, what was to go in it, and the stack."""
+    make_logger(tmp_path)
+    logging.getLogger("waitress").error("canary %d", "203.0.113.77")
+    (one,) = logged(tmp_path)
+    assert one["event"] == "library"
+    assert not any(word in capfd.readouterr().err for word in ("canary", "203.0.113.77", "Logging error"))
+
+
+def test_a_library_that_nobody_listens_to_speaks_by_place_alone(tmp_path: Path) -> None:
+    """Not here, where pytest listens to all of them."""
+    program = (
+        "import logging, pathlib, sys; from keylike.observability.logs import make_logger; make_logger(pathlib.Path(sys.argv[1]))\n"
+        "logging.getLogger('some.library').warning('canary %s', '203.0.113.77')\n"
+        "logging.getLogger('some.library').info('canary')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=60, check=True
+    )
+    (one,) = logged(tmp_path)
+    assert (one["event"], one["place"], one["level"]) == ("library", "<string>:2", "warning")
+    assert "library" in ended.stderr and "canary" not in ended.stderr + ended.stdout
+
+
+def test_a_real_server_whose_parts_talk_too_much(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+    bench = Bench(settings)
+
+    def talks(photos: Sequence[Photo]) -> object:
+        log = make_logger(settings.logs)
+        log.info("request", bitting="2,5,4,7,3", headers={"X-API-Key": "canary"}, remote_addr="203.0.113.77", status=200)
+        logging.getLogger("waitress").error("canary 2,5,4,7,3 from %s", "203.0.113.77")
+        return ColourReader().read(photos)
+
+    bench.reader.fault = talks
+    assert bench.post()[0] == 200
+    bench.stop()
+    assert [one["event"] for one in logged(settings.logs)] == ["request", "library", "request"]
+    text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
+    assert not any(secret in text for secret in ("canary", "2,5,4,7,3", "203.0.113.77", "X-API-Key"))
+
+
+def test_every_field_that_the_project_logs_is_on_the_list() -> None:
+    """Otherwise it would be a gap in the log of whoever runs it; who adds a field puts it on the list with what it looks like."""
+    levels = {"debug", "info", "warning", "error", "critical", "exception"}
+    fields: set[str] = set()
+    rooms = ("api", "access", "serving", "readers", "utils", "terminal")
+    for path in [*ROOT.glob("*.py"), *(path for room in rooms for path in (ROOT / room).rglob("*.py"))]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in levels:
+                continue
+            if ast.unparse(node.func.value).rpartition(".")[2] in ("log", "_log"):
+                fields |= {str(word.arg) for word in node.keywords}
+                assert isinstance(node.args[0], ast.Constant) and line(event=node.args[0].value) == {"event": node.args[0].value}
+    assert fields and fields <= set(PLAIN)

@@ -1,0 +1,183 @@
+"""Traces: a span a photo and one a stage, sent to a collector where one is named; the server runs without the packages."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from keylike.observability.logs import make_logger
+from keylike.observability.traces import Traces, make_traces
+from keylike.readers.loading import ModelSlot
+from keylike.service import create_app, new_traces, reading_scheduler
+from keylike.settings import Settings, SettingsError, load_settings
+from tests.collector import Collector
+from tests.fakes import ColourReader
+from tools.plain_pictures import BLUE, RED, plain
+
+TOKEN = "c4nary-token"
+INSTALLED = "OpenTelemetry is an extra: pip install -r requirements-otel.txt"
+
+
+class CrashingReader(ColourReader):
+    """Crashes with a message that quotes a secret."""
+
+    def read(self, photos: object) -> list[Any]:
+        """Never reads."""
+        raise RuntimeError("c4nary 2,5,4,7,3")
+
+
+class Traced:
+    """An application whose spans stay in memory."""
+
+    def __init__(self, settings: Settings, reader: ColourReader) -> None:
+        pytest.importorskip("opentelemetry.sdk", reason=INSTALLED)
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+        model = ModelSlot(lambda: reader)
+        model.load()
+        self.exporter, provider = InMemorySpanExporter(), TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.scheduler = reading_scheduler(settings, model)
+        traces = Traces(provider, clock=self.scheduler.clock, wall=lambda: self.scheduler.clock() + 1_795_000_000)
+        settings = settings.model_copy(update={"api_key": SecretStr(TOKEN)})
+        self.client = create_app(settings, model=model, scheduler=self.scheduler, traces=traces).test_client()
+
+    def post(self, photo: bytes) -> tuple[Any, list[Any]]:
+        """The span of a photo, and those of its stages in order."""
+        self.exporter.clear()
+        self.client.post("/predict?zipcode=98765", data=photo, content_type="image/jpeg", headers={"X-API-Key": TOKEN})
+        *stages, whole = self.exporter.get_finished_spans()
+        return whole, stages
+
+
+@pytest.fixture
+def traced(settings: Settings) -> Iterator[Traced]:
+    """With the colour reader."""
+    made = Traced(settings, ColourReader())
+    yield made
+    made.scheduler.close()
+
+
+def test_a_span_a_stage(traced: Traced) -> None:
+    whole, stages = traced.post(plain(RED))
+    assert (whole.name, whole.parent, dict(whole.attributes)) == ("photo", None, {"keylike.outcome": "read", "keylike.cached": False})
+    assert [span.name for span in stages] == ["queue", "decode", "queue", "model", "assess"]
+    assert all(span.parent.span_id == whole.context.span_id and span.context.trace_id == whole.context.trace_id for span in stages)
+    times = [whole.start_time, *(time for span in stages for time in (span.start_time, span.end_time)), whole.end_time]
+    assert all(later - earlier > -2000 for earlier, later in pairwise(times)), "but for rounding, in order"
+    assert whole.start_time > 1_795_000_000 * 10**9 and whole.end_time > whole.start_time
+
+
+def test_what_was_at_hand_only_needs_its_meaning(traced: Traced) -> None:
+    traced.post(plain(RED))
+    whole, stages = traced.post(plain(RED))
+    assert whole.attributes["keylike.cached"] is True
+    assert [span.name for span in stages] == ["assess"]
+
+
+def test_refusals_and_crashes(traced: Traced, settings: Settings) -> None:
+    whole, stages = traced.post(plain(BLUE))
+    assert (whole.attributes["keylike.outcome"], whole.attributes["keylike.reason"]) == ("unreadable", "not_a_key")
+    assert [span.name for span in stages] == ["queue", "decode", "queue", "model"]
+    whole, stages = traced.post(b"no picture")
+    assert (whole.attributes["keylike.outcome"], [span.name for span in stages]) == ("refused", ["queue", "decode"])
+    crashing = Traced(settings, CrashingReader())
+    whole, _ = crashing.post(plain(RED))
+    assert (whole.attributes["keylike.outcome"], whole.status.status_code.name) == ("crashed", "ERROR")
+    assert "c4nary" not in whole.to_json()
+    crashing.scheduler.close()
+
+
+def test_spans_tell_no_secret(traced: Traced) -> None:
+    whole, stages = traced.post(plain(RED) + b"c4nary-photo")
+    for span in (whole, *stages):
+        for secret in ("c4nary", TOKEN, "2,5,4,7,3", "25473", "98765", "127.0.0.1", "SC1"):
+            assert secret not in span.to_json().replace(" ", "")
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """One that listens."""
+    made = Collector()
+    yield made
+    made.close()
+
+
+def send_one(settings: Settings, model: ModelSlot) -> None:
+    """Reads a photo with whatever traces the settings and the environment ask for."""
+    log = make_logger(settings.logs)
+    scheduler = reading_scheduler(settings, model)
+    traces = new_traces(settings, scheduler, log)
+    assert traces is not None
+    client = create_app(settings, model=model, log=log, scheduler=scheduler, traces=traces).test_client()
+    assert client.post("/predict", data=plain(RED), content_type="image/jpeg").status_code == 200
+    traces.close()
+    scheduler.close()
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v1/traces"])
+def test_the_setting_names_a_collector(settings: Settings, model: ModelSlot, collector: Collector, end: str) -> None:
+    pytest.importorskip("opentelemetry.sdk", reason=INSTALLED)
+    send_one(settings.model_copy(update={"otel_endpoint": SecretStr(collector.url + end)}), model)
+    [(path, sent)] = collector.got
+    assert path == "/v1/traces"
+    assert all(name in sent for name in (b"photo", b"decode", b"queue", b"model", b"assess", b"service.name", b"keylike"))
+
+
+def test_so_do_the_standard_variables(settings: Settings, model: ModelSlot, collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opentelemetry.sdk", reason=INSTALLED)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "front-door")
+    send_one(settings, model)
+    [(path, sent)] = collector.got
+    assert path == "/v1/traces" and b"front-door" in sent
+
+
+def refusal(settings: Settings, endpoint: str | None, **environ: str) -> dict[str, Any] | None:
+    """Asks for traces, gets none, and gives what the log says about it."""
+    traces = make_traces(endpoint, environ, clock=lambda: 0.0, wall=lambda: 0.0, log=make_logger(settings.logs))
+    assert traces is None
+    logged = [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
+    return logged[-1] if logged else None
+
+
+def test_nobody_asks(settings: Settings) -> None:
+    assert refusal(settings, None) is None
+    assert refusal(settings, None, OTEL_EXPORTER_OTLP_ENDPOINT="", OTEL_SERVICE_NAME="keylike") is None
+    assert refusal(settings, "http://c4nary", OTEL_SDK_DISABLED="True") is None
+    assert refusal(settings, "http://c4nary", OTEL_TRACES_EXPORTER="none") is None
+
+
+@pytest.mark.parametrize("name", ["KEYLIKE_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER"])
+def test_asked_for_without_the_packages(settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for module in [module for module in sys.modules if module.startswith("opentelemetry")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    own = name.startswith("KEYLIKE")
+    logged = refusal(settings, "http://c4nary" if own else None, **({} if own else {name: "otlp"}))
+    assert logged is not None and (logged["event"], logged["level"], logged["asked_by"]) == ("no_traces", "warning", name)
+    assert "requirements-otel.txt" in logged["reason"] and "c4nary" not in str(logged)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_TRACES_EXPORTER", "console"), ("OTEL_TRACES_EXPORTER", "zipkin")]
+)
+def test_what_is_not_done(settings: Settings, name: str, value: str) -> None:
+    logged = refusal(settings, "http://c4nary", **{name: value})
+    assert logged is not None and name in logged["reason"]
+
+
+@pytest.mark.parametrize("address", ["c4nary", "grpc://c4nary:4317", "http://", "https://:4318"])
+def test_an_address_that_no_collector_has(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("KEYLIKE_OTEL_ENDPOINT", address)
+    with pytest.raises(SettingsError, match=r"KEYLIKE_OTEL_ENDPOINT: .*not an address of a collector") as error:
+        load_settings()
+    assert "c4nary" not in str(error.value)

@@ -1,0 +1,121 @@
+"""How busy the queue says it is, while a reader holds a photo and others wait behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from keylike.errors import DeadlineExceeded
+from keylike.images.photo import open_photo
+from keylike.observability.photo_trace import Notes, Spell
+from keylike.readers.loading import ModelSlot
+from keylike.scheduling.scheduler import Caller, Scheduler
+from keylike.service import create_app
+from keylike.settings import Settings
+from tests.running import PatientReader, until
+from tools.plain_pictures import GREEN, RED, plain
+
+
+class Busy:
+    """One photo is with the reader; behind it wait others, at a time that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.reader, self.now = PatientReader(), 100.0
+        self.scheduler = Scheduler(lambda: self.reader, queue=8, threads=1, clock=lambda: self.now)
+        self.threads = ThreadPoolExecutor(16)
+
+    def ask(self, size: int, caller: Caller | None = None) -> Notes:
+        """Asks, and gives what will be written down about it."""
+        notes = Notes(self.scheduler.clock)
+        picture = plain(RED, size=(size, 40))
+        self.asked = self.threads.submit(lambda: self.scheduler.read(lambda: open_photo(picture), caller or Caller(), notes))
+        return notes
+
+
+@pytest.fixture
+def busy() -> Iterator[Busy]:
+    """At the end the reader may go on."""
+    made = Busy()
+    yield made
+    made.reader.allowed.set()
+    made.threads.shutdown()
+    made.scheduler.close()
+
+
+def test_what_waits_and_what_is_read(busy: Busy) -> None:
+    idle = busy.scheduler.load()
+    assert (idle.waiting, idle.oldest_s, idle.room, idle.reading, idle.reading_s, dict(idle.batches)) == (0, 0.0, 8, 0, 0.0, {})
+    busy.ask(40)
+    assert busy.reader.asked.wait(20)
+    busy.now += 3
+    for size in (50, 60):
+        busy.ask(size)
+        until(lambda: busy.scheduler.load().waiting == (1 if size == 50 else 2))  # noqa: B023
+        busy.now += 2
+    load = busy.scheduler.load()
+    assert (load.waiting, load.oldest_s, load.reading, load.reading_s) == (2, 4.0, 1, 7.0)
+    busy.reader.allowed.set()
+    busy.asked.result(20)
+    until(lambda: busy.scheduler.load().reading == 0)
+    load = busy.scheduler.load()
+    assert (load.waiting, load.oldest_s, dict(load.batches), load.model_s) == (0, 0.0, {1: 3}, 7.0)
+
+
+def test_what_the_time_of_a_photo_went_to(busy: Busy) -> None:
+    first = busy.ask(40)
+    assert busy.reader.asked.wait(20)
+    asked = busy.asked
+    busy.now += 5
+    busy.reader.allowed.set()
+    asked.result(20)
+    assert first.spells == [
+        Spell("queue", 100.0, 100.0),
+        Spell("decode", 100.0, 100.0),
+        Spell("queue", 100.0, 100.0),
+        Spell("model", 100.0, 105.0),
+    ]
+
+
+def test_who_gave_up_has_waited_until_then(busy: Busy) -> None:
+    busy.ask(40)
+    assert busy.reader.asked.wait(20)
+    notes = busy.ask(50, Caller(deadline=102.0))
+    until(lambda: busy.scheduler.load().waiting == 1)
+    busy.now += 2
+    with pytest.raises(DeadlineExceeded):
+        busy.asked.result(20)
+    assert notes.spells[-1].stage == "queue" and notes.spells[-1].ended == 102.0
+
+
+def test_over_http_a_reader_that_does_not_come_back_is_unhealthy(busy: Busy, settings: Settings) -> None:
+    model = ModelSlot(lambda: busy.reader)
+    model.load()
+    client = create_app(settings.model_copy(update={"deadline_s": 30.0}), model=model, scheduler=busy.scheduler).test_client()
+    busy.ask(40)
+    assert busy.reader.asked.wait(20)
+    busy.ask(50)
+    until(lambda: busy.scheduler.load().waiting == 1)
+    busy.now += 30
+    assert client.get("/health/detailed").status_code == 200
+    assert values(client)["keylike_queue_oldest_seconds"] == 30
+    busy.now += 1
+    response = client.get("/health/detailed")
+    body = response.get_json()
+    assert (response.status_code, body["status"]) == (503, "unhealthy")
+    assert (body["queue"]["waiting"], body["queue"]["oldest_s"], body["queue"]["reading"], body["queue"]["reading_s"]) == (1, 31, 1, 31)
+    shown = values(client)
+    assert (shown["keylike_queue_photos"], shown["keylike_reading_photos"], shown["keylike_reading_seconds"]) == (1, 1, 31)
+    busy.reader.allowed.set()
+    busy.asked.result(20)
+    until(lambda: client.get("/health/detailed").status_code == 200)
+    assert client.post("/predict", data=plain(GREEN), content_type="image/jpeg").status_code == 200
+
+
+def values(client: FlaskClient) -> dict[str, float]:
+    """What /metrics says of series without labels."""
+    families = text_string_to_metric_families(client.get("/metrics").get_data(as_text=True))
+    return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}

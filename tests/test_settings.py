@@ -1,0 +1,130 @@
+"""Settings: from the environment and .env, every name known, every value checked, no secret shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keylike.settings import Settings, SettingsError, load_settings
+
+
+def test_defaults() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.model_folder.name) == ("127.0.0.1", 5000, "caliper")
+    assert settings.token is None
+
+
+def test_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("KEYLIKE_PORT=6001\nKEYLIKE_THREADS=2\nKEYLIKE_HOST=\nDATABASE_URL=foreign\nMODEL_PATH=some/model\n")
+    monkeypatch.setenv("KEYLIKE_PORT", "6002")
+    settings = load_settings()
+    assert (settings.port, settings.threads, settings.host) == (6002, 2, "127.0.0.1")
+    assert settings.model_folder == Path("some/model")
+
+
+def test_models_folder_holds_the_caliper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_MODELS", "elsewhere")
+    assert load_settings().model_folder == Path("elsewhere/caliper")
+
+
+def test_unknown_name_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_PROT", "1")
+    with pytest.raises(SettingsError, match=r"unknown setting KEYLIKE_PROT \(did you mean KEYLIKE_PORT\?\)"):
+        load_settings()
+
+
+def test_unknown_name_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("KEYLIKE_COLOUR=red\n")
+    with pytest.raises(SettingsError, match="unknown setting KEYLIKE_COLOUR"):
+        load_settings()
+
+
+def test_levels_in_small_letters_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_LOG_LEVEL", "warning")
+    assert load_settings().log_level == "WARNING"
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"KEYLIKE_PORT=\xff\xfe\n")
+    with pytest.raises(SettingsError, match=r"\.env cannot be read"):
+        load_settings()
+
+
+@pytest.mark.parametrize(("name", "value"), [("KEYLIKE_PORT", "many"), ("KEYLIKE_PORT", "70000"), ("KEYLIKE_LOG_LEVEL", "LOUD")])
+def test_bad_value_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{name}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_API_KEY", "canary-token-0123456789")
+    monkeypatch.setenv("NGROK_TOKEN", "canary-ngrok")
+    monkeypatch.setenv("KEYLIKE_REDIS_URL", "redis://:canary-password@127.0.0.1:6379/0")
+    settings = load_settings()
+    assert settings.token == "canary-token-0123456789"
+    assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize("url", ["canary", "http://canary", "redis://canary:port", "redis://:canary@127.0.0.1/0?no_such_option=1"])
+def test_an_address_that_redis_cannot_have(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("KEYLIKE_REDIS_URL", url)
+    with pytest.raises(SettingsError, match=r"KEYLIKE_REDIS_URL: .*not an address of Redis") as error:
+        load_settings()
+    assert "canary" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("KEYLIKE_API_KEY", "canary", "16 or more plain characters"),
+        ("KEYLIKE_API_KEY", "canary-with-ümlaut", "16 or more plain characters"),
+        ("KEYLIKE_LIMIT_ADDRESS", "canary", "not limits"),
+        ("KEYLIKE_LIMIT_FREE", "10 per fortnight", "not limits"),
+        ("KEYLIKE_PROXY", "127.0.0.1, canary", "not addresses"),
+        ("KEYLIKE_PROXY", "10.0.0.1/8", "not addresses"),
+        ("KEYLIKE_ORIGINS", "app.example.org", "no origins"),
+        ("KEYLIKE_ORIGINS", "https://app.example.org/page", "no origins"),
+        # flask-cors would take these for patterns, without an end.
+        ("KEYLIKE_ORIGINS", "https://*.example.org", "no origins"),
+        ("KEYLIKE_ORIGINS", "http://[::1]:3000", "no origins"),
+        ("KEYLIKE_POLICY", "closed", "Input should be"),
+    ],
+)
+def test_what_keeps_strangers_out_is_checked(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said) as error:
+        load_settings()
+    assert str(error.value).startswith(f"{name}: ") and "canary" not in str(error.value)
+
+
+def test_every_setting_is_in_the_example() -> None:
+    example = (Path(__file__).parent.parent / ".env.example").read_text()
+    names = [field.validation_alias or f"KEYLIKE_{name.upper()}" for name, field in Settings.model_fields.items()]
+    assert all(f"\n{name}=" in example for name in names)
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_a_domain_for_the_tunnel_is_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_TUNNEL_DOMAIN", "Keys.Example.org")
+    assert load_settings().tunnel_domain == "keys.example.org"
+    for wrong in (
+        "https://keys.example.org",
+        "keys",
+        "keys.example.org/",
+        "keys..example.org",
+        "-a.example.org",
+        "a b.example.org",
+        "1.2.3.4",
+    ):
+        monkeypatch.setenv("KEYLIKE_TUNNEL_DOMAIN", wrong)
+        with pytest.raises(SettingsError, match=r"KEYLIKE_TUNNEL_DOMAIN: .*not a domain"):
+            load_settings()
+
+
+def test_no_tunnel_is_opened_unasked() -> None:
+    settings = load_settings()
+    assert (settings.tunnel, settings.tunnel_open, settings.tunnel_domain) == (False, False, None)

@@ -1,0 +1,60 @@
+"""Networks in whole numbers: they answer as before, and a network is not rounded twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs PyTorch: make test-gemma installs it")
+
+import torch
+
+from keylike.readers.caliper.networks import NETWORKS, Networks, files_of
+from tools.training.export import SHAPES, export
+from tools.training.nets import NETS
+from tools.training.quantise import drawn_inputs, quantise
+
+pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+MODEL = Path(__file__).resolve().parents[3] / "models" / "caliper"
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained networks, exported."""
+    folder = tmp_path_factory.mktemp("exact")
+    torch.manual_seed(0)
+    for name, net in NETS.items():
+        torch.save({"average": net().state_dict()}, folder / f"{name}.pt")
+        export(name, folder / f"{name}.pt", folder)
+    return folder
+
+
+def noise(name: str, count: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (*SHAPES[name], 3), dtype=np.uint8) for _ in range(count)]
+
+
+def test_whole_numbers_answer_as_floating_point(exact: Path, tmp_path: Path) -> None:
+    for name in NETWORKS:
+        path = quantise(name, exact, tmp_path, noise(name, 3))
+        assert path.stat().st_size < (exact / f"{name}.onnx").stat().st_size
+    before, after = Networks(files_of(exact)), Networks(files_of(tmp_path))
+    strip = noise("measurer", 4)[-1]
+    assert np.abs(before.measure(strip).depths - after.measure(strip).depths).max() < 0.02
+    assert np.abs(before.measure(strip).edges - after.measure(strip).edges).max() < 0.2
+    square = noise("finder", 4)[-1]
+    assert np.abs(before.find(square).points - after.find(square).points).max() < 1.0
+
+
+def test_a_network_is_not_rounded_twice(exact: Path, tmp_path: Path) -> None:
+    quantise("finder", exact, tmp_path, noise("finder", 2))
+    with pytest.raises(ValueError, match="already"):
+        quantise("finder", tmp_path, tmp_path, noise("finder", 2))
+
+
+def test_every_network_is_led_over_drawings() -> None:
+    shown = drawn_inputs(MODEL, 2)
+    assert all(picture.shape[:2] == SHAPES[name] for name in NETWORKS for picture in shown[name])
+    assert min(len(shown[name]) for name in NETWORKS) >= 2

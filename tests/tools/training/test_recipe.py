@@ -1,0 +1,31 @@
+"""The commands that `make train` runs: what is there already is passed over, and further training begins with what is shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tools.training.__main__ import FURTHER, STEPS, drawings, taking_up, trainings
+
+
+def test_only_what_is_missing_is_drawn_again(tmp_path: Path) -> None:
+    commands = drawings(tmp_path)
+    assert any(command[0] == "tools.training.render" for command in commands)
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held" / "labels.jsonl").touch()
+    assert all(command[0] == "tools.training.dataset" for command in drawings(tmp_path))
+
+
+def test_further_training_begins_with_the_shipped_networks(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "finder.pt").touch()  # begun already
+    taken = taking_up(tmp_path, Path("models/caliper"))
+    assert {command[-1] for command in taken} == set(STEPS) - {"finder"}
+    assert all(command[:2] == ["tools.training.import_weights", "models/caliper"] for command in taken)
+
+
+def test_further_training_has_its_own_steps_and_a_lower_rate(tmp_path: Path) -> None:
+    anew, further = trainings(tmp_path, further=False), trainings(tmp_path, further=True)
+    steps = {command[1]: int(command[command.index("--steps") + 1]) for command in further}
+    assert steps == {name: each for name, (each, _) in FURTHER.items()}
+    assert not any("--rate" in command for command in anew)
+    assert all("--rate" in command for command in further)

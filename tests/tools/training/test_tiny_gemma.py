@@ -1,0 +1,86 @@
+"""The tiny Gemma is a whole one: every part, the real order of ids, digits of their own, and pictures that make a difference."""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keylike.readers.gemma.folder import inspect
+from keylike.readers.gemma.manifest import Prompt
+from keylike.readers.gemma.with_transformers import TransformersBackend, prepare, processor
+from tests.gemma_models import IMAGE_TOKENS, SIDE, GemmaModels
+from tools.training.tiny_gemma import build
+
+pytest.importorskip("transformers", reason="Gemma needs PyTorch and transformers: make test-gemma installs them")
+pytestmark = pytest.mark.gemma
+
+
+@pytest.fixture
+def words(gemma_models: GemmaModels) -> Any:
+    prepare()
+    return processor(gemma_models.base)
+
+
+def test_the_server_takes_it_for_a_whole_model_of_safetensors(gemma_models: GemmaModels) -> None:
+    checkpoint = inspect(gemma_models.base, base_model=None, models=None)
+    assert checkpoint.kind == "gemma-merged" and not checkpoint.quantised
+    assert sum(path.stat().st_size for path in gemma_models.base.iterdir()) < 10_000_000
+
+
+def test_digits_are_tokens_of_their_own_wherever_they_stand(words: Any) -> None:
+    digits = string.digits
+    assert words.tokenizer.tokenize(digits) == list(digits)
+    for said in (",".join(digits), "BITTING: 25473", "\n2", "SC1"):
+        pieces = words.tokenizer.tokenize(said)
+        assert all(len(piece) == 1 for piece in pieces if set(piece) & set(digits)), pieces
+
+
+def test_any_text_comes_back_as_it_was(words: Any) -> None:
+    said = "KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n  naïve 鍵\n"
+    assert words.tokenizer.decode(words.tokenizer(said, add_special_tokens=False)["input_ids"]) == said
+
+
+def test_prompt_and_reply_are_few_tokens(words: Any) -> None:
+    assert len(words.tokenizer.tokenize(Prompt().text)) <= 20
+    assert len(words.tokenizer.tokenize("KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n")) <= 22
+
+
+def test_ids_stand_in_the_real_order(gemma_models: GemmaModels) -> None:
+    config = json.loads((gemma_models.base / "config.json").read_text())
+    text, vision, audio = (config[f"{part}_config"] for part in ("text", "vision", "audio"))
+    assert text["vocab_size_per_layer_input"] == vision["vocab_offset"] < audio["vocab_offset"] < text["vocab_size"]
+    assert max(config["boi_token_id"], config["boa_token_id"]) < vision["vocab_offset"]
+    assert vision["vocab_offset"] <= min(config["eoi_token_id"], config["image_token_id"])
+    assert max(config["eoi_token_id"], config["image_token_id"]) < audio["vocab_offset"]
+    assert audio["vocab_offset"] <= min(config["eoa_token_id"], config["audio_token_id"])
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(gemma_models: GemmaModels, tmp_path: Path) -> None:
+    for name, seed in (("same", 0), ("other", 1)):
+        build(tmp_path / name, side=SIDE, image_tokens=IMAGE_TOKENS, seed=seed)
+    same, other, base = (folder / "model.safetensors" for folder in (tmp_path / "same", tmp_path / "other", gemma_models.base))
+    assert same.read_bytes() == base.read_bytes() != other.read_bytes()
+
+
+def test_another_picture_changes_what_it_would_say(gemma_models: GemmaModels) -> None:
+    import torch
+    from PIL import Image
+
+    from keylike.readers.gemma.prompt import prompt_inputs
+
+    loaded = TransformersBackend().load(inspect(gemma_models.base, base_model=None, models=None), "fp32")
+    squares = [Image.new("RGB", (SIDE, SIDE), colour) for colour in ("black", "white")]
+    with torch.inference_mode():
+        dark, bright = loaded.model(**prompt_inputs(loaded.processor, Prompt(), squares)).logits[:, -1]
+    assert (dark - bright).abs().max() > 0.5
+
+
+@pytest.mark.parametrize(("side", "image_tokens"), [(64, 15), (72, 16), (32, 16)])
+def test_a_picture_that_does_not_divide_into_tokens_is_refused(side: int, image_tokens: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="square number"):
+        build(tmp_path / "model", side=side, image_tokens=image_tokens, seed=0)
+    assert not (tmp_path / "model").exists()

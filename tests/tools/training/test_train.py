@@ -1,0 +1,74 @@
+"""The whole way once, tiny: draw, train a few steps, stop, go on, export, open as a reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs PyTorch: make test-gemma installs it")
+
+import onnx  # noqa: E402
+
+from keylike.readers.caliper.networks import Networks, files_of  # noqa: E402
+from tools.training.dataset import draw  # noqa: E402
+from tools.training.export import SHAPES, export  # noqa: E402
+from tools.training.import_weights import take_up  # noqa: E402
+from tools.training.nets import NETS  # noqa: E402
+from tools.training.train import Batches, train  # noqa: E402
+
+MODEL = Path(__file__).resolve().parents[3] / "models" / "caliper"
+pytestmark = pytest.mark.training
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    draw("plates", folder / "plates_00001", 1, 16)
+    draw("wholes", folder / "wholes_00001", 1, 16)
+    return folder
+
+
+@pytest.mark.parametrize("name", list(NETS))
+def test_training_goes_on_where_it_stopped(name: str, data: Path, tmp_path: Path) -> None:
+    train(name, data, tmp_path, steps=2, batch=4, seed=0, workers=1)
+    assert torch.load(tmp_path / f"{name}.pt", weights_only=True)["step"] == 2
+    train(name, data, tmp_path, steps=3, batch=4, seed=0, workers=1)
+    assert torch.load(tmp_path / f"{name}.pt", weights_only=True)["step"] == 3
+
+
+# The exporter that PyTorch now prefers needs a further package; the one used here is pinned with PyTorch.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_exported_networks_answer_as_the_trained_ones(data: Path, tmp_path: Path) -> None:
+    for name in NETS:
+        train(name, data, tmp_path, steps=1, batch=4, seed=0, workers=1)
+        export(name, tmp_path / f"{name}.pt", tmp_path)
+    networks = Networks(files_of(tmp_path))
+    strip = np.random.default_rng(0).integers(0, 255, (*SHAPES["measurer"], 3), dtype=np.uint8)
+    net = NETS["measurer"]()
+    net.load_state_dict(torch.load(tmp_path / "measurer.pt", weights_only=True)["average"])
+    net.eval()
+    with torch.no_grad():
+        depths = net(torch.from_numpy((strip.transpose(2, 0, 1)[None].astype(np.float32) - 120) / 60))[2][0].numpy()
+    # The file's weights are half precision: a thousandth of a mm is far below what matters.
+    assert np.abs(networks.measure(strip).depths - depths).max() < 0.01
+    assert np.isfinite(networks.find(strip[:, :160][:144].repeat(2, 0)[:160]).points).all()
+
+
+@pytest.mark.parametrize("name", list(NETS))
+def test_a_shipped_network_is_taken_up_as_it_is(name: str, data: Path) -> None:
+    """The weights that come back from the file answer as the file does, in whole numbers or not, and can be trained on."""
+    file = MODEL / f"{name}.onnx"
+    batches = Batches(name, data, 8, 0, 1)
+    net = take_up(name, onnx.load(str(file)), batches).eval()
+    x, _ = batches.next(torch.device("cpu"))
+    shipped = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"]).run(None, {"picture": x.contiguous().numpy()})
+    with torch.no_grad():
+        again = net(x)[-len(shipped) :]
+        training = net.train()(x)[-len(shipped) :]
+    for was, now in zip(shipped, again, strict=True):
+        assert np.abs(was - now.numpy()).mean() < 0.03 * (np.abs(was).mean() + 0.1)
+    # With the statistics of eight pictures in place of many: the points, corners or edges that the network is for stay near.
+    assert np.abs(shipped[0] - training[0].numpy()).mean() < 0.3 * (np.abs(shipped[0]).mean() + 0.1)

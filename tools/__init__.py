@@ -1,0 +1,1 @@
+"""Training, benchmarks and fuzzing. The server never imports them."""

@@ -1,0 +1,182 @@
+"""Turns stored pictures into network inputs: poses as wrong as the earlier stages leave them, and other cameras' colours."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from keylike.readers.caliper.frames import (
+    ALIGN,
+    FINDER_SIDE,
+    MIDLINE,
+    READ,
+    SLOT,
+    TURN_OVER,
+    TURN_ROUND,
+    Array,
+    Strip,
+    fit_similarity,
+    project,
+)
+from keylike.readers.caliper.networks import CUTS_OF, KINDS
+from tools.training.dataset import PLATE, PROFILE_U, WHOLE_SIDE, Labels
+from tools.training.draw import chance, span
+from tools.training.nets import DEPTHS, STRIDE
+
+_CENTRE = SLOT.mean(0)
+
+
+def recolour(rng: np.random.Generator, picture: Array) -> Array:
+    """Other white balance, contrast, softness and noise; float32."""
+    picture = picture.astype(np.float32)
+    if chance(rng, 0.25):
+        picture = np.repeat(picture.mean(2, keepdims=True), 3, 2)
+    elif chance(rng, 0.2):
+        picture = picture[..., rng.permutation(3)]
+    if chance(rng, 0.7):
+        picture = (picture - 128) * math.exp(rng.normal(0, 0.3)) + 128 + rng.normal(0, 22)
+    if chance(rng, 0.15):
+        picture = cv2.GaussianBlur(np.ascontiguousarray(picture), (0, 0), span(rng, 0.4, 1.5))
+    if chance(rng, 0.2):
+        picture = picture + rng.standard_normal((*picture.shape[:2], 1), dtype=np.float32) * span(rng, 1, 8)
+    return np.clip(picture, 0, 255)
+
+
+def _nudged(rng: np.random.Generator, strength: float) -> Array:
+    """A small wrong turn, scale, shift and perspective about the slot's middle, mm to mm."""
+    turn, scale = rng.normal(0, 0.021) * strength, 1 + rng.normal(0, 0.03) * strength
+    up, shear = 1 + rng.normal(0, 0.025) * strength, rng.normal(0, 0.03) * strength
+    turned = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) @ np.array([[scale, shear], [0, scale * up]])
+    moved = (
+        (SLOT - _CENTRE) @ turned.T
+        + _CENTRE
+        + rng.normal(0, 1, 2) * np.array([0.5, 0.3]) * strength
+        + rng.normal(0, 0.12, (4, 2)) * strength
+    )
+    return np.asarray(cv2.getPerspectiveTransform(SLOT.astype(np.float32), moved.astype(np.float32)), float)
+
+
+def _found(rng: np.random.Generator) -> Array:
+    """What the finder leaves: a tilted key seen through a pose without tilt that was fitted to noisy midline points; mm to mm."""
+    axis, tilt, away = (
+        span(rng, 0, 2 * math.pi),
+        math.radians(span(rng, 0, 36) if chance(rng, 0.6) else span(rng, 0, 8)),
+        span(rng, 70, 300),
+    )
+    turn = cv2.Rodrigues(np.array([math.cos(axis), math.sin(axis), 0]) * tilt)[0]
+    camera = np.stack([turn[:, 0], turn[:, 1], turn @ np.array([-_CENTRE[0], -_CENTRE[1], 0]) + [0, 0, away]], 1)
+    camera = np.diag([away, -away, 1.0]) @ camera  # y down, as in a photo
+    noise = abs(rng.normal(0, 1.0)) if chance(rng, 0.8) else span(rng, 1, 2.5)
+    points = project(camera, MIDLINE) + rng.normal(0, 0.5 * noise, (len(MIDLINE), 2)) + rng.normal(0, 1, 2) * noise * np.array([1.0, 0.7])
+    return np.linalg.inv(fit_similarity(points, np.ones(len(MIDLINE)))) @ camera
+
+
+def _cut(plate: Array, wrong: Array, strip: Strip) -> tuple[Array, Array]:
+    """The strip one sees when true mm are taken for `wrong` mm, and the homography from true mm to its pixels."""
+    to_strip = strip.matrix @ wrong
+    picture = cv2.warpPerspective(
+        plate, to_strip @ np.linalg.inv(PLATE.matrix), (strip.width, strip.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return picture, to_strip
+
+
+def finder_sample(rng: np.random.Generator, pictures: Array, labels: Labels, row: int) -> tuple[Array, dict[str, Array]]:
+    """A whole photo, turned, mirrored, scaled and shifted into the finder's square; targets: points (8, 2) pixels, key 0 or 1."""
+    pose = labels.pose[row].astype(float)
+    key = KINDS[int(labels.kind[row])] != "none"
+    tip = [[labels.length[row], labels.tip_v[row]]] if key else [[26.0, 4.0]]
+    points = project(pose, np.concatenate([MIDLINE, tip]))
+    turn = float(rng.choice([0, 90, 180, 270])) + rng.normal(0, 8) * chance(rng, 0.6)
+    scale = FINDER_SIDE / WHOLE_SIDE * math.exp(rng.normal(0.08, 0.22))
+    matrix: Array = cv2.getRotationMatrix2D((WHOLE_SIDE / 2, WHOLE_SIDE / 2), turn, scale)
+    matrix[:, 2] += (FINDER_SIDE - WHOLE_SIDE) / 2
+    if chance(rng, 0.5):
+        matrix = matrix @ np.array([[-1, 0, WHOLE_SIDE - 1], [0, 1, 0], [0, 0, 1.0]])
+    moved = points @ matrix[:, :2].T + matrix[:, 2]
+    low, high = moved.min(0), moved.max(0)
+    for axis in (0, 1):
+        room = high[axis] - low[axis] < FINDER_SIDE - 6
+        left, right = min(0.0, 3 - low[axis]), max(0.0, FINDER_SIDE - 3 - high[axis])
+        matrix[axis, 2] += span(rng, left, right) * 0.7 if room else (FINDER_SIDE - high[axis] - low[axis]) / 2
+    picture = cv2.GaussianBlur(pictures, (3, 3), 0.45 / scale * 0.62) if scale < 0.8 else pictures
+    border = cv2.BORDER_REPLICATE if chance(rng, 0.6) else cv2.BORDER_CONSTANT
+    picture = cv2.warpAffine(
+        picture, matrix, (FINDER_SIDE, FINDER_SIDE), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=(120, 120, 120)
+    )
+    targets = {"points": points @ matrix[:, :2].T + matrix[:, 2], "key": np.array(float(key))}
+    return recolour(rng, picture), targets
+
+
+def aligner_sample(rng: np.random.Generator, pictures: Array, labels: Labels, row: int) -> tuple[Array, dict[str, Array]]:
+    """A plate in a rough pose, half of them turned over; targets: edges as the strip shows them, corner offsets (8,), side."""
+    over, kind = chance(rng, 0.5), KINDS[int(labels.kind[row])]
+    wrong = _found(rng) if chance(rng, 0.6) else _nudged(rng, span(rng, 0.3, 2.0))
+    wrong = wrong @ (TURN_OVER if over else np.eye(3))
+    picture, to_strip = _cut(pictures, wrong, ALIGN)
+    slot = project(TURN_OVER, SLOT) if over else SLOT
+    offsets = (project(to_strip, slot) - project(ALIGN.matrix, SLOT)) / ALIGN.px_per_mm
+    edges, weight = _edge_targets(labels, row, to_strip, ALIGN)
+    targets = {
+        "edges": edges[::-1] if over else edges,
+        "edge_weight": weight * (kind != "none"),
+        "corners": offsets.ravel(),
+        "over": np.array(float(over)),
+        "key": np.array(float(kind != "none")),
+        # A blank's two edges look alike: its side is not to be learnt.
+        "sided": np.array(float(kind not in ("none", "blank"))),
+    }
+    return recolour(rng, picture), targets
+
+
+def measurer_sample(rng: np.random.Generator, pictures: Array, labels: Labels, row: int) -> tuple[Array, dict[str, Array]]:
+    """A plate in a nearly right pose; targets: edges, depths, kind, corners. One in twelve is laid in wrongly: only `fit` counts."""
+    kind, misfit = KINDS[int(labels.kind[row])], chance(rng, 1 / 12)
+    wrong = _nudged(rng, float(rng.choice([1.0, 0.5, 0.25])))
+    if misfit:
+        wrong = wrong @ _misfit(rng)
+    picture, to_strip = _cut(pictures, wrong, READ)
+    fits = kind != "none" and not misfit
+    edges, weight = _edge_targets(labels, row, to_strip, READ)
+    weight *= fits
+    depths, visible = np.zeros(DEPTHS), np.zeros(DEPTHS)
+    if fits and kind in CUTS_OF:
+        cuts = CUTS_OF[kind]
+        count = cuts.stop - cuts.start
+        depths[cuts] = labels.depths[row][:count]
+        visible[cuts] = labels.visible[row][:count]
+    corners = (project(to_strip, SLOT) - project(READ.matrix, SLOT)) / READ.px_per_mm
+    targets = {
+        "edges": edges, "edge_weight": weight, "depths": depths, "visible": visible, "kind": np.array(float(KINDS.index(kind))),
+        "fit": np.array(float(fits)), "corners": corners.ravel(), "known": np.array(float(not misfit)),
+    }  # fmt: skip
+    return recolour(rng, picture), targets
+
+
+def _misfit(rng: np.random.Generator) -> Array:
+    """Turned over, turned round, both, or far off."""
+    choice = int(rng.integers(0, 4))
+    if choice == 3:
+        far = np.eye(3)
+        far[:2, 2] = rng.choice([-1, 1], 2) * np.array([span(rng, 2.5, 8), span(rng, 0, 3)])
+        return far
+    return (TURN_OVER, TURN_ROUND, TURN_OVER @ TURN_ROUND)[choice]
+
+
+def _edge_targets(labels: Labels, row: int, to_strip: Array, strip: Strip) -> tuple[Array, Array]:
+    """Edges (2, width / 4) mm from the strip's top at each column, cut edge first, and which columns lie on the blade."""
+    columns = (np.arange(strip.width // STRIDE) + 0.5) * STRIDE - 0.5
+    length = float(labels.length[row])
+    on_blade = length + 0.3 > PROFILE_U
+    edges = np.zeros((2, len(columns)))
+    for side in (0, 1):
+        pixels = project(to_strip, np.stack([PROFILE_U[on_blade], labels.profile[row][side][on_blade]], 1))
+        order = np.argsort(pixels[:, 0])
+        edges[side] = np.interp(columns, pixels[order, 0], pixels[order, 1])
+    ends = project(to_strip, np.array([[0.4, 4.0], [length - 0.4, 4.0]]))[:, 0]
+    inside = (ends[0] < columns) & (ends[1] > columns)
+    return (edges + 0.5) / strip.px_per_mm, np.repeat(inside[None].astype(float), 2, 0)
+
+
+SAMPLERS = {"finder": finder_sample, "aligner": aligner_sample, "measurer": measurer_sample}

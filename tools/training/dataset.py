@@ -1,0 +1,122 @@
+"""Drawn training pictures on disk: plates (straightened blades with wide margins) and wholes (small whole photos).
+
+`python -m tools.training.dataset plates OUT --seed 1 --count 8000` writes OUT.npy (pictures) and OUT.npz (labels).
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from keylike.readers.caliper.frames import Strip, straighten
+from keylike.readers.caliper.networks import KINDS
+from tools.training.draw import Array
+from tools.training.render import Sample, Scene, label_frame, label_scale
+from tools.training.shapes import MOST_CUTS
+
+PLATE = Strip(516, 252, 12.0, -8.0, -6.0)
+WHOLE_SIDE = 256
+PROFILE_U = np.arange(0, 34, 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Labels of n pictures, as arrays: see `describe` for each."""
+
+    kind: Array
+    depths: Array
+    visible: Array
+    profile: Array
+    length: Array
+    tip_v: Array
+    pose: Array
+    px_per_mm: Array
+    tilt_deg: Array
+
+
+def describe(sample: Sample) -> dict[str, Array]:
+    """One sample's labels in the label frame's mm.
+
+    kind: index in KINDS · depths (6,): blade height at each cut, NaN where there is none · visible (6,): whether the outline at
+    the cut really has that height · profile (2, 340): upper and lower edge at PROFILE_U · pose (3, 3).
+    """
+    depths, visible = np.full(MOST_CUTS, np.nan), np.zeros(MOST_CUTS)
+    profile, length, tip_v = np.zeros((2, len(PROFILE_U))), 0.0, 0.0
+    blade = sample.blade
+    if blade is not None:
+        scale = label_scale(sample)
+        u = blade.u / scale
+        profile = np.stack([np.interp(PROFILE_U, u, edge / scale, right=blade.tip_v / scale) for edge in (blade.upper, blade.lower)])
+        length, tip_v = blade.length / scale, blade.tip_v / scale
+        cut = np.interp(blade.centres, blade.u, blade.upper) if len(blade.centres) else np.zeros(0)
+        count = min(MOST_CUTS, len(blade.depths))
+        depths[:count] = (blade.depths / scale)[:count]
+        visible[:count] = (np.abs(cut - blade.depths) < 0.15)[:count]
+    return {
+        "kind": np.array(KINDS.index(sample.kind)),
+        "depths": depths,
+        "visible": visible,
+        "profile": profile,
+        "length": np.array(length),
+        "tip_v": np.array(tip_v),
+        "pose": label_frame(sample),
+        "px_per_mm": np.array(sample.px_per_mm),
+        "tilt_deg": np.array(sample.tilt_deg),
+    }
+
+
+def draw(what: str, out: Path, seed: int, count: int) -> None:
+    """Draws `count` plates or wholes with this seed and writes them; the same seed gives the same pictures."""
+    scene = Scene(seed)
+    shape = (PLATE.height, PLATE.width, 3) if what == "plates" else (WHOLE_SIDE, WHOLE_SIDE, 3)
+    partial = out.with_suffix(".part.npy")
+    pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, *shape))
+    rows = []
+    for index in range(count):
+        sample = scene.blade_crop() if what == "plates" else scene.whole(WHOLE_SIDE, WHOLE_SIDE, none_share=0.14)
+        row = describe(sample)
+        pictures[index] = straighten(sample.picture, row["pose"], PLATE) if what == "plates" else sample.picture
+        rows.append(row)
+    pictures.flush()
+    labels: dict[str, Any] = {name: np.stack([row[name] for row in rows]).astype(np.float32) for name in rows[0]}
+    np.savez(out.with_suffix(".npz"), **labels)
+    partial.rename(out.with_suffix(".npy"))
+
+
+def load(folder: Path, what: str) -> tuple[list[Array], Array, Labels]:
+    """All shards of `folder`: memory-mapped pictures, an index (n, 2) of (shard, row), and the labels in that order."""
+    paths = sorted(folder.glob(f"{what}_*.npy"))
+    paths = [path for path in paths if not path.name.endswith(".part.npy")]
+    if not paths:
+        raise FileNotFoundError(f"no {what} in {folder}; draw them first")
+    shards = [np.load(path, mmap_mode="r") for path in paths]
+    index = np.concatenate([np.stack([np.full(len(shard), i), np.arange(len(shard))], 1) for i, shard in enumerate(shards)])
+    files = [np.load(path.with_suffix(".npz")) for path in paths]
+    return shards, index, Labels(**{name: np.concatenate([file[name] for file in files]) for name in Labels.__slots__})
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("plates", "wholes"))
+    parser.add_argument("out", type=Path, help="a folder; the shard is named after its seed")
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--count", type=int, required=True)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    options.out.mkdir(parents=True, exist_ok=True)
+    target = options.out / f"{options.what}_{options.seed:05d}"
+    if target.with_suffix(".npy").exists():
+        print(f"{target} is there already")
+        return
+    draw(options.what, target, options.seed, options.count)
+    print(f"{options.count} {options.what} in {target}.npy")
+
+
+if __name__ == "__main__":
+    main()

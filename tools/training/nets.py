@@ -1,0 +1,167 @@
+"""The three networks of the caliper: finder (where is the blade), aligner (which way, which side), measurer (how deep)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from keylike.readers.caliper.frames import ALIGN, FINDER_SIDE, MIDLINE, READ, Strip
+from keylike.readers.caliper.networks import KINDS
+
+POINTS = len(MIDLINE) + 1  # the midline and the tip
+DEPTHS = 11  # six cuts on Schlage's spacing, then five on Kwikset's
+STRIDE = 4  # strip pixels a column of the profile
+
+
+def conv(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)
+    )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions round a short cut."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(conv(channels, channels), nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> the same."""
+        return F.relu(x + self.body(x))
+
+
+class ResidualRow(nn.Module):
+    """The same along a row of columns, dilated."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        wide = nn.Conv1d(channels, channels, 3, 1, dilation, dilation, bias=False)
+        narrow = nn.Conv1d(channels, channels, 3, 1, 1, bias=False)
+        self.body = nn.Sequential(wide, nn.BatchNorm1d(channels), nn.ReLU(inplace=True), narrow, nn.BatchNorm1d(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, w) -> the same."""
+        return F.relu(x + self.body(x))
+
+
+def double(x: Tensor) -> Tensor:
+    """Twice the height and width, by repeating."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class Finder(nn.Module):
+    """A small square photo -> points along the blade's midline, the spread of each, and whether there is a key."""
+
+    grid: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to2 = nn.Sequential(conv(3, 12, 5, 2), conv(12, 16))
+        self.to4 = nn.Sequential(conv(16, 32, 3, 2), Residual(32))
+        self.to8 = nn.Sequential(conv(32, 56, 3, 2), Residual(56), Residual(56))
+        self.to16 = nn.Sequential(conv(56, 96, 3, 2), Residual(96), Residual(96))
+        self.to32 = nn.Sequential(conv(96, 128, 3, 2), Residual(128))
+        self.up32, self.up16, self.up8 = conv(128, 96, 1), conv(96, 56), conv(56, 40)
+        self.skip4, self.up4, self.heat = nn.Conv2d(32, 40, 1), conv(40, 40), nn.Conv2d(40, 4 * POINTS, 1)
+        self.presence = nn.Linear(128 + 96, 1)
+        self.register_buffer("grid", (torch.arange(FINDER_SIDE // 2).float() + 0.5) * 2 - 0.5)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(n, 3, 160, 160) -> heat logits (n, 8, 80, 80), points (n, 8, 2) pixels, variance (n, 8) pixels squared, presence logit (n,)."""
+        e4 = self.to4(self.to2(x))
+        e8 = self.to8(e4)
+        e16 = self.to16(e8)
+        e32 = self.to32(e16)
+        up = double(self.up32(e32)) + e16
+        seen = torch.cat([e32.mean((2, 3)), up.amax((2, 3))], 1)
+        up = double(self.up16(up)) + e8
+        up = double(self.up8(up)) + self.skip4(e4)
+        heat = F.pixel_shuffle(self.heat(self.up4(up)), 2).float()
+        share = heat.flatten(2).softmax(2).view_as(heat)
+        across, down = share.sum(2), share.sum(3)
+        x_mean, y_mean = (across * self.grid).sum(2), (down * self.grid).sum(2)
+        spread = (across * (self.grid - x_mean[..., None]) ** 2).sum(2) + (down * (self.grid - y_mean[..., None]) ** 2).sum(2)
+        return heat, torch.stack([x_mean, y_mean], 2), spread, self.presence(seen.float())[:, 0]
+
+
+class StripNet(nn.Module):
+    """The trunk that aligner and measurer share: a strip -> its two edges column by column, and `answers` numbers read off the whole.
+
+    The edges are supervised densely; without them the few numbers are learnt many times more slowly (docs/LOG.md).
+    """
+
+    rows: Tensor
+
+    def __init__(self, strip: Strip, answers: int) -> None:
+        super().__init__()
+        self.strip = strip
+        self.stem = nn.Sequential(conv(3, 16, 5, 2), conv(16, 16))
+        self.to4 = nn.Sequential(conv(16, 32, 3, 2), Residual(32), Residual(32))
+        self.to8 = nn.Sequential(conv(32, 64, 3, 2), Residual(64), Residual(64), Residual(64))
+        self.merge, self.heat = conv(96, 32), nn.Conv2d(32, 4, 1)
+        self.columns = nn.Sequential(nn.Conv2d(64, 96, (strip.height // 8, 1), bias=False), nn.BatchNorm2d(96), nn.ReLU(inplace=True))
+        self.mix = nn.Sequential(
+            nn.Conv1d(96 + 8, 96, 1, bias=False), nn.BatchNorm1d(96), nn.ReLU(inplace=True),
+            ResidualRow(96, 1), ResidualRow(96, 2), ResidualRow(96, 4), nn.Conv1d(96, 32, 1), nn.ReLU(inplace=True),
+        )  # fmt: skip
+        self.summary = nn.Sequential(nn.Linear(32 * (strip.width // 8), 192), nn.ReLU(inplace=True))
+        self.out = nn.Linear(192, answers)
+        self.register_buffer("rows", (torch.arange(strip.height // 2).float() + 0.5) * 2 / strip.px_per_mm)
+
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, 3, h, w) -> heat logits (n, 2, h/2, w/4); edges (n, 2, w/4) mm from the strip's top, upper then lower; (n, answers)."""
+        half = self.to4(self.stem(x))
+        quarter = self.to8(half)
+        heat = self.heat(self.merge(torch.cat([half, double(quarter)], 1))).float()
+        n, tall, wide = heat.shape[0], self.strip.height // 4, self.strip.width // STRIDE
+        heat = heat.view(n, 2, 2, tall, wide).permute(0, 1, 3, 2, 4).reshape(n, 2, 2 * tall, wide)
+        share = heat.softmax(2)
+        edges = (share * self.rows.view(1, 1, -1, 1)).sum(2)
+        spread = (share * (self.rows.view(1, 1, -1, 1) - edges[:, :, None]) ** 2).sum(2).clamp(max=4)
+        profile = torch.cat([edges - 6.0, spread], 1).view(n, 4, wide // 2, 2).permute(0, 1, 3, 2).reshape(n, 8, wide // 2)
+        seen = self.columns(quarter).squeeze(2)
+        return heat, edges, self.out(self.summary(self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1))).float()
+
+
+class Aligner(StripNet):
+    """A rough strip -> where the slot's corners really are, and whether the cuts are on the lower side."""
+
+    def __init__(self) -> None:
+        super().__init__(ALIGN, 9)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(n, 3, 144, 320) -> heat logits (n, 2, 72, 80); edges (n, 2, 80) mm; corner offsets (n, 8) mm, x right, y down; side (n,)."""
+        heat, edges, out = self.look(x)
+        return heat, edges, out[:, :8], out[:, 8]
+
+
+class Measurer(StripNet):
+    """A straightened strip -> blade height at every cut with its spread, kind of key, fit, residual corners."""
+
+    def __init__(self) -> None:
+        super().__init__(READ, 2 * DEPTHS + len(KINDS) + 1 + 8)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """(n, 3, 144, 384) -> heat logits (n, 2, 72, 96); edges (n, 2, 96) mm; depths (n, 11) mm; log spread (n, 11);
+        kind logits (n, 6); fit logit (n,); corner offsets (n, 8) mm."""
+        heat, edges, out = self.look(x)
+        depths, spreads, kinds, fit, corners = out.split([DEPTHS, DEPTHS, len(KINDS), 1, 8], 1)
+        return heat, edges, depths * 0.5 + 6.6, spreads.clamp(-6, 4), kinds, fit[:, 0], corners * 0.5
+
+
+NETS: dict[str, type[nn.Module]] = {"finder": Finder, "aligner": Aligner, "measurer": Measurer}
+
+
+def count(net: nn.Module) -> int:
+    """Number of trained parameters."""
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def state(net: nn.Module) -> dict[str, Any]:
+    """Weights on the CPU, ready to be saved."""
+    return {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}

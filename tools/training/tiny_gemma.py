@@ -1,0 +1,216 @@
+"""Builds a whole Gemma 3n with random weights, small enough for a laptop: `python -m tools.training.tiny_gemma OUT`.
+
+It has every part of the real model (text, vision, audio, tokenizer, processor, chat template) in a few megabytes and knows nothing
+until it is fine-tuned: for tests, benchmarks and trying things out without a download.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from keylike.keys.keyways import keyways
+from keylike.readers.gemma.legacy_manifest import PROMPT
+from keylike.readers.gemma.manifest import Prompt
+from keylike.readers.gemma.with_transformers import prepare
+
+# The order of the ids is the real one's: text (which ends in the two beginnings), then vision, then audio.
+TEXT_IDS, VISION_IDS, AUDIO_IDS = 768, 8, 8
+SPECIALS = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<end_of_turn>")
+BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
+MARKED = {
+    "boi_token": "<start_of_image>", "boa_token": "<start_of_audio>", "eoi_token": "<end_of_image>",
+    "image_token": "<image_soft_token>", "eoa_token": "<end_of_audio>", "audio_token": "<audio_soft_token>",
+}  # fmt: skip
+AUDIO_TOKENS = 188
+LAYERS = 4  # of the text; the real one has 35
+# Of the weights that are stirred, and of the words' own: fresh ones (0.02) leave nothing for the last layer to choose between.
+STIR, WORDS = 0.05, 0.4
+VISION_WIDTH = 2048  # fixed by timm's network
+# What the tokenizer learns its pieces from.
+SAID = (
+    Prompt().text,
+    PROMPT,
+    "KEYWAY: NONE\nBITTING: NONE\nBRAND: NONE\nCONFIDENCE: \nPRODUCTION: \nCOMPLEXITY: \n",
+    "user\nmodel\n\n\n",
+)
+TEMPLATE = """{{ bos_token }}
+{%- if messages[0]['role'] == 'system' -%}
+    {%- set system = messages[0]['content'] if messages[0]['content'] is string else messages[0]['content'][0]['text'] -%}
+    {%- set opening = system + '\n\n' -%}
+    {%- set turns = messages[1:] -%}
+{%- else -%}
+    {%- set opening = '' -%}
+    {%- set turns = messages -%}
+{%- endif -%}
+{%- for turn in turns -%}
+    {{ '<start_of_turn>' + ('model' if turn['role'] == 'assistant' else turn['role']) + '\n' + (opening if loop.first else '') }}
+    {%- if turn['content'] is string -%}
+        {{ turn['content'] | trim }}
+    {%- else -%}
+        {%- for item in turn['content'] -%}
+            {%- if item['type'] == 'audio' -%}{{ '<audio_soft_token>' }}
+            {%- elif item['type'] == 'image' -%}{{ '<image_soft_token>' }}
+            {%- elif item['type'] == 'text' -%}{{ item['text'] | trim }}
+            {%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ '<end_of_turn>\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<start_of_turn>model\n' }}{%- endif -%}
+"""
+
+
+def build(folder: Path, *, side: int, image_tokens: int, seed: int, layers: int = LAYERS) -> None:
+    """Writes model, tokenizer, processor and chat template into `folder`; the same seed gives the same weights.
+
+    `side`: pixels of the square picture; `image_tokens`: tokens a picture becomes, a square number whose root times 16 divides `side`
+    (the vision network's grid is a sixteenth of the picture); `layers`: of the text, from four on. Raises ValueError for others.
+    """
+    prepare()
+    grid = math.isqrt(image_tokens)
+    if layers < LAYERS:
+        raise ValueError(f"a Gemma 3n with fewer than {LAYERS} layers has not all of its parts")
+    if grid * grid != image_tokens or side % (16 * grid):
+        raise ValueError("image_tokens must be a square number, and side a multiple of 16 times its root")
+    tokenizer = _tokenizer()
+    _model(tokenizer, image_tokens, seed, layers).save_pretrained(folder)
+    _processor(tokenizer, side, image_tokens).save_pretrained(folder)
+
+
+def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Ids and merges: bytes, printable characters and pieces of what is said about keys; never two digits in one piece."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    learner = Tokenizer(models.BPE())
+    learner.normalizer = normalizers.Replace(" ", "▁")
+    learner.pre_tokenizer = pre_tokenizers.Split(Regex(r"▁?[A-Za-z]+|\n+|[^A-Za-z\n]"), "isolated")
+    names = [name for one in keyways().values() for name in (one.name, one.brand)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=TEXT_IDS - 2,
+        special_tokens=[*SPECIALS, *BYTES],
+        initial_alphabet=["\n", "▁", *map(chr, range(33, 127))],
+        show_progress=False,
+    )
+    learner.train_from_iterator([*SAID * 4, *(f"KEYWAY: {name}\nBRAND: {name}\n" for name in names)], trainer)
+    learnt = json.loads(learner.to_str())["model"]
+    return _numbered(learnt["vocab"]), [tuple(merge) for merge in learnt["merges"]]
+
+
+def _numbered(learnt: dict[str, int]) -> dict[str, int]:
+    fill = [f"<unused{number}>" for number in range(len(learnt), TEXT_IDS - 2)]
+    vision = [MARKED["eoi_token"], MARKED["image_token"], *(f"<vision{n}>" for n in range(VISION_IDS - 2))]
+    audio = [MARKED["eoa_token"], MARKED["audio_token"], *(f"<audio{n}>" for n in range(AUDIO_IDS - 2))]
+    words = [*sorted(learnt, key=learnt.__getitem__), *fill, MARKED["boi_token"], MARKED["boa_token"], *vision, *audio]
+    return {word: number for number, word in enumerate(words)}
+
+
+def _tokenizer() -> Any:
+    from tokenizers.processors import TemplateProcessing
+    from transformers import GemmaTokenizer
+
+    vocabulary, merges = _vocabulary()
+    tokenizer = GemmaTokenizer(vocab=vocabulary, merges=merges, padding_side="left", extra_special_tokens=list(SPECIALS[-2:]), **MARKED)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<bos> $A", pair="<bos> $A <bos> $B", special_tokens=[("<bos>", 2)]
+    )
+    return tokenizer
+
+
+def _depth(layers: int) -> dict[str, Any]:
+    """Which layers look at all that came before, and how many at the end share keys and values, in the real one's proportions."""
+    every = 5 if layers >= 10 else 2
+    kinds = ["full_attention" if (layer + 1) % every == 0 else "sliding_attention" for layer in range(layers)]
+    sparse = layers * 2 // 7
+    return {
+        "num_hidden_layers": layers, "layer_types": kinds, "num_kv_shared_layers": max(2, layers * 3 // 7),
+        "activation_sparsity_pattern": [0.95] * sparse + [0.0] * (layers - sparse),
+    }  # fmt: skip
+
+
+def _config(ids: dict[str, int], image_tokens: int, layers: int) -> Any:
+    from transformers import Gemma3nConfig
+
+    return Gemma3nConfig(
+        text_config={
+            "vocab_size": TEXT_IDS + VISION_IDS + AUDIO_IDS, "vocab_size_per_layer_input": TEXT_IDS, "hidden_size": 64,
+            "intermediate_size": 128, **_depth(layers), "num_attention_heads": 4, "num_key_value_heads": 2,
+            "head_dim": 16, "sliding_window": 512, "hidden_size_per_layer_input": 16, "laurel_rank": 8,
+            "max_position_embeddings": 4096, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2,
+        },
+        vision_config={
+            "architecture": "mobilenetv5_300m_enc", "hidden_size": VISION_WIDTH, "vocab_size": VISION_IDS, "vocab_offset": TEXT_IDS,
+            "model_args": {"channel_multiplier": 0.01, "stem_size": 8, "msfa_output_resolution": math.isqrt(image_tokens)},
+        },
+        audio_config={
+            "vocab_size": AUDIO_IDS, "vocab_offset": TEXT_IDS + VISION_IDS, "hidden_size": 32, "conf_num_attention_heads": 2,
+            "conf_num_hidden_layers": 1, "input_feat_size": 32, "sscp_conv_channel_size": (8, 4),
+        },
+        vision_soft_tokens_per_image=image_tokens, audio_soft_tokens_per_image=AUDIO_TOKENS,
+        eos_token_id=[1, ids["<end_of_turn>"]], **{f"{name}_id": ids[word] for name, word in MARKED.items()},
+    )  # fmt: skip
+
+
+def _model(tokenizer: Any, image_tokens: int, seed: int, layers: int) -> Any:
+    import torch
+    from transformers import Gemma3nForConditionalGeneration, GenerationConfig
+
+    config = _config(tokenizer.get_vocab(), image_tokens, layers)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Gemma3nForConditionalGeneration(config).eval()
+        _stir(model)
+    model.generation_config = GenerationConfig(
+        bos_token_id=2, pad_token_id=0, eos_token_id=config.eos_token_id, do_sample=True, top_k=64, top_p=0.95
+    )
+    return model
+
+
+def _stir(model: Any) -> None:
+    """Fresh norms and projections are ones and zeros, and leave the parts without effect on each other.
+
+    The vision network stays as it comes: its layers are 8 wide, and stirred ones raise the rounding of half precision to the size of
+    what sets two pictures apart.
+    """
+    import torch
+
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if not name.startswith("model.vision_tower"):
+                weight.add_(torch.randn_like(weight) * STIR)
+        model.get_input_embeddings().weight.normal_(std=WORDS)
+
+
+def _processor(tokenizer: Any, side: int, image_tokens: int) -> Any:
+    from transformers import Gemma3nAudioFeatureExtractor, Gemma3nProcessor
+    from transformers.models.siglip.image_processing_siglip import SiglipImageProcessor
+
+    return Gemma3nProcessor(
+        feature_extractor=Gemma3nAudioFeatureExtractor(feature_size=32),
+        image_processor=SiglipImageProcessor(
+            size={"height": side, "width": side}, resample=2, do_normalize=False, image_mean=[0.5] * 3, image_std=[0.5] * 3,
+            do_convert_rgb=True, default_to_square=True,
+        ),
+        tokenizer=tokenizer, chat_template=TEMPLATE, image_seq_length=image_tokens, audio_seq_length=AUDIO_TOKENS,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--side", type=int, default=128, help="pixels of the square picture")
+    parser.add_argument("--image-tokens", type=int, default=16, help="tokens a picture becomes")
+    parser.add_argument("--layers", type=int, default=LAYERS, help="of the text; the real one has 35")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    build(options.out, side=options.side, image_tokens=options.image_tokens, seed=options.seed, layers=options.layers)
+    size = sum(path.stat().st_size for path in options.out.iterdir())
+    print(f"{options.out}: {size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
