@@ -34,12 +34,18 @@ SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 # The embedded reader is ready before the first request is looked at, and a slow load keeps /health/live waiting no longer than this.
 HEAD_START_S = 1.0
 
-cli = typer.Typer(help="Keylike reads a house key from a photo.", pretty_exceptions_enable=False, add_completion=False)
+cli = typer.Typer(
+    help="Keylike reads a house key from a photo.",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
 _out = Console(soft_wrap=True, highlight=False)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-_Tunnel = Annotated[bool, typer.Option("--tunnel", help="Opens a public address, for a phone, with a QR code.")]
+_Tunnel = Annotated[
+    bool, typer.Option("--tunnel", help="Opens a public address, for a phone, with a QR code.")
+]
 
 
 def main() -> None:
@@ -53,7 +59,9 @@ def without_a_word(context: typer.Context, tunnel: _Tunnel = False) -> None:
     if context.invoked_subcommand is None:
         serve(tunnel)
     elif tunnel:
-        raise stop(f"--tunnel belongs to serve: python app.py {context.invoked_subcommand} has none")
+        raise stop(
+            f"--tunnel belongs to serve: python app.py {context.invoked_subcommand} has none"
+        )
 
 
 @cli.command()
@@ -64,7 +72,15 @@ def serve(tunnel: _Tunnel = False) -> None:
     from keylike.http_server.hard_exit import end_at_once
     from keylike.observability.logs import make_logger
     from keylike.observability.malloc_tuning import keep_freed_blocks
-    from keylike.service import create_app, make_server, model_slot, new_metrics, new_traces, reading_processes, reading_scheduler
+    from keylike.service import (
+        create_app,
+        make_server,
+        model_slot,
+        new_metrics,
+        new_traces,
+        reading_processes,
+        reading_scheduler,
+    )
     from keylike.tunnel.watchdog import Standing
 
     settings = _settings(tunnel)
@@ -94,7 +110,9 @@ def serve(tunnel: _Tunnel = False) -> None:
         failure = socket_failures(time.time, log, metrics.refused)
         server = make_server(app, settings, scheduler, failure=failure, draining=draining)
     except OSError as error:
-        raise stop(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT") from None
+        raise stop(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT"
+        ) from None
     server.stop_on_signals()
     _greet(settings, server.port)
     load = Loading(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop)
@@ -116,21 +134,39 @@ def serve(tunnel: _Tunnel = False) -> None:
 @cli.command()
 def read(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Photos of keys.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each photo.")] = False,
-    overlay: Annotated[Path | None, typer.Option(help="Draw outline, cut lines and depths onto the photo, into this file.")] = None,
-    zipcode: Annotated[str, typer.Option(help="Five digits, for the rough market figures.")] = "00000",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One line of JSON for each photo.")
+    ] = False,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(help="Draw outline, cut lines and depths onto the photo, into this file."),
+    ] = None,
+    zipcode: Annotated[
+        str, typer.Option(help="Five digits, for the rough market figures.")
+    ] = "00000",
 ) -> None:
     """Reads the key in each photo; ends with 1 if any of them could not be read."""
     from keylike.terminal.photos import show
 
-    raise typer.Exit(0 if show(_out, lambda: _inference(_settings()), photos, zipcode, overlay, as_json=as_json) else 1)
+    raise typer.Exit(
+        0
+        if show(_out, lambda: _inference(_settings()), photos, zipcode, overlay, as_json=as_json)
+        else 1
+    )
 
 
 @cli.command()
 def evaluate(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR…", help="Each holds labels.jsonl and images/.")],
-    misses: Annotated[bool, typer.Option(help="A line for each photo that was not read right.")] = False,
-    page: Annotated[Path | None, typer.Option("--report", help="An HTML page of it all, with codes and the worst photos.")] = None,
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR…", help="Each holds labels.jsonl and images/.")
+    ],
+    misses: Annotated[
+        bool, typer.Option(help="A line for each photo that was not read right.")
+    ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option("--report", help="An HTML page of it all, with codes and the worst photos."),
+    ] = None,
 ) -> None:
     """Scores the reader on labelled photos: a table by tier and keyway, and one line of JSON at the end."""
     from keylike.terminal.scoring import score
@@ -139,7 +175,9 @@ def evaluate(
 
 
 @cli.command()
-def calibrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds labels.jsonl and images/.")]) -> None:
+def calibrate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds labels.jsonl and images/.")],
+) -> None:
     """Fits the confidence of the Gemma model that MODEL_PATH names on labelled photos, and writes it into the model's manifest."""
     from keylike.readers.evaluation import shots
     from keylike.readers.gemma.calibrate import Hearing, calibrate
@@ -149,8 +187,16 @@ def calibrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds 
         labelled = shots(folder)
         reader = _reader(settings.model_copy(update={"strict": True, "agree": False}))
         if not isinstance(reader, Hearing):
-            raise stop("MODEL_PATH names no Gemma model: the caliper's calibration is part of its training (make train)")
-        beside = _reader(settings.model_copy(update={"model_path": None, "strict": True, "agree": False})) if settings.agree else None
+            raise stop(
+                "MODEL_PATH names no Gemma model: the caliper's calibration is part of its training (make train)"
+            )
+        beside = (
+            _reader(
+                settings.model_copy(update={"model_path": None, "strict": True, "agree": False})
+            )
+            if settings.agree
+            else None
+        )
         done = calibrate(
             reader,
             settings.model_folder,
@@ -165,7 +211,9 @@ def calibrate(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds 
 
 
 @cli.command()
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+) -> None:
     """Checks what Keylike needs and says what to do about each fault; ends with 1 if there is any."""
     from keylike.access.policy import Policy
     from keylike.doctor.checkup import Subject, examine
@@ -199,7 +247,10 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One line of JSO
         ngrok_token=settings.ngrok_token.get_secret_value() if settings.ngrok_token else None,
     )
     with _err.status("Checking ..."):
-        findings = examine(subject, lambda folder: model_loader.look(folder, Choices(settings.models, settings.base_model)))
+        findings = examine(
+            subject,
+            lambda folder: model_loader.look(folder, Choices(settings.models, settings.base_model)),
+        )
     raise typer.Exit(tables.tell_checks(_out, findings, as_json=as_json))
 
 
@@ -237,13 +288,26 @@ def _greet(settings: Settings, port: int) -> None:
     from keylike.service import policy_of
     from keylike.terminal.greeting import address_of, first_sample, greeting
 
-    model, spare = settings.model_folder.resolve(), settings.ngrok_token is not None and not settings.tunnel
+    model, spare = (
+        settings.model_folder.resolve(),
+        settings.ngrok_token is not None and not settings.tunnel,
+    )
     embedded = model == (settings.models / "caliper").resolve() and not settings.agree
     token: str | None = ""
     if policy_of(settings) is not Policy.OPEN:
         token = "KEYLIKE_API_KEY" if settings.token else "TOKEN" if _any_token(settings) else None
     at, sample = address_of(settings.host, port), first_sample(SAMPLES)
-    _tell(*greeting(at, model.name, sample, embedded=embedded, token=token, tunnel=settings.tunnel, spare=spare))
+    _tell(
+        *greeting(
+            at,
+            model.name,
+            sample,
+            embedded=embedded,
+            token=token,
+            tunnel=settings.tunnel,
+            spare=spare,
+        )
+    )
 
 
 def _once(settings: Settings) -> str | None:
@@ -255,18 +319,29 @@ def _once(settings: Settings) -> str | None:
     reason = _why_not_public(settings)
     if settings.tunnel and reason:
         raise stop(reason)
-    return new_clear() if settings.tunnel and policy_of(settings) is not Policy.OPEN and not _any_token(settings) else None
+    return (
+        new_clear()
+        if settings.tunnel and policy_of(settings) is not Policy.OPEN and not _any_token(settings)
+        else None
+    )
 
 
 def _why_not_public(settings: Settings) -> str | None:
     from keylike.access.policy import why_not_public
     from keylike.doctor.network import is_loopback
 
-    return why_not_public(settings.policy, loopback=is_loopback(settings.host), told=settings.tunnel_open)
+    return why_not_public(
+        settings.policy, loopback=is_loopback(settings.host), told=settings.tunnel_open
+    )
 
 
 def _tunnel(
-    settings: Settings, port: int, once: str | None, standing: Standing, over: threading.Event, log: BoundLogger
+    settings: Settings,
+    port: int,
+    once: str | None,
+    standing: Standing,
+    over: threading.Event,
+    log: BoundLogger,
 ) -> AbstractContextManager[None]:
     """Open in here, where the settings want one; the server need not know."""
     if not settings.tunnel:
@@ -276,7 +351,9 @@ def _tunnel(
 
     local, sample = address_of(settings.host, port), first_sample(SAMPLES)
     token = settings.ngrok_token.get_secret_value() if settings.ngrok_token else None
-    return TunnelNotes(_out, log, local=local, token=once, sample=sample).beside(token, settings.tunnel_domain, standing, over)
+    return TunnelNotes(_out, log, local=local, token=once, sample=sample).beside(
+        token, settings.tunnel_domain, standing, over
+    )
 
 
 def _tell_ready(settings: Settings, model: ModelSlot) -> None:
@@ -306,4 +383,6 @@ def _inference(settings: Settings) -> Inference:
     from keylike.service import picture_limits
 
     reader = _reader(settings)
-    return Inference(Scheduler(lambda: reader, queue=1, threads=1), picture_limits(settings), time.perf_counter)
+    return Inference(
+        Scheduler(lambda: reader, queue=1, threads=1), picture_limits(settings), time.perf_counter
+    )

@@ -90,7 +90,9 @@ class UnreadableKey(KeylikeError):
 
     code = "unreadable"
 
-    def __init__(self, message: str, *, reason: str, advice: str, model: str, **details: object) -> None:
+    def __init__(
+        self, message: str, *, reason: str, advice: str, model: str, **details: object
+    ) -> None:
         super().__init__(message, **details)
         self.reason = reason
         self.advice = advice

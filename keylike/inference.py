@@ -45,7 +45,9 @@ class Limits:
 
     def open(self, data: bytes) -> Photo:
         """The photo, if it keeps to them. Raises the failures of open_photo."""
-        return open_photo(data, max_bytes=self.max_bytes, max_pixels=self.max_pixels, max_memory=self.max_memory)
+        return open_photo(
+            data, max_bytes=self.max_bytes, max_pixels=self.max_pixels, max_memory=self.max_memory
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ class Inference:
         with self.scheduler.admit(1):
             return self._answer(data, options, caller)
 
-    def answers(self, photos: Sequence[bytes], options: Options, caller: Caller = NOBODY) -> list[Answer | Exception]:
+    def answers(
+        self, photos: Sequence[bytes], options: Options, caller: Caller = NOBODY
+    ) -> list[Answer | Exception]:
         """An answer a photo, in order, or what `answer` would have raised. Raises Overloaded, where there is no room for all of them,
         and ModelLoading."""
 
@@ -115,12 +119,18 @@ class Inference:
                 cached=found.cached,
             )
 
-    def _find(self, reader: Reader, data: bytes, options: Options, caller: Caller, notes: Notes) -> Found:
+    def _find(
+        self, reader: Reader, data: bytes, options: Options, caller: Caller, notes: Notes
+    ) -> Found:
         """What the reader says, or said before: then the photo is not even opened."""
 
         def run() -> Reading | Unreadable:
             if isinstance(reader, ReadingProcesses):
-                return self.scheduler.read_apart(lambda: reader.read_picture(data, caller.deadline - self.scheduler.clock()), caller, notes)
+                return self.scheduler.read_apart(
+                    lambda: reader.read_picture(data, caller.deadline - self.scheduler.clock()),
+                    caller,
+                    notes,
+                )
             return self.scheduler.read(lambda: self.limits.open(data), caller, notes)
 
         if self.cache is None or not options.cache:
@@ -164,10 +174,17 @@ class Classifying:
 def _readable(result: T | Unreadable, model: str) -> T:
     if isinstance(result, Unreadable):
         seen = {"opinions": [_opinion(each) for each in result.opinions]} if result.opinions else {}
-        raise UnreadableKey(result.message, reason=result.reason.value, advice=result.advice, model=model, **seen)
+        raise UnreadableKey(
+            result.message, reason=result.reason.value, advice=result.advice, model=model, **seen
+        )
     return result
 
 
 def _opinion(one: Opinion) -> dict[str, object]:
     bitting = ",".join(map(str, one.codes))
-    return {"model": one.model, "keyway": one.keyway, "bitting": bitting, "probability": round(one.probability, 4)}
+    return {
+        "model": one.model,
+        "keyway": one.keyway,
+        "bitting": bitting,
+        "probability": round(one.probability, 4),
+    }

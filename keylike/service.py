@@ -89,7 +89,9 @@ def create_app(
     loaded = model
     app = OpenAPI(
         __name__,
-        info=Info(title="Keylike", version=API_VERSION, description="Reads a house key from a photo."),
+        info=Info(
+            title="Keylike", version=API_VERSION, description="Reads a house key from a photo."
+        ),
         security_schemes=authentication.SCHEMES,
         # Every route describes its 500 itself; otherwise the library would add failures that no route gives.
         validation_error_status=500,
@@ -106,13 +108,19 @@ def create_app(
     metrics = metrics or new_metrics()
     errors, recent = RecentErrors(clock), RecentStages(clock)
     counts = [metrics.answered, errors.answered]
-    request_log.install(app, log=log, model=lambda: loaded.name, clock=time.perf_counter, watchers=counts)
+    request_log.install(
+        app, log=log, model=lambda: loaded.name, clock=time.perf_counter, watchers=counts
+    )
     told = error_handlers.install(app, clock=clock, log=log, rejected=metrics.rejected)
     cache = cache or reading_cache(settings, log)
     scheduler = scheduler or reading_scheduler(settings, loaded)
     policy = policy_of(settings)
     # Replicas that share a Redis know visitors by the same names, and whoever only has what is in it does not.
-    salt = hashlib.sha256(settings.redis.encode()).digest() if settings.redis else secrets.token_bytes(32)
+    salt = (
+        hashlib.sha256(settings.redis.encode()).digest()
+        if settings.redis
+        else secrets.token_bytes(32)
+    )
     authentication.install(app, credentials(settings, clock, once), policy, salt=salt, log=log)
     charge = limits.install(
         app,
@@ -123,7 +131,9 @@ def create_app(
         wall=time.time,
     )
     if settings.proxy or settings.tunnel:
-        app.wsgi_app = NamedProxies(app.wsgi_app, split(settings.proxy or ""), tunnel_agents(settings))  # type: ignore[method-assign]
+        app.wsgi_app = NamedProxies(
+            app.wsgi_app, split(settings.proxy or ""), tunnel_agents(settings)
+        )  # type: ignore[method-assign]
     bounds = picture_limits(settings)
     watchers = (metrics.photo, recent.photo, *([traces.photo] if traces else []))
     inference = Inference(scheduler, bounds, time.perf_counter, cache, watchers)
@@ -132,11 +142,23 @@ def create_app(
     predictions = predict_blueprint(inference, callers, policy=policy, clock=clock)
     add_welcome(predictions, loaded, WEB)
     app.register_api(predictions)
-    app.register_api(batch_blueprint(inference, callers, charge, told, limit=batch_limit(settings), policy=policy, clock=clock))
+    app.register_api(
+        batch_blueprint(
+            inference,
+            callers,
+            charge,
+            told,
+            limit=batch_limit(settings),
+            policy=policy,
+            clock=clock,
+        )
+    )
     app.register_api(classify_blueprint(classifying, callers, policy=policy, clock=clock))
     app.register_api(cache_blueprint(cache, policy))
     gpu, process = find_gpu(), Process(clock)
-    app.register_api(health_blueprint(loaded, gpu, draining=draining, stuck=scheduler.stuck, clock=clock))
+    app.register_api(
+        health_blueprint(loaded, gpu, draining=draining, stuck=scheduler.stuck, clock=clock)
+    )
     standing = standing or Standing()
     Gauges(living(loaded, scheduler, cache, draining, standing), metrics.registry)
     state = State(
@@ -166,7 +188,9 @@ def policy_of(settings: Settings) -> Policy:
     return chosen_policy(settings.policy, loopback=here, one_token=settings.token is not None)
 
 
-def credentials(settings: Settings, clock: Callable[[], float] = time.time, once: str | None = None) -> Credentials:
+def credentials(
+    settings: Settings, clock: Callable[[], float] = time.time, once: str | None = None
+) -> Credentials:
     """The tokens that pass; `clock` gives seconds since 1970."""
     return Credentials(settings.token, TokenStore(settings.tokens, clock), once)
 
@@ -183,7 +207,11 @@ def split(setting: str) -> list[str]:
 
 def new_metrics() -> Metrics:
     """Metrics of one application, in a registry of their own."""
-    return Metrics(CollectorRegistry(), reasons=[reason.value for reason in Reason], rejections=error_handlers.REJECTIONS)
+    return Metrics(
+        CollectorRegistry(),
+        reasons=[reason.value for reason in Reason],
+        rejections=error_handlers.REJECTIONS,
+    )
 
 
 def new_traces(settings: Settings, scheduler: Scheduler, log: BoundLogger) -> Traces | None:
@@ -192,7 +220,13 @@ def new_traces(settings: Settings, scheduler: Scheduler, log: BoundLogger) -> Tr
     return make_traces(endpoint, os.environ, clock=scheduler.clock, wall=time.time, log=log)
 
 
-def living(model: ModelSlot, scheduler: Scheduler, cache: ReadingCache, draining: Callable[[], bool], standing: Standing) -> Living:
+def living(
+    model: ModelSlot,
+    scheduler: Scheduler,
+    cache: ReadingCache,
+    draining: Callable[[], bool],
+    standing: Standing,
+) -> Living:
     """What Prometheus looks at when it asks."""
     return Living(
         reader=lambda: model.reader().info if model.ready else None,
@@ -205,21 +239,32 @@ def living(model: ModelSlot, scheduler: Scheduler, cache: ReadingCache, draining
     )
 
 
-def reading_cache(settings: Settings, log: BoundLogger, clock: Callable[[], float] = time.monotonic) -> ReadingCache:
+def reading_cache(
+    settings: Settings, log: BoundLogger, clock: Callable[[], float] = time.monotonic
+) -> ReadingCache:
     """What keeps readings, as the settings say."""
-    return new_cache(settings.redis, ttl_s=settings.cache_ttl_s, size=settings.cache_size, clock=clock, log=log)
+    return new_cache(
+        settings.redis, ttl_s=settings.cache_ttl_s, size=settings.cache_size, clock=clock, log=log
+    )
 
 
 def reading_scheduler(settings: Settings, model: ModelSlot) -> Scheduler:
     """The queue before the model; whoever stops the server closes it."""
-    return Scheduler(model.reader, queue=settings.queue, threads=settings.threads, longest_s=settings.deadline_s)
+    return Scheduler(
+        model.reader, queue=settings.queue, threads=settings.threads, longest_s=settings.deadline_s
+    )
 
 
 def classifiers(settings: Settings, model: ModelSlot, log: BoundLogger) -> Classifiers:
     """Those of the models' folder; where none is named the caliper answers, the one that reads if it does."""
     caliper = _caliper(settings)
     load = model_loader.load_classifier
-    return Classifiers(settings.models, embedded=lambda: model_loader.families_beside(model.reader(), caliper), load=load, log=log)
+    return Classifiers(
+        settings.models,
+        embedded=lambda: model_loader.families_beside(model.reader(), caliper),
+        load=load,
+        log=log,
+    )
 
 
 def picture_limits(settings: Settings) -> Limits:
@@ -230,23 +275,41 @@ def picture_limits(settings: Settings) -> Limits:
 def reading_processes(settings: Settings) -> ReadingProcesses:
     """Those that the settings ask for, not begun; whoever stops the server closes them."""
     bounds = picture_limits(settings)
-    return ReadingProcesses(bounds.open, settings.processes, longest_s=settings.deadline_s, decoding_bytes=bounds.max_memory)
+    return ReadingProcesses(
+        bounds.open,
+        settings.processes,
+        longest_s=settings.deadline_s,
+        decoding_bytes=bounds.max_memory,
+    )
 
 
-def model_slot(settings: Settings, log: BoundLogger | None = None, processes: ReadingProcesses | None = None) -> ModelSlot:
+def model_slot(
+    settings: Settings, log: BoundLogger | None = None, processes: ReadingProcesses | None = None
+) -> ModelSlot:
     """An empty slot for the model of the settings; unless they are strict, the embedded reader takes its place where it fails. Where the
     caliper reads alone, it does so in `processes`."""
     caliper = _caliper(settings)
     nothing_else = settings.model_folder.resolve() == caliper.resolve() and not settings.agree
     apart = processes or reading_processes(settings)
-    spare = None if settings.strict or nothing_else else lambda: apart.begin(partial(model_loader.load, caliper))
+    spare = (
+        None
+        if settings.strict or nothing_else
+        else lambda: apart.begin(partial(model_loader.load, caliper))
+    )
     return ModelSlot(lambda: chosen_reader(settings, apart), spare=spare, log=log)
 
 
 def chosen_reader(settings: Settings, processes: ReadingProcesses | None = None) -> Reader:
     """What the settings ask for, loaded but not warmed. Raises ModelError."""
     caliper = _caliper(settings)
-    choices = Choices(settings.models, settings.base_model, settings.backend, settings.precision, settings.max_batch, caliper)
+    choices = Choices(
+        settings.models,
+        settings.base_model,
+        settings.backend,
+        settings.precision,
+        settings.max_batch,
+        caliper,
+    )
     if settings.agree:
         return model_loader.load_agreeing(settings.model_folder, caliper, choices)
     if processes and model_loader.is_caliper(settings.model_folder):
@@ -272,10 +335,22 @@ def batch_limit(settings: Settings) -> int:
 def binding(settings: Settings) -> Binding:
     """Where and how to listen: a thread for each request that is let in, and a few that say no to others and answer for the server's
     health; at the end, time for the last of them to be answered."""
-    threads = settings.queue + max(settings.threads, settings.processes, settings.max_batch) + _SPARE_THREADS
+    threads = (
+        settings.queue
+        + max(settings.threads, settings.processes, settings.max_batch)
+        + _SPARE_THREADS
+    )
     larger = {BATCH_PATH: batch_limit(settings)}
     drain_s = settings.deadline_s + _ANSWER_S
-    return Binding(settings.host, settings.port, threads, body_limit(settings), settings.max_bodies, larger, drain_s)
+    return Binding(
+        settings.host,
+        settings.port,
+        threads,
+        body_limit(settings),
+        settings.max_bodies,
+        larger,
+        drain_s,
+    )
 
 
 def make_server(
@@ -292,4 +367,12 @@ def make_server(
     def full(path: str) -> int | None:
         return scheduler.full() if path in _PHOTO_PATHS else None
 
-    return Server(app, binding(settings), failure=failure, draining=draining, clock=clock, full=full, tidy=give_back)
+    return Server(
+        app,
+        binding(settings),
+        failure=failure,
+        draining=draining,
+        clock=clock,
+        full=full,
+        tidy=give_back,
+    )

@@ -24,7 +24,10 @@ _ORIGIN = re.compile(r"https?://[a-z0-9][a-z0-9._-]*(:[0-9]{1,5})?")
 
 def _cores() -> int:
     """Those that this process may use; more photos at a time than that would only take more memory."""
-    return min(64, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(
+        64,
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
 
 
 class SettingsError(ValueError):
@@ -34,53 +37,151 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """Values from KEYLIKE_* (and MODEL_PATH, NGROK_TOKEN); the environment goes before .env, an empty value counts as unset."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 opens the server to the network.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; 0.0.0.0 opens the server to the network."
+    )
     port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
     threads: int = Field(
-        default_factory=_cores, ge=1, le=64, description="Photos decoded, and read by the embedded reader, at the same time."
+        default_factory=_cores,
+        ge=1,
+        le=64,
+        description="Photos decoded, and read by the embedded reader, at the same time.",
     )
     processes: int = Field(
-        0, ge=0, le=64, description="Processes that decode and read in place of threads, where the embedded reader reads; 0: threads."
+        0,
+        ge=0,
+        le=64,
+        description="Processes that decode and read in place of threads, where the embedded reader reads; 0: threads.",
     )
-    queue: int = Field(64, ge=1, le=256, description="Photos that may wait for the model; what comes beyond them is refused at once.")
-    deadline_s: float = Field(30.0, gt=0, le=600, description="Seconds that a request may take; X-Request-Timeout may ask for less.")
+    queue: int = Field(
+        64,
+        ge=1,
+        le=256,
+        description="Photos that may wait for the model; what comes beyond them is refused at once.",
+    )
+    deadline_s: float = Field(
+        30.0,
+        gt=0,
+        le=600,
+        description="Seconds that a request may take; X-Request-Timeout may ask for less.",
+    )
     models: Path = Field(_HOME / "models", description="Folder that holds one folder a model.")
     logs: Path = Field(_HOME / "logs", description="Folder that api.log is written to.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least important line that is logged.")
-    max_bytes: int = Field(10_000_000, ge=1_000, le=100_000_000, description="Largest picture accepted, in bytes.")
-    max_pixels: int = Field(50_000_000, ge=1_000, le=89_000_000, description="Largest picture accepted, in pixels.")
-    max_memory: int = Field(250_000_000, ge=1_000_000, description="Most memory that decoding one picture may take, in bytes.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least important line that is logged."
+    )
+    max_bytes: int = Field(
+        10_000_000, ge=1_000, le=100_000_000, description="Largest picture accepted, in bytes."
+    )
+    max_pixels: int = Field(
+        50_000_000, ge=1_000, le=89_000_000, description="Largest picture accepted, in pixels."
+    )
+    max_memory: int = Field(
+        250_000_000,
+        ge=1_000_000,
+        description="Most memory that decoding one picture may take, in bytes.",
+    )
     max_bodies: int = Field(
-        300_000_000, ge=1_000_000, description="Most bytes of request bodies held at the same time; more large ones are refused at once."
+        300_000_000,
+        ge=1_000_000,
+        description="Most bytes of request bodies held at the same time; more large ones are refused at once.",
     )
-    api_key: SecretStr | None = Field(None, description="One token for everything (X-API-Key, or Authorization: Bearer).")
-    tokens: Path = Field(_HOME / "tokens.sqlite3", description="File that keeps the tokens of `python app.py tokens`, hashed.")
+    api_key: SecretStr | None = Field(
+        None, description="One token for everything (X-API-Key, or Authorization: Bearer)."
+    )
+    tokens: Path = Field(
+        _HOME / "tokens.sqlite3",
+        description="File that keeps the tokens of `python app.py tokens`, hashed.",
+    )
     policy: Literal["auto", "open", "predictions", "all"] = Field(
-        "auto", description="What asks for a token; auto: predictions, but nothing where only this machine reaches the server."
+        "auto",
+        description="What asks for a token; auto: predictions, but nothing where only this machine reaches the server.",
     )
-    proxy: str | None = Field(None, description="Addresses or networks of reverse proxies whose X-Forwarded-For is believed.")
-    origins: str = Field("*", description="Origins of web pages that may ask, with commas between them; * is every page.")
-    limits: Literal["auto", "on", "off"] = Field("auto", description="Who is limited; auto: all but programs on this machine.")
-    limit_address: str = Field("10 per minute; 50 per hour; 200 per day", description="Photos of an address that has no token.")
-    limit_free: str = Field("30 per minute; 300 per hour; 2000 per day", description="Photos of a token of the tier free.")
-    limit_premium: str = Field("120 per minute; 3000 per hour; 20000 per day", description="Photos of a token of the tier premium.")
-    model_path: Path | None = Field(None, validation_alias="MODEL_PATH", description="Model folder; otherwise caliper in `models`.")
-    base_model: Path | None = Field(None, description="Folder of the base of a LoRA model, in place of the one its manifest names.")
-    backend: Literal["auto", "transformers", "unsloth"] = Field("auto", description="What runs Gemma; auto is Unsloth where a GPU has it.")
-    precision: Literal["auto", "bf16", "nf4", "fp32"] = Field("auto", description="How Gemma's weights are held; auto goes by memory.")
+    proxy: str | None = Field(
+        None,
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For is believed.",
+    )
+    origins: str = Field(
+        "*",
+        description="Origins of web pages that may ask, with commas between them; * is every page.",
+    )
+    limits: Literal["auto", "on", "off"] = Field(
+        "auto", description="Who is limited; auto: all but programs on this machine."
+    )
+    limit_address: str = Field(
+        "10 per minute; 50 per hour; 200 per day",
+        description="Photos of an address that has no token.",
+    )
+    limit_free: str = Field(
+        "30 per minute; 300 per hour; 2000 per day",
+        description="Photos of a token of the tier free.",
+    )
+    limit_premium: str = Field(
+        "120 per minute; 3000 per hour; 20000 per day",
+        description="Photos of a token of the tier premium.",
+    )
+    model_path: Path | None = Field(
+        None,
+        validation_alias="MODEL_PATH",
+        description="Model folder; otherwise caliper in `models`.",
+    )
+    base_model: Path | None = Field(
+        None,
+        description="Folder of the base of a LoRA model, in place of the one its manifest names.",
+    )
+    backend: Literal["auto", "transformers", "unsloth"] = Field(
+        "auto", description="What runs Gemma; auto is Unsloth where a GPU has it."
+    )
+    precision: Literal["auto", "bf16", "nf4", "fp32"] = Field(
+        "auto", description="How Gemma's weights are held; auto goes by memory."
+    )
     max_batch: int = Field(4, ge=1, le=64, description="Most photos that Gemma reads in one go.")
-    cache_ttl_s: int = Field(600, ge=0, le=86_400, description="Seconds that a reading is kept for the same photo; 0 keeps none.")
-    cache_size: int = Field(1000, ge=1, le=1_000_000, description="Most readings kept; where there is no room, the oldest goes.")
-    redis_url: SecretStr | None = Field(None, description="Redis that keeps them in place of memory, for many replicas: redis://…")
-    otel_endpoint: SecretStr | None = Field(None, description="OpenTelemetry collector that takes traces by HTTP: http://…:4318")
-    strict: bool = Field(False, description="A model that cannot be loaded stops the start; otherwise the embedded reader answers.")
-    agree: bool = Field(False, description="The embedded reader reads too, and confidence goes by whether both agree.")
-    tunnel: bool = Field(False, description="Opens an ngrok tunnel, a public address for this server, as the option --tunnel does.")
-    ngrok_token: SecretStr | None = Field(None, validation_alias="NGROK_TOKEN", description="Token of the ngrok account for the tunnel.")
-    tunnel_domain: str | None = Field(None, description="Domain of that account to take; otherwise the address is ngrok's choice.")
-    tunnel_open: bool = Field(False, description="Lets a server whose policy is open, so that nobody needs a token, go public.")
+    cache_ttl_s: int = Field(
+        600,
+        ge=0,
+        le=86_400,
+        description="Seconds that a reading is kept for the same photo; 0 keeps none.",
+    )
+    cache_size: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="Most readings kept; where there is no room, the oldest goes.",
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis that keeps them in place of memory, for many replicas: redis://…"
+    )
+    otel_endpoint: SecretStr | None = Field(
+        None, description="OpenTelemetry collector that takes traces by HTTP: http://…:4318"
+    )
+    strict: bool = Field(
+        False,
+        description="A model that cannot be loaded stops the start; otherwise the embedded reader answers.",
+    )
+    agree: bool = Field(
+        False,
+        description="The embedded reader reads too, and confidence goes by whether both agree.",
+    )
+    tunnel: bool = Field(
+        False,
+        description="Opens an ngrok tunnel, a public address for this server, as the option --tunnel does.",
+    )
+    ngrok_token: SecretStr | None = Field(
+        None,
+        validation_alias="NGROK_TOKEN",
+        description="Token of the ngrok account for the tunnel.",
+    )
+    tunnel_domain: str | None = Field(
+        None, description="Domain of that account to take; otherwise the address is ngrok's choice."
+    )
+    tunnel_open: bool = Field(
+        False,
+        description="Lets a server whose policy is open, so that nobody needs a token, go public.",
+    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -91,7 +192,9 @@ class Settings(BaseSettings):
     @classmethod
     def _where_they_can_be_bounded(cls, count: int) -> int:
         if count and sys.platform != "linux":
-            raise ValueError("processes that read are for Linux alone; leave it out, or set it to 0")
+            raise ValueError(
+                "processes that read are for Linux alone; leave it out, or set it to 0"
+            )
         return count
 
     @field_validator("redis_url")
@@ -101,9 +204,13 @@ class Settings(BaseSettings):
             from redis import Redis
 
             try:
-                Redis.from_url(url.get_secret_value()).connection_pool.make_connection()  # which connects to nothing yet
+                Redis.from_url(
+                    url.get_secret_value()
+                ).connection_pool.make_connection()  # which connects to nothing yet
             except (ValueError, TypeError):
-                raise ValueError("not an address of Redis, such as redis://127.0.0.1:6379/0") from None
+                raise ValueError(
+                    "not an address of Redis, such as redis://127.0.0.1:6379/0"
+                ) from None
         return url
 
     @field_validator("api_key")
@@ -111,8 +218,12 @@ class Settings(BaseSettings):
     def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
         clear = token.get_secret_value() if token else None
         # Others never come through a header as they were sent.
-        if clear is not None and (len(clear) < _SHORTEST_TOKEN or not clear.isascii() or not clear.isprintable()):
-            raise ValueError(f"a token of {_SHORTEST_TOKEN} or more plain characters; python app.py tokens new makes good ones")
+        if clear is not None and (
+            len(clear) < _SHORTEST_TOKEN or not clear.isascii() or not clear.isprintable()
+        ):
+            raise ValueError(
+                f"a token of {_SHORTEST_TOKEN} or more plain characters; python app.py tokens new makes good ones"
+            )
         return token
 
     @field_validator("limit_address", "limit_free", "limit_premium")
@@ -148,7 +259,9 @@ class Settings(BaseSettings):
     @field_validator("tunnel_domain")
     @classmethod
     def _a_domain(cls, text: str | None) -> str | None:
-        if text is not None and not re.fullmatch(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", text.lower()):
+        if text is not None and not re.fullmatch(
+            r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", text.lower()
+        ):
             raise ValueError("not a domain, such as keys.example.org")
         return text.lower() if text else text
 
@@ -193,7 +306,9 @@ def load_settings(env_file: Path = Path(".env")) -> Settings:
 
 def _name(field: str) -> str:
     """The name in the environment of a field, or of an alias as errors give it."""
-    alias = Settings.model_fields[field].validation_alias if field in Settings.model_fields else field
+    alias = (
+        Settings.model_fields[field].validation_alias if field in Settings.model_fields else field
+    )
     return str(alias or _PREFIX + field.upper())
 
 
@@ -203,6 +318,9 @@ def _refuse_unknown(names: list[str]) -> None:
         if name.upper().startswith(_PREFIX) and name.upper() not in known:
             # The shared prefix would make every name look like every other.
             ends = {one.removeprefix(_PREFIX): one for one in known}
-            near = [ends[end] for end in difflib.get_close_matches(name.upper().removeprefix(_PREFIX), ends, n=1)]
+            near = [
+                ends[end]
+                for end in difflib.get_close_matches(name.upper().removeprefix(_PREFIX), ends, n=1)
+            ]
             hint = f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
             raise SettingsError(f"unknown setting {name}{hint}")

@@ -29,9 +29,19 @@ ngrok_program() or installer.install_ngrok(conf.DEFAULT_NGROK_PATH)
 
 def fetch_agent(python: Path, home: Path) -> None:
     """Downloads ngrok's own program to where pyngrok keeps it, unless this machine has it. Raises RuntimeError."""
-    done = subprocess.run([python, "-c", _AGENT], cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    done = subprocess.run(
+        [python, "-c", _AGENT],
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
     if done.returncode:
-        raise RuntimeError("ngrok's program could not be downloaded: " + (done.stdout.strip().splitlines() or ["no reason given"])[-1])
+        raise RuntimeError(
+            "ngrok's program could not be downloaded: "
+            + (done.stdout.strip().splitlines() or ["no reason given"])[-1]
+        )
 
 
 class Server:
@@ -41,7 +51,9 @@ class Server:
     Raises OSError where it cannot be started.
     """
 
-    def __init__(self, python: Path, home: Path, *, model: Path | None = None, ngrok_token: str | None = None) -> None:
+    def __init__(
+        self, python: Path, home: Path, *, model: Path | None = None, ngrok_token: str | None = None
+    ) -> None:
         self.local = ""
         self.link: str | None = None
         self.token: str | None = os.environ.get("KEYLIKE_API_KEY") or None
@@ -49,8 +61,14 @@ class Server:
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._guard = Guard()
         # Where there are tokens of other runs, none is made for this one: so they are left out.
-        settings = {"KEYLIKE_PORT": "0", "KEYLIKE_LOG_LEVEL": "ERROR", "KEYLIKE_TOKENS": str(self._guard.folder / "tokens.sqlite3")}
-        settings |= {"KEYLIKE_TUNNEL": str(self._tunnel), "NGROK_TOKEN": ngrok_token or ""} | ({"MODEL_PATH": str(model)} if model else {})
+        settings = {
+            "KEYLIKE_PORT": "0",
+            "KEYLIKE_LOG_LEVEL": "ERROR",
+            "KEYLIKE_TOKENS": str(self._guard.folder / "tokens.sqlite3"),
+        }
+        settings |= {"KEYLIKE_TUNNEL": str(self._tunnel), "NGROK_TOKEN": ngrok_token or ""} | (
+            {"MODEL_PATH": str(model)} if model else {}
+        )
         try:
             self._process = subprocess.Popen(
                 [python, "app.py"],
@@ -70,7 +88,9 @@ class Server:
         self._listener = threading.Thread(target=self._listen, name="server's output", daemon=True)
         self._listener.start()
 
-    def wait_until_ready(self, show: Callable[[str], None] = print, limit_s: float = _READY_S) -> None:
+    def wait_until_ready(
+        self, show: Callable[[str], None] = print, limit_s: float = _READY_S
+    ) -> None:
         """Shows what it says, but for its token, until it can read and there is a tunnel, or a reason for none. Raises RuntimeError where
         it ends before, or takes longer; then nothing of it is left."""
         until = time.monotonic() + limit_s
@@ -82,7 +102,9 @@ class Server:
                 show(_TOKEN.sub("…", line))
         except queue.Empty:
             self.stop()
-            raise RuntimeError(f"The server was not ready after {limit_s:g} s, and was stopped.") from None
+            raise RuntimeError(
+                f"The server was not ready after {limit_s:g} s, and was stopped."
+            ) from None
         except BaseException:
             self.stop()
             raise

@@ -31,8 +31,14 @@ def server_python(home: Path, *, gemma: bool) -> Path:
             return python
     oldest, newest = _PYTHONS
     if not oldest <= sys.version_info[:2] <= newest:
-        raise RuntimeError(f"Keylike needs Python 3.{oldest[1]} to 3.{newest[1]}; this notebook runs on {sys.version.split()[0]}.")
-    print("Installing what the server needs", "and Gemma: several GB, some minutes ..." if gemma else "(about a minute) ...", flush=True)
+        raise RuntimeError(
+            f"Keylike needs Python 3.{oldest[1]} to 3.{newest[1]}; this notebook runs on {sys.version.split()[0]}."
+        )
+    print(
+        "Installing what the server needs",
+        "and Gemma: several GB, some minutes ..." if gemma else "(about a minute) ...",
+        flush=True,
+    )
     install(home, ["torch", "gemma"] if gemma else ["server"])
     return own
 
@@ -40,7 +46,11 @@ def server_python(home: Path, *, gemma: bool) -> Path:
 def has_packages(python: Path, home: Path, *, gemma: bool) -> bool:
     """Whether that Python has all packages in the versions that are pinned."""
     files = ["requirements.txt", *(["requirements-gemma.txt"] if gemma else [])]
-    return python.exists() and subprocess.run([python, "-c", _LOOK, *files], cwd=home, capture_output=True).returncode == 0
+    return (
+        python.exists()
+        and subprocess.run([python, "-c", _LOOK, *files], cwd=home, capture_output=True).returncode
+        == 0
+    )
 
 
 def install(home: Path, locks: list[str]) -> None:
@@ -51,12 +61,25 @@ def install(home: Path, locks: list[str]) -> None:
     own = home / ".venv"
     if not (own / "bin" / "python").exists():
         _run([sys.executable, "-m", "venv", "--without-pip", str(own)])
-    pip = [sys.executable, "-m", "pip", "--python", str(own / "bin" / "python"), "install", "--quiet", "--disable-pip-version-check"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(own / "bin" / "python"),
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     for lock in locks:
         _run([*pip, "--require-hashes", "-r", str(home / "locks" / f"{lock}.txt")])
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
     if done.returncode:
-        raise RuntimeError("\n".join(["This failed:", " ".join(command), *done.stdout.splitlines()[-_LAST_LINES:]]))
+        raise RuntimeError(
+            "\n".join(["This failed:", " ".join(command), *done.stdout.splitlines()[-_LAST_LINES:]])
+        )

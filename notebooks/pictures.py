@@ -30,24 +30,37 @@ def overlay(python: Path, home: Path, photo: bytes, reading: keylike_client.Read
 
 
 def _made(python: Path, home: Path, what: str, given: bytes) -> bytes:
-    done = subprocess.run([python, "-m", "notebooks.pictures", what], cwd=home, input=given, capture_output=True)
+    done = subprocess.run(
+        [python, "-m", "notebooks.pictures", what], cwd=home, input=given, capture_output=True
+    )
     if done.returncode:
-        raise RuntimeError("The picture could not be drawn: " + done.stderr.decode(errors="replace").strip().rpartition("\n")[2])
+        raise RuntimeError(
+            "The picture could not be drawn: "
+            + done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        )
     return done.stdout
 
 
 def _facts(reading: keylike_client.Reading) -> bytes:
     drawing = None
     if place := reading.geometry:
-        drawing = [place.width, place.height], place.outline, [(line.position, line.foot, line.root) for line in place.cuts]
+        drawing = (
+            [place.width, place.height],
+            place.outline,
+            [(line.position, line.foot, line.root) for line in place.cuts],
+        )
     cuts = [(cut.position, cut.depth, cut.probability, cut.depth_mm) for cut in reading.cuts]
-    return json.dumps([reading.keyway, reading.codes, reading.confidence, reading.calibrated, cuts, drawing]).encode()
+    return json.dumps(
+        [reading.keyway, reading.codes, reading.confidence, reading.calibrated, cuts, drawing]
+    ).encode()
 
 
 def _draw_qr_code(link: bytes) -> None:
     import segno
 
-    segno.make(link.decode(), error="l", micro=False).save(sys.stdout.buffer, kind="png", scale=_SCALE, border=4)
+    segno.make(link.decode(), error="l", micro=False).save(
+        sys.stdout.buffer, kind="png", scale=_SCALE, border=4
+    )
 
 
 def _draw_overlay(given: bytes) -> None:
@@ -60,11 +73,15 @@ def _draw_overlay(given: bytes) -> None:
     drawing = None
     if place:
         size, outline, lines = place
-        cut_lines = tuple(CutLine(position, tuple(foot), tuple(root)) for position, foot, root in lines)
+        cut_lines = tuple(
+            CutLine(position, tuple(foot), tuple(root)) for position, foot, root in lines
+        )
         drawing = Drawing(tuple(map(tuple, outline)), cut_lines, tuple(size))
     seen = tuple(Cut(*cut) for cut in cuts)
     reading = Reading(keyway, tuple(codes), confidence, calibrated, seen, (), Quality(), drawing)
-    draw_overlay(open_photo(photo), reading).save(sys.stdout.buffer, "JPEG", quality=90, subsampling=0)
+    draw_overlay(open_photo(photo), reading).save(
+        sys.stdout.buffer, "JPEG", quality=90, subsampling=0
+    )
 
 
 if __name__ == "__main__":

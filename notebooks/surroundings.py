@@ -14,7 +14,11 @@ _DRIVE = Path("/content/drive")
 
 def ngrok_token() -> str | None:
     """The token of the user's ngrok account: from Colab's secrets, NGROK_TOKEN in the environment, or typed unseen. None: no tunnel."""
-    return _secret("NGROK_TOKEN") or os.environ.get("NGROK_TOKEN") or _typed("Token of your ngrok account (Enter alone: no tunnel): ")
+    return (
+        _secret("NGROK_TOKEN")
+        or os.environ.get("NGROK_TOKEN")
+        or _typed("Token of your ngrok account (Enter alone: no tunnel): ")
+    )
 
 
 def model_folder(name: str) -> Path | None:
@@ -27,7 +31,9 @@ def model_folder(name: str) -> Path | None:
     if drive is not None and folder.is_relative_to(_DRIVE):
         drive.mount(str(_DRIVE))
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder. One of your Drive is like {_DRIVE}/MyDrive/my-lora; empty is the embedded reader.")
+        raise FileNotFoundError(
+            f"{folder} is no folder. One of your Drive is like {_DRIVE}/MyDrive/my-lora; empty is the embedded reader."
+        )
     return folder
 
 
@@ -53,8 +59,12 @@ def _secret(name: str) -> str | None:
         return None
     try:
         return str(userdata.get(name)).strip() or None
-    except Exception as missing:  # of Colab's own kinds: there is none, or this notebook may not see it
-        print(f"Colab has no secret {name} that this notebook may see ({type(missing).__name__}); the key symbol on the left adds one.")
+    except (
+        Exception
+    ) as missing:  # of Colab's own kinds: there is none, or this notebook may not see it
+        print(
+            f"Colab has no secret {name} that this notebook may see ({type(missing).__name__}); the key symbol on the left adds one."
+        )
         return None
 
 

@@ -45,7 +45,9 @@ class Net:
             *(helper.make_node(self.ends, ["raised"], [name]) for name in self.outputs),
         ]
         photo = helper.make_tensor_value_info("photo", self.type, shape)
-        given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in self.outputs]
+        given = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in self.outputs
+        ]
         graph = helper.make_graph(nodes, "colours", [photo], given, [self._weights()])
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
@@ -60,7 +62,9 @@ class Net:
         return weights
 
 
-def make_classifier(folder: Path, net: Net | None = None, *, how: Mapping[str, Any] | None = None, **changes: Any) -> Path:
+def make_classifier(
+    folder: Path, net: Net | None = None, *, how: Mapping[str, Any] | None = None, **changes: Any
+) -> Path:
     """A folder with a network and its manifest. `how` adds to its preprocessing; `changes` replaces entries, None takes one away."""
     folder.mkdir(parents=True)
     (net or Net()).write(folder / "net.onnx")
@@ -74,5 +78,7 @@ def make_classifier(folder: Path, net: Net | None = None, *, how: Mapping[str, A
         "files": {"net.onnx": hashlib.sha256((folder / "net.onnx").read_bytes()).hexdigest()},
         "preprocessing": {**PREPROCESSING, **(how or {})},
     } | changes
-    (folder / "manifest.toml").write_text(tomlkit.dumps({name: value for name, value in table.items() if value is not None}))
+    (folder / "manifest.toml").write_text(
+        tomlkit.dumps({name: value for name, value in table.items() if value is not None})
+    )
     return folder

@@ -25,7 +25,11 @@ NOW = 1_795_000_000.125
 def nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Keeps the settings of whoever runs the tests out of them, and closes the log files afterwards."""
     for name in list(os.environ):
-        if name.startswith("KEYLIKE_") or name.startswith("OTEL_") or name in ("MODEL_PATH", "NGROK_TOKEN"):
+        if (
+            name.startswith("KEYLIKE_")
+            or name.startswith("OTEL_")
+            or name in ("MODEL_PATH", "NGROK_TOKEN")
+        ):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     yield
@@ -92,5 +96,7 @@ def frail_redis(tmp_path: Path) -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def gemma_models(tmp_path_factory: pytest.TempPathFactory) -> GemmaModels:
     """A tiny Gemma that was really taught a handful of keys, in every form that is served; made once, by the project's own commands."""
-    pytest.importorskip("transformers", reason="Gemma needs PyTorch and transformers: make test-gemma installs them")
+    pytest.importorskip(
+        "transformers", reason="Gemma needs PyTorch and transformers: make test-gemma installs them"
+    )
     return make(tmp_path_factory.mktemp("gemma"))

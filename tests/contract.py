@@ -9,7 +9,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 
-def check_described(client: FlaskClient, response: TestResponse, path: str, method: str) -> dict[str, Any]:
+def check_described(
+    client: FlaskClient, response: TestResponse, path: str, method: str
+) -> dict[str, Any]:
     """Fails unless the document describes this status of this route, and the body field by field; gives the body."""
     assert response.mimetype == "application/json"
     body: dict[str, Any] = response.get_json()
@@ -17,7 +19,9 @@ def check_described(client: FlaskClient, response: TestResponse, path: str, meth
     return body
 
 
-def check_body(document: dict[str, Any], status: int, body: dict[str, Any], path: str, method: str) -> None:
+def check_body(
+    document: dict[str, Any], status: int, body: dict[str, Any], path: str, method: str
+) -> None:
     """The same for a body that came over a socket."""
     answers = document["paths"][path][method]["responses"]
     assert str(status) in answers, f"{status} is not described: {body}"
@@ -25,7 +29,9 @@ def check_body(document: dict[str, Any], status: int, body: dict[str, Any], path
     jsonschema_rs.validate({**schema, "components": document["components"]}, body)
 
 
-def check_failure(client: FlaskClient, response: TestResponse, status: int, code: str) -> dict[str, Any]:
+def check_failure(
+    client: FlaskClient, response: TestResponse, status: int, code: str
+) -> dict[str, Any]:
     """The same for a failure of POST /predict that must have this status and code."""
     body = check_described(client, response, "/predict", "post")
     assert (response.status_code, body["code"], body["success"]) == (status, code, False)

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from keylike.images.photo import Photo
-from keylike.readers.contract import Candidate, Cut, Quality, Reader, ReaderInfo, Reading, Reason, Unreadable
+from keylike.readers.contract import (
+    Candidate,
+    Cut,
+    Quality,
+    Reader,
+    ReaderInfo,
+    Reading,
+    Reason,
+    Unreadable,
+)
 
 
 class ColourReader:
@@ -20,7 +29,9 @@ class ColourReader:
     @property
     def info(self) -> ReaderInfo:
         """Who reads."""
-        return ReaderInfo(name="colour", version="1.0.0", kind="fake", keyways=("SC1",), digest="0" * 64)
+        return ReaderInfo(
+            name="colour", version="1.0.0", kind="fake", keyways=("SC1",), digest="0" * 64
+        )
 
     def warm(self) -> None:
         """Remembers that it was called."""
@@ -33,11 +44,30 @@ class ColourReader:
     def _read(self, photo: Photo) -> Reading | Unreadable:
         red, green, blue = (int(value) for value in np.median(photo.pixels.reshape(-1, 3), axis=0))
         if blue >= max(red, green):
-            return Unreadable(Reason.NOT_A_KEY, "There is no key in this photo.", "Lay one key flat on a plain ground.")
-        codes, other = ((2, 5, 4, 7, 3), (2, 5, 4, 6, 3)) if red > green else ((1, 1, 1, 1, 1), (1, 1, 1, 1, 2))
-        cuts = tuple(Cut(position, depth, 0.95, 8.5 - 0.381 * depth) for position, depth in enumerate(codes, 1))
+            return Unreadable(
+                Reason.NOT_A_KEY,
+                "There is no key in this photo.",
+                "Lay one key flat on a plain ground.",
+            )
+        codes, other = (
+            ((2, 5, 4, 7, 3), (2, 5, 4, 6, 3))
+            if red > green
+            else ((1, 1, 1, 1, 1), (1, 1, 1, 1, 2))
+        )
+        cuts = tuple(
+            Cut(position, depth, 0.95, 8.5 - 0.381 * depth)
+            for position, depth in enumerate(codes, 1)
+        )
         candidates = (Candidate(codes, 0.8), Candidate(other, 0.15))
-        return Reading("SC1", codes, 0.8, True, cuts, candidates, Quality(px_per_mm=20.0, sharpness=0.9, worn_cuts=(4,)))
+        return Reading(
+            "SC1",
+            codes,
+            0.8,
+            True,
+            cuts,
+            candidates,
+            Quality(px_per_mm=20.0, sharpness=0.9, worn_cuts=(4,)),
+        )
 
 
 @dataclass(frozen=True)
@@ -50,7 +80,13 @@ class FixedReader:
     @property
     def info(self) -> ReaderInfo:
         """Who reads."""
-        return ReaderInfo(name=self.name, version="2.0.0", kind="fake", keyways=("KW1", "SC1"), digest=self.name * 8)
+        return ReaderInfo(
+            name=self.name,
+            version="2.0.0",
+            kind="fake",
+            keyways=("KW1", "SC1"),
+            digest=self.name * 8,
+        )
 
     def warm(self) -> None:
         """Nothing to warm."""

@@ -18,7 +18,18 @@ SIDE, IMAGE_TOKENS = 64, 16
 KINDS = ("SC1", "KW1", "SC4", "none")
 COUNT = 8
 # Enough for a loss on the reply below 0.01, which leaves every form room to round.
-COURSE = ("--steps", "100", "--batch", str(COUNT), "--lr", "5e-3", "--held-out", "0", "--save-every", "1000")
+COURSE = (
+    "--steps",
+    "100",
+    "--batch",
+    str(COUNT),
+    "--lr",
+    "5e-3",
+    "--held-out",
+    "0",
+    "--save-every",
+    "1000",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,9 @@ def make(folder: Path) -> GemmaModels:
 
 def draw(folder: Path, count: int) -> None:
     """Photos of easy keys on plain grounds, and every fourth without one."""
-    write_folder(folder, photos(Scene(5, grounds=8, plain=True), count, (640, 480), ("easy",), KINDS))
+    write_folder(
+        folder, photos(Scene(5, grounds=8, plain=True), count, (640, 480), ("easy",), KINDS)
+    )
 
 
 def run(module: str, *arguments: object) -> str:

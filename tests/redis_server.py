@@ -19,7 +19,9 @@ class RedisServer:
     def __init__(self, folder: Path) -> None:
         self._binary = shutil.which("redis-server")
         if self._binary is None:
-            pytest.skip("redis-server is not installed; on Debian or Ubuntu: apt-get install redis-server")
+            pytest.skip(
+                "redis-server is not installed; on Debian or Ubuntu: apt-get install redis-server"
+            )
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -31,7 +33,9 @@ class RedisServer:
         """Returns when it answers."""
         at = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         how = ["--save", "", "--appendonly", "no", "--requirepass", PASSWORD]
-        self._process = subprocess.Popen([str(self._binary), *at, *how], stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [str(self._binary), *at, *how], stdout=subprocess.PIPE, text=True
+        )
         assert self._process.stdout
         said = []
         for line in self._process.stdout:

@@ -53,7 +53,14 @@ class Running:
         app = create_app(settings, model=model, scheduler=self.scheduler, draining=draining.is_set)
         self.now = 0.0
         failure = socket_failures(lambda: 1.0, make_logger(settings.logs))
-        self.server = make_server(app, settings, self.scheduler, failure=failure, draining=draining, clock=lambda: self.now)
+        self.server = make_server(
+            app,
+            settings,
+            self.scheduler,
+            failure=failure,
+            draining=draining,
+            clock=lambda: self.now,
+        )
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
 

@@ -33,7 +33,9 @@ def patient_reader() -> Reader:
     reader = PatientReader()
 
     def listen() -> None:
-        os.read(0, 1)  # sys.stdin would be held by this thread when the process ends, and Python then aborts
+        os.read(
+            0, 1
+        )  # sys.stdin would be held by this thread when the process ends, and Python then aborts
         reader.allowed.set()
 
     threading.Thread(target=listen, daemon=True).start()

@@ -38,7 +38,9 @@ def photo(tmp_path: Path) -> Path:
 def start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A process of its own, as whoever types the command has it."""
     command = [sys.executable, str(ROOT / "app.py"), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
+    )
 
 
 def test_table(photo: Path) -> None:
@@ -60,13 +62,19 @@ def test_unreadable_and_missing_photos_end_with_1(photo: Path, tmp_path: Path) -
     sky.write_bytes(plain(BLUE))
     result = run.invoke(cli, ["read", "--json", str(photo), str(sky), str(tmp_path / "none.jpg")])
     assert result.exit_code == 1
-    assert [json.loads(line).get("code") for line in result.output.splitlines()] == [None, "unreadable", "no_image"]
+    assert [json.loads(line).get("code") for line in result.output.splitlines()] == [
+        None,
+        "unreadable",
+        "no_image",
+    ]
     assert "not_a_key" in result.output
     assert json.loads(result.output.splitlines()[1])["model_used"] == "colour-1.0.0"
     assert run.invoke(cli, ["read", str(sky)]).exit_code == 1
 
 
-@pytest.mark.parametrize("words", [["--zipcode", "1234", "x.jpg"], ["--overlay", "o.png", "x.jpg", "y.jpg"], []])
+@pytest.mark.parametrize(
+    "words", [["--zipcode", "1234", "x.jpg"], ["--overlay", "o.png", "x.jpg", "y.jpg"], []]
+)
 def test_wrong_use_ends_with_2(words: list[str]) -> None:
     assert run.invoke(cli, ["read", *words]).exit_code == 2
 
@@ -76,10 +84,19 @@ def test_wrong_use_ends_with_2(words: list[str]) -> None:
     [
         ({"KEYLIKE_PROT": "1"}, "unknown setting KEYLIKE_PROT"),
         ({"KEYLIKE_PORT": "many"}, "KEYLIKE_PORT"),
-        ({"MODEL_PATH": "/none/gemma", "KEYLIKE_STRICT": "1"}, "keylike: /none/gemma: gemma is not there"),
+        (
+            {"MODEL_PATH": "/none/gemma", "KEYLIKE_STRICT": "1"},
+            "keylike: /none/gemma: gemma is not there",
+        ),
         ({"KEYLIKE_MODELS": "/none"}, "keylike: /none/caliper: caliper is not there"),
-        ({"MODEL_PATH": "/none/gemma", "KEYLIKE_MODELS": "/none"}, "; and in its place: caliper is not there"),
-        ({"KEYLIKE_AGREE": "1", "KEYLIKE_STRICT": "1"}, "KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper"),
+        (
+            {"MODEL_PATH": "/none/gemma", "KEYLIKE_MODELS": "/none"},
+            "; and in its place: caliper is not there",
+        ),
+        (
+            {"KEYLIKE_AGREE": "1", "KEYLIKE_STRICT": "1"},
+            "KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper",
+        ),
         ({"KEYLIKE_LOGS": "/dev/null/logs"}, "KEYLIKE_LOGS"),
     ],
 )
@@ -105,7 +122,10 @@ def test_a_load_that_crashes_is_one_line(photo: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(model_loader, "load", crash)
     result = run.invoke(cli, ["read", str(photo)])
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
-    assert "the model could not be loaded (KeyError)" in result.output and "canary" not in result.output
+    assert (
+        "the model could not be loaded (KeyError)" in result.output
+        and "canary" not in result.output
+    )
 
 
 def test_help_names_the_commands() -> None:

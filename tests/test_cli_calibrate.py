@@ -86,7 +86,9 @@ def test_too_few_photos_change_nothing(model: Path, tmp_path: Path) -> None:
     assert (model / "manifest.toml").read_text() == WRITTEN
 
 
-def test_a_folder_without_labels_is_told_before_the_model_is_loaded(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_labels_is_told_before_the_model_is_loaded(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loads(monkeypatch, None)
     result = calibrate(tmp_path)
     assert result.exit_code == 2
@@ -102,7 +104,9 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(model: Path, photos: Pat
     assert "Traceback" not in result.output
 
 
-def test_the_caliper_is_calibrated_by_its_training(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_caliper_is_calibrated_by_its_training(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader: Reader = colour_reader()
     loads(monkeypatch, reader)
     result = calibrate(photos)
@@ -111,12 +115,20 @@ def test_the_caliper_is_calibrated_by_its_training(photos: Path, monkeypatch: py
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_with_agree_the_embedded_reader_reads_too(model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_agree_the_embedded_reader_reads_too(
+    model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hearing = ColourHearing(gemma_manifest(read_manifest(model)))
-    monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: hearing if folder == model else colour_reader())
+    monkeypatch.setattr(
+        model_loader,
+        "load",
+        lambda folder, choices=None: hearing if folder == model else colour_reader(),
+    )
     monkeypatch.setenv("KEYLIKE_AGREE", "1")
     result = calibrate(photos)
     assert result.exit_code == 0
     agreement = gemma_manifest(read_manifest(model)).agreement
     assert agreement is not None
-    assert json.loads(result.stdout.splitlines()[-1])["agreement"] == agreement.model_dump(mode="json")
+    assert json.loads(result.stdout.splitlines()[-1])["agreement"] == agreement.model_dump(
+        mode="json"
+    )

@@ -26,12 +26,17 @@ def labelled(folder: Path, photo: bytes, codes: list[int]) -> Path:
     """A folder with one photo of an SC1."""
     (folder / "images").mkdir(parents=True)
     (folder / "images" / "a.jpg").write_bytes(photo)
-    (folder / "labels.jsonl").write_text(json.dumps({"file": "a.jpg", "keyway": "SC1", "bitting": codes, "tier": "easy"}))
+    (folder / "labels.jsonl").write_text(
+        json.dumps({"file": "a.jpg", "keyway": "SC1", "bitting": codes, "tier": "easy"})
+    )
     return folder
 
 
 def test_folders_are_judged_together(tmp_path: Path) -> None:
-    folders = [labelled(tmp_path / "one", plain(), [2, 5, 4, 7, 3]), labelled(tmp_path / "two", plain(BLUE), [1, 1, 1, 1, 1])]
+    folders = [
+        labelled(tmp_path / "one", plain(), [2, 5, 4, 7, 3]),
+        labelled(tmp_path / "two", plain(BLUE), [1, 1, 1, 1, 1]),
+    ]
     result = run.invoke(cli, ["evaluate", *map(str, folders)])
     assert result.exit_code == 0
     scores = json.loads(result.output.splitlines()[-1])
@@ -42,7 +47,15 @@ def test_folders_are_judged_together(tmp_path: Path) -> None:
 
 def test_the_page_is_written_beside_the_table(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    result = run.invoke(cli, ["evaluate", str(labelled(tmp_path / "mine", plain(), [2, 5, 4, 6, 3])), "--report", str(page)])
+    result = run.invoke(
+        cli,
+        [
+            "evaluate",
+            str(labelled(tmp_path / "mine", plain(), [2, 5, 4, 6, 3])),
+            "--report",
+            str(page),
+        ],
+    )
     assert result.exit_code == 0
     assert json.loads(result.output.splitlines()[-1])["readable"]["all"]["whole"] == 0.0
     assert "How well" in page.read_text() and "colour" in page.read_text()
@@ -51,7 +64,9 @@ def test_the_page_is_written_beside_the_table(tmp_path: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     folder = labelled(tmp_path / "mine", plain(), [2, 5, 4, 7, 3])
-    result = run.invoke(cli, ["evaluate", str(folder), "--report", str(tmp_path / "none" / "page.html")])
+    result = run.invoke(
+        cli, ["evaluate", str(folder), "--report", str(tmp_path / "none" / "page.html")]
+    )
     assert (result.exit_code, len(result.output.strip().splitlines())) == (2, 1)
     assert "--report: there is no folder" in result.output
     result = run.invoke(cli, ["evaluate", str(folder), "--report", str(tmp_path)])

@@ -33,7 +33,13 @@ class Served:
         settings = {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(logs), **environment}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env={**os.environ, **settings}, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+            [sys.executable, *command],
+            cwd=ROOT,
+            env={**os.environ, **settings},
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
         )
         self.greeting = self.line()
         found = re.search(r"http://127\.0\.0\.1:(\d+)", self.greeting)
@@ -49,7 +55,9 @@ class Served:
         """The next line that begins so."""
         return next(line for line in iter(self.line, "") if line.startswith(word))
 
-    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str | None, dict[str, Any]]:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None
+    ) -> tuple[int, str | None, dict[str, Any]]:
         """Status, Retry-After and body of one request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         connection.request(method, path, body, {"Content-Type": "image/jpeg"} if body else {})
@@ -110,7 +118,11 @@ def test_it_answers_while_the_model_is_loaded(serve: Any, tmp_path: Path) -> Non
     assert server.ask("GET", "/")[2]["model"] is None
     health = server.ask("GET", "/health")[2]
     assert (health["status"], health["model_loaded"], health["reason"]) == ("loading", False, None)
-    for method, path, body in (("GET", "/health/ready", None), ("GET", "/health/startup", None), ("POST", "/", plain())):
+    for method, path, body in (
+        ("GET", "/health/ready", None),
+        ("GET", "/health/startup", None),
+        ("POST", "/", plain()),
+    ):
         status, retry_after, answer = server.ask(method, path, body)
         assert (status, answer["code"], retry_after) == (503, "model_loading", "5")
     server.go_on()
@@ -161,7 +173,11 @@ def test_a_stop_under_load_answers_everybody(serve: Any) -> None:
     assert [one.result(20)[0] for one in load.asked] == [200] * 6
     out, err = server.process.communicate(timeout=20)
     health.close()
-    assert (server.process.returncode, out.splitlines()[-1], "Traceback" in err) == (0, "Stopped.", False)
+    assert (server.process.returncode, out.splitlines()[-1], "Traceback" in err) == (
+        0,
+        "Stopped.",
+        False,
+    )
 
 
 def test_a_second_signal_does_not_wait_for_what_is_in_flight(serve: Any) -> None:
@@ -181,7 +197,10 @@ def test_the_embedded_reader_answers_at_the_first_request(serve: Any) -> None:
     assert "with the model caliper" in server.greeting
     status, _, body = server.ask("POST", "/", (ROOT / "samples" / FIRST["file"]).read_bytes())
     assert (status, body.get("bitting")) == (200, ",".join(map(str, FIRST["bitting"])))
-    assert server.line_with("It should read") == f"It should read {FIRST['keyway']} {body['bitting']}\n"
+    assert (
+        server.line_with("It should read")
+        == f"It should read {FIRST['keyway']} {body['bitting']}\n"
+    )
     assert server.line_with("Ready") == "Ready: caliper-1.2.0 reads.\n"
     assert server.stop()[0] == 0
 
@@ -200,25 +219,39 @@ def test_it_answers_for_a_model_that_cannot_be_loaded(serve: Any) -> None:
 
 def test_a_crash_while_loading_is_a_failure_like_others(serve: Any, tmp_path: Path) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="/none/broken")
-    assert server.line_with("Degraded").endswith("/none/broken: the model could not be loaded (RuntimeError)\n")
-    assert server.ask("GET", "/health")[2]["reason"] == "the model could not be loaded (RuntimeError)"
+    assert server.line_with("Degraded").endswith(
+        "/none/broken: the model could not be loaded (RuntimeError)\n"
+    )
+    assert (
+        server.ask("GET", "/health")[2]["reason"] == "the model could not be loaded (RuntimeError)"
+    )
     _, out, err = server.stop()
     logged = (tmp_path / "logs" / "api.log").read_text()
-    crash = next(line for line in map(json.loads, logged.splitlines()) if line["event"] == "model_crash")
+    crash = next(
+        line for line in map(json.loads, logged.splitlines()) if line["event"] == "model_crash"
+    )
     assert crash["error"] == "RuntimeError" and "serve_colour.py" in crash["places"][-1]
-    assert not any(secret in text for secret in ("canary", "/secret") for text in (out, err, logged))
+    assert not any(
+        secret in text for secret in ("canary", "/secret") for text in (out, err, logged)
+    )
 
 
 def test_a_strict_start_ends_where_the_load_crashes(serve: Any) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="/none/broken", KEYLIKE_STRICT="1")
     out, err = server.process.communicate(timeout=20)
     assert server.process.returncode == 2
-    assert err.splitlines()[-1] == "keylike: /none/broken: the model could not be loaded (RuntimeError)"
+    assert (
+        err.splitlines()[-1]
+        == "keylike: /none/broken: the model could not be loaded (RuntimeError)"
+    )
     assert "Traceback" not in err and "Ready" not in out and "Stopped" not in out
 
 
 def test_a_stop_sends_the_last_traces(serve: Any) -> None:
-    pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry is an extra: pip install -r requirements-otel.txt")
+    pytest.importorskip(
+        "opentelemetry.sdk",
+        reason="OpenTelemetry is an extra: pip install -r requirements-otel.txt",
+    )
     collector = Collector()
     server: Served = serve(COLOUR, KEYLIKE_OTEL_ENDPOINT=collector.url)
     server.line_with("Ready")
@@ -235,5 +268,8 @@ def test_what_the_socket_refuses_is_counted(serve: Any) -> None:
         assert raw.recv(100).startswith(b"HTTP/1.1 400")
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     connection.request("GET", "/metrics")
-    assert b'keylike_requests_total{method="other",route="other",status="400"} 1.0' in connection.getresponse().read()
+    assert (
+        b'keylike_requests_total{method="other",route="other",status="400"} 1.0'
+        in connection.getresponse().read()
+    )
     connection.close()

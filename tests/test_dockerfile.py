@@ -25,7 +25,9 @@ STATE = "/var/lib/keylike"
 
 def instructions() -> Iterator[tuple[str, str, str]]:
     """Stage, word and the rest of every instruction; what comes before the first stage belongs to none."""
-    text = re.sub(r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    text = re.sub(
+        r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     stage = ""
     for line in re.sub(r"\\\n", " ", text).splitlines():
         word, _, rest = line.strip().partition(" ")
@@ -47,7 +49,11 @@ def environment() -> dict[str, str]:
 
 def ignored(path: str) -> bool:
     """Whether .dockerignore keeps a file, or a folder above it, from Docker."""
-    patterns = [line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").split() if not line.startswith("#")]
+    patterns = [
+        line
+        for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+        if not line.startswith("#")
+    ]
     parts = path.split("/")
     for depth in range(1, len(parts) + 1):
         for pattern in patterns:
@@ -62,9 +68,25 @@ def build(context: Path, target: Path) -> None:
     for line in of("COPY", "code"):
         *sources, to = line.split()
         for source in sources:
-            found = [context / source] if (context / source).is_file() else sorted((context / source).rglob("*"))
-            for file in (one for one in found if one.is_file() and not ignored(one.relative_to(context).as_posix())):
-                place = target / to / (file.name if file == context / source else file.relative_to(context / source))
+            found = (
+                [context / source]
+                if (context / source).is_file()
+                else sorted((context / source).rglob("*"))
+            )
+            for file in (
+                one
+                for one in found
+                if one.is_file() and not ignored(one.relative_to(context).as_posix())
+            ):
+                place = (
+                    target
+                    / to
+                    / (
+                        file.name
+                        if file == context / source
+                        else file.relative_to(context / source)
+                    )
+                )
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, place)
 
@@ -77,10 +99,17 @@ def test_the_base_is_pinned_by_version_and_digest() -> None:
 
 
 def test_packages_come_from_the_locks_as_wheels() -> None:
-    installs = [part for run in of("RUN") for part in run.split("&&") if "pip" in part and " install " in part]
+    installs = [
+        part
+        for run in of("RUN")
+        for part in run.split("&&")
+        if "pip" in part and " install " in part
+    ]
     assert len(installs) == 3
     assert all("--require-hashes" in part and "--only-binary :all:" in part for part in installs)
-    copied = {source for line in of("COPY") for source in line.split() if source.startswith("locks/")}
+    copied = {
+        source for line in of("COPY") for source in line.split() if source.startswith("locks/")
+    }
     assert copied == {"locks/server.txt", "locks/torch.txt", "locks/gpu.txt"}
     assert "venv --without-pip" in " ".join(of("RUN", "packages"))
 
@@ -88,12 +117,16 @@ def test_packages_come_from_the_locks_as_wheels() -> None:
 def test_both_images_run_as_the_same_ordinary_user() -> None:
     assert of("USER", "runtime") == ["10001:10001"]
     assert of("USER", "cuda")[-1] == "10001:10001" and of("USER", "cpu") == []
-    assert "pip uninstall" in " ".join(of("RUN", "runtime")) and "ensurepip" in " ".join(of("RUN", "runtime"))
+    assert "pip uninstall" in " ".join(of("RUN", "runtime")) and "ensurepip" in " ".join(
+        of("RUN", "runtime")
+    )
 
 
 def test_the_default_image_is_the_one_without_a_compiler() -> None:
     assert [stage for stage, word, _ in instructions() if word == "FROM"][-1] == "cpu"
-    assert [stage for stage, word, rest in instructions() if word == "RUN" and "apt-get" in rest] == ["cuda"]
+    assert [
+        stage for stage, word, rest in instructions() if word == "RUN" and "apt-get" in rest
+    ] == ["cuda"]
 
 
 def test_commands_are_started_without_a_shell() -> None:
@@ -124,7 +157,14 @@ def test_neither_secrets_nor_models_of_ones_own_get_in(tmp_path: Path) -> None:
         "logs/api.log",
         "models/mine/w.safetensors",
     ]
-    planted += ["notes.txt", ".git/config", "tests/data/photo.jpg", "id_rsa", "keylike/api/__pycache__/guards.pyc", "work/judged/a.jpg"]
+    planted += [
+        "notes.txt",
+        ".git/config",
+        "tests/data/photo.jpg",
+        "id_rsa",
+        "keylike/api/__pycache__/guards.pyc",
+        "work/judged/a.jpg",
+    ]
     for name in planted:
         (context / name).parent.mkdir(parents=True, exist_ok=True)
         (context / name).write_text("c4nary")
@@ -134,9 +174,17 @@ def test_neither_secrets_nor_models_of_ones_own_get_in(tmp_path: Path) -> None:
         else:
             shutil.copytree(ROOT / source, context / source, dirs_exist_ok=True)
     build(context, image)
-    assert (image / "keylike" / "api" / "predict.py").is_file() and (image / "models" / "caliper" / "manifest.toml").is_file()
-    assert [path for path in image.rglob("*") if path.is_file() and path.read_bytes() == b"c4nary"] == []
-    assert not [name for name in ("NGROK_TOKEN", "API_KEY", "PASSWORD") if any(name in line for line in of("ENV") + of("ARG"))]
+    assert (image / "keylike" / "api" / "predict.py").is_file() and (
+        image / "models" / "caliper" / "manifest.toml"
+    ).is_file()
+    assert [
+        path for path in image.rglob("*") if path.is_file() and path.read_bytes() == b"c4nary"
+    ] == []
+    assert not [
+        name
+        for name in ("NGROK_TOKEN", "API_KEY", "PASSWORD")
+        if any(name in line for line in of("ENV") + of("ARG"))
+    ]
 
 
 def freeze(tree: Path) -> list[str]:
@@ -164,35 +212,63 @@ def test_it_serves_from_a_tree_that_it_cannot_write(tmp_path: Path, policy: str)
     state.mkdir()
     build(ROOT, tree)
     ordinary = freeze(tree)
-    settings = {name: value.replace(STATE, str(state)) for name, value in environment().items() if name != "PATH"}
+    settings = {
+        name: value.replace(STATE, str(state))
+        for name, value in environment().items()
+        if name != "PATH"
+    }
     # Nothing else of this process's environment: neither its settings nor what changes how libraries behave.
-    settings |= {"PATH": os.environ["PATH"], "HOME": str(state), "KEYLIKE_PORT": str(port), "KEYLIKE_API_KEY": TOKEN}
+    settings |= {
+        "PATH": os.environ["PATH"],
+        "HOME": str(state),
+        "KEYLIKE_PORT": str(port),
+        "KEYLIKE_API_KEY": TOKEN,
+    }
     settings["KEYLIKE_POLICY"] = policy
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         command = [*ordinary, sys.executable, *arguments]
-        return subprocess.run(command, cwd=tree, env=settings | more, capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            command, cwd=tree, env=settings | more, capture_output=True, text=True, timeout=60
+        )
 
     assert "Permission denied" in run("-c", "open('x', 'w')").stderr
     assert run(*health()[1:]).returncode == 1
     command = [*ordinary, sys.executable, "app.py"]
-    with subprocess.Popen(command, cwd=tree, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+    with subprocess.Popen(
+        command,
+        cwd=tree,
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
         try:
             assert server.stdout is not None
-            assert "Ready: caliper" in next(line for line in server.stdout if line.startswith(("Ready", "Not")))
-            assert run(*health()[1:]).returncode == run(*health()[1:], KEYLIKE_API_KEY="").returncode == 0
+            assert "Ready: caliper" in next(
+                line for line in server.stdout if line.startswith(("Ready", "Not"))
+            )
+            assert (
+                run(*health()[1:]).returncode
+                == run(*health()[1:], KEYLIKE_API_KEY="").returncode
+                == 0
+            )
             assert (ask(port, TOKEN), ask(port, "nobody's")) == (200, 401)
             server.send_signal(signal.SIGTERM)
             assert server.wait(20) == 0
         finally:
             server.kill()
-    assert {path.name for path in state.iterdir()} <= {"logs", "tokens.sqlite3"} and (state / "logs" / "api.log").is_file()
+    assert {path.name for path in state.iterdir()} <= {"logs", "tokens.sqlite3"} and (
+        state / "logs" / "api.log"
+    ).is_file()
 
 
 def ask(port: int, token: str) -> int:
     """The status of a photo sent with a token."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request("POST", "/", SAMPLE.read_bytes(), {"Content-Type": "image/jpeg", "X-API-Key": token})
+    connection.request(
+        "POST", "/", SAMPLE.read_bytes(), {"Content-Type": "image/jpeg", "X-API-Key": token}
+    )
     status = connection.getresponse().status
     connection.close()
     return status

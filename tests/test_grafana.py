@@ -36,7 +36,9 @@ def dashboard() -> dict[str, Any]:
 def alerts() -> list[dict[str, Any]]:
     """As Prometheus would read them."""
     loaded = yaml.safe_load((FOLDER / "alerts.yml").read_text())
-    assert set(loaded) == {"groups"} and [set(group) for group in loaded["groups"]] == [{"name", "rules"}]
+    assert set(loaded) == {"groups"} and [set(group) for group in loaded["groups"]] == [
+        {"name", "rules"}
+    ]
     rules: list[dict[str, Any]] = loaded["groups"][0]["rules"]
     return rules
 
@@ -50,7 +52,9 @@ def series(app: OpenAPI, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]
     for photo in (plain(RED), plain(BLUE)):
         client.post("/predict", data=photo, content_type="image/jpeg")
     text = client.get("/metrics").get_data(as_text=True)
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    samples = [
+        sample for family in text_string_to_metric_families(text) for sample in family.samples
+    ]
     return {sample.name: set(sample.labels) | SCRAPED for sample in samples}
 
 
@@ -84,7 +88,9 @@ def expressions(dashboard: dict[str, Any]) -> list[str]:
     return [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
 
 
-def test_the_dashboard_asks_for_metrics_that_there_are(dashboard: dict[str, Any], series: dict[str, set[str]]) -> None:
+def test_the_dashboard_asks_for_metrics_that_there_are(
+    dashboard: dict[str, Any], series: dict[str, set[str]]
+) -> None:
     assert len(expressions(dashboard)) > 20
     for expression in expressions(dashboard):
         check(expression, series)
@@ -93,29 +99,60 @@ def test_the_dashboard_asks_for_metrics_that_there_are(dashboard: dict[str, Any]
         assert variable["type"] == "datasource" or (asked and asked[2] in series[asked[1]])
 
 
-def test_the_alerts_ask_for_metrics_that_there_are(alerts: list[dict[str, Any]], series: dict[str, set[str]]) -> None:
+def test_the_alerts_ask_for_metrics_that_there_are(
+    alerts: list[dict[str, Any]], series: dict[str, set[str]]
+) -> None:
     for rule in alerts:
         check(rule["expr"], series)
 
 
 def test_a_metric_that_is_not_there_is_found(series: dict[str, set[str]]) -> None:
-    for wrong in ("sum(rate(keylike_nothing_total[5m]))", 'keylike_ready{colour="red"}', "sum by (colour) (keylike_ready)", "1 + 2"):
+    for wrong in (
+        "sum(rate(keylike_nothing_total[5m]))",
+        'keylike_ready{colour="red"}',
+        "sum by (colour) (keylike_ready)",
+        "1 + 2",
+    ):
         with pytest.raises(AssertionError):
             check(wrong, series)
 
 
-def test_every_metric_of_keylike_is_on_the_dashboard(dashboard: dict[str, Any], series: dict[str, set[str]]) -> None:
+def test_every_metric_of_keylike_is_on_the_dashboard(
+    dashboard: dict[str, Any], series: dict[str, set[str]]
+) -> None:
     shown = " ".join(expressions(dashboard))
-    families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in series if name.startswith("keylike_")}
+    families = {
+        re.sub(r"_(bucket|sum|count)$", "", name) for name in series if name.startswith("keylike_")
+    }
     assert {name for name in families if name not in shown} == set()
 
 
 def test_the_dashboard_has_what_grafana_demands(dashboard: dict[str, Any]) -> None:
-    assert (dashboard["id"], dashboard["uid"], dashboard["title"]) == (None, "keylike-overview", "Keylike")
+    assert (dashboard["id"], dashboard["uid"], dashboard["title"]) == (
+        None,
+        "keylike-overview",
+        "Keylike",
+    )
     assert isinstance(dashboard["schemaVersion"], int) and dashboard["schemaVersion"] >= 36
-    assert {"time", "timepicker", "timezone", "refresh", "tags", "annotations", "links", "editable", "version"} <= set(dashboard)
-    assert dashboard["templating"]["list"][0]["type"] == "datasource" and dashboard["templating"]["list"][0]["query"] == "prometheus"
-    assert {variable["name"] for variable in dashboard["templating"]["list"]} == {"datasource", "instance"}
+    assert {
+        "time",
+        "timepicker",
+        "timezone",
+        "refresh",
+        "tags",
+        "annotations",
+        "links",
+        "editable",
+        "version",
+    } <= set(dashboard)
+    assert (
+        dashboard["templating"]["list"][0]["type"] == "datasource"
+        and dashboard["templating"]["list"][0]["query"] == "prometheus"
+    )
+    assert {variable["name"] for variable in dashboard["templating"]["list"]} == {
+        "datasource",
+        "instance",
+    }
     identities = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(identities)) == len(identities)
     assert {panel["type"] for panel in dashboard["panels"]} == KINDS
@@ -141,7 +178,13 @@ def test_no_panel_lies_over_another(dashboard: dict[str, Any]) -> None:
 def test_the_alerts_have_what_prometheus_demands(alerts: list[dict[str, Any]]) -> None:
     assert len({rule["alert"] for rule in alerts}) == len(alerts) > 8
     for rule in alerts:
-        assert {"alert", "expr", "labels", "annotations"} <= set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
-        assert re.fullmatch("[A-Za-z]+", rule["alert"]) and re.fullmatch(r"\d+[smh]", rule.get("for", "1m"))
+        assert (
+            {"alert", "expr", "labels", "annotations"}
+            <= set(rule)
+            <= {"alert", "expr", "for", "labels", "annotations"}
+        )
+        assert re.fullmatch("[A-Za-z]+", rule["alert"]) and re.fullmatch(
+            r"\d+[smh]", rule.get("for", "1m")
+        )
         assert rule["labels"]["severity"] in ("warning", "critical")
         assert {"summary", "description"} == set(rule["annotations"])

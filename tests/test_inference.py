@@ -30,7 +30,12 @@ def test_an_answer_carries_reading_and_meaning() -> None:
     answer = inference().answer(plain(RED), Options("12345"))
     assert answer.bitting.format() == "2,5,4,7,3"
     assert answer.bitting.keyway.name == answer.reading.keyway == "SC1"
-    assert (answer.model, answer.zipcode, answer.processing_ms, answer.cached) == ("colour-1.0.0", "12345", 250.0, False)
+    assert (answer.model, answer.zipcode, answer.processing_ms, answer.cached) == (
+        "colour-1.0.0",
+        "12345",
+        250.0,
+        False,
+    )
     assert answer.market.estimated_annual_production > 0
     assert answer.assessment.to_dict()
 
@@ -42,13 +47,23 @@ def test_a_refusal_is_raised_with_its_reason() -> None:
 
 
 def test_where_readers_disagree_the_refusal_tells_what_each_read() -> None:
-    opinions = (Opinion("colour-1.0.0", "SC1", (2, 5, 4, 7, 3), 0.41237), Opinion("other-2.0.0", "KW1", (1, 2, 3, 4, 5), 0.4))
-    reader = FixedReader(Unreadable(Reason.READERS_DISAGREE, "They differ.", "Again.", opinions=opinions))
+    opinions = (
+        Opinion("colour-1.0.0", "SC1", (2, 5, 4, 7, 3), 0.41237),
+        Opinion("other-2.0.0", "KW1", (1, 2, 3, 4, 5), 0.4),
+    )
+    reader = FixedReader(
+        Unreadable(Reason.READERS_DISAGREE, "They differ.", "Again.", opinions=opinions)
+    )
     with pytest.raises(UnreadableKey) as refusal:
         Inference(before(lambda: reader), Limits(), lambda: 0.0).answer(plain(), Options())
     assert refusal.value.details == {
         "opinions": [
-            {"model": "colour-1.0.0", "keyway": "SC1", "bitting": "2,5,4,7,3", "probability": 0.4124},
+            {
+                "model": "colour-1.0.0",
+                "keyway": "SC1",
+                "bitting": "2,5,4,7,3",
+                "probability": 0.4124,
+            },
             {"model": "other-2.0.0", "keyway": "KW1", "bitting": "1,2,3,4,5", "probability": 0.4},
         ]
     }

@@ -46,7 +46,11 @@ def pins(file: Path) -> Iterator[Requirement]:
 def locked(name: str) -> list[tuple[Requirement, list[str]]]:
     """What a lock holds: each package, and the hashes that its files may have."""
     text = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8")
-    lines = [line for line in text.replace("\\\n", " ").splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    lines = [
+        line
+        for line in text.replace("\\\n", " ").splitlines()
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
     return [(Requirement(line.partition("--hash")[0]), HASH.findall(line)) for line in lines]
 
 
@@ -57,7 +61,11 @@ def identity(pin: Requirement) -> tuple[str, str]:
 
 @pytest.mark.parametrize("file", SOURCES.values())
 def test_every_requirement_is_pinned(file: str) -> None:
-    loose = [str(pin) for pin in pins(ROOT / file) if not re.fullmatch(r"==[^*,]+", str(pin.specifier)) or pin.url]
+    loose = [
+        str(pin)
+        for pin in pins(ROOT / file)
+        if not re.fullmatch(r"==[^*,]+", str(pin.specifier)) or pin.url
+    ]
     assert loose == []
 
 
@@ -65,7 +73,11 @@ def test_every_requirement_is_pinned(file: str) -> None:
 def test_every_package_of_a_lock_has_one_version_and_hashes(name: str) -> None:
     entries = locked(name)
     assert len(entries) > 20
-    assert [str(pin) for pin, hashes in entries if not hashes or pin.url or not re.fullmatch(r"==[^*,]+", str(pin.specifier))] == []
+    assert [
+        str(pin)
+        for pin, hashes in entries
+        if not hashes or pin.url or not re.fullmatch(r"==[^*,]+", str(pin.specifier))
+    ] == []
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -80,11 +92,15 @@ def test_a_lock_is_what_its_requirements_say(name: str, file: str) -> None:
     wanted = {identity(pin) for pin in pins(ROOT / file)}
     missing = {pin for pin in wanted - there if pin[0] not in APART}
     assert not missing, f"make lock: {file} and locks/{name}.txt differ in {sorted(missing)}"
-    assert {pin for pin in wanted if pin[0] in APART} <= {identity(pin) for pin, _ in locked("torch")}
+    assert {pin for pin in wanted if pin[0] in APART} <= {
+        identity(pin) for pin, _ in locked("torch")
+    }
 
 
 def test_the_server_brings_nothing_along_that_its_requirements_do_not_name() -> None:
-    assert {identity(pin) for pin, _ in locked("server")} == {identity(pin) for pin in pins(ROOT / "requirements.txt")}
+    assert {identity(pin) for pin, _ in locked("server")} == {
+        identity(pin) for pin in pins(ROOT / "requirements.txt")
+    }
 
 
 def test_a_lock_for_training_or_gemma_leaves_pytorch_to_its_own() -> None:
@@ -105,11 +121,16 @@ def test_locks_that_are_installed_together_agree() -> None:
 def wheel(folder: Path, name: str, needs: str = "") -> Path:
     """A package with nothing in it, which may need another."""
     path = folder / f"{name}-1.0-py3-none-any.whl"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n" + (f"Requires-Dist: {needs}\n" if needs else "")
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n" + (
+        f"Requires-Dist: {needs}\n" if needs else ""
+    )
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}.py", "")
         archive.writestr(f"{name}-1.0.dist-info/METADATA", metadata)
-        archive.writestr(f"{name}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{name}-1.0.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         archive.writestr(f"{name}-1.0.dist-info/RECORD", f"{name}.py,,\n")
     return path
 
@@ -128,15 +149,39 @@ def install(tmp_path: Path, environment: Path, lock: str) -> subprocess.Complete
     (tmp_path / "locks").mkdir()
     (tmp_path / "locks" / "server.txt").write_text(lock)
     (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
-    alone = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull, "PIP_CACHE_DIR": str(tmp_path / "cache")}
+    alone = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_CACHE_DIR": str(tmp_path / "cache"),
+    }
     (environment / "server").unlink(missing_ok=True)
-    command = ["make", f"VENV={environment}", f"PYTHON={sys.executable}", str(environment / "server")]
-    return subprocess.run(command, cwd=tmp_path, env={**os.environ, **alone}, capture_output=True, text=True, timeout=120)
+    command = [
+        "make",
+        f"VENV={environment}",
+        f"PYTHON={sys.executable}",
+        str(environment / "server"),
+    ]
+    return subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, **alone},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def has(environment: Path, module: str) -> bool:
     """Whether a module can be imported there."""
-    return subprocess.run([environment / "bin" / "python", "-c", f"import {module}"], capture_output=True, timeout=60).returncode == 0
+    return (
+        subprocess.run(
+            [environment / "bin" / "python", "-c", f"import {module}"],
+            capture_output=True,
+            timeout=60,
+        ).returncode
+        == 0
+    )
 
 
 def line(file: Path) -> str:
@@ -164,7 +209,9 @@ def test_a_file_that_was_changed_is_refused(tmp_path: Path, environment: Path) -
 
 
 @needs_make
-def test_a_package_that_slips_in_behind_another_is_refused(tmp_path: Path, environment: Path) -> None:
+def test_a_package_that_slips_in_behind_another_is_refused(
+    tmp_path: Path, environment: Path
+) -> None:
     wheel(tmp_path, "stranger")
     done = install(tmp_path, environment, line(wheel(tmp_path, "friendly", needs="stranger")))
     assert done.returncode != 0

@@ -31,7 +31,9 @@ def installed(folder: Path) -> None:
     (packages,) = folder.glob("lib/python*/site-packages")
     for name in PINS:
         files = importlib.metadata.distribution(name).files or []
-        (metadata,) = {Path(str(file.locate())).parent for file in files if file.match("*.dist-info/METADATA")}
+        (metadata,) = {
+            Path(str(file.locate())).parent for file in files if file.match("*.dist-info/METADATA")
+        }
         shutil.copytree(metadata, packages / metadata.name)
 
 
@@ -47,10 +49,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
         (environment / part).symlink_to(Path(sys.prefix) / part)
     for stamp in (environment / "made", environment / "dev", work / "sbom" / "env" / "made"):
         stamp.touch()
-    command = ["make", "--no-print-directory", "sbom", f"VENV={environment}", f"WORK={work}", f"PYTHON={sys.executable}"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "sbom",
+        f"VENV={environment}",
+        f"WORK={work}",
+        f"PYTHON={sys.executable}",
+    ]
     # What a make around the tests says of itself is for its own children.
-    outside = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    done = subprocess.run(command, cwd=ROOT, env=outside, capture_output=True, text=True, timeout=120)
+    outside = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    done = subprocess.run(
+        command, cwd=ROOT, env=outside, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(Path(done.stdout.strip()).read_text())
 
@@ -72,7 +87,10 @@ def test_it_says_which_package_needs_which(made: Any) -> None:
 def test_it_keeps_to_the_schema(made: Any) -> None:
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     assert validator.validate_str(json.dumps(made)) is None
-    assert validator.validate_str(json.dumps(made | {"components": [{"name": "nameless"}]})) is not None
+    assert (
+        validator.validate_str(json.dumps(made | {"components": [{"name": "nameless"}]}))
+        is not None
+    )
 
 
 def test_it_tells_nothing_of_the_machine_that_made_it(made: Any) -> None:

@@ -25,7 +25,11 @@ def rows() -> list[list[str]]:
 def named_in(path: str) -> frozenset[str]:
     """The names of the tests in a file."""
     tree = ast.parse((ROOT / path).read_text())
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return frozenset(
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
 def test_there_are_many_and_none_twice() -> None:

@@ -11,12 +11,18 @@ from keylike.settings import Settings, SettingsError, load_settings
 
 def test_defaults() -> None:
     settings = load_settings()
-    assert (settings.host, settings.port, settings.model_folder.name) == ("127.0.0.1", 5000, "caliper")
+    assert (settings.host, settings.port, settings.model_folder.name) == (
+        "127.0.0.1",
+        5000,
+        "caliper",
+    )
     assert settings.token is None
 
 
 def test_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("KEYLIKE_PORT=6001\nKEYLIKE_THREADS=2\nKEYLIKE_HOST=\nDATABASE_URL=foreign\nMODEL_PATH=some/model\n")
+    (tmp_path / ".env").write_text(
+        "KEYLIKE_PORT=6001\nKEYLIKE_THREADS=2\nKEYLIKE_HOST=\nDATABASE_URL=foreign\nMODEL_PATH=some/model\n"
+    )
     monkeypatch.setenv("KEYLIKE_PORT", "6002")
     settings = load_settings()
     assert (settings.port, settings.threads, settings.host) == (6002, 2, "127.0.0.1")
@@ -30,7 +36,9 @@ def test_models_folder_holds_the_caliper(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_unknown_name_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYLIKE_PROT", "1")
-    with pytest.raises(SettingsError, match=r"unknown setting KEYLIKE_PROT \(did you mean KEYLIKE_PORT\?\)"):
+    with pytest.raises(
+        SettingsError, match=r"unknown setting KEYLIKE_PROT \(did you mean KEYLIKE_PORT\?\)"
+    ):
         load_settings()
 
 
@@ -51,8 +59,13 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
         load_settings()
 
 
-@pytest.mark.parametrize(("name", "value"), [("KEYLIKE_PORT", "many"), ("KEYLIKE_PORT", "70000"), ("KEYLIKE_LOG_LEVEL", "LOUD")])
-def test_bad_value_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("KEYLIKE_PORT", "many"), ("KEYLIKE_PORT", "70000"), ("KEYLIKE_LOG_LEVEL", "LOUD")],
+)
+def test_bad_value_is_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as error:
         load_settings()
@@ -69,10 +82,20 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "canary" not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
-@pytest.mark.parametrize("url", ["canary", "http://canary", "redis://canary:port", "redis://:canary@127.0.0.1/0?no_such_option=1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "canary",
+        "http://canary",
+        "redis://canary:port",
+        "redis://:canary@127.0.0.1/0?no_such_option=1",
+    ],
+)
 def test_an_address_that_redis_cannot_have(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("KEYLIKE_REDIS_URL", url)
-    with pytest.raises(SettingsError, match=r"KEYLIKE_REDIS_URL: .*not an address of Redis") as error:
+    with pytest.raises(
+        SettingsError, match=r"KEYLIKE_REDIS_URL: .*not an address of Redis"
+    ) as error:
         load_settings()
     assert "canary" not in str(error.value)
 
@@ -94,7 +117,9 @@ def test_an_address_that_redis_cannot_have(monkeypatch: pytest.MonkeyPatch, url:
         ("KEYLIKE_POLICY", "closed", "Input should be"),
     ],
 )
-def test_what_keeps_strangers_out_is_checked(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+def test_what_keeps_strangers_out_is_checked(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=said) as error:
         load_settings()
@@ -103,7 +128,10 @@ def test_what_keeps_strangers_out_is_checked(monkeypatch: pytest.MonkeyPatch, na
 
 def test_every_setting_is_in_the_example() -> None:
     example = (Path(__file__).parent.parent / ".env.example").read_text()
-    names = [field.validation_alias or f"KEYLIKE_{name.upper()}" for name, field in Settings.model_fields.items()]
+    names = [
+        field.validation_alias or f"KEYLIKE_{name.upper()}"
+        for name, field in Settings.model_fields.items()
+    ]
     assert all(f"\n{name}=" in example for name in names)
     assert all(field.description for field in Settings.model_fields.values())
 

@@ -18,7 +18,9 @@ def encode(image: Image.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def plain(colour: tuple[int, int, int] = RED, kind: str = "JPEG", size: tuple[int, int] = (120, 60)) -> bytes:
+def plain(
+    colour: tuple[int, int, int] = RED, kind: str = "JPEG", size: tuple[int, int] = (120, 60)
+) -> bytes:
     """One colour: red reads as SC1 2,5,4,7,3 with the colour reader, green as 1,1,1,1,1, blue is refused."""
     return encode(Image.new("RGB", size, colour), kind)
 
@@ -30,12 +32,19 @@ def png(width: int, height: int, *, bits: int = 1, colour_type: int = 0) -> byte
     row = bytes(1 + (width * bits * samples + 7) // 8)
     data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
     header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", data)
+        + _chunk(b"IEND", b"")
+    )
 
 
 def with_text_bomb(picture: bytes, unpacked: int = 100_000_000) -> bytes:
     """A PNG with a text chunk that unpacks to `unpacked` bytes."""
-    return picture[:33] + _chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(unpacked), 9)) + picture[33:]
+    return (
+        picture[:33] + _chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(unpacked), 9)) + picture[33:]
+    )
 
 
 def many_scans(scans: int, size: tuple[int, int] = (400, 300), subsampling: int = 2) -> bytes:
@@ -51,7 +60,9 @@ def many_scans(scans: int, size: tuple[int, int] = (400, 300), subsampling: int 
 
 def many_frames(frames: int = 60) -> bytes:
     """A GIF whose first frame is red, with many blue ones behind it."""
-    first, *rest = [Image.new("RGB", (400, 300), RED if not at else (20, 20, 100 + at)) for at in range(frames)]
+    first, *rest = [
+        Image.new("RGB", (400, 300), RED if not at else (20, 20, 100 + at)) for at in range(frames)
+    ]
     return encode(first, "GIF", save_all=True, append_images=rest)
 
 

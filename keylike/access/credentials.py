@@ -14,7 +14,10 @@ class Credentials:
 
     def __init__(self, one: str | None, store: TokenStore | None, once: str | None = None) -> None:
         # Nobody knows when the first was made up.
-        known = [(one, Token(ONE_TOKEN, Tier.ADMIN, created=0.0)), (once, Token(ONE_TIME, Tier.FREE, created=0.0))]
+        known = [
+            (one, Token(ONE_TOKEN, Tier.ADMIN, created=0.0)),
+            (once, Token(ONE_TIME, Tier.FREE, created=0.0)),
+        ]
         self._known = [(digest(clear), token) for clear, token in known if clear]
         self._store = store
 

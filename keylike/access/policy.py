@@ -62,4 +62,6 @@ def check(policy: Policy, need: Need, token: Token | None, *, own: bool) -> None
     if token is None:
         raise Unauthorized(f"A valid token is needed: {_SEND}")
     if not token.tier.reaches(tier):
-        raise Forbidden(f"This needs a token of the tier {tier.value}; the one that was sent is of the tier {token.tier.value}.")
+        raise Forbidden(
+            f"This needs a token of the tier {tier.value}; the one that was sent is of the tier {token.tier.value}."
+        )

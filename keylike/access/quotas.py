@@ -42,7 +42,14 @@ class Windows(Storage, MovingWindowSupport):
 
     STORAGE_SCHEME = ["keylike-memory"]  # noqa: RUF012
 
-    def __init__(self, uri: str, *, clock: Callable[[], float], wall: Callable[[], float], most: int = MOST_WINDOWS) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        most: int = MOST_WINDOWS,
+    ) -> None:
         super().__init__(uri)
         self._clock, self._wall, self._most = clock, wall, most
         self._lock = threading.Lock()

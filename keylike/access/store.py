@@ -11,7 +11,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from keylike.access.tokens import LENGTH, Tier, Token, TokenError, TokensUnreadable, checked_name, digest, new_clear
+from keylike.access.tokens import (
+    LENGTH,
+    Tier,
+    Token,
+    TokenError,
+    TokensUnreadable,
+    checked_name,
+    digest,
+    new_clear,
+)
 
 _LAST_USED_EVERY_S = 60.0
 _LONGEST_S = 100 * 365.25 * 86_400
@@ -57,7 +66,10 @@ class TokenStore:
         with self._held():
             connection = self._made()
             try:
-                connection.execute("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, NULL)", (name, digest(clear), tier.value, now, expires))
+                connection.execute(
+                    "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, NULL)",
+                    (name, digest(clear), tier.value, now, expires),
+                )
             except sqlite3.IntegrityError:
                 raise TokenError(f"there is a token named {name} already") from None
         return clear
@@ -66,7 +78,11 @@ class TokenStore:
         """All of them, expired ones too, the oldest first. Raises TokensUnreadable."""
         with self._held():
             connection = self._existing()
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY created, name") if connection else ()
+            rows = (
+                connection.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY created, name")
+                if connection
+                else ()
+            )
             return [_token(row) for row in rows]
 
     def revoke(self, name: str) -> bool:
@@ -77,14 +93,20 @@ class TokenStore:
             return False
         with self._held():
             connection = self._existing()
-            return connection is not None and connection.execute("DELETE FROM tokens WHERE name = ?", (name,)).rowcount > 0
+            return (
+                connection is not None
+                and connection.execute("DELETE FROM tokens WHERE name = ?", (name,)).rowcount > 0
+            )
 
     def any(self) -> bool:
         """Whether there is a token that has not expired. Raises TokensUnreadable."""
         good = "SELECT 1 FROM tokens WHERE expires IS NULL OR expires > ? LIMIT 1"
         with self._held():
             connection = self._existing()
-            return connection is not None and connection.execute(good, (self.clock(),)).fetchone() is not None
+            return (
+                connection is not None
+                and connection.execute(good, (self.clock(),)).fetchone() is not None
+            )
 
     def find(self, clear: str) -> Token | None:
         """The token that `clear` is, `last_used` being its use before this one; None for one that is unknown, revoked or expired.
@@ -97,7 +119,13 @@ class TokenStore:
         with self._held():
             connection = self._existing()
             # The index finds by a hash that no caller can steer, so how long it looks tells nothing of any token.
-            row = connection.execute(f"SELECT {_COLUMNS} FROM tokens WHERE hash = ?", (wanted,)).fetchone() if connection else None
+            row = (
+                connection.execute(
+                    f"SELECT {_COLUMNS} FROM tokens WHERE hash = ?", (wanted,)
+                ).fetchone()
+                if connection
+                else None
+            )
             if connection is None or row is None:
                 return None
             token = _token(row)
@@ -114,9 +142,14 @@ class TokenStore:
     def __del__(self) -> None:
         self._drop()
 
-    def _note_use(self, connection: sqlite3.Connection, wanted: bytes, last_used: float | None, now: float) -> None:
+    def _note_use(
+        self, connection: sqlite3.Connection, wanted: bytes, last_used: float | None, now: float
+    ) -> None:
         """Writes the time of use, once a minute at most. Where it cannot be written at once, the request goes on without."""
-        if any(then is not None and abs(now - then) < _LAST_USED_EVERY_S for then in (last_used, self._noted.get(wanted))):
+        if any(
+            then is not None and abs(now - then) < _LAST_USED_EVERY_S
+            for then in (last_used, self._noted.get(wanted))
+        ):
             return
         self._noted[wanted] = now
         with suppress(sqlite3.Error):
@@ -131,7 +164,11 @@ class TokenStore:
             raise TokensUnreadable("the file of tokens is locked")
         try:
             yield
-        except (sqlite3.Error, OSError, UnicodeError) as error:  # the last where the text of the error itself is damaged
+        except (
+            sqlite3.Error,
+            OSError,
+            UnicodeError,
+        ) as error:  # the last where the text of the error itself is damaged
             self._drop()
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise TokensUnreadable(f"the file of tokens cannot be used: {reason}") from error
@@ -166,7 +203,9 @@ class TokenStore:
         self._drop()
         # For writing too where that is allowed: for times of use, and to undo what a killed process left half written. Makes no file.
         uri = f"{self.path.as_uri()}?mode=rw"
-        self._connection = sqlite3.connect(uri, uri=True, timeout=self._wait_s, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(
+            uri, uri=True, timeout=self._wait_s, isolation_level=None, check_same_thread=False
+        )
         self._seen = seen
         return self._connection
 

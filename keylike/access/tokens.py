@@ -77,7 +77,9 @@ def checked_name(name: str) -> str:
     if not 1 <= len(name) <= LONGEST_NAME:
         raise TokenError(f"a token's name has 1 to {LONGEST_NAME} characters")
     if not name.isprintable() or name != name.strip():
-        raise TokenError("a token's name has printable characters alone, and no space at either end")
+        raise TokenError(
+            "a token's name has printable characters alone, and no space at either end"
+        )
     if name in (ONE_TOKEN, ONE_TIME):
         raise TokenError(f"{name} is the name of the token that belongs to that setting")
     return name

@@ -48,7 +48,9 @@ _NEEDS = {
 }
 
 
-def install(app: Flask, credentials: Credentials, policy: Policy, *, salt: bytes, log: BoundLogger) -> None:
+def install(
+    app: Flask, credentials: Credentials, policy: Policy, *, salt: bytes, log: BoundLogger
+) -> None:
     """Asks everybody who comes before any view of `app` runs. While the file of tokens cannot be read, nobody passes by one. `salt` is what
     the names of visitors are made with, so that nobody finds an address by trying all of them."""
 
@@ -58,7 +60,9 @@ def install(app: Flask, credentials: Credentials, policy: Policy, *, salt: bytes
             g.visitor = visitor(request, credentials, salt)
         except TokensUnreadable as error:
             log.error("tokens unreadable", reason=str(error), places=places(error))
-            raise Overloaded("Tokens cannot be checked now.", retry_after_s=_RETRY_AFTER_S) from None
+            raise Overloaded(
+                "Tokens cannot be checked now.", retry_after_s=_RETRY_AFTER_S
+            ) from None
         # Browsers send no token with the question whether they may ask.
         if request.method != "OPTIONS":
             # Nor can they with the way to the page, which holds no secret, asks for the token itself and sends it from then on.

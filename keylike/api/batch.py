@@ -23,13 +23,26 @@ PATH = "/predict/batch"
 _FORM = {
     "type": "object",
     "properties": {
-        "image": {"type": "array", "items": PICTURE, "minItems": 1, "maxItems": MOST_PHOTOS, "description": "Each a part of this name"},
+        "image": {
+            "type": "array",
+            "items": PICTURE,
+            "minItems": 1,
+            "maxItems": MOST_PHOTOS,
+            "description": "Each a part of this name",
+        },
         "zipcode": ZIPCODE,
         "command": COMMAND,
     },
     "required": ["image"],
 }
-_ANSWERS: dict[Any, Any] = REFUSALS | {200: BatchAnswer, 400: Failure, 413: Failure, 415: Failure, 500: Failure, 503: Failure}
+_ANSWERS: dict[Any, Any] = REFUSALS | {
+    200: BatchAnswer,
+    400: Failure,
+    413: Failure,
+    415: Failure,
+    500: Failure,
+    503: Failure,
+}
 
 
 def batch_blueprint(
@@ -67,9 +80,15 @@ def batch_blueprint(
         photos, options = read_batch()
         charge(len(photos) - 1)
         answers = inference.answers(photos, replace(options, cache=cache_wanted()), caller)
-        return jsonify(batch([result(answer) for answer in answers], request_id=g.request_id, now=clock()))
+        return jsonify(
+            batch([result(answer) for answer in answers], request_id=g.request_id, now=clock())
+        )
 
     def result(answer: Answer | Exception) -> dict[str, Any]:
-        return told(answer) if isinstance(answer, Exception) else success(answer, request_id=g.request_id, now=clock())
+        return (
+            told(answer)
+            if isinstance(answer, Exception)
+            else success(answer, request_id=g.request_id, now=clock())
+        )
 
     return routes

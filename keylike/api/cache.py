@@ -17,7 +17,11 @@ from keylike.cache.reading_cache import ReadingCache
 def cache_blueprint(cache: ReadingCache, policy: Policy) -> APIBlueprint:
     """The route that tells the operator of `cache`."""
     answers: dict[Any, Any] = {200: CacheOut, 401: Failure, 403: Failure, 500: Failure}
-    described: dict[str, Any] = {"tags": [Tag(name="cache")], "responses": answers, "security": security(policy, Need.OPERATOR)}
+    described: dict[str, Any] = {
+        "tags": [Tag(name="cache")],
+        "responses": answers,
+        "security": security(policy, Need.OPERATOR),
+    }
     routes = APIBlueprint("cache", __name__, url_prefix="/cache")
 
     @routes.get("/stats", operation_id="cacheStats", **described)

@@ -29,7 +29,9 @@ _MODEL = {
 _ANSWERS: dict[Any, Any] = ANSWERS | {200: ClassificationOut, 404: Failure}
 
 
-def classify_blueprint(classifying: Classifying, callers: Callers, *, policy: Policy, clock: Callable[[], float]) -> APIBlueprint:
+def classify_blueprint(
+    classifying: Classifying, callers: Callers, *, policy: Policy, clock: Callable[[], float]
+) -> APIBlueprint:
     """The route; everything as for a prediction."""
     routes = APIBlueprint("classify", __name__)
 

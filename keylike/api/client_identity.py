@@ -16,7 +16,17 @@ from keylike.access.tokens import Token
 from keylike.api.proxies import PROXIED
 
 # Proxies and tunnels name in these whom they speak for, or how they were asked. All that begin with X-Forwarded count as well.
-_FOR_OTHERS = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip"})
+_FOR_OTHERS = frozenset(
+    {
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "cf-connecting-ip",
+    }
+)
 # What a browser says of requests that no other site's page had it make.
 _FIRST_HAND = ("none", "same-origin")
 # Some proxies write the port behind the address: another one for each connection.
@@ -40,7 +50,11 @@ def visitor(request: Request, credentials: Credentials, salt: bytes) -> Visitor:
     sent = request.headers.get("X-API-Key") or _bearer(request.headers.get("Authorization", ""))
     token = credentials.find(sent) if sent else None
     name = f"token {token.name}" if token else f"address {_network(request.remote_addr or '')}"
-    return Visitor(token, _is_own(request), hashlib.blake2b(name.encode(errors="replace"), key=salt, digest_size=12).hexdigest())
+    return Visitor(
+        token,
+        _is_own(request),
+        hashlib.blake2b(name.encode(errors="replace"), key=salt, digest_size=12).hexdigest(),
+    )
 
 
 def _is_own(request: Request) -> bool:
@@ -50,12 +64,22 @@ def _is_own(request: Request) -> bool:
     Origin or Sec-Fetch-Site, or has had its own name point to this machine, which Host then tells. A proxy that is named is one whatever
     it says: some can be asked to leave out its own headers, by naming them in Connection.
     """
-    if request.environ.get(PROXIED) or any(_for_others(name.lower()) for name, _ in request.headers):
+    if request.environ.get(PROXIED) or any(
+        _for_others(name.lower()) for name, _ in request.headers
+    ):
         return False
     if request.headers.get("Sec-Fetch-Site", "none") not in _FIRST_HAND:
         return False
-    address, host, origin = request.environ.get("REMOTE_ADDR", ""), request.host, request.headers.get("Origin")
-    return _is_loopback(address) and _is_local_name(host) and origin in (None, f"{request.scheme}://{host}")
+    address, host, origin = (
+        request.environ.get("REMOTE_ADDR", ""),
+        request.host,
+        request.headers.get("Origin"),
+    )
+    return (
+        _is_loopback(address)
+        and _is_local_name(host)
+        and origin in (None, f"{request.scheme}://{host}")
+    )
 
 
 def _for_others(header: str) -> bool:

@@ -46,9 +46,20 @@ class State:
         standing: Standing,
         clock: Callable[[], float],
     ) -> None:
-        self._model, self._load, self._cache, self._metrics, self._errors = model, load, cache, metrics, errors
+        self._model, self._load, self._cache, self._metrics, self._errors = (
+            model,
+            load,
+            cache,
+            metrics,
+            errors,
+        )
         self._process, self._gpu, self._gpu_memory = process, gpu, gpu_memory
-        self._stuck_s, self._draining, self._standing, self._clock = stuck_s, draining, standing, clock
+        self._stuck_s, self._draining, self._standing, self._clock = (
+            stuck_s,
+            draining,
+            standing,
+            clock,
+        )
 
     def show(self) -> tuple[dict[str, Any], bool]:
         """The body, and whether all is well enough."""
@@ -62,7 +73,11 @@ class State:
             "reasons": reasons,
             "model": self._model.name,
             "uptime_s": round(use.uptime_s, 3),
-            "cpu": {"seconds": round(use.cpu_s, 2), "percent": round(use.cpu_percent, 1), "cores": use.cores},
+            "cpu": {
+                "seconds": round(use.cpu_s, 2),
+                "percent": round(use.cpu_percent, 1),
+                "cores": use.cores,
+            },
             "memory": _memory(use),
             "gpu": self._show_gpu(),
             "counts": {
@@ -87,9 +102,17 @@ class State:
             ("draining", self._draining(), "the server is shutting down"),
             ("loading", not self._model.ready, "the model is still being loaded"),
             ("unhealthy", stuck, "the model has not come back in the time that a request may take"),
-            ("unhealthy", failing, "half of the recent requests or more failed in the server itself"),
+            (
+                "unhealthy",
+                failing,
+                "half of the recent requests or more failed in the server itself",
+            ),
             ("degraded", self._model.reason is not None, self._model.reason or ""),
-            ("degraded", self._cache.degraded, "Redis is away: memory keeps the readings in its place"),
+            (
+                "degraded",
+                self._cache.degraded,
+                "Redis is away: memory keeps the readings in its place",
+            ),
         ]
         held = [(status, reason) for status, holds, reason in found if holds]
         return (held[0][0] if held else "healthy"), [reason for _, reason in held]
@@ -119,7 +142,11 @@ def detailed_blueprint(state: State) -> APIBlueprint:
 
 
 def _memory(use: Use) -> dict[str, float]:
-    return {"rss_mb": round(use.rss / 1e6, 1), "peak_mb": round(use.peak / 1e6, 1), "free_mb": round(use.free / 1e6, 1)}
+    return {
+        "rss_mb": round(use.rss / 1e6, 1),
+        "peak_mb": round(use.peak / 1e6, 1),
+        "free_mb": round(use.free / 1e6, 1),
+    }
 
 
 def _queue(load: Load) -> dict[str, float]:

@@ -35,7 +35,9 @@ STATUS = {
 }
 
 # Those of who is turned away whatever the photo is like.
-REJECTIONS = tuple(code for code, status in STATUS.items() if status in (401, 403, 429, 499, 503, 504))
+REJECTIONS = tuple(
+    code for code, status in STATUS.items() if status in (401, 403, 429, 499, 503, 504)
+)
 
 # What the framework and the socket server find out by themselves, before a view runs: status -> code and sentence.
 _BY_STATUS = {
@@ -62,7 +64,9 @@ def install(
                 rejected(error.code)
             return refusal(error, request_id=g.request_id, now=clock())
         g.crashed = True
-        log.error("crash", request_id=g.request_id, error=type(error).__name__, places=places(error))
+        log.error(
+            "crash", request_id=g.request_id, error=type(error).__name__, places=places(error)
+        )
         return failure(*code_and_message(500), request_id=g.request_id, now=clock())
 
     def respond(body: dict[str, Any]) -> Response:
@@ -104,12 +108,17 @@ def install(
 def code_and_message(status: int) -> tuple[str, str]:
     """The failure code and sentence of an HTTP status that was found outside a view."""
     if status >= 500 and status not in _BY_STATUS:
-        return "internal", "Something went wrong inside Keylike; the request_id finds it in the log."
+        return (
+            "internal",
+            "Something went wrong inside Keylike; the request_id finds it in the log.",
+        )
     return _BY_STATUS.get(status, _BY_STATUS[400])
 
 
 def socket_failures(
-    clock: Callable[[], float], log: BoundLogger, refused: Callable[[int], None] = lambda status: None
+    clock: Callable[[], float],
+    log: BoundLogger,
+    refused: Callable[[int], None] = lambda status: None,
 ) -> Callable[[int], tuple[int, dict[str, object]]]:
     """Gives status and body for what the socket server refuses before the application sees it, logs that it did, and tells `refused`."""
 

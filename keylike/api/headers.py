@@ -7,8 +7,21 @@ from collections.abc import Sequence
 from flask import Flask, Response, request
 from flask_cors import CORS
 
-_ASKED = ["Content-Type", "Cache-Control", "Authorization", "X-API-Key", "X-Request-Timeout", "ngrok-skip-browser-warning"]
-_TOLD = ["X-Request-Id", "Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
+_ASKED = [
+    "Content-Type",
+    "Cache-Control",
+    "Authorization",
+    "X-API-Key",
+    "X-Request-Timeout",
+    "ngrok-skip-browser-warning",
+]
+_TOLD = [
+    "X-Request-Id",
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+]
 _PREFLIGHT_S = 86_400
 _ALL = [
     ("X-Content-Type-Options", "nosniff"),

@@ -21,7 +21,12 @@ _READY: dict[Any, Any] = {200: ProbeOut, 500: Failure, 503: Failure}
 
 
 def health_blueprint(
-    model: ModelSlot, gpu: Gpu, *, draining: Callable[[], bool], stuck: Callable[[], bool], clock: Callable[[], float]
+    model: ModelSlot,
+    gpu: Gpu,
+    *,
+    draining: Callable[[], bool],
+    stuck: Callable[[], bool],
+    clock: Callable[[], float],
 ) -> APIBlueprint:
     """The health routes; none of them waits for the reader, only for a free thread. `stuck` says whether the reader has not come back for
     longer than a request may take; `clock` gives seconds since 1970."""
@@ -55,7 +60,9 @@ def health_blueprint(
         if draining():
             raise ModelLoading("The server is shutting down.", retry_after_s=RETRY_AFTER_S)
         if stuck():
-            raise Overloaded("The model does not come back from an earlier photo.", retry_after_s=RETRY_AFTER_S)
+            raise Overloaded(
+                "The model does not come back from an earlier photo.", retry_after_s=RETRY_AFTER_S
+            )
         return started()
 
     @health.get("/startup", responses=_READY)

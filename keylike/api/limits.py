@@ -49,7 +49,11 @@ def install(
             response.headers.setdefault("Retry-After", str(max(int(after), 1)))
         return response
 
-    store = {"storage_uri": redis_url, "storage_options": dict(_REDIS)} if redis_url else {"storage_uri": "keylike-memory://"}
+    store = (
+        {"storage_uri": redis_url, "storage_options": dict(_REDIS)}
+        if redis_url
+        else {"storage_uri": "keylike-memory://"}
+    )
     limiter = Limiter(
         lambda: g.visitor.name,
         application_limits=[lambda: quotas.of(g.visitor.token)],
@@ -68,7 +72,9 @@ def install(
 
     def too_many(window: RequestLimit) -> RateLimited:
         after_s = max(int(window.reset_at - wall()), 1)
-        return RateLimited(f"Each photo counts, and only {window.limit} may be sent.", retry_after_s=after_s)
+        return RateLimited(
+            f"Each photo counts, and only {window.limit} may be sent.", retry_after_s=after_s
+        )
 
     def charge(photos: int) -> None:
         if not photos:

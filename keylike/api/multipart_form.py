@@ -34,7 +34,9 @@ def read_form(request: Request) -> Form:
     try:
         for part, pieces in _parts(request):
             if part.filename is None and part.name in _FIELDS:
-                form.fields.setdefault(part.name, b"".join(pieces)[:_FIELD_BYTES].decode(errors="replace"))
+                form.fields.setdefault(
+                    part.name, b"".join(pieces)[:_FIELD_BYTES].decode(errors="replace")
+                )
             elif part.filename is not None and part.name == _PICTURE:
                 form.pictures.append(b"".join(pieces))
     except ParserLimitReached:

@@ -17,27 +17,50 @@ from keylike.observability.metrics import CONTENT_TYPE, Metrics
 from keylike.observability.resource_usage import Process, photo_blocks, traced
 from keylike.observability.rolling_stats import RecentStages, Summary
 
-_TEXT = {"description": "Prometheus's text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
+_TEXT = {
+    "description": "Prometheus's text format",
+    "content": {"text/plain": {"schema": {"type": "string"}}},
+}
 
 
-def operator_blueprint(metrics: Metrics, recent: RecentStages, process: Process, cache: ReadingCache, policy: Policy) -> APIBlueprint:
+def operator_blueprint(
+    metrics: Metrics, recent: RecentStages, process: Process, cache: ReadingCache, policy: Policy
+) -> APIBlueprint:
     """The routes."""
     refusal: dict[Any, Any] = {401: Failure, 403: Failure}
-    described: dict[str, Any] = {"tags": [Tag(name="operator")], "security": security(policy, Need.OPERATOR)}
+    described: dict[str, Any] = {
+        "tags": [Tag(name="operator")],
+        "security": security(policy, Need.OPERATOR),
+    }
     routes = APIBlueprint("operator", __name__)
 
-    @routes.get("/metrics", operation_id="metrics", responses={200: _TEXT, 500: Failure} | refusal, **described)
+    @routes.get(
+        "/metrics",
+        operation_id="metrics",
+        responses={200: _TEXT, 500: Failure} | refusal,
+        **described,
+    )
     def show_metrics() -> Response:
         """Counters and gauges for Prometheus."""
         return Response(metrics.text(), content_type=CONTENT_TYPE)
 
-    @routes.get("/debug/performance", operation_id="performance", responses={200: PerformanceOut, 500: Failure} | refusal, **described)
+    @routes.get(
+        "/debug/performance",
+        operation_id="performance",
+        responses={200: PerformanceOut, 500: Failure} | refusal,
+        **described,
+    )
     def performance() -> Response:
         """How long recent photos took in each stage."""
         stages = {stage: _milliseconds(summary) for stage, summary in recent.summaries().items()}
         return jsonify(window_s=recent.window_s, stages_ms=stages)
 
-    @routes.get("/debug/memory", operation_id="memory", responses={200: MemoryOut, 500: Failure} | refusal, **described)
+    @routes.get(
+        "/debug/memory",
+        operation_id="memory",
+        responses={200: MemoryOut, 500: Failure} | refusal,
+        **described,
+    )
     def memory() -> Response:
         """What the process keeps in memory."""
         use, blocks, own = process.use(), photo_blocks(), traced()
@@ -56,4 +79,7 @@ def operator_blueprint(metrics: Metrics, recent: RecentStages, process: Process,
 def _milliseconds(summary: Summary | None) -> dict[str, float] | None:
     if summary is None:
         return None
-    return {name: value if name == "count" else round(value * 1e3, 3) for name, value in asdict(summary).items()}
+    return {
+        name: value if name == "count" else round(value * 1e3, 3)
+        for name, value in asdict(summary).items()
+    }

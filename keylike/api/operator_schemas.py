@@ -24,10 +24,14 @@ class StagesOut(Body):
     """Of each stage; null where there was no photo."""
 
     decode: StageOut | None
-    queue: StageOut | None = Field(description="Waiting for a turn to be decoded, and for the model")
+    queue: StageOut | None = Field(
+        description="Waiting for a turn to be decoded, and for the model"
+    )
     model: StageOut | None = Field(description="The batch that the photo was read in")
     assess: StageOut | None
-    whole: StageOut | None = Field(description="From a photo's bytes to its answer, readings at hand and failures as well")
+    whole: StageOut | None = Field(
+        description="From a photo's bytes to its answer, readings at hand and failures as well"
+    )
 
 
 class PerformanceOut(Body):
@@ -52,7 +56,9 @@ class MemoryOut(Body):
     photo_blocks: int = Field(ge=0, description="Blocks of freed pictures, kept for the next")
     photo_block_bytes: int = Field(ge=0, description="The size of one")
     cache_entries: int = Field(ge=0)
-    tracemalloc: TracedOut | None = Field(description="null unless Python was started with tracemalloc")
+    tracemalloc: TracedOut | None = Field(
+        description="null unless Python was started with tracemalloc"
+    )
 
 
 class CpuOut(Body):
@@ -76,15 +82,21 @@ class GpuOut(Body):
 
     available: bool
     memory_mb: int = Field(ge=0, description="0 without one")
-    used_mb: float | None = Field(ge=0, description="By whomever; null where this process computes on none")
+    used_mb: float | None = Field(
+        ge=0, description="By whomever; null where this process computes on none"
+    )
 
 
 class CountsOut(Body):
     """Since the start."""
 
     requests: int = Field(ge=0)
-    photos: dict[Literal["read", "unreadable", "refused", "crashed"], int] = Field(description="Those let in, by what became of them")
-    rejections: int = Field(ge=0, description="Requests, or photos of a batch, that were turned away")
+    photos: dict[Literal["read", "unreadable", "refused", "crashed"], int] = Field(
+        description="Those let in, by what became of them"
+    )
+    rejections: int = Field(
+        ge=0, description="Requests, or photos of a batch, that were turned away"
+    )
 
 
 class QueueOut(Body):
@@ -95,7 +107,9 @@ class QueueOut(Body):
     oldest_s: float = Field(ge=0, description="How long the one that has waited longest waits")
     decoding: int = Field(ge=0)
     reading: int = Field(ge=0, description="Photos that the model has")
-    reading_s: float = Field(ge=0, description="How long it has had the batch that it has had longest")
+    reading_s: float = Field(
+        ge=0, description="How long it has had the batch that it has had longest"
+    )
 
 
 class DetailedHealth(Body):
@@ -109,10 +123,16 @@ class DetailedHealth(Body):
     memory: RamOut
     gpu: GpuOut
     counts: CountsOut
-    error_rate: float = Field(ge=0, le=1, description="Share of the requests of the last `window_s` in which the server itself failed")
+    error_rate: float = Field(
+        ge=0,
+        le=1,
+        description="Share of the requests of the last `window_s` in which the server itself failed",
+    )
     window_s: float = Field(gt=0)
     queue: QueueOut
     cache: CacheOut
-    tunnel: Literal["off", "opening", "up", "lost", "refused"] = Field(description="Whether the server has a public address of its own")
+    tunnel: Literal["off", "opening", "up", "lost", "refused"] = Field(
+        description="Whether the server has a public address of its own"
+    )
     api_version: Literal["2.0.0"]
     timestamp: int = Field(description="Milliseconds since 1970")

@@ -19,7 +19,12 @@ from keylike.inference import Inference
 
 PATHS = ("/", "/predict")
 PREMIUM_PATH = "/predict/premium"
-ZIPCODE = {"type": "string", "pattern": ZIPCODE_PATTERN, "default": "00000", "description": "Five digits"}
+ZIPCODE = {
+    "type": "string",
+    "pattern": ZIPCODE_PATTERN,
+    "default": "00000",
+    "description": "Five digits",
+}
 PICTURE = {"type": "string", "format": "binary"}
 COMMAND = {"type": "string", "enum": ["predict"]}
 _FORM = {
@@ -30,7 +35,12 @@ _FORM = {
 _JSON = {
     "type": "object",
     "properties": {
-        "image_data": {"type": "string", "format": "base64-photo", "minLength": 1, "description": "base64, or a data URL"},
+        "image_data": {
+            "type": "string",
+            "format": "base64-photo",
+            "minLength": 1,
+            "description": "base64, or a data URL",
+        },
         "zipcode": {"anyOf": [ZIPCODE, {"type": "null"}]},
         "format": {"type": "string", "enum": ["base64"]},
         "command": COMMAND,
@@ -57,7 +67,13 @@ BODY: dict[str, Any] = {
 _REQUEST = {
     "requestBody": BODY,
     "parameters": [
-        {"name": "zipcode", "in": "query", "required": False, "schema": ZIPCODE, "description": "For a picture sent as the body itself"},
+        {
+            "name": "zipcode",
+            "in": "query",
+            "required": False,
+            "schema": ZIPCODE,
+            "description": "For a picture sent as the body itself",
+        },
         CACHE_CONTROL,
         TIMEOUT,
     ],
@@ -74,10 +90,16 @@ ANSWERS: dict[Any, Any] = REFUSALS | {
 }
 
 
-def predict_blueprint(inference: Inference, callers: Callers, *, policy: Policy, clock: Callable[[], float]) -> APIBlueprint:
+def predict_blueprint(
+    inference: Inference, callers: Callers, *, policy: Policy, clock: Callable[[], float]
+) -> APIBlueprint:
     """The prediction routes; `clock` gives seconds since 1970."""
     predictions = APIBlueprint("predict", __name__)
-    described: dict[str, Any] = {"tags": [Tag(name="predictions")], "responses": ANSWERS, "openapi_extensions": _REQUEST}
+    described: dict[str, Any] = {
+        "tags": [Tag(name="predictions")],
+        "responses": ANSWERS,
+        "openapi_extensions": _REQUEST,
+    }
     for_photos = security(policy, Need.PHOTOS)
 
     @predictions.post(PATHS[0], operation_id="predictAtRoot", security=for_photos, **described)
@@ -86,7 +108,12 @@ def predict_blueprint(inference: Inference, callers: Callers, *, policy: Policy,
         """Reads the key in a photo."""
         return read()
 
-    @predictions.post(PREMIUM_PATH, operation_id="predictPremium", security=security(policy, Need.PREMIUM), **described)
+    @predictions.post(
+        PREMIUM_PATH,
+        operation_id="predictPremium",
+        security=security(policy, Need.PREMIUM),
+        **described,
+    )
     def predict_premium() -> Response:
         """The same for tokens of the tier premium."""
         return read()

@@ -19,7 +19,9 @@ class NamedProxies:
     the proxy itself wrote, and the scheme that of X-Forwarded-Proto. So it is for those from `agents`, which are programs of this
     machine that share its address with others. Raises ValueError for what is no address and no network."""
 
-    def __init__(self, application: Application, networks: Iterable[str], agents: Iterable[str] = ()) -> None:
+    def __init__(
+        self, application: Application, networks: Iterable[str], agents: Iterable[str] = ()
+    ) -> None:
         self._networks = [ipaddress.ip_network(network) for network in networks]
         self._agents = [ipaddress.ip_network(network) for network in agents]
         self._plain, self._believing = application, ProxyFix(application, x_for=1, x_proto=1)

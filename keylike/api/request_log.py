@@ -31,7 +31,11 @@ def install(
     def end(response: Response) -> Response:
         seconds, route = clock() - g.started, request.url_rule.rule if request.url_rule else None
         for watcher in watchers:
-            watcher(Answered(request.method, route, response.status_code, seconds, g.get("crashed", False)))
+            watcher(
+                Answered(
+                    request.method, route, response.status_code, seconds, g.get("crashed", False)
+                )
+            )
         log.info(
             "request",
             request_id=g.request_id,

@@ -12,7 +12,14 @@ from flask import Request, request
 from werkzeug.utils import cached_property
 
 from keylike.api.multipart_form import Form, read_form
-from keylike.errors import BadImage, BadRequest, BadZipcode, NoImage, Overloaded, UnsupportedImageType
+from keylike.errors import (
+    BadImage,
+    BadRequest,
+    BadZipcode,
+    NoImage,
+    Overloaded,
+    UnsupportedImageType,
+)
 from keylike.http_server.server import TURNED_AWAY
 from keylike.inference import Options
 
@@ -31,7 +38,12 @@ class PhotoRequest(Request):
     def stream(self) -> IO[bytes]:
         """The body. Raises RequestEntityTooLarge."""
         known, most = self.content_length, self.max_content_length
-        if self.environ.get("wsgi.input_terminated") and known is not None and most is not None and known <= most:
+        if (
+            self.environ.get("wsgi.input_terminated")
+            and known is not None
+            and most is not None
+            and known <= most
+        ):
             body: IO[bytes] = self.environ["wsgi.input"]
             return body
         return super().stream
@@ -49,8 +61,12 @@ def read_request() -> tuple[bytes, Options]:
         return request.get_data(cache=False), Options(zipcode)
     # The other kind of form cannot hold a file, and parsing one of millions of fields would take seconds.
     if not request.content_length or request.mimetype == "application/x-www-form-urlencoded":
-        raise NoImage("Send a picture: as the form field image, as JSON with image_data, or as the body itself.")
-    raise UnsupportedImageType("Send multipart/form-data, application/json, or the picture itself with its image content type.")
+        raise NoImage(
+            "Send a picture: as the form field image, as JSON with image_data, or as the body itself."
+        )
+    raise UnsupportedImageType(
+        "Send multipart/form-data, application/json, or the picture itself with its image content type."
+    )
 
 
 def read_batch() -> tuple[list[bytes], Options]:
@@ -59,7 +75,9 @@ def read_batch() -> tuple[list[bytes], Options]:
     _refuse_if_turned_away()
     if request.mimetype != "multipart/form-data":
         if request.content_length:
-            raise UnsupportedImageType("Send multipart/form-data with a part named image for each picture.")
+            raise UnsupportedImageType(
+                "Send multipart/form-data with a part named image for each picture."
+            )
         raise NoImage("Send a form with a part named image for each picture.")
     form = read_form(request)
     options = _form_options(form, "00000")

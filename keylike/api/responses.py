@@ -116,7 +116,10 @@ def _geometry(reading: Reading) -> dict[str, Any] | None:
         "width": drawing.size[0],
         "height": drawing.size[1],
         "outline": [_tenths(point) for point in drawing.outline],
-        "cuts": [{"position": line.position, "foot": _tenths(line.foot), "root": _tenths(line.root)} for line in drawing.cut_lines],
+        "cuts": [
+            {"position": line.position, "foot": _tenths(line.foot), "root": _tenths(line.root)}
+            for line in drawing.cut_lines
+        ],
     }
 
 
@@ -127,7 +130,10 @@ def _tenths(point: Point) -> list[float]:
 def _alternatives(reading: Reading) -> list[dict[str, Any]]:
     """The other codes it could be, likeliest first, without the one that is the answer."""
     return [
-        {"bitting": ",".join(map(str, candidate.codes)), "probability": round(candidate.probability, 4)}
+        {
+            "bitting": ",".join(map(str, candidate.codes)),
+            "probability": round(candidate.probability, 4),
+        }
         for candidate in reading.candidates
         if candidate.codes != reading.codes
     ]

@@ -36,7 +36,9 @@ class AlternativeOut(Body):
     probability: float = Field(ge=0, le=1)
 
 
-Pixels = Annotated[list[float], Field(min_length=2, max_length=2, description="x to the right and y down, pixels")]
+Pixels = Annotated[
+    list[float], Field(min_length=2, max_length=2, description="x to the right and y down, pixels")
+]
 
 
 class CutLineOut(Body):
@@ -62,10 +64,14 @@ class QualityOut(Body):
 
     px_per_mm: float | None = Field(description="Photo pixels a millimetre at the blade")
     px_per_depth_step: float | None = Field(description="Photo pixels for one step of depth")
-    tilt_deg: float | None = Field(description="Angle between the key's plane and the picture's, degrees")
+    tilt_deg: float | None = Field(
+        description="Angle between the key's plane and the picture's, degrees"
+    )
     sharpness: float | None = Field(ge=0, le=1)
     contrast: float | None = Field(ge=0, le=1)
-    worn_cuts: list[int] = Field(description="Positions of cuts that lie nearly midway between two depths")
+    worn_cuts: list[int] = Field(
+        description="Positions of cuts that lie nearly midway between two depths"
+    )
 
 
 class Prediction(Body):
@@ -74,10 +80,14 @@ class Prediction(Body):
     success: Literal[True]
     request_id: str = Field(min_length=8, max_length=8)
     keyway: str = Field(examples=["SC1"])
-    bitting: str = Field(pattern=_CODES, description="The maker's code, bow to tip", examples=["2,5,4,7,3"])
+    bitting: str = Field(
+        pattern=_CODES, description="The maker's code, bow to tip", examples=["2,5,4,7,3"]
+    )
     brand: str = Field(examples=["Schlage"])
     confidence: float = Field(ge=0, le=1, description="Probability that the whole code is right")
-    estimatedAnnualProduction: int = Field(gt=0, description="Rough formula; see `assessment` for sober figures")
+    estimatedAnnualProduction: int = Field(
+        gt=0, description="Rough formula; see `assessment` for sober figures"
+    )
     manufacturingComplexity: int = Field(gt=0, description="Rough formula")
     marketPenetration: float = Field(ge=0, le=1, description="Rough; from the keyway's record")
     timeInMarket: float = Field(ge=0, le=1, description="Rough; from the keyway's record")
@@ -90,11 +100,19 @@ class Prediction(Body):
     api_version: Literal["2.0.0"]
     cuts: list[CutOut]
     alternatives: list[AlternativeOut]
-    geometry: GeometryOut | None = Field(description="For drawing the reading over the photo; null where the reader does not say")
+    geometry: GeometryOut | None = Field(
+        description="For drawing the reading over the photo; null where the reader does not say"
+    )
     quality: QualityOut
-    calibrated: bool = Field(description="Whether a fitted calibration stands behind the probabilities")
-    assessment: Assessment = Field(description="What the reading means for the owner, each claim with its source")
-    cached: bool = Field(description="Whether the same photo was read before, or at the same time for another request")
+    calibrated: bool = Field(
+        description="Whether a fitted calibration stands behind the probabilities"
+    )
+    assessment: Assessment = Field(
+        description="What the reading means for the owner, each claim with its source"
+    )
+    cached: bool = Field(
+        description="Whether the same photo was read before, or at the same time for another request"
+    )
     processing_ms: float = Field(ge=0, description="From bytes to answer, this request's own")
 
 
@@ -106,7 +124,9 @@ class ClassificationOut(Body):
     predicted_class: str = Field(description="The likeliest class", examples=["SC1"])
     confidence: float = Field(ge=0, le=1, description="Its probability")
     all_probabilities: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
-        min_length=2, description="Every class the model knows; they sum to 1", examples=[{"SC1": 0.9, "KW1": 0.1}]
+        min_length=2,
+        description="Every class the model knows; they sum to 1",
+        examples=[{"SC1": 0.9, "KW1": 0.1}],
     )
     model_used: str = Field(examples=["caliper-1.0.0"])
     timestamp: int = Field(description="Milliseconds since 1970")
@@ -136,7 +156,9 @@ class UnreadableFailure(Failure):
 class BatchAnswer(Body):
     """What became of each photo of a request, in order: as POST /predict would have answered for it alone."""
 
-    success: Literal[True] = Field(description="The request was read; what became of a photo says its own answer")
+    success: Literal[True] = Field(
+        description="The request was read; what became of a photo says its own answer"
+    )
     request_id: str = Field(min_length=8, max_length=8)
     timestamp: int
     api_version: Literal["2.0.0"]
@@ -160,20 +182,28 @@ class CacheOut(Body):
 
     hits: int = Field(ge=0, description="Photos whose reading was kept")
     misses: int = Field(ge=0, description="Photos that were read")
-    shared: int = Field(ge=0, description="Photos that waited for the same photo of another request to be read")
+    shared: int = Field(
+        ge=0, description="Photos that waited for the same photo of another request to be read"
+    )
     entries: int = Field(ge=0, description="Readings kept now")
     max_entries: int = Field(ge=1)
     ttl_s: float = Field(ge=0, description="How long a reading is kept, seconds; 0: none is")
     backend: Literal["memory", "redis"]
     degraded: bool = Field(description="Redis is away, and memory stands in for it")
-    hit_rate: float = Field(ge=0, le=1, description="Share of all photos asked about that were not read for the request")
+    hit_rate: float = Field(
+        ge=0, le=1, description="Share of all photos asked about that were not read for the request"
+    )
 
 
 class Health(Body):
     """The state of the server."""
 
-    status: Literal["healthy", "degraded", "loading", "draining"] = Field(description="degraded: the embedded reader answers instead")
-    reason: str | None = Field(description="Why the model that was asked for does not answer; null where it does")
+    status: Literal["healthy", "degraded", "loading", "draining"] = Field(
+        description="degraded: the embedded reader answers instead"
+    )
+    reason: str | None = Field(
+        description="Why the model that was asked for does not answer; null where it does"
+    )
     model_loaded: bool
     model: str | None
     gpu_available: bool

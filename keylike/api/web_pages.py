@@ -55,7 +55,9 @@ def add_welcome(predictions: APIBlueprint, model: ModelSlot, web: Path) -> None:
 def wants_page(asked: Request) -> bool:
     """Whether a browser goes to the address itself: that gets the page, and programs JSON."""
     goes = asked.method in ("GET", "HEAD") and asked.path == "/"
-    return goes and asked.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    return (
+        goes and asked.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+    )
 
 
 def web_blueprint(web: Path) -> Blueprint:
@@ -76,7 +78,9 @@ def web_blueprint(web: Path) -> Blueprint:
 def _digest(folder: Path) -> str:
     """Of all files in it: browsers renew what they keep of a page once this changes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()[:16]
+    return hashlib.sha256(
+        b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)
+    ).hexdigest()[:16]
 
 
 def docs_blueprint(web: Path) -> Blueprint:

@@ -24,7 +24,9 @@ class Fallback:
     `clock` counts seconds. The log has a line when `far` goes and when it is back; one that comes and goes is tried no more often.
     """
 
-    def __init__(self, far: Store, near: Store, *, clock: Callable[[], float], log: BoundLogger) -> None:
+    def __init__(
+        self, far: Store, near: Store, *, clock: Callable[[], float], log: BoundLogger
+    ) -> None:
         self._far, self._near, self._clock, self._log = far, near, clock, log
         self._lock = threading.Lock()
         self._away = False

@@ -27,7 +27,14 @@ _SHAPE = hashlib.sha256(json.dumps(_JSON.json_schema()).encode()).hexdigest()
 
 def reading_key(photo: bytes, reader: ReaderInfo, options: Sequence[int | str] = ()) -> str:
     """What names the reading of these bytes by this model, 64 hexadecimal digits; `options`: whatever else changes it."""
-    parts = [hashlib.sha256(photo).hexdigest(), reader.name, reader.version, reader.digest, _SHAPE, *options]
+    parts = [
+        hashlib.sha256(photo).hexdigest(),
+        reader.name,
+        reader.version,
+        reader.digest,
+        _SHAPE,
+        *options,
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -74,7 +81,13 @@ class ReadingCache:
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def get_or_run(self, key: str, run: Callable[[], Result], *, left_s: Callable[[], float | None] = lambda: None) -> Found:
+    def get_or_run(
+        self,
+        key: str,
+        run: Callable[[], Result],
+        *,
+        left_s: Callable[[], float | None] = lambda: None,
+    ) -> Found:
         """What is kept under `key`, or what `run` gives; of those who ask at the same time one runs.
 
         What `run` raises about the photo (PHOTO_FAILURES) is shared with them but not kept. Whatever else it raises goes to its own caller
@@ -102,7 +115,17 @@ class ReadingCache:
         entries, asked = self._store.count(), hits + misses + shared
         rate = (hits + shared) / asked if asked else 0.0
         store = self._store
-        return CacheStats(hits, misses, shared, entries, self._size, self._ttl_s, store.backend, store.degraded, rate)
+        return CacheStats(
+            hits,
+            misses,
+            shared,
+            entries,
+            self._size,
+            self._ttl_s,
+            store.backend,
+            store.degraded,
+            rate,
+        )
 
     def _look_or_run(self, key: str, run: Callable[[], Result]) -> _Landed:
         kept = self._kept(key)

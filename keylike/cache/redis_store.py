@@ -30,7 +30,11 @@ class RedisStore:
 
     def __init__(self, url: str, *, ttl_s: float, size: int, clock: Callable[[], float]) -> None:
         self._client = Redis.from_url(
-            url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, retry=Retry(NoBackoff(), 0), decode_responses=False
+            url,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=False,
         )
         self._ttl_s, self._size, self._clock = ttl_s, size, clock
 

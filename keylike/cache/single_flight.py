@@ -21,7 +21,9 @@ class Flights(Generic[_Value]):
         self._under_way: dict[str, Future[_Value]] = {}
         self._lock = threading.Lock()
 
-    def share(self, key: str, fly: Callable[[], _Value], left_s: Callable[[], float | None]) -> tuple[_Value, bool]:
+    def share(
+        self, key: str, fly: Callable[[], _Value], left_s: Callable[[], float | None]
+    ) -> tuple[_Value, bool]:
         """The value, and whether another caller's flight brought it.
 
         `left_s` is asked before each wait for how many seconds this caller can still wait, None for ever; where there are none it raises

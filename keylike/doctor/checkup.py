@@ -57,8 +57,12 @@ def examine(subject: Subject, inspect: models.Inspect) -> list[Finding]:
         machine.space("disk of logs", subject.logs, _LOGS_BYTES),
         machine.space("disk of models", subject.models, _MODELS_BYTES),
         network.port(subject.host, subject.port),
-        network.access(subject.host, guarded=subject.guarded, tokens=subject.tokens, tunnel=subject.tunnel),
-        network.tunnel(subject.ngrok_token, ngrok_program(), wanted=subject.tunnel, forbidden=subject.no_tunnel),
+        network.access(
+            subject.host, guarded=subject.guarded, tokens=subject.tokens, tunnel=subject.tunnel
+        ),
+        network.tunnel(
+            subject.ngrok_token, ngrok_program(), wanted=subject.tunnel, forbidden=subject.no_tunnel
+        ),
     ]
 
 
@@ -66,7 +70,12 @@ def settings(fault: str | None) -> Finding:
     """Whether the settings could be read."""
     if fault is None:
         return Finding("settings", State.OK, "every name known, every value good")
-    return Finding("settings", State.FAULT, fault, "correct it in the environment or in .env; what follows goes by the defaults")
+    return Finding(
+        "settings",
+        State.FAULT,
+        fault,
+        "correct it in the environment or in .env; what follows goes by the defaults",
+    )
 
 
 def _software(subject: Subject, torch: compute.Torch | None, broken: bool) -> list[Finding]:
@@ -75,7 +84,9 @@ def _software(subject: Subject, torch: compute.Torch | None, broken: bool) -> li
     return [
         packages.python(sys.version_info[:2]),
         packages.required(subject.home / "requirements.txt"),
-        packages.for_gemma(subject.home / "requirements-gemma.txt", wanted=wanted, torch=compute.installed("torch")),
+        packages.for_gemma(
+            subject.home / "requirements-gemma.txt", wanted=wanted, torch=compute.installed("torch")
+        ),
         compute.pytorch(torch, broken=broken, wanted=wanted),
         compute.graphics(torch, find_gpu()),
         compute.helpers(present, card=card, backend=subject.backend, wanted=wanted),
@@ -92,11 +103,17 @@ def _models(subject: Subject, inspect: models.Inspect) -> list[Finding]:
 
 def _memory(subject: Subject, torch: compute.Torch | None) -> list[Finding]:
     """The weights of Gemma lie in the GPU's memory where there is one; pictures are decoded in the machine's own."""
-    free, folders = free_memory(), models.opened(subject.model, base_model=subject.base_model, models=subject.models)
+    free, folders = (
+        free_memory(),
+        models.opened(subject.model, base_model=subject.base_model, models=subject.models),
+    )
     weigh = machine.weights(folders)
     if torch is None or torch.card is None or not models.is_gemma(subject.model):
         return [machine.memory("memory", free, weigh, subject.photos)]
-    return [machine.memory("memory of the GPU", torch.card.free, weigh, 0), machine.memory("memory", free, 0, subject.photos)]
+    return [
+        machine.memory("memory of the GPU", torch.card.free, weigh, 0),
+        machine.memory("memory", free, 0, subject.photos),
+    ]
 
 
 def _torch() -> tuple[compute.Torch | None, bool]:

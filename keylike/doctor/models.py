@@ -20,12 +20,22 @@ _ADAPTER, _WHOLE = "adapter_config.json", "config.json"
 def model(folder: Path, inspect: Inspect, *, alone: bool) -> Finding:
     """The model that MODEL_PATH names; `alone`: nothing else could answer in its place."""
     meanwhile = "the server does not start" if alone else "the embedded reader answers in its place"
-    return _look("model", folder, inspect, f"mend the folder, or let MODEL_PATH name another; until then {meanwhile}")
+    return _look(
+        "model",
+        folder,
+        inspect,
+        f"mend the folder, or let MODEL_PATH name another; until then {meanwhile}",
+    )
 
 
 def embedded(folder: Path, inspect: Inspect) -> Finding:
     """The reader that is shipped with the project, which also answers where another model cannot."""
-    return _look("embedded reader", folder, inspect, "fetch the project's files again (models/caliper), or look at KEYLIKE_MODELS")
+    return _look(
+        "embedded reader",
+        folder,
+        inspect,
+        "fetch the project's files again (models/caliper), or look at KEYLIKE_MODELS",
+    )
 
 
 def is_gemma(folder: Path) -> bool:
@@ -33,7 +43,9 @@ def is_gemma(folder: Path) -> bool:
     try:
         return str(read_manifest(folder).get("kind")).startswith("gemma")
     except ModelError:
-        return not os.path.exists(folder / MANIFEST) and any(os.path.exists(folder / name) for name in (_ADAPTER, _WHOLE))
+        return not os.path.exists(folder / MANIFEST) and any(
+            os.path.exists(folder / name) for name in (_ADAPTER, _WHOLE)
+        )
 
 
 def opened(folder: Path, *, base_model: Path | None, models: Path) -> tuple[Path, ...]:
@@ -41,8 +53,13 @@ def opened(folder: Path, *, base_model: Path | None, models: Path) -> tuple[Path
     if not os.path.exists(folder / _ADAPTER):
         return (folder,)
     try:
-        names = [_base_of(folder), str(read_json(folder / _ADAPTER).get("base_model_name_or_path") or "")]
-        return folder, find_base(folder, [name for name in names if name], base_model=base_model, models=models)
+        names = [
+            _base_of(folder),
+            str(read_json(folder / _ADAPTER).get("base_model_name_or_path") or ""),
+        ]
+        return folder, find_base(
+            folder, [name for name in names if name], base_model=base_model, models=models
+        )
     except ModelError:
         return (folder,)
 

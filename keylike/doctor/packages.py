@@ -38,7 +38,9 @@ def python(version: tuple[int, int]) -> Finding:
     if version < OLDEST:
         return Finding("Python", State.FAULT, saw, f"Keylike needs Python {known}")
     if version > NEWEST:
-        return Finding("Python", State.WARN, saw, f"the pinned packages are made for Python {known}")
+        return Finding(
+            "Python", State.WARN, saw, f"the pinned packages are made for Python {known}"
+        )
     return Finding("Python", State.OK, saw)
 
 
@@ -48,7 +50,9 @@ def required(file: Path) -> Finding:
     try:
         found = compare(file)
     except OSError:
-        return Finding("packages", State.FAULT, f"{file} cannot be read", "fetch the project's files again")
+        return Finding(
+            "packages", State.FAULT, f"{file} cannot be read", "fetch the project's files again"
+        )
     except ModuleNotFoundError as error:
         return Finding("packages", State.FAULT, f"not installed: {error.name}", remedy)
     state = State.FAULT if found.lacking else State.WARN if found.other else State.OK
@@ -63,14 +67,24 @@ def for_gemma(file: Path, *, wanted: bool, torch: bool) -> Finding:
     try:
         found = compare(file)
     except OSError:
-        return Finding(name, State.WARN if wanted else State.NOTE, f"{file} cannot be read", "fetch the project's files again")
+        return Finding(
+            name,
+            State.WARN if wanted else State.NOTE,
+            f"{file} cannot be read",
+            "fetch the project's files again",
+        )
     except ModuleNotFoundError as error:
         return Finding(name, State.NOTE, f"could not be compared without {error.name}")
     if not (found.lacking or found.other):
         return Finding(name, State.OK, found.saw)
     if not wanted:
         return Finding(name, State.NOTE, found.saw, _FOR_GEMMA)
-    return Finding(name, State.FAULT if found.lacking else State.WARN, found.saw, f"make serve-gemma, or pip install -r {file.name}")
+    return Finding(
+        name,
+        State.FAULT if found.lacking else State.WARN,
+        found.saw,
+        f"make serve-gemma, or pip install -r {file.name}",
+    )
 
 
 def compare(file: Path) -> Compared:

@@ -17,7 +17,9 @@ class Loading:
     itself would wait for the threads that one has started.
     """
 
-    def __init__(self, load: Callable[[], None], *, done: Callable[[], None], failed: Callable[[], None]) -> None:
+    def __init__(
+        self, load: Callable[[], None], *, done: Callable[[], None], failed: Callable[[], None]
+    ) -> None:
         self._load, self._done, self._failed = load, done, failed
         self._over = threading.Event()
         self.failure: str | None = None
@@ -30,7 +32,12 @@ class Loading:
         threading.Thread(target=self._run, name="loading", daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, places: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        places: TracebackType | None,
+    ) -> None:
         if not self._over.is_set() and (error is None or isinstance(error, SystemExit)):
             end_at_once(error.code if error and isinstance(error.code, int) else 0)
 

@@ -35,7 +35,11 @@ class Room:
                     self._left -= count
                     self._coming[body] = now
                     return True
-                stalled = min((each for each in self._coming if each is not body), key=self._coming.__getitem__, default=None)
+                stalled = min(
+                    (each for each in self._coming if each is not body),
+                    key=self._coming.__getitem__,
+                    default=None,
+                )
                 if stalled is None or now - self._coming[stalled] < _STALLED_S:
                     return False
             stalled.turn_away()

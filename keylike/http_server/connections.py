@@ -53,10 +53,20 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         for channel in tuple(self.active_channels.values()):
             if channel.last_activity != getattr(channel, "noted", None):
                 channel.noted, channel.quiet_since = channel.last_activity, now
-            crowded = self.in_connection_overflow and channel.request is None and not channel.total_outbufs_len
-            channel.sent_until = getattr(channel, "sent_until", now) if channel.total_outbufs_len else now
-            quiet = not channel.requests and now - channel.quiet_since > (_CROWDED_S if crowded else _QUIET_S)
-            if quiet or now - channel.sent_until > (_FETCHED_CROWDED_S if self.in_connection_overflow else _FETCHED_S):
+            crowded = (
+                self.in_connection_overflow
+                and channel.request is None
+                and not channel.total_outbufs_len
+            )
+            channel.sent_until = (
+                getattr(channel, "sent_until", now) if channel.total_outbufs_len else now
+            )
+            quiet = not channel.requests and now - channel.quiet_since > (
+                _CROWDED_S if crowded else _QUIET_S
+            )
+            if quiet or now - channel.sent_until > (
+                _FETCHED_CROWDED_S if self.in_connection_overflow else _FETCHED_S
+            ):
                 # At once: a mark would be seen when there is room to write, and who fetches nothing makes none.
                 channel.handle_close()
 
@@ -68,4 +78,8 @@ def most_connections() -> int:
     except ModuleNotFoundError:
         return _CONNECTIONS
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return _CONNECTIONS if files == resource.RLIM_INFINITY else max(_OTHER_FILES, min(_CONNECTIONS, (files - _OTHER_FILES) // 2))
+    return (
+        _CONNECTIONS
+        if files == resource.RLIM_INFINITY
+        else max(_OTHER_FILES, min(_CONNECTIONS, (files - _OTHER_FILES) // 2))
+    )

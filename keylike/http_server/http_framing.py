@@ -13,7 +13,9 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest
 
-_LENGTH, _CODING = (re.compile(rb"(?im)^%b[ \t]*:" % name) for name in (b"Content-Length", b"Transfer-Encoding"))
+_LENGTH, _CODING = (
+    re.compile(rb"(?im)^%b[ \t]*:" % name) for name in (b"Content-Length", b"Transfer-Encoding")
+)
 _HELPING = 16_384
 # Sizes of chunks, their extensions and trailers: 15 MB in chunks of a kilobyte have 100 kB of them.
 _MOST_AROUND = 200_000

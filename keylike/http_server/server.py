@@ -106,8 +106,19 @@ class Server:
         adjustments.body = self._body
         bound = _bind(binding.host, binding.port)
         at = (bound.family, bound.type, bound.proto, bound.getsockname())
-        self._listener = _Listener(application, self._channels, _sock=bound, adj=adjustments, sockinfo=at, bind_socket=False)
-        self._listener.failure, self._listener.draining, self._listener.clock = failure, draining, clock
+        self._listener = _Listener(
+            application,
+            self._channels,
+            _sock=bound,
+            adj=adjustments,
+            sockinfo=at,
+            bind_socket=False,
+        )
+        self._listener.failure, self._listener.draining, self._listener.clock = (
+            failure,
+            draining,
+            clock,
+        )
 
     @property
     def port(self) -> int:
@@ -167,14 +178,18 @@ class Server:
 
     def _busy(self) -> bool:
         channels = tuple(self._listener.active_channels.values())
-        return any(channel.request or channel.requests or channel.total_outbufs_len for channel in channels)
+        return any(
+            channel.request or channel.requests or channel.total_outbufs_len for channel in channels
+        )
 
     def _body(self, path: str) -> Body:
         """For a request to this path, whose headers are there."""
         now = self._clock()
         self._untidy = now if self._worked is None else self._untidy
         self._worked = now
-        return Body(self._binding.larger.get(path, self._binding.body_limit), self._room, self._full(path))
+        return Body(
+            self._binding.larger.get(path, self._binding.body_limit), self._room, self._full(path)
+        )
 
     def _rest(self) -> None:
         """Calls `tidy`, once after each time of work and now and then in a long one."""
@@ -195,7 +210,9 @@ class Server:
                 request.started = request.moved = self._looked
             if request.body_bytes_received - request.noted >= _STEP_BYTES:
                 request.noted, request.moved = request.body_bytes_received, self._looked
-            return self._looked - request.started > _READ_DEADLINE_S or (crowded and self._looked - request.moved > _STALLED_S)
+            return self._looked - request.started > _READ_DEADLINE_S or (
+                crowded and self._looked - request.moved > _STALLED_S
+            )
 
         self._hang_up_on(slow)
 
@@ -210,7 +227,9 @@ class Server:
 def _bind(host: str, port: int) -> socket.socket:
     """A socket at the first address of `host`, IPv4 before IPv6. Raises OSError where it is taken or not of this machine."""
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, protocol, _, address = min(addresses, key=lambda found: found[0] != socket.AF_INET)
+    family, kind, protocol, _, address = min(
+        addresses, key=lambda found: found[0] != socket.AF_INET
+    )
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -28,7 +28,9 @@ def sizes(data: bytes) -> Iterator[Size]:
         if head >> 3 & 15 == _SEQUENCE_HEADER:
             yield _sequence(_Bits(data[at : at + min(size, _HEADER_BYTES)]))
         at += size
-    raise BadImage("The coded picture is in more pieces than any encoder writes.", max_pieces=_MOST_UNITS)
+    raise BadImage(
+        "The coded picture is in more pieces than any encoder writes.", max_pieces=_MOST_UNITS
+    )
 
 
 class _Bits:

@@ -16,7 +16,11 @@ def jpeg_bytes_a_pixel(image: Image.Image, scans: int) -> float:
     if scans <= 1 or not isinstance(image, JpegImageFile):
         return _PACKED
     samples = [(across, down) for _, across, down, _ in image.layer]
-    return 2 * sum(across * down for across, down in samples) / (max(a for a, _ in samples) * max(d for _, d in samples))
+    return (
+        2
+        * sum(across * down for across, down in samples)
+        / (max(a for a, _ in samples) * max(d for _, d in samples))
+    )
 
 
 def heic_bytes_a_pixel(mode: str, info: dict[str, Any]) -> float:

@@ -56,10 +56,16 @@ def jpeg_scans(data: bytes) -> int:
             raise BadImage("The JPEG picture has more tables than it can use.")
         scans += kind == _SCAN
         if scans > _MOST_SCANS:
-            raise BadImage("The JPEG picture has more scans than any camera or editor writes.", max_scans=_MOST_SCANS)
+            raise BadImage(
+                "The JPEG picture has more scans than any camera or editor writes.",
+                max_scans=_MOST_SCANS,
+            )
         # Thumbnails lie inside a segment, which its length leaps over.
         at = marker.end() + length
-    raise BadImage("The JPEG picture has more segments than any camera or editor writes.", max_segments=_MOST_SEGMENTS)
+    raise BadImage(
+        "The JPEG picture has more segments than any camera or editor writes.",
+        max_segments=_MOST_SEGMENTS,
+    )
 
 
 def _scans_to_the_end(scans: int, *, ended: bool) -> int:
@@ -75,11 +81,16 @@ def check_png(data: bytes) -> None:
         kind = data[at + 4 : at + 8]
         packed += kind in _PACKED_CHUNKS
         if packed > _MOST_PACKED:
-            raise BadImage("The PNG picture has more text beside it than any editor writes.", max_texts=_MOST_PACKED)
+            raise BadImage(
+                "The PNG picture has more text beside it than any editor writes.",
+                max_texts=_MOST_PACKED,
+            )
         if len(kind) < 4 or kind == b"IEND":
             return
         at += 12 + int.from_bytes(data[at : at + 4], "big")
-    raise BadImage("The PNG picture is in more pieces than any editor writes.", max_chunks=_MOST_CHUNKS)
+    raise BadImage(
+        "The PNG picture is in more pieces than any editor writes.", max_chunks=_MOST_CHUNKS
+    )
 
 
 def check_gif(data: bytes) -> None:
@@ -98,4 +109,6 @@ def check_gif(data: bytes) -> None:
             # An extension and its label; anything else is a byte that decoders pass over.
             inside = data[at] == 0x21
             at += 2 if inside else 1
-    raise BadImage("The GIF picture has more beside it than any editor writes.", max_blocks=_MOST_BLOCKS)
+    raise BadImage(
+        "The GIF picture has more beside it than any editor writes.", max_blocks=_MOST_BLOCKS
+    )

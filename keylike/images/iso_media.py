@@ -59,14 +59,21 @@ class _Boxes:
         """Raises BadImage where there are too many."""
         self._left -= parts
         if self._left < 0:
-            raise BadImage("The picture is in more parts than any camera or editor writes.", max_parts=_MOST_PARTS)
+            raise BadImage(
+                "The picture is in more parts than any camera or editor writes.",
+                max_parts=_MOST_PARTS,
+            )
 
     def within(self, body: range) -> Iterator[tuple[bytes, range]]:
         """Kind and content of each box in a stretch of the file, up to one that runs over its end."""
         at = body.start
         while at + 8 <= body.stop:
             self.count()
-            size, kind, head = int.from_bytes(self.data[at : at + 4], "big"), self.data[at + 4 : at + 8], 8
+            size, kind, head = (
+                int.from_bytes(self.data[at : at + 4], "big"),
+                self.data[at + 4 : at + 8],
+                8,
+            )
             if size == 1:
                 size, head = int.from_bytes(self.data[at + 8 : at + 16], "big"), 16
             end = at + size if size else body.stop
@@ -115,7 +122,11 @@ def _kinds(boxes: _Boxes, body: range, meta: _Meta) -> None:
         if kind == b"infe":
             numbers = _Numbers(boxes.data, entry)
             version = numbers.take(4) >> 24
-            item, _, coding = numbers.take(2 if version < 3 else 4), numbers.take(2), numbers.take(4 if version >= 2 else 0)
+            item, _, coding = (
+                numbers.take(2 if version < 3 else 4),
+                numbers.take(2),
+                numbers.take(4 if version >= 2 else 0),
+            )
             meta.kinds[item] = coding.to_bytes(4, "big")
 
 
@@ -164,7 +175,13 @@ def _inside(boxes: _Boxes, body: range, meta: _Meta) -> None:
     meta.inside = body
 
 
-_READ = {b"iinf": _kinds, b"iref": _references, b"iloc": _places, b"idat": _inside, b"pitm": _primary}
+_READ = {
+    b"iinf": _kinds,
+    b"iref": _references,
+    b"iloc": _places,
+    b"idat": _inside,
+    b"pitm": _primary,
+}
 
 
 def _check_derivations(meta: _Meta) -> None:
@@ -193,9 +210,14 @@ def _is_deeper(item: int, derived: dict[int, list[int]], most: int) -> bool:
 def _check_metadata(data: bytes, meta: _Meta) -> None:
     held: dict[int, int] = {}
     for place in meta.places:
-        held[place.item] = held.get(place.item, 0) + sum(min(length or len(data), len(data)) for _, length in place.extents)
+        held[place.item] = held.get(place.item, 0) + sum(
+            min(length or len(data), len(data)) for _, length in place.extents
+        )
     if sum(held.get(item, 0) * count for item, count in meta.described) > _MOST_METADATA:
-        raise BadImage("The picture has more said about it than any camera or editor writes.", max_bytes=_MOST_METADATA)
+        raise BadImage(
+            "The picture has more said about it than any camera or editor writes.",
+            max_bytes=_MOST_METADATA,
+        )
 
 
 def _of_items(data: bytes, meta: _Meta) -> list[av1.Size]:
@@ -204,7 +226,10 @@ def _of_items(data: bytes, meta: _Meta) -> list[av1.Size]:
     for place in meta.places:
         if meta.kinds.get(place.item) == b"av01":
             start = meta.inside.start if place.inside else 0
-            pieces = [data[start + at : start + at + length if length else None] for at, length in place.extents]
+            pieces = [
+                data[start + at : start + at + length if length else None]
+                for at, length in place.extents
+            ]
             left -= sum(map(len, pieces))
             if left < 0:
                 raise BadImage("The picture's parts share their bytes.")

@@ -17,7 +17,14 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
-from keylike.errors import BadImage, ImageTooLarge, KeylikeError, NoImage, Overloaded, UnsupportedImageType
+from keylike.errors import (
+    BadImage,
+    ImageTooLarge,
+    KeylikeError,
+    NoImage,
+    Overloaded,
+    UnsupportedImageType,
+)
 from keylike.images.decoding_cost import bytes_a_pixel, heic_bytes_a_pixel, jpeg_bytes_a_pixel
 from keylike.images.image_guard import check_gif, check_png, jpeg_scans
 from keylike.images.iso_media import av1_sizes
@@ -29,7 +36,9 @@ warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 # Pillow keeps two freed blocks (16 MB each) for the next photo: fresh pages from the kernel cost as much as a third of the decoding.
 Image.core.set_blocks_max(2)  # type: ignore[attr-defined]
-pillow_heif.options.THUMBNAILS = pillow_heif.options.DEPTH_IMAGES = pillow_heif.options.AUX_IMAGES = False
+pillow_heif.options.THUMBNAILS = pillow_heif.options.DEPTH_IMAGES = (
+    pillow_heif.options.AUX_IMAGES
+) = False
 
 # A lossless WebP of a megapixel can make its decoder take 360 MB for tables that nothing but decoding tells of: not twice at a time.
 _LOSSLESS_WEBP = threading.Lock()
@@ -68,7 +77,12 @@ class _Limits(NamedTuple):
 
 
 def open_photo(
-    data: bytes, *, max_bytes: int = 10_000_000, max_pixels: int = 50_000_000, max_memory: int = 250_000_000, long_side: int = 2048
+    data: bytes,
+    *,
+    max_bytes: int = 10_000_000,
+    max_pixels: int = 50_000_000,
+    max_memory: int = 250_000_000,
+    long_side: int = 2048,
 ) -> Photo:
     """Decodes `data` to a photo whose longer side has at most `long_side` pixels.
 
@@ -80,13 +94,21 @@ def open_photo(
     if not data:
         raise NoImage("The picture is empty: the file that arrived has no bytes.")
     if len(data) > max_bytes:
-        raise ImageTooLarge(f"The picture is larger than {max_bytes / 1e6:g} MB.", max_bytes=max_bytes)
+        raise ImageTooLarge(
+            f"The picture is larger than {max_bytes / 1e6:g} MB.", max_bytes=max_bytes
+        )
     kind = image_format(data)
     if kind is None:
-        raise UnsupportedImageType("This is not a picture Keylike can read.", accepted=list(ACCEPTED))
+        raise UnsupportedImageType(
+            "This is not a picture Keylike can read.", accepted=list(ACCEPTED)
+        )
     limits = _Limits(max_pixels, max_memory)
     try:
-        return _decode_heic(data, limits, long_side) if kind == "HEIC" else _decode(data, kind, limits, long_side)
+        return (
+            _decode_heic(data, limits, long_side)
+            if kind == "HEIC"
+            else _decode(data, kind, limits, long_side)
+        )
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many_pixels(kind, max_pixels) from None
     except KeylikeError:
@@ -94,7 +116,9 @@ def open_photo(
     # Decoders meet hostile bytes with nearly every exception there is (struct.error, SyntaxError, KeyError, RuntimeError …).
     except Exception as broken:
         if isinstance(broken, MemoryError) or getattr(broken, "errno", None) in _EXHAUSTED:
-            raise Overloaded("There is not enough memory to open this picture now.", retry_after_s=_RETRY_AFTER_S) from None
+            raise Overloaded(
+                "There is not enough memory to open this picture now.", retry_after_s=_RETRY_AFTER_S
+            ) from None
         raise BadImage(f"The {kind} picture is truncated or corrupt.", format=kind) from broken
 
 
@@ -119,14 +143,29 @@ def _iso_media_format(data: bytes) -> str | None:
     brands = {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
     if brands & {b"avif", b"avis"}:
         return "AVIF"
-    if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}:
+    if brands & {
+        b"heic",
+        b"heix",
+        b"heim",
+        b"heis",
+        b"hevc",
+        b"hevx",
+        b"hevm",
+        b"hevs",
+        b"mif1",
+        b"msf1",
+    }:
         return "HEIC"
     return None
 
 
 def _too_many_pixels(kind: str, max_pixels: int) -> ImageTooLarge:
     most = math.floor(max_pixels / 1e5) / 10
-    return ImageTooLarge(f"{kind} pictures of this sort may have {most:g} megapixels at most.", format=kind, max_pixels=max_pixels)
+    return ImageTooLarge(
+        f"{kind} pictures of this sort may have {most:g} megapixels at most.",
+        format=kind,
+        max_pixels=max_pixels,
+    )
 
 
 def _check_size(kind: str, size: tuple[int, int], bytes_a_pixel: float, limits: _Limits) -> None:
@@ -139,7 +178,9 @@ def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
     scans = _look_through(data, kind, limits)
     with _turn(data, kind), Image.open(io.BytesIO(data), formats=[kind]) as image:
         size = image.size
-        _check_size(kind, size, jpeg_bytes_a_pixel(image, scans) if scans else bytes_a_pixel(kind), limits)
+        _check_size(
+            kind, size, jpeg_bytes_a_pixel(image, scans) if scans else bytes_a_pixel(kind), limits
+        )
         _draft(image, long_side)
         image.load()
         turn = _TURNS.get(_orientation(image))
@@ -147,7 +188,9 @@ def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
         if image.mode == "RGB" and not image.has_transparency_data and max(image.size) <= long_side:
             small: Image.Image = image
         else:
-            small = _shrink(image.size, lambda top, bottom: image.crop((0, top, width, bottom)), long_side)
+            small = _shrink(
+                image.size, lambda top, bottom: image.crop((0, top, width, bottom)), long_side
+            )
     if turn in (_TURNS[5], _TURNS[6], _TURNS[7], _TURNS[8]):
         size = size[1], size[0]
     return _photo(small if turn is None else small.transpose(turn), size, kind)
@@ -160,7 +203,9 @@ def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
     _check_size("HEIC", heif.size, heic_bytes_a_pixel(heif.mode, heif.info), limits)
     pixels = np.asarray(heif)
     width, height = heif.size
-    small = _shrink((width, height), lambda top, bottom: Image.fromarray(pixels[top:bottom, :width]), long_side)
+    small = _shrink(
+        (width, height), lambda top, bottom: Image.fromarray(pixels[top:bottom, :width]), long_side
+    )
     return _photo(small, (width, height), "HEIC")
 
 
@@ -208,7 +253,9 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _shrink(size: tuple[int, int], band: Callable[[int, int], Image.Image], long_side: int) -> Image.Image:
+def _shrink(
+    size: tuple[int, int], band: Callable[[int, int], Image.Image], long_side: int
+) -> Image.Image:
     """Eight-bit RGB of bounded size, made from bands of rows (`band` gives those from one up to another, in any mode).
 
     A copy of 50 megapixels in another mode would take 200 MB more.
@@ -218,7 +265,10 @@ def _shrink(size: tuple[int, int], band: Callable[[int, int], Image.Image], long
     small = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     step = 16 * factor
     for top in range(0, height, step):
-        small.paste(_over_white(_eight_bits(band(top, min(top + step, height))).reduce(factor)), (0, top // factor))
+        small.paste(
+            _over_white(_eight_bits(band(top, min(top + step, height))).reduce(factor)),
+            (0, top // factor),
+        )
     small.thumbnail((long_side, long_side), Image.Resampling.BICUBIC)
     return small
 

@@ -40,7 +40,9 @@ class Bitting:
             return cls(keyway, tuple(map(int, written)))
         if _APART.fullmatch(written):
             return cls(keyway, tuple(map(int, re.findall("[0-9]+", written))))
-        raise BittingError(keyway, ('a bitting is written as depth numbers, such as "2,5,4,7,3" or "25473"',))
+        raise BittingError(
+            keyway, ('a bitting is written as depth numbers, such as "2,5,4,7,3" or "25473"',)
+        )
 
     def format(self) -> str:
         """The code as "2,5,4,7,3"."""
@@ -89,13 +91,18 @@ class Bitting:
         allowed = self.keyway.cut_counts
         if len(self.codes) in allowed:
             return ()
-        return (f"a {self.keyway.name} key has {' or '.join(map(str, allowed))} cuts, not {len(self.codes)}",)
+        return (
+            f"a {self.keyway.name} key has {' or '.join(map(str, allowed))} cuts, not {len(self.codes)}",
+        )
 
     def _range_problems(self) -> tuple[str, ...]:
         known = self.keyway.depths_mm
         span = f"{min(known)} to {max(known)}"
         wrong = (position for position, code in enumerate(self.codes, start=1) if code not in known)
-        return tuple(f"cut {position} has a depth that {self.keyway.name} does not have ({span})" for position in wrong)
+        return tuple(
+            f"cut {position} has a depth that {self.keyway.name} does not have ({span})"
+            for position in wrong
+        )
 
     def _macs_problems(self) -> tuple[str, ...]:
         limit = self.keyway.macs
@@ -103,7 +110,10 @@ class Bitting:
             return ()
         steps = (abs(deeper - level) for level, deeper in pairwise(self.levels))
         wrong = (position for position, step in enumerate(steps, start=1) if step > limit)
-        return tuple(f"cuts {position} and {position + 1} differ by more than {limit} steps (MACS)" for position in wrong)
+        return tuple(
+            f"cuts {position} and {position + 1} differ by more than {limit} steps (MACS)"
+            for position in wrong
+        )
 
     def _refuse(self, problems: tuple[str, ...]) -> None:
         if problems:

@@ -41,9 +41,16 @@ def count(cuts: int, levels: Sequence[int], rules: Sequence[Rule] = ()) -> int:
     return sum(number for states, number in ways.items() if _accepted(rules, states))
 
 
-def _moves(rules: Sequence[Rule], states: tuple[State, ...], levels: Sequence[int]) -> list[tuple[State, ...]]:
-    tried = (tuple(rule.step(state, level) for rule, state in zip(rules, states, strict=True)) for level in levels)
-    return [tuple(state for state in moved if state is not None) for moved in tried if None not in moved]
+def _moves(
+    rules: Sequence[Rule], states: tuple[State, ...], levels: Sequence[int]
+) -> list[tuple[State, ...]]:
+    tried = (
+        tuple(rule.step(state, level) for rule, state in zip(rules, states, strict=True))
+        for level in levels
+    )
+    return [
+        tuple(state for state in moved if state is not None) for moved in tried if None not in moved
+    ]
 
 
 def _accepted(rules: Sequence[Rule], states: tuple[State, ...]) -> bool:

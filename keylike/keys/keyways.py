@@ -173,7 +173,9 @@ def _keyway(record: Mapping[str, Any], names: Mapping[str, str], as_of: int) -> 
         bump_exposure=record["bump_exposure"],
         factory_codes=tuple(record.get("factory_codes", ())),
         note=record.get("note"),
-        sources=MappingProxyType({field: _spelt(given, names) for field, given in record["sources"].items()}),
+        sources=MappingProxyType(
+            {field: _spelt(given, names) for field, given in record["sources"].items()}
+        ),
         conflicts=tuple(_conflict(conflict, names) for conflict in record.get("conflicts", ())),
     )
 
@@ -190,4 +192,7 @@ def _conflict(record: Mapping[str, Any], names: Mapping[str, str]) -> Conflict:
 def _spelt(sources: list[str], names: Mapping[str, str]) -> tuple[str, ...]:
     """The sources with their short names written out."""
     short = re.compile(r"\b(" + "|".join(names) + r")\b")
-    return tuple(names.get(source) or short.sub(lambda found: f"[{names[found[1]]}]", source) for source in sources)
+    return tuple(
+        names.get(source) or short.sub(lambda found: f"[{names[found[1]]}]", source)
+        for source in sources
+    )

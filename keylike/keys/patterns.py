@@ -46,7 +46,11 @@ def weak_patterns(bitting: Bitting) -> tuple[WeakPattern, ...]:
     found = [check.pattern(bitting) for check in _CHECKS if check.found(bitting)]
     names = {pattern.name for pattern in found}
     # A code of one depth has all the patterns of sameness: one finding says it.
-    return tuple(pattern for pattern in found if "all_equal" not in names or pattern.name not in _SAID_BY_ALL_EQUAL)
+    return tuple(
+        pattern
+        for pattern in found
+        if "all_equal" not in names or pattern.name not in _SAID_BY_ALL_EQUAL
+    )
 
 
 def _breaks(rule: Rule) -> Callable[[Bitting], bool]:

@@ -13,7 +13,9 @@ from keylike.keys.patterns import WeakPattern, weak_patterns
 from keylike.keys.score import Level, Part, level_of, parts_of
 
 COUNTED = "counted from the keyway's depths, cuts and MACS"
-SAME_BOXES = "securitymusings.com/article/282 (2008): every box of one lock on a shelf had the same key code"
+SAME_BOXES = (
+    "securitymusings.com/article/282 (2008): every box of one lock on a shelf had the same key code"
+)
 RARE_BUMPING = "mapleleaflocksmith.com, Bumpkeys: a real threat?"
 NO_FORCE = "locksmithledger.com 10209382 and legalclarity.org, on Do Not Duplicate"
 SNEAKEY = "Sneakey (CCS 2008): keys read from photos, also from far away"
@@ -66,7 +68,11 @@ def assess(bitting: Bitting) -> Assessment:
     """Raises BittingError where the number of cuts or a depth is not of the keyway. A broken MACS is a weak pattern, no error."""
     bitting.require_shape()
     space, weak = _space(bitting), weak_patterns(bitting)
-    alike, blank, bump = _keyed_alike(bitting, space, weak), _blank(bitting.keyway), _bumping(bitting.keyway)
+    alike, blank, bump = (
+        _keyed_alike(bitting, space, weak),
+        _blank(bitting.keyway),
+        _bumping(bitting.keyway),
+    )
     parts = parts_of(bitting, space, weak)
     score = sum(part.points for part in parts)
     return Assessment(
@@ -95,9 +101,15 @@ def _keyed_alike(bitting: Bitting, space: KeySpace, weak: tuple[WeakPattern, ...
     impossible = any(pattern.name == "macs_broken" for pattern in weak)
     codes = space.theoretical if impossible else space.after_macs
     default = any(pattern.name == "factory_default" for pattern in weak)
-    ending = "and this one is a code that locks are sold with, so it is more common than that." if default else _CAVEAT
+    ending = (
+        "and this one is a code that locks are sold with, so it is more common than that."
+        if default
+        else _CAVEAT
+    )
     sentence = f"At best 1 in {codes:,} {bitting.keyway.name} keys is cut the same: that many codes exist if all are used equally, {ending}"
-    return KeyedAlike(codes, sentence, f"{COUNTED}; assumption: all codes are used equally; {SAME_BOXES}")
+    return KeyedAlike(
+        codes, sentence, f"{COUNTED}; assumption: all codes are used equally; {SAME_BOXES}"
+    )
 
 
 _CAVEAT = "which they are not: locks sold together are often keyed alike."
@@ -117,7 +129,9 @@ def _bumping(keyway: Keyway) -> Claim:
         "moderate": "An ordinary pin tumbler can be bumped; burglars are reported to do so rarely.",
         "low": "The lock is built to resist bumping.",
     }[keyway.bump_exposure]
-    return Claim(keyway.bump_exposure, explanation, f"{keyway.source_of('bump_exposure')}; {RARE_BUMPING}")
+    return Claim(
+        keyway.bump_exposure, explanation, f"{keyway.source_of('bump_exposure')}; {RARE_BUMPING}"
+    )
 
 
 def _recommendations(bitting: Bitting, weak: tuple[WeakPattern, ...]) -> tuple[str, ...]:
@@ -126,15 +140,21 @@ def _recommendations(bitting: Bitting, weak: tuple[WeakPattern, ...]) -> tuple[s
     if "factory_default" in names:
         advice.append("Have the lock rekeyed now: its code is one that locks are sold with.")
     elif names & {"all_equal", "staircase", "few_depths", "three_in_row"}:
-        advice.append("When the lock is rekeyed, ask for a code with at least three depths that goes up and down.")
+        advice.append(
+            "When the lock is rekeyed, ask for a code with at least three depths that goes up and down."
+        )
     if "macs_broken" in names:
         advice.append("Have the key checked against the lock: as read, the maker would not cut it.")
     if "deep_first_cut" in names:
         advice.append("Keep a spare: this key is thin near the bow and may break there.")
     if bitting.keyway.blank == "free":
-        advice.append("Rekey after moving in or losing a key: nobody can know how many copies of it exist.")
+        advice.append(
+            "Rekey after moving in or losing a key: nobody can know how many copies of it exist."
+        )
     if bitting.keyway.bump_exposure == "high":
-        advice.append("For a door that matters, ask a locksmith for a cylinder with a restricted keyway and protection against bumping.")
+        advice.append(
+            "For a door that matters, ask a locksmith for a cylinder with a restricted keyway and protection against bumping."
+        )
     advice.append("Keep pictures of this key to yourself: a picture is enough to copy it.")
     return tuple(advice)
 

@@ -34,7 +34,13 @@ class Part:
 
 def parts_of(bitting: Bitting, space: KeySpace, weak: tuple[WeakPattern, ...]) -> tuple[Part, ...]:
     """The five parts, together of 100 points."""
-    return (_key_space(space), _pattern(weak), _profile(bitting), _blank(bitting.keyway), _bumping(bitting.keyway))
+    return (
+        _key_space(space),
+        _pattern(weak),
+        _profile(bitting),
+        _blank(bitting.keyway),
+        _bumping(bitting.keyway),
+    )
 
 
 def level_of(score: int) -> Level:
@@ -45,13 +51,21 @@ def level_of(score: int) -> Level:
 def _key_space(space: KeySpace) -> Part:
     # A thousand codes give nothing, a million give all.
     points = round(25 * min(1.0, max(0.0, math.log10(space.after_macs) / 3 - 1)))
-    return Part("key_space", points, 25, f"The keyway has {space.after_macs:,} possible codes.", f"counted; {WEIGHTS}")
+    return Part(
+        "key_space",
+        points,
+        25,
+        f"The keyway has {space.after_macs:,} possible codes.",
+        f"counted; {WEIGHTS}",
+    )
 
 
 def _pattern(weak: tuple[WeakPattern, ...]) -> Part:
     why = f"Weak patterns found: {len(weak)}." if weak else "No weak pattern was found."
     sources = (*dict.fromkeys(pattern.source for pattern in weak), WEIGHTS)
-    return Part("pattern", max(0, 35 - sum(pattern.cost for pattern in weak)), 35, why, "; ".join(sources))
+    return Part(
+        "pattern", max(0, 35 - sum(pattern.cost for pattern in weak)), 35, why, "; ".join(sources)
+    )
 
 
 def _profile(bitting: Bitting) -> Part:
@@ -59,7 +73,11 @@ def _profile(bitting: Bitting) -> Part:
     target, source = _profile_target(bitting)
     steps = sum(abs(deeper - level) for level, deeper in pairwise(bitting.levels))
     points = round(10 * min(1.0, steps / target))
-    why = "The cuts go up and down enough." if steps >= target else "The cuts go up and down less than is advised."
+    why = (
+        "The cuts go up and down enough."
+        if steps >= target
+        else "The cuts go up and down less than is advised."
+    )
     return Part("profile", points, 10, why, f"{source}; {WEIGHTS}")
 
 
@@ -68,15 +86,27 @@ def _profile_target(bitting: Bitting) -> tuple[float, str]:
     if keyway.brand in _PROFILE_TARGETS:
         return _PROFILE_TARGETS[keyway.brand], PROFILE
     largest = len(keyway.depths_mm) - 1 if keyway.macs is None else keyway.macs
-    return 0.6 * largest * (len(bitting.codes) - 1), f"assumption: 60 % of the possible, as {PROFILE} has for other makers"
+    return 0.6 * largest * (
+        len(bitting.codes) - 1
+    ), f"assumption: 60 % of the possible, as {PROFILE} has for other makers"
 
 
 def _blank(keyway: Keyway) -> Part:
     free = keyway.blank == "free"
-    why = "Anyone can buy the blank and copy the key." if free else "The blank is restricted, so copies need the owner's proof."
+    why = (
+        "Anyone can buy the blank and copy the key."
+        if free
+        else "The blank is restricted, so copies need the owner's proof."
+    )
     return Part("blank", 0 if free else 15, 15, why, f"{keyway.source_of('blank')}; {WEIGHTS}")
 
 
 def _bumping(keyway: Keyway) -> Part:
     why = f"The keyway's exposure to bumping is {keyway.bump_exposure}."
-    return Part("bumping", _BUMP_POINTS[keyway.bump_exposure], 15, why, f"{keyway.source_of('bump_exposure')}; {WEIGHTS}")
+    return Part(
+        "bumping",
+        _BUMP_POINTS[keyway.bump_exposure],
+        15,
+        why,
+        f"{keyway.source_of('bump_exposure')}; {WEIGHTS}",
+    )

@@ -15,7 +15,9 @@ def free_memory(cgroup: Path = _CGROUP) -> int | None:
         return None
     free = int(psutil.virtual_memory().available)
     try:
-        limit, used = ((cgroup / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        limit, used = (
+            (cgroup / name).read_text().strip() for name in ("memory.max", "memory.current")
+        )
         return min(free, max(int(limit) - int(used), 0))
     # No limit is written as "max".
     except (OSError, ValueError):

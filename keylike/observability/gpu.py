@@ -41,7 +41,9 @@ def find_gpu() -> Gpu:
         return Gpu(False, 0)
     command = [tool, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.split()
+        found = subprocess.run(
+            command, capture_output=True, text=True, timeout=10, check=True
+        ).stdout.split()
         return Gpu(True, int(found[0]))
     except (OSError, subprocess.SubprocessError, IndexError, ValueError):
         return Gpu(False, 0)

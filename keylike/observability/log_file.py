@@ -46,7 +46,9 @@ class LogFile(RotatingFileHandler):
     def handleError(self, record: LogRecord) -> None:
         """Names the kind of error alone: the library's own would show the line itself and the message of the error."""
         if not self._lost:
-            _say(f"keylike: the log cannot be written ({_kind(sys.exception())}); the server goes on without it")
+            _say(
+                f"keylike: the log cannot be written ({_kind(sys.exception())}); the server goes on without it"
+            )
         self._lost += 1
 
     def _well(self) -> None:

@@ -31,7 +31,13 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     file = LogFile(folder / "api.log")
     file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
     terminal = Terminal()
-    terminal.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)))
+    terminal.setFormatter(
+        _formatter(
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False
+            )
+        )
+    )
     logger = _attach("keylike", level, [file, terminal])
     for library in ("waitress", "opentelemetry"):
         _attach(library, "ERROR", [file, terminal])
@@ -41,7 +47,11 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     logging.lastResort = _Unheard([file, terminal])
     wrapped = structlog.wrap_logger(
         logger,
-        processors=[structlog.stdlib.filter_by_level, *_SHARED, ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=BoundLogger,
         cache_logger_on_first_use=True,
     )
@@ -64,7 +74,10 @@ class _Unheard(logging.Handler):
 def places(error: BaseException) -> list[str]:
     """Where an exception passed through, innermost last, as "module.py:line function"; its message is left out. One that tells of
     another process brings that one's `places` along."""
-    here = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    here = [
+        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
     return [*here, *getattr(error, "places", ())]
 
 
@@ -77,7 +90,12 @@ def _formatter(renderer: Processor) -> ProcessorFormatter:
 def _by_place(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
     """What a library logs, by where and by the type of error: its own text may quote a client's address or a path."""
     record = line["_record"]
-    place = {"event": "library", "place": f"{record.filename}:{record.lineno}", "_record": record, "_from_structlog": False}
+    place = {
+        "event": "library",
+        "place": f"{record.filename}:{record.lineno}",
+        "_record": record,
+        "_from_structlog": False,
+    }
     error = sys.exception()
     return place | {"error": type(error).__name__, "places": places(error)} if error else place
 

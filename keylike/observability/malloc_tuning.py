@@ -16,7 +16,11 @@ def keep_freed_blocks() -> None:
     """What is freed is used again; elsewhere than with glibc there is nothing to do."""
     mallopt = _glibc("mallopt")
     if mallopt is not None:
-        for option, value in ((_M_TRIM_THRESHOLD, _KEPT_BYTES), (_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES), (_M_ARENA_MAX, _ARENAS)):
+        for option, value in (
+            (_M_TRIM_THRESHOLD, _KEPT_BYTES),
+            (_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES),
+            (_M_ARENA_MAX, _ARENAS),
+        ):
             mallopt(option, value)
 
 

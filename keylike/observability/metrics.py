@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 
 from keylike.observability.photo_trace import OUTCOMES, STAGES, Passage
@@ -41,20 +48,57 @@ class Metrics:
     """The counters and histograms of one application in `registry`. `reasons` why a photo can be unreadable, `rejections` why a request
     can be turned away: their series are there from the start, so that the first of each can be seen to rise."""
 
-    def __init__(self, registry: CollectorRegistry, *, reasons: Collection[str], rejections: Iterable[str]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, *, reasons: Collection[str], rejections: Iterable[str]
+    ) -> None:
         self.registry = registry
         ProcessCollector(registry=registry)
-        self._requests = Counter("keylike_requests", "Requests answered.", ["method", "route", "status"], registry=registry)
-        self._latency = Histogram(
-            "keylike_request_seconds", "From a request's arrival to its answer.", ["route", "status"], buckets=_SECONDS, registry=registry
+        self._requests = Counter(
+            "keylike_requests",
+            "Requests answered.",
+            ["method", "route", "status"],
+            registry=registry,
         )
-        self._photos = Counter("keylike_photos", "Photos let in to be read, by what became of them.", ["outcome"], registry=registry)
-        self._stages = Histogram("keylike_stage_seconds", "Time of a photo in each stage.", ["stage"], buckets=_SECONDS, registry=registry)
-        self._whole = Histogram("keylike_photo_seconds", "From a photo's bytes to its answer.", buckets=_SECONDS, registry=registry)
-        self._confidence = Histogram("keylike_confidence", "Confidence of what was read.", buckets=_CONFIDENCE, registry=registry)
-        self._unreadable = Counter("keylike_unreadable", "Photos that could not be read.", ["reason"], registry=registry)
+        self._latency = Histogram(
+            "keylike_request_seconds",
+            "From a request's arrival to its answer.",
+            ["route", "status"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._photos = Counter(
+            "keylike_photos",
+            "Photos let in to be read, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "keylike_stage_seconds",
+            "Time of a photo in each stage.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._whole = Histogram(
+            "keylike_photo_seconds",
+            "From a photo's bytes to its answer.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._confidence = Histogram(
+            "keylike_confidence",
+            "Confidence of what was read.",
+            buckets=_CONFIDENCE,
+            registry=registry,
+        )
+        self._unreadable = Counter(
+            "keylike_unreadable", "Photos that could not be read.", ["reason"], registry=registry
+        )
         self._rejections = Counter(
-            "keylike_rejections", "Requests, or photos of a batch, that were turned away.", ["reason"], registry=registry
+            "keylike_rejections",
+            "Requests, or photos of a batch, that were turned away.",
+            ["reason"],
+            registry=registry,
         )
         self._outcome = {outcome: self._photos.labels(outcome) for outcome in OUTCOMES}
         self._stage = {stage: self._stages.labels(stage) for stage in STAGES}
@@ -63,7 +107,11 @@ class Metrics:
 
     def answered(self, one: Answered) -> None:
         """A request was answered."""
-        method, route, status = one.method if one.method in METHODS else OTHER, one.route or OTHER, str(one.status)
+        method, route, status = (
+            one.method if one.method in METHODS else OTHER,
+            one.route or OTHER,
+            str(one.status),
+        )
         self._requests.labels(method, route, status).inc()
         self._latency.labels(route, status).observe(one.seconds)
 

@@ -76,7 +76,15 @@ class Notes:
 
     def passage(self, outcome: Outcome, reason: str | None = None) -> Passage:
         """All of it, now that the way is over."""
-        return Passage(self.began, self.clock(), tuple(self.spells), outcome, self.cached, self.confidence, reason)
+        return Passage(
+            self.began,
+            self.clock(),
+            tuple(self.spells),
+            outcome,
+            self.cached,
+            self.confidence,
+            reason,
+        )
 
 
 @contextmanager

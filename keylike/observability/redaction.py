@@ -14,7 +14,9 @@ from structlog.typing import EventDict, WrappedLogger
 REDACTED = "[redacted]"
 _MOST = 300
 # What a sentence must not hold: a path from the root, an address, a code, control characters.
-_UNWANTED = re.compile(r"(?:^|[\s'\"(=])(?:/|[A-Za-z]:\\)\w|\d+\.\d+\.\d+\.\d+|::|\d\s*[,\-]\s*\d\s*[,\-]\s*\d|[^ -~\u2013-\u2026]")
+_UNWANTED = re.compile(
+    r"(?:^|[\s'\"(=])(?:/|[A-Za-z]:\\)\w|\d+\.\d+\.\d+\.\d+|::|\d\s*[,\-]\s*\d\s*[,\-]\s*\d|[^ -~\u2013-\u2026]"
+)
 
 
 def _like(pattern: str) -> Callable[[str], bool]:
@@ -54,7 +56,11 @@ _NEVER = frozenset({"exc_info", "exception", "stack", "stack_info"})
 
 def redact(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
     """A line with the names of all its fields, but the values of plain ones alone."""
-    return {_name_of(field): _value_of(field, value) for field, value in line.items() if field not in _NEVER}
+    return {
+        _name_of(field): _value_of(field, value)
+        for field, value in line.items()
+        if field not in _NEVER
+    }
 
 
 def _name_of(field: str) -> str:
@@ -73,4 +79,8 @@ def _value_of(field: str, value: object) -> object:
 def _scalar(field: str, value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
-    return value if isinstance(value, str) and len(value) <= _MOST and PLAIN[field](value) else REDACTED
+    return (
+        value
+        if isinstance(value, str) and len(value) <= _MOST and PLAIN[field](value)
+        else REDACTED
+    )

@@ -30,12 +30,16 @@ class Summary:
 class RecentStages:
     """The times of the last `size` photos in each stage and in all, as far as they are from the last `window_s` seconds of `clock`."""
 
-    def __init__(self, clock: Callable[[], float], *, window_s: float = 300.0, size: int = 1000) -> None:
+    def __init__(
+        self, clock: Callable[[], float], *, window_s: float = 300.0, size: int = 1000
+    ) -> None:
         self.window_s = window_s
         self._clock = clock
         self._lock = threading.Lock()
         names: tuple[str, ...] = (*STAGES, WHOLE)
-        self._times: dict[str, deque[tuple[float, float]]] = {name: deque(maxlen=size) for name in names}
+        self._times: dict[str, deque[tuple[float, float]]] = {
+            name: deque(maxlen=size) for name in names
+        }
 
     def photo(self, passage: Passage) -> None:
         """A photo's way is over."""
@@ -49,7 +53,10 @@ class RecentStages:
         """Of each stage, and of the whole way; None where there was no photo."""
         now = self._clock()
         with self._lock:
-            kept = {stage: [seconds for at, seconds in times if now - self.window_s < at <= now] for stage, times in self._times.items()}
+            kept = {
+                stage: [seconds for at, seconds in times if now - self.window_s < at <= now]
+                for stage, times in self._times.items()
+            }
         return {stage: _summary(sorted(times)) for stage, times in kept.items()}
 
 
@@ -76,7 +83,9 @@ class RecentErrors:
         """Requests, and those in which the server failed."""
         with self._lock:
             self._now()
-            return sum(requests for requests, _ in self._slots.values()), sum(failures for _, failures in self._slots.values())
+            return sum(requests for requests, _ in self._slots.values()), sum(
+                failures for _, failures in self._slots.values()
+            )
 
     def _now(self) -> int:
         """The slot of now; those that are over are dropped, and those to come, from before the clock was set back."""
@@ -93,4 +102,6 @@ def _summary(times: list[float]) -> Summary | None:
     def rank(share: float) -> float:
         return times[math.ceil(share * len(times)) - 1]
 
-    return Summary(len(times), times[0], math.fsum(times) / len(times), rank(0.5), rank(0.95), rank(0.99))
+    return Summary(
+        len(times), times[0], math.fsum(times) / len(times), rank(0.5), rank(0.95), rank(0.99)
+    )

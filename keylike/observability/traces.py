@@ -27,7 +27,9 @@ _PATIENCE_S = 5.0
 class Traces:
     """Makes the spans of photos whose way is over. `clock` is the one that passages go by, `wall` gives seconds since 1970."""
 
-    def __init__(self, provider: TracerProvider, *, clock: Callable[[], float], wall: Callable[[], float]) -> None:
+    def __init__(
+        self, provider: TracerProvider, *, clock: Callable[[], float], wall: Callable[[], float]
+    ) -> None:
         self._provider, self._clock, self._wall = provider, clock, wall
         self._tracer = provider.get_tracer("keylike")
 
@@ -36,15 +38,22 @@ class Traces:
         from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
         since = self._wall() - self._clock()
-        attributes: dict[str, str | bool] = {"keylike.outcome": passage.outcome, "keylike.cached": passage.cached}
+        attributes: dict[str, str | bool] = {
+            "keylike.outcome": passage.outcome,
+            "keylike.cached": passage.cached,
+        }
         if passage.reason is not None:
             attributes["keylike.reason"] = passage.reason
-        whole = self._tracer.start_span("photo", start_time=_ns(passage.began + since), attributes=attributes)
+        whole = self._tracer.start_span(
+            "photo", start_time=_ns(passage.began + since), attributes=attributes
+        )
         if passage.outcome == "crashed":
             whole.set_status(Status(StatusCode.ERROR))
         inside = set_span_in_context(whole)
         for stage, began, ended in passage.spells:
-            self._tracer.start_span(stage, inside, start_time=_ns(began + since)).end(_ns(ended + since))
+            self._tracer.start_span(stage, inside, start_time=_ns(began + since)).end(
+                _ns(ended + since)
+            )
         whole.end(_ns(passage.ended + since))
 
     def close(self) -> None:
@@ -55,7 +64,12 @@ class Traces:
 
 
 def make_traces(
-    endpoint: str | None, environ: Mapping[str, str], *, clock: Callable[[], float], wall: Callable[[], float], log: BoundLogger
+    endpoint: str | None,
+    environ: Mapping[str, str],
+    *,
+    clock: Callable[[], float],
+    wall: Callable[[], float],
+    log: BoundLogger,
 ) -> Traces | None:
     """Traces that go to `endpoint`, a collector's base address such as http://127.0.0.1:4318, or to where the standard variables in
     `environ` say; None where nobody asks for them.
@@ -78,7 +92,10 @@ def make_traces(
 
 def _asked_by(endpoint: str | None, environ: Mapping[str, str]) -> str | None:
     """The name of what asks for traces; an empty variable counts as unset, as OpenTelemetry has it."""
-    if _word(environ, "OTEL_SDK_DISABLED") == "true" or _word(environ, "OTEL_TRACES_EXPORTER") == "none":
+    if (
+        _word(environ, "OTEL_SDK_DISABLED") == "true"
+        or _word(environ, "OTEL_TRACES_EXPORTER") == "none"
+    ):
         return None
     if endpoint:
         return SETTING
@@ -88,8 +105,14 @@ def _asked_by(endpoint: str | None, environ: Mapping[str, str]) -> str | None:
 def _unsupported(environ: Mapping[str, str]) -> str | None:
     if _word(environ, "OTEL_TRACES_EXPORTER") not in ("", "otlp"):
         return "OTEL_TRACES_EXPORTER may only be otlp or none"
-    protocol = next((_word(environ, name) for name in _PROTOCOLS if environ.get(name)), "http/protobuf")
-    return None if protocol == "http/protobuf" else "traces leave by http/protobuf alone: see OTEL_EXPORTER_OTLP_PROTOCOL"
+    protocol = next(
+        (_word(environ, name) for name in _PROTOCOLS if environ.get(name)), "http/protobuf"
+    )
+    return (
+        None
+        if protocol == "http/protobuf"
+        else "traces leave by http/protobuf alone: see OTEL_EXPORTER_OTLP_PROTOCOL"
+    )
 
 
 def _word(environ: Mapping[str, str], name: str) -> str:
@@ -103,8 +126,12 @@ def _provider(endpoint: str | None, environ: Mapping[str, str]) -> TracerProvide
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    named = environ.get("OTEL_SERVICE_NAME") or f"{SERVICE_NAME}=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    provider = TracerProvider(resource=Resource.create({} if named else {SERVICE_NAME: "keylike"}), shutdown_on_exit=False)
+    named = environ.get("OTEL_SERVICE_NAME") or f"{SERVICE_NAME}=" in environ.get(
+        "OTEL_RESOURCE_ATTRIBUTES", ""
+    )
+    provider = TracerProvider(
+        resource=Resource.create({} if named else {SERVICE_NAME: "keylike"}), shutdown_on_exit=False
+    )
     address = endpoint.rstrip("/").removesuffix(_PATH) + _PATH if endpoint else None
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address)))
     return provider

@@ -10,7 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 
 from keylike.images.photo import Photo
-from keylike.readers.contract import Candidate, Cut, Opinion, Quality, Reader, ReaderInfo, Reading, Reason, Unreadable
+from keylike.readers.contract import (
+    Candidate,
+    Cut,
+    Opinion,
+    Quality,
+    Reader,
+    ReaderInfo,
+    Reading,
+    Reason,
+    Unreadable,
+)
 
 Code = tuple[str, tuple[int, ...]]
 
@@ -63,11 +73,20 @@ class AgreeingReader:
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
         """One result a photo, in order, out of what both make of it."""
-        return [self._settle(*both) for both in zip(self._first.read(photos), self._second.read(photos), strict=True)]
+        return [
+            self._settle(*both)
+            for both in zip(self._first.read(photos), self._second.read(photos), strict=True)
+        ]
 
-    def _settle(self, first: Reading | Unreadable, second: Reading | Unreadable) -> Reading | Unreadable:
+    def _settle(
+        self, first: Reading | Unreadable, second: Reading | Unreadable
+    ) -> Reading | Unreadable:
         if isinstance(first, Unreadable):
-            return first if isinstance(second, Unreadable) else _alone(second, self._second.info, first)
+            return (
+                first
+                if isinstance(second, Unreadable)
+                else _alone(second, self._second.info, first)
+            )
         if isinstance(second, Unreadable):
             return _alone(first, self._first.info, second)
         calibrated = self._fitted and first.calibrated and second.calibrated
@@ -81,7 +100,11 @@ class AgreeingReader:
         one, other = when_apart(first.confidence, second.confidence, self._shared_error)
         if max(one, other) < 0.5:
             opinions = (_opinion(first, self._first.info), _opinion(second, self._second.info))
-            return _disagree("Two readers see different codes on this key.", opinions, max(first, second, key=_measured).quality)
+            return _disagree(
+                "Two readers see different codes on this key.",
+                opinions,
+                max(first, second, key=_measured).quality,
+            )
         if one >= other:
             return restated(first, one, calibrated=calibrated, rival=second, rival_chance=other)
         return restated(second, other, calibrated=calibrated, rival=first, rival_chance=one)
@@ -106,7 +129,14 @@ def when_apart(p: float, q: float, shared_error: float) -> tuple[float, float]:
     return first / total, second / total
 
 
-def restated(reading: Reading, chance: float, *, calibrated: bool, rival: Reading | None = None, rival_chance: float = 0.0) -> Reading:
+def restated(
+    reading: Reading,
+    chance: float,
+    *,
+    calibrated: bool,
+    rival: Reading | None = None,
+    rival_chance: float = 0.0,
+) -> Reading:
     """The same reading at another confidence, `chance`; `rival` is the other reader's different one, right with `rival_chance`.
 
     One of three holds: the code is right (chance), the rival's is (rival_chance), or neither is (the rest, n). In the first every cut is
@@ -127,10 +157,17 @@ def restated(reading: Reading, chance: float, *, calibrated: bool, rival: Readin
         share = min(1.0, max(0.0, (one.probability - reading.confidence) / left))
         return replace(one, probability=min(1.0, chance + rival_chance * alike + neither * share))
 
-    others = {each.codes: neither * min(1.0, each.probability / left) for each in reading.candidates if each.codes != reading.codes}
+    others = {
+        each.codes: neither * min(1.0, each.probability / left)
+        for each in reading.candidates
+        if each.codes != reading.codes
+    }
     if of_rival is not None:
         others[of_rival] = rival_chance
-    ranked = sorted((Candidate(codes, min(chance, share)) for codes, share in others.items()), key=lambda each: -each.probability)
+    ranked = sorted(
+        (Candidate(codes, min(chance, share)) for codes, share in others.items()),
+        key=lambda each: -each.probability,
+    )
     return replace(
         reading,
         confidence=chance,

@@ -18,7 +18,14 @@ from keylike.observability.logs import places
 from keylike.readers.agree import AgreeingReader
 from keylike.readers.classifiers.contract import Classifier
 from keylike.readers.contract import Reader
-from keylike.readers.model_files import MANIFEST, called, check_files, has_manifest, read_manifest, shown
+from keylike.readers.model_files import (
+    MANIFEST,
+    called,
+    check_files,
+    has_manifest,
+    read_manifest,
+    shown,
+)
 
 if TYPE_CHECKING:
     from keylike.readers.caliper.reader import CaliperReader
@@ -57,7 +64,13 @@ class ModelSlot:
     Where what `load` gives cannot be had, the `spare` reader takes its place, and `reason` says why.
     """
 
-    def __init__(self, load: Callable[[], Reader], *, spare: Callable[[], Reader] | None = None, log: BoundLogger | None = None) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Reader],
+        *,
+        spare: Callable[[], Reader] | None = None,
+        log: BoundLogger | None = None,
+    ) -> None:
         self._load, self._spare, self._log = load, spare, log
         self._held: _Held | None = None
 
@@ -70,7 +83,9 @@ class ModelSlot:
             gc.collect()  # what was half loaded is often held by a circle of its own, and may fill the memory
             found = self._attempt(self._spare)
         if isinstance(found, str):
-            raise ModelError(found if reason in (None, found) else f"{reason}; and in its place: {found}")
+            raise ModelError(
+                found if reason in (None, found) else f"{reason}; and in its place: {found}"
+            )
         self._held = _Held(found, reason)
         if reason is not None and self._log:
             self._log.warning("degraded", reason=reason, model=self.name)
@@ -119,7 +134,11 @@ def why(error: BaseException) -> str:
     """A line for /health on why a model could not be loaded; what a library says itself may hold paths and is left out."""
     if isinstance(error, Overloaded):
         return "the model could not be loaded (Overloaded): no memory is left to read a photo with; KEYLIKE_PRECISION=nf4 takes the least"
-    return str(error) if isinstance(error, ModelError) else f"the model could not be loaded ({type(error).__name__})"
+    return (
+        str(error)
+        if isinstance(error, ModelError)
+        else f"the model could not be loaded ({type(error).__name__})"
+    )
 
 
 def load(folder: Path, choices: Choices = DEFAULTS) -> Reader:
@@ -134,7 +153,9 @@ def load(folder: Path, choices: Choices = DEFAULTS) -> Reader:
         case "gemma" | "gemma-lora" | "gemma-merged":
             return _gemma(folder, choices)
         case kind:
-            raise ModelError(f"{called(folder / MANIFEST)}: models of kind {shown(kind)!r} are not supported; known are {', '.join(KINDS)}")
+            raise ModelError(
+                f"{called(folder / MANIFEST)}: models of kind {shown(kind)!r} are not supported; known are {', '.join(KINDS)}"
+            )
 
 
 def is_caliper(folder: Path) -> bool:
@@ -153,7 +174,11 @@ def look(folder: Path, choices: Choices = DEFAULTS) -> str:
     _refuse_base(folder)
     found = inspect(folder, base_model=choices.base_model, models=choices.models)
     stands = f" on the base {found.base.name}" if found.base else ""
-    assumed = "" if has_manifest(folder) else f"; no {MANIFEST}: taken to be trained as the older guide says"
+    assumed = (
+        ""
+        if has_manifest(folder)
+        else f"; no {MANIFEST}: taken to be trained as the older guide says"
+    )
     return f"{found.manifest.name} {found.manifest.version} ({found.kind}{stands}{', in 4 bits' if found.quantised else ''}){assumed}"
 
 
@@ -180,7 +205,9 @@ def _gemma(folder: Path, choices: Choices) -> Reader:
     finder = None if choices.finder_folder is None else _caliper(choices.finder_folder)
     how = {"backend": choices.backend, "precision": choices.precision}
     digest = finder.info.digest if finder else ""
-    return GemmaReader.load(checkpoint, **how, max_batch=choices.max_batch, finder=finder, finder_digest=digest)
+    return GemmaReader.load(
+        checkpoint, **how, max_batch=choices.max_batch, finder=finder, finder_digest=digest
+    )
 
 
 def load_agreeing(folder: Path, caliper: Path, choices: Choices = DEFAULTS) -> Reader:
@@ -216,7 +243,9 @@ def families(caliper: Reader) -> Classifier:
     from keylike.readers.classifiers.families import FamilyClassifier
 
     if not isinstance(caliper, CaliperReader):
-        raise ModelError("the embedded reader is no caliper: models/caliper must hold the one that is shipped")
+        raise ModelError(
+            "the embedded reader is no caliper: models/caliper must hold the one that is shipped"
+        )
     return FamilyClassifier(caliper)
 
 

@@ -43,9 +43,13 @@ def manifest_bytes(folder: Path) -> bytes:
         with open_file(path) as file:
             data = file.read(_LARGEST_MANIFEST + 1)
     except OSError:
-        raise ModelError(f"{called(path)} cannot be read: MODEL_PATH must name a folder that holds a model") from None
+        raise ModelError(
+            f"{called(path)} cannot be read: MODEL_PATH must name a folder that holds a model"
+        ) from None
     if len(data) > _LARGEST_MANIFEST:
-        raise ModelError(f"{called(path)} is larger than {_LARGEST_MANIFEST:,} bytes: it is no manifest")
+        raise ModelError(
+            f"{called(path)} is larger than {_LARGEST_MANIFEST:,} bytes: it is no manifest"
+        )
     return data
 
 
@@ -57,7 +61,9 @@ def parse_manifest(folder: Path, data: bytes) -> dict[str, Any]:
             raise ValueError("a name has too many parts")
         return tomllib.loads(text)
     except RecursionError:
-        raise ModelError(f"{called(folder / MANIFEST)} is not valid TOML: it is nested too deep") from None
+        raise ModelError(
+            f"{called(folder / MANIFEST)} is not valid TOML: it is nested too deep"
+        ) from None
     except ValueError as error:  # also of a whole number with thousands of digits
         raise ModelError(f"{called(folder / MANIFEST)} is not valid TOML: {shown(error)}") from None
 
@@ -75,7 +81,10 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     """The same, and gives each file's content, read once: what was checked is what is used, whatever happens to the files meanwhile."""
-    return {name: _read_listed(folder / name, expected) for name, expected in _listed(folder, manifest).items()}
+    return {
+        name: _read_listed(folder / name, expected)
+        for name, expected in _listed(folder, manifest).items()
+    }
 
 
 def refuse_ways_out(folder: Path, names: Iterable[str]) -> None:
@@ -84,7 +93,9 @@ def refuse_ways_out(folder: Path, names: Iterable[str]) -> None:
     homes = (home, home.parent.parent / "blobs") if home.parent.name == "snapshots" else (home,)
     for name in names:
         if not any(Path(os.path.realpath(folder / name)).is_relative_to(each) for each in homes):
-            raise ModelError(f"{called(folder / name)} is a link that leads out of the folder: put the file itself there")
+            raise ModelError(
+                f"{called(folder / name)} is a link that leads out of the folder: put the file itself there"
+            )
 
 
 def footprint(folder: Path, names: Iterable[str]) -> tuple[tuple[object, ...], ...]:
@@ -93,7 +104,10 @@ def footprint(folder: Path, names: Iterable[str]) -> tuple[tuple[object, ...], .
         stats = [(name, os.stat(folder / name)) for name in sorted(names)]
     except OSError:
         raise ModelError(f"a file of {folder.name} is missing or cannot be read") from None
-    return tuple((name, each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns) for name, each in stats)
+    return tuple(
+        (name, each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns)
+        for name, each in stats
+    )
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -136,7 +150,9 @@ def _listed(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
         raise ModelError(f"{called(folder / MANIFEST)} lists no files")
     for name in files:
         if _NO_PLAIN_NAME.search(name):
-            raise ModelError(f"{called(folder / MANIFEST)}: {shown(Path(name).name)!r} is not a plain file name of this folder")
+            raise ModelError(
+                f"{called(folder / MANIFEST)}: {shown(Path(name).name)!r} is not a plain file name of this folder"
+            )
     refuse_ways_out(folder, files)
     return files
 
@@ -145,7 +161,9 @@ def _read_listed(path: Path, expected: str) -> bytes:
     try:
         with open_file(path) as file:
             if os.fstat(file.fileno()).st_size >= _LARGEST_READ:
-                raise ModelError(f"{called(path)} is too large: 2 GB are the most that one file of a network can have")
+                raise ModelError(
+                    f"{called(path)} is too large: 2 GB are the most that one file of a network can have"
+                )
             data = file.read(_LARGEST_READ)
     except OSError:
         raise ModelError(f"{called(path)} is missing or cannot be read") from None
@@ -155,4 +173,6 @@ def _read_listed(path: Path, expected: str) -> bytes:
 
 def _compare(path: Path, found: str, expected: object) -> None:
     if found != expected:
-        raise ModelError(f"{called(path)} does not match its SHA-256 in the manifest: it is damaged or was altered")
+        raise ModelError(
+            f"{called(path)} does not match its SHA-256 in the manifest: it is damaged or was altered"
+        )

@@ -14,7 +14,10 @@ _LIMIT = 4000
 _COUNTS = frozenset(count for record in keyways().values() for count in record.cut_counts)
 
 _BLANK = r"[ \t\xa0]"
-_SEPARATORS = (*(rf"{_BLANK}{{0,4}}{mark}{_BLANK}{{0,4}}" for mark in (",", ";", r"[-\u2013]")), rf"{_BLANK}{{1,4}}")
+_SEPARATORS = (
+    *(rf"{_BLANK}{{0,4}}{mark}{_BLANK}{{0,4}}" for mark in (",", ";", r"[-\u2013]")),
+    rf"{_BLANK}{{1,4}}",
+)
 _FIGURES = "confidence|production|complexity"
 _LABELS = f"keyway|bitting|brand|{_FIGURES}"
 _START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # of a word, underscores being decoration
@@ -24,7 +27,11 @@ _TIP = rf"(?:{_BLANK}?\(?(?:from )?bow to tip)?"
 
 def _run(number: str) -> str:
     """Numbers with one kind of separator throughout, or single digits written together."""
-    return "(?P<run>" + "|".join(rf"{number}(?:{mark}{number})+" for mark in _SEPARATORS) + "|[0-9]{2,})"
+    return (
+        "(?P<run>"
+        + "|".join(rf"{number}(?:{mark}{number})+" for mark in _SEPARATORS)
+        + "|[0-9]{2,})"
+    )
 
 
 # A label opens its line, or stands inside it with a colon after it.
@@ -35,13 +42,17 @@ _LABEL = re.compile(
 )
 # What runs on over a line's end: a heading with its value below, a list that goes on with a comma.
 _HEADING = rf"(?:[:=]|^[#*_> -]{{0,6}}(?:(?:{_FIGURES})[^0-9\r\n]{{0,40}}|{_LABELS}))[*_`]{{0,4}}"
-_RUNS_ON = re.compile(rf"{_HEADING}\s+(?![\W_]{{0,8}}(?:{_LABELS}))|(?<=\S)\s+(?=[,;])", re.IGNORECASE | re.MULTILINE)
+_RUNS_ON = re.compile(
+    rf"{_HEADING}\s+(?![\W_]{{0,8}}(?:{_LABELS}))|(?<=\S)\s+(?=[,;])", re.IGNORECASE | re.MULTILINE
+)
 _VALUE = re.compile(rf"{_run('[0-9]{1,2}')}{_TIP}{_CLOSE}(?:(?<=[\"'\]]),)?[\s}}|]*", re.IGNORECASE)
 # Two-digit numbers are left out of loose runs: they are dates, times and telephone numbers more often than depths.
 _ALONE = rf"^\s{{0,8}}(?:[-*>#+]\s)?{_OPEN}"
 _CODE = rf"(?:(?:^[\s*_#>-]{{0,8}}|\b(?:the|its|key|key's)\s)code|{_START}(?:answer|bitting|cuts))"
 _SAID = rf"{_CODE}(?:\s(?:is|are|reads)\b\s?[:=]?|[\s*_]{{0,3}}[:=]){_OPEN}"
-_LOOSE = re.compile(rf"(?:{_ALONE}|{_SAID}){_run('[0-9]')}{_TIP}{_CLOSE}(?=\s*$|(?<=[.!])\s)", re.IGNORECASE)
+_LOOSE = re.compile(
+    rf"(?:{_ALONE}|{_SAID}){_run('[0-9]')}{_TIP}{_CLOSE}(?=\s*$|(?<=[.!])\s)", re.IGNORECASE
+)
 _RIVAL = re.compile(rf"(?<![\w.]){_run('[0-9]')}(?!\w)")
 _NAME = re.compile(rf"{_START}(?:{'|'.join(map(re.escape, keyways()))}){_END}", re.IGNORECASE)
 _WORDS = re.compile(r"[^\W_](?:.*[^\W_])?")
@@ -72,7 +83,9 @@ def parse_reply(text: str, known: Sequence[str]) -> Reply | None:
     text = _bounded(text)
     values, prose = _parted(text)
     named = _named(text, values["keyway"])
-    if len({name for name, _ in named}) > 1 or any(_NONE.match(text, *span) for span in values["keyway"]):
+    if len({name for name, _ in named}) > 1 or any(
+        _NONE.match(text, *span) for span in values["keyway"]
+    ):
         return None
     name, keyway_span = named[0] if named else (None, None)
     found = name if name in known else None
@@ -91,7 +104,11 @@ def says_none(text: str) -> bool:
     values, _ = _parted(text)
     keyed = any(_NAME.search(text, *span) for span in values["keyway"])
     numbered = any(re.search("[0-9]", text[start:end]) for start, end in values["bitting"])
-    return not keyed and not numbered and any(_NONE.match(text, *span) for span in (*values["keyway"], *values["bitting"]))
+    return (
+        not keyed
+        and not numbered
+        and any(_NONE.match(text, *span) for span in (*values["keyway"], *values["bitting"]))
+    )
 
 
 def _bounded(text: str) -> str:
@@ -120,14 +137,21 @@ def _named(text: str, values: list[Span]) -> list[tuple[str | None, Span]]:
     """The keyways that the labelled values name (None for one without a record), else those that the whole text names."""
     if not values:
         return [(keyway(found[0]).name, found.span()) for found in _NAME.finditer(text)]
-    return [each for span in values if (words := _WORDS.search(text, *span)) for each in _names(text, words.span())]
+    return [
+        each
+        for span in values
+        if (words := _WORDS.search(text, *span))
+        for each in _names(text, words.span())
+    ]
 
 
 def _names(text: str, span: Span) -> list[tuple[str | None, Span]]:
     try:
         return [(keyway(text[slice(*span)]).name, span)]
     except UnknownKeyway:
-        return [(keyway(found[0]).name, found.span()) for found in _NAME.finditer(text, *span)] or [(None, span)]
+        return [(keyway(found[0]).name, found.span()) for found in _NAME.finditer(text, *span)] or [
+            (None, span)
+        ]
 
 
 def _labelled(text: str, span: Span) -> tuple[Span, ...]:
@@ -147,5 +171,7 @@ def _loose(text: str, prose: list[Span]) -> list[tuple[Span, ...]]:
 
 def _numbers(found: re.Match[str], offset: int) -> tuple[Span, ...]:
     together = found["run"].isdecimal()
-    numbers = re.compile("[0-9]" if together else "[0-9]+").finditer(found.string, *found.span("run"))
+    numbers = re.compile("[0-9]" if together else "[0-9]+").finditer(
+        found.string, *found.span("run")
+    )
     return tuple((offset + number.start(), offset + number.end()) for number in numbers)

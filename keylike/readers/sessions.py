@@ -36,10 +36,14 @@ def open_network(data: bytes, *, bounded: bool = False) -> Any:
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     # What is constant in a network is otherwise computed while it is opened, out of memory that nothing bounds.
     left_out = ["ConstantFolding"] if bounded else []
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], disabled_optimizers=left_out)
+    return onnxruntime.InferenceSession(
+        data, options, providers=["CPUExecutionProvider"], disabled_optimizers=left_out
+    )
 
 
-def run_within(session: Any, seconds: float, outputs: Sequence[str], inputs: dict[str, Any]) -> list[Any]:
+def run_within(
+    session: Any, seconds: float, outputs: Sequence[str], inputs: dict[str, Any]
+) -> list[Any]:
     """Runs a bounded session and gives its memory back. Raises TimeoutError for one that is not done in time (it ends with the node that
     is being computed), and whatever onnxruntime does."""
     options = onnxruntime.RunOptions()
@@ -68,7 +72,9 @@ def run_within(session: Any, seconds: float, outputs: Sequence[str], inputs: dic
 @cache
 def _bound_memory() -> None:
     """Once a process: onnxruntime has one place for memory that sessions share."""
-    memory = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT)
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
     as_asked = 1  # in place of twice as much each time
     arena = onnxruntime.OrtArenaCfg({"max_mem": MOST_BYTES, "arena_extend_strategy": as_asked})
     onnxruntime.create_and_register_allocator(memory, arena)

@@ -59,7 +59,10 @@ class Door:
         the whole room comes in where nobody else is, unless there is none."""
         with self._lock:
             if self._inside + photos > room and (self._inside or not room):
-                raise Overloaded("More photos wait than can be read in time.", retry_after_s=self._retry_after_s())
+                raise Overloaded(
+                    "More photos wait than can be read in time.",
+                    retry_after_s=self._retry_after_s(),
+                )
             if not self._inside:
                 self._since = self._clock()
             self._inside += photos
@@ -75,7 +78,11 @@ class Door:
         with self._lock:
             now = self._clock()
             for seconds in [now - self._since] + [0.0] * (photos - 1):
-                self._pace_s = seconds if self._pace_s is None else self._pace_s + (seconds - self._pace_s) / _MEMORY
+                self._pace_s = (
+                    seconds
+                    if self._pace_s is None
+                    else self._pace_s + (seconds - self._pace_s) / _MEMORY
+                )
             self._since = now
             self._inside -= photos
 

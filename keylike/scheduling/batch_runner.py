@@ -25,20 +25,26 @@ def ask(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Exception:
             raise ValueError("the reader gave another number of results than of photos")
         return [_checked(result) for result in results]
     except MemoryError:
-        return Overloaded("There is not enough memory for this photo now.", retry_after_s=_RETRY_AFTER_S)
+        return Overloaded(
+            "There is not enough memory for this photo now.", retry_after_s=_RETRY_AFTER_S
+        )
     except Exception as error:
         return error
     except BaseException as error:  # libraries panic and exit with kinds that no server expects
         return RuntimeError(f"the reader ended with {type(error).__name__}")
 
 
-def ask_batch(reader: Reader, batch: Sequence[Job], meter: Meter, clock: Callable[[], float]) -> list[Outcome]:
+def ask_batch(
+    reader: Reader, batch: Sequence[Job], meter: Meter, clock: Callable[[], float]
+) -> list[Outcome]:
     """One result or error a photo, in order; where one of several may have spoilt it for all, each is asked for alone."""
     with meter.batch(len(batch)):
         outcomes = ask(reader, [job.photo for job in batch if job.photo])
     if not isinstance(outcomes, Exception):
         return outcomes
-    return [outcomes] if len(batch) == 1 else [_ask_alone(reader, job, meter, clock) for job in batch]
+    return (
+        [outcomes] if len(batch) == 1 else [_ask_alone(reader, job, meter, clock) for job in batch]
+    )
 
 
 def _ask_alone(reader: Reader, job: Job, meter: Meter, clock: Callable[[], float]) -> Outcome:
@@ -54,7 +60,11 @@ def _checked(result: object) -> Outcome:
     """What no reader should say is an error here, before it is kept for those who send the same photo."""
     if isinstance(result, Reading):
         return _possible(result)
-    return result if isinstance(result, Unreadable) else TypeError(f"the reader gave {type(result).__name__} for a photo")
+    return (
+        result
+        if isinstance(result, Unreadable)
+        else TypeError(f"the reader gave {type(result).__name__} for a photo")
+    )
 
 
 def _possible(reading: Reading) -> Outcome:

@@ -32,7 +32,9 @@ class Caller:
         if self.hung_up():
             return CallerGone("The caller hung up before the answer was there.")
         if now >= self.deadline:
-            return DeadlineExceeded("The photo could not be read in the time that the request may take.")
+            return DeadlineExceeded(
+                "The photo could not be read in the time that the request may take."
+            )
         return None
 
 
@@ -43,7 +45,12 @@ class Step(IntEnum):
 
 
 # What a photo spends its time on after each step.
-_AFTER: dict[Step, Stage] = {Step.WAITS: "queue", Step.DECODES: "decode", Step.DECODED: "queue", Step.READ: "model"}
+_AFTER: dict[Step, Stage] = {
+    Step.WAITS: "queue",
+    Step.DECODES: "decode",
+    Step.DECODED: "queue",
+    Step.READ: "model",
+}
 
 
 class Job:

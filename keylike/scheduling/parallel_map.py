@@ -29,7 +29,10 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], threads: int) -> li
                 return
             results[at] = work(items[at])
 
-    helpers = [threading.Thread(target=help_out, name="batch", daemon=True) for _ in range(min(threads, len(items)) - 1)]
+    helpers = [
+        threading.Thread(target=help_out, name="batch", daemon=True)
+        for _ in range(min(threads, len(items)) - 1)
+    ]
     for helper in helpers:
         helper.start()
     help_out()

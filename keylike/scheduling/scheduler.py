@@ -75,7 +75,11 @@ class Scheduler:
 
     def full(self) -> int | None:
         """After how many seconds to come back where `admit` lets nobody in, otherwise None."""
-        return self._door.full(0 if self.stuck() else self._queue + self._most * self._wanted) if self._wanted else None
+        return (
+            self._door.full(0 if self.stuck() else self._queue + self._most * self._wanted)
+            if self._wanted
+            else None
+        )
 
     def left_s(self, caller: Caller) -> float:
         """Seconds that this caller can still wait before somebody should ask again. Raises DeadlineExceeded and CallerGone."""
@@ -92,11 +96,16 @@ class Scheduler:
     def load(self) -> Load:
         """How busy it is, and what it has done since the start."""
         with self._lock:
-            waits, decoding = [job.since for line in (self._waiting, self._decoded) for job in line], self._decoding
+            waits, decoding = (
+                [job.since for line in (self._waiting, self._decoded) for job in line],
+                self._decoding,
+            )
         # Reading processes decode and read in one turn, which counts as reading.
         return self._meter.load(waits, room=self._queue, decoding=decoding, apart=self._apart)
 
-    def read(self, open_photo: Callable[[], Photo], caller: Caller, notes: Notes | None = None) -> Result:
+    def read(
+        self, open_photo: Callable[[], Photo], caller: Caller, notes: Notes | None = None
+    ) -> Result:
         """What the reader makes of a photo that `open_photo` decodes, in this thread. Raises what either raises, DeadlineExceeded,
         CallerGone, and ModelLoading before the reader is ready and after `close`. `notes`, by the same clock, get what the time went to."""
         job = Job(caller, self._lock, self.clock)
@@ -110,7 +119,9 @@ class Scheduler:
         Raises what `work` raises and otherwise the same as `read`; what was begun is ended, and given to nobody if it is too late."""
         return self._in_turn(Job(caller, self._lock, self.clock), work)
 
-    def read_apart(self, ask_process: Callable[[], Reply], caller: Caller, notes: Notes | None = None) -> Result:
+    def read_apart(
+        self, ask_process: Callable[[], Reply], caller: Caller, notes: Notes | None = None
+    ) -> Result:
         """What a reading process makes of a photo, which `ask_process` asks, in this thread, when one of them is free. Raises what that
         raises and otherwise the same as `beside`."""
         job = Job(caller, self._lock, self.clock)
@@ -189,13 +200,17 @@ class Scheduler:
             self._beside = reader.info.workers is not None and not self._apart
             self._ahead = self._threads + self._most * self._wanted if self._beside else self._turns
         while len(self._workers) < self._wanted and not self._apart:
-            worker = threading.Thread(target=self._serve, args=(self.reader(),), name="reader", daemon=True)
+            worker = threading.Thread(
+                target=self._serve, args=(self.reader(),), name="reader", daemon=True
+            )
             try:
                 worker.start()
             except RuntimeError:  # there is no memory for a thread, or there are too many
                 if self._workers:
                     return
-                raise Overloaded("There is not enough memory to read a photo now.", retry_after_s=_RETRY_AFTER_S) from None
+                raise Overloaded(
+                    "There is not enough memory to read a photo now.", retry_after_s=_RETRY_AFTER_S
+                ) from None
             self._workers.append(worker)
 
     def _give_turns(self) -> None:

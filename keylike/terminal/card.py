@@ -44,7 +44,9 @@ def _scores(groups: Mapping[str, Any]) -> Iterator[str]:
     yield "| | photos | whole code | in first 3 | each cut | keyway | refused |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for name, row in groups.items():
-        whole, cut, keyway = (f"{percent(row[of])} ({interval(row[f'{of}_95'])})" for of in ("whole", "cut", "keyway"))
+        whole, cut, keyway = (
+            f"{percent(row[of])} ({interval(row[f'{of}_95'])})" for of in ("whole", "cut", "keyway")
+        )
         yield f"| {name} | {row['photos']} | {whole} | {percent(row['top3'])} | {cut} | {keyway} | {percent(row['refused'])} |"
 
 
@@ -57,14 +59,21 @@ def _worth(run: Mapping[str, Any]) -> Iterator[str]:
         )
     if run["calibration_error"] is not None:
         yield f"- Expected calibration error of the confidence: {run['calibration_error']:.3f}."
-    heights = ", ".join(f"{name} {error['absolute']:.3f} ({error['signed']:+.3f})" for name, error in run["errors_mm"].items())
+    heights = ", ".join(
+        f"{name} {error['absolute']:.3f} ({error['signed']:+.3f})"
+        for name, error in run["errors_mm"].items()
+    )
     if heights:
         yield f"- Mean absolute (and signed) error of a measured height, mm: {heights}."
 
 
 def _others(fates: Mapping[str, Any]) -> Iterator[str]:
     for name, counts in fates.items():
-        read = ", ".join(f"{count} read as {key.removeprefix('read_as_')}" for key, count in counts.items() if key.startswith("read_as_"))
+        read = ", ".join(
+            f"{count} read as {key.removeprefix('read_as_')}"
+            for key, count in counts.items()
+            if key.startswith("read_as_")
+        )
         rest = f"; {read}" if read else ""
         yield f"- Photos of {_NAMES.get(name, name)}: {counts.get('refused', 0)} of {counts['photos']} refused{rest}."
 
@@ -83,7 +92,12 @@ def main() -> None:
     options = parser.parse_args()
     run = json.loads(sys.stdin.read().splitlines()[-1])
     day = time.strftime("%Y-%m-%d", time.gmtime())
-    told = with_figures(options.card.read_text(encoding="utf-8"), run, tomllib.loads(options.manifest.read_text(encoding="utf-8")), day)
+    told = with_figures(
+        options.card.read_text(encoding="utf-8"),
+        run,
+        tomllib.loads(options.manifest.read_text(encoding="utf-8")),
+        day,
+    )
     options.card.write_text(told, encoding="utf-8")
 
 

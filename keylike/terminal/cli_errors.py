@@ -32,7 +32,9 @@ def labelled_photos() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        needed = "a labelled folder holds labels.jsonl and the photos it names, in images/ or beside it"
+        needed = (
+            "a labelled folder holds labels.jsonl and the photos it names, in images/ or beside it"
+        )
         raise stop(f"{error.filename}: {error.strerror}; {needed}") from None
     except (ValueError, ModelError) as error:
         raise stop(str(error)) from None

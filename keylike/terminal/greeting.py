@@ -22,7 +22,9 @@ def first_sample(samples: Path) -> Sample | None:
     if not labels.is_file():
         return None
     first = json.loads(labels.read_text().partition("\n")[0])
-    return Sample(f"samples/{first['file']}", f"{first['keyway']} {','.join(map(str, first['bitting']))}")
+    return Sample(
+        f"samples/{first['file']}", f"{first['keyway']} {','.join(map(str, first['bitting']))}"
+    )
 
 
 def address_of(host: str, port: int) -> str:
@@ -32,7 +34,14 @@ def address_of(host: str, port: int) -> str:
 
 
 def greeting(
-    address: str, model: str, sample: Sample | None, *, embedded: bool, token: str | None, tunnel: bool, spare: bool
+    address: str,
+    model: str,
+    sample: Sample | None,
+    *,
+    embedded: bool,
+    token: str | None,
+    tunnel: bool,
+    spare: bool,
 ) -> Iterator[str]:
     """Lines without markup; the last where there is a `sample` to try, which only the `embedded` reader is known to read.
 

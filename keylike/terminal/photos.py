@@ -36,7 +36,13 @@ def body(result: Answer | KeylikeError) -> dict[str, Any]:
 
 
 def show(
-    console: Console, load: Callable[[], Inference], photos: Sequence[Path], zipcode: str, overlay: Path | None, *, as_json: bool
+    console: Console,
+    load: Callable[[], Inference],
+    photos: Sequence[Path],
+    zipcode: str,
+    overlay: Path | None,
+    *,
+    as_json: bool,
 ) -> bool:
     """Reads all of them and prints what came out, as a table or a line of JSON each; a single one is drawn into `overlay`. True where all
     of them were read. Ends the command for a mistake, before anything is loaded."""

@@ -9,9 +9,18 @@ from rich.text import Text
 # The white around it, without which cameras do not find it.
 _BORDER = 4
 _BLACK, _WHITE = "#000000", "#ffffff"
-_STYLES = {(upper, lower): Style(color=upper, bgcolor=lower) for upper in (_BLACK, _WHITE) for lower in (_BLACK, _WHITE)}
+_STYLES = {
+    (upper, lower): Style(color=upper, bgcolor=lower)
+    for upper in (_BLACK, _WHITE)
+    for lower in (_BLACK, _WHITE)
+}
 # Where no colours are to be had: what is white in the terminal's text colour. On a light terminal that is a negative: phones read it, too.
-_PLAIN = {(_WHITE, _WHITE): "█", (_WHITE, _BLACK): "▀", (_BLACK, _WHITE): "▄", (_BLACK, _BLACK): " "}
+_PLAIN = {
+    (_WHITE, _WHITE): "█",
+    (_WHITE, _BLACK): "▀",
+    (_BLACK, _WHITE): "▄",
+    (_BLACK, _BLACK): " ",
+}
 
 
 def qr_code(content: str, console: Console) -> list[Text]:
@@ -26,7 +35,10 @@ def qr_code(content: str, console: Console) -> list[Text]:
         return []
     rows += [[_WHITE] * len(rows[0])] * (len(rows) % 2)
     coloured = console.color_system is not None and not console.no_color
-    return [_line(pair, coloured) for pair in ([*zip(*rows[at : at + 2], strict=True)] for at in range(0, len(rows), 2))]
+    return [
+        _line(pair, coloured)
+        for pair in ([*zip(*rows[at : at + 2], strict=True)] for at in range(0, len(rows), 2))
+    ]
 
 
 def _line(pairs: list[tuple[str, str]], coloured: bool) -> Text:

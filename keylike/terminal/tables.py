@@ -17,7 +17,14 @@ from keylike.doctor.finding import Finding, State
 from keylike.errors import KeylikeError, UnreadableKey
 from keylike.inference import Answer
 from keylike.readers.contract import Reading
-from keylike.readers.evaluation import Report, Verdict, calibration_error, covered, percentile, surest
+from keylike.readers.evaluation import (
+    Report,
+    Verdict,
+    calibration_error,
+    covered,
+    percentile,
+    surest,
+)
 
 _COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fault": "bold red"}
 
@@ -29,9 +36,19 @@ def readings(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -
         if isinstance(result, KeylikeError):
             table.add_row(photo.name, "-", "-", "-", "-", "-")
             continue
-        reading, cuts = result.reading, " ".join(f"{cut.probability:.0%}" for cut in result.reading.cuts)
+        reading, cuts = (
+            result.reading,
+            " ".join(f"{cut.probability:.0%}" for cut in result.reading.cuts),
+        )
         keyway = f"{reading.keyway} ({result.bitting.keyway.brand})"
-        table.add_row(photo.name, keyway, result.bitting.format(), f"{reading.confidence:.0%}", cuts, f"{result.processing_ms:.0f}")
+        table.add_row(
+            photo.name,
+            keyway,
+            result.bitting.format(),
+            f"{reading.confidence:.0%}",
+            cuts,
+            f"{result.processing_ms:.0f}",
+        )
     return table
 
 
@@ -45,7 +62,10 @@ def refusals(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -
 
 def _opinions(refused: KeylikeError) -> str:
     said: Any = refused.details.get("opinions", ())
-    return "".join(f" {one['model']} reads {one['keyway']} {one['bitting']} ({one['probability']:.0%})." for one in said)
+    return "".join(
+        f" {one['model']} reads {one['keyway']} {one['bitting']} ({one['probability']:.0%})."
+        for one in said
+    )
 
 
 def miss(verdict: Verdict) -> str | None:
@@ -53,7 +73,11 @@ def miss(verdict: Verdict) -> str | None:
     result, shot = verdict.result, verdict.shot
     if verdict.whole or (shot.codes is None and not isinstance(result, Reading)):
         return None
-    said = f"{result.keyway} {result.codes} {result.confidence:.0%}" if isinstance(result, Reading) else result.reason.value
+    said = (
+        f"{result.keyway} {result.codes} {result.confidence:.0%}"
+        if isinstance(result, Reading)
+        else result.reason.value
+    )
     return f"{shot.path.name}: {shot.tier} {shot.keyway} {shot.codes or ''}: {said}"
 
 
@@ -69,15 +93,29 @@ def teller(console: Console, misses: bool) -> Callable[[Verdict], None]:
 
 def scores(report: Report) -> Table:
     """A row a group of photos; under it what a confidence is worth, and the time."""
-    table = Table("", "photos", "whole code", "95 %", "in first 3", "each cut", "keyway", "refused", caption=_worth(report))
+    table = Table(
+        "",
+        "photos",
+        "whole code",
+        "95 %",
+        "in first 3",
+        "each cut",
+        "keyway",
+        "refused",
+        caption=_worth(report),
+    )
     for name, score in report.by_group.items():
         row: dict[str, Any] = score.to_dict()
         low, high = row["whole_95"]
         shares = [f"{row[key]:.1%}" for key in ("top3", "cut", "keyway", "refused")]
-        table.add_row(escape(name), str(score.photos), f"{row['whole']:.1%}", f"{low:.0%}-{high:.0%}", *shares)
+        table.add_row(
+            escape(name), str(score.photos), f"{row['whole']:.1%}", f"{low:.0%}-{high:.0%}", *shares
+        )
     for name, counts in report.unreadable.items():
         refused = f"{counts['refused'] / counts['photos']:.1%}"
-        table.add_row(f"{escape(name)}: no code", str(counts["photos"]), "", "", "", "", "", refused)
+        table.add_row(
+            f"{escape(name)}: no code", str(counts["photos"]), "", "", "", "", "", refused
+        )
     return table
 
 
@@ -87,7 +125,11 @@ def _worth(report: Report) -> str | None:
         return None
     point = surest(covered(report.sure, len(report.coded)), 0.8)
     low, high = point.interval if point else (0.0, 0.0)
-    surely = f"surest 80 %: {point.accuracy:.1%} right ({low:.0%}-{high:.0%})" if point else "more than 20 % refused"
+    surely = (
+        f"surest 80 %: {point.accuracy:.1%} right ({low:.0%}-{high:.0%})"
+        if point
+        else "more than 20 % refused"
+    )
     return f"{surely}; calibration error {error:.3f}; {percentile(ms, 0.5):.0f} ms a photo, 95 % within {percentile(ms, 0.95):.0f} ms"
 
 
@@ -97,7 +139,12 @@ def checks(findings: Sequence[Finding]) -> Table:
     for finding in findings:
         state = Text(finding.state.value, _COLOURS[finding.state.value])
         # Folded, since a path that ends in dots helps nobody.
-        table.add_row(state, finding.name, Text(finding.saw, overflow="fold"), Text(finding.advice, overflow="fold"))
+        table.add_row(
+            state,
+            finding.name,
+            Text(finding.saw, overflow="fold"),
+            Text(finding.advice, overflow="fold"),
+        )
     return table
 
 
@@ -105,7 +152,15 @@ def tell_checks(console: Console, findings: Sequence[Finding], *, as_json: bool)
     """Prints them as a table or a line of JSON; whether there is a fault among them."""
     faults = sum(finding.state is State.FAULT for finding in findings)
     if as_json:
-        print(json.dumps({"ok": not faults, "faults": faults, "findings": [asdict(finding) for finding in findings]}))
+        print(
+            json.dumps(
+                {
+                    "ok": not faults,
+                    "faults": faults,
+                    "findings": [asdict(finding) for finding in findings],
+                }
+            )
+        )
     else:
         console.print(checks(findings), soft_wrap=False)
     return faults > 0

@@ -22,12 +22,17 @@ if TYPE_CHECKING:
     from keylike.access.store import TokenStore
 
 _DAY_S = 86_400
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is known by, such as the phone it goes to.")]
+_Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="What it is known by, such as the phone it goes to.")
+]
 
 
 def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
     """The commands under `tokens`, for the store that `open_store` gives."""
-    cli = typer.Typer(help="Tokens that callers send: makes, lists and revokes them, also while a server runs.", no_args_is_help=True)
+    cli = typer.Typer(
+        help="Tokens that callers send: makes, lists and revokes them, also while a server runs.",
+        no_args_is_help=True,
+    )
 
     @contextmanager
     def opened() -> Iterator[TokenStore]:
@@ -46,17 +51,28 @@ def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
     def new(
         name: _Name,
         tier: Annotated[Tier, typer.Option(help="What it opens.")] = Tier.FREE,
-        days: Annotated[int | None, typer.Option(min=1, max=36_500, help="How long it is good; without: until it is revoked.")] = None,
+        days: Annotated[
+            int | None,
+            typer.Option(
+                min=1, max=36_500, help="How long it is good; without: until it is revoked."
+            ),
+        ] = None,
     ) -> None:
         """Makes a token and prints it, this one time: it is stored as a hash alone."""
         with opened() as store:
             clear = store.new(name, tier, None if days is None else days * _DAY_S)
         until = f"for {days} days" if days else "until it is revoked"
-        say(f"{name} is a token of the tier {tier.value}, good {until}. It cannot be shown again; send it as X-API-Key:")
+        say(
+            f"{name} is a token of the tier {tier.value}, good {until}. It cannot be shown again; send it as X-API-Key:"
+        )
         print(clear)
 
     @cli.command(name="list")
-    def list_tokens(as_json: Annotated[bool, typer.Option("--json", help="One line of JSON for each token.")] = False) -> None:
+    def list_tokens(
+        as_json: Annotated[
+            bool, typer.Option("--json", help="One line of JSON for each token.")
+        ] = False,
+    ) -> None:
         """Lists what is known of each token, the oldest first; never a token itself."""
         with opened() as store:
             tokens, now = store.tokens(), store.clock()
@@ -83,12 +99,21 @@ def _table(tokens: list[Token], now: float) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("name", "tier", "created", "expires", "last used", caption="times in UTC" if tokens else "no tokens yet")
+    table = Table(
+        "name",
+        "tier",
+        "created",
+        "expires",
+        "last used",
+        caption="times in UTC" if tokens else "no tokens yet",
+    )
     for token in tokens:
         expires = "never" if token.expires is None else _time(token.expires)
         ending = Text(f"{expires} (over)", "red") if token.expired(now) else Text(expires)
         used = "never" if token.last_used is None else _time(token.last_used)
-        table.add_row(Text(token.name, overflow="fold"), token.tier.value, _time(token.created), ending, used)
+        table.add_row(
+            Text(token.name, overflow="fold"), token.tier.value, _time(token.created), ending, used
+        )
     return table
 
 

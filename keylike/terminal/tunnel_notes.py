@@ -24,8 +24,22 @@ class TunnelNotes:
     """Prints on `console`, which alone gets to see addresses and `token`, the one of this run where there is one; `log` learns only how it
     goes. `local` is the server's own address, `sample` a photo to try, where there is any."""
 
-    def __init__(self, console: Console, log: BoundLogger, *, local: str, token: str | None, sample: Sample | None) -> None:
-        self._console, self._log, self._local, self._token, self._sample = console, log, local, token, sample
+    def __init__(
+        self,
+        console: Console,
+        log: BoundLogger,
+        *,
+        local: str,
+        token: str | None,
+        sample: Sample | None,
+    ) -> None:
+        self._console, self._log, self._local, self._token, self._sample = (
+            console,
+            log,
+            local,
+            token,
+            sample,
+        )
 
     def beside(
         self, ngrok_token: str | None, domain: str | None, standing: Standing, over: threading.Event
@@ -43,7 +57,10 @@ class TunnelNotes:
         self._say(f"Open on the phone:  {link(address, self._token)}")
         for line in qr_code(link(address, self._token), self._console):
             self._console.print(line, no_wrap=True)
-        self._say(*self._try(address), *(["The token in it ends with this server."] if self._token else []))
+        self._say(
+            *self._try(address),
+            *(["The token in it ends with this server."] if self._token else []),
+        )
 
     def lost(self) -> None:
         """That it is opened again."""
@@ -59,7 +76,11 @@ class TunnelNotes:
 
     def _try(self, address: str) -> list[str]:
         header = f'-H "X-API-Key: {self._token}" ' if self._token else ""
-        return [f"Try it:  curl {header}-F image=@{self._sample.photo} {address}/"] if self._sample else []
+        return (
+            [f"Try it:  curl {header}-F image=@{self._sample.photo} {address}/"]
+            if self._sample
+            else []
+        )
 
     def _say(self, *lines: str) -> None:
         for line in lines:

@@ -13,7 +13,9 @@ from pyngrok.conf import PyngrokConfig
 from pyngrok.log import NgrokLog
 
 
-def pyngrok_config(launcher: str, file: Path, start_s: float, hear: Callable[[NgrokLog], None]) -> PyngrokConfig:
+def pyngrok_config(
+    launcher: str, file: Path, start_s: float, hear: Callable[[NgrokLog], None]
+) -> PyngrokConfig:
     """What pyngrok needs to know: what runs the agent, its settings in `file`, and who hears what it logs while it starts."""
     config = PyngrokConfig(
         ngrok_path=launcher,
@@ -24,7 +26,9 @@ def pyngrok_config(launcher: str, file: Path, start_s: float, hear: Callable[[Ng
         # Ctrl-C in the terminal is for the server, which still answers what has come through the tunnel.
         start_new_session=True,
     )
-    config.auth_token = None  # which is otherwise that of NGROK_AUTHTOKEN, and goes into the command line
+    config.auth_token = (
+        None  # which is otherwise that of NGROK_AUTHTOKEN, and goes into the command line
+    )
     return config
 
 
@@ -37,7 +41,13 @@ def written(path: Path, token: str) -> Iterator[Path]:
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    agent = {"authtoken": token, "web_addr": f"127.0.0.1:{port}", "inspect_db_size": -1, "update_check": False, "remote_management": False}
+    agent = {
+        "authtoken": token,
+        "web_addr": f"127.0.0.1:{port}",
+        "inspect_db_size": -1,
+        "update_check": False,
+        "remote_management": False,
+    }
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
         json.dump({"version": "3", "agent": agent}, file)

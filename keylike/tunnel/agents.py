@@ -26,7 +26,16 @@ from pyngrok.log import NgrokLog
 from pyngrok.process import NgrokProcess
 
 from keylike.tunnel.agent_file import pyngrok_config, written
-from keylike.tunnel.faults import BROKEN_PROGRAM, NO_PROGRAM, NO_TOKEN, SILENT, TOO_OLD, Fault, TunnelFault, fault_in
+from keylike.tunnel.faults import (
+    BROKEN_PROGRAM,
+    NO_PROGRAM,
+    NO_TOKEN,
+    SILENT,
+    TOO_OLD,
+    Fault,
+    TunnelFault,
+    fault_in,
+)
 from keylike.tunnel.launcher import write_launcher
 from keylike.tunnel.reaper import Guard
 
@@ -43,7 +52,9 @@ _TROUBLE = (PyngrokError, OSError, http.client.HTTPException, ValueError)
 class Agent:
     """One that has an address open."""
 
-    def __init__(self, address: str, api: str, running: subprocess.Popen[str], trouble: threading.Event) -> None:
+    def __init__(
+        self, address: str, api: str, running: subprocess.Popen[str], trouble: threading.Event
+    ) -> None:
         self.address = address
         self._api, self._running, self._trouble = api, running, trouble
 
@@ -113,7 +124,12 @@ class Agents:
             raise TunnelFault(NO_PROGRAM)
         try:
             started = self._start(program, self._token)
-            return Agent(self._address_of(str(started.api_url)), str(started.api_url), started.proc, self._trouble)
+            return Agent(
+                self._address_of(str(started.api_url)),
+                str(started.api_url),
+                started.proc,
+                self._trouble,
+            )
         except TunnelFault:
             self._end()
             raise
@@ -121,27 +137,39 @@ class Agents:
     def _start(self, program: Path, token: str) -> NgrokProcess:
         self._heard, self._session = None, False
         try:
-            self._guard = self._guard if self._guard is not None and self._guard.whole() else Guard()
+            self._guard = (
+                self._guard if self._guard is not None and self._guard.whole() else Guard()
+            )
             launcher = str(write_launcher(self._guard.folder, program, os.environ))
             with written(self._guard.folder / "agent.yml", token) as file, self._minded(launcher):
-                started = process.get_process(pyngrok_config(launcher, file, self._start_s, self._hear))
+                started = process.get_process(
+                    pyngrok_config(launcher, file, self._start_s, self._hear)
+                )
         except (PyngrokError, UnicodeError):
             raise TunnelFault(self._heard or (TOO_OLD if self._session else SILENT)) from None
         except OSError:
             raise TunnelFault(BROKEN_PROGRAM) from None
         self._look_after(started)
         self._trouble = threading.Event()
-        self._log = threading.Thread(target=_drain, args=(started.proc, self._trouble), name="agent's log", daemon=True)
+        self._log = threading.Thread(
+            target=_drain, args=(started.proc, self._trouble), name="agent's log", daemon=True
+        )
         self._log.start()
         return started
 
     def _address_of(self, api: str) -> str:
         """Has the agent open an address."""
-        asked: dict[str, Any] = {"name": "keylike", "upstream": {"url": self._upstream}, "inspect": False}
+        asked: dict[str, Any] = {
+            "name": "keylike",
+            "upstream": {"url": self._upstream},
+            "inspect": False,
+        }
         if self._domain:
             asked["url"] = f"https://{self._domain}"
         try:
-            address = _address(ngrok.api_request(f"{api}/api/endpoints", "POST", asked, timeout=self._start_s))
+            address = _address(
+                ngrok.api_request(f"{api}/api/endpoints", "POST", asked, timeout=self._start_s)
+            )
         except PyngrokNgrokHTTPError as error:
             raise TunnelFault(fault_in(error.body) or SILENT) from None
         except _TROUBLE:
@@ -161,7 +189,9 @@ class Agents:
     def _minded(self, launcher: str) -> Iterator[None]:
         """Somebody looks after an agent while it starts, since pyngrok does not come back before the agent has said something."""
         over = threading.Event()
-        minder = threading.Thread(target=self._mind, args=(launcher, over), name="agent's start", daemon=True)
+        minder = threading.Thread(
+            target=self._mind, args=(launcher, over), name="agent's start", daemon=True
+        )
         minder.start()
         try:
             yield

@@ -71,14 +71,24 @@ BROKEN_PROGRAM = Fault(
     "try `ngrok version`; if that fails, install it again from https://ngrok.com/download",
     final=True,
 )
-TOO_OLD = Fault("too_old", "the ngrok program does not answer as those from 3.30 on do", "run: ngrok update")
-NO_NETWORK = Fault("no_network", "ngrok cannot be reached", "see whether this machine is online, and lets connections to port 443 out")
+TOO_OLD = Fault(
+    "too_old", "the ngrok program does not answer as those from 3.30 on do", "run: ngrok update"
+)
+NO_NETWORK = Fault(
+    "no_network",
+    "ngrok cannot be reached",
+    "see whether this machine is online, and lets connections to port 443 out",
+)
 SILENT = Fault(
     "silent",
     "the ngrok program started and came to nothing",
     "see whether this machine is online; https://status.ngrok.com tells of outages",
 )
-NO_ANSWER = Fault("no_answer", "the tunnel is open, but nothing answers at its public address", "https://status.ngrok.com tells of outages")
+NO_ANSWER = Fault(
+    "no_answer",
+    "the tunnel is open, but nothing answers at its public address",
+    "https://status.ngrok.com tells of outages",
+)
 
 _BY_CODE = {
     "ERR_NGROK_4018": NO_TOKEN,
@@ -104,4 +114,8 @@ def fault_in(text: str) -> Fault | None:
 
 
 def _unknown(code: str) -> Fault:
-    return Fault("refused", f"ngrok refuses, with its error {code}", f"https://ngrok.com/docs/errors/{code.lower()} says what that is")
+    return Fault(
+        "refused",
+        f"ngrok refuses, with its error {code}",
+        f"https://ngrok.com/docs/errors/{code.lower()} says what that is",
+    )

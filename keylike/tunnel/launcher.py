@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 # What a program needs to find its way, and ngrok to find the network.
-_KEPT = re.compile(r"PATH|HOME|USER|LANG|TMPDIR|LC_\w+|XDG_\w+|SSL_CERT_(FILE|DIR)|(http|https|all|no)_proxy|(HTTP|HTTPS|ALL|NO)_PROXY")
+_KEPT = re.compile(
+    r"PATH|HOME|USER|LANG|TMPDIR|LC_\w+|XDG_\w+|SSL_CERT_(FILE|DIR)|(http|https|all|no)_proxy|(HTTP|HTTPS|ALL|NO)_PROXY"
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

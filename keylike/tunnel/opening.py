@@ -26,13 +26,26 @@ class Wanted:
 
 
 @contextmanager
-def tunnel_open(wanted: Wanted, teller: Teller, standing: Standing, over: threading.Event) -> Iterator[None]:
+def tunnel_open(
+    wanted: Wanted, teller: Teller, standing: Standing, over: threading.Event
+) -> Iterator[None]:
     """Opens it beside what is done in here and watches it until `over` is set, which leaving does at the latest; then it closes."""
     for name in ("no_proxy", "NO_PROXY"):
         # pyngrok would ask the agent on this machine through the proxy that leads out of it.
-        os.environ[name] = ",".join([*filter(None, [os.environ.get(name)]), "127.0.0.1", "localhost"])
+        os.environ[name] = ",".join(
+            [*filter(None, [os.environ.get(name)]), "127.0.0.1", "localhost"]
+        )
     agents = Agents(ngrok_program, wanted.token, wanted.local, wanted.domain)
-    tunnel = Tunnel(agents, answers, wanted.local, teller, standing, wait=over.wait, clock=time.monotonic, chance=random.random)
+    tunnel = Tunnel(
+        agents,
+        answers,
+        wanted.local,
+        teller,
+        standing,
+        wait=over.wait,
+        clock=time.monotonic,
+        chance=random.random,
+    )
     tunnel.start()
     try:
         yield

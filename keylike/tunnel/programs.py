@@ -16,7 +16,11 @@ def ngrok_program(path: str | None = None) -> Path | None:
     folders = os.get_exec_path() if path is None else path.split(os.pathsep)
     kept = Path(conf.DEFAULT_NGROK_PATH)
     found = [shutil.which("ngrok", path=folder) for folder in folders if folder]
-    programs = [Path(each).absolute() for each in (*found, shutil.which(kept.name, path=str(kept.parent))) if each]
+    programs = [
+        Path(each).absolute()
+        for each in (*found, shutil.which(kept.name, path=str(kept.parent)))
+        if each
+    ]
     return next((program for program in programs if not _is_wrapper(program)), None)
 
 

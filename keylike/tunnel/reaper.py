@@ -25,7 +25,13 @@ class Guard:
         command = [sys.executable, "-I", "-S", __file__, str(self.folder)]
         # In a session of its own: Ctrl-C in the terminal and its closing are for the server, which tells the guard by ending.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True, env={}, cwd="/", text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            env={},
+            cwd="/",
+            text=True,
         )
 
     def watch(self, pid: int) -> None:
@@ -53,7 +59,9 @@ class Guard:
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None
-        with suppress(OSError, ValueError):  # somebody killed the guard, or it is closed: the tunnel works without
+        with suppress(
+            OSError, ValueError
+        ):  # somebody killed the guard, or it is closed: the tunnel works without
             print(line, file=self._process.stdin, flush=True)
 
 

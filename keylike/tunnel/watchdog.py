@@ -99,7 +99,13 @@ class Tunnel:
         clock: Callable[[], float],
         chance: Callable[[], float],
     ) -> None:
-        self._opener, self._works, self._local, self._teller, self._standing = opener, works, local, teller, standing
+        self._opener, self._works, self._local, self._teller, self._standing = (
+            opener,
+            works,
+            local,
+            teller,
+            standing,
+        )
         self._wait, self._clock, self._chance = wait, clock, chance
         self._thread = threading.Thread(target=self.run, name="tunnel", daemon=True)
         self._address: str | None = None

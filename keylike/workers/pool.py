@@ -40,10 +40,20 @@ class ReadingProcesses:
     """
 
     def __init__(
-        self, open_photo: Callable[[bytes], Photo], count: int, *, longest_s: float, decoding_bytes: int, least_s: float = 5.0
+        self,
+        open_photo: Callable[[bytes], Photo],
+        count: int,
+        *,
+        longest_s: float,
+        decoding_bytes: int,
+        least_s: float = 5.0,
     ) -> None:
         self.count, self._least_s = count, least_s
-        self._open_photo, self._longest_s, self._decoding_bytes = open_photo, longest_s, decoding_bytes
+        self._open_photo, self._longest_s, self._decoding_bytes = (
+            open_photo,
+            longest_s,
+            decoding_bytes,
+        )
         self._nursery: _Nursery | None = None
         self._lock, self._work = threading.Lock(), threading.Condition()
         # None where one is still to be made.
@@ -65,7 +75,9 @@ class ReadingProcesses:
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
         """As every reader, one after the other."""
-        return [self._ask(Kind.PHOTO, pickle.dumps(photo), self._longest_s).result for photo in photos]
+        return [
+            self._ask(Kind.PHOTO, pickle.dumps(photo), self._longest_s).result for photo in photos
+        ]
 
     def read_picture(self, data: bytes, left_s: float) -> Reply:
         """What became of a picture whose caller waits for so many seconds. Raises what decoding raises, ReadingFailed, and
@@ -91,7 +103,9 @@ class ReadingProcesses:
             process = process or self._made()
             return process.ask(kind, data, time.monotonic() + within_s)
         except TimeoutError:
-            raise DeadlineExceeded("The photo could not be read in the time that a request may take.") from None
+            raise DeadlineExceeded(
+                "The photo could not be read in the time that a request may take."
+            ) from None
         except (EOFError, OSError, ValueError):
             raise ReadingFailed("the process that read the photo ended") from None
         finally:
@@ -204,5 +218,10 @@ class _Nursery:
 
 
 def _environment() -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(_KEPT_BACK)}
-    return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, [str(_HOME), os.environ.get("PYTHONPATH")]))}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(_KEPT_BACK)
+    }
+    return {
+        **inherited,
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(_HOME), os.environ.get("PYTHONPATH")])),
+    }

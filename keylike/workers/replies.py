@@ -6,12 +6,21 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from keylike.errors import BadImage, ImageTooLarge, KeylikeError, NoImage, Overloaded, UnsupportedImageType
+from keylike.errors import (
+    BadImage,
+    ImageTooLarge,
+    KeylikeError,
+    NoImage,
+    Overloaded,
+    UnsupportedImageType,
+)
 from keylike.observability.logs import places
 from keylike.readers.contract import Reading, Unreadable
 from keylike.workers.wire import Frame, Kind
 
-_NAMED: dict[str, type[KeylikeError]] = {kind.code: kind for kind in (BadImage, ImageTooLarge, NoImage, UnsupportedImageType)}
+_NAMED: dict[str, type[KeylikeError]] = {
+    kind.code: kind for kind in (BadImage, ImageTooLarge, NoImage, UnsupportedImageType)
+}
 
 
 class ReadingFailed(Exception):
@@ -55,9 +64,13 @@ def told(reply: Reply | BaseException) -> tuple[Kind, bytes]:
     if isinstance(reply, Reply):
         return Kind.RESULT, _REPLY.dump_json(reply)
     if isinstance(reply, Overloaded):
-        return Kind.FAILURE, _FAILURE.dump_json(_Failure(reply.code, reply.message, {}, reply.retry_after_s))
+        return Kind.FAILURE, _FAILURE.dump_json(
+            _Failure(reply.code, reply.message, {}, reply.retry_after_s)
+        )
     if isinstance(reply, KeylikeError) and reply.code in _NAMED:
-        return Kind.FAILURE, _FAILURE.dump_json(_Failure(reply.code, reply.message, dict(reply.details)))  # type: ignore[arg-type]
+        return Kind.FAILURE, _FAILURE.dump_json(
+            _Failure(reply.code, reply.message, dict(reply.details))
+        )  # type: ignore[arg-type]
     return Kind.CRASH, _CRASH.dump_json(_Crash(type(reply).__name__, tuple(places(reply))))
 
 

@@ -68,7 +68,11 @@ def receive(sock: socket.socket, most: int, until: float | None = None) -> Frame
 def timeval(seconds: float | None) -> bytes:
     """For a socket's SO_RCVTIMEO and SO_SNDTIMEO; None waits for ever."""
     # Nought would mean for ever, too.
-    return _TIMEVAL.pack(0, 0) if seconds is None else _TIMEVAL.pack(int(seconds), max(1, int(seconds % 1 * 1e6)))
+    return (
+        _TIMEVAL.pack(0, 0)
+        if seconds is None
+        else _TIMEVAL.pack(int(seconds), max(1, int(seconds % 1 * 1e6)))
+    )
 
 
 def gone(sock: socket.socket) -> bool:

@@ -41,17 +41,25 @@ def _next(server: socket.socket) -> Frame:
         return receive(server, _MOST_BYTES)
 
 
-def _answer(server: socket.socket, frame: Frame, reader: Reader, open_photo: Callable[[bytes], Photo]) -> None:
+def _answer(
+    server: socket.socket, frame: Frame, reader: Reader, open_photo: Callable[[bytes], Photo]
+) -> None:
     send(server, *told(_reply(frame, reader, open_photo)))
 
 
 def _reply(frame: Frame, reader: Reader, open_photo: Callable[[bytes], Photo]) -> Reply | Exception:
     began = time.monotonic()
     try:
-        photo = pickle.loads(frame.data) if frame.kind is Kind.PHOTO else open_photo(bytes(frame.data))
+        photo = (
+            pickle.loads(frame.data) if frame.kind is Kind.PHOTO else open_photo(bytes(frame.data))
+        )
     except Exception as failure:
         return failure
     decoded = time.monotonic()
     results = ask(reader, [photo])
     result = results if isinstance(results, Exception) else results[0]
-    return result if isinstance(result, Exception) else Reply(result, decoded - began, time.monotonic() - decoded)
+    return (
+        result
+        if isinstance(result, Exception)
+        else Reply(result, decoded - began, time.monotonic() - decoded)
+    )

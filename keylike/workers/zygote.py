@@ -72,7 +72,11 @@ def _loaded(server: socket.socket, errand: Errand) -> Reader:
         reader.warm()
     except Exception as error:
         # What a library says itself may hold paths.
-        why = str(error) if isinstance(error, ModelError) else f"the model could not be loaded ({type(error).__name__})"
+        why = (
+            str(error)
+            if isinstance(error, ModelError)
+            else f"the model could not be loaded ({type(error).__name__})"
+        )
         send(server, Kind.UNUSABLE, why.encode())
         os._exit(1)
     send(server, Kind.LOADED, pickle.dumps(reader.info))

@@ -24,7 +24,9 @@ class Clock:
 
 
 @contextmanager
-def opened(path: Path | None = None, clock: Callable[[], float] = lambda: NOW, *, wait_s: float = 1.0) -> Iterator[TokenStore]:
+def opened(
+    path: Path | None = None, clock: Callable[[], float] = lambda: NOW, *, wait_s: float = 1.0
+) -> Iterator[TokenStore]:
     """The store at `path`, or at one of its own."""
     with tempfile.TemporaryDirectory() as folder:
         store = TokenStore(path or Path(folder) / "tokens.sqlite3", clock, wait_s=wait_s)

@@ -44,7 +44,9 @@ def test_only_the_same_string_passes(one: str, sent: str) -> None:
     assert (Credentials(one, None).find(sent) is not None) == (one == sent != "")
 
 
-def test_comparisons_take_the_same_time_whatever_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_comparisons_take_the_same_time_whatever_is_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     compared: list[tuple[Any, Any]] = []
     real = hmac.compare_digest
 
@@ -56,7 +58,14 @@ def test_comparisons_take_the_same_time_whatever_is_sent(monkeypatch: pytest.Mon
     with opened(tmp_path / "tokens.sqlite3") as store:
         credentials = Credentials(ONE, store)
         sent = [ONE, ONE[:-1], "x", "", "\u00fc" * 5, store.new("phone", Tier.FREE, None)]
-        assert [credentials.find(each) is not None for each in sent] == [True, False, False, False, False, True]
+        assert [credentials.find(each) is not None for each in sent] == [
+            True,
+            False,
+            False,
+            False,
+            False,
+            True,
+        ]
     # Once each with the one token, and the last with the store's; digests, so that lengths do not tell either.
     assert len(compared) == len(sent) + 1
     assert all(len(value) == 32 for pair in compared for value in pair)
@@ -97,4 +106,6 @@ def test_the_token_of_a_run_is_a_free_one_that_passes_beside_all_others(tmp_path
     assert Credentials(None, None, once).any() and Credentials(None, None).find(once) is None
     (tmp_path / "tokens.sqlite3").write_bytes(b"no tokens in here" * 1000)
     with opened(tmp_path / "tokens.sqlite3") as store:
-        assert Credentials(None, store, once).find(once) is not None, "whatever is wrong with the store"
+        assert Credentials(None, store, once).find(once) is not None, (
+            "whatever is wrong with the store"
+        )

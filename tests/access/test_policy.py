@@ -26,12 +26,16 @@ def outcome(policy: Policy, need: Need, tier: Tier | None, *, own: bool) -> str:
 
 @pytest.mark.parametrize("need", Need)
 @pytest.mark.parametrize("policy", Policy)
-def test_a_higher_tier_never_opens_less_nor_a_stricter_policy_more(policy: Policy, need: Need) -> None:
+def test_a_higher_tier_never_opens_less_nor_a_stricter_policy_more(
+    policy: Policy, need: Need
+) -> None:
     for own in (False, True):
         opens = [outcome(policy, need, tier, own=own) == "passes" for tier in (None, *Tier)]
         assert opens == sorted(opens)
     ranks = list(Policy)
-    for stricter, tier, own in itertools.product(ranks[ranks.index(policy) :], (None, *Tier), (False, True)):
+    for stricter, tier, own in itertools.product(
+        ranks[ranks.index(policy) :], (None, *Tier), (False, True)
+    ):
         if outcome(stricter, need, tier, own=own) == "passes":
             assert outcome(policy, need, tier, own=own) == "passes"
 
@@ -48,15 +52,25 @@ def test_no_program_on_this_machine_is_premium_for_that() -> None:
 
 
 def test_auto_is_open_on_this_machine_alone_and_without_a_token() -> None:
-    chosen = {(loop, one): chosen_policy("auto", loopback=loop, one_token=one) for loop in (True, False) for one in (True, False)}
+    chosen = {
+        (loop, one): chosen_policy("auto", loopback=loop, one_token=one)
+        for loop in (True, False)
+        for one in (True, False)
+    }
     assert [at for at, policy in chosen.items() if policy is Policy.OPEN] == [(True, False)]
     assert set(chosen.values()) == {Policy.OPEN, Policy.PREDICTIONS}
-    assert all(chosen_policy(policy.value, loopback=False, one_token=True) is policy for policy in Policy)
+    assert all(
+        chosen_policy(policy.value, loopback=False, one_token=True) is policy for policy in Policy
+    )
 
 
 @pytest.mark.parametrize("setting", ["auto", "predictions", "all", "open"])
-def test_a_tunnel_is_for_servers_that_only_this_machine_reaches_and_that_ask_for_tokens(setting: str) -> None:
+def test_a_tunnel_is_for_servers_that_only_this_machine_reaches_and_that_ask_for_tokens(
+    setting: str,
+) -> None:
     assert "KEYLIKE_HOST" in (why_not_public(setting, loopback=False, told=True) or "")
     assert why_not_public(setting, loopback=True, told=True) is None
     refused = why_not_public(setting, loopback=True, told=False)
-    assert (refused is None) == (setting != "open") and "KEYLIKE_TUNNEL_OPEN=1" in (refused or "KEYLIKE_TUNNEL_OPEN=1")
+    assert (refused is None) == (setting != "open") and "KEYLIKE_TUNNEL_OPEN=1" in (
+        refused or "KEYLIKE_TUNNEL_OPEN=1"
+    )

@@ -17,11 +17,19 @@ class Time:
 
     def windows(self, most: int = 100) -> Windows:
         """A store that goes by it."""
-        return Windows("keylike-memory://", clock=lambda: self.now, wall=lambda: self.wall, most=most)
+        return Windows(
+            "keylike-memory://", clock=lambda: self.now, wall=lambda: self.wall, most=most
+        )
 
 
-@given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 4)), max_size=60), st.integers(1, 6), st.integers(1, 60))
-def test_no_span_ever_holds_more_than_the_limit(steps: list[tuple[float, int]], limit: int, expiry: int) -> None:
+@given(
+    st.lists(st.tuples(st.floats(0, 30), st.integers(1, 4)), max_size=60),
+    st.integers(1, 6),
+    st.integers(1, 60),
+)
+def test_no_span_ever_holds_more_than_the_limit(
+    steps: list[tuple[float, int]], limit: int, expiry: int
+) -> None:
     time = Time()
     taken: list[float] = []
     windows = time.windows()

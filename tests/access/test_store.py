@@ -57,13 +57,23 @@ def test_a_token_is_found_by_what_was_shown_once(store: TokenStore) -> None:
 
 
 def test_without_a_file_there_are_no_tokens_and_none_is_made(store: TokenStore) -> None:
-    assert (store.find("kl_" + "a" * 43), store.tokens(), store.any(), store.revoke("phone")) == (None, [], False, False)
+    assert (store.find("kl_" + "a" * 43), store.tokens(), store.any(), store.revoke("phone")) == (
+        None,
+        [],
+        False,
+        False,
+    )
     assert list(store.path.parent.glob("tokens*")) == []
 
 
 def test_an_empty_file_holds_no_tokens(store: TokenStore) -> None:
     store.path.touch()
-    assert (store.find("kl_" + "a" * 43), store.tokens(), store.any(), store.revoke("phone")) == (None, [], False, False)
+    assert (store.find("kl_" + "a" * 43), store.tokens(), store.any(), store.revoke("phone")) == (
+        None,
+        [],
+        False,
+        False,
+    )
     assert store.find(store.new("phone", Tier.FREE, None)) is not None
 
 
@@ -129,7 +139,9 @@ def test_the_last_use_is_written_once_a_minute(store: TokenStore, clock: Clock) 
     assert [token.last_used for token in [store.find(clear)] if token] == [NOW + 200]
 
 
-def test_a_clock_that_was_set_back_does_not_stop_the_last_use(store: TokenStore, clock: Clock) -> None:
+def test_a_clock_that_was_set_back_does_not_stop_the_last_use(
+    store: TokenStore, clock: Clock
+) -> None:
     clear = store.new("phone", Tier.FREE, None)
     store.find(clear)
     clock.now = NOW - 1e6
@@ -162,7 +174,16 @@ def test_a_name_is_data_whatever_it_says(name: str) -> None:
             assert store.find(standing)
 
 
-@pytest.mark.parametrize("name", ["'; DROP TABLE tokens; --", "x' OR '1'='1", 'a"; UPDATE tokens SET tier="admin"; --', "%", "_"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "'; DROP TABLE tokens; --",
+        "x' OR '1'='1",
+        'a"; UPDATE tokens SET tier="admin"; --',
+        "%",
+        "_",
+    ],
+)
 def test_sql_in_a_name_does_nothing(store: TokenStore, name: str) -> None:
     standing = store.new("standing", Tier.FREE, None)
     assert not store.revoke(name)
@@ -180,14 +201,20 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TokenSt
 
 
 @settings(deadline=None)
-@given(sent=st.one_of(st.text(st.characters()), st.text(st.characters(), min_size=LENGTH, max_size=LENGTH)))
+@given(
+    sent=st.one_of(
+        st.text(st.characters()), st.text(st.characters(), min_size=LENGTH, max_size=LENGTH)
+    )
+)
 def test_whatever_is_sent_is_no_token(standing: tuple[TokenStore, str], sent: str) -> None:
     assert standing[0].find(sent) is None
 
 
 @settings(deadline=None)
 @given(at=st.integers(0, LENGTH - 1), letter=st.characters())
-def test_a_token_with_another_letter_is_another(standing: tuple[TokenStore, str], at: int, letter: str) -> None:
+def test_a_token_with_another_letter_is_another(
+    standing: tuple[TokenStore, str], at: int, letter: str
+) -> None:
     store, clear = standing
     guess = clear[:at] + letter + clear[at + 1 :]
     assert (store.find(guess) is not None) == (guess == clear)
@@ -196,7 +223,11 @@ def test_a_token_with_another_letter_is_another(standing: tuple[TokenStore, str]
 @pytest.mark.parametrize("ending", ["\0", "\n", " ", "\u200b", "a" * 1_000_000])
 def test_a_token_and_more_is_no_token(standing: tuple[TokenStore, str], ending: str) -> None:
     store, clear = standing
-    assert (store.find(clear + ending), store.find(ending + clear), store.find(clear.upper())) == (None, None, None)
+    assert (store.find(clear + ending), store.find(ending + clear), store.find(clear.upper())) == (
+        None,
+        None,
+        None,
+    )
 
 
 def test_what_another_process_makes_and_revokes_counts_at_once(store: TokenStore) -> None:
@@ -212,7 +243,9 @@ def test_what_another_process_makes_and_revokes_counts_at_once(store: TokenStore
     command = [sys.executable, "-c", OTHER_PROCESS, str(store.path)]
     with (
         ThreadPoolExecutor(4) as threads,
-        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
     ):
         looks = [threads.submit(look) for _ in range(4)]
         assert process.stdin and process.stdout
@@ -246,7 +279,9 @@ def test_threads_that_all_write_last_uses_all_pass(store: TokenStore, clock: Clo
 
 
 @pytest.mark.parametrize("how", ["deleted", "another", "moved", "copied"])
-def test_a_file_that_is_changed_under_a_running_server_counts_at_once(store: TokenStore, how: str, tmp_path: Path) -> None:
+def test_a_file_that_is_changed_under_a_running_server_counts_at_once(
+    store: TokenStore, how: str, tmp_path: Path
+) -> None:
     clear, other_path = store.new("phone", Tier.FREE, None), tmp_path / "other.sqlite3"
     assert store.find(clear)
     with opened(other_path) as other:
@@ -267,7 +302,9 @@ def test_a_file_that_is_changed_under_a_running_server_counts_at_once(store: Tok
     assert store.path.exists() == (how != "deleted")
 
 
-def test_the_folder_of_a_path_is_that_of_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_a_path_is_that_of_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path)
     with opened(Path("tokens 100%?.sqlite3")) as store:

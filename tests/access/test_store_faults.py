@@ -103,7 +103,9 @@ def test_a_folder_that_may_not_be_entered_lets_nobody_in(volume: tuple[Path, str
                 ask()
 
 
-def test_a_full_disk_keeps_the_time_of_use_alone_from_being_written(store: TokenStore, clock: Clock) -> None:
+def test_a_full_disk_keeps_the_time_of_use_alone_from_being_written(
+    store: TokenStore, clock: Clock
+) -> None:
     clear = store.new("phone", Tier.FREE, None)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
@@ -120,7 +122,9 @@ def test_a_full_disk_keeps_the_time_of_use_alone_from_being_written(store: Token
     assert store.tokens()[0].last_used == clock.now
 
 
-def test_a_writer_elsewhere_keeps_the_time_of_use_alone_from_being_written(store: TokenStore, clock: Clock) -> None:
+def test_a_writer_elsewhere_keeps_the_time_of_use_alone_from_being_written(
+    store: TokenStore, clock: Clock
+) -> None:
     clear = store.new("phone", Tier.FREE, None)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -136,7 +140,10 @@ def test_a_writer_elsewhere_keeps_the_time_of_use_alone_from_being_written(store
 
 
 def test_a_time_of_use_is_not_waited_for(tmp_path: Path) -> None:
-    with opened(tmp_path / "tokens.sqlite3", wait_s=60.0) as store, ThreadPoolExecutor(1) as threads:
+    with (
+        opened(tmp_path / "tokens.sqlite3", wait_s=60.0) as store,
+        ThreadPoolExecutor(1) as threads,
+    ):
         clear = store.new("phone", Tier.FREE, None)
         with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -175,7 +182,9 @@ def test_threads_do_not_queue_for_a_file_that_is_locked(tmp_path: Path) -> None:
         assert store.find(clear)
 
 
-@pytest.mark.parametrize("content", [b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000, b"SQLite format 3\0"])
+@pytest.mark.parametrize(
+    "content", [b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000, b"SQLite format 3\0"]
+)
 def test_a_file_that_is_no_database_lets_nobody_in(store: TokenStore, content: bytes) -> None:
     store.path.write_bytes(content)
     asked = (
@@ -216,7 +225,15 @@ def test_a_file_that_cannot_be_made_is_told(tmp_path: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["tier = 'root'", "tier = x'00'", "created = 'soon'", "expires = x'ff'", "name = x'ff'", "last_used = 'x'"]
+    "change",
+    [
+        "tier = 'root'",
+        "tier = x'00'",
+        "created = 'soon'",
+        "expires = x'ff'",
+        "name = x'ff'",
+        "last_used = 'x'",
+    ],
 )
 def test_a_row_that_makes_no_sense_lets_nobody_in(store: TokenStore, change: str) -> None:
     clear = store.new("phone", Tier.FREE, None)
@@ -236,7 +253,13 @@ def test_a_damaged_file_gives_a_token_or_none_or_says_so(start: int, damage: byt
         whole = store.path.read_bytes()
         at = start % len(whole)
         store.path.write_bytes(whole[:at] + damage + whole[at + len(damage) :])
-        for ask in (lambda: store.find(clear), store.any, store.tokens, lambda: store.revoke("x"), lambda: store.new("y", Tier.FREE, None)):
+        for ask in (
+            lambda: store.find(clear),
+            store.any,
+            store.tokens,
+            lambda: store.revoke("x"),
+            lambda: store.new("y", Tier.FREE, None),
+        ):
             try:
                 ask()
             except (TokensUnreadable, TokenError):
@@ -248,7 +271,9 @@ def test_a_command_that_is_killed_while_it_writes_has_done_nothing(store: TokenS
     for number in range(100):
         store.new(f"n{number}", Tier.FREE, None)
     store.close()
-    process = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(store.path)], check=False, timeout=60)
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED_WHILE_WRITING, str(store.path)], check=False, timeout=60
+    )
     journal = store.path.with_name(store.path.name + "-journal")
     assert process.returncode == -signal.SIGKILL and journal.stat().st_size > 4096
     assert b"admin" in store.path.read_bytes()

@@ -12,14 +12,20 @@ from keylike.access.tokens import LENGTH, Tier, Token, TokenError, checked_name,
 
 
 def test_a_tier_opens_what_those_below_it_do() -> None:
-    opened = [[tier.reaches(other) for other in (Tier.FREE, Tier.PREMIUM, Tier.ADMIN)] for tier in (Tier.FREE, Tier.PREMIUM, Tier.ADMIN)]
+    opened = [
+        [tier.reaches(other) for other in (Tier.FREE, Tier.PREMIUM, Tier.ADMIN)]
+        for tier in (Tier.FREE, Tier.PREMIUM, Tier.ADMIN)
+    ]
     assert opened == [[True, False, False], [True, True, False], [True, True, True]]
 
 
 def test_a_token_is_256_random_bits_behind_a_prefix() -> None:
     made = {new_clear() for _ in range(100)}
     assert len(made) == 100
-    assert all(len(clear) == LENGTH == 46 and re.fullmatch(r"kl_[A-Za-z0-9_-]{43}", clear) for clear in made)
+    assert all(
+        len(clear) == LENGTH == 46 and re.fullmatch(r"kl_[A-Za-z0-9_-]{43}", clear)
+        for clear in made
+    )
 
 
 def test_a_token_is_good_up_to_its_end() -> None:
@@ -36,7 +42,9 @@ def test_every_string_has_a_digest_of_its_own(one: str, other: str) -> None:
     assert (digest(one) == digest(other)) == (one == other)
 
 
-@pytest.mark.parametrize("name", ["a", "phone of Zoë", "x" * 64, "'; DROP TABLE tokens; --", "鍵", "[red]"])
+@pytest.mark.parametrize(
+    "name", ["a", "phone of Zoë", "x" * 64, "'; DROP TABLE tokens; --", "鍵", "[red]"]
+)
 def test_names_that_can_be_told_apart_are_taken(name: str) -> None:
     assert checked_name(name) == name
 

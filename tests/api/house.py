@@ -28,7 +28,13 @@ class MoodyReader(ColourReader):
     @property
     def info(self) -> ReaderInfo:
         """Who reads."""
-        return ReaderInfo(name="moody", version="1.2.3", kind="fake", keyways=("SC1",), digest="0123456789abcdef" * 4)
+        return ReaderInfo(
+            name="moody",
+            version="1.2.3",
+            kind="fake",
+            keyways=("SC1",),
+            digest="0123456789abcdef" * 4,
+        )
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
         """One result a photo."""
@@ -57,7 +63,13 @@ class House:
         settings = settings.model_copy(update={"threads": 1, **changes})
         self.scheduler = reading_scheduler(settings, self.model)
         now = lambda: self.now  # noqa: E731
-        app = create_app(settings, model=self.model, scheduler=self.scheduler, draining=lambda: self.draining, clock=now)
+        app = create_app(
+            settings,
+            model=self.model,
+            scheduler=self.scheduler,
+            draining=lambda: self.draining,
+            clock=now,
+        )
         self.client = app.test_client()
 
     def post(self, photo: bytes, path: str = "/predict", **more: Any) -> Any:
@@ -73,9 +85,14 @@ class House:
     def values(self) -> dict[str, float]:
         """What /metrics says: a value for each name and its labels."""
         response = self.client.get("/metrics")
-        assert (response.status_code, response.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        assert (response.status_code, response.content_type) == (
+            200,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )
         return {
-            " ".join([sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))]): sample.value
+            " ".join(
+                [sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()))]
+            ): sample.value
             for family in text_string_to_metric_families(response.get_data(as_text=True))
             for sample in family.samples
         }

@@ -44,31 +44,83 @@ REQUESTS: dict[str, tuple[dict[str, Any], int, str]] = {
     "form without a file": ({"data": {"zipcode": "12345"}}, 400, "no_image"),
     "image as text": ({"data": {"image": "photo.jpg"}}, 400, "no_image"),
     "empty body": ({"data": b"", "content_type": "image/jpeg"}, 400, "no_image"),
-    "broken form": ({"data": b"--x\r\nrubbish", "content_type": "multipart/form-data; boundary=x"}, 400, "bad_request"),
-    "form without boundary": ({"data": b"rubbish", "content_type": "multipart/form-data"}, 400, "bad_request"),
-    "form broken off": ({**form(("image", JPEG)), "data": form(("image", JPEG))["data"][:-30]}, 400, "bad_request"),
+    "broken form": (
+        {"data": b"--x\r\nrubbish", "content_type": "multipart/form-data; boundary=x"},
+        400,
+        "bad_request",
+    ),
+    "form without boundary": (
+        {"data": b"rubbish", "content_type": "multipart/form-data"},
+        400,
+        "bad_request",
+    ),
+    "form broken off": (
+        {**form(("image", JPEG)), "data": form(("image", JPEG))["data"][:-30]},
+        400,
+        "bad_request",
+    ),
     "form of thousands of parts": (form(*[("x", "")] * 1001), 413, "image_too_large"),
     "plain text": ({"data": b"hello", "content_type": "text/plain"}, 415, "unsupported_image_type"),
-    "zipcode with letters": ({"data": {"image": (io.BytesIO(JPEG), "a.jpg"), "zipcode": "12a45"}}, 400, "bad_zipcode"),
+    "zipcode with letters": (
+        {"data": {"image": (io.BytesIO(JPEG), "a.jpg"), "zipcode": "12a45"}},
+        400,
+        "bad_zipcode",
+    ),
     "zipcode too long": ({"json": {"image_data": "x", "zipcode": "123456"}}, 400, "bad_zipcode"),
     "zipcode as number": ({"json": {"image_data": "x", "zipcode": 12345}}, 400, "bad_zipcode"),
-    "zipcode in other digits": ({"json": {"image_data": "x", "zipcode": "१२३४५"}}, 400, "bad_zipcode"),
-    "zipcode in the query": ({"data": JPEG, "content_type": "image/jpeg", "query_string": {"zipcode": "x"}}, 400, "bad_zipcode"),
-    "other command": ({"data": {"image": (io.BytesIO(JPEG), "a.jpg"), "command": "delete"}}, 400, "bad_request"),
+    "zipcode in other digits": (
+        {"json": {"image_data": "x", "zipcode": "१२३४५"}},
+        400,
+        "bad_zipcode",
+    ),
+    "zipcode in the query": (
+        {"data": JPEG, "content_type": "image/jpeg", "query_string": {"zipcode": "x"}},
+        400,
+        "bad_zipcode",
+    ),
+    "other command": (
+        {"data": {"image": (io.BytesIO(JPEG), "a.jpg"), "command": "delete"}},
+        400,
+        "bad_request",
+    ),
     "bad base64": ({"json": {"image_data": "not base64 at all!"}}, 400, "bad_image"),
-    "base64 of text": ({"json": {"image_data": base64.b64encode(b"hello").decode()}}, 415, "unsupported_image_type"),
+    "base64 of text": (
+        {"json": {"image_data": base64.b64encode(b"hello").decode()}},
+        415,
+        "unsupported_image_type",
+    ),
     "no image_data": ({"json": {"zipcode": "12345"}}, 400, "no_image"),
     "image_data empty": ({"json": {"image_data": ""}}, 400, "no_image"),
     "image_data not text": ({"json": {"image_data": [1, 2]}}, 400, "bad_request"),
     "other format": ({"json": {"image_data": "AAAA", "format": "hex"}}, 400, "bad_request"),
     "malformed JSON": ({"data": b'{"image_data": ', "content_type": JSON}, 400, "bad_request"),
     "JSON not an object": ({"json": [1]}, 400, "bad_request"),
-    "JSON of millions of parts": ({"data": b'{"x": [' + b"{}," * 4_000_000 + b"0]}", "content_type": JSON}, 400, "bad_request"),
-    "form that holds no files": ({"data": b"a&" * 7_000_000, "content_type": "application/x-www-form-urlencoded"}, 400, "no_image"),
+    "JSON of millions of parts": (
+        {"data": b'{"x": [' + b"{}," * 4_000_000 + b"0]}", "content_type": JSON},
+        400,
+        "bad_request",
+    ),
+    "form that holds no files": (
+        {"data": b"a&" * 7_000_000, "content_type": "application/x-www-form-urlencoded"},
+        400,
+        "no_image",
+    ),
     "JSON too deep": ({"data": b"[" * 200_000, "content_type": JSON}, 400, "bad_request"),
-    "JSON not UTF-8": ({"data": b'{"image_data": "\xff\xfe"}', "content_type": JSON}, 400, "bad_request"),
-    "picture above 10 MB": ({"data": JPEG + bytes(10_000_000), "content_type": "image/jpeg"}, 413, "image_too_large"),
-    "body above the limit": ({"data": bytes(16_000_000), "content_type": "image/jpeg"}, 413, "image_too_large"),
+    "JSON not UTF-8": (
+        {"data": b'{"image_data": "\xff\xfe"}', "content_type": JSON},
+        400,
+        "bad_request",
+    ),
+    "picture above 10 MB": (
+        {"data": JPEG + bytes(10_000_000), "content_type": "image/jpeg"},
+        413,
+        "image_too_large",
+    ),
+    "body above the limit": (
+        {"data": bytes(16_000_000), "content_type": "image/jpeg"},
+        413,
+        "image_too_large",
+    ),
     "JSON above the limit": ({"json": {"image_data": "A" * 16_000_000}}, 413, "image_too_large"),
 }
 
@@ -81,7 +133,9 @@ def test_what_is_not_a_photo(client: FlaskClient, case: tuple[bytes, int, str]) 
 
 
 @pytest.mark.parametrize("case", REQUESTS.values(), ids=REQUESTS.keys())
-def test_requests_that_are_wrong(client: FlaskClient, case: tuple[dict[str, Any], int, str]) -> None:
+def test_requests_that_are_wrong(
+    client: FlaskClient, case: tuple[dict[str, Any], int, str]
+) -> None:
     request, status, code = case
     body = check_failure(client, client.post("/predict", **request), status, code)
     assert len(body["error"]) > 10

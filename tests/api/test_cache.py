@@ -62,7 +62,12 @@ def client(settings: Settings, reader: CountingReader) -> FlaskClient:
 
 def post(client: FlaskClient, photo: bytes, **more: Any) -> dict[str, Any]:
     """The body of the answer, which is as the document describes it."""
-    return check_described(client, client.post("/predict", data=photo, content_type="image/jpeg", **more), "/predict", "post")
+    return check_described(
+        client,
+        client.post("/predict", data=photo, content_type="image/jpeg", **more),
+        "/predict",
+        "post",
+    )
 
 
 def stats(client: FlaskClient) -> dict[str, Any]:
@@ -70,7 +75,9 @@ def stats(client: FlaskClient) -> dict[str, Any]:
     return check_described(client, client.get("/cache/stats"), "/cache/stats", "get")
 
 
-def test_the_same_photo_again_is_not_read_again(client: FlaskClient, reader: CountingReader) -> None:
+def test_the_same_photo_again_is_not_read_again(
+    client: FlaskClient, reader: CountingReader
+) -> None:
     first, second = (post(client, plain()) for _ in range(2))
     assert (first["cached"], second["cached"], reader.asked) == (False, True, 1)
     own = ("request_id", "timestamp", "processing_ms", "cached")
@@ -80,7 +87,9 @@ def test_the_same_photo_again_is_not_read_again(client: FlaskClient, reader: Cou
     assert first["request_id"] != second["request_id"]
 
 
-def test_another_zipcode_is_a_hit_and_the_answer_s_own(client: FlaskClient, reader: CountingReader) -> None:
+def test_another_zipcode_is_a_hit_and_the_answer_s_own(
+    client: FlaskClient, reader: CountingReader
+) -> None:
     first = post(client, plain())
     second = post(client, plain(), query_string={"zipcode": "98765"})
     assert (second["cached"], second["zipcode"], reader.asked) == (True, "98765", 1)
@@ -88,12 +97,17 @@ def test_another_zipcode_is_a_hit_and_the_answer_s_own(client: FlaskClient, read
 
 
 def test_another_photo_is_another(client: FlaskClient, reader: CountingReader) -> None:
-    assert [post(client, plain(colour))["bitting"] for colour in (RED, GREEN)] == ["2,5,4,7,3", "1,1,1,1,1"]
+    assert [post(client, plain(colour))["bitting"] for colour in (RED, GREEN)] == [
+        "2,5,4,7,3",
+        "1,1,1,1,1",
+    ]
     assert reader.asked == 2
 
 
 @pytest.mark.parametrize("header", ["no-cache", "no-store", "max-age=0, no-cache"])
-def test_who_wants_no_cache_gets_a_run(client: FlaskClient, reader: CountingReader, header: str) -> None:
+def test_who_wants_no_cache_gets_a_run(
+    client: FlaskClient, reader: CountingReader, header: str
+) -> None:
     before = stats(client)
     for _ in range(2):
         assert not post(client, plain(), headers={"Cache-Control": header})["cached"]
@@ -101,20 +115,26 @@ def test_who_wants_no_cache_gets_a_run(client: FlaskClient, reader: CountingRead
     assert stats(client) == before, "nothing is looked up or kept"
 
 
-def test_other_words_of_the_header_change_nothing(client: FlaskClient, reader: CountingReader) -> None:
+def test_other_words_of_the_header_change_nothing(
+    client: FlaskClient, reader: CountingReader
+) -> None:
     for _ in range(2):
         post(client, plain(), headers={"Cache-Control": "max-age=0"})
     assert reader.asked == 1
 
 
 def test_an_unreadable_photo_is_read_once(client: FlaskClient, reader: CountingReader) -> None:
-    answers = [client.post("/predict", data=plain(BLUE), content_type="image/jpeg") for _ in range(2)]
+    answers = [
+        client.post("/predict", data=plain(BLUE), content_type="image/jpeg") for _ in range(2)
+    ]
     first, second = (check_failure(client, answer, 422, "unreadable") for answer in answers)
     assert (first["reason"], first["advice"]) == (second["reason"], second["advice"])
     assert reader.asked == 1
 
 
-def test_a_hit_does_not_open_the_photo(client: FlaskClient, reader: CountingReader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hit_does_not_open_the_photo(
+    client: FlaskClient, reader: CountingReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     post(client, plain())
     monkeypatch.setattr("inference_handler.open_photo", None)
     assert post(client, plain())["cached"]
@@ -122,7 +142,9 @@ def test_a_hit_does_not_open_the_photo(client: FlaskClient, reader: CountingRead
 
 def test_a_failure_is_not_kept(client: FlaskClient, reader: CountingReader) -> None:
     reader.full = True
-    check_failure(client, client.post("/predict", data=plain(), content_type="image/jpeg"), 503, "overloaded")
+    check_failure(
+        client, client.post("/predict", data=plain(), content_type="image/jpeg"), 503, "overloaded"
+    )
     reader.full = False
     assert not post(client, plain())["cached"]
 
@@ -131,7 +153,13 @@ def test_who_waits_does_not_get_the_failure_of_who_is_read(settings: Settings) -
     waiting = threading.Event()
 
     class Watched(ReadingCache):
-        def get_or_run(self, key: str, run: Callable[[], Result], *, left_s: Callable[[], float | None] = lambda: None) -> Found:
+        def get_or_run(
+            self,
+            key: str,
+            run: Callable[[], Result],
+            *,
+            left_s: Callable[[], float | None] = lambda: None,
+        ) -> Found:
             def about_to_wait() -> float | None:
                 waiting.set()
                 return left_s()
@@ -151,7 +179,9 @@ def test_who_waits_does_not_get_the_failure_of_who_is_read(settings: Settings) -
     app = create_app(settings, model=slot, cache=cache)
 
     def ask(_: int) -> int:
-        return app.test_client().post("/predict", data=plain(), content_type="image/jpeg").status_code
+        return (
+            app.test_client().post("/predict", data=plain(), content_type="image/jpeg").status_code
+        )
 
     with ThreadPoolExecutor(2) as callers:
         assert sorted(callers.map(ask, range(2))) == [200, 503]
@@ -164,7 +194,9 @@ def test_fifty_at_once_are_read_once(client: FlaskClient, reader: CountingReader
     def ask(_: int) -> dict[str, Any]:
         own = client.application.test_client()
         together.wait()
-        body: dict[str, Any] = own.post("/predict", data=plain(), content_type="image/jpeg").get_json()
+        body: dict[str, Any] = own.post(
+            "/predict", data=plain(), content_type="image/jpeg"
+        ).get_json()
         return body
 
     with ThreadPoolExecutor(50) as callers:
@@ -199,7 +231,12 @@ def test_stats_are_for_the_operator(settings: Settings, reader: CountingReader) 
     refused = guarded.get("/cache/stats", environ_base=far)
     assert check_described(guarded, refused, "/cache/stats", "get")["code"] == "unauthorized"
     assert refused.status_code == 401
-    assert guarded.get("/cache/stats", headers={"X-API-Key": "s3cret-token"}, environ_base=far).status_code == 200
+    assert (
+        guarded.get(
+            "/cache/stats", headers={"X-API-Key": "s3cret-token"}, environ_base=far
+        ).status_code
+        == 200
+    )
 
 
 def test_the_cache_can_be_off(settings: Settings, reader: CountingReader) -> None:
@@ -208,20 +245,33 @@ def test_the_cache_can_be_off(settings: Settings, reader: CountingReader) -> Non
     assert (reader.asked, stats(client)["ttl_s"], stats(client)["entries"]) == (2, 0, 0)
 
 
-def test_replicas_share_a_redis(settings: Settings, reader: CountingReader, redis_server: RedisServer) -> None:
+def test_replicas_share_a_redis(
+    settings: Settings, reader: CountingReader, redis_server: RedisServer
+) -> None:
     one, other = (serve(settings, reader, redis_url=SecretStr(redis_server.url)) for _ in range(2))
     assert [post(replica, plain())["cached"] for replica in (one, other)] == [False, True]
     assert (reader.asked, stats(other)["backend"], stats(other)["entries"]) == (1, "redis", 1)
 
 
-def test_replicas_with_other_limits_do_not(settings: Settings, reader: CountingReader, redis_server: RedisServer) -> None:
+def test_replicas_with_other_limits_do_not(
+    settings: Settings, reader: CountingReader, redis_server: RedisServer
+) -> None:
     url = SecretStr(redis_server.url)
     post(serve(settings, reader, redis_url=url), plain())
     strict = serve(settings, reader, redis_url=url, max_pixels=1000)
-    check_failure(strict, strict.post("/predict", data=plain(), content_type="image/jpeg"), 413, "image_too_large")
+    check_failure(
+        strict,
+        strict.post("/predict", data=plain(), content_type="image/jpeg"),
+        413,
+        "image_too_large",
+    )
 
 
 def test_phone_apps_of_other_origins_may_send_the_header(client: FlaskClient) -> None:
-    asked = {"Origin": "https://phone.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "cache-control"}
+    asked = {
+        "Origin": "https://phone.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "cache-control",
+    }
     allowed = client.options("/predict", headers=asked).headers["Access-Control-Allow-Headers"]
     assert "cache-control" in allowed.lower()

@@ -23,7 +23,9 @@ from tests.contract import check_described
 from tools.plain_pictures import BLUE, GREEN, RED, plain, png
 
 ROOT = Path(__file__).resolve().parents[2]
-SAMPLES = [json.loads(line) for line in (ROOT / "samples" / "labels.jsonl").read_text().splitlines()]
+SAMPLES = [
+    json.loads(line) for line in (ROOT / "samples" / "labels.jsonl").read_text().splitlines()
+]
 PATH = "/classify/image"
 
 
@@ -101,26 +103,40 @@ def test_without_a_key_none_is_likely_and_not_certain(shipped: FlaskClient) -> N
 
 def test_a_picture_too_small_for_any_key_is_refused_with_advice(shipped: FlaskClient) -> None:
     body = failed(shipped, post(shipped, plain(size=(600, 20))), 422, "unreadable")
-    assert body["reason"] == "too_small" and body["advice"] and body["model_used"].startswith("caliper-")
+    assert (
+        body["reason"] == "too_small"
+        and body["advice"]
+        and body["model_used"].startswith("caliper-")
+    )
 
 
 def test_the_caliper_tells_the_family_where_another_model_reads(house: FlaskClient) -> None:
     body = told(house, post(house, photo(SAMPLES[0])))
-    assert body["predicted_class"] == SAMPLES[0]["keyway"] and body["model_used"].startswith("caliper-")
+    assert body["predicted_class"] == SAMPLES[0]["keyway"] and body["model_used"].startswith(
+        "caliper-"
+    )
 
 
 @pytest.mark.parametrize(("colour", "label"), [(RED, "red"), (GREEN, "green"), (BLUE, "blue")])
-def test_any_onnx_classifier_by_its_name(house: FlaskClient, colour: tuple[int, int, int], label: str, settings: Settings) -> None:
+def test_any_onnx_classifier_by_its_name(
+    house: FlaskClient, colour: tuple[int, int, int], label: str, settings: Settings
+) -> None:
     body = told(house, post(house, plain(colour), "?model=colours"))
     assert (body["predicted_class"], body["model_used"]) == (label, "colours-1.0.0")
     assert tuple(body["all_probabilities"]) == LABELS
-    line = next(line for line in map(json.loads, (settings.logs / "api.log").read_text().splitlines()) if line.get("route") == PATH)
+    line = next(
+        line
+        for line in map(json.loads, (settings.logs / "api.log").read_text().splitlines())
+        if line.get("route") == PATH
+    )
     assert (line["route"], line["status"], line["model"]) == (PATH, 200, "colours-1.0.0")
 
 
 def as_form(data: bytes) -> dict[str, Any]:
     """A form, as phones send it."""
-    return {"data": {"image": (io.BytesIO(data), "photo.jpg"), "command": "predict", "zipcode": "12345"}}
+    return {
+        "data": {"image": (io.BytesIO(data), "photo.jpg"), "command": "predict", "zipcode": "12345"}
+    }
 
 
 def as_json(data: bytes) -> dict[str, Any]:
@@ -134,7 +150,9 @@ def as_body(data: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", [as_form, as_json, as_body])
-def test_all_three_ways_to_send_a_photo(house: FlaskClient, way: Callable[[bytes], dict[str, Any]]) -> None:
+def test_all_three_ways_to_send_a_photo(
+    house: FlaskClient, way: Callable[[bytes], dict[str, Any]]
+) -> None:
     body = told(house, house.post(f"{PATH}?model=colours", **way(plain(GREEN))))
     assert body["predicted_class"] == "green"
 
@@ -189,7 +207,9 @@ BROKEN: dict[str, Callable[[Path], object]] = {
     "one label too many": lambda folder: make_classifier(folder, labels=[*LABELS, "black"]),
     "other input size": lambda folder: make_classifier(folder, how={"width": 9}),
     "no probabilities": lambda folder: make_classifier(folder, gives="probabilities"),
-    "manifest cut short": lambda folder: (make_classifier(folder) / "manifest.toml").write_text('kind = "onnx-classifier'),
+    "manifest cut short": lambda folder: (make_classifier(folder) / "manifest.toml").write_text(
+        'kind = "onnx-classifier'
+    ),
 }
 
 
@@ -207,11 +227,16 @@ def test_a_broken_folder_is_the_servers_fault_and_only_the_log_says_what(
     assert told(house, post(house, plain(), "?model=colours"))["predicted_class"] == "red"
 
 
-def test_numbers_that_are_none_are_a_failure_of_that_photo_alone(house: FlaskClient, models: Path) -> None:
+def test_numbers_that_are_none_are_a_failure_of_that_photo_alone(
+    house: FlaskClient, models: Path
+) -> None:
     """The logarithm of nothing: a photo without any red, green and blue in it."""
     make_classifier(models / "frail", Net(ends="Log"))
     failed(house, post(house, plain((0, 0, 0), "PNG"), "?model=frail"), 500, "internal")
-    assert told(house, post(house, plain((200, 90, 90), "PNG"), "?model=frail"))["predicted_class"] == "red"
+    assert (
+        told(house, post(house, plain((200, 90, 90), "PNG"), "?model=frail"))["predicted_class"]
+        == "red"
+    )
 
 
 PICTURES: dict[str, tuple[bytes, int, str]] = {
@@ -234,19 +259,33 @@ def test_no_image_and_other_types(house: FlaskClient) -> None:
     failed(house, house.post(PATH), 400, "no_image")
     failed(house, house.post(PATH, data={"zipcode": "12345"}), 400, "no_image")
     failed(house, house.post(PATH, json={"image_data": "not base64 at all!"}), 400, "bad_image")
-    failed(house, house.post(PATH, data=b"hello", content_type="text/plain"), 415, "unsupported_image_type")
+    failed(
+        house,
+        house.post(PATH, data=b"hello", content_type="text/plain"),
+        415,
+        "unsupported_image_type",
+    )
     assert house.get(PATH).status_code == 405
 
 
-def test_it_asks_for_the_token_before_it_looks_at_anything(settings: Settings, model: ModelSlot, models: Path) -> None:
+def test_it_asks_for_the_token_before_it_looks_at_anything(
+    settings: Settings, model: ModelSlot, models: Path
+) -> None:
     chosen = settings.model_copy(update={"api_key": SecretStr("s3cret-token"), "models": models})
     guarded = create_app(chosen, model=model).test_client()
     for query in ("", "?model=gone", "?model=caliper", "?model=colours"):
         failed(guarded, post(guarded, plain(), query), 401, "unauthorized")
-    assert told(guarded, post(guarded, plain(), "?model=colours", headers={"X-API-Key": "s3cret-token"}))["predicted_class"] == "red"
+    assert (
+        told(
+            guarded, post(guarded, plain(), "?model=colours", headers={"X-API-Key": "s3cret-token"})
+        )["predicted_class"]
+        == "red"
+    )
 
 
-def test_it_takes_a_place_in_the_same_queue(settings: Settings, model: ModelSlot, models: Path) -> None:
+def test_it_takes_a_place_in_the_same_queue(
+    settings: Settings, model: ModelSlot, models: Path
+) -> None:
     chosen = settings.model_copy(update={"queue": 1, "threads": 1, "models": models})
     scheduler = reading_scheduler(chosen, model)
     client = create_app(chosen, model=model, scheduler=scheduler).test_client()
@@ -260,8 +299,18 @@ def test_it_takes_a_place_in_the_same_queue(settings: Settings, model: ModelSlot
 
 
 def test_it_keeps_to_the_deadline(house: FlaskClient) -> None:
-    failed(house, post(house, plain(), "?model=colours", headers={"X-Request-Timeout": "1e-9"}), 504, "deadline_exceeded")
-    failed(house, post(house, plain(), "?model=colours", headers={"X-Request-Timeout": "soon"}), 400, "bad_request")
+    failed(
+        house,
+        post(house, plain(), "?model=colours", headers={"X-Request-Timeout": "1e-9"}),
+        504,
+        "deadline_exceeded",
+    )
+    failed(
+        house,
+        post(house, plain(), "?model=colours", headers={"X-Request-Timeout": "soon"}),
+        400,
+        "bad_request",
+    )
 
 
 def test_until_the_model_is_loaded_it_says_so(settings: Settings, models: Path) -> None:

@@ -32,12 +32,32 @@ def test_detailed_health(house: House) -> None:
     house.post(plain(BLUE))
     house.post(plain(RED), headers={"X-Request-Timeout": "1e-9"})
     found = house.get("/health/detailed")
-    assert (found["status"], found["reasons"], found["model"], found["uptime_s"]) == ("healthy", [], "moody-1.2.3", 12.5)
+    assert (found["status"], found["reasons"], found["model"], found["uptime_s"]) == (
+        "healthy",
+        [],
+        "moody-1.2.3",
+        12.5,
+    )
     assert found["counts"]["photos"] == {"read": 2, "unreadable": 1, "refused": 0, "crashed": 0}
-    assert (found["counts"]["requests"], found["counts"]["rejections"], found["error_rate"]) == (3, 0, 0.0)
-    assert found["queue"] == {"waiting": 0, "room": 64, "oldest_s": 0, "decoding": 0, "reading": 0, "reading_s": 0}
+    assert (found["counts"]["requests"], found["counts"]["rejections"], found["error_rate"]) == (
+        3,
+        0,
+        0.0,
+    )
+    assert found["queue"] == {
+        "waiting": 0,
+        "room": 64,
+        "oldest_s": 0,
+        "decoding": 0,
+        "reading": 0,
+        "reading_s": 0,
+    }
     assert (found["cache"]["hits"], found["cache"]["misses"]) == (1, 2)
-    assert found["cpu"]["seconds"] > 0 and found["memory"]["rss_mb"] > 10 and found["cpu"]["cores"] >= 1
+    assert (
+        found["cpu"]["seconds"] > 0
+        and found["memory"]["rss_mb"] > 10
+        and found["cpu"]["cores"] >= 1
+    )
 
 
 def test_crashes_make_it_unhealthy_and_are_forgotten(house: House) -> None:
@@ -46,7 +66,12 @@ def test_crashes_make_it_unhealthy_and_are_forgotten(house: House) -> None:
         house.post(plain(RED, size=(side, 40)))
     assert house.get("/health/detailed")["error_rate"] == 1.0, "nine say nothing yet"
     photos = {"image": [(io.BytesIO(plain(GREEN)), "a.jpg"), (io.BytesIO(b"no picture"), "b.jpg")]}
-    assert house.client.post("/predict/batch", data=photos, content_type="multipart/form-data").status_code == 200
+    assert (
+        house.client.post(
+            "/predict/batch", data=photos, content_type="multipart/form-data"
+        ).status_code
+        == 200
+    )
     found = house.get("/health/detailed", 503)
     assert found["status"] == "unhealthy" and "failed in the server itself" in found["reasons"][0]
     assert found["error_rate"] >= 0.5
@@ -71,8 +96,15 @@ def test_draining_loading_and_degraded(settings: Settings, house: House) -> None
     slot = ModelSlot(fail, spare=ColourReader)
     client = create_app(settings, model=slot).test_client()
     response = client.get("/health/detailed")
-    assert (response.status_code, check_described(client, response, "/health/detailed", "get")["status"]) == (503, "loading")
+    assert (
+        response.status_code,
+        check_described(client, response, "/health/detailed", "get")["status"],
+    ) == (503, "loading")
     slot.load()
     response = client.get("/health/detailed")
     body = check_described(client, response, "/health/detailed", "get")
-    assert (response.status_code, body["status"], body["reasons"]) == (200, "degraded", ["gemma/config.json is damaged"])
+    assert (response.status_code, body["status"], body["reasons"]) == (
+        200,
+        "degraded",
+        ["gemma/config.json is damaged"],
+    )

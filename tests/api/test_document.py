@@ -26,16 +26,23 @@ def application() -> OpenAPI:
     """The application with the colour reader, logging nothing; the cases are made before any fixture exists."""
     model = ModelSlot(colour_reader)
     model.load()
-    log = structlog.wrap_logger(logging.getLogger("nowhere"), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    log = structlog.wrap_logger(
+        logging.getLogger("nowhere"),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+    )
     app = create_app(Settings(), model=model, log=log)
     answer = app.wsgi_app
     # As over a socket of this machine: the client of these tests says nothing of where it is.
-    app.wsgi_app = lambda environ, start_response: answer({"REMOTE_ADDR": "127.0.0.1", **environ}, start_response)  # type: ignore[method-assign]
+    app.wsgi_app = lambda environ, start_response: answer(
+        {"REMOTE_ADDR": "127.0.0.1", **environ}, start_response
+    )  # type: ignore[method-assign]
     return app
 
 
 # What asks for a token even so is in tests/fuzzing/test_described.py.
-schema = schemathesis.openapi.from_wsgi("/openapi.json", application()).exclude(path="/predict/premium")
+schema = schemathesis.openapi.from_wsgi("/openapi.json", application()).exclude(
+    path="/predict/premium"
+)
 
 
 @schema.parametrize()

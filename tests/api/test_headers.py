@@ -22,42 +22,86 @@ def serve(settings: Settings, model: ModelSlot, **changes: Any) -> FlaskClient:
     return create_app(settings.model_copy(update=changes), model=model).test_client()
 
 
-def test_every_page_may_ask_unless_some_are_named_and_never_with_credentials(client: FlaskClient) -> None:
+def test_every_page_may_ask_unless_some_are_named_and_never_with_credentials(
+    client: FlaskClient,
+) -> None:
     for origin in (APP, "null", "http://localhost:3000"):
-        answer = client.post("/predict", data=plain(), content_type="image/jpeg", headers={"Origin": origin})
+        answer = client.post(
+            "/predict", data=plain(), content_type="image/jpeg", headers={"Origin": origin}
+        )
         assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "*")
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_named_origins_alone_may_ask_and_with_credentials(settings: Settings, model: ModelSlot) -> None:
+def test_named_origins_alone_may_ask_and_with_credentials(
+    settings: Settings, model: ModelSlot
+) -> None:
     client = serve(settings, model, origins=f"{APP}, http://localhost:3000")
     for origin in (APP, "http://localhost:3000"):
         answer = client.get("/health", headers={"Origin": origin})
         # Browsers take credentials with the origin itself alone, and caches need to know that answers differ.
-        assert (answer.headers["Access-Control-Allow-Origin"], answer.headers["Access-Control-Allow-Credentials"]) == (origin, "true")
+        assert (
+            answer.headers["Access-Control-Allow-Origin"],
+            answer.headers["Access-Control-Allow-Credentials"],
+        ) == (origin, "true")
         assert "Origin" in answer.headers["Vary"]
-    for stranger in ("https://evil.example", f"{APP}.evil.example", "https://app.example.org:8443", "http://app.example.org", "null"):
+    for stranger in (
+        "https://evil.example",
+        f"{APP}.evil.example",
+        "https://app.example.org:8443",
+        "http://app.example.org",
+        "null",
+    ):
         answer = client.get("/health", headers={"Origin": stranger})
         assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
 
 
 @pytest.mark.parametrize(
-    "header", ["content-type", "x-api-key", "authorization", "cache-control", "x-request-timeout", "ngrok-skip-browser-warning"]
+    "header",
+    [
+        "content-type",
+        "x-api-key",
+        "authorization",
+        "cache-control",
+        "x-request-timeout",
+        "ngrok-skip-browser-warning",
+    ],
 )
-def test_the_phone_apps_headers_pass_the_preflight(settings: Settings, model: ModelSlot, header: str) -> None:
-    asked = {"Origin": APP, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": header}
+def test_the_phone_apps_headers_pass_the_preflight(
+    settings: Settings, model: ModelSlot, header: str
+) -> None:
+    asked = {
+        "Origin": APP,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": header,
+    }
     for origins in ("*", APP):
         answer = serve(settings, model, origins=origins).options("/", headers=asked)
-        assert answer.status_code == 200 and header in answer.headers["Access-Control-Allow-Headers"].lower()
-        assert "POST" in answer.headers["Access-Control-Allow-Methods"] and answer.headers["Access-Control-Max-Age"] == "86400"
+        assert (
+            answer.status_code == 200
+            and header in answer.headers["Access-Control-Allow-Headers"].lower()
+        )
+        assert (
+            "POST" in answer.headers["Access-Control-Allow-Methods"]
+            and answer.headers["Access-Control-Max-Age"] == "86400"
+        )
 
 
 def test_a_page_may_not_ask_for_a_network_that_it_is_not_in(client: FlaskClient) -> None:
-    asked = {"Origin": APP, "Access-Control-Request-Method": "POST", "Access-Control-Request-Private-Network": "true"}
-    assert client.options("/", headers=asked).headers.get("Access-Control-Allow-Private-Network") in (None, "false")
+    asked = {
+        "Origin": APP,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    assert client.options("/", headers=asked).headers.get(
+        "Access-Control-Allow-Private-Network"
+    ) in (None, "false")
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/predict", "/nothing", "/openapi.json", "/web/page.js", "/docs", "/metrics"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/health", "/predict", "/nothing", "/openapi.json", "/web/page.js", "/docs", "/metrics"],
+)
 def test_every_answer_carries_them(client: FlaskClient, path: str) -> None:
     headers = client.get(path, buffered=True).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -68,18 +112,36 @@ def test_every_answer_carries_them(client: FlaskClient, path: str) -> None:
 
 def test_readings_and_refusals_are_kept_nowhere(client: FlaskClient) -> None:
     for data in (plain(), b"no picture"):
-        assert client.post("/predict", data=data, content_type="image/jpeg").headers["Cache-Control"] == "no-store"
+        assert (
+            client.post("/predict", data=data, content_type="image/jpeg").headers["Cache-Control"]
+            == "no-store"
+        )
 
 
 def test_pages_run_nothing_but_the_servers_own_files(client: FlaskClient) -> None:
     for path in ("/", "/docs"):
         page = client.get(path, headers=PAGES, buffered=True)
-        policy = dict(part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";"))
-        assert (policy["default-src"], policy["script-src"], policy["connect-src"]) == ("'none'", "'self'", "'self'")
+        policy = dict(
+            part.strip().split(" ", 1)
+            for part in page.headers["Content-Security-Policy"].split(";")
+        )
+        assert (policy["default-src"], policy["script-src"], policy["connect-src"]) == (
+            "'none'",
+            "'self'",
+            "'self'",
+        )
         # Nothing that the policy would stop: no script or style written into the page, no handler, nothing from elsewhere.
-        assert not re.search(r"<script(?![^>]*\bsrc=\"/)|<style|\son\w+=|\sstyle=|javascript:|https?://", page.text)
-    assert "unsafe" not in client.get("/", headers=PAGES, buffered=True).headers["Content-Security-Policy"]
-    assert client.get("/").headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert not re.search(
+            r"<script(?![^>]*\bsrc=\"/)|<style|\son\w+=|\sstyle=|javascript:|https?://", page.text
+        )
+    assert (
+        "unsafe"
+        not in client.get("/", headers=PAGES, buffered=True).headers["Content-Security-Policy"]
+    )
+    assert (
+        client.get("/").headers["Content-Security-Policy"]
+        == "default-src 'none'; frame-ancestors 'none'"
+    )
 
 
 def test_service_worker_may_fetch_from_its_own_server_and_nothing_else(client: FlaskClient) -> None:
@@ -90,10 +152,16 @@ def test_service_worker_may_fetch_from_its_own_server_and_nothing_else(client: F
 def test_tls_is_kept_to_where_a_named_proxy_speaks_it(settings: Settings, model: ModelSlot) -> None:
     client = serve(settings, model, proxy="127.0.0.1")
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
-    assert client.get("/health", headers=forwarded).headers["Strict-Transport-Security"] == "max-age=31536000"
+    assert (
+        client.get("/health", headers=forwarded).headers["Strict-Transport-Security"]
+        == "max-age=31536000"
+    )
     assert "Strict-Transport-Security" not in client.get("/health").headers
     stranger = {"REMOTE_ADDR": "203.0.113.7"}
-    assert "Strict-Transport-Security" not in client.get("/health", headers=forwarded, environ_base=stranger).headers
+    assert (
+        "Strict-Transport-Security"
+        not in client.get("/health", headers=forwarded, environ_base=stranger).headers
+    )
 
 
 def test_a_proxy_does_not_make_its_callers_operators(settings: Settings, model: ModelSlot) -> None:

@@ -20,9 +20,17 @@ from tools.plain_pictures import plain
 
 def test_ready(client: FlaskClient) -> None:
     body = check_described(client, client.get("/health"), "/health", "get")
-    assert (body["status"], body["reason"], body["model_loaded"], body["model"]) == ("healthy", None, True, "colour-1.0.0")
+    assert (body["status"], body["reason"], body["model_loaded"], body["model"]) == (
+        "healthy",
+        None,
+        True,
+        "colour-1.0.0",
+    )
     for path in ("/health/live", "/health/ready", "/health/startup"):
-        assert check_described(client, client.get(path), path, "get")["status"] in ("alive", "ready")
+        assert check_described(client, client.get(path), path, "get")["status"] in (
+            "alive",
+            "ready",
+        )
 
 
 def test_not_ready_until_loaded_and_warmed(settings: Settings) -> None:
@@ -54,24 +62,39 @@ def test_degraded_where_another_reader_answers(settings: Settings) -> None:
     loading = threading.Thread(target=model.load)
     loading.start()
     body = check_described(client, client.get("/health"), "/health", "get")
-    assert (body["status"], body["reason"], body["model_loaded"], body["model"]) == ("loading", None, False, None)
+    assert (body["status"], body["reason"], body["model_loaded"], body["model"]) == (
+        "loading",
+        None,
+        False,
+        None,
+    )
     held.set()
     loading.join(20)
     body = check_described(client, client.get("/health"), "/health", "get")
     assert (body["status"], body["reason"]) == ("degraded", "gemma/config.json is damaged")
     assert (body["model_loaded"], body["model"]) == (True, "colour-1.0.0")
     assert client.get("/health/ready").status_code == 200
-    assert client.post("/predict", data=plain(), content_type="image/jpeg").get_json()["model_used"] == "colour-1.0.0"
+    assert (
+        client.post("/predict", data=plain(), content_type="image/jpeg").get_json()["model_used"]
+        == "colour-1.0.0"
+    )
 
 
-def test_without_the_model_of_the_settings_the_embedded_one_is_served(settings: Settings, tmp_path: Path) -> None:
+def test_without_the_model_of_the_settings_the_embedded_one_is_served(
+    settings: Settings, tmp_path: Path
+) -> None:
     unlike = settings.model_copy(update={"model_path": tmp_path / "gemma"})
     body = create_app(unlike).test_client().get("/health").get_json()
     assert (body["status"], body["model"]) == ("degraded", "caliper-1.2.0")
     assert body["reason"].startswith("gemma is not there") and str(tmp_path) not in body["reason"]
     with pytest.raises(ModelError):
         create_app(unlike.model_copy(update={"strict": True}))
-    one = create_app(settings.model_copy(update={"agree": True})).test_client().get("/health").get_json()
+    one = (
+        create_app(settings.model_copy(update={"agree": True}))
+        .test_client()
+        .get("/health")
+        .get_json()
+    )
     assert (one["status"], one["model"]) == ("degraded", "caliper-1.2.0")
     assert one["reason"] == "KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper"
 

@@ -32,13 +32,23 @@ class Replica:
 
     def __init__(self, settings: Settings, model: ModelSlot, **changes: Any) -> None:
         self.now = 1000.0
-        changed = settings.model_copy(update={"limit_address": "3 per minute; 5 per hour", "policy": "open", **changes})
-        self.scheduler = Scheduler(model.reader, queue=changed.queue, threads=changed.threads, clock=lambda: self.now)
-        self.client: FlaskClient = create_app(changed, model=model, scheduler=self.scheduler).test_client()
+        changed = settings.model_copy(
+            update={"limit_address": "3 per minute; 5 per hour", "policy": "open", **changes}
+        )
+        self.scheduler = Scheduler(
+            model.reader, queue=changed.queue, threads=changed.threads, clock=lambda: self.now
+        )
+        self.client: FlaskClient = create_app(
+            changed, model=model, scheduler=self.scheduler
+        ).test_client()
 
-    def post(self, path: str = "/predict", *, far: dict[str, str] = FAR, **more: Any) -> TestResponse:
+    def post(
+        self, path: str = "/predict", *, far: dict[str, str] = FAR, **more: Any
+    ) -> TestResponse:
         """Sends a photo from elsewhere."""
-        return self.client.post(path, **{"data": plain(), "content_type": "image/jpeg", "environ_base": far, **more})
+        return self.client.post(
+            path, **{"data": plain(), "content_type": "image/jpeg", "environ_base": far, **more}
+        )
 
     def statuses(self, count: int, **more: Any) -> list[int]:
         """What becomes of so many."""
@@ -81,9 +91,22 @@ def test_answers_say_how_much_is_left(replica: Replica) -> None:
     assert not any("X-RateLimit-After" in headers for headers in told)
 
 
-def test_all_ways_to_send_a_photo_are_counted_together_and_nothing_else_is(replica: Replica) -> None:
-    assert [replica.post(path).status_code for path in ("/", "/predict", "/classify/image", "/predict")] == [200, 200, 200, 429]
-    for path in ("/health", "/health/live", "/health/ready", "/", "/docs", "/openapi.json", "/web/docs.js", "/nothing"):
+def test_all_ways_to_send_a_photo_are_counted_together_and_nothing_else_is(
+    replica: Replica,
+) -> None:
+    assert [
+        replica.post(path).status_code for path in ("/", "/predict", "/classify/image", "/predict")
+    ] == [200, 200, 200, 429]
+    for path in (
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/web/docs.js",
+        "/nothing",
+    ):
         answers = [replica.client.get(path, environ_base=FAR, buffered=True) for _ in range(8)]
         assert {answer.status_code for answer in answers} <= {200, 404}
         assert not any("X-RateLimit-Limit" in answer.headers for answer in answers)
@@ -103,48 +126,80 @@ def test_addresses_are_counted_each_for_itself_and_ipv6_by_network(replica: Repl
     assert replica.statuses(1, far={"REMOTE_ADDR": "2001:db8:1:3::1"}) == [200]
 
 
-@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-API-Key", "Authorization", "User-Agent"])
+@pytest.mark.parametrize(
+    "header",
+    ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-API-Key", "Authorization", "User-Agent"],
+)
 def test_no_header_makes_somebody_else_of_a_caller(replica: Replica, header: str) -> None:
-    sent = [replica.post(headers={header: f"Bearer 198.51.100.{number}"}).status_code for number in range(4)]
+    sent = [
+        replica.post(headers={header: f"Bearer 198.51.100.{number}"}).status_code
+        for number in range(4)
+    ]
     assert sent == [200, 200, 200, 429]
 
 
-def test_programs_on_this_machine_are_not_limited_but_what_a_tunnel_brings_is(replica: Replica) -> None:
+def test_programs_on_this_machine_are_not_limited_but_what_a_tunnel_brings_is(
+    replica: Replica,
+) -> None:
     here = {"REMOTE_ADDR": "127.0.0.1"}
     assert set(replica.statuses(8, far=here)) == {200}
-    assert replica.statuses(4, far=here, headers={"X-Forwarded-For": "203.0.113.7"}) == [200, 200, 200, 429]
+    assert replica.statuses(4, far=here, headers={"X-Forwarded-For": "203.0.113.7"}) == [
+        200,
+        200,
+        200,
+        429,
+    ]
 
 
-def test_a_named_proxy_is_believed_and_only_the_address_that_it_wrote_itself(settings: Settings, model: ModelSlot) -> None:
+def test_a_named_proxy_is_believed_and_only_the_address_that_it_wrote_itself(
+    settings: Settings, model: ModelSlot
+) -> None:
     replica = Replica(settings, model, proxy="127.0.0.1, 10.0.0.0/8")
     for peer in ("127.0.0.1", "10.1.2.3"):
         for client in (f"203.0.113.{len(peer)}", f"198.51.100.{len(peer)}"):
             sent = [
-                replica.post(far={"REMOTE_ADDR": peer}, headers={"X-Forwarded-For": f"192.0.2.{number}, {client}"}).status_code
+                replica.post(
+                    far={"REMOTE_ADDR": peer},
+                    headers={"X-Forwarded-For": f"192.0.2.{number}, {client}"},
+                ).status_code
                 for number in range(4)
             ]
             assert sent == [200, 200, 200, 429]
-    forged = [replica.post(headers={"X-Forwarded-For": f"192.0.2.{number}"}).status_code for number in range(4)]
+    forged = [
+        replica.post(headers={"X-Forwarded-For": f"192.0.2.{number}"}).status_code
+        for number in range(4)
+    ]
     assert forged == [200, 200, 200, 429]
 
 
 @pytest.mark.parametrize(
-    ("limited", "address", "last"), [("on", "127.0.0.1", 429), ("off", "203.0.113.7", 200), ("auto", "127.0.0.1", 200)]
+    ("limited", "address", "last"),
+    [("on", "127.0.0.1", 429), ("off", "203.0.113.7", 200), ("auto", "127.0.0.1", 200)],
 )
-def test_who_is_limited_is_a_setting(settings: Settings, model: ModelSlot, limited: str, address: str, last: int) -> None:
+def test_who_is_limited_is_a_setting(
+    settings: Settings, model: ModelSlot, limited: str, address: str, last: int
+) -> None:
     replica = Replica(settings, model, limits=limited)
     assert replica.statuses(4, far={"REMOTE_ADDR": address}) == [200, 200, 200, last]
 
 
 def test_tiers_raise_the_limits(settings: Settings, model: ModelSlot, tmp_path: Path) -> None:
-    replica = Replica(settings, model, tokens=tmp_path / "tokens.sqlite3", limit_free="4 per minute", limit_premium="5 per minute")
+    replica = Replica(
+        settings,
+        model,
+        tokens=tmp_path / "tokens.sqlite3",
+        limit_free="4 per minute",
+        limit_premium="5 per minute",
+    )
     store = TokenStore(tmp_path / "tokens.sqlite3", lambda: 0.0)
     tokens = {tier: store.new(tier.value, tier, None) for tier in Tier}
     for tier, allowed in ((Tier.FREE, 4), (Tier.PREMIUM, 5), (Tier.ADMIN, 8)):
         sent = replica.statuses(8, headers={"X-API-Key": tokens[tier]})
         assert sent == [200] * allowed + [429] * (8 - allowed)
     # A token is counted, not where it is sent from; and its use leaves the address its own.
-    assert replica.statuses(1, headers={"X-API-Key": tokens[Tier.FREE]}, far={"REMOTE_ADDR": "198.51.100.1"}) == [429]
+    assert replica.statuses(
+        1, headers={"X-API-Key": tokens[Tier.FREE]}, far={"REMOTE_ADDR": "198.51.100.1"}
+    ) == [429]
     assert replica.statuses(1) == [200]
 
 
@@ -158,7 +213,9 @@ def test_a_batch_counts_its_photos(replica: Replica) -> None:
     assert 1 <= int(second.headers["Retry-After"]) <= 61
 
 
-def test_batches_at_the_same_time_share_what_is_left(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_at_the_same_time_share_what_is_left(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
     both, real = threading.Barrier(2), MovingWindowRateLimiter.test
 
     def test(*asked: Any, **more: Any) -> bool:
@@ -180,7 +237,9 @@ def test_a_full_queue_says_its_own_time_to_come_back(settings: Settings, model: 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
 
 
-def test_two_replicas_share_a_limit_in_redis_and_go_on_without(settings: Settings, model: ModelSlot, frail_redis: RedisServer) -> None:
+def test_two_replicas_share_a_limit_in_redis_and_go_on_without(
+    settings: Settings, model: ModelSlot, frail_redis: RedisServer
+) -> None:
     frail_redis.start()
     shared = {"redis_url": SecretStr(frail_redis.url), "cache_ttl_s": 0}
     first, second = Replica(settings, model, **shared), Replica(settings, model, **shared)

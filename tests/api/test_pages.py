@@ -15,7 +15,11 @@ from tests.contract import check_described
 
 def test_root_is_json_for_programs_and_a_page_for_browsers(client: FlaskClient) -> None:
     assert check_described(client, client.get("/"), "/", "get")["name"] == "Keylike"
-    page = client.get("/", headers={"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}, buffered=True)
+    page = client.get(
+        "/",
+        headers={"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
+        buffered=True,
+    )
     assert (page.status_code, page.mimetype) == (200, "text/html")
     assert "Accept" in page.headers["Vary"]
     assert 'type="file"' in page.text
@@ -24,10 +28,16 @@ def test_root_is_json_for_programs_and_a_page_for_browsers(client: FlaskClient) 
 
 def test_service_worker_keeps_all_that_the_page_consists_of(client: FlaskClient) -> None:
     worker = client.get("/sw.js")
-    assert (worker.status_code, worker.mimetype, worker.headers["Cache-Control"]) == (200, "text/javascript", "no-cache")
+    assert (worker.status_code, worker.mimetype, worker.headers["Cache-Control"]) == (
+        200,
+        "text/javascript",
+        "no-cache",
+    )
     listed = re.search(r"\[\s*((?:\"[a-z-]+\",?\s*)+)\]\s*\.map\(name => `/web/parts/", worker.text)
     assert listed
-    assert set(re.findall("[a-z-]+", listed[1])) == {path.stem for path in (WEB / "parts").iterdir()}
+    assert set(re.findall("[a-z-]+", listed[1])) == {
+        path.stem for path in (WEB / "parts").iterdir()
+    }
     for sheet in (WEB / "styles").iterdir():
         assert f'"{sheet.stem}"' in worker.text
 
@@ -91,13 +101,22 @@ def test_document_describes_no_answer_that_is_not_given(client: FlaskClient) -> 
 
 def test_preflight_from_another_origin(client: FlaskClient) -> None:
     asked = "ngrok-skip-browser-warning, content-type, authorization, x-api-key, x-request-timeout"
-    headers = {"Origin": "https://phone.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
+    headers = {
+        "Origin": "https://phone.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": asked,
+    }
     answer = client.options("/predict", headers=headers)
     assert answer.status_code == 200
     assert answer.headers["Access-Control-Allow-Origin"] in ("*", "https://phone.example")
-    assert {name.strip() for name in answer.headers["Access-Control-Allow-Headers"].lower().split(",")} == set(asked.split(", "))
+    assert {
+        name.strip() for name in answer.headers["Access-Control-Allow-Headers"].lower().split(",")
+    } == set(asked.split(", "))
 
 
 def test_answers_and_failures_may_be_read_from_another_origin(client: FlaskClient) -> None:
     for path in ("/health", "/nowhere"):
-        assert "Access-Control-Allow-Origin" in client.get(path, headers={"Origin": "https://phone.example"}).headers
+        assert (
+            "Access-Control-Allow-Origin"
+            in client.get(path, headers={"Origin": "https://phone.example"}).headers
+        )

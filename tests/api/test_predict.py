@@ -17,12 +17,27 @@ PACKED = base64.b64encode(plain()).decode()
 UNPADDED = base64.urlsafe_b64encode(plain()).decode().rstrip("=")
 WAYS: dict[str, dict[str, Any]] = {
     "json": {"json": {"image_data": PACKED, "zipcode": "12345", "format": "base64"}},
-    "json, data URL": {"json": {"image_data": f"data:image/jpeg;base64,{PACKED}", "zipcode": "12345"}},
-    "json, lines": {"json": {"image_data": "\n".join(PACKED[at : at + 76] for at in range(0, len(PACKED), 76)), "zipcode": "12345"}},
+    "json, data URL": {
+        "json": {"image_data": f"data:image/jpeg;base64,{PACKED}", "zipcode": "12345"}
+    },
+    "json, lines": {
+        "json": {
+            "image_data": "\n".join(PACKED[at : at + 76] for at in range(0, len(PACKED), 76)),
+            "zipcode": "12345",
+        }
+    },
     "json, URL-safe": {"json": {"image_data": UNPADDED, "zipcode": "12345"}},
     "raw": {"data": plain(), "content_type": "image/jpeg", "query_string": {"zipcode": "12345"}},
-    "raw, wrong type": {"data": plain(), "content_type": "image/png", "query_string": {"zipcode": "12345"}},
-    "octets": {"data": plain(), "content_type": "application/octet-stream", "query_string": {"zipcode": "12345"}},
+    "raw, wrong type": {
+        "data": plain(),
+        "content_type": "image/png",
+        "query_string": {"zipcode": "12345"},
+    },
+    "octets": {
+        "data": plain(),
+        "content_type": "application/octet-stream",
+        "query_string": {"zipcode": "12345"},
+    },
 }
 
 
@@ -33,7 +48,11 @@ def form(picture: bytes, **fields: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", ["/", "/predict"])
 def test_form_as_the_phone_sends_it(client: FlaskClient, path: str) -> None:
-    response = client.post(path, **form(plain(), command="predict", zipcode="12345"), headers={"ngrok-skip-browser-warning": "true"})
+    response = client.post(
+        path,
+        **form(plain(), command="predict", zipcode="12345"),
+        headers={"ngrok-skip-browser-warning": "true"},
+    )
     body = check_described(client, response, path, "post")
     assert response.status_code == 200
     assert (body["bitting"], body["keyway"], body["zipcode"]) == ("2,5,4,7,3", "SC1", "12345")
@@ -76,11 +95,23 @@ def test_each_field_of_the_answer(client: FlaskClient) -> None:
         "processing_ms": float,
     }
     assert (body["success"], body["brand"], body["pinCount"]) == (True, "Schlage", 5)
-    assert (body["confidence"], body["model_used"], body["zipcode"]) == (0.8, "colour-1.0.0", "00000")
-    assert (body["timestamp"], body["api_version"], body["cached"]) == (round(NOW * 1e3), "2.0.0", False)
+    assert (body["confidence"], body["model_used"], body["zipcode"]) == (
+        0.8,
+        "colour-1.0.0",
+        "00000",
+    )
+    assert (body["timestamp"], body["api_version"], body["cached"]) == (
+        round(NOW * 1e3),
+        "2.0.0",
+        False,
+    )
     assert body["cuts"][0] == {"position": 1, "depth": 2, "probability": 0.95, "depth_mm": 7.738}
     assert body["alternatives"] == [{"bitting": "2,5,4,6,3", "probability": 0.15}]
-    assert (body["quality"]["px_per_mm"], body["quality"]["tilt_deg"], body["quality"]["worn_cuts"]) == (20.0, None, [4])
+    assert (
+        body["quality"]["px_per_mm"],
+        body["quality"]["tilt_deg"],
+        body["quality"]["worn_cuts"],
+    ) == (20.0, None, [4])
 
 
 def test_the_answer_depends_on_the_picture(client: FlaskClient) -> None:

@@ -37,8 +37,16 @@ def photo() -> bytes:
 
 
 def test_as_the_phone_app_sends_it(shipped: FlaskClient) -> None:
-    fields = {"command": "predict", "zipcode": "12345", "image": (io.BytesIO(photo()), "keyway_image.jpg", "image/jpeg")}
-    answer = shipped.post("/", data=fields, headers={"ngrok-skip-browser-warning": "true", "Origin": "https://app.example"})
+    fields = {
+        "command": "predict",
+        "zipcode": "12345",
+        "image": (io.BytesIO(photo()), "keyway_image.jpg", "image/jpeg"),
+    }
+    answer = shipped.post(
+        "/",
+        data=fields,
+        headers={"ngrok-skip-browser-warning": "true", "Origin": "https://app.example"},
+    )
     body = answer.get_json()
     assert answer.status_code == 200, body
     assert (body["keyway"], body["bitting"]) == (FIRST["keyway"], EXPECTED)
@@ -47,7 +55,14 @@ def test_as_the_phone_app_sends_it(shipped: FlaskClient) -> None:
 
 
 def test_as_json_and_as_raw_bytes(shipped: FlaskClient) -> None:
-    as_json = shipped.post("/predict", json={"image_data": base64.b64encode(photo()).decode(), "zipcode": "12345", "format": "base64"})
+    as_json = shipped.post(
+        "/predict",
+        json={
+            "image_data": base64.b64encode(photo()).decode(),
+            "zipcode": "12345",
+            "format": "base64",
+        },
+    )
     as_bytes = shipped.post("/predict", data=photo(), content_type="image/jpeg")
     assert [answer.get_json()["bitting"] for answer in (as_json, as_bytes)] == [EXPECTED] * 2
 
@@ -56,7 +71,11 @@ def test_as_json_and_as_raw_bytes(shipped: FlaskClient) -> None:
 def test_geometry_lies_on_the_upright_photo(shipped: FlaskClient, turn: int | None) -> None:
     """The same key stored lying on its side, with the EXIF entry that turns it up, is drawn in the same places."""
     upright = Image.open(io.BytesIO(photo()))
-    stored = upright.transpose({6: Image.Transpose.ROTATE_90, 3: Image.Transpose.ROTATE_180}[turn]) if turn else upright
+    stored = (
+        upright.transpose({6: Image.Transpose.ROTATE_90, 3: Image.Transpose.ROTATE_180}[turn])
+        if turn
+        else upright
+    )
     exif = Image.Exif()
     if turn:
         exif[0x0112] = turn

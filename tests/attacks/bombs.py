@@ -27,7 +27,13 @@ def jpeg_claiming(side: int, marker: int = 0xC0) -> bytes:
     """A JPEG of 16 by 16 pixels that claims more, coded as the marker says."""
     small = plain(size=(16, 16))
     at = small.index(b"\xff\xc0")
-    return small[:at] + bytes([0xFF, marker]) + small[at + 2 : at + 5] + struct.pack(">HH", side, side) + small[at + 9 :]
+    return (
+        small[:at]
+        + bytes([0xFF, marker])
+        + small[at + 2 : at + 5]
+        + struct.pack(">HH", side, side)
+        + small[at + 9 :]
+    )
 
 
 def exif(entries: bytes, count: int, rest: bytes = b"") -> bytes:
@@ -37,12 +43,19 @@ def exif(entries: bytes, count: int, rest: bytes = b"") -> bytes:
 
 def in_segments(block: bytes) -> bytes:
     """EXIF in as many APP1 segments as it takes."""
-    return b"".join(segment(0xE1, b"Exif\0\0" + block[at : at + 65_000]) for at in range(0, len(block), 65_000))
+    return b"".join(
+        segment(0xE1, b"Exif\0\0" + block[at : at + 65_000]) for at in range(0, len(block), 65_000)
+    )
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
     """A PNG chunk."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
 
 
 def png_with(*chunks: bytes) -> bytes:
@@ -64,7 +77,9 @@ def apng(frames: int) -> bytes:
         + chunk(b"fdAT", struct.pack(">I", 2 * at + 1) + bytes(9))
         for at in range(frames)
     )
-    return PNG[:33] + chunk(b"acTL", struct.pack(">II", frames, 0)) + PNG[33:-12] + behind + PNG[-12:]
+    return (
+        PNG[:33] + chunk(b"acTL", struct.pack(">II", frames, 0)) + PNG[33:-12] + behind + PNG[-12:]
+    )
 
 
 def _gif_head() -> int:
@@ -88,7 +103,9 @@ def gif_claiming(width: int, height: int) -> bytes:
 
 def riff(*chunks: tuple[bytes, bytes]) -> bytes:
     """A WebP of these chunks."""
-    content = b"".join(name + struct.pack("<I", len(body)) + body + bytes(len(body) & 1) for name, body in chunks)
+    content = b"".join(
+        name + struct.pack("<I", len(body)) + body + bytes(len(body) & 1) for name, body in chunks
+    )
     return b"RIFF" + struct.pack("<I", 4 + len(content)) + b"WEBP" + content
 
 
@@ -104,7 +121,12 @@ def webp_canvas(side: int) -> bytes:
 
 def webp_of(frames: int) -> bytes:
     """A WebP that moves, its last frame again and again."""
-    two = encode(Image.new("RGB", (60, 40), RED), "WEBP", save_all=True, append_images=[Image.new("RGB", (60, 40), (20, 20, 99))])
+    two = encode(
+        Image.new("RGB", (60, 40), RED),
+        "WEBP",
+        save_all=True,
+        append_images=[Image.new("RGB", (60, 40), (20, 20, 99))],
+    )
     last = two[two.rindex(b"ANMF") :]
     whole = two + last * (frames - 2)
     return whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:]

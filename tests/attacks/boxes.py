@@ -37,7 +37,9 @@ def heic_coded(width: int, height: int) -> bytes:
     for name in (b"meta", b"iprp", b"ipco"):
         at = whole.index(name) - 4
         whole[at : at + 4] = struct.pack(">I", int.from_bytes(whole[at : at + 4], "big") + more)
-    return bytes(whole).replace(struct.pack(">I", _PICTURE.start), struct.pack(">I", _PICTURE.start + more), 1)
+    return bytes(whole).replace(
+        struct.pack(">I", _PICTURE.start), struct.pack(">I", _PICTURE.start + more), 1
+    )
 
 
 def heic_of(pictures: int, said: bytes) -> bytes:
@@ -47,7 +49,11 @@ def heic_of(pictures: int, said: bytes) -> bytes:
     entries = [_full(b"infe", struct.pack(">HH4s", at, 0, b"hvc1") + b"\0", 2) for at in numbers]
     entries.append(_full(b"infe", struct.pack(">HH4s", comment, 0, b"Exif") + b"\0", 2))
     known = _full(b"iinf", struct.pack(">H", len(entries)) + b"".join(entries))
-    kinds = _full(b"ipma", struct.pack(">I", pictures) + b"".join(struct.pack(">HBBB", at, 2, 0x81, 2) for at in numbers))
+    kinds = _full(
+        b"ipma",
+        struct.pack(">I", pictures)
+        + b"".join(struct.pack(">HBBB", at, 2, 0x81, 2) for at in numbers),
+    )
     properties = _box(b"iprp", _box(b"ipco", _box_of(b"hvcC") + _box_of(b"ispe")) + kinds)
     of_each = b"".join(struct.pack(">H", at) for at in numbers)
     references = _full(b"iref", _box(b"cdsc", struct.pack(">HH", comment, pictures) + of_each))
@@ -60,21 +66,35 @@ def heic_of(pictures: int, said: bytes) -> bytes:
         return _full(b"meta", handler + places + known + properties + references)
 
     head = _box_of(b"ftyp")
-    return head + meta(len(head) + len(meta(0)) + 8) + _box(b"mdat", HEIC[_PICTURE.start : _PICTURE.stop] + said)
+    return (
+        head
+        + meta(len(head) + len(meta(0)) + 8)
+        + _box(b"mdat", HEIC[_PICTURE.start : _PICTURE.stop] + said)
+    )
 
 
-def heic_derived(chain: list[bytes], *, auxiliary: list[tuple[int, int]] | None = None, primary: int | None = None) -> bytes:
+def heic_derived(
+    chain: list[bytes],
+    *,
+    auxiliary: list[tuple[int, int]] | None = None,
+    primary: int | None = None,
+) -> bytes:
     """Return a HEIC whose item 1 is the coded picture and whose item n + 1 is of the n-th type in `chain`, made from item n.
 
     The last item is the primary one unless `primary` names another; each pair in `auxiliary` is an item and the one that it adds to.
     Sources of `auxl` are coded pictures or items of the chain.
     """
     kinds = [b"hvc1", *chain]
-    entries = [_full(b"infe", struct.pack(">HH4s", at, 0, kind) + b"\0", 2) for at, kind in enumerate(kinds, 1)]
+    entries = [
+        _full(b"infe", struct.pack(">HH4s", at, 0, kind) + b"\0", 2)
+        for at, kind in enumerate(kinds, 1)
+    ]
     known = _full(b"iinf", struct.pack(">H", len(entries)) + b"".join(entries))
     coded, size = _box_of(b"hvcC"), _box_of(b"ispe")
     sizes = b"".join(struct.pack(">HBB", at, 1, 2) for at in range(2, len(kinds) + 1))
-    described = _full(b"ipma", struct.pack(">I", len(kinds)) + struct.pack(">HBBB", 1, 2, 0x81, 2) + sizes)
+    described = _full(
+        b"ipma", struct.pack(">I", len(kinds)) + struct.pack(">HBBB", 1, 2, 0x81, 2) + sizes
+    )
     properties = _box(b"iprp", _box(b"ipco", coded + size) + described)
     made = [_box(b"dimg", struct.pack(">HHH", at + 1, 1, at)) for at in range(1, len(kinds))]
     added = [_box(b"auxl", struct.pack(">HHH", item, 1, other)) for item, other in auxiliary or []]
@@ -85,13 +105,21 @@ def heic_derived(chain: list[bytes], *, auxiliary: list[tuple[int, int]] | None 
     def meta(begin: int) -> bytes:
         # A grid says how it is laid out (one by one tile); other derived items need no bytes of their own.
         places = [struct.pack(">HHHII", 1, 0, 1, begin, len(_PICTURE))]
-        places += [struct.pack(">HHHII", at, 0, 1, begin + len(_PICTURE), 8) for at, kind in enumerate(kinds, 1) if kind == b"grid"]
+        places += [
+            struct.pack(">HHHII", at, 0, 1, begin + len(_PICTURE), 8)
+            for at, kind in enumerate(kinds, 1)
+            if kind == b"grid"
+        ]
         located = _full(b"iloc", b"\x44\0" + struct.pack(">H", len(places)) + b"".join(places))
         return _full(b"meta", handler + located + known + properties + references)
 
     head = _box_of(b"ftyp")
     grid = bytes(4) + struct.pack(">HH", *struct.unpack(">II", size[-8:]))
-    return head + meta(len(head) + len(meta(0)) + 8) + _box(b"mdat", HEIC[_PICTURE.start : _PICTURE.stop] + grid)
+    return (
+        head
+        + meta(len(head) + len(meta(0)) + 8)
+        + _box(b"mdat", HEIC[_PICTURE.start : _PICTURE.stop] + grid)
+    )
 
 
 def heic_in_boxes(count: int) -> bytes:

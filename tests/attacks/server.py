@@ -22,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # What an attacker writes wherever there is room: no answer may bring it back.
 MARK = "c4naryMark"
 # A traceback, a path, a library's own words: none of them is for whoever asks.
-_UNWANTED = re.compile(rf"Traceback|\.py\b|0x[0-9a-f]{{6}}|/(home|usr|tmp|work|var|etc)/|PIL|Pillow|werkzeug|waitress|libheif|<html|{MARK}")
+_UNWANTED = re.compile(
+    rf"Traceback|\.py\b|0x[0-9a-f]{{6}}|/(home|usr|tmp|work|var|etc)/|PIL|Pillow|werkzeug|waitress|libheif|<html|{MARK}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class Reply:
         """That it is this failure (or, without a code, a success) in Keylike's own words; gives the body."""
         assert self.headers["content-type"] == "application/json"
         body, shown = self.body, self.raw.decode() + str(self.headers)
-        assert (self.status, body.get("code"), body["success"]) == (status, code, code is None), shown[:600]
+        assert (self.status, body.get("code"), body["success"]) == (status, code, code is None), (
+            shown[:600]
+        )
         assert not _UNWANTED.search(shown), shown[:600]
         return body
 
@@ -59,11 +63,21 @@ class Attacked:
         """A connection of one's own."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
 
-    def post(self, body: Any, kind: str = "image/jpeg", path: str = "/predict", **headers: str) -> Reply:
+    def post(
+        self, body: Any, kind: str = "image/jpeg", path: str = "/predict", **headers: str
+    ) -> Reply:
         """What POST brings back."""
-        return self.ask("POST", path, body, {"Content-Type": kind} | {name.replace("_", "-"): value for name, value in headers.items()})
+        return self.ask(
+            "POST",
+            path,
+            body,
+            {"Content-Type": kind}
+            | {name.replace("_", "-"): value for name, value in headers.items()},
+        )
 
-    def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Reply:
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
         """What any request brings back, in a connection of its own."""
         connection = self.connect()
         try:
@@ -122,15 +136,30 @@ class Attacked:
 
 
 @contextmanager
-def serving(folder: Path, module: str = "tests.serve_colour", **settings: str) -> Iterator[Attacked]:
+def serving(
+    folder: Path, module: str = "tests.serve_colour", **settings: str
+) -> Iterator[Attacked]:
     """A server on a free port of this machine, ended afterwards."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("KEYLIKE_", "OTEL_", "MODEL_PATH", "NGROK_"))}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("KEYLIKE_", "OTEL_", "MODEL_PATH", "NGROK_"))
+    }
     # Who attacks is let in, as far as tokens and limits go: what comes in is the question here.
     open_to_all = {"KEYLIKE_POLICY": "open", "KEYLIKE_LIMITS": "off"}
-    environment = {**inherited, **open_to_all, "KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(folder / "logs"), **settings}
+    environment = {
+        **inherited,
+        **open_to_all,
+        "KEYLIKE_PORT": "0",
+        "KEYLIKE_LOGS": str(folder / "logs"),
+        **settings,
+    }
     command = [sys.executable, "-m", module, *(["serve"] if module == "app" else [])]
     said = folder / "said"
-    with said.open("w") as out, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out) as process:
+    with (
+        said.open("w") as out,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out) as process,
+    ):
         address = re.compile(r"http://127\.0\.0\.1:(\d+)")
         until(lambda: address.search(said.read_text()) is not None)
         attacked = Attacked(process, int(address.findall(said.read_text())[0]))

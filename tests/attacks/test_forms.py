@@ -20,12 +20,21 @@ BASE64 = base64.b64encode(PHOTO).decode()
 
 def part(head: str | bytes, content: bytes = PHOTO) -> bytes:
     """A part of a form with the boundary b."""
-    return b"--b\r\n" + (head.encode() if isinstance(head, str) else head) + b"\r\n\r\n" + content + b"\r\n"
+    return (
+        b"--b\r\n"
+        + (head.encode() if isinstance(head, str) else head)
+        + b"\r\n\r\n"
+        + content
+        + b"\r\n"
+    )
 
 
 def field(name: str, value: bytes | str) -> bytes:
     """A field of text."""
-    return part(f'Content-Disposition: form-data; name="{name}"', value.encode() if isinstance(value, str) else value)
+    return part(
+        f'Content-Disposition: form-data; name="{name}"',
+        value.encode() if isinstance(value, str) else value,
+    )
 
 
 def file(name: str = "photo.jpg", content: bytes = PHOTO, more: str = "") -> bytes:
@@ -41,31 +50,67 @@ FORMS: dict[str, tuple[bytes, tuple[int, str | None]]] = {
     "a zipcode of 9 MB": (field("zipcode", "1" * 9_000_000) + file() + END, ZIPCODE),
     "an unknown field of 9 MB": (field(MARK, b"x" * 9_000_000) + file() + END, READ),
     "a form in a form": (
-        part('Content-Disposition: form-data; name="image"\r\nContent-Type: multipart/mixed; boundary=c', INNER) + END,
+        part(
+            'Content-Disposition: form-data; name="image"\r\nContent-Type: multipart/mixed; boundary=c',
+            INNER,
+        )
+        + END,
         NONE,
     ),
     "a form in a file": (
-        part('Content-Disposition: form-data; name="image"; filename="a"\r\nContent-Type: multipart/mixed', INNER) + END,
+        part(
+            'Content-Disposition: form-data; name="image"; filename="a"\r\nContent-Type: multipart/mixed',
+            INNER,
+        )
+        + END,
         KIND,
     ),
-    "a name of 200 kB": (part('Content-Disposition: form-data; name="' + "n" * 200_000 + '"') + file() + END, LARGE),
+    "a name of 200 kB": (
+        part('Content-Disposition: form-data; name="' + "n" * 200_000 + '"') + file() + END,
+        LARGE,
+    ),
     "9 MB without the end of a head": (b"--b\r\nContent-Disposition: " + b"x" * 9_000_000, LARGE),
-    "1,000 headers in a part": (part("X: y\r\n" * 1000 + 'Content-Disposition: form-data; name="image"; filename="a"') + END, LARGE),
-    "a header without a name": (part(': y\r\nContent-Disposition: form-data; name="image"; filename="a"') + END, BAD),
+    "1,000 headers in a part": (
+        part("X: y\r\n" * 1000 + 'Content-Disposition: form-data; name="image"; filename="a"')
+        + END,
+        LARGE,
+    ),
+    "a header without a name": (
+        part(': y\r\nContent-Disposition: form-data; name="image"; filename="a"') + END,
+        BAD,
+    ),
     "no disposition": (part("X: y") + END, BAD),
-    "quotes without end": (part('Content-Disposition: form-data; name="image; filename="' + '\\"' * 1000) + END, NONE),
+    "quotes without end": (
+        part('Content-Disposition: form-data; name="image; filename="' + '\\"' * 1000) + END,
+        NONE,
+    ),
     "no end": (file(), BAD),
     "nothing but the end": (END, NONE),
     "text before the first part": (b"x" * 1_000_000 + b"\r\n" + file() + END, READ),
     "9 MB after the end": (file() + END + b"x" * 9_000_000, READ),
     "two pictures, the first counts": (file() + file(content=plain(GREEN)) + END, READ),
-    "two zipcodes, the first counts": (field("zipcode", "12345") + field("zipcode", MARK) + file() + END, READ),
+    "two zipcodes, the first counts": (
+        field("zipcode", "12345") + field("zipcode", MARK) + file() + END,
+        READ,
+    ),
     "the picture as text": (field("image", PHOTO) + END, NONE),
     "only line feeds": ((file() + END).replace(b"\r\n", b"\n"), BAD),
-    "other encodings of a part": (file(more="\r\nContent-Transfer-Encoding: base64", content=BASE64.encode()) + END, KIND),
-    "_charset_": (field("_charset_", "utf-7") + field("zipcode", "+ADEAMgAzADQANQ-") + file() + END, ZIPCODE),
-    "control characters in a part's type": (file(more="\r\nContent-Type: image/jpeg\x00\x0b\x1b[2J") + END, READ),
-    "filename*": (part("Content-Disposition: form-data; name=\"image\"; filename*=utf-8''%2e%2e%2fa") + END, NONE),
+    "other encodings of a part": (
+        file(more="\r\nContent-Transfer-Encoding: base64", content=BASE64.encode()) + END,
+        KIND,
+    ),
+    "_charset_": (
+        field("_charset_", "utf-7") + field("zipcode", "+ADEAMgAzADQANQ-") + file() + END,
+        ZIPCODE,
+    ),
+    "control characters in a part's type": (
+        file(more="\r\nContent-Type: image/jpeg\x00\x0b\x1b[2J") + END,
+        READ,
+    ),
+    "filename*": (
+        part("Content-Disposition: form-data; name=\"image\"; filename*=utf-8''%2e%2e%2fa") + END,
+        NONE,
+    ),
 }
 NAMES = [
     "../../../../etc/passwd",
@@ -110,16 +155,24 @@ def test_names_of_files_are_nothing_to_anybody(server: Attacked, name: str) -> N
 def test_boundaries(server: Attacked, name: str) -> None:
     kind, (status, code) = BOUNDARIES[name]
     body = file() + END
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: " + kind + b"\r\nContent-Length: %d\r\n\r\n" % len(body)
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: "
+        + kind
+        + b"\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
     server.raw(head + body).check(status, code)
 
 
-@pytest.mark.parametrize(("length", "status"), [(1, 200), (70, 200), (10_000, 200), (32_000, 200), (33_000, 400)])
+@pytest.mark.parametrize(
+    ("length", "status"), [(1, 200), (70, 200), (10_000, 200), (32_000, 200), (33_000, 400)]
+)
 def test_long_boundaries(server: Attacked, length: int, status: int) -> None:
     """As long as headers may be."""
     boundary = "b" * length
     body = (file() + END).replace(b"--b", b"--" + boundary.encode())
-    server.post(body, f"multipart/form-data; boundary={boundary}").check(status, None if status == 200 else "bad_request")
+    server.post(body, f"multipart/form-data; boundary={boundary}").check(
+        status, None if status == 200 else "bad_request"
+    )
 
 
 FLOODS = {
@@ -134,7 +187,9 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_searching_for_the_boundary_takes_no_longer_than_reading(server: Attacked, name: str) -> None:
+def test_searching_for_the_boundary_takes_no_longer_than_reading(
+    server: Attacked, name: str
+) -> None:
     """Where the time grew with the square of the length (CVE-2024-9056 and its kin) the connection would run into its 20 seconds."""
     reply = server.post(FLOODS[name], "multipart/form-data; boundary=b")
     assert reply.status in (400, 413, 415), reply.raw
@@ -145,7 +200,9 @@ def test_the_same_in_a_boundary_of_ten_thousand(server: Attacked) -> None:
     boundary = b"b" * 10_000
     for content in ((b"\r\n--" + boundary[:-1]) * 900, b"\r" * 9_000_000, b"b" * 9_000_000):
         body = b"--" + boundary + file(content=content)[3:]
-        server.post(body, f"multipart/form-data; boundary={boundary.decode()}").check(400, "bad_request")
+        server.post(body, f"multipart/form-data; boundary={boundary.decode()}").check(
+            400, "bad_request"
+        )
 
 
 def as_json(**fields: Any) -> str:
@@ -178,14 +235,29 @@ JSON: dict[str, tuple[str | bytes, tuple[int, str | None]]] = {
     "a mark of byte order": (b"\xef\xbb\xbf" + as_json().encode(), READ),
     "NUL behind": (as_json().encode() + b"\0", BAD),
     "another object behind": (as_json() + as_json(), BAD),
-    "base64 in lines": (as_json(image_data="\r\n".join(BASE64[at : at + 76] for at in range(0, len(BASE64), 76))), READ),
+    "base64 in lines": (
+        as_json(image_data="\r\n".join(BASE64[at : at + 76] for at in range(0, len(BASE64), 76))),
+        READ,
+    ),
     "base64 between 9 MB of spaces": (as_json(image_data=" " * 9_000_000 + BASE64), READ),
-    "base64 with garbage": (as_json(image_data=BASE64[:40] + MARK + "\u20ac" + BASE64[40:]), PICTURE),
+    "base64 with garbage": (
+        as_json(image_data=BASE64[:40] + MARK + "\u20ac" + BASE64[40:]),
+        PICTURE,
+    ),
     "base64 of nothing but padding": (as_json(image_data="=" * 9_000_000), NONE),
     "base64 with padding within": (as_json(image_data=BASE64[:41] + "=" + BASE64[41:]), PICTURE),
-    "a data URL of HTML": (as_json(image_data="data:text/html;base64," + base64.b64encode(b"<html>").decode()), KIND),
-    "a data URL of 9 MB before its comma": (as_json(image_data="data:" + "x" * 9_000_000 + "," + BASE64), READ),
-    "an address in place of the picture": (as_json(image_data="http://169.254.169.254/latest"), PICTURE),
+    "a data URL of HTML": (
+        as_json(image_data="data:text/html;base64," + base64.b64encode(b"<html>").decode()),
+        KIND,
+    ),
+    "a data URL of 9 MB before its comma": (
+        as_json(image_data="data:" + "x" * 9_000_000 + "," + BASE64),
+        READ,
+    ),
+    "an address in place of the picture": (
+        as_json(image_data="http://169.254.169.254/latest"),
+        PICTURE,
+    ),
     "a path in place of the picture": (as_json(image_data="file:///etc/passwd"), PICTURE),
 }
 
@@ -199,12 +271,24 @@ def test_json(server: Attacked, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["1234\0", "12345\r\nX-Evil: 1", "\u0661\u0662\u0663\u0664\u0665", "<b>12</b>", "12345 ", "'--", MARK, "\x1b[2J12"]
+    "value",
+    [
+        "1234\0",
+        "12345\r\nX-Evil: 1",
+        "\u0661\u0662\u0663\u0664\u0665",
+        "<b>12</b>",
+        "12345 ",
+        "'--",
+        MARK,
+        "\x1b[2J12",
+    ],
 )
 def test_zipcodes_in_forms_and_addresses(server: Attacked, value: str) -> None:
     from urllib.parse import quote
 
-    server.post(field("zipcode", value) + file() + END, "multipart/form-data; boundary=b").check(*ZIPCODE)
+    server.post(field("zipcode", value) + file() + END, "multipart/form-data; boundary=b").check(
+        *ZIPCODE
+    )
     server.post(PHOTO, path=f"/predict?zipcode={quote(value)}").check(*ZIPCODE)
 
 

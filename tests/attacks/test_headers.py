@@ -21,7 +21,16 @@ HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
 
 def post(headers: bytes, body: bytes = b"", path: bytes = b"/predict") -> bytes:
     """A request by hand."""
-    return b"POST " + path + b" HTTP/1.1\r\n" + HOST + b"Content-Type: image/jpeg\r\n" + headers + b"\r\n" + body
+    return (
+        b"POST "
+        + path
+        + b" HTTP/1.1\r\n"
+        + HOST
+        + b"Content-Type: image/jpeg\r\n"
+        + headers
+        + b"\r\n"
+        + body
+    )
 
 
 def get(path: bytes, headers: bytes = b"", version: bytes = b"HTTP/1.1") -> bytes:
@@ -30,13 +39,25 @@ def get(path: bytes, headers: bytes = b"", version: bytes = b"HTTP/1.1") -> byte
 
 
 SMUGGLED = {
-    "length and chunks": post(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n" + HIDDEN),
-    "chunks and length": post(b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN),
-    "chunks in other words": post(b"Content-Length: 5\r\nTransfer-Encoding: xchunked\r\n", b"0\r\n\r\n" + HIDDEN),
-    "chunks twice": post(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", b"0\r\n\r\n" + HIDDEN),
+    "length and chunks": post(
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n" + HIDDEN
+    ),
+    "chunks and length": post(
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN
+    ),
+    "chunks in other words": post(
+        b"Content-Length: 5\r\nTransfer-Encoding: xchunked\r\n", b"0\r\n\r\n" + HIDDEN
+    ),
+    "chunks twice": post(
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", b"0\r\n\r\n" + HIDDEN
+    ),
     "chunks and gzip": post(b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n" + HIDDEN),
-    "chunks behind a tab": post(b"Transfer-Encoding:\tchunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN),
-    "a space before the colon": post(b"Transfer-Encoding : chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN),
+    "chunks behind a tab": post(
+        b"Transfer-Encoding:\tchunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN
+    ),
+    "a space before the colon": post(
+        b"Transfer-Encoding : chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN
+    ),
     "two lengths": post(b"Content-Length: 0\r\nContent-Length: %d\r\n" % len(HIDDEN), HIDDEN),
     "a list of lengths": post(b"Content-Length: 0, %d\r\n" % len(HIDDEN), HIDDEN),
     "a length with a sign": post(b"Content-Length: +%d\r\n" % len(HIDDEN), HIDDEN),
@@ -48,10 +69,16 @@ SMUGGLED = {
     "a bare carriage return": post(b"X: y\rContent-Length: 0\r\n", HIDDEN),
     "a bare line feed": post(b"X: y\nContent-Length: 0\n", HIDDEN),
     "NUL in a header": post(b"X: a\0b\r\n", HIDDEN),
-    "a chunk's size with a sign": post(b"Transfer-Encoding: chunked\r\n", b"+5\r\nabcde\r\n0\r\n\r\n"),
+    "a chunk's size with a sign": post(
+        b"Transfer-Encoding: chunked\r\n", b"+5\r\nabcde\r\n0\r\n\r\n"
+    ),
     "a chunk's size in 0x": post(b"Transfer-Encoding: chunked\r\n", b"0x5\r\nabcde\r\n0\r\n\r\n"),
-    "a chunk's size with underscores": post(b"Transfer-Encoding: chunked\r\n", b"1_0\r\n" + b"a" * 16 + b"\r\n0\r\n\r\n"),
-    "a chunk longer than it says": post(b"Transfer-Encoding: chunked\r\n", b"3\r\nabcde\r\n0\r\n\r\n"),
+    "a chunk's size with underscores": post(
+        b"Transfer-Encoding: chunked\r\n", b"1_0\r\n" + b"a" * 16 + b"\r\n0\r\n\r\n"
+    ),
+    "a chunk longer than it says": post(
+        b"Transfer-Encoding: chunked\r\n", b"3\r\nabcde\r\n0\r\n\r\n"
+    ),
     "a chunk of 2^64 bytes": post(b"Transfer-Encoding: chunked\r\n", b"FFFFFFFFFFFFFFFF\r\nabc"),
     "a header of 40 kB": post(b"X: " + b"y" * 40_000 + b"\r\n"),
     "20,000 headers": post(b"X: y\r\n" * 20_000),
@@ -77,16 +104,30 @@ def test_nothing_is_smuggled(server: Attacked, name: str) -> None:
 
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n" + CLOSE
-IN_CHUNKS = b"".join(b"1;" + MARK.encode() * 10 + b"\r\n" + PHOTO[at : at + 1] + b"\r\n" for at in range(len(PHOTO)))
+IN_CHUNKS = b"".join(
+    b"1;" + MARK.encode() * 10 + b"\r\n" + PHOTO[at : at + 1] + b"\r\n" for at in range(len(PHOTO))
+)
 
 
 @pytest.mark.parametrize(
     ("name", "body", "status"),
     [
         ("a byte a chunk, each with an extension", IN_CHUNKS + b"0\r\n\r\n", 200),
-        ("trailers", b"%x\r\n" % len(PHOTO) + PHOTO + b"\r\n0\r\nX-Evil: 1\r\nContent-Length: 3\r\n\r\n", 200),
+        (
+            "trailers",
+            b"%x\r\n" % len(PHOTO) + PHOTO + b"\r\n0\r\nX-Evil: 1\r\nContent-Length: 3\r\n\r\n",
+            200,
+        ),
         ("nothing", b"0\r\n\r\n", 400),
-        ("16 MB", b"100000\r\n" * 1 + bytes(1 << 20) + b"\r\n" + (b"100000\r\n" + bytes(1 << 20) + b"\r\n") * 15 + b"0\r\n\r\n", 413),
+        (
+            "16 MB",
+            b"100000\r\n" * 1
+            + bytes(1 << 20)
+            + b"\r\n"
+            + (b"100000\r\n" + bytes(1 << 20) + b"\r\n") * 15
+            + b"0\r\n\r\n",
+            413,
+        ),
     ],
 )
 def test_chunks(server: Attacked, name: str, body: bytes, status: int) -> None:
@@ -114,7 +155,11 @@ def test_floods_of_chunks_are_hung_up_on(server: Attacked, name: str) -> None:
 def test_a_bomb_in_gzip_stays_packed(server: Attacked) -> None:
     """Nothing unpacks a body: it is no picture."""
     packed = gzip.compress(bytes(100_000_000), 9)
-    for kind, status in (("image/jpeg", 415), ("application/json", 400), ("multipart/form-data; boundary=b", 400)):
+    for kind, status in (
+        ("image/jpeg", 415),
+        ("application/json", 400),
+        ("multipart/form-data; boundary=b", 400),
+    ):
         for coding in ("gzip", "deflate, gzip", "br", "zstd"):
             reply = server.post(packed, kind, Content_Encoding=coding)
             reply.check(status, reply.body["code"])
@@ -123,7 +168,11 @@ def test_a_bomb_in_gzip_stays_packed(server: Attacked) -> None:
 def test_expect_is_told_to_go_on(server: Attacked) -> None:
     connection = server.connect()
     connection.putrequest("POST", "/predict")
-    for name, value in (("Content-Type", "image/jpeg"), ("Content-Length", str(len(PHOTO))), ("Expect", "100-continue")):
+    for name, value in (
+        ("Content-Type", "image/jpeg"),
+        ("Content-Length", str(len(PHOTO))),
+        ("Expect", "100-continue"),
+    ):
         connection.putheader(name, value)
     connection.endheaders()
     connection.send(PHOTO)
@@ -165,18 +214,40 @@ def test_paths_lead_nowhere(server: Attacked, path: bytes) -> None:
 
 
 def test_another_site_in_the_target_is_this_site(server: Attacked) -> None:
-    for target in (b"http://169.254.169.254/latest/meta-data", b"http://evil.example/health/live", b"https://x:443/metrics"):
+    for target in (
+        b"http://169.254.169.254/latest/meta-data",
+        b"http://evil.example/health/live",
+        b"https://x:443/metrics",
+    ):
         reply = server.raw(get(target))
         assert reply.status in (200, 401, 403, 404), reply.raw
         assert b"evil" not in reply.raw
 
 
-METHODS = [b"TRACE", b"CONNECT", b"PUT", b"DELETE", b"PATCH", b"PROPFIND", b"X" * 300, b"GETPOST", b"DEBUG"]
+METHODS = [
+    b"TRACE",
+    b"CONNECT",
+    b"PUT",
+    b"DELETE",
+    b"PATCH",
+    b"PROPFIND",
+    b"X" * 300,
+    b"GETPOST",
+    b"DEBUG",
+]
 
 
 @pytest.mark.parametrize("method", METHODS, ids=range(len(METHODS)))
 def test_other_methods_are_refused(server: Attacked, method: bytes) -> None:
-    reply = server.raw(method + b" /predict HTTP/1.1\r\n" + HOST + CLOSE + b"X-Mark: " + MARK.encode() + b"\r\n\r\n")
+    reply = server.raw(
+        method
+        + b" /predict HTTP/1.1\r\n"
+        + HOST
+        + CLOSE
+        + b"X-Mark: "
+        + MARK.encode()
+        + b"\r\n\r\n"
+    )
     assert reply.status in (400, 404, 405), reply.raw
     reply.check(reply.status, reply.body["code"])
 
@@ -223,15 +294,35 @@ def test_no_header_is_minded_or_given_back(server: Attacked, name: str) -> None:
     sent = value.encode("latin-1") if isinstance(value, str) else value
     line = name.encode() + b": " + sent + b"\r\n"
     request = b"POST /predict HTTP/1.1\r\n" + (b"" if name == "Host" else HOST) + line + CLOSE
-    reply = server.raw(request + b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(PHOTO) + PHOTO)
+    reply = server.raw(
+        request + b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(PHOTO) + PHOTO
+    )
     if name == "Origin":
         # Whom pages may be of is for the CORS settings; beside them nothing gives it back.
-        reply = type(reply)(reply.status, {k: v for k, v in reply.headers.items() if k != "access-control-allow-origin"}, reply.raw)
+        reply = type(reply)(
+            reply.status,
+            {k: v for k, v in reply.headers.items() if k != "access-control-allow-origin"},
+            reply.raw,
+        )
     assert reply.check(200)["bitting"] == "2,5,4,7,3"
     assert len(reply.headers["x-request-id"]) == 8
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e999", "0x10", "\u0665".encode().decode("latin-1"), "9" * 9000, "1_0", " 1 2", ""])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "nan",
+        "inf",
+        "-1",
+        "1e999",
+        "0x10",
+        "\u0665".encode().decode("latin-1"),
+        "9" * 9000,
+        "1_0",
+        " 1 2",
+        "",
+    ],
+)
 def test_patience_that_is_no_number(server: Attacked, value: str) -> None:
     reply = server.post(PHOTO, X_Request_Timeout=value)
     assert reply.status in (200, 400), reply.raw
@@ -270,7 +361,9 @@ def test_requests_in_one_piece_are_answered_in_their_order(server: Attacked) -> 
         ("no requests", b"x\r\n\r\n" * 1_800_000),
     ],
 )
-def test_floods_on_one_connection_keep_nobody_waiting(server: Attacked, name: str, flood: bytes) -> None:
+def test_floods_on_one_connection_keep_nobody_waiting(
+    server: Attacked, name: str, flood: bytes
+) -> None:
     """The loop that reads for all connections goes on: others are answered while it comes in."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
         for at in range(0, len(flood), 1 << 20):

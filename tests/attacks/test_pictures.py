@@ -31,20 +31,36 @@ from tests.attacks.server import MARK, Attacked
 from tools.plain_pictures import RED, encode, many_frames, many_scans, plain, png
 
 TOO_LARGE, BROKEN = (413, "image_too_large"), (400, "bad_image")
-PNG_CLAIMING = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 6, 0, 0, 0)) + chunk(b"IDAT", b"")
+PNG_CLAIMING = (
+    b"\x89PNG\r\n\x1a\n"
+    + chunk(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 6, 0, 0, 0))
+    + chunk(b"IDAT", b"")
+)
 REFUSED: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
     "JPEG claims 65535x65535": (lambda: jpeg_claiming(65_535), TOO_LARGE),
     "JPEG of 100,000 scans": (lambda: many_scans(100_000, (7000, 7000)), BROKEN),
-    "JPEG in arithmetic coding": (lambda: many_scans(32, (7000, 7000)).replace(b"\xff\xc2", b"\xff\xca", 1), BROKEN),
+    "JPEG in arithmetic coding": (
+        lambda: many_scans(32, (7000, 7000)).replace(b"\xff\xc2", b"\xff\xca", 1),
+        BROKEN,
+    ),
     "JPEG without loss": (lambda: jpeg_claiming(7000, 0xC3), BROKEN),
     "JPEG hierarchical": (lambda: jpeg_claiming(7000, 0xC5), BROKEN),
     "JPEG of two million segments": (lambda: jpeg_with(segment(0xE5, b"") * 2_400_000), BROKEN),
     "JPEG of crumbs of EXIF": (lambda: jpeg_with(segment(0xE1, b"Exif\0\0x") * 900_000), BROKEN),
-    "JPEG crumbs behind a reserved marker": (lambda: jpeg_with(segment(0xF0, segment(0xE1, b"Exif\0\0x") * 5900) * 100), BROKEN),
+    "JPEG crumbs behind a reserved marker": (
+        lambda: jpeg_with(segment(0xF0, segment(0xE1, b"Exif\0\0x") * 5900) * 100),
+        BROKEN,
+    ),
     "JPEG of fill bytes": (lambda: jpeg_with(b"\xff" * 9_900_000), BROKEN),
     "JPEG of junk": (lambda: jpeg_with(b"\xff\0" + bytes(9_900_000)), BROKEN),
-    "JPEG of tables": (lambda: jpeg_with(segment(0xDB, (b"\0" + bytes(range(1, 65))) * 1000) * 150), BROKEN),
-    "JPEG ends before it begins": (lambda: jpeg_with(b"\xff\xd9", segment(0xE1, b"Exif\0\0x") * 900_000), BROKEN),
+    "JPEG of tables": (
+        lambda: jpeg_with(segment(0xDB, (b"\0" + bytes(range(1, 65))) * 1000) * 150),
+        BROKEN,
+    ),
+    "JPEG ends before it begins": (
+        lambda: jpeg_with(b"\xff\xd9", segment(0xE1, b"Exif\0\0x") * 900_000),
+        BROKEN,
+    ),
     "PNG 20000x20000": (lambda: png(20_000, 20_000), TOO_LARGE),
     "PNG claims 2^31": (lambda: PNG_CLAIMING, TOO_LARGE),
     "PNG of 800,000 chunks": (lambda: png_with(chunk(b"prVt", MARK.encode()) * 450_000), BROKEN),
@@ -62,14 +78,26 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
     "AVIF that moves": (lambda: many_frames_of("AVIF"), (415, "unsupported_image_type")),
     "HEIC claims 60000x60000": (lambda: boxes.claiming(boxes.HEIC, 60_000, 60_000), BROKEN),
     "HEIC coded as 16000x16000": (lambda: boxes.heic_coded(16_000, 16_000), BROKEN),
-    "HEIC of 900 pictures with 9 MB said of each": (lambda: boxes.heic_of(900, bytes(9_000_000)), BROKEN),
+    "HEIC of 900 pictures with 9 MB said of each": (
+        lambda: boxes.heic_of(900, bytes(9_000_000)),
+        BROKEN,
+    ),
     # Nested items wrote out of bounds in libheif before 1.23.2 (CVE-2026-84383).
     "HEIC shows an identity item": (lambda: boxes.heic_derived([b"iden"]), BROKEN),
     "HEIC shows an overlay": (lambda: boxes.heic_derived([b"iovl"]), BROKEN),
-    "HEIC of 40 nested identity items": (lambda: boxes.heic_derived([b"iden"] * 40, primary=1), BROKEN),
+    "HEIC of 40 nested identity items": (
+        lambda: boxes.heic_derived([b"iden"] * 40, primary=1),
+        BROKEN,
+    ),
     "HEIC grid of an identity item": (lambda: boxes.heic_derived([b"iden", b"grid"]), BROKEN),
-    "HEIC shows an auxiliary picture": (lambda: boxes.heic_derived([b"grid"], auxiliary=[(2, 1)]), BROKEN),
-    "HEIC with an identity item as transparency": (lambda: boxes.heic_derived([b"iden"], auxiliary=[(2, 1)], primary=1), BROKEN),
+    "HEIC shows an auxiliary picture": (
+        lambda: boxes.heic_derived([b"grid"], auxiliary=[(2, 1)]),
+        BROKEN,
+    ),
+    "HEIC with an identity item as transparency": (
+        lambda: boxes.heic_derived([b"iden"], auxiliary=[(2, 1)], primary=1),
+        BROKEN,
+    ),
     "HEIC with transparency of transparency": (
         lambda: boxes.heic_derived([b"grid", b"grid"], auxiliary=[(2, 1), (3, 2)], primary=1),
         BROKEN,
@@ -137,7 +165,9 @@ def odd() -> dict[str, bytes]:
         "grey of 16 bits": encode(grey16, "PNG"),
         "colour of 16 bits": png(40, 40, bits=16, colour_type=2),
         "CMYK": encode(red.convert("CMYK"), "JPEG"),
-        "YCCK": encode(red.convert("CMYK"), "JPEG").replace(b"Adobe\0\x64\0\0\0\0\0", b"Adobe\0\x64\0\0\0\0\2"),
+        "YCCK": encode(red.convert("CMYK"), "JPEG").replace(
+            b"Adobe\0\x64\0\0\0\0\0", b"Adobe\0\x64\0\0\0\0\2"
+        ),
         "grey": encode(red.convert("L"), "JPEG"),
         "grey with transparency": encode(half.convert("LA"), "PNG"),
         "one bit": encode(red.convert("1"), "PNG"),
@@ -163,11 +193,22 @@ def test_a_jpeg_that_goes_wrong_in_the_middle(server: Attacked) -> None:
 
 
 def test_bombs_in_a_batch_spoil_only_themselves(server: Attacked) -> None:
-    pictures = [plain(), png(20_000, 20_000), jpeg_with(segment(0xE5, b"") * 100_000), webp_claiming(16_384), plain(size=(70, 40))]
+    pictures = [
+        plain(),
+        png(20_000, 20_000),
+        jpeg_with(segment(0xE5, b"") * 100_000),
+        webp_claiming(16_384),
+        plain(size=(70, 40)),
+    ]
     form = b"".join(
-        b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + picture + b"\r\n" for picture in pictures
+        b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        + picture
+        + b"\r\n"
+        for picture in pictures
     )
-    body = server.post(form + b"--b--\r\n", "multipart/form-data; boundary=b", "/predict/batch").check(200)
+    body = server.post(
+        form + b"--b--\r\n", "multipart/form-data; boundary=b", "/predict/batch"
+    ).check(200)
     told = [each.get("bitting") or each["code"] for each in body["results"]]
     assert told == ["2,5,4,7,3", "image_too_large", "bad_image", "image_too_large", "2,5,4,7,3"]
 

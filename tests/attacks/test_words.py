@@ -30,7 +30,13 @@ def request_full_of(words: str) -> tuple[bytes, str]:
         f'Content-Disposition: form-data; name="text"\r\n\r\n{words}',
     ]
     head = f'Content-Disposition: form-data; name="image"; filename="{quoted}.jpg"\r\nX-Prompt: {quoted}\r\n\r\n'
-    body = b"".join(f"--b\r\n{part}\r\n".encode() for part in parts) + b"--b\r\n" + head.encode() + commented(words) + b"\r\n--b--\r\n"
+    body = (
+        b"".join(f"--b\r\n{part}\r\n".encode() for part in parts)
+        + b"--b\r\n"
+        + head.encode()
+        + commented(words)
+        + b"\r\n--b--\r\n"
+    )
     return body, "multipart/form-data; boundary=b"
 
 
@@ -39,14 +45,20 @@ def commented(words: str) -> bytes:
     exif = Image.Exif()
     exif[0x010E] = exif[0x9C9B] = exif[0x9286] = words
     picture = Image.open(SAMPLES / "sc1_01.jpg")
-    return encode(picture, "JPEG", exif=exif, comment=words.encode(), xmp=words.encode(), quality=95)
+    return encode(
+        picture, "JPEG", exif=exif, comment=words.encode(), xmp=words.encode(), quality=95
+    )
 
 
 @pytest.mark.parametrize("words", [ORDER, TOKENS], ids=["order", "tokens"])
 @pytest.mark.parametrize("field", ["zipcode", "command"])
 def test_words_in_fields_are_refused(server: Attacked, field: str, words: str) -> None:
     body = f'--b\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{words}\r\n'.encode()
-    body += b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n' + plain() + b"\r\n--b--\r\n"
+    body += (
+        b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        + plain()
+        + b"\r\n--b--\r\n"
+    )
     reply = server.post(body, "multipart/form-data; boundary=b")
     told = reply.check(400, "bad_zipcode" if field == "zipcode" else "bad_request")
     assert "BITTING" not in json.dumps(told) and "<" not in json.dumps(told)
@@ -68,8 +80,12 @@ def read(caliper: Attacked, picture: bytes) -> tuple[str, str, float]:
 @pytest.mark.parametrize("words", [ORDER, TOKENS], ids=["order", "tokens"])
 def test_words_around_the_photo_change_nothing(caliper: Attacked, words: str) -> None:
     body, kind = request_full_of(words)
-    said: Reply = caliper.post(body, kind, User_Agent=words.replace("\n", " "), Cache_Control="no-cache")
-    assert (said.body["keyway"], said.body["bitting"], said.body["confidence"]) == read(caliper, commented("nothing"))
+    said: Reply = caliper.post(
+        body, kind, User_Agent=words.replace("\n", " "), Cache_Control="no-cache"
+    )
+    assert (said.body["keyway"], said.body["bitting"], said.body["confidence"]) == read(
+        caliper, commented("nothing")
+    )
 
 
 def written_on(picture: Image.Image, words: str) -> Image.Image:
@@ -78,14 +94,24 @@ def written_on(picture: Image.Image, words: str) -> Image.Image:
     pen = ImageDraw.Draw(marked)
     font = ImageFont.load_default(size=marked.width / 34)
     for top in (0.01, marked.height * 0.93):
-        pen.text((marked.width * 0.01, top), words, fill="black", font=font, stroke_width=2, stroke_fill="white")
+        pen.text(
+            (marked.width * 0.01, top),
+            words,
+            fill="black",
+            font=font,
+            stroke_width=2,
+            stroke_fill="white",
+        )
     return marked
 
 
 @pytest.mark.parametrize("name", ["sc1_01.jpg", "kw1_02.jpg", "sc1_04.jpg"])
 def test_words_on_the_photo_do_not_change_the_code(caliper: Attacked, name: str) -> None:
     with Image.open(SAMPLES / name) as picture:
-        plainly, marked = encode(picture.convert("RGB"), "PNG"), encode(written_on(picture, ORDER), "PNG")
+        plainly, marked = (
+            encode(picture.convert("RGB"), "PNG"),
+            encode(written_on(picture, ORDER), "PNG"),
+        )
     before, after = read(caliper, plainly), read(caliper, marked)
     assert after[:2] == before[:2] != ("SC1", "1,2,3,4,5")
     assert abs(after[2] - before[2]) < 0.1
@@ -94,7 +120,10 @@ def test_words_on_the_photo_do_not_change_the_code(caliper: Attacked, name: str)
 
 def test_words_alone_are_no_key(caliper: Attacked) -> None:
     page = written_on(Image.new("RGB", (1200, 900), "white"), ORDER)
-    assert caliper.post(encode(page, "PNG")).check(422, "unreadable")["reason"] in ("not_a_key", "too_small")
+    assert caliper.post(encode(page, "PNG")).check(422, "unreadable")["reason"] in (
+        "not_a_key",
+        "too_small",
+    )
 
 
 @pytest.mark.gemma
@@ -109,19 +138,29 @@ def test_gemma_is_asked_the_same_whatever_the_request_says(
     fed: list[tuple[list[int], ...]] = []
     original = kv_session.Stream.__init__
 
-    def watched(self: kv_session.Stream, model: object, inputs: dict[str, np.ndarray], begun: tuple[int, ...]) -> None:
+    def watched(
+        self: kv_session.Stream,
+        model: object,
+        inputs: dict[str, np.ndarray],
+        begun: tuple[int, ...],
+    ) -> None:
         fed.append((*inputs["input_ids"].tolist(), list(begun)))
         original(self, model, inputs, begun)
 
     monkeypatch.setattr(kv_session.Stream, "__init__", watched)
-    app = create_app(Settings(logs=tmp_path, model_path=gemma_models.merged, precision="fp32", cache_ttl_s=0))
+    app = create_app(
+        Settings(logs=tmp_path, model_path=gemma_models.merged, precision="fp32", cache_ttl_s=0)
+    )
     asked_to_warm = len(fed)
     client = app.test_client()
     for words in (ORDER, TOKENS, "nothing"):
         body, kind = request_full_of(words)
         heads = {"User-Agent": words.replace("\n", " "), "X-Prompt": words.replace("\n", " ")}
         client.post("/predict", data=body, content_type=kind, headers=heads)
-        client.post("/predict?prompt=" + words.replace("\n", " "), json={"image_data": "x", "prompt": words, "zipcode": "12345"})
+        client.post(
+            "/predict?prompt=" + words.replace("\n", " "),
+            json={"image_data": "x", "prompt": words, "zipcode": "12345"},
+        )
     asked = fed[asked_to_warm:]
     assert len(asked) == 3
     assert asked[0] == asked[1] == asked[2]
@@ -137,12 +176,18 @@ def test_gemma_can_say_nothing_but_a_possible_code(gemma_models: GemmaModels) ->
     with Image.open(SAMPLES / "sc1_01.jpg") as picture:
         tagged = encode(written_on(picture, ORDER), "PNG")
     reader = load(gemma_models.merged, Choices(gemma_models.merged.parent, precision="fp32"))
-    for photo in (tagged, encode(written_on(Image.new("RGB", (1200, 900), "white"), TOKENS), "PNG")):
+    for photo in (
+        tagged,
+        encode(written_on(Image.new("RGB", (1200, 900), "white"), TOKENS), "PNG"),
+    ):
         for result in reader.read([open_photo(photo)]):
             if isinstance(result, Reading):
                 way = keyway(result.keyway)
                 levels = list(way.depths_mm)
-                steps = [abs(levels.index(a) - levels.index(b)) for a, b in zip(result.codes, result.codes[1:], strict=False)]
+                steps = [
+                    abs(levels.index(a) - levels.index(b))
+                    for a, b in zip(result.codes, result.codes[1:], strict=False)
+                ]
                 assert set(result.codes) <= set(levels) and len(result.codes) in way.cut_counts
                 assert way.macs is None or max(steps) <= way.macs
                 assert 0 <= result.confidence < 1

@@ -22,7 +22,9 @@ def chromium(folder: Path) -> Iterator[Browser]:
     film.write_bytes((SAMPLES / BEFORE_THE_CAMERA).read_bytes() * 2)
     camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PATH, args=camera, chromium_sandbox=False)
+        browser = playwright.chromium.launch(
+            executable_path=PATH, args=camera, chromium_sandbox=False
+        )
         try:
             yield browser
         finally:

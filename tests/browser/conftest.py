@@ -38,7 +38,9 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="package")
 def guarded(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One that asks for a token for everything."""
-    started = Server(tmp_path_factory.mktemp("guarded"), KEYLIKE_API_KEY=TOKEN, KEYLIKE_POLICY="all")
+    started = Server(
+        tmp_path_factory.mktemp("guarded"), KEYLIKE_API_KEY=TOKEN, KEYLIKE_POLICY="all"
+    )
     yield started
     started.stop()
 
@@ -50,7 +52,13 @@ def visiting(browser: Browser) -> Iterator[Visiting]:
     visits: list[Visit] = []
 
     def visit(server: Server, *failures: str, **options: Any) -> Visit:
-        visits.append(Visit(browser.new_context(**{"service_workers": "block", **options}), server.address, *failures))
+        visits.append(
+            Visit(
+                browser.new_context(**{"service_workers": "block", **options}),
+                server.address,
+                *failures,
+            )
+        )
         visits[-1].page.set_default_timeout(15_000)
         return visits[-1]
 

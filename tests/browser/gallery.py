@@ -19,7 +19,12 @@ from tests.browser.chromium import BEFORE_THE_CAMERA, chromium
 from tests.browser.server import SAMPLES, Server
 from tests.browser.visit import CONTROLLED
 
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "has_touch": True,
+    "is_mobile": True,
+}
 NARROW: dict[str, Any] = {**PHONE, "viewport": {"width": 360, "height": 740}}
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
 DARK: dict[str, Any] = {"color_scheme": "dark"}
@@ -61,8 +66,14 @@ def camera(page: Page, server: Server) -> None:
 def unreadable(page: Page, server: Server) -> None:
     """A blurred photo."""
     blurred = io.BytesIO()
-    Image.open(SAMPLES / BEFORE_THE_CAMERA).filter(ImageFilter.GaussianBlur(12)).save(blurred, "JPEG")
-    photo(page, {"name": "blurred.jpg", "mimeType": "image/jpeg", "buffer": blurred.getvalue()}, "refused")
+    Image.open(SAMPLES / BEFORE_THE_CAMERA).filter(ImageFilter.GaussianBlur(12)).save(
+        blurred, "JPEG"
+    )
+    photo(
+        page,
+        {"name": "blurred.jpg", "mimeType": "image/jpeg", "buffer": blurred.getvalue()},
+        "refused",
+    )
 
 
 def history(page: Page, server: Server) -> None:
@@ -90,20 +101,42 @@ def offline(page: Page, server: Server) -> None:
 PICTURES: list[tuple[str, dict[str, Any], Callable[[Page, Server], None], str]] = [
     ("start-light", DESK, lambda page, server: None, "The start, wide and light"),
     ("start-dark", PHONE | DARK, lambda page, server: None, "The start on a phone, dark"),
-    ("camera", PHONE | DARK, camera, "The camera with its frame and the outline to lay the key into"),
-    ("reading", DESK, key("sc1_04.jpg"), "A reading: the blade laid level, outline, cuts, depths and numbers drawn over the photo"),
-    ("reading-dark", DESK | DARK, key("sc4_01.jpg"), "Six cuts, dark; cut 5 lies between two depths"),
+    (
+        "camera",
+        PHONE | DARK,
+        camera,
+        "The camera with its frame and the outline to lay the key into",
+    ),
+    (
+        "reading",
+        DESK,
+        key("sc1_04.jpg"),
+        "A reading: the blade laid level, outline, cuts, depths and numbers drawn over the photo",
+    ),
+    (
+        "reading-dark",
+        DESK | DARK,
+        key("sc4_01.jpg"),
+        "Six cuts, dark; cut 5 lies between two depths",
+    ),
     ("reading-phone", PHONE, key("kw1_02.jpg"), "A reading on a phone"),
     ("reading-narrow", NARROW | DARK, key("sc1_06.jpg"), "360 pixels wide"),
     ("whole-photo", DESK, whole, "The reading over the whole photo, as it was taken"),
-    ("assessment", PHONE, assessment, "What else it could be, and what the code means, with sources"),
+    (
+        "assessment",
+        PHONE,
+        assessment,
+        "What else it could be, and what the code means, with sources",
+    ),
     ("unreadable", PHONE, unreadable, "No reading: why, and how to take the next photo"),
     ("history", PHONE | DARK, history, "The history, which is off until it is turned on"),
     ("offline", PHONE, offline, "Without the server"),
 ]
 
 
-def shoot(browser: Browser, server: Server, screen: dict[str, Any], way: Callable[[Page, Server], None]) -> Image.Image:
+def shoot(
+    browser: Browser, server: Server, screen: dict[str, Any], way: Callable[[Page, Server], None]
+) -> Image.Image:
     """One picture."""
     context = browser.new_context(permissions=["camera"], reduced_motion="reduce", **screen)
     page = context.new_page()
@@ -129,7 +162,9 @@ def main(folder: Path) -> None:
         server = Server(Path(elsewhere))
         for name, screen, way, words in PICTURES:
             file = folder / f"{name}.webp"
-            shoot(browser, server, screen, way).convert("RGB").save(file, "WEBP", quality=_QUALITY, method=6)
+            shoot(browser, server, screen, way).convert("RGB").save(
+                file, "WEBP", quality=_QUALITY, method=6
+            )
             if file.stat().st_size > MOST_BYTES:
                 raise SystemExit(f"{file} has {file.stat().st_size} bytes")
             width = "" if screen is DESK or screen == DESK | DARK else ' width="320"'

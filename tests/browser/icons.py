@@ -12,7 +12,12 @@ from PIL import Image
 from tests.browser.chromium import chromium
 
 # Name, side in pixels, and whether the ground reaches the corners, as systems want it that cut the icon themselves.
-ICONS = (("icon-180", 180, True), ("icon-192", 192, False), ("icon-512", 512, False), ("maskable-512", 512, True))
+ICONS = (
+    ("icon-180", 180, True),
+    ("icon-192", 192, False),
+    ("icon-512", 512, False),
+    ("maskable-512", 512, True),
+)
 _ROUNDED, _SQUARE = 'rx="112"', 'rx="0"'
 _COLOURS = 32
 
@@ -23,9 +28,13 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as elsewhere, chromium(Path(elsewhere)) as browser:
         for name, side, square in ICONS:
             page = browser.new_page(viewport={"width": side, "height": side})
-            page.set_content(f"<style>*{{margin:0}}svg{{display:block}}</style>{drawing.replace(_ROUNDED, _SQUARE) if square else drawing}")
+            page.set_content(
+                f"<style>*{{margin:0}}svg{{display:block}}</style>{drawing.replace(_ROUNDED, _SQUARE) if square else drawing}"
+            )
             picture = Image.open(io.BytesIO(page.screenshot(omit_background=True)))
-            picture.quantize(_COLOURS, Image.Quantize.FASTOCTREE).save(folder / f"{name}.png", optimize=True)
+            picture.quantize(_COLOURS, Image.Quantize.FASTOCTREE).save(
+                folder / f"{name}.png", optimize=True
+            )
             page.close()
 
 

@@ -20,7 +20,12 @@ from tests.browser.chromium import chromium
 from tests.browser.server import Server
 
 _TIMES = 15
-_NETWORK = {"offline": False, "latency": 60, "downloadThroughput": 9e6 / 8, "uploadThroughput": 3e6 / 8}
+_NETWORK = {
+    "offline": False,
+    "latency": 60,
+    "downloadThroughput": 9e6 / 8,
+    "uploadThroughput": 3e6 / 8,
+}
 _READY = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
 _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"
 
@@ -34,7 +39,11 @@ def weight(browser: Browser, address: str) -> dict[str, int]:
     page.wait_for_selector("#server[data-state=ready]")
     bodies = [response.body() for response in responses if not response.url.endswith("/health")]
     page.context.close()
-    return {"files": len(bodies), "bytes": sum(map(len, bodies)), "gzipped": sum(len(gzip.compress(body)) for body in bodies)}
+    return {
+        "files": len(bodies),
+        "bytes": sum(map(len, bodies)),
+        "gzipped": sum(len(gzip.compress(body)) for body in bodies),
+    }
 
 
 def readiness(browser: Browser, address: str, *, phone: bool) -> dict[str, int]:
@@ -52,7 +61,11 @@ def readiness(browser: Browser, address: str, *, phone: bool) -> dict[str, int]:
         ready.append(page.evaluate(_READY))
         painted.append(page.evaluate(_PAINTED))
         page.close()
-    return {"median": round(statistics.median(ready)), "worst": round(max(ready)), "painted": round(statistics.median(painted))}
+    return {
+        "median": round(statistics.median(ready)),
+        "worst": round(max(ready)),
+        "painted": round(statistics.median(painted)),
+    }
 
 
 def main() -> None:

@@ -25,7 +25,10 @@ class Sample:
 
 def sample(name: str) -> Sample:
     """The one in samples/ by its file's name."""
-    lines = (json.loads(line) for line in (SAMPLES / "labels.jsonl").read_text(encoding="utf-8").splitlines())
+    lines = (
+        json.loads(line)
+        for line in (SAMPLES / "labels.jsonl").read_text(encoding="utf-8").splitlines()
+    )
     label = next(line for line in lines if line["file"] == name)
     return Sample(SAMPLES / name, label["keyway"], ",".join(map(str, label["bitting"])))
 

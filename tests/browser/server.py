@@ -27,8 +27,16 @@ class Server:
 
     def start(self) -> None:
         """Starts it, again at the port that it had, and comes back once it reads."""
-        own = {"KEYLIKE_PORT": str(self.port), "KEYLIKE_LOGS": "logs", "KEYLIKE_TOKENS": "tokens.sqlite3"}
-        bare = {name: value for name, value in os.environ.items() if not name.startswith(("KEYLIKE_", "MODEL_PATH", "NGROK_", "OTEL_"))}
+        own = {
+            "KEYLIKE_PORT": str(self.port),
+            "KEYLIKE_LOGS": "logs",
+            "KEYLIKE_TOKENS": "tokens.sqlite3",
+        }
+        bare = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("KEYLIKE_", "MODEL_PATH", "NGROK_", "OTEL_"))
+        }
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "app.py")],
             cwd=self._folder,

@@ -33,7 +33,11 @@ def test_key_before_the_camera_is_read(visiting: Visiting, server: Server) -> No
 def test_camera_is_switched_off_when_it_is_left(visiting: Visiting, server: Server) -> None:
     visit = visiting(server, permissions=["camera"]).open()
     page = visit.page
-    for leave in (lambda: page.click("#camera-close"), lambda: page.keyboard.press("Escape"), lambda: visit.choose(FIRST.path)):
+    for leave in (
+        lambda: page.click("#camera-close"),
+        lambda: page.keyboard.press("Escape"),
+        lambda: visit.choose(FIRST.path),
+    ):
         page.click("#use-camera")
         page.wait_for_selector("main[data-state=camera]")
         page.evaluate(KEEP_TRACK)
@@ -75,7 +79,9 @@ def test_camera_that_is_not_allowed(visiting: Visiting, server: Server) -> None:
 def test_phones_own_camera_where_the_page_may_have_none(visiting: Visiting, server: Server) -> None:
     """Browsers show no camera to pages that came without TLS."""
     visit = visiting(server)
-    visit.page.add_init_script("Object.defineProperty(Navigator.prototype, 'mediaDevices', { value: undefined })")
+    visit.page.add_init_script(
+        "Object.defineProperty(Navigator.prototype, 'mediaDevices', { value: undefined })"
+    )
     page = visit.open().page
     with page.expect_file_chooser() as chooser:
         page.click("#use-camera")

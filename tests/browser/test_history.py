@@ -50,7 +50,9 @@ def test_nothing_is_kept_unless_it_is_turned_on(visiting: Visiting, server: Serv
     assert page.evaluate(DUMP) == {"keys": [], "readings": []}
 
 
-def test_what_is_kept_is_encrypted_with_a_key_that_cannot_be_taken_out(visiting: Visiting, server: Server) -> None:
+def test_what_is_kept_is_encrypted_with_a_key_that_cannot_be_taken_out(
+    visiting: Visiting, server: Server
+) -> None:
     visit = visiting(server).open()
     page = visit.page
     turn_on(page)
@@ -95,7 +97,9 @@ def test_one_is_deleted_then_all_and_the_key_with_them(visiting: Visiting, serve
     assert page.evaluate(DUMP) == {"keys": [], "readings": []}
 
 
-def test_turned_off_it_keeps_no_more_and_leaves_what_there_is(visiting: Visiting, server: Server) -> None:
+def test_turned_off_it_keeps_no_more_and_leaves_what_there_is(
+    visiting: Visiting, server: Server
+) -> None:
     visit = visiting(server).open()
     page = visit.page
     turn_on(page)
@@ -111,7 +115,9 @@ def test_turned_off_it_keeps_no_more_and_leaves_what_there_is(visiting: Visiting
 
 def test_page_without_tls_says_why_it_keeps_nothing(visiting: Visiting, server: Server) -> None:
     visit = visiting(server)
-    visit.page.add_init_script("Object.defineProperty(Crypto.prototype, 'subtle', { value: undefined })")
+    visit.page.add_init_script(
+        "Object.defineProperty(Crypto.prototype, 'subtle', { value: undefined })"
+    )
     page = visit.open().choose(FIRST.path).page
     page.click("#open-history")
     expect(page.locator("#history .note")).to_contain_text("https")

@@ -60,15 +60,22 @@ STATES: dict[str, Callable[[Visit], object]] = {
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_axe_finds_nothing_and_nothing_scrolls_sideways(visiting: Visiting, server: Server, state: str) -> None:
+def test_axe_finds_nothing_and_nothing_scrolls_sideways(
+    visiting: Visiting, server: Server, state: str
+) -> None:
     """Without motion, since what fades in has too little contrast for a moment."""
-    visit = visiting(server, "422", viewport=NARROW, permissions=["camera"], reduced_motion="reduce").open()
+    visit = visiting(
+        server, "422", viewport=NARROW, permissions=["camera"], reduced_motion="reduce"
+    ).open()
     STATES[state](visit)
     visit.page.evaluate(AXE)
     for scheme in ("light", "dark"):
         visit.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         found: dict[str, Any] = visit.page.evaluate("axe.run()")
-        assert [(each["id"], each["impact"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == [], scheme
+        assert [
+            (each["id"], each["impact"], [node["html"] for node in each["nodes"]])
+            for each in found["violations"]
+        ] == [], scheme
         assert len(found["passes"]) > 15
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
     for dialog in visit.page.locator("dialog[open]").all():
@@ -79,7 +86,8 @@ def test_dark_is_dark_and_light_is_light(visiting: Visiting, server: Server) -> 
     def grounds(scheme: str) -> list[int]:
         page = visiting(server, color_scheme=scheme).open().page
         colours = [
-            page.evaluate(f"getComputedStyle(document.querySelector('{each}')).backgroundColor") for each in ("body", ".stage", "dialog")
+            page.evaluate(f"getComputedStyle(document.querySelector('{each}')).backgroundColor")
+            for each in ("body", ".stage", "dialog")
         ]
         return [int(colour.partition("(")[2].partition(",")[0]) for colour in colours]
 
@@ -92,8 +100,22 @@ def test_keyboard_alone(visiting: Visiting, server: Server) -> None:
     seen = []
     for _ in range(9):
         page.keyboard.press("Tab")
-        seen.append(page.evaluate("document.activeElement.id || document.activeElement.className || document.activeElement.tagName"))
-    assert seen == ["skip", "brand", "open-history", "open-token", "use-camera", "file", "A", "BODY", "skip"]
+        seen.append(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.className || document.activeElement.tagName"
+            )
+        )
+    assert seen == [
+        "skip",
+        "brand",
+        "open-history",
+        "open-token",
+        "use-camera",
+        "file",
+        "A",
+        "BODY",
+        "skip",
+    ]
     page.focus("#use-camera")
     page.keyboard.press("Enter")
     page.wait_for_selector("main[data-state=camera]")
@@ -116,8 +138,16 @@ def outlined(page: Page) -> bool:
 def test_page_is_light_and_comes_from_here_alone(visiting: Visiting, server: Server) -> None:
     """At most 40 kB once compressed, as a proxy or tunnel sends it, with every file that a first visit fetches."""
     visit = visiting(server).open()
-    bodies = {request.url: request.response() for request in visit.requests if request.url != f"{server.address}/health"}
+    bodies = {
+        request.url: request.response()
+        for request in visit.requests
+        if request.url != f"{server.address}/health"
+    }
     assert all(url.startswith(server.address) for url in bodies)
-    sizes = [len(gzip.compress(response.body())) for response in bodies.values() if response and response.ok]
+    sizes = [
+        len(gzip.compress(response.body()))
+        for response in bodies.values()
+        if response and response.ok
+    ]
     assert len(sizes) > 20
     assert sum(sizes) < 40_000

@@ -33,7 +33,9 @@ BODIES = """async () => {
 }"""
 
 
-def test_page_opens_without_the_server_and_finds_it_again(visiting: Visiting, mortal: Server) -> None:
+def test_page_opens_without_the_server_and_finds_it_again(
+    visiting: Visiting, mortal: Server
+) -> None:
     visit = visiting(mortal, "net::ERR_CONNECTION_REFUSED", service_workers="allow").open()
     page = visit.page
     visit.wait_for_worker()
@@ -41,7 +43,9 @@ def test_page_opens_without_the_server_and_finds_it_again(visiting: Visiting, mo
     visit.choose(FIRST.path)
     mortal.stop()
     visit.open(server="away")
-    expect(page.locator("#away")).to_contain_text("Reading a photo needs it. This page and your history work without it.")
+    expect(page.locator("#away")).to_contain_text(
+        "Reading a photo needs it. This page and your history work without it."
+    )
     page.click("#open-history")
     expect(page.locator(".kept code")).to_have_text(FIRST.bitting)
     page.keyboard.press("Escape")
@@ -51,7 +55,9 @@ def test_page_opens_without_the_server_and_finds_it_again(visiting: Visiting, mo
     assert visit.choose(FIRST.path).code == FIRST.digits
 
 
-def test_worker_keeps_the_pages_files_and_neither_answers_nor_photos_nor_tokens(visiting: Visiting, guarded: Server) -> None:
+def test_worker_keeps_the_pages_files_and_neither_answers_nor_photos_nor_tokens(
+    visiting: Visiting, guarded: Server
+) -> None:
     visit = visiting(guarded, service_workers="allow").open(f"/#token={TOKEN}")
     page = visit.page
     visit.wait_for_worker()
@@ -71,9 +77,15 @@ def test_page_can_be_installed(visiting: Visiting, server: Server) -> None:
     visit.wait_for_worker()
     browser = visit.context.new_cdp_session(visit.page)
     manifest = browser.send("Page.getAppManifest")
-    assert (manifest["url"], manifest["errors"]) == (f"{server.address}/web/manifest.webmanifest", [])
+    assert (manifest["url"], manifest["errors"]) == (
+        f"{server.address}/web/manifest.webmanifest",
+        [],
+    )
     # Playwright's tabs are incognito ones, which install nothing whatever the page is like.
-    errors = {error["errorId"] for error in browser.send("Page.getInstallabilityErrors")["installabilityErrors"]}
+    errors = {
+        error["errorId"]
+        for error in browser.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    }
     assert errors <= {"in-incognito"}
     for icon in ("icon-180", "icon-192", "icon-512", "maskable-512"):
         side = int(icon.rpartition("-")[2])

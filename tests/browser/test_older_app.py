@@ -57,13 +57,17 @@ def app(tmp_path: Path) -> Iterator[str]:
     """Where the app is served from: another origin than the server's."""
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "index.html").write_text(APP)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path / "app"))) as files:
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path / "app"))
+    ) as files:
         threading.Thread(target=files.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{files.server_address[1]}/"
         files.shutdown()
 
 
-def test_older_app_asks_for_leave_sends_its_form_and_reads_its_fields(visiting: Visiting, server: Server, app: str) -> None:
+def test_older_app_asks_for_leave_sends_its_form_and_reads_its_fields(
+    visiting: Visiting, server: Server, app: str
+) -> None:
     visit = visiting(server)
     page = visit.page
     asked: list[str] = []
@@ -76,18 +80,35 @@ def test_older_app_asks_for_leave_sends_its_form_and_reads_its_fields(visiting: 
     assert asked[-2:] in (["OPTIONS", "POST"], ["POST", "OPTIONS"])
     body = answer["body"]
     assert (answer["status"], answer["id"]) == (200, body["request_id"])
-    assert {name: body[name] for name, kind in FIELDS.items() if not isinstance(body[name], kind)} == {}
-    assert (body["keyway"], body["bitting"], body["brand"], body["zipcode"]) == (FIRST.keyway, FIRST.bitting, "Schlage", "12345")
+    assert {
+        name: body[name] for name, kind in FIELDS.items() if not isinstance(body[name], kind)
+    } == {}
+    assert (body["keyway"], body["bitting"], body["brand"], body["zipcode"]) == (
+        FIRST.keyway,
+        FIRST.bitting,
+        "Schlage",
+        "12345",
+    )
     assert body["bitting"].split(",") == FIRST.digits and body["pinCount"] == len(FIRST.digits)
     assert (body["success"], len(body["request_id"]), body["api_version"]) == (True, 8, "2.0.0")
-    assert 0 <= body["confidence"] <= 1 and body["estimatedAnnualProduction"] > 0 and body["manufacturingComplexity"] > 0
+    assert (
+        0 <= body["confidence"] <= 1
+        and body["estimatedAnnualProduction"] > 0
+        and body["manufacturingComplexity"] > 0
+    )
     assert 0 <= body["marketPenetration"] <= 1 and 0 <= body["timeInMarket"] <= 1
 
 
-def test_older_app_reads_why_there_is_no_reading(visiting: Visiting, guarded: Server, app: str) -> None:
+def test_older_app_reads_why_there_is_no_reading(
+    visiting: Visiting, guarded: Server, app: str
+) -> None:
     """A refusal crosses origins as well as an answer does."""
     visit = visiting(guarded, "401")
     visit.page.goto(app)
     visit.page.set_input_files("#photo", FIRST.path)
     answer = visit.page.evaluate("server => window.send(server)", guarded.address)
-    assert (answer["status"], answer["body"]["success"], answer["body"]["code"]) == (401, False, "unauthorized")
+    assert (answer["status"], answer["body"]["success"], answer["body"]["code"]) == (
+        401,
+        False,
+        "unauthorized",
+    )

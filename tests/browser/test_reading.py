@@ -50,15 +50,25 @@ def test_chosen_photo_is_read_and_told(visiting: Visiting, server: Server) -> No
     assert (visit.code, visit.title.split()[:2]) == (FIRST.digits, ["Schlage", FIRST.keyway])
     answer = json.loads(page.locator(".card pre").text_content() or "")
     rows = page.locator("#cuts tbody tr").all_inner_texts()
-    assert [row.split()[:2] for row in rows] == [[str(i), digit] for i, digit in enumerate(FIRST.digits, 1)]
-    bars = page.locator("#cuts .bar").evaluate_all("bars => bars.map(bar => Number(bar.style.getPropertyValue('--part')))")
+    assert [row.split()[:2] for row in rows] == [
+        [str(i), digit] for i, digit in enumerate(FIRST.digits, 1)
+    ]
+    bars = page.locator("#cuts .bar").evaluate_all(
+        "bars => bars.map(bar => Number(bar.style.getPropertyValue('--part')))"
+    )
     assert bars == [cut["probability"] for cut in answer["cuts"]]
     others = page.locator(".others code").all_inner_texts()
     assert others == [other["bitting"] for other in answer["alternatives"]]
     told = page.inner_text("#outcome")
-    for sentence in (answer["assessment"]["keyed_alike"]["sentence"], *answer["assessment"]["recommendations"], "Source: counted from"):
+    for sentence in (
+        answer["assessment"]["keyed_alike"]["sentence"],
+        *answer["assessment"]["recommendations"],
+        "Source: counted from",
+    ):
         assert sentence in told
-    expect(page.locator("#say")).to_have_text(f"Read: {FIRST.keyway}, code {FIRST.bitting}, 91 % sure")
+    expect(page.locator("#say")).to_have_text(
+        f"Read: {FIRST.keyway}, code {FIRST.bitting}, 91 % sure"
+    )
     assert page.evaluate("document.activeElement.id") == "outcome"
 
 
@@ -83,7 +93,9 @@ def test_reading_is_drawn_where_the_server_says_it_lies(visiting: Visiting, serv
         assert all(f"cut {i} depth {digit}" in label for i, digit in enumerate(FIRST.digits, 1))
 
 
-def test_close_up_lays_the_blade_level_with_the_tip_to_the_right(visiting: Visiting, server: Server) -> None:
+def test_close_up_lays_the_blade_level_with_the_tip_to_the_right(
+    visiting: Visiting, server: Server
+) -> None:
     page = visiting(server).open().choose(FIRST.path).page
     places = (
         page.locator("svg.drawn >> nth=0")
@@ -96,20 +108,29 @@ def test_close_up_lays_the_blade_level_with_the_tip_to_the_right(visiting: Visit
     assert box
     for mark in page.locator("svg.drawn >> nth=0").locator(".badge").all():
         badge = mark.bounding_box()
-        assert badge and badge["x"] > box["x"] and badge["y"] > box["y"] and badge["y"] + badge["height"] < box["y"] + box["height"]
+        assert (
+            badge
+            and badge["x"] > box["x"]
+            and badge["y"] > box["y"]
+            and badge["y"] + badge["height"] < box["y"] + box["height"]
+        )
 
 
 def test_pointing_at_a_cut_lights_it_up_on_the_photo(visiting: Visiting, server: Server) -> None:
     page = visiting(server).open().choose(FIRST.path).page
     page.locator("#cuts tbody tr").nth(2).hover()
-    assert page.locator("svg.drawn >> nth=0").locator(".lit").evaluate_all("all => all.map(mark => mark.dataset.cut)") == ["3"]
+    assert page.locator("svg.drawn >> nth=0").locator(".lit").evaluate_all(
+        "all => all.map(mark => mark.dataset.cut)"
+    ) == ["3"]
     page.hover(".brand")
     expect(page.locator("svg.drawn .lit")).to_have_count(0)
 
 
 def test_dropped_photo(visiting: Visiting, server: Server) -> None:
     visit = visiting(server).open()
-    carried = visit.page.evaluate_handle(INTO_PAGE, [base64_of(SECOND.path.read_bytes()), "image/jpeg"])
+    carried = visit.page.evaluate_handle(
+        INTO_PAGE, [base64_of(SECOND.path.read_bytes()), "image/jpeg"]
+    )
     visit.page.dispatch_event("body", "dragenter", {"dataTransfer": carried})
     expect(visit.page.locator(".drop")).to_be_visible()
     visit.page.dispatch_event("main", "drop", {"dataTransfer": carried})
@@ -135,23 +156,33 @@ def test_small_photo_is_sent_as_it_is(visiting: Visiting, server: Server) -> Non
     assert base64.b64decode(visit.page.evaluate(READ_SENT)) == FIRST.path.read_bytes()
 
 
-def test_large_photo_is_made_smaller_and_upright_and_loses_what_the_camera_wrote(visiting: Visiting, server: Server) -> None:
+def test_large_photo_is_made_smaller_and_upright_and_loses_what_the_camera_wrote(
+    visiting: Visiting, server: Server
+) -> None:
     """A phone stores the picture lying on its side, with the turn and the place in its EXIF data."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "A camera"
-    large = Image.open(FIRST.path).resize((3072, 2304), Image.Resampling.LANCZOS).transpose(Image.Transpose.ROTATE_90)
+    large = (
+        Image.open(FIRST.path)
+        .resize((3072, 2304), Image.Resampling.LANCZOS)
+        .transpose(Image.Transpose.ROTATE_90)
+    )
     picture = io.BytesIO()
     large.save(picture, "JPEG", quality=92, exif=exif)
     visit = visiting(server)
     visit.page.add_init_script(KEEP_SENT)
-    visit.open().choose({"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": picture.getvalue()})
+    visit.open().choose(
+        {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": picture.getvalue()}
+    )
     sent = Image.open(io.BytesIO(base64.b64decode(visit.page.evaluate(READ_SENT))))
     assert (sent.format, sent.size, dict(sent.getexif())) == ("JPEG", (2048, 1536), {})
     assert visit.code == FIRST.digits
     assert visit.page.locator("svg.drawn").nth(1).get_attribute("viewBox") == "0 0 2048 1536"
 
 
-def test_what_the_browser_cannot_open_is_left_to_the_server(visiting: Visiting, server: Server) -> None:
+def test_what_the_browser_cannot_open_is_left_to_the_server(
+    visiting: Visiting, server: Server
+) -> None:
     heic = ROOT / "tests" / "data" / "plain.heic"
     visit = visiting(server, "422")
     visit.page.add_init_script(KEEP_SENT)
@@ -187,7 +218,10 @@ def test_work_is_told_step_by_step(visiting: Visiting, server: Server) -> None:
     visit.page.add_init_script(KEEP_WORDS)
     visit.open().choose(FIRST.path)
     words = list(dict.fromkeys(visit.page.evaluate("window.words")))
-    assert (words[:2], words[-1]) == (["Preparing the photo", "Sending the photo"], "Reading the key")
+    assert (words[:2], words[-1]) == (
+        ["Preparing the photo", "Sending the photo"],
+        "Reading the key",
+    )
 
 
 def test_work_can_be_cancelled(visiting: Visiting, server: Server) -> None:
@@ -204,7 +238,9 @@ def test_work_can_be_cancelled(visiting: Visiting, server: Server) -> None:
     expect(page.locator("#outcome")).to_be_empty()
 
 
-def test_the_next_photo_takes_the_place_of_the_one_at_work(visiting: Visiting, server: Server) -> None:
+def test_the_next_photo_takes_the_place_of_the_one_at_work(
+    visiting: Visiting, server: Server
+) -> None:
     visit = visiting(server).open()
     page = visit.page
     page.route("**/predict", lambda route: None, times=1)

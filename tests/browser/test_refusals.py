@@ -17,13 +17,25 @@ from tests.browser.samples import FIRST
 from tests.browser.server import Server
 from tools.plain_pictures import BLUE, plain
 
-NO_KEY: Any = {"name": "ground.png", "mimeType": "image/png", "buffer": plain(BLUE, "PNG", (640, 480))}
+NO_KEY: Any = {
+    "name": "ground.png",
+    "mimeType": "image/png",
+    "buffer": plain(BLUE, "PNG", (640, 480)),
+}
 
 
 def failure(code: str, **more: Any) -> str:
     """A body as the server writes it."""
     return json.dumps(
-        {"success": False, "error": "No.", "code": code, "request_id": "0123abcd", "timestamp": 1, "api_version": "2.0.0", **more}
+        {
+            "success": False,
+            "error": "No.",
+            "code": code,
+            "request_id": "0123abcd",
+            "timestamp": 1,
+            "api_version": "2.0.0",
+            **more,
+        }
     )
 
 
@@ -32,7 +44,9 @@ def refuse(body: str, route: Route) -> None:
     route.fulfill(status=422, body=body)
 
 
-def test_unreadable_photo_gets_reason_advice_and_a_picture_of_the_pose(visiting: Visiting, server: Server) -> None:
+def test_unreadable_photo_gets_reason_advice_and_a_picture_of_the_pose(
+    visiting: Visiting, server: Server
+) -> None:
     visit = visiting(server, "422").open().choose(NO_KEY, "refused")
     page = visit.page
     assert visit.title == "No key on this photo"
@@ -48,7 +62,12 @@ def test_every_reason_has_a_title_of_its_own(visiting: Visiting, server: Server)
     visit = visiting(server, "422").open()
     titles = set()
     for reason in Reason:
-        body = failure("unreadable", reason=reason.value, advice=f"Advice for {reason.value}.", model_used="caliper")
+        body = failure(
+            "unreadable",
+            reason=reason.value,
+            advice=f"Advice for {reason.value}.",
+            model_used="caliper",
+        )
         visit.page.route("**/predict", partial(refuse, body), times=1)
         visit.page.set_input_files("#file", [NO_KEY])
         expect(visit.page.locator(".advice")).to_have_text(f"Advice for {reason.value}.")
@@ -56,7 +75,9 @@ def test_every_reason_has_a_title_of_its_own(visiting: Visiting, server: Server)
     assert len(titles) == len(Reason) and "It could not be read" not in titles
 
 
-def test_server_that_goes_away_is_told_and_the_photo_can_be_sent_again(visiting: Visiting, mortal: Server) -> None:
+def test_server_that_goes_away_is_told_and_the_photo_can_be_sent_again(
+    visiting: Visiting, mortal: Server
+) -> None:
     visit = visiting(mortal, "net::ERR_CONNECTION_REFUSED").open()
     mortal.stop()
     visit.choose(FIRST.path, "refused")
@@ -68,7 +89,9 @@ def test_server_that_goes_away_is_told_and_the_photo_can_be_sent_again(visiting:
     assert visit.code == FIRST.digits
 
 
-def test_rate_limit_tells_when_and_holds_the_button_until_then(visiting: Visiting, browser: object, tmp_path: Path) -> None:
+def test_rate_limit_tells_when_and_holds_the_button_until_then(
+    visiting: Visiting, browser: object, tmp_path: Path
+) -> None:
     limited = Server(tmp_path, KEYLIKE_LIMITS="on", KEYLIKE_LIMIT_ADDRESS="1 per minute")
     try:
         visit = visiting(limited, "429")
@@ -94,7 +117,11 @@ def test_rate_limit_tells_when_and_holds_the_button_until_then(visiting: Visitin
 def test_busy_server_is_waited_for(visiting: Visiting, server: Server) -> None:
     visit = visiting(server, "503").open()
     body = failure("overloaded")
-    visit.page.route("**/predict", lambda route: route.fulfill(status=503, body=body, headers={"Retry-After": "200"}), times=1)
+    visit.page.route(
+        "**/predict",
+        lambda route: route.fulfill(status=503, body=body, headers={"Retry-After": "200"}),
+        times=1,
+    )
     visit.choose(FIRST.path, "refused")
     assert visit.title == "The server is busy"
     expect(visit.page.locator(".advice")).to_contain_text("in 4 minutes")
@@ -102,9 +129,16 @@ def test_busy_server_is_waited_for(visiting: Visiting, server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(502, "<html>Bad gateway</html>"), (200, "<html>You are about to visit</html>"), (200, "null")]
+    ("status", "said"),
+    [
+        (502, "<html>Bad gateway</html>"),
+        (200, "<html>You are about to visit</html>"),
+        (200, "null"),
+    ],
 )
-def test_answer_of_something_else_than_the_server_counts_as_none(visiting: Visiting, server: Server, status: int, said: str) -> None:
+def test_answer_of_something_else_than_the_server_counts_as_none(
+    visiting: Visiting, server: Server, status: int, said: str
+) -> None:
     visit = visiting(server, "502").open()
     visit.page.route("**/predict", lambda route: route.fulfill(status=status, body=said), times=1)
     visit.choose(FIRST.path, "refused")

@@ -20,7 +20,9 @@ def ask(visit: Visit) -> None:
     expect(visit.page.locator("#token")).to_be_visible()
 
 
-def test_token_of_the_qr_code_is_sent_and_leaves_no_trace(visiting: Visiting, guarded: Server) -> None:
+def test_token_of_the_qr_code_is_sent_and_leaves_no_trace(
+    visiting: Visiting, guarded: Server
+) -> None:
     visit = visiting(guarded).open(f"/#token={TOKEN}")
     page = visit.page
     assert page.url == f"{guarded.address}/"
@@ -29,7 +31,9 @@ def test_token_of_the_qr_code_is_sent_and_leaves_no_trace(visiting: Visiting, gu
     for path in ("/predict", "/health"):
         assert visit.sent(path)[0].headers["x-api-key"] == TOKEN
     assert [request.url for request in visit.requests if TOKEN in request.url] == []
-    assert [request.url for request in visit.requests if TOKEN in request.headers.get("referer", "")] == []
+    assert [
+        request.url for request in visit.requests if TOKEN in request.headers.get("referer", "")
+    ] == []
     assert page.evaluate(KEPT) == [TOKEN, None]
     assert TOKEN not in page.content()
 
@@ -41,14 +45,18 @@ def test_token_is_gone_with_the_tab(visiting: Visiting, guarded: Server) -> None
     assert later.evaluate(KEPT) == [None, None]
 
 
-def test_qr_code_that_is_scanned_again_while_the_page_is_open(visiting: Visiting, guarded: Server) -> None:
+def test_qr_code_that_is_scanned_again_while_the_page_is_open(
+    visiting: Visiting, guarded: Server
+) -> None:
     visit = visiting(guarded, "401").open()
     visit.page.evaluate(f"location.hash = 'token={TOKEN}'")
     expect(visit.page).to_have_url(f"{guarded.address}/")
     assert visit.choose(FIRST.path).code == FIRST.digits
 
 
-def test_without_a_token_it_is_asked_for_and_the_same_photo_then_sent(visiting: Visiting, guarded: Server) -> None:
+def test_without_a_token_it_is_asked_for_and_the_same_photo_then_sent(
+    visiting: Visiting, guarded: Server
+) -> None:
     visit = visiting(guarded, "401").open()
     page = visit.page
     expect(page.locator("#server")).to_have_text("Readywith a token")
@@ -66,7 +74,9 @@ def test_wrong_token_is_asked_for_again(visiting: Visiting, guarded: Server) -> 
     ask(visit)
 
 
-def test_token_is_kept_for_longer_only_if_told_so_and_forgotten_on_demand(visiting: Visiting, guarded: Server) -> None:
+def test_token_is_kept_for_longer_only_if_told_so_and_forgotten_on_demand(
+    visiting: Visiting, guarded: Server
+) -> None:
     visit = visiting(guarded, "401").open()
     page = visit.page
     ask(visit)

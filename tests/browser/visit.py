@@ -10,7 +10,9 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
 # What Chromium itself writes of each answer that is a failure; tests that make one say so.
 _BLOCKED = "Service Worker registration blocked by Playwright"
-_FAILED = re.compile(r"Failed to load resource: .*(?:status of (\d+)|(net::ERR_CONNECTION_REFUSED))")
+_FAILED = re.compile(
+    r"Failed to load resource: .*(?:status of (\d+)|(net::ERR_CONNECTION_REFUSED))"
+)
 
 
 # Fails after a while: what is evaluated may otherwise take for ever.
@@ -51,7 +53,10 @@ class Visit:
     @property
     def code(self) -> list[str]:
         """The digits that are shown large."""
-        return [text.split("cut")[0].strip() for text in self.page.locator(".code li").all_text_contents()]
+        return [
+            text.split("cut")[0].strip()
+            for text in self.page.locator(".code li").all_text_contents()
+        ]
 
     @property
     def title(self) -> str:

@@ -41,7 +41,9 @@ class FarStore(MemoryStore):
 
 def fallback(far: MemoryStore, clock: Clock, logs: Path) -> Fallback:
     """`far` with memory beside it."""
-    return Fallback(far, MemoryStore(ttl_s=TTL_S, size=SIZE, clock=clock), clock=clock, log=make_logger(logs))
+    return Fallback(
+        far, MemoryStore(ttl_s=TTL_S, size=SIZE, clock=clock), clock=clock, log=make_logger(logs)
+    )
 
 
 def logged(logs: Path) -> list[dict[str, Any]]:
@@ -58,7 +60,11 @@ def test_redis_killed_midway_and_back(frail_redis: RedisServer, tmp_path: Path) 
     frail_redis.kill()
     # In memory from here on: once more a run, then none.
     assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
-    assert (cache.stats().degraded, cache.stats().backend, cache.stats().entries) == (True, "redis", 1)
+    assert (cache.stats().degraded, cache.stats().backend, cache.stats().entries) == (
+        True,
+        "redis",
+        1,
+    )
     frail_redis.start()
     assert cache.stats().degraded, "it was asked before its time"
     clock.now += 1
@@ -66,11 +72,18 @@ def test_redis_killed_midway_and_back(frail_redis: RedisServer, tmp_path: Path) 
     assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
     assert (cache.stats().degraded, cache.stats().entries, runs.made) == (False, 1, 3)
     gone, back = logged(logs)
-    assert (gone["event"], gone["level"], gone["backend"], gone["error"]) == ("cache_degraded", "warning", "redis", "ConnectionError")
+    assert (gone["event"], gone["level"], gone["backend"], gone["error"]) == (
+        "cache_degraded",
+        "warning",
+        "redis",
+        "ConnectionError",
+    )
     assert (back["event"], back["level"]) == ("cache_restored", "info")
 
 
-def test_redis_away_from_the_start_is_said_at_the_start(frail_redis: RedisServer, tmp_path: Path) -> None:
+def test_redis_away_from_the_start_is_said_at_the_start(
+    frail_redis: RedisServer, tmp_path: Path
+) -> None:
     settings = Settings(redis_url=SecretStr(frail_redis.url), logs=tmp_path)
     cache = reading_cache(settings, make_logger(tmp_path), Clock())
     text = (tmp_path / "api.log").read_text()
@@ -79,7 +92,9 @@ def test_redis_away_from_the_start_is_said_at_the_start(frail_redis: RedisServer
 
 
 def test_a_wrong_password_counts_as_away(redis_server: RedisServer, tmp_path: Path) -> None:
-    settings = Settings(redis_url=SecretStr(redis_server.url.replace(PASSWORD, "wrong")), logs=tmp_path)
+    settings = Settings(
+        redis_url=SecretStr(redis_server.url.replace(PASSWORD, "wrong")), logs=tmp_path
+    )
     cache, runs = reading_cache(settings, make_logger(tmp_path), Clock()), Runs()
     assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
     assert cache.stats().degraded
@@ -91,7 +106,9 @@ def test_a_redis_that_says_nothing_counts_as_away(tmp_path: Path) -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0?socket_timeout=0.05"
-        cache = reading_cache(Settings(redis_url=SecretStr(url), logs=tmp_path), make_logger(tmp_path), Clock())
+        cache = reading_cache(
+            Settings(redis_url=SecretStr(url), logs=tmp_path), make_logger(tmp_path), Clock()
+        )
     assert cache.stats().degraded
     assert [line["error"] for line in logged(tmp_path)] == ["TimeoutError"]
 
@@ -118,8 +135,14 @@ def test_it_is_tried_again_after_longer_and_longer(tmp_path: Path) -> None:
     store.get("photo")
     clock.now += 1
     store.get("photo")
-    assert far.asked == 12, "after a time without trouble the next absence begins with the shortest wait"
-    assert [line["event"] for line in logged(tmp_path)] == ["cache_degraded", "cache_restored", "cache_degraded"]
+    assert far.asked == 12, (
+        "after a time without trouble the next absence begins with the shortest wait"
+    )
+    assert [line["event"] for line in logged(tmp_path)] == [
+        "cache_degraded",
+        "cache_restored",
+        "cache_degraded",
+    ]
 
 
 def test_one_caller_tries_while_the_others_go_on(tmp_path: Path) -> None:
@@ -166,16 +189,24 @@ def test_several_who_see_it_go_say_so_once(tmp_path: Path) -> None:
     clock.now += 1
     far.away, all_asking = False, threading.Barrier(1)
     store.get("photo")
-    assert not store.degraded, "one absence counts once, so the next try comes after the shortest wait"
+    assert not store.degraded, (
+        "one absence counts once, so the next try comes after the shortest wait"
+    )
 
 
 def test_redis_sees_hashes_that_end(redis_server: RedisServer) -> None:
-    cache = ReadingCache(RedisStore(redis_server.url, ttl_s=TTL_S, size=SIZE, clock=Clock()), ttl_s=TTL_S, size=SIZE)
+    cache = ReadingCache(
+        RedisStore(redis_server.url, ttl_s=TTL_S, size=SIZE, clock=Clock()), ttl_s=TTL_S, size=SIZE
+    )
     for key in ("0" * 64, "1" * 64):
         cache.get_or_run(key, Runs())
     with redis_server.client() as client:
         names = {name.decode() for name in client.scan_iter()}
-        assert names == {"keylike:readings", f"keylike:reading:{'0' * 64}", f"keylike:reading:{'1' * 64}"}
+        assert names == {
+            "keylike:readings",
+            f"keylike:reading:{'0' * 64}",
+            f"keylike:reading:{'1' * 64}",
+        }
         assert all(0 < client.pttl(name) <= TTL_S * 1000 for name in names)
         value = client.get(f"keylike:reading:{'0' * 64}")
     assert isinstance(value, bytes)
@@ -184,7 +215,12 @@ def test_redis_sees_hashes_that_end(redis_server: RedisServer) -> None:
 
 def test_two_replicas_share_one_redis(redis_server: RedisServer) -> None:
     one, other = (
-        ReadingCache(RedisStore(redis_server.url, ttl_s=TTL_S, size=SIZE, clock=Clock()), ttl_s=TTL_S, size=SIZE) for _ in range(2)
+        ReadingCache(
+            RedisStore(redis_server.url, ttl_s=TTL_S, size=SIZE, clock=Clock()),
+            ttl_s=TTL_S,
+            size=SIZE,
+        )
+        for _ in range(2)
     )
     one.get_or_run("photo", Runs())
     assert other.get_or_run("photo", Runs()).cached

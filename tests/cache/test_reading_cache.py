@@ -15,7 +15,18 @@ from keylike.cache.reading_cache import CacheStats, Found, ReadingCache, Result,
 from keylike.cache.redis_store import RedisStore
 from keylike.cache.stores import MemoryStore, Store
 from keylike.errors import BadImage, KeylikeError, ModelLoading, Overloaded
-from keylike.readers.contract import Candidate, Cut, CutLine, Drawing, Opinion, Quality, ReaderInfo, Reading, Reason, Unreadable
+from keylike.readers.contract import (
+    Candidate,
+    Cut,
+    CutLine,
+    Drawing,
+    Opinion,
+    Quality,
+    ReaderInfo,
+    Reading,
+    Reason,
+    Unreadable,
+)
 from tests.redis_server import RedisServer
 
 TTL_S, SIZE = 600, 3
@@ -28,9 +39,17 @@ READING = Reading(
     cuts=(Cut(1, 2, 1 / 3, 7.738), Cut(2, 5, 5e-324, 1e22)),
     candidates=(Candidate((2, 5, 4, 7, 0), 0.1 + 0.2), Candidate((2, 5, 4, 7, 1), 1e-17)),
     quality=Quality(px_per_mm=12.000000000000002, tilt_deg=-0.0, worn_cuts=(4,)),
-    drawing=Drawing(((0.1, 2.0), (3.3333333333333335, 4.0)), (CutLine(1, (1.5, 2.5), (3.5, 4.5)),), (640, 480)),
+    drawing=Drawing(
+        ((0.1, 2.0), (3.3333333333333335, 4.0)), (CutLine(1, (1.5, 2.5), (3.5, 4.5)),), (640, 480)
+    ),
 )
-REFUSAL = Unreadable(Reason.READERS_DISAGREE, "They differ.", "Again.", Quality(sharpness=0.3), (Opinion("a-1", "KW1", (1, 2), 0.4),))
+REFUSAL = Unreadable(
+    Reason.READERS_DISAGREE,
+    "They differ.",
+    "Again.",
+    Quality(sharpness=0.3),
+    (Opinion("a-1", "KW1", (1, 2), 0.4),),
+)
 INFO = ReaderInfo("colour", "1.0.0", "fake", ("SC1",), "0" * 64)
 
 
@@ -99,7 +118,9 @@ def cache(kept: Kept) -> ReadingCache:
 
 
 @pytest.mark.parametrize("result", [READING, REFUSAL], ids=["reading", "refusal"])
-def test_the_second_time_nothing_is_run_and_nothing_is_lost(cache: ReadingCache, result: Result) -> None:
+def test_the_second_time_nothing_is_run_and_nothing_is_lost(
+    cache: ReadingCache, result: Result
+) -> None:
     runs = Runs(result)
     first, second = (cache.get_or_run("photo", runs) for _ in range(2))
     assert runs.made == 1
@@ -142,7 +163,12 @@ def test_memory_lets_go_of_what_is_over() -> None:
 
 @pytest.mark.parametrize(
     "failure",
-    [Overloaded("full", retry_after_s=1), ModelLoading("not yet", retry_after_s=1), ZeroDivisionError("crash"), BadImage("broken")],
+    [
+        Overloaded("full", retry_after_s=1),
+        ModelLoading("not yet", retry_after_s=1),
+        ZeroDivisionError("crash"),
+        BadImage("broken"),
+    ],
     ids=lambda failure: type(failure).__name__,
 )
 def test_failures_are_not_kept(cache: ReadingCache, failure: Exception) -> None:
@@ -175,7 +201,13 @@ def test_fifty_at_once_make_one_run(cache: ReadingCache) -> None:
         all_there.wait()
 
     with ThreadPoolExecutor(50) as callers:
-        found = [each.result() for each in [callers.submit(cache.get_or_run, "photo", run, left_s=about_to_wait) for _ in range(50)]]
+        found = [
+            each.result()
+            for each in [
+                callers.submit(cache.get_or_run, "photo", run, left_s=about_to_wait)
+                for _ in range(50)
+            ]
+        ]
     assert runs.made == 1
     assert all(each.result == READING for each in found)
     assert sorted(each.cached for each in found) == [False] + [True] * 49
@@ -183,7 +215,9 @@ def test_fifty_at_once_make_one_run(cache: ReadingCache) -> None:
     assert (stats.misses, stats.shared, stats.hits, stats.hit_rate) == (1, 49, 0, 0.98)
 
 
-def while_another_fails(cache: ReadingCache, failure: Exception, run: Callable[[], Result]) -> tuple[BaseException | None, Future[Found]]:
+def while_another_fails(
+    cache: ReadingCache, failure: Exception, run: Callable[[], Result]
+) -> tuple[BaseException | None, Future[Found]]:
     """How the caller who runs fails, and what becomes of one who waits for that run."""
     flying, waiting = threading.Event(), threading.Event()
 
@@ -199,7 +233,11 @@ def while_another_fails(cache: ReadingCache, failure: Exception, run: Callable[[
         return first.exception(), second
 
 
-@pytest.mark.parametrize("failure", [Overloaded("full", retry_after_s=1), ZeroDivisionError("crash"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize(
+    "failure",
+    [Overloaded("full", retry_after_s=1), ZeroDivisionError("crash"), KeyboardInterrupt()],
+    ids=repr,
+)
 def test_who_waits_does_not_inherit_a_failure(cache: ReadingCache, failure: Exception) -> None:
     runs = Runs()
     failed, second = while_another_fails(cache, failure, runs)
@@ -214,7 +252,11 @@ def test_what_is_wrong_with_the_photo_is_told_to_all_who_wait(cache: ReadingCach
     failed, second = while_another_fails(cache, BadImage("truncated", format="JPEG"), runs)
     shared = second.exception()
     assert isinstance(failed, BadImage) and isinstance(shared, BadImage) and failed is not shared
-    assert (shared.message, shared.details) == (failed.message, failed.details) == ("truncated", {"format": "JPEG"})
+    assert (
+        (shared.message, shared.details)
+        == (failed.message, failed.details)
+        == ("truncated", {"format": "JPEG"})
+    )
     assert runs.made == 0
 
 
@@ -249,7 +291,10 @@ def test_each_photo_flies_alone(cache: ReadingCache) -> None:
         return READING
 
     with ThreadPoolExecutor(2) as callers:
-        found = [each.result() for each in [callers.submit(cache.get_or_run, name, run) for name in ("one", "other")]]
+        found = [
+            each.result()
+            for each in [callers.submit(cache.get_or_run, name, run) for name in ("one", "other")]
+        ]
     assert [each.cached for each in found] == [False, False]
 
 
@@ -266,7 +311,12 @@ def test_without_time_to_live_everything_is_run(kept: Kept) -> None:
     runs, off = Runs(), ReadingCache(kept.store, ttl_s=0, size=SIZE)
     assert [off.get_or_run("photo", runs).cached for _ in range(2)] == [False, False]
     assert runs.made == 2
-    assert (off.stats().hits, off.stats().misses, off.stats().entries, off.stats().ttl_s) == (0, 0, 0, 0)
+    assert (off.stats().hits, off.stats().misses, off.stats().entries, off.stats().ttl_s) == (
+        0,
+        0,
+        0,
+        0,
+    )
 
 
 def test_a_key_is_of_the_photo_the_model_and_the_options_and_shows_none_of_them() -> None:

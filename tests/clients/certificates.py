@@ -15,7 +15,21 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     if openssl is None:
         pytest.skip("openssl is not installed; on Debian or Ubuntu: apt-get install openssl")
     made, secret = folder / "fullchain.pem", folder / "privkey.pem"
-    how = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    how = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
     names = ["-subj", "/CN=keylike test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([openssl, *how, *names, "-keyout", str(secret), "-out", str(made)], check=True, capture_output=True)
+    subprocess.run(
+        [openssl, *how, *names, "-keyout", str(secret), "-out", str(made)],
+        check=True,
+        capture_output=True,
+    )
     return made, secret

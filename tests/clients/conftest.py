@@ -79,9 +79,17 @@ def ask(time: Time) -> Iterator[Callable[..., Client]]:
     made: list[Client] = []
 
     def make(server: Running | Scripted | str, token: str | None = None, **more: Any) -> Client:
-        address = f"http://127.0.0.1:{server.server.port}" if isinstance(server, Running) else server
+        address = (
+            f"http://127.0.0.1:{server.server.port}" if isinstance(server, Running) else server
+        )
         address = address.address if isinstance(address, Scripted) else address
-        made.append(Client(address, token, **({"clock": lambda: time.now, "rest": time.rest, "chance": lambda: 0.0} | more)))
+        made.append(
+            Client(
+                address,
+                token,
+                **({"clock": lambda: time.now, "rest": time.rest, "chance": lambda: 0.0} | more),
+            )
+        )
         return made[-1]
 
     yield make

@@ -12,7 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-FAILURE = {"success": False, "error": "Not now.", "code": "overloaded", "request_id": "0123abcd", "timestamp": 1, "api_version": "2.0.0"}
+FAILURE = {
+    "success": False,
+    "error": "Not now.",
+    "code": "overloaded",
+    "request_id": "0123abcd",
+    "timestamp": 1,
+    "api_version": "2.0.0",
+}
 HEALTH = {
     "status": "healthy",
     "reason": None,
@@ -84,9 +91,13 @@ class Scripted:
         if self._certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*self._certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._server.handle_error = lambda request, client_address: None  # type: ignore[method-assign]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -97,7 +108,9 @@ class Scripted:
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         say = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        body = b"" if say.unread else handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        body = (
+            b"" if say.unread else handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        )
         headers = {name.lower(): value for name, value in handler.headers.items()}
         self.asked.append(Asked(handler.command, handler.path, headers, body))
         say.before()

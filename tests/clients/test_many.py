@@ -19,10 +19,26 @@ from tools.plain_pictures import BLUE, GREEN, RED, plain
 def test_each_has_its_own_outcome_in_order(serve: Serve, ask: Any, tmp_path: Path) -> None:
     told: list[tuple[int, int | None]] = []
     photos = [plain(RED), plain(BLUE), tmp_path / "none.jpg", b"text", plain(GREEN)]
-    outcomes = list(ask(serve()).read_many(photos, progress=lambda done, of: told.append((done, of))))
-    assert [one.index for one in outcomes] == [0, 1, 2, 3, 4] and [one.photo for one in outcomes] == photos
-    assert [one.reading and one.reading.bitting for one in outcomes] == ["2,5,4,7,3", None, None, None, "1,1,1,1,1"]
-    assert [type(one.error) for one in outcomes] == [type(None), Unreadable, UnusablePhoto, Refused, type(None)]
+    outcomes = list(
+        ask(serve()).read_many(photos, progress=lambda done, of: told.append((done, of)))
+    )
+    assert [one.index for one in outcomes] == [0, 1, 2, 3, 4] and [
+        one.photo for one in outcomes
+    ] == photos
+    assert [one.reading and one.reading.bitting for one in outcomes] == [
+        "2,5,4,7,3",
+        None,
+        None,
+        None,
+        "1,1,1,1,1",
+    ]
+    assert [type(one.error) for one in outcomes] == [
+        type(None),
+        Unreadable,
+        UnusablePhoto,
+        Refused,
+        type(None),
+    ]
     assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     assert "2,5,4,7,3" not in repr(outcomes)
 
@@ -60,10 +76,13 @@ def test_photos_are_taken_as_they_are_needed(serve: Serve, ask: Any) -> None:
 
 def test_the_pauses_that_a_server_asks_for_are_kept(scripted: Any, ask: Any, time: Time) -> None:
     server = scripted(
-        Say(429, FAILURE, {"Retry-After": "5"}), Say(422, {**FAILURE, "code": "unreadable", "reason": "glare", "advice": "Turn it."})
+        Say(429, FAILURE, {"Retry-After": "5"}),
+        Say(422, {**FAILURE, "code": "unreadable", "reason": "glare", "advice": "Turn it."}),
     )
     outcomes = list(ask(server).read_many([b"a", b"b", b"c"], at_once=1))
-    assert [(type(one.error), getattr(one.error, "advice", None)) for one in outcomes] == [(Unreadable, "Turn it.")] * 3
+    assert [(type(one.error), getattr(one.error, "advice", None)) for one in outcomes] == [
+        (Unreadable, "Turn it.")
+    ] * 3
     assert time.naps == [5.0] and len(server.asked) == 4
 
 

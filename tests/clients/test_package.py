@@ -46,7 +46,9 @@ def check(kind: Any, schema: dict[str, Any], document: dict[str, Any], place: st
         (kind,) = (one for one in get_args(kind) if one is not type(None))
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        described = {words(name): one for name, one in schema["properties"].items() if name != "success"}
+        described = {
+            words(name): one for name, one in schema["properties"].items() if name != "success"
+        }
         assert {one.name for one in fields(kind)} == set(described), place
         for name, one in described.items():
             check(hints[name], one, document, f"{place}.{name}")
@@ -55,24 +57,39 @@ def check(kind: Any, schema: dict[str, Any], document: dict[str, Any], place: st
         check(get_args(kind)[0], schema["items"], document, place)
     else:
         (found,) = (
-            {KINDS[type(one)] for one in schema["enum"]} if "enum" in schema else {schema.get("type") or KINDS[type(schema["const"])]}
+            {KINDS[type(one)] for one in schema["enum"]}
+            if "enum" in schema
+            else {schema.get("type") or KINDS[type(schema["const"])]}
         )
         assert found == KINDS[kind], place
 
 
-@pytest.mark.parametrize(("kind", "path", "method"), [(Reading, "/predict", "post"), (Health, "/health", "get")])
-def test_every_field_of_the_contract_is_there_and_typed(client: FlaskClient, kind: type, path: str, method: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "path", "method"), [(Reading, "/predict", "post"), (Health, "/health", "get")]
+)
+def test_every_field_of_the_contract_is_there_and_typed(
+    client: FlaskClient, kind: type, path: str, method: str
+) -> None:
     document = client.get("/openapi.json").get_json()
-    schema = document["paths"][path][method]["responses"]["200"]["content"]["application/json"]["schema"]
+    schema = document["paths"][path][method]["responses"]["200"]["content"]["application/json"][
+        "schema"
+    ]
     check(kind, schema, document, kind.__name__)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
 def test_it_needs_nothing_but_python(module: Path) -> None:
     tree = ast.parse(module.read_text())
-    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    ]
     names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names | {"keylike_client"}
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names | {
+        "keylike_client"
+    }
     assert ast.get_docstring(tree), f"{module} does not open with a sentence"
 
 
@@ -83,7 +100,9 @@ def test_it_is_built_and_works_away_from_here(tmp_path: Path) -> None:
     subprocess.run([*uv, "build", "--wheel", "--out-dir", tmp_path, FOLDER], check=True, timeout=60)
     (wheel,) = tmp_path.glob("keylike_client-*-py3-none-any.whl")
     target = tmp_path / "site"
-    subprocess.run([*uv, "pip", "install", "--no-deps", "--target", target, wheel], check=True, timeout=60)
+    subprocess.run(
+        [*uv, "pip", "install", "--no-deps", "--target", target, wheel], check=True, timeout=60
+    )
     assert (target / "keylike_client" / "py.typed").is_file()
     shown = "from keylike_client import Client; import keylike_client; print(keylike_client.__file__, Client('http://127.0.0.1', 'c4nary'))"
     ran = subprocess.run(

@@ -30,7 +30,9 @@ def test_bytes_paths_and_files_are_read_alike(serve: Serve, ask: Any, tmp_path: 
     with photo.open("rb") as file:
         readings = [client.read(one) for one in (photo.read_bytes(), photo, str(photo), file)]
         assert not file.closed
-    assert [(one.bitting, one.codes, one.keyway) for one in readings] == [(CODE, (2, 5, 4, 7, 3), "SC1")] * 4
+    assert [(one.bitting, one.codes, one.keyway) for one in readings] == [
+        (CODE, (2, 5, 4, 7, 3), "SC1")
+    ] * 4
     assert [one.cached for one in readings] == [False, True, True, True]
     assert client.read(photo, fresh=True).cached is False
     assert client.read(photo, zipcode="12345").zipcode == "12345"
@@ -47,7 +49,9 @@ def test_a_file_is_read_from_where_it_stands_and_a_pipe_once(serve: Serve, ask: 
         assert client.read(behind).bitting == client.read(pipe).bitting == CODE
 
 
-def test_a_large_photo_goes_in_pieces_over_a_connection_that_is_kept(serve: Serve, ask: Any, tmp_path: Path) -> None:
+def test_a_large_photo_goes_in_pieces_over_a_connection_that_is_kept(
+    serve: Serve, ask: Any, tmp_path: Path
+) -> None:
     photo = tmp_path / "large.jpg"
     photo.write_bytes(plain(RED) + bytes(5_000_000))
     running = serve()
@@ -66,15 +70,24 @@ def test_what_cannot_be_read_says_why_and_what_to_do(serve: Serve, ask: Any) -> 
 
 
 @pytest.mark.parametrize(
-    ("photo", "code", "status"), [(b"", "no_image", 400), (plain(RED)[:200], "bad_image", 400), (b"text", "unsupported_image_type", 415)]
+    ("photo", "code", "status"),
+    [
+        (b"", "no_image", 400),
+        (plain(RED)[:200], "bad_image", 400),
+        (b"text", "unsupported_image_type", 415),
+    ],
 )
-def test_other_failures_have_their_code(serve: Serve, ask: Any, photo: bytes, code: str, status: int) -> None:
+def test_other_failures_have_their_code(
+    serve: Serve, ask: Any, photo: bytes, code: str, status: int
+) -> None:
     with pytest.raises(Refused) as failure:
         ask(serve()).read(photo)
     assert (failure.value.code, failure.value.status) == (code, status) and failure.value.request_id
 
 
-def test_a_photo_that_is_too_large_is_refused_with_the_servers_limit(serve: Serve, ask: Any) -> None:
+def test_a_photo_that_is_too_large_is_refused_with_the_servers_limit(
+    serve: Serve, ask: Any
+) -> None:
     client = ask(serve(max_bytes=1000))
     for size in (2000, 3_000_000):
         with pytest.raises(Refused) as failure:
@@ -82,7 +95,9 @@ def test_a_photo_that_is_too_large_is_refused_with_the_servers_limit(serve: Serv
         assert (failure.value.code, failure.value.status) == ("image_too_large", 413)
 
 
-def test_a_token_opens_and_a_wrong_one_does_not(serve: Serve, ask: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_token_opens_and_a_wrong_one_does_not(
+    serve: Serve, ask: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     running = serve(api_key=SecretStr(TOKEN), policy="predictions")
     caplog.set_level(logging.DEBUG)
     client = ask(running, TOKEN)
@@ -112,7 +127,9 @@ def test_a_limit_that_lasts_too_long_is_told_at_once(serve: Serve, ask: Any, tim
 def test_a_full_queue_is_waited_for(serve: Serve, ask: Any, time: Time) -> None:
     reader = PatientReader()
     running = serve(reader, queue=1, threads=1)
-    ahead = [threading.Thread(target=ask(running).read, args=(plain(colour),)) for colour in (RED, GREEN)]
+    ahead = [
+        threading.Thread(target=ask(running).read, args=(plain(colour),)) for colour in (RED, GREEN)
+    ]
     ahead[0].start()
     until(lambda: running.scheduler.load().reading == 1)
     ahead[1].start()
@@ -152,7 +169,12 @@ def test_a_file_that_is_not_there_is_no_failure_of_the_server(ask: Any, tmp_path
 
 def test_health(serve: Serve, ask: Any) -> None:
     health = ask(serve()).health()
-    assert (health.status, health.model, health.model_loaded, health.api_version) == ("healthy", "colour-1.0.0", True, "2.0.0")
+    assert (health.status, health.model, health.model_loaded, health.api_version) == (
+        "healthy",
+        "colour-1.0.0",
+        True,
+        "2.0.0",
+    )
 
 
 def test_it_is_a_context_manager_that_leaves_no_connection(serve: Serve) -> None:
@@ -163,7 +185,10 @@ def test_it_is_a_context_manager_that_leaves_no_connection(serve: Serve) -> None
     until(lambda: not running.server._listener.active_channels)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:5000", "ftp://127.0.0.1", "http://", "http://a:c4nary@b", "http://b/?token=c4nary"])
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:5000", "ftp://127.0.0.1", "http://", "http://a:c4nary@b", "http://b/?token=c4nary"],
+)
 def test_what_is_no_address_is_told_without_its_secrets(address: str) -> None:
     with pytest.raises(ValueError) as failure:
         Client(address)
@@ -177,7 +202,12 @@ def test_what_is_no_token_is_told_without_it(token: str) -> None:
     assert "c4n" not in str(failure.value)
 
 
-def test_an_answer_of_another_version_is_told(serve: Serve, ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keylike.api.predict.success", lambda *args, **more: {**success(*args, **more), "confidence": "high"})
+def test_an_answer_of_another_version_is_told(
+    serve: Serve, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "keylike.api.predict.success",
+        lambda *args, **more: {**success(*args, **more), "confidence": "high"},
+    )
     with pytest.raises(UnexpectedAnswer, match=r"Reading\.confidence"):
         ask(serve()).read(plain(RED))

@@ -37,8 +37,15 @@ class Nginx:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self._tls = ssl.create_default_context(cafile=trusted)
-        places = {" /tmp/": f" {folder}/", "/dev/stdout": f"{folder}/access.log", "/etc/nginx/tls/": f"{folder}/"}
-        places |= {"listen 8443": f"listen 127.0.0.1:{self.port}", "keylike:5000": f"127.0.0.1:{behind}"}
+        places = {
+            " /tmp/": f" {folder}/",
+            "/dev/stdout": f"{folder}/access.log",
+            "/etc/nginx/tls/": f"{folder}/",
+        }
+        places |= {
+            "listen 8443": f"listen 127.0.0.1:{self.port}",
+            "keylike:5000": f"127.0.0.1:{behind}",
+        }
         text = CONFIGURATION.read_text(encoding="utf-8")
         for old, new in places.items():
             assert old in text, old
@@ -48,17 +55,29 @@ class Nginx:
             assert count, name
         (folder / "nginx.conf").write_text(text, encoding="utf-8")
         # It would otherwise go on as nobody, whom the test's folder does not let in.
-        self._command = [find_nginx(), "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+        self._command = [
+            find_nginx(),
+            "-p",
+            str(folder),
+            "-e",
+            "stderr",
+            "-c",
+            str(folder / "nginx.conf"),
+        ]
         self._alone = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
         self._process: subprocess.Popen[bytes] | None = None
 
     def checked(self) -> str:
         """What nginx says of the configuration."""
-        return subprocess.run([*self._command, "-t"], capture_output=True, text=True, timeout=30).stderr
+        return subprocess.run(
+            [*self._command, "-t"], capture_output=True, text=True, timeout=30
+        ).stderr
 
     def start(self) -> None:
         """Returns when it answers."""
-        self._process = subprocess.Popen([*self._command, "-g", self._alone], stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [*self._command, "-g", self._alone], stderr=subprocess.DEVNULL
+        )
         until(self._answers)
 
     def stop(self) -> None:
@@ -73,7 +92,10 @@ class Nginx:
 
     def raw(self) -> ssl.SSLSocket:
         """The same for those who do not speak HTTP properly."""
-        return self._tls.wrap_socket(socket.create_connection(("127.0.0.1", self.port), timeout=20), server_hostname="127.0.0.1")
+        return self._tls.wrap_socket(
+            socket.create_connection(("127.0.0.1", self.port), timeout=20),
+            server_hostname="127.0.0.1",
+        )
 
     def plain(self) -> socket.socket:
         """Without TLS."""

@@ -20,7 +20,14 @@ from tests.deploy.files import DEPLOY, read
 CLOUD_RUN = {
     "service": {"apiVersion", "kind", "metadata", "spec"},
     "spec": {"template", "traffic"},
-    "revision": {"containerConcurrency", "timeoutSeconds", "serviceAccountName", "containers", "volumes", "nodeSelector"},
+    "revision": {
+        "containerConcurrency",
+        "timeoutSeconds",
+        "serviceAccountName",
+        "containers",
+        "volumes",
+        "nodeSelector",
+    },
     "container": {
         "name",
         "image",
@@ -46,7 +53,9 @@ def findings(described: ModuleType, name: str, found: Any) -> list[str]:
     try:
         TypeAdapter[Any](getattr(described, name)).validate_python(found)
     except ValidationError as errors:
-        return [".".join(map(str, one["loc"])) for one in errors.errors() if one["type"] != "missing"]
+        return [
+            ".".join(map(str, one["loc"])) for one in errors.errors() if one["type"] != "missing"
+        ]
     return []
 
 
@@ -69,23 +78,44 @@ def test_ecs_knows_every_field_of_the_task(ecs: ModuleType) -> None:
 
 
 def test_the_task_has_few_rights_and_secrets_by_reference() -> None:
-    (container,) = json.loads((DEPLOY / "aws" / "task-definition.json").read_text())["containerDefinitions"]
-    assert container["readonlyRootFilesystem"] is True and container["linuxParameters"]["capabilities"] == {"drop": ["ALL"]}
+    (container,) = json.loads((DEPLOY / "aws" / "task-definition.json").read_text())[
+        "containerDefinitions"
+    ]
+    assert container["readonlyRootFilesystem"] is True and container["linuxParameters"][
+        "capabilities"
+    ] == {"drop": ["ALL"]}
     assert {one["name"] for one in container["secrets"]} == {"KEYLIKE_API_KEY", "KEYLIKE_REDIS_URL"}
-    assert all(one["valueFrom"].startswith("arn:aws:secretsmanager:") for one in container["secrets"])
+    assert all(
+        one["valueFrom"].startswith("arn:aws:secretsmanager:") for one in container["secrets"]
+    )
 
 
 def test_cloud_run_knows_every_field_of_the_service() -> None:
     service = read(DEPLOY / "google" / "service.yaml")
     revision = service["spec"]["template"]["spec"]
     (container,) = revision["containers"]
-    found = {"service": service, "spec": service["spec"], "revision": revision, "container": container}
-    assert {name: set(one) - CLOUD_RUN[name] for name, one in found.items()} == {name: set() for name in found}
+    found = {
+        "service": service,
+        "spec": service["spec"],
+        "revision": revision,
+        "container": container,
+    }
+    assert {name: set(one) - CLOUD_RUN[name] for name, one in found.items()} == {
+        name: set() for name in found
+    }
     assert (service["apiVersion"], service["kind"]) == ("serving.knative.dev/v1", "Service")
     # The rest is a pod's, for Google too.
-    pod = {name: value for name, value in revision.items() if name not in ("containerConcurrency", "timeoutSeconds")}
+    pod = {
+        name: value
+        for name, value in revision.items()
+        if name not in ("containerConcurrency", "timeoutSeconds")
+    }
     pod["containers"] = [{"name": "keylike", **container}]
-    kubernetes_validate.validate({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "keylike"}, "spec": pod}, "1.37", strict=True)
+    kubernetes_validate.validate(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "keylike"}, "spec": pod},
+        "1.37",
+        strict=True,
+    )
 
 
 def test_azure_knows_every_field_of_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +125,9 @@ def test_azure_knows_every_field_of_the_app(monkeypatch: pytest.MonkeyPatch) -> 
     app = read(DEPLOY / "azure" / "containerapp.yaml")
     assert findings(types, "ContainerApp", app) == []
     app["properties"]["template"]["containers"][0]["readOnlyRootFilesystem"] = True
-    assert findings(types, "ContainerApp", app) == ["properties.template.containers.0.readOnlyRootFilesystem"]
+    assert findings(types, "ContainerApp", app) == [
+        "properties.template.containers.0.readOnlyRootFilesystem"
+    ]
 
 
 def test_azures_probes_are_within_its_bounds() -> None:
@@ -105,4 +137,6 @@ def test_azures_probes_are_within_its_bounds() -> None:
     assert {one["name"] for one in properties["configuration"]["secrets"]} == {
         one["secretRef"] for one in container["env"] if "secretRef" in one
     }
-    assert all("value" not in one and one["keyVaultUrl"] for one in properties["configuration"]["secrets"])
+    assert all(
+        "value" not in one and one["keyVaultUrl"] for one in properties["configuration"]["secrets"]
+    )

@@ -31,7 +31,9 @@ def before(settings: Settings, tmp_path: Path) -> Iterator[Before]:
     started: list[tuple[Nginx, Running]] = []
 
     def start(changes: dict[str, str] | None = None, **options: Any) -> tuple[Nginx, Running]:
-        running = Running(settings.model_copy(update={"proxy": "127.0.0.1", **options}), ColourReader())
+        running = Running(
+            settings.model_copy(update={"proxy": "127.0.0.1", **options}), ColourReader()
+        )
         folder = tmp_path / f"nginx{len(started)}"
         folder.mkdir()
         started.append((Nginx(folder, running.server.port, **(changes or {})), running))
@@ -44,21 +46,37 @@ def before(settings: Settings, tmp_path: Path) -> Iterator[Before]:
         running.stop()
 
 
-def ask(nginx: Nginx, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+def ask(
+    nginx: Nginx, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Status, headers in small letters, and the JSON body."""
     connection = nginx.connect()
-    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    connection.request(
+        method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
+    )
     answer = connection.getresponse()
-    found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, json.loads(answer.read())
+    found = (
+        answer.status,
+        {name.lower(): value for name, value in answer.getheaders()},
+        json.loads(answer.read()),
+    )
     connection.close()
     return found
 
 
-def check_failure(status: int, headers: dict[str, str], body: dict[str, Any], expected: tuple[int, str]) -> None:
+def check_failure(
+    status: int, headers: dict[str, str], body: dict[str, Any], expected: tuple[int, str]
+) -> None:
     """Fails unless it is a failure as the contract has it."""
     assert (status, body["code"]) == expected
-    assert headers["content-type"] == "application/json" and body["success"] is False and body["error"]
-    assert len(body["request_id"]) == 8 and body["timestamp"] > 1_700_000_000_000 and body["api_version"] == "2.0.0"
+    assert (
+        headers["content-type"] == "application/json" and body["success"] is False and body["error"]
+    )
+    assert (
+        len(body["request_id"]) == 8
+        and body["timestamp"] > 1_700_000_000_000
+        and body["api_version"] == "2.0.0"
+    )
 
 
 def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
@@ -68,28 +86,43 @@ def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
 
 def test_sizes_and_times_are_the_servers() -> None:
     text = CONFIGURATION.read_text(encoding="utf-8")
-    assert f"client_max_body_size {body_limit(Settings())};" in text and f"client_max_body_size {batch_limit(Settings())};" in text
+    assert (
+        f"client_max_body_size {body_limit(Settings())};" in text
+        and f"client_max_body_size {batch_limit(Settings())};" in text
+    )
     assert binding(Settings()).drain_s < 40 and "proxy_read_timeout 40s;" in text
 
 
 def test_a_photo_goes_through_over_tls(before: Before) -> None:
     nginx, _ = before(api_key=SecretStr(TOKEN), policy="predictions")
-    with Client(f"https://127.0.0.1:{nginx.port}", TOKEN, ca_file=nginx.folder / "fullchain.pem") as client:
+    with Client(
+        f"https://127.0.0.1:{nginx.port}", TOKEN, ca_file=nginx.folder / "fullchain.pem"
+    ) as client:
         assert client.read(plain(RED)).bitting == "2,5,4,7,3"
         assert client.read(plain(RED) + bytes(9_000_000)).bitting == "2,5,4,7,3"
         assert client.health().status == "healthy"
-    status, headers, body = ask(nginx, "POST", "/predict", plain(BLUE), Content_Type="image/jpeg", X_API_Key=TOKEN)
+    status, headers, body = ask(
+        nginx, "POST", "/predict", plain(BLUE), Content_Type="image/jpeg", X_API_Key=TOKEN
+    )
     assert (status, body["reason"]) == (422, "not_a_key") and "strict-transport-security" in headers
     assert ask(nginx, "POST", "/predict", plain(RED), Content_Type="image/jpeg")[0] == 401
-    assert TOKEN not in (nginx.folder / "access.log").read_text() and "127.0.0.1" not in (nginx.folder / "access.log").read_text()
+    assert (
+        TOKEN not in (nginx.folder / "access.log").read_text()
+        and "127.0.0.1" not in (nginx.folder / "access.log").read_text()
+    )
 
 
 def test_a_batch_may_be_larger_than_a_photo(before: Before) -> None:
     nginx, _ = before()
     photos = form(*[("image", plain(RED) + bytes(9_000_000))] * 2)
     body, kind = photos["data"], photos["content_type"]
-    assert [one["bitting"] for one in ask(nginx, "POST", "/predict/batch", body, Content_Type=kind)[2]["results"]] == ["2,5,4,7,3"] * 2
-    check_failure(*ask(nginx, "POST", "/predict", body, Content_Type=kind), (413, "image_too_large"))
+    assert [
+        one["bitting"]
+        for one in ask(nginx, "POST", "/predict/batch", body, Content_Type=kind)[2]["results"]
+    ] == ["2,5,4,7,3"] * 2
+    check_failure(
+        *ask(nginx, "POST", "/predict", body, Content_Type=kind), (413, "image_too_large")
+    )
 
 
 OPERATORS = [
@@ -115,18 +148,31 @@ def test_what_is_the_operators_is_not_passed_on(before: Before, path: str) -> No
     connection.close()
 
 
-FORGED = [{"X_Forwarded_For": "192.0.2.{}"}, {"Forwarded": "for=192.0.2.{}"}, {"X_Real_IP": "192.0.2.{}"}]
+FORGED = [
+    {"X_Forwarded_For": "192.0.2.{}"},
+    {"Forwarded": "for=192.0.2.{}"},
+    {"X_Real_IP": "192.0.2.{}"},
+]
 
 
 @pytest.mark.parametrize(
-    "forged", [*FORGED, {"X_Forwarded_For": "192.0.2.{}, 127.0.0.1"}, {name: value for one in FORGED for name, value in one.items()}]
+    "forged",
+    [
+        *FORGED,
+        {"X_Forwarded_For": "192.0.2.{}, 127.0.0.1"},
+        {name: value for one in FORGED for name, value in one.items()},
+    ],
 )
-def test_whoever_claims_other_addresses_is_counted_as_one(before: Before, forged: dict[str, str]) -> None:
+def test_whoever_claims_other_addresses_is_counted_as_one(
+    before: Before, forged: dict[str, str]
+) -> None:
     nginx, _ = before(limit_address="2 per hour")
     statuses = []
     for number in range(4):
         headers = {name: value.format(number) for name, value in forged.items()}
-        statuses.append(ask(nginx, "POST", "/predict", plain(RED), Content_Type="image/jpeg", **headers)[0])
+        statuses.append(
+            ask(nginx, "POST", "/predict", plain(RED), Content_Type="image/jpeg", **headers)[0]
+        )
     assert statuses == [200, 200, 429, 429]
 
 
@@ -135,19 +181,30 @@ def test_nothing_that_a_caller_claims_of_addresses_gets_through(tmp_path: Path) 
     behind = Scripted(Say())
     nginx = Nginx(tmp_path, int(behind.address.rpartition(":")[2]))
     nginx.start()
-    claimed = {"X_Forwarded_For": "192.0.2.1", "X_Real_IP": "192.0.2.1", "Forwarded": "for=192.0.2.1", "X_Forwarded_Host": "192.0.2.1"}
+    claimed = {
+        "X_Forwarded_For": "192.0.2.1",
+        "X_Real_IP": "192.0.2.1",
+        "Forwarded": "for=192.0.2.1",
+        "X_Forwarded_Host": "192.0.2.1",
+    }
     assert ask(nginx, "GET", "/health", None, X_Forwarded_Proto="gopher", **claimed)[0] == 200
     nginx.stop()
     behind.stop()
     (asked,) = behind.asked
     assert "192.0.2.1" not in str(asked.headers)
-    assert (asked.headers["x-forwarded-for"], asked.headers["x-forwarded-proto"]) == ("127.0.0.1", "https")
+    assert (asked.headers["x-forwarded-for"], asked.headers["x-forwarded-proto"]) == (
+        "127.0.0.1",
+        "https",
+    )
 
 
 def test_a_slow_body_is_cut_off_and_never_gets_to_the_server(before: Before) -> None:
     nginx, running = before({"client_body_timeout": "1s"})
     with nginx.raw() as slow:
-        slow.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n" + plain(RED))
+        slow.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n"
+            + plain(RED)
+        )
         assert slow.recv(100) == b""
     assert not running.server._listener.active_channels
 
@@ -167,7 +224,9 @@ def test_nobody_holds_all_connections(before: Before) -> None:
     with nginx.raw() as first:  # those before are seen to be there once they are answered after
         first.sendall(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
         head, _, body = first.recv(65536).partition(b"\r\n\r\n")
-    assert b" 503 " in head and b"Retry-After: 2" in head and json.loads(body)["code"] == "overloaded"
+    assert (
+        b" 503 " in head and b"Retry-After: 2" in head and json.loads(body)["code"] == "overloaded"
+    )
     for one in held:
         one.close()
 
@@ -180,7 +239,10 @@ def test_a_server_that_is_away_is_said_as_the_contract_has_it(before: Before) ->
     assert headers["retry-after"] == "2" and "strict-transport-security" in headers
     naps: list[float] = []
     with Client(
-        f"https://127.0.0.1:{nginx.port}", ca_file=nginx.folder / "fullchain.pem", rest=lambda s, _: naps.append(s), patience_s=5
+        f"https://127.0.0.1:{nginx.port}",
+        ca_file=nginx.folder / "fullchain.pem",
+        rest=lambda s, _: naps.append(s),
+        patience_s=5,
     ) as client:
         clock = iter(range(1000))
         client._patience._clock = lambda: float(next(clock))

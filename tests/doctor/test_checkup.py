@@ -59,13 +59,24 @@ def test_a_bad_setting_is_the_first_fault_and_the_rest_is_still_looked_at() -> N
     assert {"Python", "embedded reader", "port"} <= {finding["name"] for finding in others}
 
 
-def test_an_altered_model_a_taken_port_and_an_unwritable_log_are_faults(caliper: Path, taken: int) -> None:
+def test_an_altered_model_a_taken_port_and_an_unwritable_log_are_faults(
+    caliper: Path, taken: int
+) -> None:
     with (caliper / "finder.onnx").open("ab") as file:
         file.write(b"more")
-    result = doctor("--json", KEYLIKE_MODELS=str(caliper.parent), KEYLIKE_PORT=str(taken), KEYLIKE_LOGS="/dev/null/logs")
+    result = doctor(
+        "--json",
+        KEYLIKE_MODELS=str(caliper.parent),
+        KEYLIKE_PORT=str(taken),
+        KEYLIKE_LOGS="/dev/null/logs",
+    )
     found = findings(result)
     assert result.returncode == 1
-    assert {name for name, finding in found.items() if finding["state"] == "fault"} == {"embedded reader", "port", "logs"}
+    assert {name for name, finding in found.items() if finding["state"] == "fault"} == {
+        "embedded reader",
+        "port",
+        "logs",
+    }
     assert "finder.onnx does not match its SHA-256" in found["embedded reader"]["saw"]
     assert str(taken) in found["port"]["saw"] and "KEYLIKE_PORT" in found["port"]["advice"]
     assert json.loads(result.stdout)["faults"] == 3
@@ -91,7 +102,9 @@ def test_nothing_answers_where_the_embedded_reader_is_broken_too(tmp_path: Path)
 
 
 def test_secrets_are_never_shown() -> None:
-    result = doctor(NGROK_TOKEN="too short", KEYLIKE_API_KEY="open sesame, please", KEYLIKE_HOST="0.0.0.0")
+    result = doctor(
+        NGROK_TOKEN="too short", KEYLIKE_API_KEY="open sesame, please", KEYLIKE_HOST="0.0.0.0"
+    )
     assert "NGROK_TOKEN is set" in result.stdout
     for said in (result.stdout, result.stderr):
         assert "too short" not in said and "sesame" not in said

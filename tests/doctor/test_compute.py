@@ -28,7 +28,12 @@ NO_GPU, AN_NVIDIA = Gpu(False, 0), Gpu(True, 143_771)
         (CUDA, AN_NVIDIA, WARN, "PyTorch cannot use"),
         (CUDA, NO_GPU, NOTE, "none found"),
         (Torch("2.13.0", None, None, True), NO_GPU, OK, "Apple"),
-        (Torch("2.13.0", "13.0", H200, False), AN_NVIDIA, OK, "NVIDIA H200, 140.0 GB of 150.0 GB free, bf16"),
+        (
+            Torch("2.13.0", "13.0", H200, False),
+            AN_NVIDIA,
+            OK,
+            "NVIDIA H200, 140.0 GB of 150.0 GB free, bf16",
+        ),
         (Torch("2.13.0", "13.0", Card("Tesla T4", 1, 2, False), False), AN_NVIDIA, NOTE, "no bf16"),
     ],
 )
@@ -41,12 +46,16 @@ def test_graphics(torch: Torch | None, nvidia: Gpu, state: State, words: str) ->
 def test_pytorch_in_words() -> None:
     assert compute.pytorch(None, broken=False, wanted=False).state is NOTE
     assert compute.pytorch(None, broken=True, wanted=True).state is FAULT
-    assert compute.pytorch(CPU, broken=False, wanted=True).saw == "2.13.0+cpu, built for the processor"
+    assert (
+        compute.pytorch(CPU, broken=False, wanted=True).saw == "2.13.0+cpu, built for the processor"
+    )
     assert "CUDA 13.0" in compute.pytorch(CUDA, broken=False, wanted=True).saw
 
 
 def test_a_pytorch_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "torch.py").write_text("raise OSError('libcudart.so: cannot open shared object file')")
+    (tmp_path / "torch.py").write_text(
+        "raise OSError('libcudart.so: cannot open shared object file')"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     with pytest.raises(ImportError, match="libcudart"):
@@ -72,5 +81,7 @@ def test_the_pytorch_that_is_here() -> None:
         (("bitsandbytes",), True, "unsloth", FAULT),
     ],
 )
-def test_libraries_beside_a_gpu(present: tuple[str, ...], card: bool, backend: str, state: State) -> None:
+def test_libraries_beside_a_gpu(
+    present: tuple[str, ...], card: bool, backend: str, state: State
+) -> None:
     assert compute.helpers(present, card=card, backend=backend, wanted=True).state is state

@@ -50,7 +50,9 @@ def test_a_log_that_is_no_file_cannot_be_written(tmp_path: Path) -> None:
     assert machine.writable(tmp_path).state is FAULT
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
+)
 def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert machine.writable(tmp_path / "logs").state is FAULT

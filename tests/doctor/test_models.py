@@ -22,10 +22,16 @@ def refuse(folder: Path) -> str:
 
 def test_what_the_inspection_says_is_told() -> None:
     found = models.embedded(CALIPER, look)
-    assert found.state is State.OK and "caliper 1.2.0 (caliper), 3 files" in found.saw and str(CALIPER) in found.saw
+    assert (
+        found.state is State.OK
+        and "caliper 1.2.0 (caliper), 3 files" in found.saw
+        and str(CALIPER) in found.saw
+    )
 
 
-@pytest.mark.parametrize(("alone", "words"), [(True, "does not start"), (False, "embedded reader answers")])
+@pytest.mark.parametrize(
+    ("alone", "words"), [(True, "does not start"), (False, "embedded reader answers")]
+)
 def test_a_model_that_is_refused(alone: bool, words: str) -> None:
     found = models.model(CALIPER, refuse, alone=alone)
     assert found.state is State.FAULT
@@ -59,13 +65,17 @@ def test_the_base_that_the_manifest_names_goes_before_the_adapters_own(tmp_path:
     assert models.opened(adapter, base_model=bases[0], models=adapter.parent) == (adapter, bases[0])
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everywhere"
+)
 def test_a_folder_that_may_not_be_looked_into(tmp_path: Path) -> None:
     folder = tmp_path / "closed" / "model"
     folder.mkdir(parents=True)
     folder.parent.chmod(0)
     try:
         assert models.model(folder, look, alone=False).state is State.FAULT
-        assert not models.is_gemma(folder) and models.opened(folder, base_model=None, models=tmp_path) == (folder,)
+        assert not models.is_gemma(folder) and models.opened(
+            folder, base_model=None, models=tmp_path
+        ) == (folder,)
     finally:
         folder.parent.chmod(0o700)

@@ -74,7 +74,8 @@ def test_access(host: str, guarded: bool, tokens: bool | None, state: State) -> 
 
 
 @pytest.mark.parametrize(
-    ("guarded", "tokens", "state"), [(True, False, OK), (True, True, OK), (False, True, WARN), (True, None, State.FAULT)]
+    ("guarded", "tokens", "state"),
+    [(True, False, OK), (True, True, OK), (False, True, WARN), (True, None, State.FAULT)],
 )
 def test_access_through_a_tunnel(guarded: bool, tokens: bool | None, state: State) -> None:
     found = network.access("127.0.0.1", guarded=guarded, tokens=tokens, tunnel=True)
@@ -99,13 +100,22 @@ AGENT = Path("/usr/bin/ngrok")
         ("YOUR_NGROK_AUTH_TOKEN", AGENT, True, WARN, "again"),
     ],
 )
-def test_tunnel(token: str | None, agent: Path | None, wanted: bool, state: State, advice: str) -> None:
+def test_tunnel(
+    token: str | None, agent: Path | None, wanted: bool, state: State, advice: str
+) -> None:
     found = network.tunnel(token, agent, wanted=wanted, forbidden=None)
-    assert found.state is state and advice in found.advice and (token or "nothing") not in found.saw + found.advice
+    assert (
+        found.state is state
+        and advice in found.advice
+        and (token or "nothing") not in found.saw + found.advice
+    )
     assert (state is OK) == (not found.advice)
 
 
 def test_a_tunnel_that_other_settings_forbid_is_a_fault_where_one_is_wanted() -> None:
     found = network.tunnel(TOKEN, AGENT, wanted=True, forbidden="set KEYLIKE_HOST=127.0.0.1")
     assert (found.state, found.advice) == (FAULT, "set KEYLIKE_HOST=127.0.0.1")
-    assert network.tunnel(TOKEN, AGENT, wanted=False, forbidden="set KEYLIKE_HOST=127.0.0.1").state is NOTE
+    assert (
+        network.tunnel(TOKEN, AGENT, wanted=False, forbidden="set KEYLIKE_HOST=127.0.0.1").state
+        is NOTE
+    )

@@ -39,7 +39,11 @@ def test_done_follows_a_load_in_its_own_thread() -> None:
         assert held.wait(20)
         seen.append("loaded")
 
-    with Loading(load, done=lambda: seen.append(threading.current_thread().name), failed=lambda: seen.append("failed")) as loading:
+    with Loading(
+        load,
+        done=lambda: seen.append(threading.current_thread().name),
+        failed=lambda: seen.append("failed"),
+    ) as loading:
         assert seen == []
         held.set()
         loading.wait(20)
@@ -60,5 +64,11 @@ def test_a_load_that_fails_says_so_and_why() -> None:
 
 @pytest.mark.parametrize(("leave", "status"), [("pass", 0), ("raise SystemExit(143)", 143)])
 def test_left_too_early_the_process_ends_there_and_then(leave: str, status: int) -> None:
-    ended = subprocess.run([sys.executable, "-c", HANGING.format(leave=leave)], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    ended = subprocess.run(
+        [sys.executable, "-c", HANGING.format(leave=leave)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (status, "left", "")

@@ -60,7 +60,9 @@ class Served:
 
     def ask(self, path: str, data: bytes | None = None) -> tuple[int, dict[str, Any]]:
         """Status and JSON body."""
-        request = urllib.request.Request(self._address + path, data, {"Content-Type": "image/jpeg"} if data else {})
+        request = urllib.request.Request(
+            self._address + path, data, {"Content-Type": "image/jpeg"} if data else {}
+        )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
@@ -71,10 +73,20 @@ class Served:
 @contextmanager
 def serve(folder: Path, tmp_path: Path, **settings: str) -> Iterator[Served]:
     """`python app.py` with MODEL_PATH."""
-    own = {"MODEL_PATH": str(folder), "KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(tmp_path / "logs"), "PYTHONUNBUFFERED": "1"}
+    own = {
+        "MODEL_PATH": str(folder),
+        "KEYLIKE_PORT": "0",
+        "KEYLIKE_LOGS": str(tmp_path / "logs"),
+        "PYTHONUNBUFFERED": "1",
+    }
     command = [sys.executable, str(ROOT / "app.py")]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path, env=environment() | own | settings
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+        env=environment() | own | settings,
     )
     try:
         assert process.stdout
@@ -93,7 +105,9 @@ def expected(shot: Shot) -> tuple[str, str] | None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_each_form_answers_with_the_right_codes(form: str, gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_each_form_answers_with_the_right_codes(
+    form: str, gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     folder: Path = getattr(gemma_models, form)
     more = {"KEYLIKE_BASE_MODEL": str(gemma_models.base)} if form == "lora" else {}
     with serve(folder, tmp_path, KEYLIKE_STRICT="1", **more) as served:
@@ -110,7 +124,11 @@ def test_each_form_answers_with_the_right_codes(form: str, gemma_models: GemmaMo
             assert body["calibrated"] is False
             assert body["confidence"] > 0.9
         status, body = served.ask("/health")
-        assert (body["status"], body["reason"], body["model"]) == ("healthy", None, "gemma-3n-keys-1.0.0")
+        assert (body["status"], body["reason"], body["model"]) == (
+            "healthy",
+            None,
+            "gemma-3n-keys-1.0.0",
+        )
 
 
 def altered(folder: Path, tmp_path: Path) -> Path:
@@ -118,7 +136,9 @@ def altered(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / folder.name))
 
 
-def test_a_folder_that_cannot_be_loaded_leaves_the_caliper_answering(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_loaded_leaves_the_caliper_answering(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     folder = altered(gemma_models.merged, tmp_path)
     (folder / "model.safetensors").write_bytes(b"other weights")
     with serve(folder, tmp_path) as served:
@@ -135,17 +155,29 @@ def test_a_folder_that_cannot_be_loaded_leaves_the_caliper_answering(gemma_model
 
 
 def test_strict_makes_it_a_failed_start(gemma_models: GemmaModels, tmp_path: Path) -> None:
-    own = {"MODEL_PATH": str(gemma_models.lora), "KEYLIKE_STRICT": "1", "KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(tmp_path)}
+    own = {
+        "MODEL_PATH": str(gemma_models.lora),
+        "KEYLIKE_STRICT": "1",
+        "KEYLIKE_PORT": "0",
+        "KEYLIKE_LOGS": str(tmp_path),
+    }
     own["KEYLIKE_BASE_MODEL"] = str(gemma_models.photos)
     ended = subprocess.run(
-        [sys.executable, str(ROOT / "app.py")], capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment() | own
+        [sys.executable, str(ROOT / "app.py")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env=environment() | own,
     )
     assert ended.returncode == 2
     assert ended.stderr.strip().splitlines()[-1].startswith(f"keylike: {gemma_models.lora}: ")
     assert "Traceback" not in ended.stderr
 
 
-def test_two_readers_that_agree_are_surer_than_one(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_two_readers_that_agree_are_surer_than_one(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     with serve(gemma_models.merged, tmp_path, KEYLIKE_STRICT="1", KEYLIKE_AGREE="1") as served:
         served.wait_for_the_model()
         agreed = 0
@@ -159,7 +191,9 @@ def test_two_readers_that_agree_are_surer_than_one(gemma_models: GemmaModels, tm
         assert agreed >= 3
 
 
-def test_a_stop_ends_the_process_though_photos_wait(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_a_stop_ends_the_process_though_photos_wait(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     """Two signals: whoever stops it twice wants it gone, whatever the model is doing."""
     photo = gemma_models.shots[0].path.read_bytes()
     with serve(gemma_models.merged, tmp_path, KEYLIKE_STRICT="1", KEYLIKE_THREADS="8") as served:

@@ -51,7 +51,9 @@ class FaultyReader(ColourReader):
 class Bench(Running):
     """A server in a thread of this process; all that counts seconds in it counts by `now`, and `wall` is its time of day."""
 
-    def __init__(self, settings: Settings, wall: Callable[[], float] = lambda: 1_795_000_000.0) -> None:
+    def __init__(
+        self, settings: Settings, wall: Callable[[], float] = lambda: 1_795_000_000.0
+    ) -> None:
         settings = settings.model_copy(update={"port": 0})
         self.now, self.reader = 0.0, FaultyReader()
         model = ModelSlot(lambda: self.reader)
@@ -61,10 +63,18 @@ class Bench(Running):
         how = {"queue": settings.queue, "threads": settings.threads}
         self.scheduler = Scheduler(model.reader, **how, longest_s=settings.deadline_s, clock=clock)
         self.cache = reading_cache(settings, log, clock)
-        wired = {"model": model, "log": log, "scheduler": self.scheduler, "cache": self.cache, "clock": wall}
+        wired = {
+            "model": model,
+            "log": log,
+            "scheduler": self.scheduler,
+            "cache": self.cache,
+            "clock": wall,
+        }
         app = create_app(settings, **wired, draining=draining.is_set)  # type: ignore[arg-type]
         failure = socket_failures(wall, log)
-        self.server = make_server(app, settings, self.scheduler, failure=failure, draining=draining, clock=clock)
+        self.server = make_server(
+            app, settings, self.scheduler, failure=failure, draining=draining, clock=clock
+        )
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
         self.callers = ThreadPoolExecutor(32)
@@ -74,7 +84,9 @@ class Bench(Running):
         """Another one each time, so that no cache knows it."""
         return plain(colour, size=(next(self._sizes), 40))
 
-    def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "image/jpeg") -> Answer:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, kind: str = "image/jpeg"
+    ) -> Answer:
         """Status, Retry-After and body."""
         connection = self.connect()
         connection.request(method, path, body, {"Content-Type": kind} if body else {})
@@ -89,7 +101,9 @@ class Bench(Running):
 
     def posting(self, photos: int) -> list[Future[Answer]]:
         """So many callers, each with a photo; returns when all are inside."""
-        asked = [self.callers.submit(self.post, photo) for photo in [self.photo() for _ in range(photos)]]
+        asked = [
+            self.callers.submit(self.post, photo) for photo in [self.photo() for _ in range(photos)]
+        ]
         until(lambda: self.scheduler._door._inside == photos)
         return asked
 

@@ -44,7 +44,9 @@ def bench(settings: Settings, wall: Wall) -> Iterator[Bench]:
 
 
 @pytest.mark.parametrize("jump", [DAY_S, -DAY_S], ids=["forward", "back"])
-def test_photos_deadlines_and_kept_readings_do_not_notice(bench: Bench, wall: Wall, jump: float) -> None:
+def test_photos_deadlines_and_kept_readings_do_not_notice(
+    bench: Bench, wall: Wall, jump: float
+) -> None:
     known = bench.photo()
     assert bench.post(known)[2]["cached"] is False
     bench.reader.fault = bench.reader.hang
@@ -56,7 +58,9 @@ def test_photos_deadlines_and_kept_readings_do_not_notice(bench: Bench, wall: Wa
     assert (status, body["cached"]) == (200, True), "what is kept is kept"
     assert abs(body["timestamp"] / 1e3 - wall()) < 60
     bench.reader.let_go.set()
-    assert asked.result(PATIENCE_S)[0] == 200, "whoever waits still has the time that a request may take"
+    assert asked.result(PATIENCE_S)[0] == 200, (
+        "whoever waits still has the time that a request may take"
+    )
     assert bench.ask("GET", "/health/detailed")[0] == 200
     bench.now += 601
     bench.reader.fault = None

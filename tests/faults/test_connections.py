@@ -69,7 +69,11 @@ def test_a_thousand_connections(serve: Serve, files: None) -> None:
     late.sendall(LIVE)
     for _ in range(3):
         assert hear(inside) == 200
-    inside.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(plain()) + plain())
+    inside.sendall(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+        % len(plain())
+        + plain()
+    )
     assert answer(inside)[1]["bitting"] == "2,5,4,7,3"
     assert open_files(server) <= before + 512
     for each in crowd:
@@ -103,11 +107,17 @@ def test_connections_that_say_nothing_give_way_to_others(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("jump", [86_400, -86_400], ids=["forward", "back"])
-def test_a_time_of_day_that_jumps_cuts_nobody_off(bench: Bench, monkeypatch: pytest.MonkeyPatch, jump: int) -> None:
+def test_a_time_of_day_that_jumps_cuts_nobody_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, jump: int
+) -> None:
     real = time.time
     photo = bench.photo()
     sending, quiet = connect(bench.server.port), connect(bench.server.port)
-    sending.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(photo) + photo[:99])
+    sending.sendall(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+        % len(photo)
+        + photo[:99]
+    )
     bench.wait_a_turn()
     monkeypatch.setattr(time, "time", lambda: real() + jump)
     for _ in range(3):
@@ -141,7 +151,10 @@ def test_uploads_that_are_broken_off(serve: Serve) -> None:
     before = open_files(server)
     for _ in range(200):
         raw = connect(server.port)
-        raw.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 900000\r\n\r\n" + bytes(2000))
+        raw.sendall(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 900000\r\n\r\n"
+            + bytes(2000)
+        )
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raw.close()
     assert server.ask("POST", "/", plain())[0] == 200
@@ -160,7 +173,11 @@ def test_no_file_left_for_another_connection(serve: Serve) -> None:
     late = connect(server.port)
     late.sendall(LIVE)
     assert [hear(inside) for _ in range(3)] == [200] * 3
-    inside.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(plain()) + plain())
+    inside.sendall(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+        % len(plain())
+        + plain()
+    )
     assert answer(inside)[0] == 200
     for each in crowd:
         each.close()

@@ -33,15 +33,21 @@ def limit(server: Served, size: int) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 40], ids=["full", "room for a part of a line"])
-def test_a_full_disk_costs_the_log_and_nothing_else(serve: Serve, tmp_path: Path, left: int) -> None:
+def test_a_full_disk_costs_the_log_and_nothing_else(
+    serve: Serve, tmp_path: Path, left: int
+) -> None:
     server, log = serve(), tmp_path / "logs" / "api.log"
     assert server.ask("GET", "/health/live")[0] == 200
     limit(server, log.stat().st_size + left)
-    assert [server.ask("POST", "/", plain(size=(size, 40)))[0] for size in (50, 51, 52)] == [200] * 3
+    assert [server.ask("POST", "/", plain(size=(size, 40)))[0] for size in (50, 51, 52)] == [
+        200
+    ] * 3
     assert len(lines(log)) == 1
     limit(server, resource.RLIM_INFINITY)
     assert server.ask("POST", "/", plain())[0] == 200
-    assert [line["status"] for line in lines(log)] == [200, 200], "it is written again, and nothing of what failed is in it"
+    assert [line["status"] for line in lines(log)] == [200, 200], (
+        "it is written again, and nothing of what failed is in it"
+    )
     status, _, err = server.stop()
     said = [line for line in err.splitlines() if line.startswith("keylike:")]
     assert (status, said) == (
@@ -113,15 +119,22 @@ def test_it_rotates_between_whole_lines(small: LogFile, tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_cannot_be_rotated_goes_on(small: LogFile, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_rotated_goes_on(
+    small: LogFile, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "api.log.1").mkdir()
     for _ in range(4):
         small.emit(record("x" * 19))
     assert len((tmp_path / "api.log").read_text().splitlines()) == 4
-    assert capfd.readouterr().err == "keylike: the log cannot be rotated; it goes on in the same file\n" * 2
+    assert (
+        capfd.readouterr().err
+        == "keylike: the log cannot be rotated; it goes on in the same file\n" * 2
+    )
     (tmp_path / "api.log.1").rmdir()
     small.emit(record("x" * 19))
-    assert [len((tmp_path / name).read_text().splitlines()) for name in ("api.log.1", "api.log")] == [4, 1]
+    assert [
+        len((tmp_path / name).read_text().splitlines()) for name in ("api.log.1", "api.log")
+    ] == [4, 1]
 
 
 def test_a_full_device(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,10 @@ SAMPLE, CODE = ROOT / "samples" / FIRST["file"], ",".join(map(str, FIRST["bittin
 
 def address_space(server: Served) -> int:
     """Bytes that the process has mapped."""
-    return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+    return (
+        int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[0])
+        * resource.getpagesize()
+    )
 
 
 def test_without_memory_for_a_photo_it_says_when_to_come_back(serve: Serve) -> None:
@@ -31,12 +34,18 @@ def test_without_memory_for_a_photo_it_says_when_to_come_back(serve: Serve) -> N
     server.line_with("Ready")
     large = plain(kind="PNG", size=(6000, 6000))
     assert server.ask("POST", "/", SAMPLE.read_bytes())[0] == 200
-    resource.prlimit(server.process.pid, resource.RLIMIT_AS, (address_space(server) + 20_000_000, resource.RLIM_INFINITY))
+    resource.prlimit(
+        server.process.pid,
+        resource.RLIMIT_AS,
+        (address_space(server) + 20_000_000, resource.RLIM_INFINITY),
+    )
     for _ in range(3):
         status, retry_after, body = server.ask("POST", "/", large)
         assert (status, body["code"], retry_after) == (503, "overloaded", "5")
     assert server.ask("GET", "/health/live")[0] == 200
-    resource.prlimit(server.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    resource.prlimit(
+        server.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    )
     assert server.ask("POST", "/", large)[2]["code"] == "unreadable"
     status, _, err = server.stop()
     assert (status, "Traceback" in err) == (0, False)
@@ -57,7 +66,10 @@ def test_a_process_that_was_frozen_answers_what_came_meanwhile(serve: Serve) -> 
     server = serve()
     os.kill(server.process.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(4) as callers:
-        asked = [callers.submit(server.ask, "POST", "/", plain(size=(size, 40))) for size in (50, 51, 52, 53)]
+        asked = [
+            callers.submit(server.ask, "POST", "/", plain(size=(size, 40)))
+            for size in (50, 51, 52, 53)
+        ]
         state = Path(f"/proc/{server.process.pid}/stat")
         until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
         os.kill(server.process.pid, signal.SIGCONT)

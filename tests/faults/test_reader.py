@@ -48,13 +48,19 @@ def test_a_reader_that_hangs(bench: Bench) -> None:
     status, retry_after, body = bench.post()
     assert (status, body["code"], retry_after) == (503, "overloaded", "1"), "the queue is full"
     bench.now += 10.5
-    assert [(status, body["code"]) for status, _, body in (one.result(PATIENCE_S) for one in asked)] == [(504, "deadline_exceeded")] * 4
+    assert [
+        (status, body["code"]) for status, _, body in (one.result(PATIENCE_S) for one in asked)
+    ] == [(504, "deadline_exceeded")] * 4
     for _ in range(3):
         status, retry_after, body = bench.post()
-        assert (status, body["code"]) == (503, "overloaded"), "nobody is kept waiting for a reader that does not come back"
+        assert (status, body["code"]) == (503, "overloaded"), (
+            "nobody is kept waiting for a reader that does not come back"
+        )
         assert retry_after is not None and 1 <= int(retry_after) <= 10
     assert bench.ask("GET", "/health/live")[0] == 200
-    assert bench.ask("GET", "/health/ready")[0] == 503, "whoever shares out the requests sends them elsewhere"
+    assert bench.ask("GET", "/health/ready")[0] == 503, (
+        "whoever shares out the requests sends them elsewhere"
+    )
     status, _, body = bench.ask("GET", "/health/detailed")
     assert (status, body["status"]) == (503, "unhealthy")
     assert bench.reader.threads == bench.reader.threads[:1], "no photo of theirs was read"
@@ -62,7 +68,10 @@ def test_a_reader_that_hangs(bench: Bench) -> None:
     bench.reader.let_go.set()
     until(lambda: not bench.scheduler.stuck())
     assert bench.post()[0] == 200
-    assert [bench.ask("GET", path)[0] for path in ("/health/ready", "/health/detailed")] == [200, 200]
+    assert [bench.ask("GET", path)[0] for path in ("/health/ready", "/health/detailed")] == [
+        200,
+        200,
+    ]
 
 
 def test_one_thread_of_two_that_hangs_leaves_the_other(settings: Settings) -> None:
@@ -118,7 +127,9 @@ def test_one_thread_of_two_that_hangs_leaves_the_other(settings: Settings) -> No
         "sure",
     ],
 )
-def test_a_reader_that_breaks_or_talks_nonsense(bench: Bench, capfd: pytest.CaptureFixture[str], fault: Callable[..., object]) -> None:
+def test_a_reader_that_breaks_or_talks_nonsense(
+    bench: Bench, capfd: pytest.CaptureFixture[str], fault: Callable[..., object]
+) -> None:
     """500 for that photo alone, in general words; the same thread reads the next one, and nothing wrong was kept."""
     photo = bench.photo()
     bench.reader.fault = fault
@@ -131,7 +142,9 @@ def test_a_reader_that_breaks_or_talks_nonsense(bench: Bench, capfd: pytest.Capt
     for handler in logging.getLogger("keylike").handlers:
         handler.flush()
     said = capfd.readouterr()
-    assert not any(word in str(body) + said.err + said.out for word in ("canary", "Traceback", "/secret"))
+    assert not any(
+        word in str(body) + said.err + said.out for word in ("canary", "Traceback", "/secret")
+    )
 
 
 def test_a_reader_that_breaks_over_one_photo_of_many(bench: Bench) -> None:
@@ -144,7 +157,12 @@ def test_a_reader_that_breaks_over_one_photo_of_many(bench: Bench) -> None:
     sent = form(*[("image", bench.photo(colour)) for colour in (RED, GREEN, BLUE, RED)])
     status, _, answer = bench.ask("POST", "/predict/batch", sent["data"], sent["content_type"])
     assert status == 200
-    assert [one["success"] or one["code"] for one in answer["results"]] == [True, "internal", "unreadable", True]
+    assert [one["success"] or one["code"] for one in answer["results"]] == [
+        True,
+        "internal",
+        "unreadable",
+        True,
+    ]
 
 
 def test_a_reader_without_memory_says_when_to_come_back(bench: Bench) -> None:
@@ -156,7 +174,9 @@ def test_a_reader_without_memory_says_when_to_come_back(bench: Bench) -> None:
     assert bench.post(photo)[0] == 200
 
 
-def test_no_thread_to_be_had_says_when_to_come_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thread_to_be_had_says_when_to_come_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As with `ulimit -u`; the first photo makes the reader's threads."""
     start = threading.Thread.start
 

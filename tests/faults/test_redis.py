@@ -81,7 +81,11 @@ class Shared:
     def said(self) -> list[str]:
         """What the log has of the cache."""
         lines = [json.loads(line) for line in self._log.read_text().splitlines()]
-        return [line["event"] + (f" {line['error']}" if "error" in line else "") for line in lines if line["event"].startswith("cache_")]
+        return [
+            line["event"] + (f" {line['error']}" if "error" in line else "")
+            for line in lines
+            if line["event"].startswith("cache_")
+        ]
 
 
 @pytest.fixture
@@ -113,12 +117,16 @@ def share(settings: Settings) -> Iterator[Callable[[str], Shared]]:
     ],
     ids=["silence", "bytes", "http", "length", "many", "nested", "loading", "noauth", "number"],
 )
-def test_what_is_no_redis_costs_nobody_an_answer(share: Callable[[str], Shared], answer: bytes | None) -> None:
+def test_what_is_no_redis_costs_nobody_an_answer(
+    share: Callable[[str], Shared], answer: bytes | None
+) -> None:
     impostor = Impostor(answer)
     shared = share(impostor.url)
     asked = impostor.asked
     assert [shared.twice() for _ in range(3)] == [[READ, AGAIN]] * 3
-    assert shared.bench.cache.degraded and impostor.asked == asked, "it was asked at the start, and nobody waits for it since"
+    assert shared.bench.cache.degraded and impostor.asked == asked, (
+        "it was asked at the start, and nobody waits for it since"
+    )
     shared.bench.now += 1
     assert shared.twice() == [READ, AGAIN]
     assert impostor.asked <= asked + 1, "one caller tries"
@@ -126,7 +134,9 @@ def test_what_is_no_redis_costs_nobody_an_answer(share: Callable[[str], Shared],
     impostor.close()
 
 
-def test_a_redis_that_is_frozen_and_goes_on(share: Callable[[str], Shared], frail_redis: RedisServer) -> None:
+def test_a_redis_that_is_frozen_and_goes_on(
+    share: Callable[[str], Shared], frail_redis: RedisServer
+) -> None:
     frail_redis.start()
     shared = share(frail_redis.url)
     assert shared.twice() == [READ, AGAIN]
@@ -145,7 +155,9 @@ def test_a_redis_that_is_frozen_and_goes_on(share: Callable[[str], Shared], frai
     assert shared.said() == ["cache_degraded TimeoutError", "cache_restored"]
 
 
-def test_a_redis_that_dies_under_load_and_comes_back(share: Callable[[str], Shared], frail_redis: RedisServer) -> None:
+def test_a_redis_that_dies_under_load_and_comes_back(
+    share: Callable[[str], Shared], frail_redis: RedisServer
+) -> None:
     frail_redis.start()
     shared = share(frail_redis.url)
     shared.bench.reader.fault = shared.bench.reader.hang
@@ -178,7 +190,9 @@ def test_a_redis_that_is_full(share: Callable[[str], Shared], frail_redis: Redis
     assert not shared.bench.cache.degraded
 
 
-def test_a_redis_that_shuts_us_out_while_we_use_it(share: Callable[[str], Shared], frail_redis: RedisServer) -> None:
+def test_a_redis_that_shuts_us_out_while_we_use_it(
+    share: Callable[[str], Shared], frail_redis: RedisServer
+) -> None:
     frail_redis.start()
     shared = share(frail_redis.url)
     assert shared.twice() == [READ, AGAIN]
@@ -242,7 +256,9 @@ def test_one_that_comes_and_goes_is_tried_no_more_often(tmp_path: Path) -> None:
     assert len(lines) < 40
 
 
-def test_a_clock_that_was_wrong_leaves_no_ghosts_behind(redis_server: RedisServer, tmp_path: Path) -> None:
+def test_a_clock_that_was_wrong_leaves_no_ghosts_behind(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
     """A replica whose time of day is a day ahead for a while fills the index with readings that end tomorrow; they would count, and be
     kept in place of those that are real."""
     now = [1_795_000_000.0]

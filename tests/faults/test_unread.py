@@ -30,13 +30,18 @@ def ask_and_fetch_nothing(port: int, times: int) -> socket.socket:
 
 def unsent(bench: Bench) -> list[int]:
     """Bytes of answers on their way, of each connection."""
-    return [channel.total_outbufs_len for channel in tuple(bench.server._listener.active_channels.values())]
+    return [
+        channel.total_outbufs_len
+        for channel in tuple(bench.server._listener.active_channels.values())
+    ]
 
 
 @pytest.fixture
 def greedy(bench: Bench) -> Iterator[list[socket.socket]]:
     """As many as there are threads, each with far more asked for than it fetches."""
-    made = [ask_and_fetch_nothing(bench.server.port, 20) for _ in range(bench.server._binding.threads)]
+    made = [
+        ask_and_fetch_nothing(bench.server.port, 20) for _ in range(bench.server._binding.threads)
+    ]
 
     def nothing_moves() -> bool:
         before = unsent(bench)[: len(made)]
@@ -49,14 +54,18 @@ def greedy(bench: Bench) -> Iterator[list[socket.socket]]:
         each.close()
 
 
-def test_answers_that_nobody_fetches_hold_no_thread(bench: Bench, greedy: list[socket.socket]) -> None:
+def test_answers_that_nobody_fetches_hold_no_thread(
+    bench: Bench, greedy: list[socket.socket]
+) -> None:
     with connect(bench.server.port) as late:
         assert hear(late) == 200
     # Nor more files than one for each.
     assert max(unsent(bench)) < 2_000_000
 
 
-def test_answers_that_nobody_fetches_are_given_up(bench: Bench, greedy: list[socket.socket]) -> None:
+def test_answers_that_nobody_fetches_are_given_up(
+    bench: Bench, greedy: list[socket.socket]
+) -> None:
     for seconds in (2, 59):
         bench.now += seconds
         bench.wait_a_turn()
@@ -83,7 +92,10 @@ def test_what_waits_behind_answers_that_nobody_fetches_gives_its_room_back(bench
     until(lambda: any(unsent(bench)))
     (channel,) = bench.server._listener.active_channels.values()
     # As if it had come in one piece with the requests before it; over a socket that is for the kernel to say.
-    photo = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 900000\r\n\r\n" + bytes(900_000)
+    photo = (
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 900000\r\n\r\n"
+        + bytes(900_000)
+    )
     assert channel.received(photo) and bench.server._room._left < room
     raw.close()
     bench.wait_a_turn()
@@ -91,7 +103,9 @@ def test_what_waits_behind_answers_that_nobody_fetches_gives_its_room_back(bench
 
 
 @pytest.mark.parametrize(
-    "begun", [b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n12"], ids=["headers", "body"]
+    "begun",
+    [b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n12"],
+    ids=["headers", "body"],
 )
 def test_requests_that_do_not_get_on_give_way_to_others(bench: Bench, begun: bytes) -> None:
     """Not after a minute, as where there is room: everybody would wait as long."""
@@ -112,7 +126,9 @@ def test_requests_that_do_not_get_on_give_way_to_others(bench: Bench, begun: byt
         each.close()
 
 
-def test_each_connection_may_have_a_file_open(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_connection_may_have_a_file_open(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resource = pytest.importorskip("resource")
     for files, most in ((1024, 480), (20_000, 512), (resource.RLIM_INFINITY, 512), (100, 64)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))

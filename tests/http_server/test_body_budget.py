@@ -33,7 +33,10 @@ def free(of: Room, count: int) -> bool:
     return of.take(Body(0, of), count)
 
 
-@given(st.lists(st.sampled_from([1, 2, 100, 32_767, 32_768, 70_000]), max_size=12), st.sampled_from([1000, 65_536, 1 << 20]))
+@given(
+    st.lists(st.sampled_from([1, 2, 100, 32_767, 32_768, 70_000]), max_size=12),
+    st.sampled_from([1000, 65_536, 1 << 20]),
+)
 def test_what_came_in_pieces_is_read_whole_and_in_order(sizes: list[int], at_a_time: int) -> None:
     pieces = [bytes([number]) * size for number, size in enumerate(sizes)]
     body = Body(10_000_000, room(10_000_000))

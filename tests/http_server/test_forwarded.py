@@ -25,7 +25,10 @@ FORWARDED = {
 @pytest.fixture
 def running(settings: Settings) -> Iterator[Running]:
     """A server that believes a proxy on this machine."""
-    server = Running(settings.model_copy(update={"proxy": "127.0.0.1", "limit_address": "2 per minute"}), ColourReader())
+    server = Running(
+        settings.model_copy(update={"proxy": "127.0.0.1", "limit_address": "2 per minute"}),
+        ColourReader(),
+    )
     yield server
     server.stop()
 
@@ -38,7 +41,9 @@ def unaware(settings: Settings) -> Iterator[Running]:
     server.stop()
 
 
-def ask(server: Running, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> int:
+def ask(
+    server: Running, method: str, path: str, headers: dict[str, str], body: bytes | None = None
+) -> int:
     """The status of one request."""
     connection = server.connect()
     connection.request(method, path, body, headers)
@@ -53,16 +58,26 @@ def test_whoever_comes_through_a_proxy_is_not_the_operator(unaware: Running, nam
     assert ask(unaware, "GET", "/metrics", {name: FORWARDED[name]}) == 401
 
 
-def test_a_named_proxy_that_says_nothing_brings_no_operator_and_no_end_of_photos(running: Running) -> None:
+def test_a_named_proxy_that_says_nothing_brings_no_operator_and_no_end_of_photos(
+    running: Running,
+) -> None:
     """As nginx does unless it is told otherwise, and others when the caller's Connection names the proxy's own headers."""
     assert ask(running, "GET", "/metrics", {}) == 401
-    photos = [ask(running, "POST", "/predict", {"Content-Type": "image/jpeg"}, plain()) for _ in range(3)]
+    photos = [
+        ask(running, "POST", "/predict", {"Content-Type": "image/jpeg"}, plain()) for _ in range(3)
+    ]
     assert photos == [200, 200, 429]
 
 
 def test_limits_are_of_whom_a_named_proxy_speaks_for(running: Running) -> None:
     def post(address: str) -> int:
-        return ask(running, "POST", "/predict", {"X-Forwarded-For": address, "Content-Type": "image/jpeg"}, plain())
+        return ask(
+            running,
+            "POST",
+            "/predict",
+            {"X-Forwarded-For": address, "Content-Type": "image/jpeg"},
+            plain(),
+        )
 
     assert [post("198.51.100.1") for _ in range(3)] == [200, 200, 429]
     assert post("198.51.100.2") == 200

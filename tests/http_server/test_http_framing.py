@@ -48,7 +48,9 @@ HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 
 def test_a_body_of_known_length_comes_as_it_came() -> None:
-    line, sizes = given(HEAD + b"Content-Length: 3000000\r\n\r\n", bytes(1_000_000), bytes(2_000_000))
+    line, sizes = given(
+        HEAD + b"Content-Length: 3000000\r\n\r\n", bytes(1_000_000), bytes(2_000_000)
+    )
     assert sizes[1:] == [1_000_000, 2_000_000]
     assert len(line.requests) == 1
     line.requests[0].close()
@@ -56,7 +58,11 @@ def test_a_body_of_known_length_comes_as_it_came() -> None:
 
 @pytest.mark.parametrize(
     "flood",
-    [HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n\0\r\n" * 100_000, b"GET / HTTP/1.1\r\n\r\n" * 50_000, b"x\r\n\r\n" * 100_000],
+    [
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\n\0\r\n" * 100_000,
+        b"GET / HTTP/1.1\r\n\r\n" * 50_000,
+        b"x\r\n\r\n" * 100_000,
+    ],
     ids=["chunks", "requests", "no requests"],
 )
 def test_crumbs_come_in_helpings(flood: bytes) -> None:

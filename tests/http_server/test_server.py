@@ -23,7 +23,10 @@ from tests.running import PatientReader, Running
 from tools.plain_pictures import many_frames, many_scans, plain, png, with_text_bomb
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-JPEG, JSON, FORM = ({"Content-Type": kind} for kind in ("image/jpeg", "application/json", "application/x-www-form-urlencoded"))
+JPEG, JSON, FORM = (
+    {"Content-Type": kind}
+    for kind in ("image/jpeg", "application/json", "application/x-www-form-urlencoded")
+)
 
 
 @pytest.fixture
@@ -88,18 +91,32 @@ def test_chunks_below_the_limit_are_read(running: Running) -> None:
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
     ],
 )
-def test_broken_http_is_json_too(running: Running, settings: Settings, sent: bytes, status: int) -> None:
+def test_broken_http_is_json_too(
+    running: Running, settings: Settings, sent: bytes, status: int
+) -> None:
     with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
         raw.sendall(sent)
         response = http.client.HTTPResponse(raw)
         response.begin()
         body = json.loads(response.read())
-        assert (response.status, body["success"], response.headers["Content-Type"]) == (status, False, "application/json")
+        assert (response.status, body["success"], response.headers["Content-Type"]) == (
+            status,
+            False,
+            "application/json",
+        )
     logged = json.loads((settings.logs / "api.log").read_text())
-    assert (logged["request_id"], logged["status"], logged["failure"]) == (body["request_id"], status, body["code"])
+    assert (logged["request_id"], logged["status"], logged["failure"]) == (
+        body["request_id"],
+        status,
+        body["code"],
+    )
 
 
-@pytest.mark.parametrize("begun", [b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12"], ids=["headers", "body"])
+@pytest.mark.parametrize(
+    "begun",
+    [b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12"],
+    ids=["headers", "body"],
+)
 def test_a_request_that_trickles_in_is_hung_up_on(running: Running, begun: bytes) -> None:
     with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
         raw.sendall(begun)
@@ -190,7 +207,14 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """`keylike serve` on any free port, killed if a test leaves it running."""
     command = [sys.executable, "-m", "tests.serve_colour"]
     environment = {**os.environ, "KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(tmp_path / "logs")}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as started:
         yield started
         started.kill()
 
@@ -209,8 +233,15 @@ def memory_mb(process: subprocess.Popen[str], mark: str) -> int:
     return next(int(line.split()[1]) for line in status if line.startswith(mark)) // 1024
 
 
-def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(process: subprocess.Popen[str]) -> None:
-    bombs = [png(20_000, 20_000), with_text_bomb(plain(kind="PNG")), many_frames(), many_scans(100_000, (7000, 7000))]
+def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(
+    process: subprocess.Popen[str],
+) -> None:
+    bombs = [
+        png(20_000, 20_000),
+        with_text_bomb(plain(kind="PNG")),
+        many_frames(),
+        many_scans(100_000, (7000, 7000)),
+    ]
     bombs += [png(7000, 7000, bits=8, colour_type=6), plain(kind="WEBP", size=(3700, 3700))]
     pictures = [*bombs, bytes(30_000_000), plain() + bytes(10_000_000), b"%PDF"]
     tiny_parts = b'{"x": [' + b"{}," * 4_000_000 + b"0]}"
@@ -243,9 +274,15 @@ def test_ctrl_c_ends_without_a_traceback(process: subprocess.Popen[str]) -> None
 
 
 def test_port_in_use_is_one_line(running: Running, tmp_path: Path) -> None:
-    environment = {**os.environ, "KEYLIKE_PORT": str(running.server.port), "KEYLIKE_LOGS": str(tmp_path)}
+    environment = {
+        **os.environ,
+        "KEYLIKE_PORT": str(running.server.port),
+        "KEYLIKE_LOGS": str(tmp_path),
+    }
     command = [sys.executable, "-m", "tests.serve_colour"]
-    second = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    second = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
     assert second.returncode == 2
     assert f"cannot listen on 127.0.0.1:{running.server.port}" in second.stderr
     assert len(second.stderr.strip().splitlines()) == 1

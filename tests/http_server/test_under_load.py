@@ -35,13 +35,17 @@ class Busy:
         """Another one each time, so that no cache knows it."""
         return plain(colour, size=(next(self._sizes), 40))
 
-    def post(self, headers: dict[str, str] | None = None) -> Future[tuple[int, str | None, dict[str, Any]]]:
+    def post(
+        self, headers: dict[str, str] | None = None
+    ) -> Future[tuple[int, str | None, dict[str, Any]]]:
         """Status, Retry-After and body, once they are there."""
         photo = self.photo()
 
         def ask() -> tuple[int, str | None, dict[str, Any]]:
             connection = self.running.connect()
-            connection.request("POST", "/predict", photo, {"Content-Type": "image/jpeg"} | (headers or {}))
+            connection.request(
+                "POST", "/predict", photo, {"Content-Type": "image/jpeg"} | (headers or {})
+            )
             response = connection.getresponse()
             answer = response.status, response.headers["Retry-After"], json.loads(response.read())
             connection.close()
@@ -108,7 +112,10 @@ def test_what_a_full_queue_refuses_is_neither_kept_nor_taken_apart(busy: Busy) -
     connection = busy.running.connect()
     # A body that would be 400 is refused for the queue alone, and while half of it is there it takes no room.
     connection.putrequest("POST", "/predict")
-    for name, value in (("Content-Type", "multipart/form-data; boundary=x"), ("Content-Length", "2000000")):
+    for name, value in (
+        ("Content-Type", "multipart/form-data; boundary=x"),
+        ("Content-Length", "2000000"),
+    ):
         connection.putheader(name, value)
     connection.endheaders()
     connection.send(bytes(1_000_000))
@@ -117,7 +124,11 @@ def test_what_a_full_queue_refuses_is_neither_kept_nor_taken_apart(busy: Busy) -
     connection.send(bytes(1_000_000))
     response = connection.getresponse()
     body = json.loads(response.read())
-    assert (response.status, body["code"], response.headers["Retry-After"] is not None) == (503, "overloaded", True)
+    assert (response.status, body["code"], response.headers["Retry-After"] is not None) == (
+        503,
+        "overloaded",
+        True,
+    )
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     busy.check(503, body)
     connection.close()
@@ -135,7 +146,11 @@ def test_all_bodies_together_are_bounded_and_small_ones_get_in(settings: Setting
     connection.request("POST", "/predict", bytes(500_000), {"Content-Type": "image/jpeg"})
     response = connection.getresponse()
     body = json.loads(response.read())
-    assert (response.status, body["code"], response.headers["Retry-After"]) == (503, "overloaded", "1")
+    assert (response.status, body["code"], response.headers["Retry-After"]) == (
+        503,
+        "overloaded",
+        "1",
+    )
     busy.check(503, body)
     connection.close()
     busy.reader.allowed.set()
@@ -143,7 +158,9 @@ def test_all_bodies_together_are_bounded_and_small_ones_get_in(settings: Setting
     # Who has sent nothing more meanwhile makes room.
     busy.running.now += 6
     connection = busy.running.connect()
-    connection.request("POST", "/predict", plain(size=(90, 90)) + bytes(500_000), {"Content-Type": "image/jpeg"})
+    connection.request(
+        "POST", "/predict", plain(size=(90, 90)) + bytes(500_000), {"Content-Type": "image/jpeg"}
+    )
     assert connection.getresponse().status == 200
     connection.close()
     slow.close()
@@ -166,7 +183,10 @@ def test_over_the_time_that_a_request_asks_for_it_is_504(busy: Busy) -> None:
 
 def test_the_setting_caps_what_a_request_asks_for(settings: Settings) -> None:
     busy = Busy(settings.model_copy(update={"deadline_s": 0.05}))
-    assert [busy.post({"X-Request-Timeout": "1e9"}).result(PATIENCE_S)[0], busy.post().result(PATIENCE_S)[0]] == [504, 504]
+    assert [
+        busy.post({"X-Request-Timeout": "1e9"}).result(PATIENCE_S)[0],
+        busy.post().result(PATIENCE_S)[0],
+    ] == [504, 504]
     busy.reader.allowed.set()
     busy.running.stop()
 
@@ -182,11 +202,19 @@ def test_whoever_waits_for_the_same_photo_has_a_deadline_of_their_own(busy: Busy
 
 
 @pytest.mark.parametrize("how", ["closed", "reset"])
-def test_the_photo_of_a_caller_who_hung_up_is_not_read(busy: Busy, settings: Settings, how: str) -> None:
+def test_the_photo_of_a_caller_who_hung_up_is_not_read(
+    busy: Busy, settings: Settings, how: str
+) -> None:
     asked = busy.fill(1)
     photo = busy.photo(GREEN)
-    with socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S) as raw:
-        raw.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(photo) + photo)
+    with socket.create_connection(
+        ("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S
+    ) as raw:
+        raw.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+            % len(photo)
+            + photo
+        )
         busy.until_inside(2)
         if how == "reset":
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -195,14 +223,22 @@ def test_the_photo_of_a_caller_who_hung_up_is_not_read(busy: Busy, settings: Set
     assert asked[0].result(PATIENCE_S)[0] == 200
     assert busy.reader.photos == 1
     logged = [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
-    assert [(line["status"], line["failure"]) for line in logged if line.get("failure")] == [(499, "caller_gone")]
+    assert [(line["status"], line["failure"]) for line in logged if line.get("failure")] == [
+        (499, "caller_gone")
+    ]
 
 
 def test_requests_behind_each_other_on_one_connection_are_answered_in_order(busy: Busy) -> None:
-    with socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S) as raw:
+    with socket.create_connection(
+        ("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S
+    ) as raw:
         for colour in (RED, GREEN, RED):
             photo = busy.photo(colour)
-            raw.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(photo) + photo)
+            raw.sendall(
+                b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+                % len(photo)
+                + photo
+            )
         assert busy.reader.asked.wait(PATIENCE_S)
         busy.running.wait_a_turn()
         busy.reader.allowed.set()
@@ -217,8 +253,13 @@ def test_requests_behind_each_other_on_one_connection_are_answered_in_order(busy
 
 def test_what_trickles_in_behind_a_request_does_not_cost_that_one_its_answer(busy: Busy) -> None:
     photo = busy.photo()
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(photo)
-    with socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S) as raw:
+    head = (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+        % len(photo)
+    )
+    with socket.create_connection(
+        ("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S
+    ) as raw:
         raw.sendall(head + photo + b"POST / HT")
         assert busy.reader.asked.wait(PATIENCE_S)
         busy.running.wait_a_turn()
@@ -239,7 +280,9 @@ def test_a_stop_answers_all_who_were_let_in(busy: Busy) -> None:
     assert not busy.running.thread.is_alive()
 
 
-def test_callers_are_told_apart_by_a_digest_that_no_log_shows(busy: Busy, settings: Settings) -> None:
+def test_callers_are_told_apart_by_a_digest_that_no_log_shows(
+    busy: Busy, settings: Settings
+) -> None:
     names: list[str] = []
     take = busy.running.scheduler.read
 
@@ -258,7 +301,9 @@ def test_callers_are_told_apart_by_a_digest_that_no_log_shows(busy: Busy, settin
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "1_0", "٣", "1e-999", ""])
 def test_a_time_that_is_no_number_of_seconds_is_a_bad_request(busy: Busy, value: str) -> None:
-    status, _, body = busy.post({"X-Request-Timeout": value.encode().decode("latin-1")}).result(PATIENCE_S)
+    status, _, body = busy.post({"X-Request-Timeout": value.encode().decode("latin-1")}).result(
+        PATIENCE_S
+    )
     assert (status, body["code"]) == (400, "bad_request")
     busy.check(status, body)
 
@@ -270,7 +315,9 @@ def test_thirty_from_one_caller_do_not_keep_another_waiting(settings: Settings) 
     lock = threading.Lock()
 
     def ask(address: str, photo: bytes) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", busy.running.server.port, timeout=PATIENCE_S, source_address=(address, 0))
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", busy.running.server.port, timeout=PATIENCE_S, source_address=(address, 0)
+        )
         connection.request("POST", "/predict", photo, {"Content-Type": "image/jpeg"})
         assert connection.getresponse().status == 200
         with lock:

@@ -36,5 +36,8 @@ def test_coefficients_follow_the_sampling(subsampling: int, cost: float) -> None
 def test_deep_fine_or_transparent_heic_costs_more() -> None:
     phone = heic_bytes_a_pixel("RGB", {"bit_depth": 8, "chroma": 420})
     dear = [("RGBA", 8, 420), ("RGB", 10, 420), ("RGB", 8, 444)]
-    assert all(heic_bytes_a_pixel(mode, {"bit_depth": bits, "chroma": chroma}) > phone for mode, bits, chroma in dear)
+    assert all(
+        heic_bytes_a_pixel(mode, {"bit_depth": bits, "chroma": chroma}) > phone
+        for mode, bits, chroma in dear
+    )
     assert bytes_a_pixel("WEBP") > bytes_a_pixel("PNG")

@@ -33,14 +33,22 @@ STORED = {
 
 def near(pixels: NDArray[np.uint8], expected: NDArray[np.uint8], allowance: float = 6) -> bool:
     """Whether two pictures are the same but for what compression does."""
-    return pixels.shape == expected.shape and float(np.abs(pixels.astype(int) - expected).mean()) < allowance
+    return (
+        pixels.shape == expected.shape
+        and float(np.abs(pixels.astype(int) - expected).mean()) < allowance
+    )
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "GIF"])
 def test_every_format(kind: str) -> None:
     photo = open_photo(encode(Image.fromarray(SCENE), kind))
     assert near(photo.pixels, SCENE)
-    assert (photo.format, photo.size, photo.scale, str(photo.pixels.dtype)) == (kind, (60, 40), 1.0, "uint8")
+    assert (photo.format, photo.size, photo.scale, str(photo.pixels.dtype)) == (
+        kind,
+        (60, 40),
+        1.0,
+        "uint8",
+    )
     with pytest.raises(ValueError, match="read-only"):
         photo.pixels[0, 0] = 0
 
@@ -50,7 +58,9 @@ def test_every_format(kind: str) -> None:
 def test_exif_turn(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    photo = open_photo(encode(Image.fromarray(np.ascontiguousarray(STORED[orientation])), kind, exif=exif))
+    photo = open_photo(
+        encode(Image.fromarray(np.ascontiguousarray(STORED[orientation])), kind, exif=exif)
+    )
     assert near(photo.pixels, SCENE)
     assert photo.size == (60, 40)
 
@@ -68,21 +78,27 @@ def test_broken_exif_is_no_reason_to_refuse() -> None:
 
 
 def test_heic_plain_and_turned() -> None:
-    plain_heic, turned = (open_photo((DATA / f"{name}.heic").read_bytes()) for name in ("plain", "turned"))
+    plain_heic, turned = (
+        open_photo((DATA / f"{name}.heic").read_bytes()) for name in ("plain", "turned")
+    )
     assert (plain_heic.format, plain_heic.size, turned.size) == ("HEIC", (64, 48), (48, 64))
     assert near(plain_heic.pixels[5:9, 5:9], np.full((4, 4, 3), (255, 0, 0), np.uint8))
     assert near(turned.pixels[5:9, -9:-5], np.full((4, 4, 3), (255, 0, 0), np.uint8))
 
 
 def test_phones_that_pack_two_pictures_into_a_jpeg() -> None:
-    two = encode(Image.fromarray(SCENE), "MPO", save_all=True, append_images=[Image.new("RGB", (60, 40))])
+    two = encode(
+        Image.fromarray(SCENE), "MPO", save_all=True, append_images=[Image.new("RGB", (60, 40))]
+    )
     photo = open_photo(two)
     assert photo.format == "JPEG"
     assert near(photo.pixels, SCENE)
 
 
 def test_cmyk() -> None:
-    assert near(open_photo(encode(Image.fromarray(SCENE).convert("CMYK"), "JPEG")).pixels, SCENE, 40)
+    assert near(
+        open_photo(encode(Image.fromarray(SCENE).convert("CMYK"), "JPEG")).pixels, SCENE, 40
+    )
 
 
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
@@ -103,7 +119,9 @@ def test_grey_and_palette() -> None:
 def test_transparency_lies_over_white(kind: str) -> None:
     glass = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
     glass.paste((200, 20, 20, 255), (0, 0, 10, 20))
-    pixels = open_photo(encode(glass, kind, **({"lossless": True} if kind == "WEBP" else {}))).pixels
+    pixels = open_photo(
+        encode(glass, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    ).pixels
     assert tuple(pixels[5, 15]) == (255, 255, 255)
     assert near(pixels[:, :9], np.full((20, 9, 3), RED, np.uint8))
 
@@ -184,6 +202,11 @@ def test_damage_is_refused_or_decoded_but_nothing_else(cut: int, junk: bytes) ->
     try:
         photo = open_photo(picture[:cut] + junk + picture[cut + len(junk) :])
     except KeylikeError as refusal:
-        assert refusal.code in ("no_image", "bad_image", "unsupported_image_type", "image_too_large")
+        assert refusal.code in (
+            "no_image",
+            "bad_image",
+            "unsupported_image_type",
+            "image_too_large",
+        )
     else:
         assert photo.pixels.ndim == 3

@@ -16,10 +16,17 @@ SC1, KW1 = keyway("SC1"), keyway("KW1")
 def bittings(draw: st.DrawFn) -> Bitting:
     record: Keyway = draw(st.sampled_from(list(keyways().values())))
     cuts = draw(st.sampled_from(record.cut_counts))
-    return Bitting(record, tuple(draw(st.lists(st.sampled_from(list(record.depths_mm)), min_size=cuts, max_size=cuts))))
+    return Bitting(
+        record,
+        tuple(
+            draw(st.lists(st.sampled_from(list(record.depths_mm)), min_size=cuts, max_size=cuts))
+        ),
+    )
 
 
-@pytest.mark.parametrize("text", ["2,5,4,7,3", "25473", "2 5 4 7 3", "2, 5, 4, 7, 3", "2-5-4-7-3", " 25473\n"])
+@pytest.mark.parametrize(
+    "text", ["2,5,4,7,3", "25473", "2 5 4 7 3", "2, 5, 4, 7, 3", "2-5-4-7-3", " 25473\n"]
+)
 def test_reads_the_ways_people_write_it(text: str) -> None:
     assert Bitting.parse(SC1, text) == Bitting(SC1, (2, 5, 4, 7, 3))
 
@@ -30,7 +37,9 @@ def test_written_and_read_again_is_the_same(bitting: Bitting) -> None:
     assert Bitting.parse(bitting.keyway, "".join(map(str, bitting.codes))) == bitting
 
 
-@pytest.mark.parametrize("text", ["", "abc", "2,5,,7", "2.5", "-1", "2,5,4,7,3,", "٢٥٤٧٣", "9" * 5000, "1,2,3 and 4"])
+@pytest.mark.parametrize(
+    "text", ["", "abc", "2,5,,7", "2.5", "-1", "2,5,4,7,3,", "٢٥٤٧٣", "9" * 5000, "1,2,3 and 4"]
+)
 def test_what_is_no_code_is_refused(text: str) -> None:
     with pytest.raises(BittingError):
         Bitting.parse(SC1, text)
@@ -91,7 +100,9 @@ def test_a_depth_for_keys_only_is_valid() -> None:
 
 def test_heights_are_the_makers() -> None:
     assert Bitting(SC1, (0, 9, 5, 2, 1)).depths_in == (0.335, 0.2, 0.26, 0.305, 0.32)
-    assert Bitting(KW1, (1, 2, 3, 4, 7)).depths_mm == pytest.approx((8.357, 7.772, 7.188, 6.604, 4.851), abs=5e-4)
+    assert Bitting(KW1, (1, 2, 3, 4, 7)).depths_mm == pytest.approx(
+        (8.357, 7.772, 7.188, 6.604, 4.851), abs=5e-4
+    )
     assert Bitting(KW1, (1, 2, 3, 4, 7)).levels == (0, 1, 2, 3, 6)
 
 

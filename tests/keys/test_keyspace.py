@@ -19,13 +19,31 @@ from keylike.keys.rules import AtLeastDepths, AtMostEach, MaxStep, NoRun, NotMon
 FIGURES = {
     "Kwikset 5-pin depths 1-6": ((5, 1, 6, 1, 4), (7776, 6306, 6300, 5880, 5568, 5316, 4856)),
     "Kwikset 5-pin depths 1-7": ((5, 1, 7, 1, 4), (16807, 10483, 10476, 9936, 9474, 8954, 8440)),
-    "Kwikset 6-pin depths 1-6": ((6, 1, 6, 1, 4), (46656, 35954, 35948, 35080, 31776, 30878, 31356)),
-    "Schlage 5-pin depths 0-9": ((5, 0, 9, 1, 7), (100000, 79666, 79656, 78396, 76512, 73620, 72196)),
-    "Schlage 6-pin depths 0-9": ((6, 0, 9, 1, 7), (1000000, 753754, 753744, 751140, 721736, 712312, 718596)),
-    "Schlage 5-pin depths 2-9": ((5, 2, 9, 1, 7), (32768, 32768, 32760, 31920, 30912, 29904, 28560)),
-    "Schlage 5-pin depths 1-9": ((5, 1, 9, 1, 7), (59049, 53769, 53760, 52710, 51282, 49518, 47978)),
+    "Kwikset 6-pin depths 1-6": (
+        (6, 1, 6, 1, 4),
+        (46656, 35954, 35948, 35080, 31776, 30878, 31356),
+    ),
+    "Schlage 5-pin depths 0-9": (
+        (5, 0, 9, 1, 7),
+        (100000, 79666, 79656, 78396, 76512, 73620, 72196),
+    ),
+    "Schlage 6-pin depths 0-9": (
+        (6, 0, 9, 1, 7),
+        (1000000, 753754, 753744, 751140, 721736, 712312, 718596),
+    ),
+    "Schlage 5-pin depths 2-9": (
+        (5, 2, 9, 1, 7),
+        (32768, 32768, 32760, 31920, 30912, 29904, 28560),
+    ),
+    "Schlage 5-pin depths 1-9": (
+        (5, 1, 9, 1, 7),
+        (59049, 53769, 53760, 52710, 51282, 49518, 47978),
+    ),
     "Schlage 5-pin even depths": ((5, 0, 8, 2, 7), (3125, 2309, 2304, 2034, 1890, 1788, 1566)),
-    "Weiser or Yale 5-pin MACS 5": ((5, 0, 9, 1, 5), (100000, 44692, 44682, 43632, 42312, 39656, 39392)),
+    "Weiser or Yale 5-pin MACS 5": (
+        (5, 0, 9, 1, 5),
+        (100000, 44692, 44682, 43632, 42312, 39656, 39392),
+    ),
     "Weiser 5-pin MACS 6": ((5, 0, 9, 1, 6), (100000, 62948, 62938, 61768, 60136, 57304, 56456)),
     "Master 4-pin depths 0-7": ((4, 0, 7, 1, 7), (4096, 4096, 4088, 3696, 3696, 3220, 3864)),
 }
@@ -49,9 +67,16 @@ def test_published_figures(space: tuple[int, int, int, int, int], figures: tuple
 
 @pytest.mark.parametrize(
     ("name", "theoretical", "after_macs", "without_weak"),
-    [("KW1", 7776, 6306, 5316), ("SC1", 100000, 79666, 73620), ("SC4", 1000000, 753754, 716040), ("KW10", 46656, 35954, 31494)],
+    [
+        ("KW1", 7776, 6306, 5316),
+        ("SC1", 100000, 79666, 73620),
+        ("SC4", 1000000, 753754, 716040),
+        ("KW10", 46656, 35954, 31494),
+    ],
 )
-def test_the_key_space_of_a_keyway(name: str, theoretical: int, after_macs: int, without_weak: int) -> None:
+def test_the_key_space_of_a_keyway(
+    name: str, theoretical: int, after_macs: int, without_weak: int
+) -> None:
     space = key_space(keyway(name), keyway(name).cuts)
     assert (space.theoretical, space.after_macs) == (theoretical, after_macs)
     assert space.without_weak == without_weak
@@ -80,9 +105,13 @@ RULES = st.lists(
 
 
 @settings(deadline=None)
-@given(cuts=st.integers(1, 5), levels=st.sets(st.integers(0, 9), min_size=1, max_size=5), rules=RULES)
+@given(
+    cuts=st.integers(1, 5), levels=st.sets(st.integers(0, 9), min_size=1, max_size=5), rules=RULES
+)
 def test_counting_agrees_with_listing(cuts: int, levels: set[int], rules: list[Rule]) -> None:
-    listed = sum(all(obeys(rule, code) for rule in rules) for code in product(sorted(levels), repeat=cuts))
+    listed = sum(
+        all(obeys(rule, code) for rule in rules) for code in product(sorted(levels), repeat=cuts)
+    )
     assert count(cuts, sorted(levels), rules) == listed
 
 

@@ -11,8 +11,27 @@ import pytest
 from keylike.keys.keyways import Keyway, UnknownKeyway, keyway, keyways
 
 SOURCED = (
-    *("first_cut_mm", "spacing_mm", "depths_mm", "macs", "cut_angle_deg", "cut_flat_mm", "blade_height_mm", "blade_thickness_mm"),
-    *("blade_length_mm", "order", "tolerances", "progression", "material", "year_introduced", "market_share", "blank", "bump_exposure"),
+    *(
+        "first_cut_mm",
+        "spacing_mm",
+        "depths_mm",
+        "macs",
+        "cut_angle_deg",
+        "cut_flat_mm",
+        "blade_height_mm",
+        "blade_thickness_mm",
+    ),
+    *(
+        "blade_length_mm",
+        "order",
+        "tolerances",
+        "progression",
+        "material",
+        "year_introduced",
+        "market_share",
+        "blank",
+        "bump_exposure",
+    ),
 )
 
 
@@ -33,7 +52,9 @@ def test_seventeen_families_three_of_them_supported() -> None:
         ("KW1", 6.274, 3.810, 8.357, 4.851, 4, 5),
     ],
 )
-def test_the_makers_measures(name: str, first: float, spacing: float, shallowest: float, deepest: float, macs: int, cuts: int) -> None:
+def test_the_makers_measures(
+    name: str, first: float, spacing: float, shallowest: float, deepest: float, macs: int, cuts: int
+) -> None:
     record = keyway(name)
     heights = list(record.depths_mm.values())
     assert (record.first_cut_mm, record.spacing_mm) == pytest.approx((first, spacing), abs=5e-4)
@@ -61,7 +82,12 @@ def test_every_number_has_its_source_written_out(record: Keyway) -> None:
         assert record.source_of("factory_codes")
     fields = {*record.sources, *(conflict.field for conflict in record.conflicts)}
     assert all(hasattr(record, field) for field in fields)
-    assert not any(short in source.split() for sources in record.sources.values() for source in sources for short in ("KG", "KC", "LAUX"))
+    assert not any(
+        short in source.split()
+        for sources in record.sources.values()
+        for source in sources
+        for short in ("KG", "KC", "LAUX")
+    )
 
 
 def test_an_assumption_is_told_from_a_source() -> None:
@@ -85,7 +111,15 @@ def test_best_counts_from_the_tip() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "name"),
-    [("SC1", "SC1"), ("sc1", "SC1"), ("Ilco-SC1", "SC1"), ("Schlage SC4", "SC4"), ("Kwikset KW1", "KW1"), ("KW11", "KW10"), ("y2", "Y1")],
+    [
+        ("SC1", "SC1"),
+        ("sc1", "SC1"),
+        ("Ilco-SC1", "SC1"),
+        ("Schlage SC4", "SC4"),
+        ("Kwikset KW1", "KW1"),
+        ("KW11", "KW10"),
+        ("y2", "Y1"),
+    ],
 )
 def test_found_by_name_and_alias(asked: str, name: str) -> None:
     assert keyway(asked) is keyways()[name]

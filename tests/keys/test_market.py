@@ -21,9 +21,15 @@ def test_the_formulas() -> None:
     assert figures.manufacturing_complexity == int(30 + 3 * 2.96)
 
 
-@pytest.mark.parametrize(("zipcode", "location"), [("00000", 5), ("00501", 0), ("12345", 2), ("90210", 0), ("98101", 8), ("99999", 9)])
+@pytest.mark.parametrize(
+    ("zipcode", "location"),
+    [("00000", 5), ("00501", 0), ("12345", 2), ("90210", 0), ("98101", 8), ("99999", 9)],
+)
 def test_location_is_the_first_two_digits_modulo_ten(zipcode: str, location: int) -> None:
-    assert market(Bitting.parse(SC1, "11111"), zipcode).estimated_annual_production == 45_100_000 + 50_000 * location
+    assert (
+        market(Bitting.parse(SC1, "11111"), zipcode).estimated_annual_production
+        == 45_100_000 + 50_000 * location
+    )
 
 
 def test_complexity_has_bounds() -> None:
@@ -34,7 +40,10 @@ def test_complexity_has_bounds() -> None:
 def test_means_are_exact() -> None:
     # 100,000 times the mean of seven cuts is no whole number, and of five always is.
     assert market(Bitting.parse(SC1, "00001"), "90210").estimated_annual_production == 45_020_000
-    assert market(Bitting.parse(keyway("A2"), "0000001"), "90210").estimated_annual_production == 45_014_285
+    assert (
+        market(Bitting.parse(keyway("A2"), "0000001"), "90210").estimated_annual_production
+        == 45_014_285
+    )
 
 
 @given(bittings(), st.from_regex(r"[0-9]{5}", fullmatch=True).filter(str.isascii))

@@ -55,11 +55,17 @@ def test_the_cut_at_the_bow_comes_last_where_codes_run_from_the_tip() -> None:
 def test_the_count_without_weak_codes_is_that_of_codes_without_patterns() -> None:
     record = keyway("KW1")
     codes = (Bitting(record, code) for code in product(record.in_lock_depths, repeat=5))
-    sound = sum({pattern.name for pattern in weak_patterns(bitting)} <= {"deep_first_cut"} for bitting in codes)
+    sound = sum(
+        {pattern.name for pattern in weak_patterns(bitting)} <= {"deep_first_cut"}
+        for bitting in codes
+    )
     assert sound == key_space(record, 5).without_weak
 
 
-@pytest.mark.parametrize(("record", "code", "one_in"), [("KW1", "35264", 6306), ("SC1", "25473", 79666), ("SC4", "386172", 753754)])
+@pytest.mark.parametrize(
+    ("record", "code", "one_in"),
+    [("KW1", "35264", 6306), ("SC1", "25473", 79666), ("SC4", "386172", 753754)],
+)
 def test_keyed_alike_is_a_best_case(record: str, code: str, one_in: int) -> None:
     alike = assess(Bitting.parse(keyway(record), code)).keyed_alike
     assert alike.one_in == one_in
@@ -102,10 +108,16 @@ def test_a_restricted_keyway_that_resists_bumping_can_be_good() -> None:
     record = replace(keyway("SC4"), blank="restricted", bump_exposure="low")
     assessment = assess(Bitting.parse(record, "386172"))
     assert (assessment.score, assessment.level) == (99, "good")
-    assert not any("restricted" in sentence or "Rekey after" in sentence for sentence in assessment.recommendations)
+    assert not any(
+        "restricted" in sentence or "Rekey after" in sentence
+        for sentence in assessment.recommendations
+    )
 
 
-@pytest.mark.parametrize(("score", "level"), [(0, "weak"), (39, "weak"), (40, "fair"), (69, "fair"), (70, "good"), (100, "good")])
+@pytest.mark.parametrize(
+    ("score", "level"),
+    [(0, "weak"), (39, "weak"), (40, "fair"), (69, "fair"), (70, "good"), (100, "good")],
+)
 def test_levels(score: int, level: str) -> None:
     assert level_of(score) == level
 
@@ -116,9 +128,17 @@ def test_every_key_can_be_assessed(bitting: Bitting) -> None:
     assessment = assess(bitting)
     assert assessment.score == sum(part.points for part in assessment.parts)
     assert sum(part.of for part in assessment.parts) == 100
-    assert all(0 <= part.points <= part.of and part.why and part.source for part in assessment.parts)
-    lines = [assessment.keyed_alike.source, assessment.blank.source, assessment.bump_exposure.source]
-    lines += [claim.source for claims in (assessment.weak_patterns, assessment.parts) for claim in claims]
+    assert all(
+        0 <= part.points <= part.of and part.why and part.source for part in assessment.parts
+    )
+    lines = [
+        assessment.keyed_alike.source,
+        assessment.blank.source,
+        assessment.bump_exposure.source,
+    ]
+    lines += [
+        claim.source for claims in (assessment.weak_patterns, assessment.parts) for claim in claims
+    ]
     assert all(set(line.split("; ")) <= set(assessment.sources) for line in lines)
     assert json.loads(json.dumps(assessment.to_dict())) == assessment.to_dict()
 
@@ -131,7 +151,9 @@ def test_an_assessment_does_not_tell_the_code(bitting: Bitting) -> None:
     assert not {"codes", "bitting", "cuts_read"} & set(assess(bitting).to_dict())
 
 
-@pytest.mark.parametrize(("record", "codes"), [("SC1", (2, 5, 4)), ("KW1", (0, 1, 2, 3, 4)), ("SC1", ())])
+@pytest.mark.parametrize(
+    ("record", "codes"), [("SC1", (2, 5, 4)), ("KW1", (0, 1, 2, 3, 4)), ("SC1", ())]
+)
 def test_what_is_no_key_of_the_keyway_is_refused(record: str, codes: tuple[int, ...]) -> None:
     with pytest.raises(BittingError):
         assess(Bitting(keyway(record), codes))

@@ -33,7 +33,9 @@ def _gemma(folder: Path) -> None:
 
 
 KINDS = (
-    Kind("caliper", lambda folder: shutil.copytree(SHIPPED, folder), model_loader.load, "finder.onnx"),
+    Kind(
+        "caliper", lambda folder: shutil.copytree(SHIPPED, folder), model_loader.load, "finder.onnx"
+    ),
     Kind("classifier", make_classifier, model_loader.load_classifier, "net.onnx"),
     # Its weights are nothing that PyTorch could open: whatever is wrong is seen before.
     Kind("gemma", _gemma, model_loader.look, "model.safetensors"),

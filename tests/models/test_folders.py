@@ -119,18 +119,37 @@ def test_a_device_is_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../outside", "/etc/hostname", "..", ".", "", "more/net", "..\\outside", "C:\\net", "C:net", "a\0b", "a\nb", "a\x1b[2Jb", "a\x85b"],
+    [
+        "../outside",
+        "/etc/hostname",
+        "..",
+        ".",
+        "",
+        "more/net",
+        "..\\outside",
+        "C:\\net",
+        "C:net",
+        "a\0b",
+        "a\nb",
+        "a\x1b[2Jb",
+        "a\x85b",
+    ],
 )
 def test_names_that_lead_elsewhere(kind: Kind, folder: Path, name: str) -> None:
     (folder.parent / "outside").write_bytes(b"")
-    change_manifest(folder, lambda table: table["files"].update({name: hashlib.sha256(b"").hexdigest()}))
+    change_manifest(
+        folder, lambda table: table["files"].update({name: hashlib.sha256(b"").hexdigest()})
+    )
     refused(kind, folder, "is not a plain file name of this folder")
 
 
 def test_another_spelling_of_a_name_is_another_file(kind: Kind, folder: Path) -> None:
     if (folder / kind.file.upper()).exists():
         pytest.skip("this file system takes small and capital letters for the same")
-    change_manifest(folder, lambda table: table["files"].update({kind.file.upper(): table["files"].pop(kind.file)}))
+    change_manifest(
+        folder,
+        lambda table: table["files"].update({kind.file.upper(): table["files"].pop(kind.file)}),
+    )
     with pytest.raises(ModelError):
         kind.open(folder)
 
@@ -170,8 +189,14 @@ def test_a_manifest_that_would_take_the_server_down(kind: Kind, folder: Path, bo
     refused(kind, folder, r"model/manifest\.toml is (not valid TOML|larger than)")
 
 
-@pytest.mark.parametrize("value", ["x" * 100_000, "\x1b[2J\n\x85", 16**5000, ["a"] * 1000], ids=["long", "control", "number", "list"])
-def test_what_a_manifest_says_comes_short_and_plain_into_messages(tmp_path: Path, value: Any) -> None:
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 100_000, "\x1b[2J\n\x85", 16**5000, ["a"] * 1000],
+    ids=["long", "control", "number", "list"],
+)
+def test_what_a_manifest_says_comes_short_and_plain_into_messages(
+    tmp_path: Path, value: Any
+) -> None:
     (tmp_path / "model").mkdir()
     text = f"kind = 0x{value:x}" if isinstance(value, int) else None
     (tmp_path / "model" / "manifest.toml").write_text(text or "")
@@ -229,7 +254,10 @@ def test_the_manifest_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return parse_manifest(folder, data)
 
     monkeypatch.setattr("keylike.readers.caliper.reader.parse_manifest", parse)
-    monkeypatch.setattr("keylike.readers.caliper.reader.manifest_bytes", lambda folder: (folder / "manifest.toml").read_bytes())
+    monkeypatch.setattr(
+        "keylike.readers.caliper.reader.manifest_bytes",
+        lambda folder: (folder / "manifest.toml").read_bytes(),
+    )
     reader = load(tmp_path / "model")
     assert [hashlib.sha256(data).hexdigest() for data in reads] == [reader.info.digest]
 

@@ -64,36 +64,92 @@ def pipe(name: str) -> Callable[[Path], object]:
 
 
 ATTACKS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "weights in a folder below": (model(transformers_weights="more/model.safetensors"), "transformers_weights names other weights"),
-    "pickled weights of transformers' own choice": (model(transformers_weights="adapter_model.bin"), "transformers_weights names"),
-    "a checkpoint for timm": (vision(model_args={"checkpoint_path": "/tmp/evil.pth"}), "model_args may hold nothing but sizes"),
-    "weights that timm knows": (vision(model_args={"pretrained": True}), "model_args may hold nothing but sizes"),
-    "weights that timm is told of": (vision(model_args={"pretrained_cfg": {"file": "a.pth"}}), "model_args may hold nothing but sizes"),
-    "a cache for timm": (vision(model_args={"cache_dir": 1}), "model_args may hold nothing but sizes"),
-    "text for timm": (vision(model_args={"act_layer": "evil"}), "model_args may hold nothing but sizes"),
-    "a network of timm's on the hub": (vision(architecture="hf-hub:evil/model"), "architecture must be the name of one of timm's"),
-    "a network of timm's elsewhere": (vision(architecture="local-dir:/tmp/evil"), "architecture must be the name of one of timm's"),
-    "attention from the hub": (model(attn_implementation="evil/kernel"), "attn_implementation names code of its own"),
-    "attention from the hub, inside": (model(text_config={"attn_implementation": "evil/kernel:f"}), "attn_implementation names code"),
-    "attention from the hub, hidden": (model(_attn_implementation={"": "evil/kernel"}), "_attn_implementation names code"),
-    "another tokenizer": (words("tokenizer_config.json", tokenizer_class="BertJapaneseTokenizer"), "tokenizer_class is 'BertJapanese"),
-    "a tokenizer with a place": (words("tokenizer_config.json", tokenizer_class="evil.GemmaTokenizer"), "which is none of Gemma's"),
-    "another processor": (words("processor_config.json", processor_class="evil.Processor"), "processor_class is 'evil.Processor'"),
-    "other pictures": (words("processor_config.json", image_processor={"image_processor_type": "Evil"}), "image_processor_type is 'Evil'"),
-    "other sounds": (words("processor_config.json", feature_extractor={"feature_extractor_type": "Evil"}), "feature_extractor_type is"),
+    "weights in a folder below": (
+        model(transformers_weights="more/model.safetensors"),
+        "transformers_weights names other weights",
+    ),
+    "pickled weights of transformers' own choice": (
+        model(transformers_weights="adapter_model.bin"),
+        "transformers_weights names",
+    ),
+    "a checkpoint for timm": (
+        vision(model_args={"checkpoint_path": "/tmp/evil.pth"}),
+        "model_args may hold nothing but sizes",
+    ),
+    "weights that timm knows": (
+        vision(model_args={"pretrained": True}),
+        "model_args may hold nothing but sizes",
+    ),
+    "weights that timm is told of": (
+        vision(model_args={"pretrained_cfg": {"file": "a.pth"}}),
+        "model_args may hold nothing but sizes",
+    ),
+    "a cache for timm": (
+        vision(model_args={"cache_dir": 1}),
+        "model_args may hold nothing but sizes",
+    ),
+    "text for timm": (
+        vision(model_args={"act_layer": "evil"}),
+        "model_args may hold nothing but sizes",
+    ),
+    "a network of timm's on the hub": (
+        vision(architecture="hf-hub:evil/model"),
+        "architecture must be the name of one of timm's",
+    ),
+    "a network of timm's elsewhere": (
+        vision(architecture="local-dir:/tmp/evil"),
+        "architecture must be the name of one of timm's",
+    ),
+    "attention from the hub": (
+        model(attn_implementation="evil/kernel"),
+        "attn_implementation names code of its own",
+    ),
+    "attention from the hub, inside": (
+        model(text_config={"attn_implementation": "evil/kernel:f"}),
+        "attn_implementation names code",
+    ),
+    "attention from the hub, hidden": (
+        model(_attn_implementation={"": "evil/kernel"}),
+        "_attn_implementation names code",
+    ),
+    "another tokenizer": (
+        words("tokenizer_config.json", tokenizer_class="BertJapaneseTokenizer"),
+        "tokenizer_class is 'BertJapanese",
+    ),
+    "a tokenizer with a place": (
+        words("tokenizer_config.json", tokenizer_class="evil.GemmaTokenizer"),
+        "which is none of Gemma's",
+    ),
+    "another processor": (
+        words("processor_config.json", processor_class="evil.Processor"),
+        "processor_class is 'evil.Processor'",
+    ),
+    "other pictures": (
+        words("processor_config.json", image_processor={"image_processor_type": "Evil"}),
+        "image_processor_type is 'Evil'",
+    ),
+    "other sounds": (
+        words("processor_config.json", feature_extractor={"feature_extractor_type": "Evil"}),
+        "feature_extractor_type is",
+    ),
     "templates in a folder below": (more_templates, "additional_chat_templates: no manifest lists"),
     "code asked for deep inside": (deep, "config.json asks for code"),
     "JSON deeper than can be read": (too_deep, "config.json is not valid JSON"),
     "JSON longer than can be": (too_long, "config.json is larger than"),
     "a pipe for a configuration": (pipe("config.json"), "config.json is missing or cannot be read"),
-    "a pipe for weights": (pipe("model.safetensors"), "model.safetensors is missing or cannot be read"),
+    "a pipe for weights": (
+        pipe("model.safetensors"),
+        "model.safetensors is missing or cannot be read",
+    ),
     "a pipe for words": (pipe("tokenizer.json"), "tokenizer.json is missing or cannot be read"),
 }
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("as_base", [False, True])
-def test_a_folder_brings_nothing_but_what_it_lists(tmp_path: Path, attack: str, as_base: bool) -> None:
+def test_a_folder_brings_nothing_but_what_it_lists(
+    tmp_path: Path, attack: str, as_base: bool
+) -> None:
     """As a model, and as the base of an adapter, both without hashes: with them the file would have been listed as it is."""
     spoil, told = ATTACKS[attack]
     folder = merged(tmp_path / "base")
@@ -106,15 +162,30 @@ def test_a_folder_brings_nothing_but_what_it_lists(tmp_path: Path, attack: str, 
 @pytest.mark.parametrize(
     "config",
     [
-        {"attn_implementation": "sdpa", "vision_config": {"architecture": "mobilenetv5_300m_enc", "model_args": None}},
-        {"_attn_implementation": "eager", "vision_config": {"model_args": {"channel_multiplier": 0.5, "sizes": [1, 2], "pre": True}}},
+        {
+            "attn_implementation": "sdpa",
+            "vision_config": {"architecture": "mobilenetv5_300m_enc", "model_args": None},
+        },
+        {
+            "_attn_implementation": "eager",
+            "vision_config": {
+                "model_args": {"channel_multiplier": 0.5, "sizes": [1, 2], "pre": True}
+            },
+        },
     ],
 )
 def test_what_real_models_say_is_taken(tmp_path: Path, config: dict[str, Any]) -> None:
     folder = merged(tmp_path / "keys")
     write_json(folder / "config.json", **config)
-    write_json(folder / "tokenizer_config.json", tokenizer_class="GemmaTokenizerFast", processor_class="Gemma3nProcessor")
-    types = {"image_processor_type": "SiglipImageProcessorFast", "feature_extractor_type": "Gemma3nAudioFeatureExtractor"}
+    write_json(
+        folder / "tokenizer_config.json",
+        tokenizer_class="GemmaTokenizerFast",
+        processor_class="Gemma3nProcessor",
+    )
+    types = {
+        "image_processor_type": "SiglipImageProcessorFast",
+        "feature_extractor_type": "Gemma3nAudioFeatureExtractor",
+    }
     write_json(folder / "preprocessor_config.json", **types)
     assert look(folder).kind == "gemma-merged"
 
@@ -154,7 +225,9 @@ def test_safetensors_headers_that_lie(tmp_path: Path, fault: str) -> None:
         tensors(tmp_path / "model.safetensors")
 
 
-@pytest.mark.parametrize("change", ["content", "replaced", "added", "taken away", "manifest", "base"])
+@pytest.mark.parametrize(
+    "change", ["content", "replaced", "added", "taken away", "manifest", "base"]
+)
 def test_what_changed_since_it_was_checked_is_noticed(tmp_path: Path, change: str) -> None:
     """The libraries open files anew, by name, and they are too large to be held twice: so they are looked at again afterwards."""
     base = merged(tmp_path / "base")
@@ -183,8 +256,19 @@ def test_what_changed_since_it_was_checked_is_noticed(tmp_path: Path, change: st
         found.refuse_changed()
 
 
-@pytest.mark.parametrize("name", ["evil/model", "https://evil.example/model", "../../etc", "hf-hub:evil/model", "s3://evil/model"])
-def test_a_base_is_never_looked_for_outside_of_this_machine(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "evil/model",
+        "https://evil.example/model",
+        "../../etc",
+        "hf-hub:evil/model",
+        "s3://evil/model",
+    ],
+)
+def test_a_base_is_never_looked_for_outside_of_this_machine(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[object] = []
     monkeypatch.setattr("socket.socket.connect", lambda _, address: asked.append(address))
     monkeypatch.setattr("socket.getaddrinfo", lambda *names, **_: asked.append(names))

@@ -44,16 +44,24 @@ TEMPLATES = {
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_chat_template_runs_in_a_sandbox(folder: Path, tmp_path: Path, template: str) -> None:
-    (folder / "chat_template.jinja").write_text(TEMPLATES[template].replace("TRACE", str(tmp_path / "trace")))
+    (folder / "chat_template.jinja").write_text(
+        TEMPLATES[template].replace("TRACE", str(tmp_path / "trace"))
+    )
     slot = served(folder)
-    assert slot.name == "colour-1.0.0" and slot.reason is not None and str(tmp_path) not in slot.reason
+    assert (
+        slot.name == "colour-1.0.0" and slot.reason is not None and str(tmp_path) not in slot.reason
+    )
     assert not (tmp_path / "trace").exists()
 
 
-def test_other_names_of_a_base_are_never_followed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_names_of_a_base_are_never_followed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[object] = []
     monkeypatch.setattr("socket.getaddrinfo", lambda *names, **_: asked.append(names))
-    write_json(folder / "config.json", _name_or_path="evil/model", name_or_path="https://evil.example/m")
+    write_json(
+        folder / "config.json", _name_or_path="evil/model", name_or_path="https://evil.example/m"
+    )
     write_json(folder / "tokenizer_config.json", name_or_path="evil/model")
     assert served(folder).reason is None
     assert asked == []
@@ -73,7 +81,10 @@ def test_weights_exchanged_while_they_are_loaded_are_not_served(
 
         def load(self, checkpoint: object, precision: str) -> object:
             loaded = real.load(checkpoint, precision)  # type: ignore[arg-type]
-            os.replace(shutil.copy(folder / "model.safetensors", tmp_path / "new"), folder / "model.safetensors")
+            os.replace(
+                shutil.copy(folder / "model.safetensors", tmp_path / "new"),
+                folder / "model.safetensors",
+            )
             return loaded
 
     def reader() -> Reader:

@@ -47,9 +47,18 @@ def model(nodes: Iterable[Any], weights: Iterable[Any] = (), **more: Any) -> byt
     means = helper.make_node("ReduceMean", ["photo"], ["means"], axes=[2, 3], keepdims=0)
     photo = helper.make_tensor_value_info("photo", FLOAT, [1, 3, 6, 8])
     scores = helper.make_tensor_value_info("scores", FLOAT, None)
-    graph = helper.make_graph([means, *nodes], "net", [photo], [scores], list(weights), sparse_initializer=more.get("sparse", []))
+    graph = helper.make_graph(
+        [means, *nodes],
+        "net",
+        [photo],
+        [scores],
+        list(weights),
+        sparse_initializer=more.get("sparse", []),
+    )
     imports = [*NUMBER, *(helper.make_opsetid(name, 1) for name in more.get("domains", []))]
-    made = helper.make_model(graph, opset_imports=imports, ir_version=8, functions=more.get("functions", []))
+    made = helper.make_model(
+        graph, opset_imports=imports, ir_version=8, functions=more.get("functions", [])
+    )
     return bytes(made.SerializeToString())
 
 
@@ -70,14 +79,20 @@ def in_sparse(where: str) -> bytes:
 def in_function(where: str) -> bytes:
     inside = [constant(tensor(where)), helper.make_node("Mul", ["a", "weights"], ["b"])]
     function = helper.make_function("own", "Times", ["a"], ["b"], inside, NUMBER)
-    return model([helper.make_node("Times", ["means"], ["scores"], domain="own")], functions=[function], domains=["own"])
+    return model(
+        [helper.make_node("Times", ["means"], ["scores"], domain="own")],
+        functions=[function],
+        domains=["own"],
+    )
 
 
 PLACES: dict[str, Callable[[str], bytes]] = {
     "weights": lambda where: model([TIMES], [tensor(where)]),
     "attribute": lambda where: model([constant(tensor(where)), TIMES]),
     "weights of a branch": lambda where: model([either(branch([], [tensor(where)]))], [YES]),
-    "attribute in a branch": lambda where: model([either(branch([constant(tensor(where))]))], [YES]),
+    "attribute in a branch": lambda where: model(
+        [either(branch([constant(tensor(where))]))], [YES]
+    ),
     "sparse weights": in_sparse,
     "function": in_function,
 }
@@ -94,13 +109,22 @@ def served(folder: Path, data: bytes) -> Path:
 def test_the_same_networks_work_with_weights_of_their_own(tmp_path: Path) -> None:
     weights = numpy_helper.from_array(WEIGHTS, "weights")
     load_classifier(served(tmp_path / "plain", model([TIMES], [weights]))).warm()
-    load_classifier(served(tmp_path / "branch", model([either(branch([constant(weights)]))], [YES]))).warm()
+    load_classifier(
+        served(tmp_path / "branch", model([either(branch([constant(weights)]))], [YES]))
+    ).warm()
 
 
-@pytest.mark.parametrize("where", ["weights.bin", "../weights.bin", "absolute", IN_MEMORY, "/_ORT_MEM_ADDR_/"])
+@pytest.mark.parametrize(
+    "where", ["weights.bin", "../weights.bin", "absolute", IN_MEMORY, "/_ORT_MEM_ADDR_/"]
+)
 @pytest.mark.parametrize("place", PLACES)
-def test_weights_from_elsewhere(tmp_path: Path, place: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = served(tmp_path / "net", PLACES[place](str(tmp_path / "weights.bin") if where == "absolute" else where))
+def test_weights_from_elsewhere(
+    tmp_path: Path, place: str, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = served(
+        tmp_path / "net",
+        PLACES[place](str(tmp_path / "weights.bin") if where == "absolute" else where),
+    )
     for home in (tmp_path, folder):
         (home / "weights.bin").write_bytes(WEIGHTS.tobytes())
     monkeypatch.chdir(folder)
@@ -119,9 +143,14 @@ def test_the_embedded_readers_networks_bring_all_their_weights_too(tmp_path: Pat
         load(folder)
 
 
-@pytest.mark.parametrize(("domain", "operator"), [("own.code", "Run"), ("ai.onnx.contrib", "PyOp"), ("com.microsoft", "PythonOp")])
+@pytest.mark.parametrize(
+    ("domain", "operator"),
+    [("own.code", "Run"), ("ai.onnx.contrib", "PyOp"), ("com.microsoft", "PythonOp")],
+)
 def test_operators_of_other_libraries(tmp_path: Path, domain: str, operator: str) -> None:
-    node = helper.make_node(operator, ["means"], ["scores"], domain=domain, module="os", func_name="system")
+    node = helper.make_node(
+        operator, ["means"], ["scores"], domain=domain, module="os", func_name="system"
+    )
     with pytest.raises(ModelError, match="cannot be opened"):
         load_classifier(served(tmp_path / "net", model([node], domains=[domain])))
 
@@ -147,7 +176,10 @@ def endless() -> bytes:
     flag = [helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("on", "still")]
     value = [helper.make_tensor_value_info(name, FLOAT, None) for name in ("before", "after")]
     count = helper.make_tensor_value_info("count", TensorProto.INT64, [])
-    nodes = [helper.make_node("Identity", ["on"], ["still"]), helper.make_node("Identity", ["before"], ["after"])]
+    nodes = [
+        helper.make_node("Identity", ["on"], ["still"]),
+        helper.make_node("Identity", ["before"], ["after"]),
+    ]
     body = helper.make_graph(nodes, "body", [count, flag[0], value[0]], [flag[1], value[1]])
     return model([helper.make_node("Loop", ["", "yes", "means"], ["scores"], body=body)], [YES])
 
@@ -156,17 +188,24 @@ def test_a_network_that_never_ends_is_stopped(tmp_path: Path) -> None:
     classifier = NetworkClassifier.load(served(tmp_path / "net", endless()), longest_s=0.05)
     with pytest.raises(ModelError, match=r"net\.onnx was not done after 0\.05 s"):
         classifier.warm()
-    load_classifier(served(tmp_path / "good", model([TIMES], [numpy_helper.from_array(WEIGHTS, "weights")]))).warm()
+    load_classifier(
+        served(tmp_path / "good", model([TIMES], [numpy_helper.from_array(WEIGHTS, "weights")]))
+    ).warm()
 
 
 def much(elements: int, computed: bool = True) -> bytes:
     """A network that holds so many numbers at once."""
     across = numpy_helper.from_array(np.array([elements, 1] if computed else [elements]), "across")
     first = (
-        helper.make_node("Expand", ["one", "across"], ["much"]) if computed else helper.make_node("ConstantOfShape", ["across"], ["much"])
+        helper.make_node("Expand", ["one", "across"], ["much"])
+        if computed
+        else helper.make_node("ConstantOfShape", ["across"], ["much"])
     )
     one = numpy_helper.from_array(np.ones((1, 1), np.float32), "one")
-    rest = [helper.make_node("ReduceSum", ["much"], ["sum"], keepdims=0), helper.make_node("Mul", ["means", "sum"], ["scores"])]
+    rest = [
+        helper.make_node("ReduceSum", ["much"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["means", "sum"], ["scores"]),
+    ]
     return model([first, *rest], [across, one])
 
 
@@ -194,7 +233,13 @@ def warmed(*folders: Path) -> tuple[list[str], int]:
     """What was told of classifiers that were warmed in one process of their own, and the most memory that it took; of several, all of
     them together may take 100 MB."""
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", WARM, *map(str, folders)], cwd=root, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", WARM, *map(str, folders)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     told, peak = json.loads(done.stdout)
     return told, peak
 
@@ -209,6 +254,8 @@ def test_a_network_that_asks_for_all_memory_fails_by_itself(tmp_path: Path, comp
 
 def test_memory_of_one_run_is_there_for_the_next(tmp_path: Path) -> None:
     """The bound is for all networks together: what each took must come back."""
-    folders = [served(tmp_path / f"net{number}", much(8_000_000 + 500_000 * number)) for number in range(7)]
+    folders = [
+        served(tmp_path / f"net{number}", much(8_000_000 + 500_000 * number)) for number in range(7)
+    ]
     assert warmed(*folders)[0] == []
     assert len(warmed(*folders, served(tmp_path / "larger", much(30_000_000)))[0]) == 1

@@ -54,10 +54,16 @@ class Executed:
 
     def run(self, *names: str) -> str:
         """Executes cells, or all of them, in their order; what they print. Raises CellExecutionError."""
-        cells = [(at, cell) for at, cell in enumerate(self._notebook.cells) if not names or cell.id in names]
+        cells = [
+            (at, cell)
+            for at, cell in enumerate(self._notebook.cells)
+            if not names or cell.id in names
+        ]
         for at, cell in cells:
             self._client.execute_cell(cell, at)
-        return "".join(output.get("text", "") for _, cell in cells for output in cell.get("outputs", []))
+        return "".join(
+            output.get("text", "") for _, cell in cells for output in cell.get("outputs", [])
+        )
 
     def picture(self, name: str) -> NDArray[np.uint8] | None:
         """The picture that a cell shows, None where there is none."""
@@ -69,7 +75,12 @@ class Executed:
 
     def saved(self, *but: str) -> str:
         """The notebook as it would be saved now, without the cells named."""
-        return json.dumps({**self._notebook, "cells": [cell for cell in self._notebook.cells if cell.id not in but]})
+        return json.dumps(
+            {
+                **self._notebook,
+                "cells": [cell for cell in self._notebook.cells if cell.id not in but],
+            }
+        )
 
     def address(self) -> str:
         """The server's own, as the notebook shows it."""
@@ -89,10 +100,19 @@ class Executed:
 def notebook(home: Path, **environment: str) -> Iterator[Executed]:
     """A fresh kernel for it, before which nobody sits who could type; `home` is the user's."""
     book = opened()
-    client = NotebookClient(book, timeout=_CELL_S, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOK.parent)}})
+    client = NotebookClient(
+        book,
+        timeout=_CELL_S,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(NOTEBOOK.parent)}},
+    )
     # Sockets have short names only, and temporary folders of tests long ones.
     with tempfile.TemporaryDirectory(prefix="nb") as sockets:
-        folders = {"HOME": str(home), "IPYTHONDIR": str(home / "ipython"), "KEYLIKE_LOGS": str(home / "logs")}
+        folders = {
+            "HOME": str(home),
+            "IPYTHONDIR": str(home / "ipython"),
+            "KEYLIKE_LOGS": str(home / "logs"),
+        }
         # What runs the tests has everything; if not, nothing is fetched.
         folders |= {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
         manager = client.create_kernel_manager()

@@ -31,7 +31,9 @@ def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
     until(installed.gone)
 
 
-def test_a_tunnel_that_is_refused_leaves_a_server_that_reads(standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tunnel_that_is_refused_leaves_a_server_that_reads(
+    standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Where there are tokens, a server makes none of its own: but this one is the notebook's.
     TokenStore(tmp_path / "tokens.sqlite3", time.time).new("phone", Tier.FREE, None)
     monkeypatch.setenv("KEYLIKE_TOKENS", str(tmp_path / "tokens.sqlite3"))
@@ -42,7 +44,10 @@ def test_a_tunnel_that_is_refused_leaves_a_server_that_reads(standin: StandIn, t
     try:
         assert any("does not know the token" in line for line in said) and server.link is None
         assert server.token is not None and server.token not in "\n".join(said)
-        assert (read(server.local, server.token), read(server.local, None)) == (BITTING, "unauthorized")
+        assert (read(server.local, server.token), read(server.local, None)) == (
+            BITTING,
+            "unauthorized",
+        )
     finally:
         server.stop()
     assert not answers(server.local)
@@ -56,13 +61,18 @@ def test_a_lost_tunnel_has_a_new_link(standin: StandIn) -> None:
         assert before is not None and before.endswith(f"/#token={token}")
         standin.tell(9)
         until(lambda: server.link != before)
-        assert server.link is not None and read(server.link.partition("/#")[0], server.token) == BITTING
+        assert (
+            server.link is not None
+            and read(server.link.partition("/#")[0], server.token) == BITTING
+        )
     finally:
         server.stop()
     assert server.link is None
 
 
-def test_a_server_that_does_not_start_says_why(standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_start_says_why(
+    standin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KEYLIKE_THREADS", "many")
     said: list[str] = []
     with pytest.raises(RuntimeError, match="The server ended"):
@@ -77,7 +87,9 @@ def test_one_that_takes_too_long_is_stopped(standin: StandIn) -> None:
     assert server.local == "" or not answers(server.local)
 
 
-def test_a_program_that_is_there_is_not_downloaded(standin: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_program_that_is_there_is_not_downloaded(
+    standin: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")  # where nobody is: whoever downloads fails

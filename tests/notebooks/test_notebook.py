@@ -46,10 +46,14 @@ def marked(seen: NDArray[np.uint8]) -> int:
 def test_what_is_committed_shows_nothing_and_has_colab_save_nothing() -> None:
     kept = opened()
     nbformat.validate(kept)
-    assert [cell.id for cell in kept.cells if cell.get("outputs") or cell.get("execution_count")] == []
+    assert [
+        cell.id for cell in kept.cells if cell.get("outputs") or cell.get("execution_count")
+    ] == []
     assert kept.metadata.colab.private_outputs is True
     codes = [at for at, cell in enumerate(kept.cells) if cell.cell_type == "code"]
-    assert len(codes) > 4 and all(kept.cells[at - 1].cell_type == "markdown" for at in codes), "a sentence before each step"
+    assert len(codes) > 4 and all(kept.cells[at - 1].cell_type == "markdown" for at in codes), (
+        "a sentence before each step"
+    )
 
 
 def get(repository: str) -> Path:
@@ -62,20 +66,36 @@ def get(repository: str) -> Path:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_a_notebook_that_lies_alone_fetches_keylike_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_that_lies_alone_fetches_keylike_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     origin, manifest = tmp_path / "origin", Path("models/caliper/manifest.toml")
     (origin / manifest).parent.mkdir(parents=True)
     (origin / manifest).touch()
-    somebody = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org", "-c", "commit.gpgsign=false"]
-    for words in (["init", "--quiet"], ["add", "."], [*somebody, "commit", "--quiet", "-m", "All of it"]):
+    somebody = [
+        "-c",
+        "user.name=Somebody",
+        "-c",
+        "user.email=somebody@example.org",
+        "-c",
+        "commit.gpgsign=false",
+    ]
+    for words in (
+        ["init", "--quiet"],
+        ["add", "."],
+        [*somebody, "commit", "--quiet", "-m", "All of it"],
+    ):
         subprocess.run(["git", *words], cwd=origin, check=True)
     alone = tmp_path / "alone"
     alone.mkdir()
     monkeypatch.chdir(alone)
     with pytest.raises(ValueError, match="Fill in REPOSITORY"):
         get("")
-    assert get(origin.as_uri()) == get("") == alone / "keylike" and (alone / "keylike" / manifest).is_file()
+    assert (
+        get(origin.as_uri()) == get("") == alone / "keylike"
+        and (alone / "keylike" / manifest).is_file()
+    )
     assert sys.path[-2:] == [str(alone / "keylike"), str(alone / "keylike" / "clients" / "python")]
 
 
@@ -87,7 +107,9 @@ def test_through_a_tunnel_from_the_first_cell_to_the_last(tmp_path: Path, standi
         assert code is not None
         link = cv2.QRCodeDetector().detectAndDecode(code)[0]
         address, _, token = link.partition("/#token=")
-        assert token.startswith("kl_") and link in book.saved(), "the link is there to be clicked, too"
+        assert token.startswith("kl_") and link in book.saved(), (
+            "the link is there to be clicked, too"
+        )
         assert (read(address, token), read(address, None)) == (BITTING, "unauthorized")
         assert SAYS in book.run("read")
         drawn = book.picture("read")
@@ -97,13 +119,18 @@ def test_through_a_tunnel_from_the_first_cell_to_the_last(tmp_path: Path, standi
         book.run("stop")
         assert book.picture("phone") is None and "The link has ended" in book.saved()
         assert token not in book.saved() and NGROK_TOKEN not in book.saved()
-        assert not answers(book.address()) and not answers(address) and standin.gone(), "though the kernel still runs"
+        assert not answers(book.address()) and not answers(address) and standin.gone(), (
+            "though the kernel still runs"
+        )
 
 
 def test_without_a_token_of_ngroks_it_reads_all_the_same(tmp_path: Path, standin: StandIn) -> None:
     with notebook(tmp_path, **with_ngrok(standin, token="")) as book:
         said = book.run()
-        assert "No ngrok token: the server runs for this notebook alone" in said and "There is no tunnel" in said
+        assert (
+            "No ngrok token: the server runs for this notebook alone" in said
+            and "There is no tunnel" in said
+        )
         assert SAYS in said and book.picture("read") is not None and book.picture("phone") is None
         assert not answers(book.address()) and standin.seen("pid") == []
 

@@ -47,7 +47,11 @@ class Colab:
 def colab(monkeypatch: pytest.MonkeyPatch) -> Colab:
     """The notebook is in it."""
     made = Colab()
-    parts: dict[str, Any] = {"userdata": {"get": made.get}, "drive": {"mount": made.mount}, "files": {"upload_file": made.upload_file}}
+    parts: dict[str, Any] = {
+        "userdata": {"get": made.get},
+        "drive": {"mount": made.mount},
+        "files": {"upload_file": made.upload_file},
+    }
     monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
     for name, functions in parts.items():
         module = ModuleType(f"google.colab.{name}")
@@ -76,14 +80,18 @@ def test_the_token_is_colabs_secret_without_a_question(
     assert surroundings.ngrok_token() == "2secret" and asked == [] and capsys.readouterr().out == ""
 
 
-def test_without_a_secret_it_is_asked_for_unseen(colab: Colab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_secret_it_is_asked_for_unseen(
+    colab: Colab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked = typed("2typed", monkeypatch)
     assert surroundings.ngrok_token() == "2typed" and len(asked) == 1
     said = capsys.readouterr().out
     assert "no secret NGROK_TOKEN" in said and "2typed" not in said
 
 
-def test_elsewhere_the_environment_goes_first_and_enter_alone_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elsewhere_the_environment_goes_first_and_enter_alone_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked = typed(" ", monkeypatch)
     assert surroundings.ngrok_token() is None and len(asked) == 1
     monkeypatch.setenv("NGROK_TOKEN", "2environment")

@@ -42,14 +42,27 @@ def test_one_line_a_request(client: FlaskClient, settings: Settings) -> None:
     body = client.post("/predict", data=plain(), content_type="image/jpeg").get_json()
     client.get("/nowhere/canary")
     first, second = lines(settings)
-    assert (first["event"], first["request_id"], first["route"]) == ("request", body["request_id"], "/predict")
-    assert (first["status"], first["model"], first["failure"], first["level"]) == (200, "colour-1.0.0", None, "info")
+    assert (first["event"], first["request_id"], first["route"]) == (
+        "request",
+        body["request_id"],
+        "/predict",
+    )
+    assert (first["status"], first["model"], first["failure"], first["level"]) == (
+        200,
+        "colour-1.0.0",
+        None,
+        "info",
+    )
     assert isinstance(first["ms"], float)
     assert (second["status"], second["route"], second["failure"]) == (404, None, "not_found")
 
 
-def test_secrets_stay_out(settings: Settings, model: ModelSlot, capfd: pytest.CaptureFixture[str]) -> None:
-    guarded = create_app(settings.model_copy(update={"api_key": SecretStr("canary-token")}), model=model).test_client()
+def test_secrets_stay_out(
+    settings: Settings, model: ModelSlot, capfd: pytest.CaptureFixture[str]
+) -> None:
+    guarded = create_app(
+        settings.model_copy(update={"api_key": SecretStr("canary-token")}), model=model
+    ).test_client()
     for token in ("canary-token", "canary-guess"):
         guarded.post(
             "/predict?zipcode=98765&canary=query",
@@ -64,24 +77,37 @@ def test_secrets_stay_out(settings: Settings, model: ModelSlot, capfd: pytest.Ca
         assert secret not in text
 
 
-def test_a_crash_is_logged_by_place_and_told_in_general(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_is_logged_by_place_and_told_in_general(
+    settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
     model = ModelSlot(FailingReader)  # type: ignore[arg-type]
     model.load()
-    response = create_app(settings, model=model).test_client().post("/predict", data=plain(), content_type="image/jpeg")
+    response = (
+        create_app(settings, model=model)
+        .test_client()
+        .post("/predict", data=plain(), content_type="image/jpeg")
+    )
     assert (response.status_code, response.get_json()["code"]) == (500, "internal")
     crash = next(line for line in lines(settings) if line["event"] == "crash")
-    assert (crash["error"], crash["request_id"]) == ("RuntimeError", response.get_json()["request_id"])
+    assert (crash["error"], crash["request_id"]) == (
+        "RuntimeError",
+        response.get_json()["request_id"],
+    )
     assert "read" in str(crash["places"])
     text = response.text + (settings.logs / "api.log").read_text() + capfd.readouterr().err
     assert "canary" not in text and "/secret" not in text
 
 
-def test_a_library_is_logged_by_place_alone(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_library_is_logged_by_place_alone(
+    settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
     make_logger(settings.logs)
     try:
         raise ValueError("canary")
     except ValueError:
-        logging.getLogger("waitress").exception("channel connected 203.0.113.77:1234 at %s", "/canary")
+        logging.getLogger("waitress").exception(
+            "channel connected 203.0.113.77:1234 at %s", "/canary"
+        )
     (line,) = lines(settings)
     assert (line["event"], line["error"], line["level"]) == ("library", "ValueError", "error")
     assert str(line["place"]).startswith("test_logs.py:")
@@ -95,7 +121,9 @@ def test_a_made_up_method_is_not_logged(client: FlaskClient, settings: Settings)
     assert (line["status"], line["method"]) == (405, None)
 
 
-def test_level_is_honoured(settings: Settings, model: ModelSlot, app: OpenAPI, tmp_path: Path) -> None:
+def test_level_is_honoured(
+    settings: Settings, model: ModelSlot, app: OpenAPI, tmp_path: Path
+) -> None:
     quiet = settings.model_copy(update={"log_level": "ERROR", "logs": tmp_path / "quiet"})
     create_app(quiet, model=model).test_client().get("/health")
     assert (tmp_path / "quiet" / "api.log").read_text() == ""

@@ -26,7 +26,14 @@ print(before, Process().memory_info().rss, len(held))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no malloc_trim")
 def test_what_lies_between_blocks_in_use_is_given_back_too() -> None:
-    answer = subprocess.run([sys.executable, "-c", _CHILD], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    answer = subprocess.run(
+        [sys.executable, "-c", _CHILD],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
     before, after, held = map(int, answer.split())
     assert held == 41
     assert before - after > 100_000_000

@@ -38,7 +38,9 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(one) for one in (folder / "api.log").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("value", ["canary", 25473, [2, 5, 4, 7, 3], {"deep": ["canary"]}, b"canary", None], ids=str)
+@pytest.mark.parametrize(
+    "value", ["canary", 25473, [2, 5, 4, 7, 3], {"deep": ["canary"]}, b"canary", None], ids=str
+)
 @pytest.mark.parametrize("name", SECRET)
 def test_a_field_that_is_not_known_to_be_plain_is_a_gap(name: str, value: object) -> None:
     assert line(event="request", **{name: value}) == {"event": "request", name: REDACTED}
@@ -111,22 +113,33 @@ def test_an_exception_is_never_shown(tmp_path: Path, capfd: pytest.CaptureFixtur
     assert "canary" not in text and "Traceback" not in text
 
 
-def test_what_is_bound_or_passed_on_is_caught_in_file_and_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_is_bound_or_passed_on_is_caught_in_file_and_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     bound = make_logger(tmp_path).bind(remote_addr="203.0.113.77", photo=b"canary")
     bound.info("request", status=200, **{"headers": {"Authorization": "Bearer canary"}})
     (one,) = logged(tmp_path)
-    assert (one["status"], one["remote_addr"], one["photo"], one["headers"]) == (200, REDACTED, REDACTED, REDACTED)
+    assert (one["status"], one["remote_addr"], one["photo"], one["headers"]) == (
+        200,
+        REDACTED,
+        REDACTED,
+        REDACTED,
+    )
     err = capfd.readouterr().err
     assert "status=200" in err and "canary" not in err and "203.0.113.77" not in err
 
 
-def test_a_broken_line_of_a_library_is_not_quoted(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_line_of_a_library_is_not_quoted(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Python's own handlers would print the message, what was to go in it, and the stack."""
     make_logger(tmp_path)
     logging.getLogger("waitress").error("canary %d", "203.0.113.77")
     (one,) = logged(tmp_path)
     assert one["event"] == "library"
-    assert not any(word in capfd.readouterr().err for word in ("canary", "203.0.113.77", "Logging error"))
+    assert not any(
+        word in capfd.readouterr().err for word in ("canary", "203.0.113.77", "Logging error")
+    )
 
 
 def test_a_library_that_nobody_listens_to_speaks_by_place_alone(tmp_path: Path) -> None:
@@ -137,19 +150,33 @@ def test_a_library_that_nobody_listens_to_speaks_by_place_alone(tmp_path: Path) 
         "logging.getLogger('some.library').info('canary')\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program, str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     (one,) = logged(tmp_path)
     assert (one["event"], one["place"], one["level"]) == ("library", "<string>:2", "warning")
     assert "library" in ended.stderr and "canary" not in ended.stderr + ended.stdout
 
 
-def test_a_real_server_whose_parts_talk_too_much(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_real_server_whose_parts_talk_too_much(
+    settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
     bench = Bench(settings)
 
     def talks(photos: Sequence[Photo]) -> object:
         log = make_logger(settings.logs)
-        log.info("request", bitting="2,5,4,7,3", headers={"X-API-Key": "canary"}, remote_addr="203.0.113.77", status=200)
+        log.info(
+            "request",
+            bitting="2,5,4,7,3",
+            headers={"X-API-Key": "canary"},
+            remote_addr="203.0.113.77",
+            status=200,
+        )
         logging.getLogger("waitress").error("canary 2,5,4,7,3 from %s", "203.0.113.77")
         return ColourReader().read(photos)
 
@@ -158,7 +185,9 @@ def test_a_real_server_whose_parts_talk_too_much(settings: Settings, capfd: pyte
     bench.stop()
     assert [one["event"] for one in logged(settings.logs)] == ["request", "library", "request"]
     text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
-    assert not any(secret in text for secret in ("canary", "2,5,4,7,3", "203.0.113.77", "X-API-Key"))
+    assert not any(
+        secret in text for secret in ("canary", "2,5,4,7,3", "203.0.113.77", "X-API-Key")
+    )
 
 
 def test_every_field_that_the_project_logs_is_on_the_list() -> None:
@@ -166,11 +195,20 @@ def test_every_field_that_the_project_logs_is_on_the_list() -> None:
     levels = {"debug", "info", "warning", "error", "critical", "exception"}
     fields: set[str] = set()
     rooms = ("api", "access", "serving", "readers", "utils", "terminal")
-    for path in [*ROOT.glob("*.py"), *(path for room in rooms for path in (ROOT / room).rglob("*.py"))]:
+    for path in [
+        *ROOT.glob("*.py"),
+        *(path for room in rooms for path in (ROOT / room).rglob("*.py")),
+    ]:
         for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr not in levels:
+            if (
+                not isinstance(node, ast.Call)
+                or not isinstance(node.func, ast.Attribute)
+                or node.func.attr not in levels
+            ):
                 continue
             if ast.unparse(node.func.value).rpartition(".")[2] in ("log", "_log"):
                 fields |= {str(word.arg) for word in node.keywords}
-                assert isinstance(node.args[0], ast.Constant) and line(event=node.args[0].value) == {"event": node.args[0].value}
+                assert isinstance(node.args[0], ast.Constant) and line(
+                    event=node.args[0].value
+                ) == {"event": node.args[0].value}
     assert fields and fields <= set(PLAIN)

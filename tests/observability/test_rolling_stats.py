@@ -27,7 +27,11 @@ def clock() -> Clock:
 
 def passage(seconds: float) -> Passage:
     """A photo that took so long, half of it before and half of it after its decoding."""
-    spells = (Spell("queue", 0.0, seconds / 2), Spell("decode", 0.0, 0.0), Spell("queue", seconds / 2, seconds))
+    spells = (
+        Spell("queue", 0.0, seconds / 2),
+        Spell("decode", 0.0, 0.0),
+        Spell("queue", seconds / 2, seconds),
+    )
     return Passage(0.0, seconds, spells, "read", False, 0.9, None)
 
 

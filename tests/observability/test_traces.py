@@ -46,14 +46,25 @@ class Traced:
         self.exporter, provider = InMemorySpanExporter(), TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.scheduler = reading_scheduler(settings, model)
-        traces = Traces(provider, clock=self.scheduler.clock, wall=lambda: self.scheduler.clock() + 1_795_000_000)
+        traces = Traces(
+            provider,
+            clock=self.scheduler.clock,
+            wall=lambda: self.scheduler.clock() + 1_795_000_000,
+        )
         settings = settings.model_copy(update={"api_key": SecretStr(TOKEN)})
-        self.client = create_app(settings, model=model, scheduler=self.scheduler, traces=traces).test_client()
+        self.client = create_app(
+            settings, model=model, scheduler=self.scheduler, traces=traces
+        ).test_client()
 
     def post(self, photo: bytes) -> tuple[Any, list[Any]]:
         """The span of a photo, and those of its stages in order."""
         self.exporter.clear()
-        self.client.post("/predict?zipcode=98765", data=photo, content_type="image/jpeg", headers={"X-API-Key": TOKEN})
+        self.client.post(
+            "/predict?zipcode=98765",
+            data=photo,
+            content_type="image/jpeg",
+            headers={"X-API-Key": TOKEN},
+        )
         *stages, whole = self.exporter.get_finished_spans()
         return whole, stages
 
@@ -68,11 +79,25 @@ def traced(settings: Settings) -> Iterator[Traced]:
 
 def test_a_span_a_stage(traced: Traced) -> None:
     whole, stages = traced.post(plain(RED))
-    assert (whole.name, whole.parent, dict(whole.attributes)) == ("photo", None, {"keylike.outcome": "read", "keylike.cached": False})
+    assert (whole.name, whole.parent, dict(whole.attributes)) == (
+        "photo",
+        None,
+        {"keylike.outcome": "read", "keylike.cached": False},
+    )
     assert [span.name for span in stages] == ["queue", "decode", "queue", "model", "assess"]
-    assert all(span.parent.span_id == whole.context.span_id and span.context.trace_id == whole.context.trace_id for span in stages)
-    times = [whole.start_time, *(time for span in stages for time in (span.start_time, span.end_time)), whole.end_time]
-    assert all(later - earlier > -2000 for earlier, later in pairwise(times)), "but for rounding, in order"
+    assert all(
+        span.parent.span_id == whole.context.span_id
+        and span.context.trace_id == whole.context.trace_id
+        for span in stages
+    )
+    times = [
+        whole.start_time,
+        *(time for span in stages for time in (span.start_time, span.end_time)),
+        whole.end_time,
+    ]
+    assert all(later - earlier > -2000 for earlier, later in pairwise(times)), (
+        "but for rounding, in order"
+    )
     assert whole.start_time > 1_795_000_000 * 10**9 and whole.end_time > whole.start_time
 
 
@@ -85,13 +110,22 @@ def test_what_was_at_hand_only_needs_its_meaning(traced: Traced) -> None:
 
 def test_refusals_and_crashes(traced: Traced, settings: Settings) -> None:
     whole, stages = traced.post(plain(BLUE))
-    assert (whole.attributes["keylike.outcome"], whole.attributes["keylike.reason"]) == ("unreadable", "not_a_key")
+    assert (whole.attributes["keylike.outcome"], whole.attributes["keylike.reason"]) == (
+        "unreadable",
+        "not_a_key",
+    )
     assert [span.name for span in stages] == ["queue", "decode", "queue", "model"]
     whole, stages = traced.post(b"no picture")
-    assert (whole.attributes["keylike.outcome"], [span.name for span in stages]) == ("refused", ["queue", "decode"])
+    assert (whole.attributes["keylike.outcome"], [span.name for span in stages]) == (
+        "refused",
+        ["queue", "decode"],
+    )
     crashing = Traced(settings, CrashingReader())
     whole, _ = crashing.post(plain(RED))
-    assert (whole.attributes["keylike.outcome"], whole.status.status_code.name) == ("crashed", "ERROR")
+    assert (whole.attributes["keylike.outcome"], whole.status.status_code.name) == (
+        "crashed",
+        "ERROR",
+    )
     assert "c4nary" not in whole.to_json()
     crashing.scheduler.close()
 
@@ -117,22 +151,39 @@ def send_one(settings: Settings, model: ModelSlot) -> None:
     scheduler = reading_scheduler(settings, model)
     traces = new_traces(settings, scheduler, log)
     assert traces is not None
-    client = create_app(settings, model=model, log=log, scheduler=scheduler, traces=traces).test_client()
+    client = create_app(
+        settings, model=model, log=log, scheduler=scheduler, traces=traces
+    ).test_client()
     assert client.post("/predict", data=plain(RED), content_type="image/jpeg").status_code == 200
     traces.close()
     scheduler.close()
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v1/traces"])
-def test_the_setting_names_a_collector(settings: Settings, model: ModelSlot, collector: Collector, end: str) -> None:
+def test_the_setting_names_a_collector(
+    settings: Settings, model: ModelSlot, collector: Collector, end: str
+) -> None:
     pytest.importorskip("opentelemetry.sdk", reason=INSTALLED)
     send_one(settings.model_copy(update={"otel_endpoint": SecretStr(collector.url + end)}), model)
     [(path, sent)] = collector.got
     assert path == "/v1/traces"
-    assert all(name in sent for name in (b"photo", b"decode", b"queue", b"model", b"assess", b"service.name", b"keylike"))
+    assert all(
+        name in sent
+        for name in (
+            b"photo",
+            b"decode",
+            b"queue",
+            b"model",
+            b"assess",
+            b"service.name",
+            b"keylike",
+        )
+    )
 
 
-def test_so_do_the_standard_variables(settings: Settings, model: ModelSlot, collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_do_the_standard_variables(
+    settings: Settings, model: ModelSlot, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("opentelemetry.sdk", reason=INSTALLED)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
     monkeypatch.setenv("OTEL_SERVICE_NAME", "front-door")
@@ -143,7 +194,9 @@ def test_so_do_the_standard_variables(settings: Settings, model: ModelSlot, coll
 
 def refusal(settings: Settings, endpoint: str | None, **environ: str) -> dict[str, Any] | None:
     """Asks for traces, gets none, and gives what the log says about it."""
-    traces = make_traces(endpoint, environ, clock=lambda: 0.0, wall=lambda: 0.0, log=make_logger(settings.logs))
+    traces = make_traces(
+        endpoint, environ, clock=lambda: 0.0, wall=lambda: 0.0, log=make_logger(settings.logs)
+    )
     assert traces is None
     logged = [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
     return logged[-1] if logged else None
@@ -151,24 +204,39 @@ def refusal(settings: Settings, endpoint: str | None, **environ: str) -> dict[st
 
 def test_nobody_asks(settings: Settings) -> None:
     assert refusal(settings, None) is None
-    assert refusal(settings, None, OTEL_EXPORTER_OTLP_ENDPOINT="", OTEL_SERVICE_NAME="keylike") is None
+    assert (
+        refusal(settings, None, OTEL_EXPORTER_OTLP_ENDPOINT="", OTEL_SERVICE_NAME="keylike") is None
+    )
     assert refusal(settings, "http://c4nary", OTEL_SDK_DISABLED="True") is None
     assert refusal(settings, "http://c4nary", OTEL_TRACES_EXPORTER="none") is None
 
 
-@pytest.mark.parametrize("name", ["KEYLIKE_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER"])
-def test_asked_for_without_the_packages(settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["KEYLIKE_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER"]
+)
+def test_asked_for_without_the_packages(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     for module in [module for module in sys.modules if module.startswith("opentelemetry")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "opentelemetry", None)
     own = name.startswith("KEYLIKE")
     logged = refusal(settings, "http://c4nary" if own else None, **({} if own else {name: "otlp"}))
-    assert logged is not None and (logged["event"], logged["level"], logged["asked_by"]) == ("no_traces", "warning", name)
+    assert logged is not None and (logged["event"], logged["level"], logged["asked_by"]) == (
+        "no_traces",
+        "warning",
+        name,
+    )
     assert "requirements-otel.txt" in logged["reason"] and "c4nary" not in str(logged)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_TRACES_EXPORTER", "console"), ("OTEL_TRACES_EXPORTER", "zipkin")]
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_TRACES_EXPORTER", "console"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+    ],
 )
 def test_what_is_not_done(settings: Settings, name: str, value: str) -> None:
     logged = refusal(settings, "http://c4nary", **{name: value})
@@ -178,6 +246,8 @@ def test_what_is_not_done(settings: Settings, name: str, value: str) -> None:
 @pytest.mark.parametrize("address", ["c4nary", "grpc://c4nary:4317", "http://", "https://:4318"])
 def test_an_address_that_no_collector_has(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("KEYLIKE_OTEL_ENDPOINT", address)
-    with pytest.raises(SettingsError, match=r"KEYLIKE_OTEL_ENDPOINT: .*not an address of a collector") as error:
+    with pytest.raises(
+        SettingsError, match=r"KEYLIKE_OTEL_ENDPOINT: .*not an address of a collector"
+    ) as error:
         load_settings()
     assert "c4nary" not in str(error.value)

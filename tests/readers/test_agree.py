@@ -14,8 +14,26 @@ from hypothesis import strategies as st
 
 from keylike.errors import Overloaded
 from keylike.images.photo import Photo, open_photo
-from keylike.readers.agree import AgreeingReader, Outcome, fit_shared_error, restated, when_alike, when_apart
-from keylike.readers.contract import Candidate, Cut, CutLine, Drawing, Quality, Reader, ReaderInfo, Reading, Reason, Unreadable
+from keylike.readers.agree import (
+    AgreeingReader,
+    Outcome,
+    fit_shared_error,
+    restated,
+    when_alike,
+    when_apart,
+)
+from keylike.readers.contract import (
+    Candidate,
+    Cut,
+    CutLine,
+    Drawing,
+    Quality,
+    Reader,
+    ReaderInfo,
+    Reading,
+    Reason,
+    Unreadable,
+)
 from keylike.readers.loading import ModelSlot, agreeing
 from keylike.service import create_app
 from keylike.settings import Settings
@@ -30,11 +48,26 @@ CHANCES = st.floats(0, 1)
 
 
 def reading(
-    confidence: float, codes: tuple[int, ...] = CODES, keyway: str = "SC1", *, calibrated: bool = True, others: Sequence[Candidate] = ()
+    confidence: float,
+    codes: tuple[int, ...] = CODES,
+    keyway: str = "SC1",
+    *,
+    calibrated: bool = True,
+    others: Sequence[Candidate] = (),
 ) -> Reading:
     """A reading whose cuts are each surer than the whole."""
-    cuts = tuple(Cut(position, depth, (1 + confidence) / 2, 7.0) for position, depth in enumerate(codes, 1))
-    return Reading(keyway, codes, confidence, calibrated, cuts, (Candidate(codes, confidence), *others), Quality(px_per_mm=9.0))
+    cuts = tuple(
+        Cut(position, depth, (1 + confidence) / 2, 7.0) for position, depth in enumerate(codes, 1)
+    )
+    return Reading(
+        keyway,
+        codes,
+        confidence,
+        calibrated,
+        cuts,
+        (Candidate(codes, confidence), *others),
+        Quality(px_per_mm=9.0),
+    )
 
 
 def refusal(reason: Reason) -> Unreadable:
@@ -42,14 +75,20 @@ def refusal(reason: Reason) -> Unreadable:
     return Unreadable(reason, f"It is {reason}.", "Again.")
 
 
-def read(first: Reading | Unreadable, second: Reading | Unreadable, c: float = 0.25, fitted: bool = True) -> Reading | Unreadable:
+def read(
+    first: Reading | Unreadable, second: Reading | Unreadable, c: float = 0.25, fitted: bool = True
+) -> Reading | Unreadable:
     """What comes of both."""
-    both: Reader = AgreeingReader(FixedReader(first, "first"), FixedReader(second, "second"), c, fitted)
+    both: Reader = AgreeingReader(
+        FixedReader(first, "first"), FixedReader(second, "second"), c, fitted
+    )
     (result,) = both.read([PHOTO])
     return result
 
 
-def read_code(first: Reading | Unreadable, second: Reading | Unreadable, c: float = 0.25, fitted: bool = True) -> Reading:
+def read_code(
+    first: Reading | Unreadable, second: Reading | Unreadable, c: float = 0.25, fitted: bool = True
+) -> Reading:
     """The same where a code is expected."""
     result = read(first, second, c, fitted)
     assert isinstance(result, Reading), result
@@ -84,14 +123,19 @@ def test_the_likelier_of_two_codes_is_taken_whichever_reader_gave_it() -> None:
     sure, unsure = reading(0.8), reading(0.6, OTHER)
     for result in (read_code(sure, unsure), read_code(unsure, sure)):
         assert (result.codes, [each.codes for each in result.candidates]) == (CODES, [CODES, OTHER])
-        assert [result.confidence, *(each.probability for each in result.candidates)] == pytest.approx([0.64, 0.64, 0.24])
+        assert [
+            result.confidence,
+            *(each.probability for each in result.candidates),
+        ] == pytest.approx([0.64, 0.64, 0.24])
 
 
 def test_the_cut_in_which_they_differ_is_the_doubtful_one() -> None:
     result = read_code(reading(0.8), reading(0.6, OTHER))
     # In 12 of 100 neither is right, and half of the reader's mistakes leave any one cut right.
     alike, apart = 0.64 + 0.24 + 0.12 / 2, 0.64 + 0.12 / 2
-    assert [cut.probability for cut in result.cuts] == pytest.approx([alike, alike, alike, apart, alike])
+    assert [cut.probability for cut in result.cuts] == pytest.approx(
+        [alike, alike, alike, apart, alike]
+    )
 
 
 def test_two_codes_of_which_neither_is_likely_are_no_code() -> None:
@@ -141,17 +185,26 @@ def test_what_was_measured_is_kept_from_the_reader_that_measured() -> None:
         assert result.confidence == pytest.approx(0.96)
 
 
-@pytest.mark.parametrize(("one", "other", "fitted"), [(True, True, True), (False, True, True), (True, False, True), (True, True, False)])
+@pytest.mark.parametrize(
+    ("one", "other", "fitted"),
+    [(True, True, True), (False, True, True), (True, False, True), (True, True, False)],
+)
 @pytest.mark.parametrize("codes", [CODES, OTHER])
-def test_calibrated_is_said_only_where_all_of_it_is(one: bool, other: bool, fitted: bool, codes: tuple[int, ...]) -> None:
-    result = read_code(reading(0.9, calibrated=one), reading(0.6, codes, calibrated=other), fitted=fitted)
+def test_calibrated_is_said_only_where_all_of_it_is(
+    one: bool, other: bool, fitted: bool, codes: tuple[int, ...]
+) -> None:
+    result = read_code(
+        reading(0.9, calibrated=one), reading(0.6, codes, calibrated=other), fitted=fitted
+    )
     assert result.calibrated == (one and other and fitted)
 
 
 def test_photos_keep_their_order() -> None:
     both = AgreeingReader(ColourReader(), ColourReader(), 0.1, True)
     results = both.read([PHOTO, open_photo(plain(GREEN)), open_photo(plain((20, 20, 200)))])
-    assert [result.codes if isinstance(result, Reading) else result.reason for result in results] == [CODES, (1,) * 5, Reason.NOT_A_KEY]
+    assert [
+        result.codes if isinstance(result, Reading) else result.reason for result in results
+    ] == [CODES, (1,) * 5, Reason.NOT_A_KEY]
 
 
 def test_a_reader_without_memory_is_heard() -> None:
@@ -159,7 +212,10 @@ def test_a_reader_without_memory_is_heard() -> None:
         def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
             raise Overloaded("full", retry_after_s=3)
 
-    for both in (AgreeingReader(Full(), ColourReader(), 0.1, True), AgreeingReader(ColourReader(), Full(), 0.1, True)):
+    for both in (
+        AgreeingReader(Full(), ColourReader(), 0.1, True),
+        AgreeingReader(ColourReader(), Full(), 0.1, True),
+    ):
         with pytest.raises(Overloaded):
             both.read([PHOTO])
 
@@ -172,7 +228,11 @@ def test_it_is_called_after_both_and_warms_both() -> None:
     mixed = AgreeingReader(first, FixedReader(reading(0.5)), 0.2, True).info
     assert (mixed.name, mixed.version, mixed.kind) == ("colour-1.0.0+fixed", "2.0.0", "fake+fake")
     assert mixed.keyways == ("SC1", "KW1")
-    others = (both.info, AgreeingReader(first, second, 0.3, True).info, AgreeingReader(first, second, 0.2, False).info)
+    others = (
+        both.info,
+        AgreeingReader(first, second, 0.3, True).info,
+        AgreeingReader(first, second, 0.2, False).info,
+    )
     assert len({mixed.digest, *(other.digest for other in others)}) == 4
 
 
@@ -202,13 +262,22 @@ def test_it_takes_photos_as_the_choosier_of_both_does() -> None:
 
 
 def test_the_refusal_over_http_tells_what_each_read(settings: Settings) -> None:
-    both = AgreeingReader(FixedReader(reading(0.5), "first"), FixedReader(reading(0.5, OTHER), "second"), 0.1, True)
+    both = AgreeingReader(
+        FixedReader(reading(0.5), "first"), FixedReader(reading(0.5, OTHER), "second"), 0.1, True
+    )
     model = ModelSlot(lambda: both)
     model.load()
     client: FlaskClient = create_app(settings, model=model).test_client()
-    body = check_failure(client, client.post("/predict", data=plain(), content_type="image/jpeg"), 422, "unreadable")
+    body = check_failure(
+        client, client.post("/predict", data=plain(), content_type="image/jpeg"), 422, "unreadable"
+    )
     assert (body["reason"], body["model_used"]) == ("readers_disagree", "first-2.0.0+second-2.0.0")
-    assert body["details"]["opinions"][1] == {"model": "second-2.0.0", "keyway": "SC1", "bitting": "2,5,4,6,3", "probability": 0.5}
+    assert body["details"]["opinions"][1] == {
+        "model": "second-2.0.0",
+        "keyway": "SC1",
+        "bitting": "2,5,4,6,3",
+        "probability": 0.5,
+    }
     assert "2,5,4" not in (settings.logs / "api.log").read_text()
 
 
@@ -222,7 +291,9 @@ def test_probabilities_are_probabilities(p: float, q: float, c: float) -> None:
 
 
 @given(p=st.floats(0.001, 0.999), q=st.floats(0.001, 0.999), c=CHANCES)
-def test_agreeing_makes_surer_unless_a_reader_doubts_itself_more_than_mistakes_are_shared(p: float, q: float, c: float) -> None:
+def test_agreeing_makes_surer_unless_a_reader_doubts_itself_more_than_mistakes_are_shared(
+    p: float, q: float, c: float
+) -> None:
     raised = when_alike(p, q, c) - max(p, q)
     assume(abs(min(p, q) - c / (1 + c)) > 1e-9)
     assert raised >= -1e-12 if min(p, q) > c / (1 + c) else raised <= 1e-12
@@ -232,15 +303,32 @@ def test_agreeing_makes_surer_unless_a_reader_doubts_itself_more_than_mistakes_a
 def readings(draw: st.DrawFn) -> Reading:
     """Any reading that keeps the contract: no cut below the whole, candidates ranked and together no more than certain."""
     codes = draw(st.lists(st.tuples(*[st.integers(4, 5)] * 5), min_size=1, max_size=4, unique=True))
-    shares = sorted(np.array(draw(st.lists(st.floats(0.01, 1), min_size=len(codes) + 1, max_size=len(codes) + 1))), reverse=True)
+    shares = sorted(
+        np.array(
+            draw(st.lists(st.floats(0.01, 1), min_size=len(codes) + 1, max_size=len(codes) + 1))
+        ),
+        reverse=True,
+    )
     chances = [float(share / sum(shares)) for share in shares[: len(codes)]]
-    cuts = [Cut(at, depth, draw(st.floats(chances[0], 1)), 7.0) for at, depth in enumerate(codes[0], 1)]
+    cuts = [
+        Cut(at, depth, draw(st.floats(chances[0], 1)), 7.0) for at, depth in enumerate(codes[0], 1)
+    ]
     ranked = tuple(map(Candidate, codes, chances))
-    return Reading(draw(st.sampled_from(["SC1", "KW1"])), codes[0], chances[0], True, tuple(cuts), ranked, Quality())
+    return Reading(
+        draw(st.sampled_from(["SC1", "KW1"])),
+        codes[0],
+        chances[0],
+        True,
+        tuple(cuts),
+        ranked,
+        Quality(),
+    )
 
 
 @given(first=readings(), second=readings(), c=CHANCES)
-def test_whatever_comes_of_two_readings_keeps_the_contract(first: Reading, second: Reading, c: float) -> None:
+def test_whatever_comes_of_two_readings_keeps_the_contract(
+    first: Reading, second: Reading, c: float
+) -> None:
     result = read(first, second, c)
     if isinstance(result, Unreadable):
         assert (first.keyway, first.codes) != (second.keyway, second.codes)
@@ -257,15 +345,31 @@ def test_whatever_comes_of_two_readings_keeps_the_contract(first: Reading, secon
 @given(one=readings())
 def test_at_its_own_confidence_a_reading_is_what_it_was(one: Reading) -> None:
     again = restated(one, one.confidence, calibrated=True)
-    assert [cut.probability for cut in again.cuts] == pytest.approx([cut.probability for cut in one.cuts])
-    assert [each.probability for each in again.candidates] == pytest.approx([each.probability for each in one.candidates])
+    assert [cut.probability for cut in again.cuts] == pytest.approx(
+        [cut.probability for cut in one.cuts]
+    )
+    assert [each.probability for each in again.candidates] == pytest.approx(
+        [each.probability for each in one.candidates]
+    )
 
 
 def test_shared_mistakes_are_counted_where_both_are_wrong() -> None:
-    truth, one, other, far = ("SC1", CODES), ("SC1", OTHER), ("SC4", CODES), ("KW1", (1, 1, 1, 1, 1))
+    truth, one, other, far = (
+        ("SC1", CODES),
+        ("SC1", OTHER),
+        ("SC4", CODES),
+        ("KW1", (1, 1, 1, 1, 1)),
+    )
     assert fit_shared_error([]) == (0.5, 0)
-    assert fit_shared_error([Outcome(truth, truth, truth), Outcome(truth, truth, one), Outcome(truth, one, truth)]) == (0.5, 0)
-    wrong = [Outcome(truth, one, one), Outcome(truth, one, other), Outcome(truth, other, far), Outcome(truth, far, one)]
+    assert fit_shared_error(
+        [Outcome(truth, truth, truth), Outcome(truth, truth, one), Outcome(truth, one, truth)]
+    ) == (0.5, 0)
+    wrong = [
+        Outcome(truth, one, one),
+        Outcome(truth, one, other),
+        Outcome(truth, other, far),
+        Outcome(truth, far, one),
+    ]
     assert fit_shared_error(iter(wrong)) == pytest.approx((2 / 6, 4))
 
 
@@ -276,4 +380,6 @@ def test_readers_made_by_chance_are_right_as_often_as_is_said() -> None:
     first, second, shared = rng.random(n) < p, rng.random(n) < q, rng.random(n) < c
     alike = (first & second) | (~first & ~second & shared)
     assert first[alike].mean() == pytest.approx(when_alike(p, q, c), abs=0.01)
-    assert (first[~alike].mean(), second[~alike].mean()) == pytest.approx(when_apart(p, q, c), abs=0.01)
+    assert (first[~alike].mean(), second[~alike].mean()) == pytest.approx(
+        when_apart(p, q, c), abs=0.01
+    )

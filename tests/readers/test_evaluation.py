@@ -37,11 +37,35 @@ from tests.fakes import colour_reader
 def folder(tmp_path: Path) -> Path:
     """Red reads 25473, green 11111, blue is refused (see tests/fakes.py)."""
     rows: list[dict[str, object]] = [
-        {"file": "a.png", "colour": "red", "keyway": "SC1", "bitting": [2, 5, 4, 7, 3], "tier": "easy"},
-        {"file": "b.png", "colour": "red", "keyway": "SC1", "bitting": [2, 5, 4, 6, 3], "tier": "hard"},
-        {"file": "c.png", "colour": "blue", "keyway": "SC1", "bitting": [1, 1, 1, 1, 1], "tier": "hard"},
+        {
+            "file": "a.png",
+            "colour": "red",
+            "keyway": "SC1",
+            "bitting": [2, 5, 4, 7, 3],
+            "tier": "easy",
+        },
+        {
+            "file": "b.png",
+            "colour": "red",
+            "keyway": "SC1",
+            "bitting": [2, 5, 4, 6, 3],
+            "tier": "hard",
+        },
+        {
+            "file": "c.png",
+            "colour": "blue",
+            "keyway": "SC1",
+            "bitting": [1, 1, 1, 1, 1],
+            "tier": "hard",
+        },
         {"file": "d.png", "colour": "blue", "keyway": "none", "bitting": None, "tier": "negative"},
-        {"file": "e.png", "colour": "red", "keyway": "other:Best", "bitting": [1, 2, 3, 4, 5, 6, 7], "tier": "normal"},
+        {
+            "file": "e.png",
+            "colour": "red",
+            "keyway": "other:Best",
+            "bitting": [1, 2, 3, 4, 5, 6, 7],
+            "tier": "normal",
+        },
     ]
     (tmp_path / "images").mkdir()
     for row in rows:
@@ -58,15 +82,25 @@ def ticking() -> Iterator[float]:
         now += 0.010
 
 
-def reading(codes: tuple[int, ...], confidence: float = 0.8, *, name: str = "SC1", off_mm: float = 0.0) -> Reading:
+def reading(
+    codes: tuple[int, ...], confidence: float = 0.8, *, name: str = "SC1", off_mm: float = 0.0
+) -> Reading:
     """A reading whose heights are nominal but for `off_mm`."""
     heights = keyway(name).depths_mm
-    cuts = tuple(Cut(position, code, confidence, heights[code] + off_mm) for position, code in enumerate(codes, 1))
+    cuts = tuple(
+        Cut(position, code, confidence, heights[code] + off_mm)
+        for position, code in enumerate(codes, 1)
+    )
     return Reading(name, codes, confidence, True, cuts, (Candidate(codes, confidence),), Quality())
 
 
 def verdict(
-    codes: tuple[int, ...] | None, result: Reading | Unreadable, *, name: str = "SC1", tier: str = "easy", file: str = "x"
+    codes: tuple[int, ...] | None,
+    result: Reading | Unreadable,
+    *,
+    name: str = "SC1",
+    tier: str = "easy",
+    file: str = "x",
 ) -> Verdict:
     """A verdict on a key of these true codes."""
     return Verdict(Shot(Path(file), name, codes, tier), result, 1.0)
@@ -81,7 +115,12 @@ def test_the_scores_are_those_of_the_answers(folder: Path) -> None:
     report = judge(colour_reader(), shots(folder), seen.append, lambda: next(clock)).to_dict()
     readable = report["readable"]
     assert isinstance(readable, dict)
-    assert {name: group["photos"] for name, group in readable.items()} == {"all": 3, "easy": 1, "SC1": 3, "hard": 2}
+    assert {name: group["photos"] for name, group in readable.items()} == {
+        "all": 3,
+        "easy": 1,
+        "SC1": 3,
+        "hard": 2,
+    }
     assert readable["all"]["whole"] == pytest.approx(1 / 3, abs=1e-4)
     assert readable["all"]["top3"] == pytest.approx(2 / 3, abs=1e-4)
     assert readable["all"]["cut"] == pytest.approx(9 / 15, abs=1e-4)
@@ -89,7 +128,10 @@ def test_the_scores_are_those_of_the_answers(folder: Path) -> None:
     assert readable["all"]["keyway_95"] == [pytest.approx(end, abs=1e-4) for end in wilson(2, 3)]
     assert readable["all"]["refused"] == pytest.approx(1 / 3, abs=1e-4)
     assert readable["easy"]["whole"] == 1
-    assert report["not_readable"] == {"none": {"photos": 1, "refused": 1}, "other": {"photos": 1, "read_as_SC1": 1}}
+    assert report["not_readable"] == {
+        "none": {"photos": 1, "refused": 1},
+        "other": {"photos": 1, "read_as_SC1": 1},
+    }
     assert report["refusals"] == {"not_a_key": 2}
     assert report["refusals_readable"] == {"not_a_key": 1}
     assert report["confusion"] == {"SC1": {"cuts": 10, "wrong": {"6>7": 1}}}
@@ -99,7 +141,9 @@ def test_the_scores_are_those_of_the_answers(folder: Path) -> None:
 
 
 def test_a_family_in_brackets_is_that_family(tmp_path: Path) -> None:
-    (tmp_path / "labels.jsonl").write_text('{"file": "x.jpg", "keyway": "other:Schlage-6pin-C(SC4)", "bitting": [3], "tier": "normal"}\n')
+    (tmp_path / "labels.jsonl").write_text(
+        '{"file": "x.jpg", "keyway": "other:Schlage-6pin-C(SC4)", "bitting": [3], "tier": "normal"}\n'
+    )
     assert shots(tmp_path)[0].keyway == "SC4"
 
 
@@ -134,7 +178,9 @@ def test_reliability_leaves_empty_bins_out_and_takes_certainty_in() -> None:
 
 
 def test_wilson_agrees_with_a_known_interval() -> None:
-    low, high = wilson(8, 10)  # Wilson's interval for 8 of 10: 0.490 to 0.943 (Brown, Cai and DasGupta, 2001)
+    low, high = wilson(
+        8, 10
+    )  # Wilson's interval for 8 of 10: 0.490 to 0.943 (Brown, Cai and DasGupta, 2001)
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
     assert wilson(0, 0) == (0.0, 1.0)
     assert wilson(0, 10)[0] == 0.0
@@ -143,7 +189,9 @@ def test_wilson_agrees_with_a_known_interval() -> None:
 def test_cuts_that_fall_together_are_worth_no_more_than_photos() -> None:
     bunched = clustered([(5, 5)] * 20 + [(0, 5)] * 20)
     assert bunched == pytest.approx(wilson(20, 40), abs=0.01)
-    assert clustered([(4, 5), (3, 5)] * 20) == pytest.approx(wilson(140, 200))  # they scatter less than chance would: nothing to widen
+    assert clustered([(4, 5), (3, 5)] * 20) == pytest.approx(
+        wilson(140, 200)
+    )  # they scatter less than chance would: nothing to widen
     assert clustered([(5, 5)] * 20) == wilson(20, 20)
     assert clustered([]) == (0.0, 1.0)
 
@@ -157,7 +205,11 @@ def test_percentiles() -> None:
 
 def test_coverage_counts_refusals_as_photos_and_takes_ties_together() -> None:
     curve = covered([(0.5, False), (0.9, True), (0.9, True), (0.7, True)], 5)
-    assert [(point.given, point.right, point.confidence) for point in curve] == [(2, 2, 0.9), (3, 3, 0.7), (4, 3, 0.5)]
+    assert [(point.given, point.right, point.confidence) for point in curve] == [
+        (2, 2, 0.9),
+        (3, 3, 0.7),
+        (4, 3, 0.5),
+    ]
     assert surest(curve, 0.2) == curve[0]
     last = surest(curve, 0.8)
     assert last is not None
@@ -175,7 +227,12 @@ def test_depths_are_compared_on_readings_of_the_right_keyway_alone() -> None:
         verdict((2, 5, 4, 7, 3), REFUSED),
     ]
     (depths,) = confusions(told)
-    assert (depths.keyway, depths.cuts, depths.of(7), depths.mistakes()) == ("SC1", 10, 2, {"7>6": 1})
+    assert (depths.keyway, depths.cuts, depths.of(7), depths.mistakes()) == (
+        "SC1",
+        10,
+        2,
+        {"7>6": 1},
+    )
     assert depths.depths == tuple(range(10))
     (missed,) = errors(told)
     assert (len(missed.by_cut), missed.all.cuts) == (5, 10)
@@ -205,13 +262,19 @@ def test_the_first_three_count_under_the_right_keyway_alone() -> None:
 def test_the_worst_are_sure_wrong_codes_and_then_refusals() -> None:
     report = Report(("SC1",))
     for number in range(30):
-        report.add(verdict((1, 1, 1, 1, 1), reading((1, 1, 1, 1, 2), number / 30), file=f"wrong{number}"))
+        report.add(
+            verdict((1, 1, 1, 1, 1), reading((1, 1, 1, 1, 2), number / 30), file=f"wrong{number}")
+        )
         report.add(verdict((1, 1, 1, 1, 1), REFUSED, file=f"refused{number}"))
         report.add(verdict((1, 1, 1, 1, 1), reading((1, 1, 1, 1, 1)), file="right"))
         report.add(verdict(None, REFUSED, name="none", file="rightly refused"))
     report.add(verdict(None, reading((1, 1, 1, 1, 2), 0.99), name="none", file="nothing there"))
     names = [each.shot.path.name for each in worst(report)]
-    assert names == ["nothing there", *(f"wrong{n}" for n in range(29, 12, -1)), *(f"refused{n}" for n in range(6))]
+    assert names == [
+        "nothing there",
+        *(f"wrong{n}" for n in range(29, 12, -1)),
+        *(f"refused{n}" for n in range(6)),
+    ]
     assert (len(wrong(report)), len(refused(report))) == (31, 30)
     few = Report(("SC1",), [verdict((1, 1, 1, 1, 1), REFUSED, file="one")])
     assert [each.shot.path.name for each in worst(few)] == ["one"]

@@ -106,9 +106,13 @@ def failing(error: BaseException) -> Callable[[], Reader]:
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("when", ["loading", "warming"])
-def test_a_spare_reader_takes_the_place_of_one_that_fails(tmp_path: Path, error: BaseException, reason: str, when: str) -> None:
+def test_a_spare_reader_takes_the_place_of_one_that_fails(
+    tmp_path: Path, error: BaseException, reason: str, when: str
+) -> None:
     log = make_logger(tmp_path / "logs")
-    slot = ModelSlot(failing(error) if when == "loading" else lambda: Cold(error), spare=colour_reader, log=log)
+    slot = ModelSlot(
+        failing(error) if when == "loading" else lambda: Cold(error), spare=colour_reader, log=log
+    )
     slot.load()
     assert (slot.ready, slot.name, slot.reason) == (True, "colour-1.0.0", reason)
     lines = [json.loads(line) for line in (tmp_path / "logs" / "api.log").read_text().splitlines()]
@@ -168,7 +172,9 @@ def test_what_was_half_loaded_is_gone_before_the_spare_reader_is_loaded() -> Non
 
 def test_two_readers_need_two_models() -> None:
     caliper = Path(model_loader.__file__).parents[2] / "models" / "caliper"
-    with pytest.raises(ModelError, match="KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper"):
+    with pytest.raises(
+        ModelError, match="KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper"
+    ):
         load_agreeing(caliper, caliper)
 
 
@@ -193,7 +199,9 @@ def test_the_shared_error_comes_from_the_manifest(tmp_path: Path) -> None:
     assert agreement_of(tmp_path) == (0.2, True)
 
 
-@pytest.mark.parametrize("name", ["gemma-3n-E4B-it", "gemma-3n-E2B", "gemma-3n-E4B-it-unsloth-bnb-4bit"])
+@pytest.mark.parametrize(
+    "name", ["gemma-3n-E4B-it", "gemma-3n-E2B", "gemma-3n-E4B-it-unsloth-bnb-4bit"]
+)
 def test_a_base_model_is_no_reader(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(ModelError, match=f"{name} is a base model, never taught to read keys"):

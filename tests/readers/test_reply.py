@@ -200,8 +200,12 @@ def test_there_is_no_code_in(text: str, known: tuple[str, ...]) -> None:
     ],
     ids=["four cuts", "seven cuts", "seven together", "the more of two counts", "named", "loose"],
 )
-def test_counts_are_those_of_the_known_keyways(text: str, known: tuple[str, ...], others: tuple[str, ...]) -> None:
-    assert len(read(text, known).digits) in {count for name in known for count in keyway(name).cut_counts}
+def test_counts_are_those_of_the_known_keyways(
+    text: str, known: tuple[str, ...], others: tuple[str, ...]
+) -> None:
+    assert len(read(text, known).digits) in {
+        count for name in known for count in keyway(name).cut_counts
+    }
     assert parse_reply(text, others) is None
 
 
@@ -227,7 +231,9 @@ def test_a_labelled_number_may_have_two_digits() -> None:
         ("BRAND: Schlage\nBITTING: 25473", None, None),
     ],
 )
-def test_the_keyway_is_a_known_one_or_where_another_stands(text: str, name: str | None, written: str | None) -> None:
+def test_the_keyway_is_a_known_one_or_where_another_stands(
+    text: str, name: str | None, written: str | None
+) -> None:
     reply = read(text)
     assert reply.keyway == name
     assert (reply.keyway_span and text[slice(*reply.keyway_span)]) == written
@@ -289,18 +295,26 @@ PIECES = ["KEYWAY", "BITTING", "Code", "The code is", "PRODUCTION", "NONE", "SC1
           ".", "\n", "\r\n", "\u2028", "\u0663", "bow to tip", "|"]  # fmt: skip
 
 
-@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), st.sampled_from([TAUGHT, ALL, ("SC1",)]))
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=30).map("".join),
+    st.sampled_from([TAUGHT, ALL, ("SC1",)]),
+)
 def test_anything_like_a_reply_is_read_or_refused(text: str, known: tuple[str, ...]) -> None:
     reasonable(text, known)
 
 
-@given(st.lists(st.integers(0, 99), min_size=1, max_size=12), st.sampled_from([",", ", ", " ", "-", ";"]))
+@given(
+    st.lists(st.integers(0, 99), min_size=1, max_size=12),
+    st.sampled_from([",", ", ", " ", "-", ";"]),
+)
 def test_a_labelled_run_is_read_whole_or_not_at_all(numbers: list[int], mark: str) -> None:
     reply = parse_reply(f"BITTING: {mark.join(map(str, numbers))}", TAUGHT)
     if len(numbers) in (5, 6):
         assert reply is not None and reply.digits == tuple(numbers)
     else:
-        assert reply is None or (len(numbers) == 1 and reply.digits == tuple(map(int, str(numbers[0]))))
+        assert reply is None or (
+            len(numbers) == 1 and reply.digits == tuple(map(int, str(numbers[0])))
+        )
 
 
 @given(bittings(), st.sampled_from(list(STYLES)))

@@ -32,7 +32,9 @@ class Busy:
         """Asks, and gives what will be written down about it."""
         notes = Notes(self.scheduler.clock)
         picture = plain(RED, size=(size, 40))
-        self.asked = self.threads.submit(lambda: self.scheduler.read(lambda: open_photo(picture), caller or Caller(), notes))
+        self.asked = self.threads.submit(
+            lambda: self.scheduler.read(lambda: open_photo(picture), caller or Caller(), notes)
+        )
         return notes
 
 
@@ -48,7 +50,14 @@ def busy() -> Iterator[Busy]:
 
 def test_what_waits_and_what_is_read(busy: Busy) -> None:
     idle = busy.scheduler.load()
-    assert (idle.waiting, idle.oldest_s, idle.room, idle.reading, idle.reading_s, dict(idle.batches)) == (0, 0.0, 8, 0, 0.0, {})
+    assert (
+        idle.waiting,
+        idle.oldest_s,
+        idle.room,
+        idle.reading,
+        idle.reading_s,
+        dict(idle.batches),
+    ) == (0, 0.0, 8, 0, 0.0, {})
     busy.ask(40)
     assert busy.reader.asked.wait(20)
     busy.now += 3
@@ -91,10 +100,14 @@ def test_who_gave_up_has_waited_until_then(busy: Busy) -> None:
     assert notes.spells[-1].stage == "queue" and notes.spells[-1].ended == 102.0
 
 
-def test_over_http_a_reader_that_does_not_come_back_is_unhealthy(busy: Busy, settings: Settings) -> None:
+def test_over_http_a_reader_that_does_not_come_back_is_unhealthy(
+    busy: Busy, settings: Settings
+) -> None:
     model = ModelSlot(lambda: busy.reader)
     model.load()
-    client = create_app(settings.model_copy(update={"deadline_s": 30.0}), model=model, scheduler=busy.scheduler).test_client()
+    client = create_app(
+        settings.model_copy(update={"deadline_s": 30.0}), model=model, scheduler=busy.scheduler
+    ).test_client()
     busy.ask(40)
     assert busy.reader.asked.wait(20)
     busy.ask(50)
@@ -106,9 +119,18 @@ def test_over_http_a_reader_that_does_not_come_back_is_unhealthy(busy: Busy, set
     response = client.get("/health/detailed")
     body = response.get_json()
     assert (response.status_code, body["status"]) == (503, "unhealthy")
-    assert (body["queue"]["waiting"], body["queue"]["oldest_s"], body["queue"]["reading"], body["queue"]["reading_s"]) == (1, 31, 1, 31)
+    assert (
+        body["queue"]["waiting"],
+        body["queue"]["oldest_s"],
+        body["queue"]["reading"],
+        body["queue"]["reading_s"],
+    ) == (1, 31, 1, 31)
     shown = values(client)
-    assert (shown["keylike_queue_photos"], shown["keylike_reading_photos"], shown["keylike_reading_seconds"]) == (1, 1, 31)
+    assert (
+        shown["keylike_queue_photos"],
+        shown["keylike_reading_photos"],
+        shown["keylike_reading_seconds"],
+    ) == (1, 1, 31)
     busy.reader.allowed.set()
     busy.asked.result(20)
     until(lambda: client.get("/health/detailed").status_code == 200)
@@ -118,4 +140,9 @@ def test_over_http_a_reader_that_does_not_come_back_is_unhealthy(busy: Busy, set
 def values(client: FlaskClient) -> dict[str, float]:
     """What /metrics says of series without labels."""
     families = text_string_to_metric_families(client.get("/metrics").get_data(as_text=True))
-    return {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
+    return {
+        sample.name: sample.value
+        for family in families
+        for sample in family.samples
+        if not sample.labels
+    }

@@ -57,13 +57,28 @@ class Bench(ColourReader):
 class House:
     """A scheduler before a bench, at a time that stands still, and callers in threads of their own."""
 
-    def __init__(self, max_batch: int = 1, workers: int | None = 1, queue: int = 64, threads: int = 2, longest_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        max_batch: int = 1,
+        workers: int | None = 1,
+        queue: int = 64,
+        threads: int = 2,
+        longest_s: float = 30.0,
+    ) -> None:
         self.now = 0.0
         self.reader = Bench(max_batch, workers)
-        self.scheduler = Scheduler(lambda: self.reader, queue=queue, threads=threads, longest_s=longest_s, clock=lambda: self.now)
+        self.scheduler = Scheduler(
+            lambda: self.reader,
+            queue=queue,
+            threads=threads,
+            longest_s=longest_s,
+            clock=lambda: self.now,
+        )
         self.threads = ThreadPoolExecutor(64)
 
-    def ask(self, picture: tuple[int, int, int] = RED, caller: Caller | None = None) -> Future[Result]:
+    def ask(
+        self, picture: tuple[int, int, int] = RED, caller: Caller | None = None
+    ) -> Future[Result]:
         """A request of one photo, as the server makes it; returns when it is inside."""
         inside = threading.Event()
 
@@ -71,7 +86,9 @@ class House:
             try:
                 with self.scheduler.admit(1):
                     inside.set()
-                    return self.scheduler.read(lambda: open_photo(plain(picture)), caller or Caller())
+                    return self.scheduler.read(
+                        lambda: open_photo(plain(picture)), caller or Caller()
+                    )
             finally:
                 inside.set()
 
@@ -79,7 +96,9 @@ class House:
         assert inside.wait(PATIENCE_S)
         return asked
 
-    def ask_in_line(self, *pictures: tuple[int, int, int], caller: Caller | None = None) -> list[Future[Result]]:
+    def ask_in_line(
+        self, *pictures: tuple[int, int, int], caller: Caller | None = None
+    ) -> list[Future[Result]]:
         """The same for several, one behind the other; returns when all of them wait, and those whose turn it was are decoded."""
         asked, before = [], self.waiting()
         for count, picture in enumerate(pictures, 1):
@@ -98,7 +117,11 @@ class House:
     def waiting(self) -> int:
         """Photos that the reader has not begun."""
         with self.scheduler._lock:
-            return len(self.scheduler._waiting) + self.scheduler._decoding + len(self.scheduler._decoded)
+            return (
+                len(self.scheduler._waiting)
+                + self.scheduler._decoding
+                + len(self.scheduler._decoded)
+            )
 
 
 def colour(photo: Photo) -> tuple[int, ...]:
@@ -190,12 +213,16 @@ def test_a_batch_waits_a_little_for_what_is_being_decoded(make: Make, over: bool
         assert house.reader.begun.acquire(timeout=PATIENCE_S)
     go_on.set()
     house.reader.go_on()
-    assert isinstance(quick.result(PATIENCE_S), Reading) and isinstance(slow.result(PATIENCE_S), Reading)
+    assert isinstance(quick.result(PATIENCE_S), Reading) and isinstance(
+        slow.result(PATIENCE_S), Reading
+    )
     assert [len(batch) for batch in house.reader.batches] == ([1, 1] if over else [2])
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes"), SystemExit(1)], ids=["error", "exit"])
-def test_a_photo_that_breaks_the_reader_spoils_only_itself(make: Make, error: BaseException) -> None:
+def test_a_photo_that_breaks_the_reader_spoils_only_itself(
+    make: Make, error: BaseException
+) -> None:
     house = make(max_batch=4)
     house.reader.error = error
     house.occupy()
@@ -242,10 +269,18 @@ def test_no_more_is_decoded_than_is_read_next(make: Make) -> None:
 def test_a_reader_on_the_same_cores_gets_no_photo_more_than_there_are_threads(make: Make) -> None:
     house = make(threads=2, workers=None)
     asked = [house.occupy(), house.occupy(), *house.ask_in_line(*[RED] * 6)]
-    assert (house.scheduler._decoding, len(house.scheduler._decoded), len(house.scheduler._waiting)) == (0, 0, 6)
+    assert (
+        house.scheduler._decoding,
+        len(house.scheduler._decoded),
+        len(house.scheduler._waiting),
+    ) == (0, 0, 6)
     house.reader.go_on(1)
     until(lambda: len(house.reader.batches) == 3)
-    assert (house.scheduler._decoding, len(house.scheduler._decoded), len(house.scheduler._waiting)) == (0, 0, 5)
+    assert (
+        house.scheduler._decoding,
+        len(house.scheduler._decoded),
+        len(house.scheduler._waiting),
+    ) == (0, 0, 5)
     house.reader.go_on(1000)
     assert all(isinstance(one.result(PATIENCE_S), Reading) for one in asked)
 
@@ -280,7 +315,9 @@ def test_over_its_deadline_a_photo_is_not_read(make: Make) -> None:
     house.reader.go_on()
     with pytest.raises(DeadlineExceeded):
         late.result(PATIENCE_S)
-    assert isinstance(first.result(PATIENCE_S), Reading) and isinstance(in_time.result(PATIENCE_S), Reading)
+    assert isinstance(first.result(PATIENCE_S), Reading) and isinstance(
+        in_time.result(PATIENCE_S), Reading
+    )
     assert [close(batch[0], RED) for batch in house.reader.batches] == [True, True]
 
 

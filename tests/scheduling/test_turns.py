@@ -91,7 +91,10 @@ def test_a_failure_is_the_callers_and_the_turn_goes_on(house: House) -> None:
 
 def test_who_runs_out_of_time_or_hangs_up_while_waiting_is_not_begun(house: House) -> None:
     house.busy()
-    late, gone = house.ask("late", Caller(deadline=5.0)), house.ask("gone", Caller(hung_up=lambda: house.now > 0))
+    late, gone = (
+        house.ask("late", Caller(deadline=5.0)),
+        house.ask("gone", Caller(hung_up=lambda: house.now > 0)),
+    )
     house.now = 6.0
     house.go_on.set()
     for asked, error in ((late, DeadlineExceeded), (gone, CallerGone)):

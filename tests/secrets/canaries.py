@@ -12,7 +12,10 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
-LABELS = {label["file"]: label for label in map(json.loads, (SAMPLES / "labels.jsonl").read_text().splitlines())}
+LABELS = {
+    label["file"]: label
+    for label in map(json.loads, (SAMPLES / "labels.jsonl").read_text().splitlines())
+}
 # Not the one that the greeting names on purpose.
 KEY = LABELS["sc4_01.jpg"]
 
@@ -38,20 +41,33 @@ def photo_with_place() -> bytes:
     place[27] = b"ASCII\0\0\0c4nary-place"
     buffer = io.BytesIO()
     with Image.open(SAMPLES / KEY["file"]) as image:
-        image.save(buffer, "JPEG", quality=95, exif=exif, comment=b"c4nary-jpeg-comment", xmp=b"<x:xmpmeta>c4nary-xmp</x:xmpmeta>")
+        image.save(
+            buffer,
+            "JPEG",
+            quality=95,
+            exif=exif,
+            comment=b"c4nary-jpeg-comment",
+            xmp=b"<x:xmpmeta>c4nary-xmp</x:xmpmeta>",
+        )
     return buffer.getvalue()
 
 
 def _degrees(value: float) -> tuple[IFDRational, ...]:
     minutes = value % 1 * 60
-    return IFDRational(int(value)), IFDRational(int(minutes)), IFDRational(round(minutes % 1 * 60 * 10_000), 10_000)
+    return (
+        IFDRational(int(value)),
+        IFDRational(int(minutes)),
+        IFDRational(round(minutes % 1 * 60 * 10_000), 10_000),
+    )
 
 
 def _apart(digits: str) -> str:
     """These digits with the same thing between all of them, or nothing; not as a part of a longer number."""
     first, rest = digits[0], digits[1:]
     between = r"(?P<between>[^\w]{0,3})"
-    tail = "".join((between if not at else r"(?P=between)") + digit for at, digit in enumerate(rest))
+    tail = "".join(
+        (between if not at else r"(?P=between)") + digit for at, digit in enumerate(rest)
+    )
     return rf"(?<![\w.:]){first}{tail}(?![\w.])"
 
 
@@ -70,4 +86,8 @@ def found(text: str | bytes, *allowed: str) -> list[str]:
     """Which secrets are in it, apart from those allowed; bytes are looked at as the characters of the same number."""
     if isinstance(text, bytes):
         text = text.decode("latin-1")
-    return [name for name, pattern in SECRETS.items() if name not in allowed and re.search(pattern, text)]
+    return [
+        name
+        for name, pattern in SECRETS.items()
+        if name not in allowed and re.search(pattern, text)
+    ]

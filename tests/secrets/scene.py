@@ -52,7 +52,9 @@ class Answer:
 class Scene:
     """A server in a process of its own. Everything that it can write to lies in `home`."""
 
-    def __init__(self, home: Path, command: list[str], collector: Collector | None = None, **settings: str) -> None:
+    def __init__(
+        self, home: Path, command: list[str], collector: Collector | None = None, **settings: str
+    ) -> None:
         self.home, self.collector = home, collector
         self.temporary = home / "temporary"
         self.temporary.mkdir(parents=True)
@@ -63,12 +65,23 @@ class Scene:
             "TMPDIR": str(self.temporary),
             "HOME": str(home),
         }
-        chosen = {"KEYLIKE_PORT": "0", "KEYLIKE_LOG_LEVEL": "DEBUG", "KEYLIKE_API_KEY": TOKEN, **places, **settings}
+        chosen = {
+            "KEYLIKE_PORT": "0",
+            "KEYLIKE_LOG_LEVEL": "DEBUG",
+            "KEYLIKE_API_KEY": TOKEN,
+            **places,
+            **settings,
+        }
         if collector:
             chosen["KEYLIKE_OTEL_ENDPOINT"] = collector.url
         self._out, self._err = (home / "stdout").open("wb"), (home / "stderr").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env={**os.environ, **chosen}, stdin=subprocess.PIPE, stdout=self._out, stderr=self._err
+            [sys.executable, *command],
+            cwd=ROOT,
+            env={**os.environ, **chosen},
+            stdin=subprocess.PIPE,
+            stdout=self._out,
+            stderr=self._err,
         )
         self.port = self._port()
 
@@ -86,10 +99,24 @@ class Scene:
         while self.ask("GET", "/health/ready").status != 200:
             assert time.monotonic() < limit
 
-    def ask(self, method: str, path: str, body: bytes = b"", content: str | None = None, source: str = ADDRESS, **more: str) -> Answer:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        content: str | None = None,
+        source: str = ADDRESS,
+        **more: str,
+    ) -> Answer:
         """One request from an address of loopback that nobody else has; in `more` underscores stand for the dashes of headers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30, source_address=(source, 0))
-        headers = SAID | ({"Content-Type": content} if content else {}) | {name.replace("_", "-"): value for name, value in more.items()}
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=30, source_address=(source, 0)
+        )
+        headers = (
+            SAID
+            | ({"Content-Type": content} if content else {})
+            | {name.replace("_", "-"): value for name, value in more.items()}
+        )
         connection.request(method, path, body or None, headers)
         response = connection.getresponse()
         answer = Answer(response.status, str(response.headers), response.read())
@@ -98,7 +125,9 @@ class Scene:
 
     def raw(self, data: bytes) -> bytes:
         """What comes back for bytes that need be no request."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30, source_address=(ADDRESS, 0)) as connection:
+        with socket.create_connection(
+            ("127.0.0.1", self.port), timeout=30, source_address=(ADDRESS, 0)
+        ) as connection:
             answer = b""
             # Whoever sends more than anybody reads may be hung up on.
             with contextlib.suppress(ConnectionResetError, BrokenPipeError):
@@ -110,7 +139,16 @@ class Scene:
 
     def operator(self) -> dict[str, bytes]:
         """All that the server shows to whoever runs it, asked for without any canary but the token."""
-        paths = ("/metrics", "/debug/performance", "/debug/memory", "/cache/stats", "/health", "/health/detailed", "/", "/openapi.json")
+        paths = (
+            "/metrics",
+            "/debug/performance",
+            "/debug/memory",
+            "/cache/stats",
+            "/health",
+            "/health/detailed",
+            "/",
+            "/openapi.json",
+        )
         return {path: self._look(path) for path in paths}
 
     def _look(self, path: str) -> bytes:
@@ -129,8 +167,16 @@ class Scene:
         self._out.close()
         self._err.close()
         assert self.process.returncode == 0, (self.home / "stderr").read_text()
-        written = {str(path.relative_to(self.home)): path.read_bytes() for path in sorted(self.home.rglob("*")) if path.is_file()}
-        sent = {f"trace {number}": body for number, (_, body) in enumerate(self.collector.got)} if self.collector else {}
+        written = {
+            str(path.relative_to(self.home)): path.read_bytes()
+            for path in sorted(self.home.rglob("*"))
+            if path.is_file()
+        }
+        sent = (
+            {f"trace {number}": body for number, (_, body) in enumerate(self.collector.got)}
+            if self.collector
+            else {}
+        )
         return written | sent
 
     def end(self) -> None:
@@ -147,15 +193,22 @@ def own_address() -> None:
         try:
             trial.bind((ADDRESS, 0))
         except OSError:
-            pytest.skip(f"{ADDRESS} cannot be bound here: loopback is one address, not a network as on Linux")
+            pytest.skip(
+                f"{ADDRESS} cannot be bound here: loopback is one address, not a network as on Linux"
+            )
 
 
 def form(photo: bytes, count: int = 1, **fields: str) -> bytes:
     """A form with photos and fields, all with canaries in their names."""
-    parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items()]
+    parts = [
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
     for number in range(count):
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="c4nary-{number}.jpg"\r\n'
-        parts.append(f"{head}Content-Type: image/jpeg\r\nX-C4nary: part\r\n\r\n".encode() + photo + b"\r\n")
+        parts.append(
+            f"{head}Content-Type: image/jpeg\r\nX-C4nary: part\r\n\r\n".encode() + photo + b"\r\n"
+        )
     return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
 
 
@@ -164,4 +217,6 @@ MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 
 def as_json(photo: bytes) -> bytes:
     """A photo in JSON, with a field too many."""
-    return json.dumps({"image_data": base64.b64encode(photo).decode(), "zipcode": ZIPCODE, "c4nary": "c4nary"}).encode()
+    return json.dumps(
+        {"image_data": base64.b64encode(photo).decode(), "zipcode": ZIPCODE, "c4nary": "c4nary"}
+    ).encode()

@@ -14,7 +14,16 @@ import pytest
 from keylike.settings import Settings, load_settings
 from tests.collector import Collector
 from tests.redis_server import PASSWORD, RedisServer
-from tests.secrets.canaries import ADDRESS, KEY, LATITUDE, TOKEN, WRONG_TOKEN, ZIPCODE, found, photo_with_place
+from tests.secrets.canaries import (
+    ADDRESS,
+    KEY,
+    LATITUDE,
+    TOKEN,
+    WRONG_TOKEN,
+    ZIPCODE,
+    found,
+    photo_with_place,
+)
 from tests.secrets.scene import MULTIPART, ROOT, Scene, as_json, form, own_address
 from tools.plain_pictures import BLUE, plain
 
@@ -27,7 +36,10 @@ CODE = ",".join(map(str, KEY["bitting"]))
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     """What takes the traces."""
-    pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry is an extra: pip install -r requirements-otel.txt")
+    pytest.importorskip(
+        "opentelemetry.sdk",
+        reason="OpenTelemetry is an extra: pip install -r requirements-otel.txt",
+    )
     collector = Collector()
     yield collector
     collector.close()
@@ -46,14 +58,27 @@ def scene(tmp_path: Path, collector: Collector, redis_server: RedisServer) -> It
 
 def readings(scene: Scene) -> None:
     """The same photo in every way that it can be sent: with no token, the right one, a wrong one, and one in the query."""
-    ways = [(form(PHOTO, zipcode=ZIPCODE, c4nary="c4nary-field"), MULTIPART), (as_json(PHOTO), "application/json"), (PHOTO, "image/jpeg")]
+    ways = [
+        (form(PHOTO, zipcode=ZIPCODE, c4nary="c4nary-field"), MULTIPART),
+        (as_json(PHOTO), "application/json"),
+        (PHOTO, "image/jpeg"),
+    ]
     for path in ("/", "/predict", f"/predict{QUERY}"):
         for body, content in ways:
             answer = scene.ask("POST", path, body, content)
             assert json.loads(answer.body)["bitting"] == CODE
-            assert found(answer.headers) == [] and found(answer.body, "the zipcode", "the code") == []
-    for token in ({"X_API_Key": TOKEN}, {"Authorization": f"Bearer {TOKEN}"}, {"X_API_Key": WRONG_TOKEN}):
-        assert scene.ask("POST", "/", PHOTO, "image/jpeg", **token, Cache_Control="no-cache").status == 200
+            assert (
+                found(answer.headers) == [] and found(answer.body, "the zipcode", "the code") == []
+            )
+    for token in (
+        {"X_API_Key": TOKEN},
+        {"Authorization": f"Bearer {TOKEN}"},
+        {"X_API_Key": WRONG_TOKEN},
+    ):
+        assert (
+            scene.ask("POST", "/", PHOTO, "image/jpeg", **token, Cache_Control="no-cache").status
+            == 200
+        )
     batch = scene.ask("POST", f"/predict/batch{QUERY}", form(PHOTO, 3, zipcode=ZIPCODE), MULTIPART)
     assert batch.status == 200 and found(batch.body, "the zipcode", "the code") == []
     family = scene.ask("POST", f"/classify/image{QUERY}", PHOTO, "image/jpeg")
@@ -69,7 +94,13 @@ def failures(scene: Scene) -> set[str]:
         ("POST", "/predict", form(PHOTO, zipcode="c4nary"), MULTIPART, {}),
         ("POST", "/predict", form(PHOTO, zipcode=ZIPCODE + "1"), MULTIPART, {}),
         ("POST", "/predict", b'{"c4nary": ', "application/json", {}),
-        ("POST", "/predict", b'{"image_data": "c4nary!", "zipcode": "73919"}', "application/json", {}),
+        (
+            "POST",
+            "/predict",
+            b'{"image_data": "c4nary!", "zipcode": "73919"}',
+            "application/json",
+            {},
+        ),
         ("POST", "/predict", PHOTO, "application/c4nary", {}),
         ("POST", "/predict", PHOTO + bytes(11_000_000), "image/jpeg", {}),
         ("POST", f"/predict{QUERY}", plain(BLUE, size=(400, 300)), "image/jpeg", {}),
@@ -83,7 +114,13 @@ def failures(scene: Scene) -> set[str]:
         ("GET", f"/metrics{QUERY}", b"", None, {}),
         ("GET", f"/debug/memory{QUERY}", b"", None, {"X_API_Key": WRONG_TOKEN}),
         ("POST", f"/predict/premium{QUERY}", PHOTO, "image/jpeg", {"X_API_Key": WRONG_TOKEN}),
-        ("POST", "/predict/premium", PHOTO, "image/jpeg", {"Authorization": f"Bearer {WRONG_TOKEN}"}),
+        (
+            "POST",
+            "/predict/premium",
+            PHOTO,
+            "image/jpeg",
+            {"Authorization": f"Bearer {WRONG_TOKEN}"},
+        ),
     ]
     codes = set()
     for method, path, body, content, more in asked:
@@ -100,7 +137,9 @@ def too_many(scene: Scene) -> None:
         answer = scene.ask("POST", "/predict", form(b"", 0, c4nary="c4nary"), MULTIPART)
         if answer.status == 429:
             break
-    assert answer.code == "rate_limited" and found(answer.body) == [] and found(answer.headers) == []
+    assert (
+        answer.code == "rate_limited" and found(answer.body) == [] and found(answer.headers) == []
+    )
 
 
 def broken_requests(scene: Scene) -> None:
@@ -126,20 +165,50 @@ def test_nothing_of_a_request_is_found_afterwards(scene: Scene, redis_server: Re
     assert {path: found(data) for path, data in shown.items() if found(data)} == {}
     assert {place: found(data) for place, data in written.items() if found(data)} == {}
     # Neither in its owner's home: onnxruntime would keep a number for this machine there, and tell its maker of each start.
-    assert {place for place in written if not place.startswith("trace")} == {"logs/api.log", "stdout", "stderr"} and "trace 0" in written
-    assert codes >= {"no_image", "bad_image", "bad_zipcode", "bad_request", "unsupported_image_type", "image_too_large", "unreadable"}
+    assert {place for place in written if not place.startswith("trace")} == {
+        "logs/api.log",
+        "stdout",
+        "stderr",
+    } and "trace 0" in written
+    assert codes >= {
+        "no_image",
+        "bad_image",
+        "bad_zipcode",
+        "bad_request",
+        "unsupported_image_type",
+        "image_too_large",
+        "unreadable",
+    }
     assert codes >= {"not_found", "method_not_allowed", "deadline_exceeded", "unauthorized"}
-    assert b'"route": "/predict"' in written["logs/api.log"] and b"deadline_exceeded" in written["logs/api.log"]
+    assert (
+        b'"route": "/predict"' in written["logs/api.log"]
+        and b"deadline_exceeded" in written["logs/api.log"]
+    )
     # Python's tempfile touches its folder the first time that anything wants a file in it, even one without a name.
-    assert list(scene.temporary.iterdir()) == [] and scene.temporary.stat().st_mtime_ns == scene.touched
+    assert (
+        list(scene.temporary.iterdir()) == []
+        and scene.temporary.stat().st_mtime_ns == scene.touched
+    )
     with redis_server.client() as client:
         kept = {key: client.dump(key) or b"" for key in client.scan_iter()}
-        plain_text = b"".join(value for key in client.keys("keylike:reading:*") if (value := client.get(key)))
+        plain_text = b"".join(
+            value for key in client.keys("keylike:reading:*") if (value := client.get(key))
+        )
         assert all(client.ttl(key) > 0 for key in kept)
     # The readings themselves are there by design; who asked, and for what, is not.
-    assert {key: found(key + value, "the code") for key, value in kept.items() if found(key + value, "the code")} == {}
-    assert found(plain_text) == ["the code"] and f"{LATITUDE:.2f}".encode() not in plain_text and PHOTO[:200] not in plain_text
-    assert any(key.startswith(b"keylike:reading:") for key in kept) and any(b"LIMIT" in key for key in kept)
+    assert {
+        key: found(key + value, "the code")
+        for key, value in kept.items()
+        if found(key + value, "the code")
+    } == {}
+    assert (
+        found(plain_text) == ["the code"]
+        and f"{LATITUDE:.2f}".encode() not in plain_text
+        and PHOTO[:200] not in plain_text
+    )
+    assert any(key.startswith(b"keylike:reading:") for key in kept) and any(
+        b"LIMIT" in key for key in kept
+    )
 
 
 def test_large_photos_and_batches_never_touch_the_disk(tmp_path: Path) -> None:
@@ -149,12 +218,17 @@ def test_large_photos_and_batches_never_touch_the_disk(tmp_path: Path) -> None:
         scene.ready()
         large = plain(BLUE, size=(4000, 3000)) + bytes(6_000_000)
         assert scene.ask("POST", "/predict", form(large), MULTIPART).code == "unreadable"
-        assert scene.ask("POST", "/predict", as_json(large), "application/json").code == "unreadable"
+        assert (
+            scene.ask("POST", "/predict", as_json(large), "application/json").code == "unreadable"
+        )
         assert scene.ask("POST", "/predict", large, "image/jpeg").code == "unreadable"
         assert scene.ask("POST", "/predict/batch", form(large, 6), MULTIPART).status == 200
         assert scene.ask("POST", "/classify/image", form(large), MULTIPART).status == 200
         scene.stop()
-        assert list(scene.temporary.iterdir()) == [] and scene.temporary.stat().st_mtime_ns == scene.touched
+        assert (
+            list(scene.temporary.iterdir()) == []
+            and scene.temporary.stat().st_mtime_ns == scene.touched
+        )
     finally:
         scene.end()
 
@@ -162,8 +236,18 @@ def test_large_photos_and_batches_never_touch_the_disk(tmp_path: Path) -> None:
 def test_a_crash_tells_nobody_what_it_was_about(tmp_path: Path, collector: Collector) -> None:
     """A reader that raises and logs all secrets, in its own name and in those of libraries."""
     own_address()
-    command, settings = ["-m", "tests.secrets.serve_crashing"], {"KEYLIKE_POLICY": "open", "KEYLIKE_LIMITS": "off"}
-    scene = Scene(tmp_path / "home", command, collector, MODEL_PATH="c4nary-model", KEYLIKE_STRICT="1", **settings)
+    command, settings = (
+        ["-m", "tests.secrets.serve_crashing"],
+        {"KEYLIKE_POLICY": "open", "KEYLIKE_LIMITS": "off"},
+    )
+    scene = Scene(
+        tmp_path / "home",
+        command,
+        collector,
+        MODEL_PATH="c4nary-model",
+        KEYLIKE_STRICT="1",
+        **settings,
+    )
     try:
         loading = scene.ask("POST", f"/predict{QUERY}", PHOTO, "image/jpeg")
         assert (loading.code, found(loading.body)) == ("model_loading", [])
@@ -172,14 +256,23 @@ def test_a_crash_tells_nobody_what_it_was_about(tmp_path: Path, collector: Colle
         scene.process.stdin.flush()
         scene.ready()
         for path in ("/predict", "/predict/batch"):
-            answer = scene.ask("POST", f"{path}{QUERY}", form(PHOTO, 2 if "batch" in path else 1), MULTIPART)
-            assert b'"internal"' in answer.body and found(answer.body) == [] and found(answer.headers) == []
+            answer = scene.ask(
+                "POST", f"{path}{QUERY}", form(PHOTO, 2 if "batch" in path else 1), MULTIPART
+            )
+            assert (
+                b'"internal"' in answer.body
+                and found(answer.body) == []
+                and found(answer.headers) == []
+            )
         shown, written = scene.operator(), scene.stop()
         assert {path: found(data) for path, data in shown.items() if found(data)} == {}
         # MODEL_PATH is what whoever started it typed, and the terminal says which model that is.
         named = {place: data.replace(b"c4nary-model", b"") for place, data in written.items()}
         assert {place: found(data) for place, data in named.items() if found(data)} == {}
-        assert b"RuntimeError" in written["logs/api.log"] and b"serve_crashing.py" in written["logs/api.log"]
+        assert (
+            b"RuntimeError" in written["logs/api.log"]
+            and b"serve_crashing.py" in written["logs/api.log"]
+        )
     finally:
         scene.end()
 
@@ -204,26 +297,55 @@ def test_settings_hide_their_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("KEYLIKE_OTEL_ENDPOINT", f"http://c4nary:{TOKEN}@127.0.0.1:4318")
     settings = load_settings(tmp_path / ".env")
     assert isinstance(settings, Settings) and settings.token == TOKEN
-    for text in (repr(settings), str(settings), settings.model_dump_json(), repr(settings.model_dump())):
+    for text in (
+        repr(settings),
+        str(settings),
+        settings.model_dump_json(),
+        repr(settings.model_dump()),
+    ):
         assert found(text) == []
 
 
 @pytest.mark.parametrize("how", [[], ["--json"]])
 def test_doctor_shows_no_secret(tmp_path: Path, redis_server: RedisServer, how: list[str]) -> None:
-    secrets = {"KEYLIKE_API_KEY": TOKEN, "NGROK_TOKEN": TOKEN, "KEYLIKE_REDIS_URL": redis_server.url}
-    places = {"KEYLIKE_LOGS": str(tmp_path / "logs"), "KEYLIKE_TOKENS": str(tmp_path / "tokens.sqlite3"), "KEYLIKE_PORT": "0"}
+    secrets = {
+        "KEYLIKE_API_KEY": TOKEN,
+        "NGROK_TOKEN": TOKEN,
+        "KEYLIKE_REDIS_URL": redis_server.url,
+    }
+    places = {
+        "KEYLIKE_LOGS": str(tmp_path / "logs"),
+        "KEYLIKE_TOKENS": str(tmp_path / "tokens.sqlite3"),
+        "KEYLIKE_PORT": "0",
+    }
     endpoint = {"KEYLIKE_OTEL_ENDPOINT": f"http://c4nary:{TOKEN}@127.0.0.1:9"}
     environ = {**os.environ, **secrets, **places, **endpoint}
-    done = subprocess.run([sys.executable, "app.py", "doctor", *how], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "app.py", "doctor", *how],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
     assert len(done.stdout) > 500
     assert found(done.stdout + done.stderr) == [] and PASSWORD not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["KEYLIKE_API_KEY", "KEYLIKE_REDIS_URL", "KEYLIKE_OTEL_ENDPOINT", "KEYLIKE_APIKEY"])
+@pytest.mark.parametrize(
+    "name", ["KEYLIKE_API_KEY", "KEYLIKE_REDIS_URL", "KEYLIKE_OTEL_ENDPOINT", "KEYLIKE_APIKEY"]
+)
 def test_a_bad_setting_is_told_without_its_value(tmp_path: Path, name: str) -> None:
     value = "c4nary" if name.endswith("API_KEY") else f"c4nary://{TOKEN}"
     environ = {**os.environ, name: value, "KEYLIKE_LOGS": str(tmp_path)}
-    done = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 2 and name in done.stderr
     assert found(done.stdout + done.stderr) == []
 
@@ -231,9 +353,19 @@ def test_a_bad_setting_is_told_without_its_value(tmp_path: Path, name: str) -> N
 def test_the_search_finds_what_it_looks_for() -> None:
     """Or all of the above would prove nothing."""
     digits = KEY["bitting"]
-    for text in (CODE, str(digits), "".join(map(str, digits)), "-".join(map(str, digits)), " ".join(map(str, digits)), json.dumps(digits)):
+    for text in (
+        CODE,
+        str(digits),
+        "".join(map(str, digits)),
+        "-".join(map(str, digits)),
+        " ".join(map(str, digits)),
+        json.dumps(digits),
+    ):
         assert found(f'{{"x": "{text}"}}') == ["the code"]
     assert found(f"peer={ADDRESS}:51234") == ["the address"]
-    assert found(f"zip {ZIPCODE}") == ["the zipcode"] and found(f"1{ZIPCODE}0 0.{ZIPCODE} :{ZIPCODE}") == []
+    assert (
+        found(f"zip {ZIPCODE}") == ["the zipcode"]
+        and found(f"1{ZIPCODE}0 0.{ZIPCODE} :{ZIPCODE}") == []
+    )
     assert found(TOKEN) == ["a word of the request", "a token"]
     assert len(found(PHOTO)) >= 1

@@ -20,10 +20,18 @@ MANIFEST = {"measured": {"photos": 296, "whole_code": 0.7432, "calibration_error
 def run() -> dict[str, object]:
     """Evaluate's line of JSON for three right, one refused, and another family read as SC1."""
     codes = (2, 5, 4, 7, 3)
-    cuts = tuple(Cut(position, code, 0.9, 8.6 - 0.381 * code) for position, code in enumerate(codes, 1))
+    cuts = tuple(
+        Cut(position, code, 0.9, 8.6 - 0.381 * code) for position, code in enumerate(codes, 1)
+    )
     right = Reading("SC1", codes, 0.9, True, cuts, (Candidate(codes, 0.9),), Quality())
     refused = Unreadable(Reason.GLARE, "", "")
-    report = Report(("SC1",), [Verdict(Shot(Path("x"), "SC1", codes, "easy"), result, 1.0) for result in (right, right, right, refused)])
+    report = Report(
+        ("SC1",),
+        [
+            Verdict(Shot(Path("x"), "SC1", codes, "easy"), result, 1.0)
+            for result in (right, right, right, refused)
+        ],
+    )
     report.add(Verdict(Shot(Path("y"), "other", None, "easy"), right, 1.0))
     return {"model": "caliper-9.9.9", **report.to_dict()}
 
@@ -45,7 +53,9 @@ def test_a_card_without_marks_is_left_alone() -> None:
             with_figures(card, run(), MANIFEST, "2027-01-15")
 
 
-def test_the_command_takes_the_last_line_of_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_takes_the_last_line_of_evaluate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     card, manifest = tmp_path / "card.md", tmp_path / "manifest.toml"
     card.write_text(CARD.read_text(encoding="utf-8"), encoding="utf-8")
     manifest.write_text("[measured]\nphotos = 12\nwhole_code = 0.5\ncalibration_error = 0.1\n")

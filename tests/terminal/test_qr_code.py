@@ -26,7 +26,11 @@ BASIC = {30: (0, 0, 0), 37: (229, 229, 229), 90: (127, 127, 127), 97: (255, 255,
 def shown(**settings: object) -> str:
     """What goes to the terminal, a code or nothing."""
     out = io.StringIO()
-    console = Console(file=out, **{"force_terminal": True, "width": 80, "color_system": "truecolor", "soft_wrap": True} | settings)  # type: ignore[arg-type]
+    console = Console(
+        file=out,
+        **{"force_terminal": True, "width": 80, "color_system": "truecolor", "soft_wrap": True}
+        | settings,
+    )  # type: ignore[arg-type]
     for line in qr_code(LINK, console):
         console.print(line, no_wrap=True)
     return out.getvalue()
@@ -39,7 +43,9 @@ def painted(numbers: list[int], ink: Colour, ground: Colour) -> tuple[Colour, Co
         on_ground = first == 48 or 40 <= first < 48 or first >= 100
         if first in (38, 48):
             level = {16: 0, 231: 255}.get(numbers[1], 0)
-            colour = (numbers[1], numbers[2], numbers[3]) if numbers[0] == 2 else (level, level, level)
+            colour = (
+                (numbers[1], numbers[2], numbers[3]) if numbers[0] == 2 else (level, level, level)
+            )
             del numbers[: 4 if numbers[0] == 2 else 2]
         else:
             colour = BASIC[first - 10 if on_ground else first]
@@ -61,7 +67,9 @@ def photographed(text: str, default: tuple[Colour, Colour]) -> NDArray[np.uint8]
                 ink, ground = painted(numbers, ink, ground) if any(numbers) else default
         rows += [upper, lower]
     squares = np.array(rows, dtype=np.uint8).repeat(STEP, 0).repeat(STEP, 1)
-    return cv2.copyMakeBorder(squares, 60, 60, 60, 60, cv2.BORDER_CONSTANT, value=default[1]).astype(np.uint8)
+    return cv2.copyMakeBorder(
+        squares, 60, 60, 60, 60, cv2.BORDER_CONSTANT, value=default[1]
+    ).astype(np.uint8)
 
 
 def decoded(picture: NDArray[np.uint8]) -> str:
@@ -71,7 +79,9 @@ def decoded(picture: NDArray[np.uint8]) -> str:
 
 @pytest.mark.parametrize("default", [DARK, LIGHT], ids=["dark", "light"])
 @pytest.mark.parametrize("colours", ["truecolor", "256", "standard"])
-def test_it_leads_to_the_page_with_the_token_on_dark_and_light_terminals(default: tuple[Colour, Colour], colours: str) -> None:
+def test_it_leads_to_the_page_with_the_token_on_dark_and_light_terminals(
+    default: tuple[Colour, Colour], colours: str
+) -> None:
     assert decoded(photographed(shown(color_system=colours), default)) == LINK
     assert LINK.startswith(f"{ADDRESS}/#token=kl_")
 
@@ -86,7 +96,9 @@ def test_without_colours_it_can_be_read_on_a_dark_terminal_and_inverted_on_a_lig
 
 def test_it_fits_into_a_terminal_of_eighty_columns_and_is_left_out_where_it_does_not() -> None:
     lines = shown(width=80).splitlines()
-    assert 20 <= len(lines) <= 24 and all(line.count("▀") == lines[0].count("▀") <= 50 for line in lines)
+    assert 20 <= len(lines) <= 24 and all(
+        line.count("▀") == lines[0].count("▀") <= 50 for line in lines
+    )
     assert shown(width=lines[0].count("▀") - 1) == ""
 
 

@@ -17,7 +17,17 @@ from PIL import Image
 
 from keylike.images.photo import open_photo
 from keylike.keys.keyways import keyway
-from keylike.readers.contract import Candidate, Cut, CutLine, Drawing, Quality, ReaderInfo, Reading, Reason, Unreadable
+from keylike.readers.contract import (
+    Candidate,
+    Cut,
+    CutLine,
+    Drawing,
+    Quality,
+    ReaderInfo,
+    Reading,
+    Reason,
+    Unreadable,
+)
 from keylike.readers.evaluation import Report, Shot, Verdict, covered, errors
 from keylike.terminal.report import render, write_page
 from keylike.terminal.report.charts import coverage_chart, error_charts
@@ -58,24 +68,44 @@ class Tags(HTMLParser):
         return " ".join(self.texts)
 
 
-def reading(codes: tuple[int, ...] = TRUE, confidence: float = 0.9, *, name: str = "SC1", drawing: Drawing | None = None) -> Reading:
+def reading(
+    codes: tuple[int, ...] = TRUE,
+    confidence: float = 0.9,
+    *,
+    name: str = "SC1",
+    drawing: Drawing | None = None,
+) -> Reading:
     """A reading with nominal heights."""
     heights = keyway(name).depths_mm
-    cuts = tuple(Cut(position, code, confidence, heights[code]) for position, code in enumerate(codes, 1))
-    return Reading(name, codes, confidence, True, cuts, (Candidate(codes, confidence),), Quality(), drawing)
+    cuts = tuple(
+        Cut(position, code, confidence, heights[code]) for position, code in enumerate(codes, 1)
+    )
+    return Reading(
+        name, codes, confidence, True, cuts, (Candidate(codes, confidence),), Quality(), drawing
+    )
 
 
 def photo(folder: Path, name: str = "key.png", *, noise: bool = False) -> Path:
     """A picture on disk: grey, or as hard to compress as there is."""
     path = folder / name
-    pixels = np.random.default_rng(1).integers(0, 256, (960, 1280, 3), dtype=np.uint8) if noise else np.full((400, 300, 3), 128, np.uint8)
+    pixels = (
+        np.random.default_rng(1).integers(0, 256, (960, 1280, 3), dtype=np.uint8)
+        if noise
+        else np.full((400, 300, 3), 128, np.uint8)
+    )
     Image.fromarray(pixels).save(path)
     return path
 
 
 def report(path: Path, results: Sequence[Reading | Unreadable], tier: str = "easy") -> Report:
     """Each result on a photo of an SC1 with the code TRUE."""
-    return Report(("SC1",), [Verdict(Shot(path, "SC1", TRUE, tier), result, 10.0 + n) for n, result in enumerate(results)])
+    return Report(
+        ("SC1",),
+        [
+            Verdict(Shot(path, "SC1", TRUE, tier), result, 10.0 + n)
+            for n, result in enumerate(results)
+        ],
+    )
 
 
 def page_of(told: Report, info: ReaderInfo = INFO) -> Tags:
@@ -95,8 +125,14 @@ def test_the_figures_are_those_of_the_verdicts(tmp_path: Path) -> None:
     for result in (REFUSED, reading(off, 0.7)):
         told.add(Verdict(Shot(photo(tmp_path), "other:Best", None, "normal"), result, 30.0))
     tags = page_of(told)
-    assert figure(tags, "Whole code right") == ["60.0 %", "31 to 83 · of 10 photos of readable keys"]
-    assert figure(tags, "Right, of the surest 80 %") == ["75.0 %", "41 to 93 · confidence from 50 %"]
+    assert figure(tags, "Whole code right") == [
+        "60.0 %",
+        "31 to 83 · of 10 photos of readable keys",
+    ]
+    assert figure(tags, "Right, of the surest 80 %") == [
+        "75.0 %",
+        "41 to 93 · confidence from 50 %",
+    ]
     assert figure(tags, "Each cut right")[0] == "76.0 %"
     assert figure(tags, "Keyway right")[0] == "80.0 %"
     assert figure(tags, "Calibration error")[0] == "0.200"  # 6 of 8 are 0.1 off, 2 of 8 are 0.5 off
@@ -116,34 +152,67 @@ def test_it_says_first_that_it_holds_codes_and_photos(tmp_path: Path) -> None:
 
 def test_names_from_labels_and_manifests_stay_text(tmp_path: Path) -> None:
     hostile = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
-    told = report(photo(tmp_path, "a&b<i>'\" {{7*7}}.png"), [reading((1, 1, 1, 1, 1))], tier=hostile)
+    told = report(
+        photo(tmp_path, "a&b<i>'\" {{7*7}}.png"), [reading((1, 1, 1, 1, 1))], tier=hostile
+    )
     refusal = Unreadable(Reason.GLARE, hostile, "")
-    told.add(Verdict(Shot(told.verdicts[0].shot.path, f"other:{hostile}", None, hostile), reading(), 1.0))
+    told.add(
+        Verdict(Shot(told.verdicts[0].shot.path, f"other:{hostile}", None, hostile), reading(), 1.0)
+    )
     told.add(Verdict(told.verdicts[0].shot, refusal, 1.0))
     told.add(Verdict(replace(told.verdicts[0].shot, keyway=hostile), reading(name="KW1"), 1.0))
     told.keyways = ("SC1", hostile)
     info = ReaderInfo(hostile, hostile, hostile, (hostile,), hostile)
     tags = Tags(render(told, info, [tmp_path / hostile.replace("/", "_")], NOON))
-    assert {tag for tag, _ in tags.tags} & {"script", "iframe", "object", "i", "link", "base", "form"} == set()
-    assert not [name for _, attributes in tags.tags for name in attributes if name.startswith("on") or name == "style"]
-    assert {(attributes["src"] or "")[:23] for tag, attributes in tags.tags if tag == "img"} == {"data:image/jpeg;base64,"}
+    assert {tag for tag, _ in tags.tags} & {
+        "script",
+        "iframe",
+        "object",
+        "i",
+        "link",
+        "base",
+        "form",
+    } == set()
+    assert not [
+        name
+        for _, attributes in tags.tags
+        for name in attributes
+        if name.startswith("on") or name == "style"
+    ]
+    assert {(attributes["src"] or "")[:23] for tag, attributes in tags.tags if tag == "img"} == {
+        "data:image/jpeg;base64,"
+    }
     assert "a&b<i>'\" {{7*7}}.png" in tags.text
     assert hostile in tags.texts
 
 
 def test_nothing_comes_from_elsewhere_and_the_policy_says_so(tmp_path: Path) -> None:
-    page = render(report(photo(tmp_path), [reading(), reading((1, 1, 1, 1, 1)), REFUSED]), INFO, [tmp_path], NOON)
+    page = render(
+        report(photo(tmp_path), [reading(), reading((1, 1, 1, 1, 1)), REFUSED]),
+        INFO,
+        [tmp_path],
+        NOON,
+    )
     assert "://" not in page and "url(" not in page and "@import" not in page
-    policy = next(a["content"] or "" for tag, a in Tags(page).tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        a["content"] or ""
+        for tag, a in Tags(page).tags
+        if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+    )
     style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)
     assert style is not None
-    assert f"style-src 'sha256-{base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()}'" in policy
+    assert (
+        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()}'"
+        in policy
+    )
     assert "default-src 'none'" in policy and "script" not in policy and "unsafe" not in policy
 
 
 def test_the_page_stays_small_whatever_the_photos(tmp_path: Path) -> None:
     path = photo(tmp_path, noise=True)
-    told = report(path, [reading((1, 1, 1, 1, n % 10), drawing=DRAWING) for n in range(60)] + [REFUSED] * 60)
+    told = report(
+        path, [reading((1, 1, 1, 1, n % 10), drawing=DRAWING) for n in range(60)] + [REFUSED] * 60
+    )
     for number in range(200):
         told.add(Verdict(Shot(path, f"other:family {number}", None, "easy"), REFUSED, 1.0))
     target = tmp_path / "page.html"
@@ -169,7 +238,9 @@ def test_the_page_stays_small_whatever_the_photos(tmp_path: Path) -> None:
     ],
     ids=["all refused", "one photo", "none readable", "one wrong", "all sure", "no photo"],
 )
-def test_runs_of_every_kind_have_a_page(tmp_path: Path, results: list[Reading | Unreadable], keyways: tuple[str, ...], told: str) -> None:
+def test_runs_of_every_kind_have_a_page(
+    tmp_path: Path, results: list[Reading | Unreadable], keyways: tuple[str, ...], told: str
+) -> None:
     run = report(photo(tmp_path), results)
     run.keyways = keyways
     assert told in page_of(run).text
@@ -200,10 +271,14 @@ def test_the_blade_is_turned_until_its_tip_points_right(tmp_path: Path) -> None:
 def test_charts_keep_within_their_frames() -> None:
     curve = covered([(n / 500, n % 3 > 0) for n in range(500)], 600)
     chart = coverage_chart(curve, 0.8)
-    points = [tuple(map(float, pair.split(","))) for pair in (chart.line + " " + chart.band).split()]
+    points = [
+        tuple(map(float, pair.split(","))) for pair in (chart.line + " " + chart.band).split()
+    ]
     assert all(46 <= x <= 380 and 14 <= y <= 246 for x, y in points)
     assert len(chart.line.split()) <= 170
     assert chart.mark is not None and chart.mark[0] == pytest.approx(46 + 0.8 * 334, abs=1)
     odd = reading((9, 0, 9, 0, 9))
-    (wild,) = error_charts(errors([Verdict(Shot(Path("x"), "SC1", (0, 9, 0, 9, 0), "easy"), odd, 1.0)]))
+    (wild,) = error_charts(
+        errors([Verdict(Shot(Path("x"), "SC1", (0, 9, 0, 9, 0), "easy"), odd, 1.0)])
+    )
     assert all(12 <= y <= 172 for _, *ys in wild.cuts for y in ys)

@@ -29,7 +29,13 @@ def path(tmp_path: Path) -> Path:
 def typed(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`python app.py tokens ...` in a process of its own."""
     command = [sys.executable, str(ROOT / "app.py"), "tokens", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "KEYLIKE_TOKENS": str(path)})
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "KEYLIKE_TOKENS": str(path)},
+    )
 
 
 def test_a_token_is_alone_on_stdout_and_passes(path: Path) -> None:
@@ -45,7 +51,10 @@ def test_a_token_is_alone_on_stdout_and_passes(path: Path) -> None:
 
 
 def test_lists_never_show_a_token(path: Path) -> None:
-    made = [typed(path, "new", "phone").stdout.strip(), typed(path, "new", "[red]desk", "--tier", "admin", "--days", "1").stdout.strip()]
+    made = [
+        typed(path, "new", "phone").stdout.strip(),
+        typed(path, "new", "[red]desk", "--tier", "admin", "--days", "1").stdout.strip(),
+    ]
     table, lines = typed(path, "list"), typed(path, "list", "--json")
     assert (table.returncode, lines.returncode) == (0, 0)
     assert "[red]desk" in table.stdout and "never" in table.stdout
@@ -55,8 +64,14 @@ def test_lists_never_show_a_token(path: Path) -> None:
         ("[red]desk", "admin", None),
     ]
     assert [token["expires"] is None for token in tokens] == [True, False]
-    assert all(set(token) == {"name", "tier", "created", "expires", "last_used"} for token in tokens)
-    assert not any(clear[3:11] in said for clear in made for said in (table.stdout, table.stderr, lines.stdout, lines.stderr))
+    assert all(
+        set(token) == {"name", "tier", "created", "expires", "last_used"} for token in tokens
+    )
+    assert not any(
+        clear[3:11] in said
+        for clear in made
+        for said in (table.stdout, table.stderr, lines.stdout, lines.stderr)
+    )
 
 
 def test_a_revoked_token_does_not_pass_in_what_runs_already(path: Path) -> None:
@@ -66,7 +81,11 @@ def test_a_revoked_token_does_not_pass_in_what_runs_already(path: Path) -> None:
         assert typed(path, "revoke", "phone").returncode == 0
         assert server.find(clear) is None
     again = typed(path, "revoke", "phone")
-    assert (again.returncode, again.stdout, again.stderr) == (1, "", "keylike: there is no token named 'phone'\n")
+    assert (again.returncode, again.stdout, again.stderr) == (
+        1,
+        "",
+        "keylike: there is no token named 'phone'\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,7 +105,11 @@ def test_a_mistake_makes_no_token(path: Path, words: tuple[str, ...], said: str)
     with opened(path) as store:
         store.new("phone", Tier.FREE, None)
         done = typed(path, *words)
-        assert (done.returncode, done.stdout) == (2, "") and said in done.stderr and "Traceback" not in done.stderr
+        assert (
+            (done.returncode, done.stdout) == (2, "")
+            and said in done.stderr
+            and "Traceback" not in done.stderr
+        )
         assert [token.name for token in store.tokens()] == ["phone"]
 
 
@@ -102,7 +125,10 @@ def test_a_file_that_is_no_database_is_one_line(path: Path, words: tuple[str, ..
     path.write_bytes(b"x" * 5000)
     done = typed(path, *words)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
-    assert done.stderr == f"keylike: {path}: the file of tokens cannot be used: file is not a database\n"
+    assert (
+        done.stderr
+        == f"keylike: {path}: the file of tokens cannot be used: file is not a database\n"
+    )
     assert path.read_bytes() == b"x" * 5000
 
 
@@ -110,7 +136,10 @@ def test_a_file_open_to_others_is_told(path: Path) -> None:
     assert "chmod" not in typed(path, "new", "phone").stderr
     path.chmod(0o644)
     done = typed(path, "list")
-    assert (done.returncode, done.stderr) == (0, f"keylike: {path} is open to others on this machine; close it with chmod 600\n")
+    assert (done.returncode, done.stderr) == (
+        0,
+        f"keylike: {path} is open to others on this machine; close it with chmod 600\n",
+    )
 
 
 def test_the_table_tells_what_is_over(path: Path) -> None:

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Any
 
 FOLDER, ARGUMENTS = Path(sys.argv[1]), sys.argv[2:]
-AGENT_SETTINGS = {"authtoken", "web_addr", "inspect_db_size", "update_check", "remote_management", "connect_url", "region"}
+AGENT_SETTINGS = {
+    "authtoken",
+    "web_addr",
+    "inspect_db_size",
+    "update_check",
+    "remote_management",
+    "connect_url",
+    "region",
+}
 ENDPOINT_SETTINGS = {"name", "upstream", "inspect", "url"}
 REFUSALS = {
     "no_token": "authentication failed: Usage of ngrok requires a verified account.\\r\\n\\r\\nERR_NGROK_4018\\r\\n",
@@ -49,7 +57,11 @@ class Proxy(http.server.BaseHTTPRequestHandler):
     def forward(self) -> None:
         """One request."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        headers = {name: value for name, value in self.headers.items() if name not in ("X-Test-Client", "Connection")}
+        headers = {
+            name: value
+            for name, value in self.headers.items()
+            if name not in ("X-Test-Client", "Connection")
+        }
         before = f"{headers['X-Forwarded-For']}, " if "X-Forwarded-For" in headers else ""
         headers["X-Forwarded-For"] = before + self.headers.get("X-Test-Client", "203.0.113.9")
         headers |= {"X-Forwarded-Proto": "https", "X-Forwarded-Host": self.headers.get("Host", "")}
@@ -59,12 +71,22 @@ class Proxy(http.server.BaseHTTPRequestHandler):
             answer = connection.getresponse()
             status, kept, data = answer.status, answer.getheaders(), answer.read()
         except OSError:
-            status, kept, data = 502, [("Ngrok-Error-Code", "ERR_NGROK_8012")], b"<html>ERR_NGROK_8012</html>"
+            status, kept, data = (
+                502,
+                [("Ngrok-Error-Code", "ERR_NGROK_8012")],
+                b"<html>ERR_NGROK_8012</html>",
+            )
         finally:
             connection.close()
         self.send_response(status)
         for name, value in kept:
-            if name.lower() not in ("transfer-encoding", "connection", "content-length", "date", "server"):
+            if name.lower() not in (
+                "transfer-encoding",
+                "connection",
+                "content-length",
+                "date",
+                "server",
+            ):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -93,12 +115,27 @@ class Api(http.server.BaseHTTPRequestHandler):
         """Opens an address."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         note(endpoint=asked)
-        wrong = {"taken": "ERR_NGROK_334", "domain": "ERR_NGROK_320", "new": "ERR_NGROK_9999"}.get(self.mode)
+        wrong = {"taken": "ERR_NGROK_334", "domain": "ERR_NGROK_320", "new": "ERR_NGROK_9999"}.get(
+            self.mode
+        )
         if wrong or set(asked) - ENDPOINT_SETTINGS:
             details = {"err": f"failed to start tunnel: …\r\n\r\n{wrong or 'unknown setting'}\r\n"}
-            return self.reply(502, {"error_code": 103, "status_code": 502, "msg": "failed to start tunnel", "details": details})
+            return self.reply(
+                502,
+                {
+                    "error_code": 103,
+                    "status_code": 502,
+                    "msg": "failed to start tunnel",
+                    "details": details,
+                },
+            )
         url = open_address(asked["upstream"]["url"], deaf=self.mode == "deaf")
-        self.endpoints[asked["name"]] = {"name": asked["name"], "url": url, "upstream": asked["upstream"], "id": "ep_1"}
+        self.endpoints[asked["name"]] = {
+            "name": asked["name"],
+            "url": url,
+            "upstream": asked["upstream"],
+            "id": "ep_1",
+        }
         log("info", "started tunnel", obj="tunnels", url=url)
         self.reply(201, self.endpoints[asked["name"]])
 
@@ -158,7 +195,9 @@ def main() -> None:
     settings = json.loads(file.read_text())
     modes = [oct(each.stat().st_mode & 0o777) for each in (file, file.parent)]
     note(pid=os.getpid(), argv=ARGUMENTS, environ=dict(os.environ), settings=settings, modes=modes)
-    print(f"ERROR:  Your authtoken: {settings['agent'].get('authtoken')}", file=sys.stderr, flush=True)
+    print(
+        f"ERROR:  Your authtoken: {settings['agent'].get('authtoken')}", file=sys.stderr, flush=True
+    )
     if mode == "dies":
         sys.exit(1)
     assert settings["version"] == "3" and set(settings["agent"]) <= AGENT_SETTINGS
@@ -169,7 +208,10 @@ def main() -> None:
     Api.mode = mode
     api = http.server.ThreadingHTTPServer((host, int(port)), Api)
     threading.Thread(target=api.serve_forever, args=(0.01,), daemon=True).start()
-    print(f't=2026-11-21T10:00:00+0000 lvl=info msg="starting web service" obj=web addr={host}:{port} allow_hosts=[]', flush=True)
+    print(
+        f't=2026-11-21T10:00:00+0000 lvl=info msg="starting web service" obj=web addr={host}:{port} allow_hosts=[]',
+        flush=True,
+    )
     if mode in REFUSALS:
         while True:  # the real one tries for ever, too
             log(

@@ -48,7 +48,12 @@ def read(address: str, token: str, client: str = "203.0.113.9") -> int | str:
     """The status of one reading, or what went wrong with the connection."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
     try:
-        connection.request("POST", "/", plain(), {"Content-Type": "image/jpeg", "X-API-Key": token, "X-Test-Client": client})
+        connection.request(
+            "POST",
+            "/",
+            plain(),
+            {"Content-Type": "image/jpeg", "X-API-Key": token, "X-Test-Client": client},
+        )
         answer = connection.getresponse()
         answer.read()
         return answer.status
@@ -99,8 +104,17 @@ def main(times: int) -> None:
         until(standin.gone)
     for number, seconds in enumerate(away, 1):
         print(f"drop {number}: the public address works again after {seconds:.2f} s")
-    figures = {"drops": times, "away_s": [round(each, 2) for each in away], "local_requests": local.asked}
-    print(json.dumps(figures | {"local_failures": len(local.failures), "local_slowest_s": round(local.slowest_s, 3)}))
+    figures = {
+        "drops": times,
+        "away_s": [round(each, 2) for each in away],
+        "local_requests": local.asked,
+    }
+    print(
+        json.dumps(
+            figures
+            | {"local_failures": len(local.failures), "local_slowest_s": round(local.slowest_s, 3)}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -55,15 +55,33 @@ class StandIn:
 class Server:
     """`serve --tunnel` with the colour reader, before a stand-in; everything it says is kept."""
 
-    def __init__(self, standin: StandIn, home: Path, *, command: tuple[str, ...] = ("--tunnel",), **environment: str) -> None:
-        settings = {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(home / "logs"), "KEYLIKE_TOKENS": str(home / "tokens.sqlite3")}
+    def __init__(
+        self,
+        standin: StandIn,
+        home: Path,
+        *,
+        command: tuple[str, ...] = ("--tunnel",),
+        **environment: str,
+    ) -> None:
+        settings = {
+            "KEYLIKE_PORT": "0",
+            "KEYLIKE_LOGS": str(home / "logs"),
+            "KEYLIKE_TOKENS": str(home / "tokens.sqlite3"),
+        }
         path = f"{standin.bin}:{os.environ['PATH']}"
         self.home, self.out, self.err = home, home / "stdout", home / "stderr"
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.serve_colour", *command],
                 cwd=ROOT,
-                env={**os.environ, **settings, "PATH": path, "NGROK_TOKEN": NGROK_TOKEN, "HOME": str(home), **environment},
+                env={
+                    **os.environ,
+                    **settings,
+                    "PATH": path,
+                    "NGROK_TOKEN": NGROK_TOKEN,
+                    "HOME": str(home),
+                    **environment,
+                },
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=err,

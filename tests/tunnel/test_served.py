@@ -21,16 +21,25 @@ from tests.tunnel.standin import NGROK_TOKEN, Server, StandIn
 from tools.plain_pictures import plain
 
 
-def ask(address: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> tuple[int, dict[str, str], Any]:
+def ask(
+    address: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
+) -> tuple[int, dict[str, str], Any]:
     """Status, headers and JSON of one request."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
     try:
         connection.request(
-            "POST" if body else "GET", path, body, {"Content-Type": "image/jpeg", **(headers or {})} if body else headers or {}
+            "POST" if body else "GET",
+            path,
+            body,
+            {"Content-Type": "image/jpeg", **(headers or {})} if body else headers or {},
         )
         answer = connection.getresponse()
         data = answer.read()
-        return answer.status, dict(answer.getheaders()), json.loads(data) if data.startswith(b"{") else data.decode()
+        return (
+            answer.status,
+            dict(answer.getheaders()),
+            json.loads(data) if data.startswith(b"{") else data.decode(),
+        )
     finally:
         connection.close()
 
@@ -45,7 +54,9 @@ def test_a_phone_reads_with_the_token_of_the_link_and_nobody_without(serve: Any)
         assert ask(address, "/", wrong, plain())[::2][0] == 401
     assert ask(address, "/predict/premium", {"X-API-Key": token}, plain())[0] == 403
     assert ask(address, "/health")[0] == 200
-    assert ask(server.local(), "/", None, plain())[0] == 401, "this machine needs it, too, while a tunnel is wanted"
+    assert ask(server.local(), "/", None, plain())[0] == 401, (
+        "this machine needs it, too, while a tunnel is wanted"
+    )
     assert f'curl -H "X-API-Key: {token}" -F image=@samples/' in server.said()
 
 
@@ -76,7 +87,9 @@ def test_where_there_is_a_token_already_none_is_made(serve: Any) -> None:
     assert (read(address, "an-api-key-of-my-own"), read(address, "")) == (200, 401)
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/debug/performance", "/debug/memory", "/cache/stats"])
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/debug/performance", "/debug/memory", "/cache/stats"]
+)
 def test_operators_routes_are_closed_to_what_the_tunnel_brings(serve: Any, path: str) -> None:
     server: Server = serve()
     address, token = server.link()
@@ -95,12 +108,16 @@ def test_operators_routes_are_closed_to_what_the_tunnel_brings(serve: Any, path:
 
 
 def test_limits_go_by_the_address_that_the_tunnel_names(serve: Any) -> None:
-    server: Server = serve(KEYLIKE_POLICY="open", KEYLIKE_TUNNEL_OPEN="true", KEYLIKE_LIMIT_ADDRESS="2 per hour")
+    server: Server = serve(
+        KEYLIKE_POLICY="open", KEYLIKE_TUNNEL_OPEN="true", KEYLIKE_LIMIT_ADDRESS="2 per hour"
+    )
     address, token = server.link()
     assert token == ""
     one, other = {"X-Test-Client": "198.51.100.1"}, {"X-Test-Client": "198.51.100.2"}
     lying = one | {"X-Forwarded-For": "198.51.100.77"}
-    assert [ask(address, "/", headers, plain())[0] for headers in (one, lying, one, lying, other)] == [200, 200, 429, 429, 200]
+    assert [
+        ask(address, "/", headers, plain())[0] for headers in (one, lying, one, lying, other)
+    ] == [200, 200, 429, 429, 200]
     assert [ask(server.local(), "/", None, plain())[0] for _ in range(4)] == [200] * 4
 
 
@@ -116,15 +133,22 @@ def test_the_state_is_told_without_the_address(serve: Any, standin: StandIn) -> 
     assert ask(server.local(), "/health/detailed")[2]["tunnel"] in ("lost", "refused")
 
 
-def test_dropped_three_times_it_works_again_each_time_and_nobody_here_notices(serve: Any, standin: StandIn) -> None:
+def test_dropped_three_times_it_works_again_each_time_and_nobody_here_notices(
+    serve: Any, standin: StandIn
+) -> None:
     server: Server = serve(KEYLIKE_LIMIT_FREE="1000000 per hour")
     away, local = drop_again_and_again(standin, server, times=3)
     assert len(away) == 3 and local.asked > 3 and local.failures == []
-    assert server.said().count("The tunnel is lost") == 3 and server.said().count("Open on the phone") == 4
+    assert (
+        server.said().count("The tunnel is lost") == 3
+        and server.said().count("Open on the phone") == 4
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
-def test_an_agent_that_dies_or_stalls_is_replaced(serve: Any, standin: StandIn, number: int) -> None:
+def test_an_agent_that_dies_or_stalls_is_replaced(
+    serve: Any, standin: StandIn, number: int
+) -> None:
     server: Server = serve()
     before, token = server.link()
     standin.tell(number)
@@ -134,7 +158,9 @@ def test_an_agent_that_dies_or_stalls_is_replaced(serve: Any, standin: StandIn, 
     assert len([pid for pid in standin.seen("pid") if os.path.exists(f"/proc/{pid}")]) == 1
 
 
-def test_an_address_that_is_still_listed_after_a_drop_is_opened_again_too(serve: Any, standin: StandIn) -> None:
+def test_an_address_that_is_still_listed_after_a_drop_is_opened_again_too(
+    serve: Any, standin: StandIn
+) -> None:
     standin.misbehave("clings")
     server: Server = serve()
     address, token = server.link()
@@ -162,29 +188,45 @@ def test_at_the_same_address_as_before_no_new_code_is_shown(serve: Any, standin:
         ("dies", "came to nothing"),
     ],
 )
-def test_without_a_tunnel_the_server_goes_on_here_and_says_why(serve: Any, standin: StandIn, mode: str, words: str) -> None:
+def test_without_a_tunnel_the_server_goes_on_here_and_says_why(
+    serve: Any, standin: StandIn, mode: str, words: str
+) -> None:
     standin.misbehave(mode)
     server: Server = serve()
     assert words in server.wait_for(r"No tunnel: .*Next: .*\n")
     token = server.wait_for(r"Here the server goes on:  http://127\.0\.0\.1:\d+/#token=(\S+)")
     assert read(server.local(), token) == 200
-    assert NGROK_TOKEN not in server.said() + server.err.read_text() + (server.home / "logs" / "api.log").read_text()
+    assert (
+        NGROK_TOKEN
+        not in server.said()
+        + server.err.read_text()
+        + (server.home / "logs" / "api.log").read_text()
+    )
     assert server.end() == 0
 
 
 @pytest.mark.parametrize(
-    ("environment", "words"), [({"NGROK_TOKEN": ""}, "there is none"), ({"PATH": "/usr/bin:/bin"}, "no ngrok program")]
+    ("environment", "words"),
+    [({"NGROK_TOKEN": ""}, "there is none"), ({"PATH": "/usr/bin:/bin"}, "no ngrok program")],
 )
-def test_what_is_missing_on_this_machine_is_said_at_once(serve: Any, environment: dict[str, str], words: str) -> None:
+def test_what_is_missing_on_this_machine_is_said_at_once(
+    serve: Any, environment: dict[str, str], words: str
+) -> None:
     server: Server = serve(**environment)
     assert words in server.wait_for("No tunnel: .*Next: .*Then start Keylike again")
     assert ask(server.local(), "/health")[0] == 200 and server.end() == 0
 
 
-def test_a_proxy_that_leads_out_of_the_machine_is_not_asked_for_what_is_on_it(serve: Any, standin: StandIn) -> None:
-    server: Server = serve(http_proxy="http://127.0.0.1:1", https_proxy="http://127.0.0.1:1", no_proxy="example.org")
+def test_a_proxy_that_leads_out_of_the_machine_is_not_asked_for_what_is_on_it(
+    serve: Any, standin: StandIn
+) -> None:
+    server: Server = serve(
+        http_proxy="http://127.0.0.1:1", https_proxy="http://127.0.0.1:1", no_proxy="example.org"
+    )
     assert read(*server.link()) == 200
-    assert standin.seen("environ")[0]["https_proxy"] == "http://127.0.0.1:1", "which the agent may need to get out"
+    assert standin.seen("environ")[0]["https_proxy"] == "http://127.0.0.1:1", (
+        "which the agent may need to get out"
+    )
     assert standin.seen("environ")[0]["no_proxy"].startswith("example.org,")
 
 
@@ -197,7 +239,16 @@ def test_it_is_opened_once_the_network_is_back(serve: Any, standin: StandIn) -> 
     assert read(address, token) == 200 and server.said().count("No tunnel") == 1
 
 
-@pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGKILL], [signal.SIGHUP]])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [signal.SIGTERM],
+        [signal.SIGINT],
+        [signal.SIGINT, signal.SIGINT],
+        [signal.SIGKILL],
+        [signal.SIGHUP],
+    ],
+)
 def test_no_agent_outlives_the_server(serve: Any, standin: StandIn, numbers: list[int]) -> None:
     server: Server = serve()
     folder = Path(standin.seen("argv")[0][-1]).parent if server.link() else Path()
@@ -246,7 +297,9 @@ def test_what_came_through_the_tunnel_is_answered_before_it_closes(serve: Any) -
         ({"KEYLIKE_TUNNEL_DOMAIN": "https://keys.example.org/"}, "not a domain"),
     ],
 )
-def test_settings_that_would_let_everybody_in_stop_the_start(serve: Any, standin: StandIn, environment: dict[str, str], words: str) -> None:
+def test_settings_that_would_let_everybody_in_stop_the_start(
+    serve: Any, standin: StandIn, environment: dict[str, str], words: str
+) -> None:
     server: Server = serve(**environment)
     assert server.process.wait(20) == 2 and words in server.err.read_text() and server.said() == ""
     assert standin.seen("pid") == []
@@ -263,5 +316,8 @@ def test_without_the_option_there_is_a_hint_and_no_tunnel(serve: Any, standin: S
     server: Server = serve("serve")
     server.wait_for("NGROK_TOKEN is set: python app.py --tunnel opens a public address")
     server.wait_for("Ready")
-    assert ask(server.local(), "/", None, plain())[0] == 200 and ask(server.local(), "/health/detailed")[2]["tunnel"] == "off"
+    assert (
+        ask(server.local(), "/", None, plain())[0] == 200
+        and ask(server.local(), "/health/detailed")[2]["tunnel"] == "off"
+    )
     assert standin.seen("pid") == []

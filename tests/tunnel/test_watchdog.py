@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from keylike.tunnel.faults import BAD_TOKEN, NO_ANSWER, NO_NETWORK, TOO_MANY, Fault, TunnelFault
-from keylike.tunnel.watchdog import ANSWER_S, ASK_S, LONGEST_PAUSE_S, STEADY_S, Stage, Standing, Tunnel
+from keylike.tunnel.watchdog import (
+    ANSWER_S,
+    ASK_S,
+    LONGEST_PAUSE_S,
+    STEADY_S,
+    Stage,
+    Standing,
+    Tunnel,
+)
 
 LOCAL = "http://127.0.0.1:5000"
 HERE, THERE = "https://one.example", "https://two.example"
@@ -43,7 +51,16 @@ class Scene:
         self.agent = FakeAgent("")
         self.closed = 0
         self.standing = Standing()
-        self.tunnel = Tunnel(self, self.works, LOCAL, self, self.standing, wait=self.wait, clock=lambda: self.now, chance=lambda: chance)
+        self.tunnel = Tunnel(
+            self,
+            self.works,
+            LOCAL,
+            self,
+            self.standing,
+            wait=self.wait,
+            clock=lambda: self.now,
+            chance=lambda: chance,
+        )
 
     def run(self) -> Scene:
         """To its end."""
@@ -166,8 +183,12 @@ def test_an_address_that_never_answers_is_refused() -> None:
 def test_it_is_tried_again_more_and_more_slowly_and_told_once() -> None:
     scene = Scene([NO_NETWORK] * 100, lasts=1000).run()
     assert scene.told == [(0.0, "no_network")]
-    pauses = [later - before for before, later in zip(scene.openings, scene.openings[1:], strict=False)]
-    assert pauses[:7] == [1, 2, 4, 8, 16, 32, LONGEST_PAUSE_S] and set(pauses[6:]) == {LONGEST_PAUSE_S}
+    pauses = [
+        later - before for before, later in zip(scene.openings, scene.openings[1:], strict=False)
+    ]
+    assert pauses[:7] == [1, 2, 4, 8, 16, 32, LONGEST_PAUSE_S] and set(pauses[6:]) == {
+        LONGEST_PAUSE_S
+    }
 
 
 def test_each_server_waits_as_long_as_chance_has_it() -> None:
@@ -177,7 +198,12 @@ def test_each_server_waits_as_long_as_chance_has_it() -> None:
 
 def test_another_reason_is_told_again() -> None:
     scene = Scene([NO_NETWORK, NO_NETWORK, TOO_MANY, NO_NETWORK, HERE], lasts=100).run()
-    assert [what for _, what in scene.told] == ["no_network", "too_many_agents", "no_network", f"new {HERE}"]
+    assert [what for _, what in scene.told] == [
+        "no_network",
+        "too_many_agents",
+        "no_network",
+        f"new {HERE}",
+    ]
 
 
 def test_what_only_people_can_mend_is_not_tried_again() -> None:

@@ -30,7 +30,12 @@ class RiskyReader(ColourReader):
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
         """One result a photo, if at all."""
         for photo in photos:
-            _risk(tuple(round(float(shade) / 10) * 10 for shade in np.median(photo.pixels.reshape(-1, 3), axis=0)))
+            _risk(
+                tuple(
+                    round(float(shade) / 10) * 10
+                    for shade in np.median(photo.pixels.reshape(-1, 3), axis=0)
+                )
+            )
         return super().read(photos)
 
 

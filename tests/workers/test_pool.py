@@ -13,7 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from keylike.errors import BadImage, DeadlineExceeded, ImageTooLarge, ModelError, Overloaded, UnsupportedImageType
+from keylike.errors import (
+    BadImage,
+    DeadlineExceeded,
+    ImageTooLarge,
+    ModelError,
+    Overloaded,
+    UnsupportedImageType,
+)
 from keylike.inference import Limits
 from keylike.observability.logs import places
 from keylike.readers.contract import Reader, Reading
@@ -32,7 +39,9 @@ def make() -> Iterator[Make]:
     """Begins and warms processes, and ends them after the test."""
     made: list[ReadingProcesses] = []
 
-    def begin(count: int = 1, load: Callable[[], Reader] = risky.load, least_s: float = 5.0) -> ReadingProcesses:
+    def begin(
+        count: int = 1, load: Callable[[], Reader] = risky.load, least_s: float = 5.0
+    ) -> ReadingProcesses:
         bounds = {"longest_s": 30.0, "least_s": least_s}
         made.append(ReadingProcesses(Limits().open, count, decoding_bytes=250_000_000, **bounds))
         reader = made[-1].begin(load)
@@ -47,7 +56,9 @@ def make() -> Iterator[Make]:
 
 def children() -> list[psutil.Process]:
     """The nursery, and what was forked from it; other tests have processes of their own."""
-    return [child for child in psutil.Process().children(recursive=True) if _is_of_the_nursery(child)]
+    return [
+        child for child in psutil.Process().children(recursive=True) if _is_of_the_nursery(child)
+    ]
 
 
 def _is_of_the_nursery(child: psutil.Process) -> bool:
@@ -83,7 +94,10 @@ def test_they_say_what_the_reader_says(make: Make) -> None:
 
 
 def test_without_any_the_reader_stays_here() -> None:
-    assert isinstance(ReadingProcesses(Limits().open, 0, longest_s=30, decoding_bytes=0).begin(risky.load), risky.RiskyReader)
+    assert isinstance(
+        ReadingProcesses(Limits().open, 0, longest_s=30, decoding_bytes=0).begin(risky.load),
+        risky.RiskyReader,
+    )
 
 
 def test_a_large_picture_goes_over_in_pieces(make: Make) -> None:
@@ -117,7 +131,9 @@ def test_where_a_reader_crashes_the_places_come_along_and_not_its_words(make: Ma
 
 
 @pytest.mark.parametrize("colour", [risky.CRASHES, risky.TALKS], ids=["crashes", "lies"])
-def test_a_process_that_crashes_or_lies_takes_its_photo_alone_with_it(make: Make, colour: tuple[int, int, int]) -> None:
+def test_a_process_that_crashes_or_lies_takes_its_photo_alone_with_it(
+    make: Make, colour: tuple[int, int, int]
+) -> None:
     processes = make(2)
     with ThreadPoolExecutor(8) as threads:
         pictures = [plain(colour), *[plain(RED)] * 7] * 3
@@ -199,8 +215,15 @@ def test_they_end_with_the_server_and_twice_does_no_harm(make: Make) -> None:
     assert not children()
 
 
-def test_they_are_given_no_secrets_and_a_model_error_comes_back(monkeypatch: pytest.MonkeyPatch, make: Make) -> None:
-    for name in ("KEYLIKE_API_KEY", "KEYLIKE_REDIS_URL", "NGROK_TOKEN", "OTEL_EXPORTER_OTLP_HEADERS"):
+def test_they_are_given_no_secrets_and_a_model_error_comes_back(
+    monkeypatch: pytest.MonkeyPatch, make: Make
+) -> None:
+    for name in (
+        "KEYLIKE_API_KEY",
+        "KEYLIKE_REDIS_URL",
+        "NGROK_TOKEN",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+    ):
         monkeypatch.setenv(name, "canary")
     with pytest.raises(ModelError) as error:
         make(load=risky.environment)
@@ -221,5 +244,10 @@ def test_the_shipped_caliper_reads_the_same_in_them(make: Make) -> None:
     from keylike.readers import loading as model_loader
 
     home = Path(__file__).resolve().parents[2]
-    load, picture = partial(model_loader.load, home / "models" / "caliper"), (home / "samples" / "sc1_01.jpg").read_bytes()
-    assert make(load=load).read_picture(picture, 20).result == load().read([Limits().open(picture)])[0]
+    load, picture = (
+        partial(model_loader.load, home / "models" / "caliper"),
+        (home / "samples" / "sc1_01.jpg").read_bytes(),
+    )
+    assert (
+        make(load=load).read_picture(picture, 20).result == load().read([Limits().open(picture)])[0]
+    )

@@ -29,7 +29,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[Served] = []
 
     def serve(command: list[str] = RISKY, **environment: str) -> Served:
-        environment = {"KEYLIKE_PROCESSES": "2", "KEYLIKE_MODELS": str(ROOT / "models"), **environment}
+        environment = {
+            "KEYLIKE_PROCESSES": "2",
+            "KEYLIKE_MODELS": str(ROOT / "models"),
+            **environment,
+        }
         started.append(Served(command, tmp_path / "logs", **environment))
         started[-1].line_with("Ready")
         return started[-1]
@@ -50,7 +54,9 @@ def over(processes: list[psutil.Process]) -> bool:
     return all(map(ended, processes))
 
 
-def post(server: Served, colour: tuple[int, int, int] = RED, width: int = 40) -> tuple[int, dict[str, Any]]:
+def post(
+    server: Served, colour: tuple[int, int, int] = RED, width: int = 40
+) -> tuple[int, dict[str, Any]]:
     """Status and body for a photo."""
     status, _, body = server.ask("POST", "/predict", plain(colour, size=(width, 40)))
     return status, body
@@ -61,7 +67,9 @@ def test_a_crash_costs_its_photo_alone_and_is_logged(start: Start, tmp_path: Pat
     assert len(below(server)) == 3
     with ThreadPoolExecutor(6) as threads:
         colours = [CRASHES, RED, RED, CRASHES, RED, RED]
-        answers = list(threads.map(lambda each: post(server, *each), zip(colours, range(40, 46), strict=True)))
+        answers = list(
+            threads.map(lambda each: post(server, *each), zip(colours, range(40, 46), strict=True))
+        )
     assert [status for status, _ in answers] == [500, 200, 200, 500, 200, 200]
     assert answers[0][1]["code"] == "internal"
     assert post(server)[1]["bitting"] == "2,5,4,7,3"
@@ -89,7 +97,9 @@ def test_metrics_and_stages_tell_of_it_as_ever(start: Start) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_all_lets_what_is_in_flight_be_read(start: Start, tmp_path: Path, number: int) -> None:
+def test_a_signal_to_all_lets_what_is_in_flight_be_read(
+    start: Start, tmp_path: Path, number: int
+) -> None:
     gate = tmp_path / "gate"
     server = start(**{GATE: str(gate)})
     with ThreadPoolExecutor(6) as threads:
@@ -102,12 +112,18 @@ def test_a_signal_to_all_lets_what_is_in_flight_be_read(start: Start, tmp_path: 
         gate.touch()
         assert [one.result(20)[0] for one in asked] == [200] * 6
     out, err = server.process.communicate(timeout=20)
-    assert (server.process.returncode, out.splitlines()[-1], "Traceback" in err) == (0, "Stopped.", False)
+    assert (server.process.returncode, out.splitlines()[-1], "Traceback" in err) == (
+        0,
+        "Stopped.",
+        False,
+    )
     assert over(processes)
 
 
 @pytest.mark.parametrize("colour", [WAITS, HANGS], ids=["waits", "hangs"])
-def test_nobody_outlives_a_server_that_is_killed(start: Start, tmp_path: Path, colour: tuple[int, int, int]) -> None:
+def test_nobody_outlives_a_server_that_is_killed(
+    start: Start, tmp_path: Path, colour: tuple[int, int, int]
+) -> None:
     server = start(**{GATE: str(tmp_path / "never")})
     processes = below(server)
     with ThreadPoolExecutor(1) as threads:
@@ -127,9 +143,15 @@ def test_the_shipped_model_reads_and_classifies(start: Start) -> None:
     assert server.ask("GET", "/health")[2]["model_loaded"]
 
 
-def test_a_model_that_fails_is_replaced_by_the_caliper_in_them(start: Start, tmp_path: Path) -> None:
+def test_a_model_that_fails_is_replaced_by_the_caliper_in_them(
+    start: Start, tmp_path: Path
+) -> None:
     (tmp_path / "none").mkdir()
-    environment = {"KEYLIKE_PROCESSES": "1", "MODEL_PATH": str(tmp_path / "none"), "KEYLIKE_MODELS": str(ROOT / "models")}
+    environment = {
+        "KEYLIKE_PROCESSES": "1",
+        "MODEL_PATH": str(tmp_path / "none"),
+        "KEYLIKE_MODELS": str(ROOT / "models"),
+    }
     server = Served(REAL, tmp_path / "logs", **environment)
     with server.process:
         assert server.line_with("Degraded").startswith("Degraded: only caliper")

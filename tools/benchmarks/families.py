@@ -46,8 +46,12 @@ def figures(said: dict[str, list[Classification]]) -> dict[str, dict[str, float]
         table[kind] = {
             "photos": len(answers),
             "no_blade": len(answers) - len(found),
-            "right": round(statistics.mean(answer.predicted == kind for answer in found), 4) if found else 0.0,
-            "confidence": round(statistics.mean(answer.confidence for answer in found), 4) if found else 0.0,
+            "right": round(statistics.mean(answer.predicted == kind for answer in found), 4)
+            if found
+            else 0.0,
+            "confidence": round(statistics.mean(answer.confidence for answer in found), 4)
+            if found
+            else 0.0,
         }
     return table
 

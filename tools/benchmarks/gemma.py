@@ -53,7 +53,12 @@ def older_way(loaded: Loaded, manifest: GemmaManifest, *, stops: bool) -> Way:
         how = {"eos_token_id": ends if stops else None, "pad_token_id": tokenizer.pad_token_id}
         made = loaded.model.generate(**inputs, max_new_tokens=OLDER_TOKENS, do_sample=False, **how)
         new = made[:, inputs["input_ids"].shape[1] :]
-        replies = [parse_reply(tokenizer.decode(_turn(row, ends), skip_special_tokens=True), manifest.keyways) for row in new.tolist()]
+        replies = [
+            parse_reply(
+                tokenizer.decode(_turn(row, ends), skip_special_tokens=True), manifest.keyways
+            )
+            for row in new.tolist()
+        ]
         return [(reply.keyway, reply.digits) if reply else None for reply in replies], new.shape[1]
 
     return Way("generate_until_stop" if stops else f"generate_{OLDER_TOKENS}", read)
@@ -61,7 +66,9 @@ def older_way(loaded: Loaded, manifest: GemmaManifest, *, stops: bool) -> Way:
 
 def _turn(tokens: list[int], ends: Sequence[int]) -> list[int]:
     """What comes before the end of the turn."""
-    return tokens[: next((place for place, token in enumerate(tokens) if token in ends), len(tokens))]
+    return tokens[
+        : next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
+    ]
 
 
 def slot_way(loaded: Loaded, manifest: GemmaManifest) -> Way:
@@ -71,8 +78,15 @@ def slot_way(loaded: Loaded, manifest: GemmaManifest) -> Way:
     def read(inputs: Any) -> tuple[list[Code], int]:
         heard = read_slots(loaded.model, inputs, layout, manifest.reply.beams)
         # The prompt's pass, the keyways' (where there is a choice), and one for each cut after the first.
-        passes = 1 + (len(layout.options) > 1) + max((len(one.choices[0].codes) for one in heard if one.choices), default=1) - 1
-        return [(one.choices[0].keyway, one.choices[0].codes) if one.choices else None for one in heard], passes
+        passes = (
+            1
+            + (len(layout.options) > 1)
+            + max((len(one.choices[0].codes) for one in heard if one.choices), default=1)
+            - 1
+        )
+        return [
+            (one.choices[0].keyway, one.choices[0].codes) if one.choices else None for one in heard
+        ], passes
 
     return Way("slots", read)
 
@@ -86,7 +100,9 @@ class Tally:
     passes: int
 
 
-def race(ways: Sequence[Way], batches: Sequence[tuple[Any, list[Shot]]], rounds: int) -> dict[str, Tally]:
+def race(
+    ways: Sequence[Way], batches: Sequence[tuple[Any, list[Shot]]], rounds: int
+) -> dict[str, Tally]:
     """Every way over every batch, taking turns, after one round that does not count."""
     tallies = {way.name: Tally([], 0, 0) for way in ways}
     for turn in range(rounds + 1):
@@ -96,7 +112,10 @@ def race(ways: Sequence[Way], batches: Sequence[tuple[Any, list[Shot]]], rounds:
                 start = time.perf_counter()
                 codes, passes = way.read(inputs)
                 spent += time.perf_counter() - start
-                right += sum(code == (shot.keyway, shot.codes) for code, shot in zip(codes, labelled, strict=True))
+                right += sum(
+                    code == (shot.keyway, shot.codes)
+                    for code, shot in zip(codes, labelled, strict=True)
+                )
                 tally.passes = max(tally.passes, passes)
             tally.right = right
             if turn:
@@ -104,15 +123,21 @@ def race(ways: Sequence[Way], batches: Sequence[tuple[Any, list[Shot]]], rounds:
     return tallies
 
 
-def prepare(checkpoint: Checkpoint, loaded: Loaded, photos: Sequence[Shot], batch: int) -> list[tuple[Any, list[Shot]]]:
+def prepare(
+    checkpoint: Checkpoint, loaded: Loaded, photos: Sequence[Shot], batch: int
+) -> list[tuple[Any, list[Shot]]]:
     """The photos as the processor's tensors, `batch` at a time."""
     manifest = checkpoint.manifest
     framer = Framer(manifest.picture, CaliperReader.load(Path("models/caliper")))
     side = manifest.picture.side or int(loaded.processor.image_processor.size["height"])
-    squares = [framer.frame(open_photo(shot.path.read_bytes()).pixels, side).square for shot in photos]
+    squares = [
+        framer.frame(open_photo(shot.path.read_bytes()).pixels, side).square for shot in photos
+    ]
     batches = []
     for start in range(0, len(photos), batch):
-        inputs = prompt_inputs(loaded.processor, manifest.prompt, squares[start : start + batch]).to(loaded.device)
+        inputs = prompt_inputs(
+            loaded.processor, manifest.prompt, squares[start : start + batch]
+        ).to(loaded.device)
         inputs["pixel_values"] = inputs["pixel_values"].to(loaded.model.dtype)
         batches.append((inputs, list(photos[start : start + batch])))
     return batches
@@ -121,28 +146,44 @@ def prepare(checkpoint: Checkpoint, loaded: Loaded, photos: Sequence[Shot], batc
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, help="a LoRA or merged folder; without it a tiny one is built")
+    parser.add_argument(
+        "--model", type=Path, help="a LoRA or merged folder; without it a tiny one is built"
+    )
     parser.add_argument("--base", type=Path, help="the base of a LoRA")
-    parser.add_argument("--photos", type=Path, help="labels.jsonl and images/; without it what the tiny model was taught")
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        help="labels.jsonl and images/; without it what the tiny model was taught",
+    )
     parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "nf4", "fp32"))
     parser.add_argument("--backend", default="auto", choices=("auto", "transformers", "unsloth"))
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch, on the CPU")
-    parser.add_argument("--work", type=Path, default=Path("work/bench-gemma"), help="for the tiny model")
+    parser.add_argument(
+        "--work", type=Path, default=Path("work/bench-gemma"), help="for the tiny model"
+    )
     options = parser.parse_args()
     if options.model and not options.photos:
         parser.error("--model needs --photos")
-    model, photos = (options.model, options.photos) if options.model else tiny_checkpoint(options.work)
+    model, photos = (
+        (options.model, options.photos) if options.model else tiny_checkpoint(options.work)
+    )
     checkpoint = inspect(model, base_model=options.base, models=Path("models"))
     loaded = choose(options.backend).load(checkpoint, options.precision)
     import torch
 
     torch.set_num_threads(options.threads)
-    keys = [shot for shot in shots(photos) if shot.keyway in checkpoint.manifest.keyways and shot.codes]
+    keys = [
+        shot for shot in shots(photos) if shot.keyway in checkpoint.manifest.keyways and shot.codes
+    ]
     batches = prepare(checkpoint, loaded, keys, options.batch)
     manifest = checkpoint.manifest
-    ways = [older_way(loaded, manifest, stops=False), older_way(loaded, manifest, stops=True), slot_way(loaded, manifest)]
+    ways = [
+        older_way(loaded, manifest, stops=False),
+        older_way(loaded, manifest, stops=True),
+        slot_way(loaded, manifest),
+    ]
     tell(race(ways, batches, options.rounds), len(keys), loaded, options.batch)
 
 
@@ -156,9 +197,26 @@ def tell(tallies: dict[str, Tally], photos: int, loaded: Loaded, batch: int) -> 
         table.add_row(name, *times, str(tally.passes), f"{tally.right} of {photos}")
         figures[name] = {"ms": round(median, 2), "passes": tally.passes, "right": tally.right}
     Console().print(table)
-    slots, older, stopped = (figures[name]["ms"] for name in ("slots", *(name for name in figures if name != "slots")))
-    how = {"device": loaded.device, "precision": loaded.precision, "backend": loaded.backend, "batch": batch, "photos": photos}
-    print(json.dumps({**how, **figures, "times_faster": round(older / slots, 2), "times_faster_than_stopping": round(stopped / slots, 2)}))
+    slots, older, stopped = (
+        figures[name]["ms"] for name in ("slots", *(name for name in figures if name != "slots"))
+    )
+    how = {
+        "device": loaded.device,
+        "precision": loaded.precision,
+        "backend": loaded.backend,
+        "batch": batch,
+        "photos": photos,
+    }
+    print(
+        json.dumps(
+            {
+                **how,
+                **figures,
+                "times_faster": round(older / slots, 2),
+                "times_faster_than_stopping": round(stopped / slots, 2),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,16 @@ from keylike.images.photo import image_format
 
 _MOST = 400
 # Boxes of ISO 14496-12 that hold others, and how many bytes stand before those.
-_CONTAINERS = {b"meta": 12, b"iprp": 8, b"ipco": 8, b"moov": 8, b"trak": 8, b"mdia": 8, b"minf": 8, b"stbl": 8}
+_CONTAINERS = {
+    b"meta": 12,
+    b"iprp": 8,
+    b"ipco": 8,
+    b"moov": 8,
+    b"trak": 8,
+    b"mdia": 8,
+    b"minf": 8,
+    b"stbl": 8,
+}
 _IMAGE, _EXTENSION = 0x2C, 0x21
 
 

@@ -12,8 +12,38 @@ from tools.fuzzing.blocks import Block, blocks
 Damage = Callable[[Random, bytes], bytes]
 # What a file of many frames or blocks may grow to.
 _MOST_BYTES = 60_000
-_LENGTHS = (0, 1, 2, 3, 7, 8, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFF4, 0xFFFFFFFF)
-_SIDES = (0, 1, 2, 255, 7071, 7072, 20_000, 46_341, 65_500, 65_535, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1)
+_LENGTHS = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    0x7F,
+    0xFF,
+    0x7FFF,
+    0xFFFF,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFF4,
+    0xFFFFFFFF,
+)
+_SIDES = (
+    0,
+    1,
+    2,
+    255,
+    7071,
+    7072,
+    20_000,
+    46_341,
+    65_500,
+    65_535,
+    1 << 20,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - 1,
+)
 
 
 def cut_off(chance: Random, data: bytes) -> bytes:
@@ -57,7 +87,9 @@ def length_lied(chance: Random, data: bytes) -> bytes:
     block = chance.choice(told)
     length = (chance.choice(_LENGTHS) + chance.choice((0, 0, 4, 8))) % (1 << 8 * block.length_size)
     at = block.length_at or 0
-    return data[:at] + length.to_bytes(block.length_size, block.order) + data[at + block.length_size :]
+    return (
+        data[:at] + length.to_bytes(block.length_size, block.order) + data[at + block.length_size :]
+    )
 
 
 def blocks_swapped(chance: Random, data: bytes) -> bytes:
@@ -69,7 +101,13 @@ def blocks_swapped(chance: Random, data: bytes) -> bytes:
     if second.start < first.end:  # the one holds the other
         return block_dropped(chance, data)
     between = data[first.end : second.start]
-    return data[: first.start] + data[second.start : second.end] + between + data[first.start : first.end] + data[second.end :]
+    return (
+        data[: first.start]
+        + data[second.start : second.end]
+        + between
+        + data[first.start : first.end]
+        + data[second.end :]
+    )
 
 
 def block_dropped(chance: Random, data: bytes) -> bytes:
@@ -118,7 +156,9 @@ def checksums_right(data: bytes) -> bytes:
     mended = bytearray(data)
     for block in blocks(data):
         if block.end - block.start >= 12:
-            mended[block.end - 4 : block.end] = zlib.crc32(mended[block.start + 4 : block.end - 4]).to_bytes(4, "big")
+            mended[block.end - 4 : block.end] = zlib.crc32(
+                mended[block.start + 4 : block.end - 4]
+            ).to_bytes(4, "big")
     return bytes(mended)
 
 
@@ -152,4 +192,11 @@ def _place(chance: Random, data: bytes) -> int:
 
 
 ANYWHERE: tuple[Damage, ...] = (cut_off, bits_flipped, overwritten, stretch_removed, stretch_put_in)
-IN_BLOCKS: tuple[Damage, ...] = (length_lied, blocks_swapped, block_dropped, block_renamed, frames_multiplied, sides_absurd)
+IN_BLOCKS: tuple[Damage, ...] = (
+    length_lied,
+    blocks_swapped,
+    block_dropped,
+    block_renamed,
+    frames_multiplied,
+    sides_absurd,
+)

@@ -16,9 +16,22 @@ def exif_mutilated(chance: Random, data: bytes) -> bytes:
     block = _tiff(chance)
     if data.startswith(b"\xff\xd8"):
         body = b"Exif\0\0" + block
-        return data[:2] + b"\xff\xe1" + struct.pack(">H", min(0xFFFF, len(body) + 2)) + body[: 0xFFFF - 2] + data[2:]
+        return (
+            data[:2]
+            + b"\xff\xe1"
+            + struct.pack(">H", min(0xFFFF, len(body) + 2))
+            + body[: 0xFFFF - 2]
+            + data[2:]
+        )
     if data.startswith(b"\x89PNG"):
-        return data[:33] + struct.pack(">I", len(block)) + b"eXIf" + block + struct.pack(">I", zlib.crc32(b"eXIf" + block)) + data[33:]
+        return (
+            data[:33]
+            + struct.pack(">I", len(block))
+            + b"eXIf"
+            + block
+            + struct.pack(">I", zlib.crc32(b"eXIf" + block))
+            + data[33:]
+        )
     if data[8:12] == b"WEBP":
         chunk = b"EXIF" + struct.pack("<I", len(block)) + block + b"\0" * (len(block) % 2)
         return data[:4] + struct.pack("<I", len(data) - 8 + len(chunk)) + data[8:] + chunk
@@ -41,4 +54,9 @@ def _tiff(chance: Random) -> bytes:
         for _ in range(chance.choice((0, 1, 3, 12, 500)))
     )
     count = chance.choice((len(entries) // 12, len(entries) // 12, 0xFFFF, 0))
-    return head + struct.pack(f"{order}H", count) + entries + struct.pack(f"{order}I", chance.choice(_OFFSETS))
+    return (
+        head
+        + struct.pack(f"{order}H", count)
+        + entries
+        + struct.pack(f"{order}I", chance.choice(_OFFSETS))
+    )

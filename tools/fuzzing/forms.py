@@ -15,5 +15,13 @@ def form(*parts: tuple[str, str | bytes]) -> dict[str, Any]:
 
 def _part(part: tuple[str, str | bytes]) -> bytes:
     name, content = part
-    file, content = ("", content.encode()) if isinstance(content, str) else ('; filename="photo.jpg"\r\nContent-Type: image/jpeg', content)
-    return f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode() + content + b"\r\n"
+    file, content = (
+        ("", content.encode())
+        if isinstance(content, str)
+        else ('; filename="photo.jpg"\r\nContent-Type: image/jpeg', content)
+    )
+    return (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode()
+        + content
+        + b"\r\n"
+    )

@@ -87,7 +87,12 @@ def _invented(chance: Random) -> bytes:
     """Nothing, next to nothing, noise, noise behind the first bytes of a picture, and pictures of kinds that are not taken."""
     noise = chance.randbytes(chance.choice((0, 1, 3, 12, 200, 2000)))
     return chance.choice(
-        (noise, chance.choice(_MAGIC) + noise, chance.choice(_MAGIC)[: chance.randrange(1, 12)], chance.choice(_STRANGERS) + noise)
+        (
+            noise,
+            chance.choice(_MAGIC) + noise,
+            chance.choice(_MAGIC)[: chance.randrange(1, 12)],
+            chance.choice(_STRANGERS) + noise,
+        )
     )
 
 

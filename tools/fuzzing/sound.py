@@ -21,8 +21,15 @@ _ORIENTATION, _MAKER, _GPS = 0x0112, 0x010F, 0x8825
 def sound_pictures(larger: bool = False) -> tuple[bytes, ...]:
     """JPEG, PNG, WebP, AVIF, GIF and HEIC, each in several of its forms. HEIC is no larger than 64x48: nothing here can write it."""
     size = _LARGER if larger else _SMALL
-    stored = [(ROOT / "tests" / "data" / name).read_bytes() for name in ("plain.heic", "turned.heic")]
-    return (*itertools.chain.from_iterable(_forms(name, size) for name in (_SAMPLES[:1] if larger else _SAMPLES)), *stored)
+    stored = [
+        (ROOT / "tests" / "data" / name).read_bytes() for name in ("plain.heic", "turned.heic")
+    ]
+    return (
+        *itertools.chain.from_iterable(
+            _forms(name, size) for name in (_SAMPLES[:1] if larger else _SAMPLES)
+        ),
+        *stored,
+    )
 
 
 def _forms(name: str, size: tuple[int, int]) -> Iterator[bytes]:
@@ -50,7 +57,13 @@ def _forms(name: str, size: tuple[int, int]) -> Iterator[bytes]:
     yield _encoded(clear, "AVIF", speed=10, max_threads=1)
     yield _encoded(picture, "AVIF", speed=10, max_threads=1, **many, duration=20)
     yield _encoded(picture.quantize(32), "GIF")
-    yield _encoded(picture.quantize(8), "GIF", save_all=True, append_images=[frame.quantize(8) for frame in frames[1:]], transparency=0)
+    yield _encoded(
+        picture.quantize(8),
+        "GIF",
+        save_all=True,
+        append_images=[frame.quantize(8) for frame in frames[1:]],
+        transparency=0,
+    )
 
 
 def _exif() -> Image.Exif:

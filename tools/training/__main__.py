@@ -29,7 +29,9 @@ def together(commands: Sequence[Sequence[str]], jobs: int) -> None:
     """Runs python modules with their arguments, `jobs` at a time; raises CalledProcessError when one fails."""
 
     def run(command: Sequence[str]) -> None:
-        subprocess.run([sys.executable, "-m", *command], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        subprocess.run(
+            [sys.executable, "-m", *command], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(run, commands))
@@ -38,11 +40,26 @@ def together(commands: Sequence[Sequence[str]], jobs: int) -> None:
 def drawings(work: Path) -> list[list[str]]:
     """The commands that draw what is not there yet."""
     data, held = work / "data", work / "held"
-    shards = [("plates", seed, count) for seed, count in PLATES.items()] + [("wholes", seed, count) for seed, count in WHOLES.items()]
-    commands = [["tools.training.dataset", what, str(data), "--seed", str(seed), "--count", str(count)] for what, seed, count in shards]
+    shards = [("plates", seed, count) for seed, count in PLATES.items()] + [
+        ("wholes", seed, count) for seed, count in WHOLES.items()
+    ]
+    commands = [
+        ["tools.training.dataset", what, str(data), "--seed", str(seed), "--count", str(count)]
+        for what, seed, count in shards
+    ]
     if not (held / "labels.jsonl").exists():
         width, height = HELD_SIZE
-        options = ["--count", str(HELD_PHOTOS), "--seed", str(HELD_SEED), "--size", str(width), str(height), "--kinds", *HELD_KINDS]
+        options = [
+            "--count",
+            str(HELD_PHOTOS),
+            "--seed",
+            str(HELD_SEED),
+            "--size",
+            str(width),
+            str(height),
+            "--kinds",
+            *HELD_KINDS,
+        ]
         commands.append(["tools.training.render", str(held), *options])
     return commands
 
@@ -51,22 +68,33 @@ def taking_up(work: Path, model: Path) -> list[list[str]]:
     """The commands that make first checkpoints of the networks in `model`, where there are none yet."""
     missing = [name for name in STEPS if not (work / "checkpoints" / f"{name}.pt").exists()]
     options = ["--data", str(work / "data"), "--nets"]
-    return [["tools.training.import_weights", str(model), str(work / "checkpoints"), *options, name] for name in missing]
+    return [
+        ["tools.training.import_weights", str(model), str(work / "checkpoints"), *options, name]
+        for name in missing
+    ]
 
 
 def trainings(work: Path, further: bool) -> list[list[str]]:
     """The commands that train the three networks to the end."""
     options = ["--data", str(work / "data"), "--out", str(work / "checkpoints")]
     if further:
-        return [["tools.training.train", name, *options, "--steps", str(steps), "--rate", str(rate)] for name, (steps, rate) in FURTHER.items()]
-    return [["tools.training.train", name, *options, "--steps", str(steps)] for name, steps in STEPS.items()]
+        return [
+            ["tools.training.train", name, *options, "--steps", str(steps), "--rate", str(rate)]
+            for name, (steps, rate) in FURTHER.items()
+        ]
+    return [
+        ["tools.training.train", name, *options, "--steps", str(steps)]
+        for name, steps in STEPS.items()
+    ]
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path, help="for drawings (14 GB) and checkpoints")
-    parser.add_argument("model", type=Path, help="the folder that gets the ONNX files and the manifest")
+    parser.add_argument(
+        "model", type=Path, help="the folder that gets the ONNX files and the manifest"
+    )
     parser.add_argument("--version", required=True)
     parser.add_argument("--further", action="store_true", help="go on from the networks in MODEL")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
@@ -76,7 +104,18 @@ def main() -> None:
         together(taking_up(options.work, options.model), options.jobs)
     together(trainings(options.work, options.further), options.jobs)
     together([["tools.training.export", str(options.work / "checkpoints"), str(options.model)]], 1)
-    together([["tools.training.calibrate", str(options.model), str(options.work / "held"), "--version", options.version]], 1)
+    together(
+        [
+            [
+                "tools.training.calibrate",
+                str(options.model),
+                str(options.work / "held"),
+                "--version",
+                options.version,
+            ]
+        ],
+        1,
+    )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def recolour(rng: np.random.Generator, picture: Array) -> Array:
     if chance(rng, 0.15):
         picture = cv2.GaussianBlur(np.ascontiguousarray(picture), (0, 0), span(rng, 0.4, 1.5))
     if chance(rng, 0.2):
-        picture = picture + rng.standard_normal((*picture.shape[:2], 1), dtype=np.float32) * span(rng, 1, 8)
+        picture = picture + rng.standard_normal((*picture.shape[:2], 1), dtype=np.float32) * span(
+            rng, 1, 8
+        )
     return np.clip(picture, 0, 255)
 
 
@@ -48,14 +50,18 @@ def _nudged(rng: np.random.Generator, strength: float) -> Array:
     """A small wrong turn, scale, shift and perspective about the slot's middle, mm to mm."""
     turn, scale = rng.normal(0, 0.021) * strength, 1 + rng.normal(0, 0.03) * strength
     up, shear = 1 + rng.normal(0, 0.025) * strength, rng.normal(0, 0.03) * strength
-    turned = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) @ np.array([[scale, shear], [0, scale * up]])
+    turned = np.array(
+        [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
+    ) @ np.array([[scale, shear], [0, scale * up]])
     moved = (
         (SLOT - _CENTRE) @ turned.T
         + _CENTRE
         + rng.normal(0, 1, 2) * np.array([0.5, 0.3]) * strength
         + rng.normal(0, 0.12, (4, 2)) * strength
     )
-    return np.asarray(cv2.getPerspectiveTransform(SLOT.astype(np.float32), moved.astype(np.float32)), float)
+    return np.asarray(
+        cv2.getPerspectiveTransform(SLOT.astype(np.float32), moved.astype(np.float32)), float
+    )
 
 
 def _found(rng: np.random.Generator) -> Array:
@@ -66,10 +72,16 @@ def _found(rng: np.random.Generator) -> Array:
         span(rng, 70, 300),
     )
     turn = cv2.Rodrigues(np.array([math.cos(axis), math.sin(axis), 0]) * tilt)[0]
-    camera = np.stack([turn[:, 0], turn[:, 1], turn @ np.array([-_CENTRE[0], -_CENTRE[1], 0]) + [0, 0, away]], 1)
+    camera = np.stack(
+        [turn[:, 0], turn[:, 1], turn @ np.array([-_CENTRE[0], -_CENTRE[1], 0]) + [0, 0, away]], 1
+    )
     camera = np.diag([away, -away, 1.0]) @ camera  # y down, as in a photo
     noise = abs(rng.normal(0, 1.0)) if chance(rng, 0.8) else span(rng, 1, 2.5)
-    points = project(camera, MIDLINE) + rng.normal(0, 0.5 * noise, (len(MIDLINE), 2)) + rng.normal(0, 1, 2) * noise * np.array([1.0, 0.7])
+    points = (
+        project(camera, MIDLINE)
+        + rng.normal(0, 0.5 * noise, (len(MIDLINE), 2))
+        + rng.normal(0, 1, 2) * noise * np.array([1.0, 0.7])
+    )
     return np.linalg.inv(fit_similarity(points, np.ones(len(MIDLINE)))) @ camera
 
 
@@ -77,12 +89,18 @@ def _cut(plate: Array, wrong: Array, strip: Strip) -> tuple[Array, Array]:
     """The strip one sees when true mm are taken for `wrong` mm, and the homography from true mm to its pixels."""
     to_strip = strip.matrix @ wrong
     picture = cv2.warpPerspective(
-        plate, to_strip @ np.linalg.inv(PLATE.matrix), (strip.width, strip.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        plate,
+        to_strip @ np.linalg.inv(PLATE.matrix),
+        (strip.width, strip.height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     return picture, to_strip
 
 
-def finder_sample(rng: np.random.Generator, pictures: Array, labels: Labels, row: int) -> tuple[Array, dict[str, Array]]:
+def finder_sample(
+    rng: np.random.Generator, pictures: Array, labels: Labels, row: int
+) -> tuple[Array, dict[str, Array]]:
     """A whole photo, turned, mirrored, scaled and shifted into the finder's square; targets: points (8, 2) pixels, key 0 or 1."""
     pose = labels.pose[row].astype(float)
     key = KINDS[int(labels.kind[row])] != "none"
@@ -99,17 +117,26 @@ def finder_sample(rng: np.random.Generator, pictures: Array, labels: Labels, row
     for axis in (0, 1):
         room = high[axis] - low[axis] < FINDER_SIDE - 6
         left, right = min(0.0, 3 - low[axis]), max(0.0, FINDER_SIDE - 3 - high[axis])
-        matrix[axis, 2] += span(rng, left, right) * 0.7 if room else (FINDER_SIDE - high[axis] - low[axis]) / 2
+        matrix[axis, 2] += (
+            span(rng, left, right) * 0.7 if room else (FINDER_SIDE - high[axis] - low[axis]) / 2
+        )
     picture = cv2.GaussianBlur(pictures, (3, 3), 0.45 / scale * 0.62) if scale < 0.8 else pictures
     border = cv2.BORDER_REPLICATE if chance(rng, 0.6) else cv2.BORDER_CONSTANT
     picture = cv2.warpAffine(
-        picture, matrix, (FINDER_SIDE, FINDER_SIDE), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=(120, 120, 120)
+        picture,
+        matrix,
+        (FINDER_SIDE, FINDER_SIDE),
+        flags=cv2.INTER_LINEAR,
+        borderMode=border,
+        borderValue=(120, 120, 120),
     )
     targets = {"points": points @ matrix[:, :2].T + matrix[:, 2], "key": np.array(float(key))}
     return recolour(rng, picture), targets
 
 
-def aligner_sample(rng: np.random.Generator, pictures: Array, labels: Labels, row: int) -> tuple[Array, dict[str, Array]]:
+def aligner_sample(
+    rng: np.random.Generator, pictures: Array, labels: Labels, row: int
+) -> tuple[Array, dict[str, Array]]:
     """A plate in a rough pose, half of them turned over; targets: edges as the strip shows them, corner offsets (8,), side."""
     over, kind = chance(rng, 0.5), KINDS[int(labels.kind[row])]
     wrong = _found(rng) if chance(rng, 0.6) else _nudged(rng, span(rng, 0.3, 2.0))
@@ -130,7 +157,9 @@ def aligner_sample(rng: np.random.Generator, pictures: Array, labels: Labels, ro
     return recolour(rng, picture), targets
 
 
-def measurer_sample(rng: np.random.Generator, pictures: Array, labels: Labels, row: int) -> tuple[Array, dict[str, Array]]:
+def measurer_sample(
+    rng: np.random.Generator, pictures: Array, labels: Labels, row: int
+) -> tuple[Array, dict[str, Array]]:
     """A plate in a nearly right pose; targets: edges, depths, kind, corners. One in twelve is laid in wrongly: only `fit` counts."""
     kind, misfit = KINDS[int(labels.kind[row])], chance(rng, 1 / 12)
     wrong = _nudged(rng, float(rng.choice([1.0, 0.5, 0.25])))
@@ -171,7 +200,9 @@ def _edge_targets(labels: Labels, row: int, to_strip: Array, strip: Strip) -> tu
     on_blade = length + 0.3 > PROFILE_U
     edges = np.zeros((2, len(columns)))
     for side in (0, 1):
-        pixels = project(to_strip, np.stack([PROFILE_U[on_blade], labels.profile[row][side][on_blade]], 1))
+        pixels = project(
+            to_strip, np.stack([PROFILE_U[on_blade], labels.profile[row][side][on_blade]], 1)
+        )
         order = np.argsort(pixels[:, 0])
         edges[side] = np.interp(columns, pixels[order, 0], pixels[order, 1])
     ends = project(to_strip, np.array([[0.4, 4.0], [length - 0.4, 4.0]]))[:, 0]

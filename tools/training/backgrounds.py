@@ -15,7 +15,11 @@ SIDE = 640
 
 def surface(rng: np.random.Generator, plain: bool = False) -> Array:
     """One ground, (640, 640, 3) uint8: plain, wood, stone, cloth, print, specks, tiles, gravel or a grid."""
-    makers = (_plain,) if plain else (_plain, _plain, _wood, _stone, _cloth, _print, _specks, _tiles, _gravel, _grid)
+    makers = (
+        (_plain,)
+        if plain
+        else (_plain, _plain, _wood, _stone, _cloth, _print, _specks, _tiles, _gravel, _grid)
+    )
     pattern, dark, bright = makers[int(rng.integers(len(makers)))](rng)
     colour = dark + (bright - dark) * pattern
     colour += rng.normal(0, span(rng, 0, 7), (SIDE, SIDE, 1))
@@ -23,7 +27,11 @@ def surface(rng: np.random.Generator, plain: bool = False) -> Array:
 
 
 def _two_colours(rng: np.random.Generator) -> tuple[Array, Array]:
-    first = np.full(3, span(rng, 20, 245)) + rng.normal(0, 14, 3) + (rng.normal(0, 45, 3) if chance(rng, 0.25) else 0)
+    first = (
+        np.full(3, span(rng, 20, 245))
+        + rng.normal(0, 14, 3)
+        + (rng.normal(0, 45, 3) if chance(rng, 0.25) else 0)
+    )
     return first, first + rng.normal(0, 45) + rng.normal(0, 18, 3)
 
 
@@ -34,21 +42,27 @@ def _plain(rng: np.random.Generator) -> tuple[Array, Array, Array]:
 
 def _wood(rng: np.random.Generator) -> tuple[Array, Array, Array]:
     rings = value_noise(rng, SIDE, SIDE, span(rng, 30, 90), 3, span(rng, 4, 12))
-    pattern = (0.5 + 0.5 * np.sin(rings * span(rng, 15, 80))) * 0.6 + 0.4 * value_noise(rng, SIDE, SIDE, 2, 1, 20)
+    pattern = (0.5 + 0.5 * np.sin(rings * span(rng, 15, 80))) * 0.6 + 0.4 * value_noise(
+        rng, SIDE, SIDE, 2, 1, 20
+    )
     dark = np.array([span(rng, 100, 210), span(rng, 60, 150), span(rng, 30, 110)])
     return pattern[..., None], dark, dark * span(rng, 0.45, 0.9)
 
 
 def _stone(rng: np.random.Generator) -> tuple[Array, Array, Array]:
     veins = np.abs(value_noise(rng, SIDE, SIDE, span(rng, 80, 200), 4) - 0.5) * 2
-    return (np.clip(1 - veins * span(rng, 4, 16), 0, 1) * span(rng, 0.2, 0.8))[..., None], *_two_colours(rng)
+    return (np.clip(1 - veins * span(rng, 4, 16), 0, 1) * span(rng, 0.2, 0.8))[
+        ..., None
+    ], *_two_colours(rng)
 
 
 def _cloth(rng: np.random.Generator) -> tuple[Array, Array, Array]:
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     period, turn = span(rng, 3, 14), span(rng, 0, math.pi)
     warp = np.sin(2 * math.pi * (x * math.cos(turn) + y * math.sin(turn)) / period)
-    weft = np.sin(2 * math.pi * (-x * math.sin(turn) + y * math.cos(turn)) / period * span(rng, 0.7, 1.3))
+    weft = np.sin(
+        2 * math.pi * (-x * math.sin(turn) + y * math.cos(turn)) / period * span(rng, 0.7, 1.3)
+    )
     pattern = (0.5 + 0.25 * warp + 0.25 * weft) * 0.7 + 0.3 * value_noise(rng, SIDE, SIDE, 3, 2)
     return (pattern * span(rng, 0.15, 0.9))[..., None], *_two_colours(rng)
 
@@ -57,16 +71,35 @@ def _print(rng: np.random.Generator) -> tuple[Array, Array, Array]:
     line = int(span(rng, 12, 50))
     page: Array = np.zeros((SIDE, SIDE), np.uint8)
     for y in range(line, SIDE, int(line * 1.4)):
-        letters = "".join(chr(97 + int(i)) if i < 26 else " " for i in rng.integers(0, 30, int(SIDE / line * 2.2)))
-        cv2.putText(page, letters, (int(span(rng, -20, 20)), y), int(rng.integers(0, 8)), line / 32, 255, max(1, line // 14), cv2.LINE_AA)
+        letters = "".join(
+            chr(97 + int(i)) if i < 26 else " " for i in rng.integers(0, 30, int(SIDE / line * 2.2))
+        )
+        cv2.putText(
+            page,
+            letters,
+            (int(span(rng, -20, 20)), y),
+            int(rng.integers(0, 8)),
+            line / 32,
+            255,
+            max(1, line // 14),
+            cv2.LINE_AA,
+        )
     if chance(rng, 0.5):
         page = cv2.GaussianBlur(page, (0, 0), span(rng, 0.5, 1.5))
-    return (page.astype(np.float32) / 255)[..., None], np.full(3, span(rng, 190, 250)), np.full(3, span(rng, 0, 110))
+    return (
+        (page.astype(np.float32) / 255)[..., None],
+        np.full(3, span(rng, 190, 250)),
+        np.full(3, span(rng, 0, 110)),
+    )
 
 
 def _specks(rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    specks = (value_noise(rng, SIDE, SIDE, span(rng, 2, 9), 2) > span(rng, 0.5, 0.75)).astype(np.float32)
-    return (cv2.GaussianBlur(specks, (0, 0), span(rng, 0.5, 2)) * span(rng, 0.2, 1))[..., None], *_two_colours(rng)
+    specks = (value_noise(rng, SIDE, SIDE, span(rng, 2, 9), 2) > span(rng, 0.5, 0.75)).astype(
+        np.float32
+    )
+    return (cv2.GaussianBlur(specks, (0, 0), span(rng, 0.5, 2)) * span(rng, 0.2, 1))[
+        ..., None
+    ], *_two_colours(rng)
 
 
 def _tiles(rng: np.random.Generator) -> tuple[Array, Array, Array]:
@@ -85,10 +118,14 @@ def _gravel(rng: np.random.Generator) -> tuple[Array, Array, Array]:
     count = int(span(rng, 60, 1500))
     seeds = np.full((SIDE, SIDE), 255, np.uint8)
     seeds[rng.integers(0, SIDE, count), rng.integers(0, SIDE, count)] = 0
-    away, labels = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP)
+    away, labels = cv2.distanceTransformWithLabels(
+        seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP
+    )
     shades = rng.random(int(labels.max()) + 1).astype(np.float32)[labels]
     reach = math.sqrt(SIDE * SIDE / count / math.pi)
-    pattern = shades * np.clip(1.6 - away / reach, span(rng, 0, 0.8), 1) * 0.8 + 0.2 * value_noise(rng, SIDE, SIDE, 3, 2)
+    pattern = shades * np.clip(1.6 - away / reach, span(rng, 0, 0.8), 1) * 0.8 + 0.2 * value_noise(
+        rng, SIDE, SIDE, 3, 2
+    )
     return (pattern * span(rng, 0.3, 1))[..., None], *_two_colours(rng)
 
 
@@ -96,7 +133,11 @@ def _grid(rng: np.random.Generator) -> tuple[Array, Array, Array]:
     pattern = value_noise(rng, SIDE, SIDE, span(rng, 50, 200), 2) * 0.3
     period = int(span(rng, 12, 60))
     pattern[::period], pattern[:, ::period] = 1, 1
-    return (pattern * span(rng, 0.2, 1))[..., None], np.full(3, span(rng, 150, 245)), np.full(3, span(rng, 20, 150))
+    return (
+        (pattern * span(rng, 0.2, 1))[..., None],
+        np.full(3, span(rng, 150, 245)),
+        np.full(3, span(rng, 20, 150)),
+    )
 
 
 def crop(rng: np.random.Generator, grounds: list[Array], height: int, width: int) -> Array:
@@ -109,9 +150,13 @@ def crop(rng: np.random.Generator, grounds: list[Array], height: int, width: int
         centre, turn = (x + side / 2, y + side / 2), span(rng, 0, 360)
         matrix: Array = cv2.getRotationMatrix2D(centre, turn, big / side)
         matrix[:, 2] += big / 2 - np.array(centre)
-        piece = cv2.warpAffine(ground, matrix, (big, big), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+        piece = cv2.warpAffine(
+            ground, matrix, (big, big), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
     else:
-        piece = cv2.resize(ground[y : y + side, x : x + side], (big, big), interpolation=cv2.INTER_LINEAR)
+        piece = cv2.resize(
+            ground[y : y + side, x : x + side], (big, big), interpolation=cv2.INTER_LINEAR
+        )
     if chance(rng, 0.3):
         piece = piece[..., rng.permutation(3)]
     return np.ascontiguousarray(piece[:height, :width], dtype=np.float32)
@@ -158,13 +203,18 @@ def _coin(rng: np.random.Generator, picture: Array, at: tuple[float, float], px:
     relief = np.zeros(mask.shape, np.uint8)
     cv2.circle(relief, centre, int(radius * 0.88), 255, max(1, int(px * 0.3)), cv2.LINE_AA)
     for turn in np.linspace(0, 2 * math.pi, int(rng.integers(8, 24)), endpoint=False):
-        spot = (int(centre[0] + radius * 0.76 * math.cos(turn)), int(centre[1] + radius * 0.76 * math.sin(turn)))
+        spot = (
+            int(centre[0] + radius * 0.76 * math.cos(turn)),
+            int(centre[1] + radius * 0.76 * math.sin(turn)),
+        )
         cv2.circle(relief, spot, max(1, int(px * 0.4)), 200, -1, cv2.LINE_AA)
     blob = value_noise(rng, mask.shape[0], mask.shape[1], px * 3, 2) > 0.55
     inner = np.zeros_like(mask)
     cv2.circle(inner, centre, int(radius * 0.55), 255, -1)
     relief[blob & (inner > 0)] = 230
-    edge = cv2.Sobel(cv2.GaussianBlur(relief, (0, 0), max(0.5, 0.15 * px)), cv2.CV_32F, 1, 1, ksize=3)
+    edge = cv2.Sobel(
+        cv2.GaussianBlur(relief, (0, 0), max(0.5, 0.15 * px)), cv2.CV_32F, 1, 1, ksize=3
+    )
     _lay(picture, mask, np.clip(colour + edge[..., None] * span(rng, 0.5, 2), 0, 255))
 
 
@@ -192,7 +242,10 @@ def _screw(rng: np.random.Generator, picture: Array, at: tuple[float, float], px
     _shadow(rng, picture, mask, px)
     y, x = np.mgrid[: mask.shape[0], : mask.shape[1]].astype(np.float32)
     thread = 0.6 + 0.4 * np.sin(
-        (x * ahead[0] + y * ahead[1] + 0.3 * (y * ahead[0] - x * ahead[1])) * 2 * math.pi / (span(rng, 0.8, 1.6) * px)
+        (x * ahead[0] + y * ahead[1] + 0.3 * (y * ahead[0] - x * ahead[1]))
+        * 2
+        * math.pi
+        / (span(rng, 0.8, 1.6) * px)
     )
     _lay(picture, mask, _metal(rng, mask.shape, px * 3) * thread[..., None])
 
@@ -200,26 +253,44 @@ def _screw(rng: np.random.Generator, picture: Array, at: tuple[float, float], px
 def _ruler(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: float) -> None:
     turn = span(rng, 0, 2 * math.pi)
     mask: Array = np.zeros(picture.shape[:2], np.uint8)
-    ahead, across = np.array([math.cos(turn), math.sin(turn)]), np.array([-math.sin(turn), math.cos(turn)])
+    ahead, across = (
+        np.array([math.cos(turn), math.sin(turn)]),
+        np.array([-math.sin(turn), math.cos(turn)]),
+    )
     wide, long = span(rng, 12, 30) * px, 4.0 * max(picture.shape)
     _bar(mask, at, turn, long, wide)
     _shadow(rng, picture, mask, px)
-    colour = np.broadcast_to(np.full(3, span(rng, 120, 250)) * rng.normal(1, 0.05, 3), picture.shape).copy()
+    colour = np.broadcast_to(
+        np.full(3, span(rng, 120, 250)) * rng.normal(1, 0.05, 3), picture.shape
+    ).copy()
     for tick in range(-90, 90):
         start = np.array(at) + ahead * tick * px - across * wide / 2
         end = start + across * px * (5 if tick % 10 == 0 else 4 if tick % 5 == 0 else 2.5)
-        cv2.line(colour, [int(v) for v in start], [int(v) for v in end], (40, 40, 40), max(1, int(px * 0.15)), cv2.LINE_AA)
+        cv2.line(
+            colour,
+            [int(v) for v in start],
+            [int(v) for v in end],
+            (40, 40, 40),
+            max(1, int(px * 0.15)),
+            cv2.LINE_AA,
+        )
     _lay(picture, mask, colour)
 
 
-def finger(rng: np.random.Generator, picture: Array, tip: Array, away: float, radius: float) -> None:
+def finger(
+    rng: np.random.Generator, picture: Array, tip: Array, away: float, radius: float
+) -> None:
     """A fingertip at `tip` pixels that comes from direction `away` (radians), in place."""
     height, width = picture.shape[:2]
     turn = away + rng.normal(0, 0.7)
     mask = np.zeros((height, width), np.uint8)
     far = np.asarray(tip) + np.array([math.cos(turn), math.sin(turn)]) * 2 * max(height, width)
     cv2.line(mask, [int(v) for v in tip], [int(v) for v in far], 255, max(2, int(2 * radius)))
-    depth = np.clip(cv2.distanceTransform((mask > 0).astype(np.uint8), cv2.DIST_L2, 3) / radius, 0, 1)
-    skin = np.array([span(rng, 130, 230), span(rng, 100, 175), span(rng, 80, 150)]) * span(rng, 0.5, 1.1)
+    depth = np.clip(
+        cv2.distanceTransform((mask > 0).astype(np.uint8), cv2.DIST_L2, 3) / radius, 0, 1
+    )
+    skin = np.array([span(rng, 130, 230), span(rng, 100, 175), span(rng, 80, 150)]) * span(
+        rng, 0.5, 1.1
+    )
     round_light = 0.55 + 0.45 * np.sqrt(np.clip(1 - (1 - depth) ** 2, 0, 1))
     _lay(picture, mask, skin * round_light[..., None])

@@ -66,7 +66,9 @@ class _NoNetworks(Networks):
 
 @functools.cache
 def _reader(calibration: Calibration) -> CaliperReader:
-    return CaliperReader(_NoNetworks(), ReaderInfo("caliper", "0", "caliper", tuple(CUTS_OF), ""), calibration, OPEN)
+    return CaliperReader(
+        _NoNetworks(), ReaderInfo("caliper", "0", "caliper", tuple(CUTS_OF), ""), calibration, OPEN
+    )
 
 
 def try_all(folder: Path, photos: list[Shot]) -> list[Tried]:
@@ -94,7 +96,9 @@ def halves(tried: list[Tried]) -> tuple[list[Tried], list[Tried]]:
     by_kind: dict[str, list[Tried]] = {}
     for one in tried:
         by_kind.setdefault(one.shot.keyway, []).append(one)
-    return [each for row in by_kind.values() for each in row[::2]], [each for row in by_kind.values() for each in row[1::2]]
+    return [each for row in by_kind.values() for each in row[::2]], [
+        each for row in by_kind.values() for each in row[1::2]
+    ]
 
 
 def fit_noise(tried: list[Tried], kind_temperature: float) -> Noise:
@@ -103,10 +107,15 @@ def fit_noise(tried: list[Tried], kind_temperature: float) -> Noise:
     keys = [one for one in tried if one.shot.codes]
 
     def surprise(noise: Noise) -> float:
-        chances = (_chance(one, Calibration(noise, START.weights, kind_temperature)) for one in keys)
+        chances = (
+            _chance(one, Calibration(noise, START.weights, kind_temperature)) for one in keys
+        )
         return -sum(math.log(max(UNRANKED, chance)) for chance in chances)
 
-    return min((Noise(*each) for each in itertools.product(TEMPERATURES, SHIFTS_MM, SLOPES_MM)), key=surprise)
+    return min(
+        (Noise(*each) for each in itertools.product(TEMPERATURES, SHIFTS_MM, SLOPES_MM)),
+        key=surprise,
+    )
 
 
 def _chance(one: Tried, calibration: Calibration) -> float:
@@ -119,10 +128,17 @@ def _chance(one: Tried, calibration: Calibration) -> float:
 
 def fit_kind_temperature(tried: list[Tried]) -> float:
     """The temperature under which the true kinds are likeliest."""
-    rows = [(one.first[0].measured.kinds, one.shot.keyway) for one in tried if one.first and one.shot.keyway in KINDS]
+    rows = [
+        (one.first[0].measured.kinds, one.shot.keyway)
+        for one in tried
+        if one.first and one.shot.keyway in KINDS
+    ]
 
     def surprise(temperature: float) -> float:
-        return -sum(math.log(max(1e-9, kind_probabilities(logits, temperature)[kind])) for logits, kind in rows)
+        return -sum(
+            math.log(max(1e-9, kind_probabilities(logits, temperature)[kind]))
+            for logits, kind in rows
+        )
 
     return min((0.5, 0.7, 1.0, 1.4, 2.0, 2.8), key=surprise)
 
@@ -135,7 +151,9 @@ def outcomes(tried: list[Tried], calibration: Calibration) -> tuple[Array, Array
         if trial is None or one.shot.codes is None:
             continue
         rows.append(trial.figures)
-        right.append(trial.keyway.name == one.shot.keyway and trial.decoding.ranked[0][0] == one.shot.codes)
+        right.append(
+            trial.keyway.name == one.shot.keyway and trial.decoding.ranked[0][0] == one.shot.codes
+        )
     return np.array(rows), np.array(right, float)
 
 
@@ -148,10 +166,17 @@ def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
     for _ in range(50):
         chance = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
         slope = design.T @ (right - chance) - penalty @ weights
-        bend = (design * (chance * (1 - chance))[:, None]).T @ design + penalty + 1e-6 * np.eye(len(weights))
+        bend = (
+            (design * (chance * (1 - chance))[:, None]).T @ design
+            + penalty
+            + 1e-6 * np.eye(len(weights))
+        )
         weights = weights + np.linalg.solve(bend, slope)
     plain = weights[:-1] / scale
-    return (*(round(float(w), 5) for w in plain), round(float(weights[-1] - (plain * mean).sum()), 5))
+    return (
+        *(round(float(w), 5) for w in plain),
+        round(float(weights[-1] - (plain * mean).sum()), 5),
+    )
 
 
 def fit_thresholds(tried: list[Tried], calibration: Calibration) -> Thresholds:
@@ -159,15 +184,27 @@ def fit_thresholds(tried: list[Tried], calibration: Calibration) -> Thresholds:
     threefold). Of limits that are equally good the strictest: a picture without a key is then called one early."""
     pairs = [(one.shot, trial) for one in tried if (trial := one.trial(calibration)) is not None]
     read = np.array([_readable(trial, calibration) for _, trial in pairs])
-    right = read & np.array([trial.keyway.name == shot.keyway and trial.decoding.ranked[0][0] == shot.codes for shot, trial in pairs])
+    right = read & np.array(
+        [
+            trial.keyway.name == shot.keyway and trial.decoding.ranked[0][0] == shot.codes
+            for shot, trial in pairs
+        ]
+    )
     wrong = read & np.array([shot.codes is None for shot, _ in pairs])
-    values = np.array([(t.sighting.presence, t.sighting.measured.fit, -t.kinds["other"], t.decoding.evidence) for _, t in pairs])
+    values = np.array(
+        [
+            (t.sighting.presence, t.sighting.measured.fit, -t.kinds["other"], t.decoding.evidence)
+            for _, t in pairs
+        ]
+    )
 
     def loss(limits: tuple[float, ...]) -> float:
         kept = (values >= np.array(limits)).all(1)
         return float((right & ~kept).sum() + 3 * (wrong & kept).sum())
 
-    losses = {limits: loss(limits) for limits in itertools.product(LOGITS, LOGITS, SHARES, EVIDENCE)}
+    losses = {
+        limits: loss(limits) for limits in itertools.product(LOGITS, LOGITS, SHARES, EVIDENCE)
+    }
     least = min(losses.values())
     presence, fit, other, evidence = max(limits for limits, lost in losses.items() if lost == least)
     return Thresholds(presence, fit, -other, evidence, LEAST_CONFIDENCE)
@@ -176,12 +213,23 @@ def fit_thresholds(tried: list[Tried], calibration: Calibration) -> Thresholds:
 def _readable(trial: Trial, calibration: Calibration) -> bool:
     """Whether a code would be given if there were no limits but the least confidence."""
     likeliest = max(trial.kinds, key=lambda kind: trial.kinds[kind])
-    return likeliest in CUTS_OF and confidence(trial.figures, calibration.weights) >= LEAST_CONFIDENCE
+    return (
+        likeliest in CUTS_OF and confidence(trial.figures, calibration.weights) >= LEAST_CONFIDENCE
+    )
 
 
-def write_manifest(folder: Path, version: str, calibration: Calibration, thresholds: Thresholds, claims: dict[str, str]) -> None:
+def write_manifest(
+    folder: Path,
+    version: str,
+    calibration: Calibration,
+    thresholds: Thresholds,
+    claims: dict[str, str],
+) -> None:
     """Writes manifest.toml: names, hashes, calibration and what was measured."""
-    hashes = {f"{name}.onnx": hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest() for name in NETWORKS}
+    hashes = {
+        f"{name}.onnx": hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest()
+        for name in NETWORKS
+    }
     lines = [
         'name = "caliper"', f'version = "{version}"', 'kind = "caliper"', 'licence = "MIT"', 'made_by = "make train"',
         f"keyways = {list(CUTS_OF)!r}".replace("'", '"'), 'depth_scale = "maker"', 'trained_on = "drawn photos only (training/render.py)"',
@@ -210,9 +258,18 @@ def main() -> None:
     half = Calibration(noise, START.weights, temperature)
     calibration = Calibration(noise, fit_logistic(*outcomes(fitted, half)), temperature)
     rows, right = outcomes(kept, calibration)
-    sure = [(confidence(tuple(row), calibration.weights), bool(hit)) for row, hit in zip(rows, right, strict=True)]
-    claims = {"photos": str(len(rows)), "whole_code": f"{right.mean():.4f}", "calibration_error": str(calibration_error(sure))}
-    write_manifest(options.model, options.version, calibration, fit_thresholds(tried, calibration), claims)
+    sure = [
+        (confidence(tuple(row), calibration.weights), bool(hit))
+        for row, hit in zip(rows, right, strict=True)
+    ]
+    claims = {
+        "photos": str(len(rows)),
+        "whole_code": f"{right.mean():.4f}",
+        "calibration_error": str(calibration_error(sure)),
+    }
+    write_manifest(
+        options.model, options.version, calibration, fit_thresholds(tried, calibration), claims
+    )
     print((options.model / "manifest.toml").read_text())
 
 

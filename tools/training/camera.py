@@ -49,10 +49,24 @@ class Pose:
     def moved(self, dx: float, dy: float) -> Pose:
         """The same pose with the picture shifted by (dx, dy) pixels."""
         shift = np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1.0]])
-        return Pose(self.rotation, self.mirror, self.aim, shift @ self.camera, self.distance, self.px_per_mm, self.tilt_deg)
+        return Pose(
+            self.rotation,
+            self.mirror,
+            self.aim,
+            shift @ self.camera,
+            self.distance,
+            self.px_per_mm,
+            self.tilt_deg,
+        )
 
 
-def pose(rng: np.random.Generator, px_per_mm: float, focal: float, tilt_deg: float, aim: tuple[float, float]) -> Pose:
+def pose(
+    rng: np.random.Generator,
+    px_per_mm: float,
+    focal: float,
+    tilt_deg: float,
+    aim: tuple[float, float],
+) -> Pose:
     """A camera `focal` pixels long, any turn in the plane, either face, tilted by `tilt_deg` about a random axis; `aim` at pixel (0, 0)."""
     axis, turn = span(rng, 0, 2 * math.pi), span(rng, 0, 2 * math.pi)
     tilt = cv2.Rodrigues(np.array([math.cos(axis), math.sin(axis), 0]) * math.radians(tilt_deg))[0]
@@ -64,10 +78,18 @@ def pose(rng: np.random.Generator, px_per_mm: float, focal: float, tilt_deg: flo
 
 def plane_to_mm(shape: KeyShape) -> Array:
     """From pixels of the drawn plane to mm."""
-    return np.array([[1 / shape.px_per_mm, 0, shape.origin[0]], [0, 1 / shape.px_per_mm, shape.origin[1]], [0, 0, 1.0]])
+    return np.array(
+        [
+            [1 / shape.px_per_mm, 0, shape.origin[0]],
+            [0, 1 / shape.px_per_mm, shape.origin[1]],
+            [0, 0, 1.0],
+        ]
+    )
 
 
-def lay(picture: Array, shape: KeyShape, face: Array, wall: Array, at: Pose, thickness: float) -> None:
+def lay(
+    picture: Array, shape: KeyShape, face: Array, wall: Array, at: Pose, thickness: float
+) -> None:
     """Draws the key over the picture, in place: side wall as a stack of slices, then the face."""
     plane = plane_to_mm(shape)
     shift_px = thickness * math.sin(math.radians(at.tilt_deg)) * at.px_per_mm
@@ -87,16 +109,22 @@ def _blend(picture: Array, layer: Array, homography: Array) -> None:
     if x1 - x0 < 2 or y1 - y0 < 2:
         return
     shift = np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1.0]])
-    warped = cv2.warpPerspective(layer, shift @ homography, (int(x1 - x0), int(y1 - y0)), flags=cv2.INTER_LINEAR)
+    warped = cv2.warpPerspective(
+        layer, shift @ homography, (int(x1 - x0), int(y1 - y0)), flags=cv2.INTER_LINEAR
+    )
     part = picture[y0:y1, x0:x1]
     part += warped[..., 3:] * (warped[..., :3] - part)
 
 
-def cast_shadow(rng: np.random.Generator, picture: Array, shape: KeyShape, at: Pose, thickness: float) -> None:
+def cast_shadow(
+    rng: np.random.Generator, picture: Array, shape: KeyShape, at: Pose, thickness: float
+) -> None:
     """Darkens the ground under and beside the key, in place, before the key is laid on it."""
     height, width = picture.shape[:2]
     gap = span(rng, 0, 1.5) if chance(rng, 0.8) else span(rng, 2, 15)
-    under = cv2.warpPerspective(shape.mask, at.to_pixels(-thickness - gap) @ plane_to_mm(shape), (width, height))
+    under = cv2.warpPerspective(
+        shape.mask, at.to_pixels(-thickness - gap) @ plane_to_mm(shape), (width, height)
+    )
     dx, dy = rng.normal(0, 0.9 + gap * 0.4, 2) * at.px_per_mm
     moved = cv2.warpAffine(under, np.array([[1, 0, dx], [0, 1, dy]], np.float32), (width, height))
     far = soft_blur(moved, max(0.4, span(rng, 0.1, 1.5 + gap * 0.4) * at.px_per_mm))

@@ -51,7 +51,12 @@ def describe(sample: Sample) -> dict[str, Array]:
     if blade is not None:
         scale = label_scale(sample)
         u = blade.u / scale
-        profile = np.stack([np.interp(PROFILE_U, u, edge / scale, right=blade.tip_v / scale) for edge in (blade.upper, blade.lower)])
+        profile = np.stack(
+            [
+                np.interp(PROFILE_U, u, edge / scale, right=blade.tip_v / scale)
+                for edge in (blade.upper, blade.lower)
+            ]
+        )
         length, tip_v = blade.length / scale, blade.tip_v / scale
         cut = np.interp(blade.centres, blade.u, blade.upper) if len(blade.centres) else np.zeros(0)
         count = min(MOST_CUTS, len(blade.depths))
@@ -78,12 +83,20 @@ def draw(what: str, out: Path, seed: int, count: int) -> None:
     pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, *shape))
     rows = []
     for index in range(count):
-        sample = scene.blade_crop() if what == "plates" else scene.whole(WHOLE_SIDE, WHOLE_SIDE, none_share=0.14)
+        sample = (
+            scene.blade_crop()
+            if what == "plates"
+            else scene.whole(WHOLE_SIDE, WHOLE_SIDE, none_share=0.14)
+        )
         row = describe(sample)
-        pictures[index] = straighten(sample.picture, row["pose"], PLATE) if what == "plates" else sample.picture
+        pictures[index] = (
+            straighten(sample.picture, row["pose"], PLATE) if what == "plates" else sample.picture
+        )
         rows.append(row)
     pictures.flush()
-    labels: dict[str, Any] = {name: np.stack([row[name] for row in rows]).astype(np.float32) for name in rows[0]}
+    labels: dict[str, Any] = {
+        name: np.stack([row[name] for row in rows]).astype(np.float32) for name in rows[0]
+    }
     np.savez(out.with_suffix(".npz"), **labels)
     partial.rename(out.with_suffix(".npy"))
 
@@ -95,9 +108,20 @@ def load(folder: Path, what: str) -> tuple[list[Array], Array, Labels]:
     if not paths:
         raise FileNotFoundError(f"no {what} in {folder}; draw them first")
     shards = [np.load(path, mmap_mode="r") for path in paths]
-    index = np.concatenate([np.stack([np.full(len(shard), i), np.arange(len(shard))], 1) for i, shard in enumerate(shards)])
+    index = np.concatenate(
+        [
+            np.stack([np.full(len(shard), i), np.arange(len(shard))], 1)
+            for i, shard in enumerate(shards)
+        ]
+    )
     files = [np.load(path.with_suffix(".npz")) for path in paths]
-    return shards, index, Labels(**{name: np.concatenate([file[name] for file in files]) for name in Labels.__slots__})
+    return (
+        shards,
+        index,
+        Labels(
+            **{name: np.concatenate([file[name] for file in files]) for name in Labels.__slots__}
+        ),
+    )
 
 
 def main() -> None:

@@ -23,7 +23,14 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
     return bool(rng.random() < probability)
 
 
-def value_noise(rng: np.random.Generator, height: int, width: int, cell: float, octaves: int = 1, stretch: float = 1.0) -> Array:
+def value_noise(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    cell: float,
+    octaves: int = 1,
+    stretch: float = 1.0,
+) -> Array:
     """Smooth noise in 0..1, shape (height, width) float32; `cell` pixels a bump, `stretch` makes bumps longer along x."""
     total = np.zeros((height, width), np.float32)
     amplitude = 1.0
@@ -37,13 +44,17 @@ def value_noise(rng: np.random.Generator, height: int, width: int, cell: float, 
     return (total - low) / max(1e-6, high - low)
 
 
-def fill_polygon(mask: Array, points: Any, px_per_mm: float, origin: Array, value: int = 255) -> None:
+def fill_polygon(
+    mask: Array, points: Any, px_per_mm: float, origin: Array, value: int = 255
+) -> None:
     """Fills a polygon given in mm into a uint8 mask whose pixel (0, 0) lies at `origin` mm."""
     scaled = (np.asarray(points, float) - origin) * px_per_mm * (1 << _SUBPIXEL_BITS)
     cv2.fillPoly(mask, [np.round(scaled).astype(np.int32)], value, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def superellipse(centre: tuple[float, float], radii: tuple[float, float], power: float = 2.0, steps: int = 72) -> Array:
+def superellipse(
+    centre: tuple[float, float], radii: tuple[float, float], power: float = 2.0, steps: int = 72
+) -> Array:
     """Points (steps, 2) of |x/a|^p + |y/b|^p = 1: an ellipse at power 2, a rounded box above."""
     angle = np.linspace(0, 2 * math.pi, steps, endpoint=False)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -58,5 +69,11 @@ def soft_blur(image: Array, sigma: float) -> Array:
     if factor < 2:
         return cv2.GaussianBlur(image, (0, 0), sigma)
     height, width = image.shape[:2]
-    small = cv2.resize(image, (max(2, width // factor), max(2, height // factor)), interpolation=cv2.INTER_AREA)
-    return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / factor), (width, height), interpolation=cv2.INTER_LINEAR)
+    small = cv2.resize(
+        image, (max(2, width // factor), max(2, height // factor)), interpolation=cv2.INTER_AREA
+    )
+    return cv2.resize(
+        cv2.GaussianBlur(small, (0, 0), sigma / factor),
+        (width, height),
+        interpolation=cv2.INTER_LINEAR,
+    )

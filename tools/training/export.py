@@ -22,7 +22,11 @@ from tools.training.quantise import quantise_all
 
 OPSET = 17
 
-SHAPES = {"finder": (FINDER_SIDE, FINDER_SIDE), "aligner": (ALIGN.height, ALIGN.width), "measurer": (READ.height, READ.width)}
+SHAPES = {
+    "finder": (FINDER_SIDE, FINDER_SIDE),
+    "aligner": (ALIGN.height, ALIGN.width),
+    "measurer": (READ.height, READ.width),
+}
 OUTPUTS = {
     "finder": ("points", "variance", "presence"),
     "aligner": ("corners", "side"),

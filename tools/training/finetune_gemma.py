@@ -31,7 +31,15 @@ from keylike.readers.gemma.picture import Framer, KeyFinder
 from keylike.readers.gemma.with_transformers import processor
 from keylike.readers.model_files import sha256
 from tools.training.gemma_batches import Collator, Lesson, frame
-from tools.training.gemma_data import REPLIES, DataError, keyways_of, part, read_shots, reply_for, shape_of
+from tools.training.gemma_data import (
+    REPLIES,
+    DataError,
+    keyways_of,
+    part,
+    read_shots,
+    reply_for,
+    shape_of,
+)
 from tools.training.gemma_folders import measured, save_adapter, save_merged, seal
 from tools.training.gemma_lora import Course, Run, adapted, bring_in, full_precision, train
 
@@ -72,10 +80,22 @@ def _train(task: Task, fast: bool) -> Run:
     side = int(words.image_processor.size["height"])
     framer = Framer(task.manifest.picture, task.finder)
     # Those held out too: a photo that cannot be opened is to be told now, not after the training.
-    squares = frame(_shown([*task.taught, *task.held], "Framing photos"), framer, side, task.out / "squares")
-    lessons = [Lesson(square, reply_for(shot, task.shape)) for square, shot in zip(squares, task.taught, strict=False)]
+    squares = frame(
+        _shown([*task.taught, *task.held], "Framing photos"), framer, side, task.out / "squares"
+    )
+    lessons = [
+        Lesson(square, reply_for(shot, task.shape))
+        for square, shot in zip(squares, task.taught, strict=False)
+    ]
     model = adapted(task.base, task.course, fast)
-    run = train(model, lessons, Collator(words, task.manifest.prompt), task.course, task.out / "checkpoints", _told(task, lessons))
+    run = train(
+        model,
+        lessons,
+        Collator(words, task.manifest.prompt),
+        task.course,
+        task.out / "checkpoints",
+        _told(task, lessons),
+    )
     save_adapter(model, words, task.out / "lora", task.base.folder.name)
     seal(task.out / "lora", task.manifest, None)
     return run
@@ -93,7 +113,10 @@ def _merge_and_measure(task: Task) -> dict[str, Any]:
     loaded = _merged(task)
     save_merged(loaded.model, loaded.processor, merged)
     whole = task.manifest.model_copy(update={"kind": "gemma-merged", "base_files": {}})
-    figures = measured(_judged(task, whole, loaded), len({(shot.keyway, shot.codes) for shot in task.held if shot.codes}))
+    figures = measured(
+        _judged(task, whole, loaded),
+        len({(shot.keyway, shot.codes) for shot in task.held if shot.codes}),
+    )
     seal(lora, task.manifest, figures)
     seal(merged, whole, figures)
     return figures
@@ -101,7 +124,9 @@ def _merge_and_measure(task: Task) -> dict[str, Any]:
 
 def _merged(task: Task) -> Loaded:
     try:
-        loaded = choose(task.backend).load(inspect(task.out / "lora", base_model=task.base.folder, models=None), full_precision())
+        loaded = choose(task.backend).load(
+            inspect(task.out / "lora", base_model=task.base.folder, models=None), full_precision()
+        )
     except ModelError as error:
         raise ModelError(f"lora/ is written, but could not be merged: {error}") from None
     return replace(loaded, model=loaded.model.merge_and_unload())
@@ -134,10 +159,19 @@ def _task(options: argparse.Namespace) -> Task:
         }
     )  # fmt: skip
     course = Course(
-        options.epochs, options.steps, options.rank, options.batch, options.lr, options.save_every, options.seed, options.precision
+        options.epochs,
+        options.steps,
+        options.rank,
+        options.batch,
+        options.lr,
+        options.save_every,
+        options.seed,
+        options.precision,
     )
     finder = CaliperReader.load(options.finder)
-    return Task(base, options.out, taught, held, manifest, options.reply, course, options.backend, finder)
+    return Task(
+        base, options.out, taught, held, manifest, options.reply, course, options.backend, finder
+    )
 
 
 def _keep_to(threads: int) -> None:
@@ -164,23 +198,45 @@ def _share(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="a folder with labels.jsonl, or a JSONL file")
-    parser.add_argument("out", type=Path, help="gets lora/, merged/, and what it needs to go on: checkpoints/ and squares/")
-    parser.add_argument("--base", type=Path, required=True, help="folder of the Gemma 3n to start from")
+    parser.add_argument(
+        "out",
+        type=Path,
+        help="gets lora/, merged/, and what it needs to go on: checkpoints/ and squares/",
+    )
+    parser.add_argument(
+        "--base", type=Path, required=True, help="folder of the Gemma 3n to start from"
+    )
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--steps", type=_whole, help="goes before --epochs")
     parser.add_argument("--rank", type=_whole, default=16, help="of the LoRA adapter")
     parser.add_argument("--batch", type=_whole, default=4, help="photos a step")
     parser.add_argument("--lr", type=float, default=2e-4, help="greatest learning rate")
-    parser.add_argument("--held-out", type=_share, default=0.1, help="share of the keys that is kept for measuring; 0 for none")
+    parser.add_argument(
+        "--held-out",
+        type=_share,
+        default=0.1,
+        help="share of the keys that is kept for measuring; 0 for none",
+    )
     parser.add_argument("--name", default="gemma-3n-keys")
     parser.add_argument("--version", default="1.0.0")
     parser.add_argument("--reply", choices=tuple(REPLIES), default="short")
-    parser.add_argument("--save-every", type=_whole, default=25, help="steps from one checkpoint to the next (25)")
-    parser.add_argument("--threads", type=_whole, help="of PyTorch on the processor; a tiny model wants one")
+    parser.add_argument(
+        "--save-every", type=_whole, default=25, help="steps from one checkpoint to the next (25)"
+    )
+    parser.add_argument(
+        "--threads", type=_whole, help="of PyTorch on the processor; a tiny model wants one"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", choices=("auto", "transformers", "unsloth"), default="auto")
-    parser.add_argument("--precision", choices=("auto", "bf16", "fp32", "nf4"), default="auto", help="how the base is held in training")
-    parser.add_argument("--finder", type=Path, default=FINDER, help="the caliper that finds the key on a photo")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "bf16", "fp32", "nf4"),
+        default="auto",
+        help="how the base is held in training",
+    )
+    parser.add_argument(
+        "--finder", type=Path, default=FINDER, help="the caliper that finds the key on a photo"
+    )
     return parser
 
 
@@ -193,7 +249,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"finetune_gemma: {error}")
     except KeyboardInterrupt:
         saved = any((options.out / "checkpoints").glob("checkpoint-*"))
-        then = "goes on from the last checkpoint" if saved else f"begins anew, as none was saved yet (--save-every {options.save_every})"
+        then = (
+            "goes on from the last checkpoint"
+            if saved
+            else f"begins anew, as none was saved yet (--save-every {options.save_every})"
+        )
         sys.exit(f"finetune_gemma: stopped; the same command {then}")
     print(json.dumps(told))
 

@@ -18,9 +18,19 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
         if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < _SMALLEST:
             kept.append(weight)
             continue
-        narrow = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), weight.name + "_half")
+        narrow = numpy_helper.from_array(
+            numpy_helper.to_array(weight).astype(np.float16), weight.name + "_half"
+        )
         kept.append(narrow)
-        casts.append(helper.make_node("Cast", [narrow.name], [weight.name], to=TensorProto.FLOAT, name=weight.name + "_widen"))
+        casts.append(
+            helper.make_node(
+                "Cast",
+                [narrow.name],
+                [weight.name],
+                to=TensorProto.FLOAT,
+                name=weight.name + "_widen",
+            )
+        )
     nodes = list(model.graph.node)
     del model.graph.initializer[:], model.graph.node[:]
     model.graph.initializer.extend(kept)
@@ -31,7 +41,11 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def widen(model: onnx.ModelProto) -> onnx.ModelProto:
     """Undoes `halve`: float16 weights that a cast widens become float32 weights."""
-    weights = {weight.name: weight for weight in model.graph.initializer if weight.data_type == TensorProto.FLOAT16}
+    weights = {
+        weight.name: weight
+        for weight in model.graph.initializer
+        if weight.data_type == TensorProto.FLOAT16
+    }
     kept: list[Any] = []
     for node in model.graph.node:
         narrow = weights.pop(node.input[0], None) if node.op_type == "Cast" else None
@@ -39,7 +53,11 @@ def widen(model: onnx.ModelProto) -> onnx.ModelProto:
             kept.append(node)
             continue
         model.graph.initializer.remove(narrow)
-        model.graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(narrow).astype(np.float32), node.output[0]))
+        model.graph.initializer.append(
+            numpy_helper.from_array(
+                numpy_helper.to_array(narrow).astype(np.float32), node.output[0]
+            )
+        )
     del model.graph.node[:]
     model.graph.node.extend(kept)
     return model

@@ -43,7 +43,10 @@ def frame(found: Iterable[Shot], framer: Framer, side: int, folder: Path) -> lis
 def _framed(shot: Shot, framer: Framer, side: int, folder: Path) -> Path:
     try:
         data = shot.path.read_bytes()
-        path = folder / f"{hashlib.sha256(data + f'{framer.picture} {side}'.encode()).hexdigest()[:32]}.png"
+        path = (
+            folder
+            / f"{hashlib.sha256(data + f'{framer.picture} {side}'.encode()).hexdigest()[:32]}.png"
+        )
         if not path.exists():
             square = framer.frame(open_photo(data).pixels, side).square
             # Whole or not at all, should it be stopped here.
@@ -52,7 +55,9 @@ def _framed(shot: Shot, framer: Framer, side: int, folder: Path) -> Path:
     except KeylikeError as error:
         raise DataError(f"{shot.path.name}: {error.message}") from None
     except OSError as error:
-        raise DataError(f"{shot.path.name} cannot be read, or its square not be written: {error.strerror}") from None
+        raise DataError(
+            f"{shot.path.name} cannot be read, or its square not be written: {error.strerror}"
+        ) from None
     return path
 
 
@@ -70,7 +75,9 @@ class Collator:
 
         squares = [_opened(lesson.square) for lesson in lessons]
         asked = prompt_inputs(self.processor, self.prompt, squares)
-        replies = [torch.tensor(reply_ids(self.processor.tokenizer, lesson.reply)) for lesson in lessons]
+        replies = [
+            torch.tensor(reply_ids(self.processor.tokenizer, lesson.reply)) for lesson in lessons
+        ]
         ends = {
             "input_ids": _padded(replies, self.processor.tokenizer.pad_token_id),
             "attention_mask": _padded([torch.ones_like(reply) for reply in replies], 0),
@@ -78,7 +85,11 @@ class Collator:
         }
         whole = {name: torch.cat([asked[name], end], 1) for name, end in ends.items()}
         untaught = torch.full_like(asked["input_ids"], UNTAUGHT)
-        return {**whole, "labels": torch.cat([untaught, _padded(replies, UNTAUGHT)], 1), "pixel_values": asked["pixel_values"]}
+        return {
+            **whole,
+            "labels": torch.cat([untaught, _padded(replies, UNTAUGHT)], 1),
+            "pixel_values": asked["pixel_values"],
+        }
 
 
 def _opened(path: Path) -> Image.Image:

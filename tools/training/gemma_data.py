@@ -47,14 +47,20 @@ def read_shots(data: Path) -> list[Shot]:
 def shape_of(reply: str, taught: Sequence[Shot]) -> ReplyShape:
     """The short or the long reply; that there is no key is said only by a model that was taught to, on photos without one."""
     shape = REPLIES[reply]
-    return shape if any(shot.codes is None for shot in taught) else shape.model_copy(update={"none": None})
+    return (
+        shape
+        if any(shot.codes is None for shot in taught)
+        else shape.model_copy(update={"none": None})
+    )
 
 
 def _drawn(folder: Path) -> list[Shot]:
     try:
         found = shots(folder)
     except FileNotFoundError:
-        raise DataError(f"{folder.name} holds no labels.jsonl: draw photos with python -m tools.training.render, or name a JSONL file") from None
+        raise DataError(
+            f"{folder.name} holds no labels.jsonl: draw photos with python -m tools.training.render, or name a JSONL file"
+        ) from None
     except ValueError as error:
         raise DataError(str(error)) from None
     return [_checked(shot, shot.path.name) for shot in found]
@@ -64,8 +70,14 @@ def _own(file: Path) -> list[Shot]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise DataError(f"{file.name} is not text in UTF-8: it must hold a JSON object a line") from None
-    return [_own_shot(file, line, f"line {number} of {file.name}") for number, line in enumerate(lines, 1) if line.strip()]
+        raise DataError(
+            f"{file.name} is not text in UTF-8: it must hold a JSON object a line"
+        ) from None
+    return [
+        _own_shot(file, line, f"line {number} of {file.name}")
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
 
 
 def _own_shot(file: Path, line: str, where: str) -> Shot:
@@ -118,7 +130,9 @@ def part(found: Sequence[Shot], share: float) -> tuple[list[Shot], list[Shot]]:
     held = {*keys[: _count(len(keys), share)], *others[: _count(len(others), share)]}
     taught = [shot for shot in found if _key(shot) not in held]
     if not any(shot.codes for shot in taught):
-        raise DataError("no key would be left to teach: hold out fewer, or add photos of other keys")
+        raise DataError(
+            "no key would be left to teach: hold out fewer, or add photos of other keys"
+        )
     return taught, [shot for shot in found if _key(shot) in held]
 
 

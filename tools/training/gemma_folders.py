@@ -58,5 +58,8 @@ def measured(report: Report, keys: int) -> dict[str, Any]:
         told |= {name: score[name] for name in ("photos", "cut", "keyway", "refused")}
     others = list(report.unreadable.values())
     if others:
-        told |= {"without_code": sum(each["photos"] for each in others), "without_code_refused": sum(each["refused"] for each in others)}
+        told |= {
+            "without_code": sum(each["photos"] for each in others),
+            "without_code_refused": sum(each["refused"] for each in others),
+        }
     return told

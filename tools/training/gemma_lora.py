@@ -13,13 +13,20 @@ from keylike.readers.gemma import with_unsloth
 from keylike.readers.gemma.backends import choose
 from keylike.readers.gemma.folder import Checkpoint
 from keylike.readers.gemma.precision import find_device
-from keylike.readers.gemma.with_transformers import TransformersBackend, compute_type, prepare, settle
+from keylike.readers.gemma.with_transformers import (
+    TransformersBackend,
+    compute_type,
+    prepare,
+    settle,
+)
 from tools.training.gemma_batches import Collator, Lesson
 from tools.training.gemma_data import DataError
 
 # The language layers alone: what Gemma sees it has learnt from far more pictures than anyone has of keys; what is new is to say depths.
 # It also keeps the adapter away from the parts that are never held in 4 bits (readers/gemma/precision.py).
-TARGETS = r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
+TARGETS = (
+    r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
+)
 # Few photos are seen many times. It also leaves room for rounding the merged weights to 4 bits: without it a tiny model misread then.
 DROPOUT = 0.1
 WARM_SHARE = 0.03
@@ -75,7 +82,9 @@ def adapted(base: Checkpoint, course: Course, fast: bool) -> Any:
     if base.kind == "gemma-lora":
         raise ModelError(f"{base.folder.name} is an adapter itself: the base must be a whole model")
     if base.quantised:
-        raise ModelError(f"{base.folder.name} is stored in 4 bits: an adapter is trained for, and merged into, the full weights")
+        raise ModelError(
+            f"{base.folder.name} is stored in 4 bits: an adapter is trained for, and merged into, the full weights"
+        )
     held = settle(base, course.precision, find_device())
     return _by_unsloth(base, course, held) if fast else _by_peft(base, course, held)
 
@@ -86,7 +95,13 @@ def _by_peft(base: Checkpoint, course: Course, held: str) -> Any:
 
     model = TransformersBackend().load(base, held).model
     set_seed(course.seed)
-    shape = LoraConfig(r=course.rank, lora_alpha=course.rank, lora_dropout=DROPOUT, target_modules=TARGETS, task_type="CAUSAL_LM")
+    shape = LoraConfig(
+        r=course.rank,
+        lora_alpha=course.rank,
+        lora_dropout=DROPOUT,
+        target_modules=TARGETS,
+        task_type="CAUSAL_LM",
+    )
     return get_peft_model(model, shape)
 
 
@@ -103,25 +118,53 @@ def _by_unsloth(base: Checkpoint, course: Course, held: str) -> Any:
         trust_remote_code=False,
     )
     model = FastVisionModel.get_peft_model(
-        model, r=course.rank, lora_alpha=course.rank, lora_dropout=DROPOUT, target_modules=TARGETS, random_state=course.seed
+        model,
+        r=course.rank,
+        lora_alpha=course.rank,
+        lora_dropout=DROPOUT,
+        target_modules=TARGETS,
+        random_state=course.seed,
     )
     FastVisionModel.for_training(model)
     return model
 
 
-def train(model: Any, lessons: Sequence[Lesson], collator: Collator, course: Course, work: Path, told: Mapping[str, Any]) -> Run:
+def train(
+    model: Any,
+    lessons: Sequence[Lesson],
+    collator: Collator,
+    course: Course,
+    work: Path,
+    told: Mapping[str, Any],
+) -> Run:
     """Trains up to the course's last step, with checkpoints in `work`; `told` is what else must be as it was at the last one.
 
     Raises DataError where it is not.
     """
     from transformers import Trainer
 
-    _check_same(work, {**told, "rank": course.rank, "batch": course.batch, "lr": course.rate, "seed": course.seed})
+    _check_same(
+        work,
+        {
+            **told,
+            "rank": course.rank,
+            "batch": course.batch,
+            "lr": course.rate,
+            "seed": course.seed,
+        },
+    )
     last = last_checkpoint(work)
-    trainer = Trainer(model=model, args=_arguments(course, work), data_collator=collator, train_dataset=list(lessons))
+    trainer = Trainer(
+        model=model,
+        args=_arguments(course, work),
+        data_collator=collator,
+        train_dataset=list(lessons),
+    )
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    return Run(_step(last) if last else 0, trainer.state.global_step, losses[-1] if losses else None)
+    return Run(
+        _step(last) if last else 0, trainer.state.global_step, losses[-1] if losses else None
+    )
 
 
 def last_checkpoint(work: Path) -> Path | None:
@@ -139,7 +182,9 @@ def _check_same(work: Path, told: Mapping[str, Any]) -> None:
     before = json.loads(path.read_text()) if path.exists() else told
     unlike = sorted(name for name in told if before.get(name) != told[name])
     if unlike:
-        raise DataError(f"{work.parent.name} holds a training with another {unlike[0]}: name another folder, or delete {work.name} in it")
+        raise DataError(
+            f"{work.parent.name} holds a training with another {unlike[0]}: name another folder, or delete {work.name} in it"
+        )
     work.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(told, indent=1))
 
@@ -157,7 +202,9 @@ def _arguments(course: Course, work: Path) -> Any:
         lr_scheduler_type="linear",
         warmup_steps=WARM_SHARE,
         weight_decay=0.0,
-        bf16=device.startswith("cuda") and course.precision != "fp32" and full_precision() == "bf16",
+        bf16=device.startswith("cuda")
+        and course.precision != "fp32"
+        and full_precision() == "bf16",
         logging_steps=TELL_EVERY,
         save_steps=course.save_every,
         save_total_limit=CHECKPOINTS_KEPT,

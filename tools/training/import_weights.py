@@ -33,7 +33,9 @@ def weights_of(model: onnx.ModelProto) -> dict[str, tuple[Array, Array]]:
             whole, scale, zero = (numbers[name] for name in node.input)
             axis = next((each.i for each in node.attribute if each.name == "axis"), 0)
             shape = [-1 if at == axis else 1 for at in range(whole.ndim)] if scale.ndim else []
-            numbers[node.output[0]] = (whole.astype("float32") - zero.astype("float32").reshape(shape)) * scale.reshape(shape)
+            numbers[node.output[0]] = (
+                whole.astype("float32") - zero.astype("float32").reshape(shape)
+            ) * scale.reshape(shape)
     return {
         _module_name(node.name): (numbers[node.input[1]], numbers[node.input[2]])
         for node in model.graph.node
@@ -115,16 +117,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("checkpoints", type=Path)
-    parser.add_argument("--data", type=Path, required=True, help="drawn pictures, as tools.training.dataset writes them")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="drawn pictures, as tools.training.dataset writes them",
+    )
     parser.add_argument("--nets", nargs="+", choices=tuple(NETS), default=tuple(NETS))
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     options.checkpoints.mkdir(parents=True, exist_ok=True)
     for name in options.nets:
-        net = take_up(name, onnx.load(str(options.model / f"{name}.onnx")), Batches(name, options.data, BATCH, SEED, 1))
+        net = take_up(
+            name,
+            onnx.load(str(options.model / f"{name}.onnx")),
+            Batches(name, options.data, BATCH, SEED, 1),
+        )
         optimiser = torch.optim.AdamW(net.parameters(), RATE[name], weight_decay=1e-3)
-        saved = {"net": state(net), "average": state(copy.deepcopy(net)), "optimiser": optimiser.state_dict(), "step": 0}
+        saved = {
+            "net": state(net),
+            "average": state(copy.deepcopy(net)),
+            "optimiser": optimiser.state_dict(),
+            "step": 0,
+        }
         torch.save(saved, options.checkpoints / f"{name}.pt")
         print(f"{name}: taken up")
 

@@ -31,7 +31,11 @@ def _light(rng: np.random.Generator, picture: Array, hard: bool) -> Array:
     gain = 1 + span(rng, 0, 0.45 if hard else 0.25) * 2 * (x * math.cos(turn) + y * math.sin(turn))
     if chance(rng, 0.15):  # the edge of a shadow across the picture
         turn = span(rng, 0, 2 * math.pi)
-        away = (x * math.cos(turn) + y * math.sin(turn) - span(rng, -0.4, 0.4)) * width / span(rng, 1, 30)
+        away = (
+            (x * math.cos(turn) + y * math.sin(turn) - span(rng, -0.4, 0.4))
+            * width
+            / span(rng, 1, 30)
+        )
         gain = gain * (1 - span(rng, 0.1, 0.55) / (1 + np.exp(np.clip(-away, -30, 30))))
     picture = picture * (gain[..., None] * rng.normal(1, 0.05, 3)).astype(np.float32)
     picture *= float(np.clip(span(rng, 60, 190) / (float(picture.mean()) + 20), 0.5, 1.8))
@@ -52,7 +56,11 @@ def _focus(rng: np.random.Generator, picture: Array, hard: bool) -> Array:
 
 
 def _shake(rng: np.random.Generator, length: int) -> Array:
-    kernel, turn, middle = np.zeros((length, length), np.float32), span(rng, 0, math.pi), (length - 1) / 2
+    kernel, turn, middle = (
+        np.zeros((length, length), np.float32),
+        span(rng, 0, math.pi),
+        (length - 1) / 2,
+    )
     for step in np.linspace(-middle, middle, 4 * length):
         kernel[round(middle + step * math.sin(turn)), round(middle + step * math.cos(turn))] = 1
     return kernel / kernel.sum()
@@ -61,7 +69,9 @@ def _shake(rng: np.random.Generator, length: int) -> Array:
 def _noise(rng: np.random.Generator, picture: Array, hard: bool) -> Array:
     sigma = span(rng, 0, 14 if hard else 5)
     grey = rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None]
-    coloured = np.roll(grey, rng.integers(1, 97, 2), (0, 1)) * (np.array([1, -0.6, 0.4], np.float32) * span(rng, 0, 1))
+    coloured = np.roll(grey, rng.integers(1, 97, 2), (0, 1)) * (
+        np.array([1, -0.6, 0.4], np.float32) * span(rng, 0, 1)
+    )
     noise = (grey + coloured) * sigma
     if chance(rng, 0.5):
         noise = cv2.GaussianBlur(noise, (0, 0), span(rng, 0.3, 1.0)) * 1.5

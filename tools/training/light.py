@@ -35,20 +35,28 @@ def surroundings(rng: np.random.Generator) -> Array:
     for _ in range(int(rng.integers(1, 8))):
         cx, cy, gain = span(rng, -1, 1), span(rng, -1, 1), span(rng, -0.7, 1.6)
         if chance(rng, 0.5):
-            light = light + gain * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * span(rng, 0.05, 0.6) ** 2))
+            light = light + gain * np.exp(
+                -((x - cx) ** 2 + (y - cy) ** 2) / (2 * span(rng, 0.05, 0.6) ** 2)
+            )
         else:
             turn = span(rng, 0, math.pi)
             p = (x - cx) * math.cos(turn) + (y - cy) * math.sin(turn)
             q = -(x - cx) * math.sin(turn) + (y - cy) * math.cos(turn)
-            light = light + gain * ((np.abs(p) < span(rng, 0.05, 0.9)) & (np.abs(q) < span(rng, 0.05, 0.5)))
+            light = light + gain * (
+                (np.abs(p) < span(rng, 0.05, 0.9)) & (np.abs(q) < span(rng, 0.05, 0.5))
+            )
     return np.clip(cv2.GaussianBlur(light.astype(np.float32), (0, 0), span(rng, 0.8, 9)), 0.02, 2.5)
 
 
-def shade(rng: np.random.Generator, shape: KeyShape, relief: Relief, view: Array) -> tuple[Array, Array]:
+def shade(
+    rng: np.random.Generator, shape: KeyShape, relief: Relief, view: Array
+) -> tuple[Array, Array]:
     """Colours of face and wall, (rows, columns, 3) float32 in 0..255, seen from `view` (unit vector u, v, out of the face)."""
     light = surroundings(rng)
     metal = METALS[int(rng.integers(len(METALS)))] if chance(rng, 0.94) else rng.random(3)
-    metal = np.clip(metal * rng.normal(1, 0.06, 3) * (span(rng, 0.2, 0.6) if chance(rng, 0.1) else 1), 0.03, 1)
+    metal = np.clip(
+        metal * rng.normal(1, 0.06, 3) * (span(rng, 0.2, 0.6) if chance(rng, 0.1) else 1), 0.03, 1
+    )
     face = _face(rng, light, shape, relief, view, metal)
     wall = _wall(rng, light, shape, relief, view, metal)
     return face, wall
@@ -56,17 +64,33 @@ def shade(rng: np.random.Generator, shape: KeyShape, relief: Relief, view: Array
 
 def _mirror(light: Array, x: Array, y: Array) -> Array:
     return cv2.remap(
-        light, ((x + 1) * _HALF).astype(np.float32), ((y + 1) * _HALF).astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        light,
+        ((x + 1) * _HALF).astype(np.float32),
+        ((y + 1) * _HALF).astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT,
     )
 
 
-def _face(rng: np.random.Generator, light: Array, shape: KeyShape, relief: Relief, view: Array, metal: Array) -> Array:
+def _face(
+    rng: np.random.Generator,
+    light: Array,
+    shape: KeyShape,
+    relief: Relief,
+    view: Array,
+    metal: Array,
+) -> Array:
     rows, columns = shape.mask.shape
     px = shape.px_per_mm
     up = 1 / np.sqrt(1 + relief.slope_u**2 + relief.slope_v**2)
     nu, nv = -relief.slope_u * up, -relief.slope_v * up
     bend = span(rng, 0, 0.012)  # the direction to the lens changes along the key
-    vu = view[0] + ((np.arange(columns, dtype=np.float32) - columns / 2) / px * bend * span(rng, -1, 1))[None]
+    vu = (
+        view[0]
+        + ((np.arange(columns, dtype=np.float32) - columns / 2) / px * bend * span(rng, -1, 1))[
+            None
+        ]
+    )
     vv = view[1] + ((np.arange(rows, dtype=np.float32) - rows / 2) / px * bend)[:, None]
     facing = nu * vu + nv * vv + up * float(view[2])
     bright = _mirror(light, 2 * facing * nu - vu, 2 * facing * nv - vv)
@@ -78,7 +102,9 @@ def _face(rng: np.random.Generator, light: Array, shape: KeyShape, relief: Relie
     if chance(rng, 0.55):  # patches of tarnish
         other = METALS[int(rng.integers(len(METALS)))] * span(rng, 0.3, 1.1)
         patch = value_noise(rng, rows, columns, span(rng, 1, 10) * px, 3)
-        share = (np.clip((patch - span(rng, 0.3, 0.7)) * span(rng, 2, 10), 0, 1) * span(rng, 0.1, 0.9))[..., None]
+        share = (
+            np.clip((patch - span(rng, 0.3, 0.7)) * span(rng, 2, 10), 0, 1) * span(rng, 0.1, 0.9)
+        )[..., None]
         colour = colour * (1 - share) + bright[..., None] * share * other.astype(np.float32)
     if chance(rng, 0.3):  # specks of dirt
         dirt = value_noise(rng, rows, columns, span(rng, 0.1, 0.6) * px, 2) > span(rng, 0.6, 0.8)
@@ -86,14 +112,29 @@ def _face(rng: np.random.Generator, light: Array, shape: KeyShape, relief: Relie
     return np.clip(colour * 255, 0, 280).astype(np.float32)
 
 
-def _wall(rng: np.random.Generator, light: Array, shape: KeyShape, relief: Relief, view: Array, metal: Array) -> Array:
+def _wall(
+    rng: np.random.Generator,
+    light: Array,
+    shape: KeyShape,
+    relief: Relief,
+    view: Array,
+    metal: Array,
+) -> Array:
     along = relief.wall_u * float(view[0]) + relief.wall_v * float(view[1])
-    bright = _mirror(light, 2 * along * relief.wall_u - float(view[0]), 2 * along * relief.wall_v - float(view[1]))
+    bright = _mirror(
+        light,
+        2 * along * relief.wall_u - float(view[0]),
+        2 * along * relief.wall_v - float(view[1]),
+    )
     lamp_u, lamp_v = rng.normal(0, 0.7, 2)
     dull = np.clip(0.5 + 0.5 * (relief.wall_u * lamp_u + relief.wall_v * lamp_v), 0, 1.2)
     bright = (0.6 * bright + 0.4 * span(rng, 0.3, 1.2) * dull) * span(rng, 0.35, 1.15)
     if chance(rng, 0.4):  # the marks of the cutting wheel
-        grain = cv2.GaussianBlur(rng.standard_normal(bright.shape, dtype=np.float32), (5, 5), max(0.4, 0.1 * shape.px_per_mm))
+        grain = cv2.GaussianBlur(
+            rng.standard_normal(bright.shape, dtype=np.float32),
+            (5, 5),
+            max(0.4, 0.1 * shape.px_per_mm),
+        )
         bright = bright * (1 + span(rng, 0, 0.25) * grain)
     colour = metal if chance(rng, 0.6) else METALS[int(rng.integers(len(METALS)))]
     return np.clip(bright[..., None] * (colour * 255).astype(np.float32), 0, 280).astype(np.float32)

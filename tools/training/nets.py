@@ -19,7 +19,9 @@ STRIDE = 4  # strip pixels a column of the profile
 def conv(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution, batch normalisation, ReLU."""
     return nn.Sequential(
-        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)
+        nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outside),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -28,7 +30,11 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv(channels, channels), nn.Conv2d(channels, channels, 3, 1, 1, bias=False), nn.BatchNorm2d(channels))
+        self.body = nn.Sequential(
+            conv(channels, channels),
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) -> the same."""
@@ -42,7 +48,9 @@ class ResidualRow(nn.Module):
         super().__init__()
         wide = nn.Conv1d(channels, channels, 3, 1, dilation, dilation, bias=False)
         narrow = nn.Conv1d(channels, channels, 3, 1, 1, bias=False)
-        self.body = nn.Sequential(wide, nn.BatchNorm1d(channels), nn.ReLU(inplace=True), narrow, nn.BatchNorm1d(channels))
+        self.body = nn.Sequential(
+            wide, nn.BatchNorm1d(channels), nn.ReLU(inplace=True), narrow, nn.BatchNorm1d(channels)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, w) -> the same."""
@@ -67,7 +75,11 @@ class Finder(nn.Module):
         self.to16 = nn.Sequential(conv(56, 96, 3, 2), Residual(96), Residual(96))
         self.to32 = nn.Sequential(conv(96, 128, 3, 2), Residual(128))
         self.up32, self.up16, self.up8 = conv(128, 96, 1), conv(96, 56), conv(56, 40)
-        self.skip4, self.up4, self.heat = nn.Conv2d(32, 40, 1), conv(40, 40), nn.Conv2d(40, 4 * POINTS, 1)
+        self.skip4, self.up4, self.heat = (
+            nn.Conv2d(32, 40, 1),
+            conv(40, 40),
+            nn.Conv2d(40, 4 * POINTS, 1),
+        )
         self.presence = nn.Linear(128 + 96, 1)
         self.register_buffer("grid", (torch.arange(FINDER_SIDE // 2).float() + 0.5) * 2 - 0.5)
 
@@ -85,7 +97,9 @@ class Finder(nn.Module):
         share = heat.flatten(2).softmax(2).view_as(heat)
         across, down = share.sum(2), share.sum(3)
         x_mean, y_mean = (across * self.grid).sum(2), (down * self.grid).sum(2)
-        spread = (across * (self.grid - x_mean[..., None]) ** 2).sum(2) + (down * (self.grid - y_mean[..., None]) ** 2).sum(2)
+        spread = (across * (self.grid - x_mean[..., None]) ** 2).sum(2) + (
+            down * (self.grid - y_mean[..., None]) ** 2
+        ).sum(2)
         return heat, torch.stack([x_mean, y_mean], 2), spread, self.presence(seen.float())[:, 0]
 
 
@@ -104,14 +118,20 @@ class StripNet(nn.Module):
         self.to4 = nn.Sequential(conv(16, 32, 3, 2), Residual(32), Residual(32))
         self.to8 = nn.Sequential(conv(32, 64, 3, 2), Residual(64), Residual(64), Residual(64))
         self.merge, self.heat = conv(96, 32), nn.Conv2d(32, 4, 1)
-        self.columns = nn.Sequential(nn.Conv2d(64, 96, (strip.height // 8, 1), bias=False), nn.BatchNorm2d(96), nn.ReLU(inplace=True))
+        self.columns = nn.Sequential(
+            nn.Conv2d(64, 96, (strip.height // 8, 1), bias=False),
+            nn.BatchNorm2d(96),
+            nn.ReLU(inplace=True),
+        )
         self.mix = nn.Sequential(
             nn.Conv1d(96 + 8, 96, 1, bias=False), nn.BatchNorm1d(96), nn.ReLU(inplace=True),
             ResidualRow(96, 1), ResidualRow(96, 2), ResidualRow(96, 4), nn.Conv1d(96, 32, 1), nn.ReLU(inplace=True),
         )  # fmt: skip
         self.summary = nn.Sequential(nn.Linear(32 * (strip.width // 8), 192), nn.ReLU(inplace=True))
         self.out = nn.Linear(192, answers)
-        self.register_buffer("rows", (torch.arange(strip.height // 2).float() + 0.5) * 2 / strip.px_per_mm)
+        self.register_buffer(
+            "rows", (torch.arange(strip.height // 2).float() + 0.5) * 2 / strip.px_per_mm
+        )
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(n, 3, h, w) -> heat logits (n, 2, h/2, w/4); edges (n, 2, w/4) mm from the strip's top, upper then lower; (n, answers)."""
@@ -122,10 +142,23 @@ class StripNet(nn.Module):
         heat = heat.view(n, 2, 2, tall, wide).permute(0, 1, 3, 2, 4).reshape(n, 2, 2 * tall, wide)
         share = heat.softmax(2)
         edges = (share * self.rows.view(1, 1, -1, 1)).sum(2)
-        spread = (share * (self.rows.view(1, 1, -1, 1) - edges[:, :, None]) ** 2).sum(2).clamp(max=4)
-        profile = torch.cat([edges - 6.0, spread], 1).view(n, 4, wide // 2, 2).permute(0, 1, 3, 2).reshape(n, 8, wide // 2)
+        spread = (
+            (share * (self.rows.view(1, 1, -1, 1) - edges[:, :, None]) ** 2).sum(2).clamp(max=4)
+        )
+        profile = (
+            torch.cat([edges - 6.0, spread], 1)
+            .view(n, 4, wide // 2, 2)
+            .permute(0, 1, 3, 2)
+            .reshape(n, 8, wide // 2)
+        )
         seen = self.columns(quarter).squeeze(2)
-        return heat, edges, self.out(self.summary(self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1))).float()
+        return (
+            heat,
+            edges,
+            self.out(
+                self.summary(self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1))
+            ).float(),
+        )
 
 
 class Aligner(StripNet):
@@ -151,7 +184,15 @@ class Measurer(StripNet):
         kind logits (n, 6); fit logit (n,); corner offsets (n, 8) mm."""
         heat, edges, out = self.look(x)
         depths, spreads, kinds, fit, corners = out.split([DEPTHS, DEPTHS, len(KINDS), 1, 8], 1)
-        return heat, edges, depths * 0.5 + 6.6, spreads.clamp(-6, 4), kinds, fit[:, 0], corners * 0.5
+        return (
+            heat,
+            edges,
+            depths * 0.5 + 6.6,
+            spreads.clamp(-6, 4),
+            kinds,
+            fit[:, 0],
+            corners * 0.5,
+        )
 
 
 NETS: dict[str, type[nn.Module]] = {"finder": Finder, "aligner": Aligner, "measurer": Measurer}

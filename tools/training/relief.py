@@ -44,7 +44,11 @@ def _grooves(rng: np.random.Generator, u: Array, v: Array, height: float) -> Arr
     """Warding: up to four grooves along the blade, each running out towards the bow in its own way, and milled-away halves."""
     depth = np.zeros((len(v), len(u)), np.float32)
     for _ in range(int(rng.integers(0, 5))):
-        centre, half, edge = span(rng, 0.03, 0.97) * height, span(rng, 0.15, 1.2), span(rng, 0.05, 0.6)
+        centre, half, edge = (
+            span(rng, 0.03, 0.97) * height,
+            span(rng, 0.15, 1.2),
+            span(rng, 0.05, 0.6),
+        )
         deep = span(rng, 0.15, 0.8) * (1 if chance(rng, 0.85) else -0.5)
         run = np.clip((u - span(rng, -6.5, 3)) / span(rng, 0.2, 6), 0, 1)
         away = np.abs(v - centre)
@@ -52,13 +56,19 @@ def _grooves(rng: np.random.Generator, u: Array, v: Array, height: float) -> Arr
             narrow = np.maximum(edge * run, 1e-3)[None]
             depth -= deep * np.clip(((half + edge) * run[None] - away[:, None]) / narrow, 0, 1)
         elif chance(rng, 0.3):
-            depth -= deep * np.sqrt(np.clip(1 - (away / (half + edge)) ** 2, 0, 1))[:, None] * run[None]
+            depth -= (
+                deep * np.sqrt(np.clip(1 - (away / (half + edge)) ** 2, 0, 1))[:, None] * run[None]
+            )
         else:
             depth -= deep * np.clip((half + edge - away) / edge, 0, 1)[:, None] * run[None]
     if chance(rng, 0.35):
         side = 1 if chance(rng, 0.5) else -1
         step = np.clip((v - span(rng, 0.2, 0.8) * height) * side / span(rng, 0.05, 0.8), 0, 1)
-        depth -= span(rng, 0.1, 0.6) * step[:, None] * np.clip((u - span(rng, -5, 2)) / span(rng, 0.3, 4), 0, 1)[None]
+        depth -= (
+            span(rng, 0.1, 0.6)
+            * step[:, None]
+            * np.clip((u - span(rng, -5, 2)) / span(rng, 0.3, 4), 0, 1)[None]
+        )
     return depth
 
 
@@ -68,7 +78,9 @@ def _raise_bow(rng: np.random.Generator, depth: Array, shape: KeyShape) -> None:
         return
     field = np.zeros(depth.shape, np.uint8)
     radii = (long * span(rng, 0.5, 0.9), wide * span(rng, 0.5, 0.9))
-    fill_polygon(field, superellipse((centre, middle), radii, span(rng, 2, 8)), shape.px_per_mm, shape.origin)
+    fill_polygon(
+        field, superellipse((centre, middle), radii, span(rng, 2, 8)), shape.px_per_mm, shape.origin
+    )
     soft = cv2.GaussianBlur(field, (0, 0), max(0.4, 0.15 * shape.px_per_mm)).astype(np.float32)
     depth += soft / 255 * span(rng, -0.3, 0.3)
     if chance(rng, 0.5):  # ribs across the bow
@@ -83,7 +95,10 @@ def _stamp_letters(rng: np.random.Generator, depth: Array, shape: KeyShape) -> N
     px = shape.px_per_mm
     field: Array = np.zeros(depth.shape, np.uint8)
     text = "".join(chr(int(c)) for c in rng.integers(48, 91, int(rng.integers(2, 7))))
-    at = ((span(rng, -26, -4) - shape.origin[0]) * px, (span(rng, 1, shape.blade.height) - shape.origin[1]) * px)
+    at = (
+        (span(rng, -26, -4) - shape.origin[0]) * px,
+        (span(rng, 1, shape.blade.height) - shape.origin[1]) * px,
+    )
     cv2.putText(
         field,
         text,
@@ -96,14 +111,20 @@ def _stamp_letters(rng: np.random.Generator, depth: Array, shape: KeyShape) -> N
     )
     if chance(rng, 0.5):
         field = cv2.flip(field, 0)
-    depth -= cv2.GaussianBlur(field, (0, 0), max(0.3, 0.05 * px)).astype(np.float32) / 255 * span(rng, 0.05, 0.2)
+    depth -= (
+        cv2.GaussianBlur(field, (0, 0), max(0.3, 0.05 * px)).astype(np.float32)
+        / 255
+        * span(rng, 0.05, 0.2)
+    )
 
 
 def _bevel(rng: np.random.Generator, depth: Array, shape: KeyShape) -> None:
     width = span(rng, 0, 0.4)
     if width * shape.px_per_mm <= 0.6:
         return
-    inside = cv2.distanceTransform((shape.mask > 0.5).astype(np.uint8), cv2.DIST_L2, 3) / shape.px_per_mm
+    inside = (
+        cv2.distanceTransform((shape.mask > 0.5).astype(np.uint8), cv2.DIST_L2, 3) / shape.px_per_mm
+    )
     missing = np.maximum(0, width - inside)
     depth -= missing * missing / (2 * width) * span(rng, 0.3, 2)
 
@@ -116,7 +137,9 @@ def _brush(rng: np.random.Generator, slope_u: Array, slope_v: Array, px: float) 
     long = span(rng, 2, 25)
     wide = 2 * int(2 * long) + 1
     size, sigmas = ((wide, 3), (long, 0.6)) if along else ((3, wide), (0.6, long))
-    grain = cv2.GaussianBlur(grain, size, sigmaX=sigmas[0], sigmaY=sigmas[1]) * (math.sqrt(long * 0.6) * 1.5)
+    grain = cv2.GaussianBlur(grain, size, sigmaX=sigmas[0], sigmaY=sigmas[1]) * (
+        math.sqrt(long * 0.6) * 1.5
+    )
     target = slope_v if along else slope_u
     target += grain * strength
     wave = span(rng, 0, 0.06)
@@ -128,7 +151,14 @@ def _brush(rng: np.random.Generator, slope_u: Array, slope_v: Array, px: float) 
     for _ in range(int(rng.integers(1, 14))):
         start = np.array([span(rng, 0, columns), span(rng, 0, rows)])
         end = start + rng.normal(0, 4 * px, 2)
-        cv2.line(scratches, [int(x) for x in start], [int(x) for x in end], int(rng.integers(60, 255)), 1, cv2.LINE_AA)
+        cv2.line(
+            scratches,
+            [int(x) for x in start],
+            [int(x) for x in end],
+            int(rng.integers(60, 255)),
+            1,
+            cv2.LINE_AA,
+        )
     slope_v += scratches.astype(np.float32) * (span(rng, -0.4, 0.4) / 255)
 
 
@@ -158,7 +188,9 @@ def carve_track(rng: np.random.Generator, relief: Relief, shape: KeyShape) -> No
     px, (rows, columns) = shape.px_per_mm, relief.slope_u.shape
     vv, uu = np.mgrid[:rows, :columns].astype(np.float32)
     u = uu / px + float(shape.origin[0])
-    centre = shape.blade.height * (0.5 + span(rng, 0.1, 0.2) * np.sin(u * span(rng, 0.4, 1.2) + span(rng, 0, 6)))
+    centre = shape.blade.height * (
+        0.5 + span(rng, 0.1, 0.2) * np.sin(u * span(rng, 0.4, 1.2) + span(rng, 0, 6))
+    )
     away = (vv / px + float(shape.origin[1]) - centre) / span(rng, 0.7, 1.3)
     inside = (np.abs(away) < 1) & (u > 1) & (u < shape.blade.length - 1)
     relief.slope_v[...] += inside * away * span(rng, 0.6, 1.5)

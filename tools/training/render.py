@@ -21,10 +21,21 @@ from tools.training.draw import Array, chance, span
 from tools.training.lens import expose
 from tools.training.light import shade
 from tools.training.relief import Relief, carve, carve_dimples, carve_track
-from tools.training.shapes import BLADE_EXTENT, BLANK, FULL_EXTENT, OTHER, BladePlan, KeyShape, draw_key, plan_blade
+from tools.training.shapes import (
+    BLADE_EXTENT,
+    BLANK,
+    FULL_EXTENT,
+    OTHER,
+    BladePlan,
+    KeyShape,
+    draw_key,
+    plan_blade,
+)
 
 NONE = "none"
-NOMINAL_HEIGHT_MM = 8.6  # keys of other families are labelled in a frame that is scaled to this blade height
+NOMINAL_HEIGHT_MM = (
+    8.6  # keys of other families are labelled in a frame that is scaled to this blade height
+)
 TILT_DEG = {"easy": (0.0, 9.0), "normal": (0.0, 20.0), "hard": (5.0, 36.0)}
 TIERS = ("easy", "normal", "hard")
 READABLE = ("SC1", "SC4", "KW1")
@@ -80,7 +91,14 @@ class Scene:
         width, height = (int(side) for side in np.minimum(high - low, 720))
         return self._photo(key, at.moved(-low[0], -low[1]), tier, width, height)
 
-    def whole(self, width: int, height: int, kind: str | None = None, tier: str | None = None, none_share: float = 0.1) -> Sample:
+    def whole(
+        self,
+        width: int,
+        height: int,
+        kind: str | None = None,
+        tier: str | None = None,
+        none_share: float = 0.1,
+    ) -> Sample:
         """A whole photo: the blade inside wherever the key is not larger than the picture, the bow sometimes cut off by the frame."""
         rng = self.rng
         tier, kind = tier or self._tier(), kind or self._kind(none_share)
@@ -113,7 +131,9 @@ class Scene:
         kinds = ("SC1", "SC4", "KW1", OTHER, BLANK)
         return NONE if chance(self.rng, none_share) else kinds[int(self.rng.choice(5, p=shares))]
 
-    def _key(self, kind: str, px_per_mm: float, extent: tuple[float, float, float, float]) -> _Key | None:
+    def _key(
+        self, kind: str, px_per_mm: float, extent: tuple[float, float, float, float]
+    ) -> _Key | None:
         if kind == NONE:
             return None
         rng = self.rng
@@ -148,8 +168,19 @@ class Scene:
                 self._hold(picture, at)
         photo = expose(rng, picture, hard)
         if key is None:
-            return Sample(photo, NONE, None, at.to_pixels(), tier, at.tilt_deg, at.px_per_mm, thickness)
-        return Sample(photo, key.kind, key.shape.blade, at.to_pixels(), tier, at.tilt_deg, at.px_per_mm, thickness)
+            return Sample(
+                photo, NONE, None, at.to_pixels(), tier, at.tilt_deg, at.px_per_mm, thickness
+            )
+        return Sample(
+            photo,
+            key.kind,
+            key.shape.blade,
+            at.to_pixels(),
+            tier,
+            at.tilt_deg,
+            at.px_per_mm,
+            thickness,
+        )
 
     def _clutter(self, picture: Array, at: Pose, hard: bool, crowded: bool) -> None:
         rng = self.rng
@@ -166,7 +197,13 @@ class Scene:
         shape, face, wall = self._lying[int(rng.integers(len(self._lying)))]
         height, width = picture.shape[:2]
         for _ in range(8):
-            at = pose(rng, px_per_mm * span(rng, 0.8, 1.2), span(rng, 1, 3) * width, span(rng, 0, 20), (span(rng, -25, 0), 4.0))
+            at = pose(
+                rng,
+                px_per_mm * span(rng, 0.8, 1.2),
+                span(rng, 1, 3) * width,
+                span(rng, 0, 20),
+                (span(rng, -25, 0), 4.0),
+            )
             at = at.moved(span(rng, 0, width), span(rng, 0, height))
             x, y = project(at.to_pixels(), np.array([[11.0, 4.0]]))[0]
             if not (0 < x < width and 0 < y < height):
@@ -181,7 +218,10 @@ class Scene:
 
     def _hold(self, picture: Array, at: Pose) -> None:
         rng = self.rng
-        grip, tip, back = project(at.to_pixels(), np.array([[span(rng, -30, -7.5), span(rng, -4, 12)], [10.0, 4], [-20.0, 4]]))
+        grip, tip, back = project(
+            at.to_pixels(),
+            np.array([[span(rng, -30, -7.5), span(rng, -4, 12)], [10.0, 4], [-20.0, 4]]),
+        )
         away = math.atan2(back[1] - tip[1], back[0] - tip[0])
         finger(rng, picture, grip, away, at.px_per_mm * span(rng, 4, 8))
 
@@ -194,7 +234,11 @@ def label_frame(sample: Sample) -> Array:
 
 def label_scale(sample: Sample) -> float:
     """Real mm a mm of the label's frame: 1 but for other families."""
-    return sample.blade.height / NOMINAL_HEIGHT_MM if sample.blade is not None and sample.kind == OTHER else 1.0
+    return (
+        sample.blade.height / NOMINAL_HEIGHT_MM
+        if sample.blade is not None and sample.kind == OTHER
+        else 1.0
+    )
 
 
 def label(sample: Sample, file: str) -> dict[str, object]:
@@ -214,11 +258,17 @@ def label(sample: Sample, file: str) -> dict[str, object]:
 
 
 def photos(
-    scene: Scene, count: int, size: tuple[int, int], tiers: Sequence[str] = TIERS, kinds: Sequence[str] = READABLE
+    scene: Scene,
+    count: int,
+    size: tuple[int, int],
+    tiers: Sequence[str] = TIERS,
+    kinds: Sequence[str] = READABLE,
 ) -> Iterator[Sample]:
     """`count` whole photos of `size` (width, height), tiers and kinds in turn."""
     for index in range(count):
-        yield scene.whole(*size, kind=kinds[index % len(kinds)], tier=tiers[index // len(kinds) % len(tiers)])
+        yield scene.whole(
+            *size, kind=kinds[index % len(kinds)], tier=tiers[index // len(kinds) % len(tiers)]
+        )
 
 
 def write_folder(folder: Path, samples: Iterator[Sample], flat: bool = False) -> int:
@@ -242,15 +292,25 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=120)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--size", type=int, nargs=2, default=(1280, 960), metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(1280, 960), metavar=("WIDTH", "HEIGHT")
+    )
     parser.add_argument("--tiers", nargs="+", default=TIERS, choices=TIERS)
-    parser.add_argument("--kinds", nargs="+", default=READABLE, choices=(*READABLE, OTHER, BLANK, NONE))
+    parser.add_argument(
+        "--kinds", nargs="+", default=READABLE, choices=(*READABLE, OTHER, BLANK, NONE)
+    )
     parser.add_argument("--plain", action="store_true", help="plain grounds only")
-    parser.add_argument("--flat", action="store_true", help="photos beside the labels, not in images/")
+    parser.add_argument(
+        "--flat", action="store_true", help="photos beside the labels, not in images/"
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)
     scene = Scene(options.seed, plain=options.plain)
-    count = write_folder(options.out, photos(scene, options.count, options.size, options.tiers, options.kinds), options.flat)
+    count = write_folder(
+        options.out,
+        photos(scene, options.count, options.size, options.tiers, options.kinds),
+        options.flat,
+    )
     print(f"{count} photos in {options.out}")
 
 

@@ -75,7 +75,9 @@ def build(folder: Path, *, side: int, image_tokens: int, seed: int, layers: int 
     if layers < LAYERS:
         raise ValueError(f"a Gemma 3n with fewer than {LAYERS} layers has not all of its parts")
     if grid * grid != image_tokens or side % (16 * grid):
-        raise ValueError("image_tokens must be a square number, and side a multiple of 16 times its root")
+        raise ValueError(
+            "image_tokens must be a square number, and side a multiple of 16 times its root"
+        )
     tokenizer = _tokenizer()
     _model(tokenizer, image_tokens, seed, layers).save_pretrained(folder)
     _processor(tokenizer, side, image_tokens).save_pretrained(folder)
@@ -95,16 +97,33 @@ def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
         initial_alphabet=["\n", "▁", *map(chr, range(33, 127))],
         show_progress=False,
     )
-    learner.train_from_iterator([*SAID * 4, *(f"KEYWAY: {name}\nBRAND: {name}\n" for name in names)], trainer)
+    learner.train_from_iterator(
+        [*SAID * 4, *(f"KEYWAY: {name}\nBRAND: {name}\n" for name in names)], trainer
+    )
     learnt = json.loads(learner.to_str())["model"]
     return _numbered(learnt["vocab"]), [tuple(merge) for merge in learnt["merges"]]
 
 
 def _numbered(learnt: dict[str, int]) -> dict[str, int]:
     fill = [f"<unused{number}>" for number in range(len(learnt), TEXT_IDS - 2)]
-    vision = [MARKED["eoi_token"], MARKED["image_token"], *(f"<vision{n}>" for n in range(VISION_IDS - 2))]
-    audio = [MARKED["eoa_token"], MARKED["audio_token"], *(f"<audio{n}>" for n in range(AUDIO_IDS - 2))]
-    words = [*sorted(learnt, key=learnt.__getitem__), *fill, MARKED["boi_token"], MARKED["boa_token"], *vision, *audio]
+    vision = [
+        MARKED["eoi_token"],
+        MARKED["image_token"],
+        *(f"<vision{n}>" for n in range(VISION_IDS - 2)),
+    ]
+    audio = [
+        MARKED["eoa_token"],
+        MARKED["audio_token"],
+        *(f"<audio{n}>" for n in range(AUDIO_IDS - 2)),
+    ]
+    words = [
+        *sorted(learnt, key=learnt.__getitem__),
+        *fill,
+        MARKED["boi_token"],
+        MARKED["boa_token"],
+        *vision,
+        *audio,
+    ]
     return {word: number for number, word in enumerate(words)}
 
 
@@ -113,7 +132,13 @@ def _tokenizer() -> Any:
     from transformers import GemmaTokenizer
 
     vocabulary, merges = _vocabulary()
-    tokenizer = GemmaTokenizer(vocab=vocabulary, merges=merges, padding_side="left", extra_special_tokens=list(SPECIALS[-2:]), **MARKED)
+    tokenizer = GemmaTokenizer(
+        vocab=vocabulary,
+        merges=merges,
+        padding_side="left",
+        extra_special_tokens=list(SPECIALS[-2:]),
+        **MARKED,
+    )
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<bos> $A", pair="<bos> $A <bos> $B", special_tokens=[("<bos>", 2)]
     )
@@ -123,7 +148,10 @@ def _tokenizer() -> Any:
 def _depth(layers: int) -> dict[str, Any]:
     """Which layers look at all that came before, and how many at the end share keys and values, in the real one's proportions."""
     every = 5 if layers >= 10 else 2
-    kinds = ["full_attention" if (layer + 1) % every == 0 else "sliding_attention" for layer in range(layers)]
+    kinds = [
+        "full_attention" if (layer + 1) % every == 0 else "sliding_attention"
+        for layer in range(layers)
+    ]
     sparse = layers * 2 // 7
     return {
         "num_hidden_layers": layers, "layer_types": kinds, "num_kv_shared_layers": max(2, layers * 3 // 7),
@@ -164,7 +192,12 @@ def _model(tokenizer: Any, image_tokens: int, seed: int, layers: int) -> Any:
         model = Gemma3nForConditionalGeneration(config).eval()
         _stir(model)
     model.generation_config = GenerationConfig(
-        bos_token_id=2, pad_token_id=0, eos_token_id=config.eos_token_id, do_sample=True, top_k=64, top_p=0.95
+        bos_token_id=2,
+        pad_token_id=0,
+        eos_token_id=config.eos_token_id,
+        do_sample=True,
+        top_k=64,
+        top_p=0.95,
     )
     return model
 
@@ -204,10 +237,18 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--side", type=int, default=128, help="pixels of the square picture")
     parser.add_argument("--image-tokens", type=int, default=16, help="tokens a picture becomes")
-    parser.add_argument("--layers", type=int, default=LAYERS, help="of the text; the real one has 35")
+    parser.add_argument(
+        "--layers", type=int, default=LAYERS, help="of the text; the real one has 35"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    build(options.out, side=options.side, image_tokens=options.image_tokens, seed=options.seed, layers=options.layers)
+    build(
+        options.out,
+        side=options.side,
+        image_tokens=options.image_tokens,
+        seed=options.seed,
+        layers=options.layers,
+    )
     size = sum(path.stat().st_size for path in options.out.iterdir())
     print(f"{options.out}: {size / 1e6:.1f} MB")
 

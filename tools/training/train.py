@@ -42,7 +42,9 @@ class Batches:
         self.sampler, self.size = SAMPLERS[name], size
         self.ready: queue.Queue[tuple[Array, dict[str, Array]] | Exception] = queue.Queue(6)
         for worker in range(workers):
-            threading.Thread(target=self._work, args=(np.random.default_rng([seed, worker]),), daemon=True).start()
+            threading.Thread(
+                target=self._work, args=(np.random.default_rng([seed, worker]),), daemon=True
+            ).start()
 
     def _work(self, rng: np.random.Generator) -> None:
         try:
@@ -58,7 +60,10 @@ class Batches:
             picture, target = self.sampler(rng, self.shards[shard][at], self.labels, int(row))
             inputs.append(picture)
             targets.append(target)
-        together = {key: np.stack([target[key] for target in targets]).astype(np.float32) for key in targets[0]}
+        together = {
+            key: np.stack([target[key] for target in targets]).astype(np.float32)
+            for key in targets[0]
+        }
         return to_input(inputs), together
 
     def next(self, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
@@ -71,11 +76,16 @@ class Batches:
         return x, {key: torch.from_numpy(value).to(device) for key, value in targets.items()}
 
 
-def finder_loss(net: nn.Module, x: Tensor, t: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+def finder_loss(
+    net: nn.Module, x: Tensor, t: dict[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Cross-entropy of each point's heat map, distance of its mean, and presence."""
     heat, points, _, presence = net(x)
     grid, key = net.grid, t["key"]
-    near = [torch.exp(-0.5 * ((grid - t["points"][..., axis : axis + 1]) / HEAT_SIGMA_PX) ** 2) for axis in (0, 1)]
+    near = [
+        torch.exp(-0.5 * ((grid - t["points"][..., axis : axis + 1]) / HEAT_SIGMA_PX) ** 2)
+        for axis in (0, 1)
+    ]
     across, down = (n / (n.sum(2, keepdim=True) + 1e-6) for n in near)
     log_share = heat.flatten(2).log_softmax(2).view_as(heat)
     cross = -(log_share * down[..., None] * across[:, :, None]).sum((2, 3)).mean(1)
@@ -84,32 +94,49 @@ def finder_loss(net: nn.Module, x: Tensor, t: dict[str, Tensor]) -> tuple[Tensor
     keys = key.sum().clamp(min=1)
     loss = ((cross + 0.5 * away) * key).sum() / keys + seen
     right = ((presence > 0) == (key > 0.5)).float().mean()
-    return loss, {"cross": (cross * key).sum() / keys, "px": (away * key).sum() / keys, "presence": right}
+    return loss, {
+        "cross": (cross * key).sum() / keys,
+        "px": (away * key).sum() / keys,
+        "presence": right,
+    }
 
 
-def edge_loss(net: nn.Module, heat: Tensor, edges: Tensor, t: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def edge_loss(
+    net: nn.Module, heat: Tensor, edges: Tensor, t: dict[str, Tensor]
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy of each column's heat map and distance of its mean in mm, over the columns that lie on the blade."""
     on = t["edge_weight"]
-    near = torch.exp(-0.5 * ((net.rows.view(1, 1, -1, 1) - t["edges"][:, :, None]) / EDGE_SIGMA_MM) ** 2)
+    near = torch.exp(
+        -0.5 * ((net.rows.view(1, 1, -1, 1) - t["edges"][:, :, None]) / EDGE_SIGMA_MM) ** 2
+    )
     near = near / (near.sum(2, keepdim=True) + 1e-6)
     cross = (-(near * heat.log_softmax(2)).sum(2) * on).sum() / on.sum().clamp(min=1)
     return cross, ((edges - t["edges"]).abs().clamp(max=2) * on).sum() / on.sum().clamp(min=1)
 
 
-def aligner_loss(net: nn.Module, x: Tensor, t: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+def aligner_loss(
+    net: nn.Module, x: Tensor, t: dict[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Edges, corner offsets (smooth L1, mm) and the side of the cuts."""
     heat, edges, corners, side = net(x)
     key, sided = t["key"], t["sided"]
     cross, edge = edge_loss(net, heat, edges, t)
     off = F.smooth_l1_loss(corners, t["corners"], beta=0.1, reduction="none").mean(1)
     over = F.binary_cross_entropy_with_logits(side, t["over"], reduction="none")
-    loss = cross + 3 * edge + 6 * (off * key).sum() / key.sum().clamp(min=1) + (over * sided).sum() / sided.sum().clamp(min=1)
+    loss = (
+        cross
+        + 3 * edge
+        + 6 * (off * key).sum() / key.sum().clamp(min=1)
+        + (over * sided).sum() / sided.sum().clamp(min=1)
+    )
     right = (((side > 0) == (t["over"] > 0.5)).float() * sided).sum() / sided.sum().clamp(min=1)
     corner = ((corners - t["corners"]).abs().mean(1) * key).sum() / key.sum().clamp(min=1)
     return loss, {"edge_mm": edge, "corner_mm": corner, "side": right}
 
 
-def measurer_loss(net: nn.Module, x: Tensor, t: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+def measurer_loss(
+    net: nn.Module, x: Tensor, t: dict[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Edges, depths with their spread, kind, fit and residual corners."""
     heat, edges, depths, spread, kinds, fit, corners = net(x)
     fits = t["fit"]
@@ -120,7 +147,9 @@ def measurer_loss(net: nn.Module, x: Tensor, t: dict[str, Tensor]) -> tuple[Tens
     depth = ((units * torch.exp(-spread) + spread) * seen).sum() / seen.sum().clamp(min=1)
     kind = (F.cross_entropy(kinds, t["kind"].long(), reduction="none") * t["known"]).mean()
     fitting = F.binary_cross_entropy_with_logits(fit, fits)
-    off = (F.smooth_l1_loss(corners, t["corners"], beta=0.05, reduction="none").mean(1) * fits).sum() / fits.sum().clamp(min=1)
+    off = (
+        F.smooth_l1_loss(corners, t["corners"], beta=0.05, reduction="none").mean(1) * fits
+    ).sum() / fits.sum().clamp(min=1)
     loss = cross + 3 * edge + 0.6 * depth + 0.5 * kind + 0.3 * fitting + 6 * off
     figures = {
         "edge_mm": edge, "depth_mm": (miss.abs() * seen).sum() / seen.sum().clamp(min=1),
@@ -137,7 +166,9 @@ LOSSES = {"finder": finder_loss, "aligner": aligner_loss, "measurer": measurer_l
 class Trainer:
     """One network, its running average, optimiser and step count; saved and picked up as one file."""
 
-    def __init__(self, name: str, out: Path, steps: int, seed: int, rate: float | None = None) -> None:
+    def __init__(
+        self, name: str, out: Path, steps: int, seed: int, rate: float | None = None
+    ) -> None:
         torch.manual_seed(seed)
         self.name, self.steps, self.step, self.rate = name, steps, 0, rate or RATE[name]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -156,7 +187,12 @@ class Trainer:
 
     def save(self) -> None:
         """Writes the checkpoint beside the old one, then takes its place."""
-        saved = {"net": state(self.net), "average": state(self.average), "optimiser": self.optimiser.state_dict(), "step": self.step}
+        saved = {
+            "net": state(self.net),
+            "average": state(self.average),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+        }
         fresh = self.path.with_suffix(".new")
         torch.save(saved, fresh)
         fresh.rename(self.path)
@@ -177,25 +213,47 @@ class Trainer:
 
     def _rate(self) -> float:
         warm = min(1.0, self.step / WARM_STEPS + 0.02)
-        return max(self.rate * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, self.step / self.steps))), 1e-5)
+        return max(
+            self.rate * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, self.step / self.steps))),
+            1e-5,
+        )
 
     @torch.no_grad()
     def _average(self) -> None:
         keep = min(0.998, self.step / (self.step + 20))
-        for slow, fast in zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True):
+        for slow, fast in zip(
+            self.average.state_dict().values(), self.net.state_dict().values(), strict=True
+        ):
             if slow.dtype.is_floating_point:
                 slow.lerp_(fast, 1 - keep)
             else:
                 slow.copy_(fast)
 
 
-def train(name: str, data: Path, out: Path, steps: int, batch: int, seed: int, workers: int, rate: float | None = None) -> None:
+def train(
+    name: str,
+    data: Path,
+    out: Path,
+    steps: int,
+    batch: int,
+    seed: int,
+    workers: int,
+    rate: float | None = None,
+) -> None:
     """Trains up to `steps` steps, telling its mean figures as JSON lines every hundred."""
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(name, out, steps, seed, rate)
     batches = Batches(name, data, batch, seed + trainer.step, workers)
     print(
-        json.dumps({"net": name, "parameters": count(trainer.net), "pictures": len(batches.index), "from_step": trainer.step}), flush=True
+        json.dumps(
+            {
+                "net": name,
+                "parameters": count(trainer.net),
+                "pictures": len(batches.index),
+                "from_step": trainer.step,
+            }
+        ),
+        flush=True,
     )
     figures: list[dict[str, float]] = []
     start, begun = time.monotonic(), trainer.step
@@ -203,8 +261,13 @@ def train(name: str, data: Path, out: Path, steps: int, batch: int, seed: int, w
         figures.append(trainer.one(*batches.next(trainer.device)))
         if trainer.step % TELL_EVERY == 0:
             pace = (trainer.step - begun) * batch / (time.monotonic() - start)
-            means = {key: round(float(np.mean([row[key] for row in figures])), 4) for key in figures[0]}
-            print(json.dumps({"step": trainer.step, "per_second": round(pace, 1), **means}), flush=True)
+            means = {
+                key: round(float(np.mean([row[key] for row in figures])), 4) for key in figures[0]
+            }
+            print(
+                json.dumps({"step": trainer.step, "per_second": round(pace, 1), **means}),
+                flush=True,
+            )
             figures = []
         if trainer.step % SAVE_EVERY == 0:
             trainer.save()
@@ -222,11 +285,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--rate", type=float, help="the highest learning rate, if not the one for a network that starts from nothing")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        help="the highest learning rate, if not the one for a network that starts from nothing",
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(options.threads)
-    train(options.net, options.data, options.out, options.steps, options.batch, options.seed, options.workers, options.rate)
+    train(
+        options.net,
+        options.data,
+        options.out,
+        options.steps,
+        options.batch,
+        options.seed,
+        options.workers,
+        options.rate,
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,14 @@ from keylike_client.answers import (
     WeakPattern,
 )
 from keylike_client.client import Client
-from keylike_client.errors import KeylikeError, Refused, UnexpectedAnswer, Unreachable, Unreadable, UnusablePhoto
+from keylike_client.errors import (
+    KeylikeError,
+    Refused,
+    UnexpectedAnswer,
+    Unreachable,
+    Unreadable,
+    UnusablePhoto,
+)
 from keylike_client.many import Outcome
 from keylike_client.photos import Photo
 

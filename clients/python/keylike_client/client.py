@@ -50,7 +50,9 @@ class Client:
     ) -> None:
         if timeout_s <= 0 or patience_s < 0:
             raise ValueError("timeout_s is above 0, and patience_s not below")
-        if token is not None and (not token or not token.isascii() or not token.isprintable() or " " in token):
+        if token is not None and (
+            not token or not token.isascii() or not token.isprintable() or " " in token
+        ):
             raise ValueError("the token has characters that no token has")
         self._connections = Connections(address, timeout_s, ca_file, clock)
         self._patience = Patience(patience_s, clock, rest, chance)
@@ -102,7 +104,12 @@ class Client:
         """Itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Closes the connections."""
         self.close()
 
@@ -110,9 +117,14 @@ class Client:
         """Where it asks, and whether with a token; never which."""
         return f"<keylike_client.Client {self._shown} {'with a' if 'Authorization' in self._headers else 'without a'} token>"
 
-    def _read(self, photo: Photo, zipcode: str | None, fresh: bool, given_up: threading.Event) -> Reading:
+    def _read(
+        self, photo: Photo, zipcode: str | None, fresh: bool, given_up: threading.Event
+    ) -> Reading:
         sent = upload(photo)
-        headers = self._headers | {"Content-Type": sent.content_type, "Content-Length": str(sent.length)}
+        headers = self._headers | {
+            "Content-Type": sent.content_type,
+            "Content-Length": str(sent.length),
+        }
         if fresh:
             headers["Cache-Control"] = "no-cache"
         path = "/predict" if zipcode is None else "/predict?" + urlencode({"zipcode": zipcode})
@@ -129,7 +141,9 @@ class Client:
         try:
             return decode(wanted, json.loads(body))
         except Mismatch as error:
-            raise UnexpectedAnswer(f"The answer is not as this client knows it: {error}.", status=200) from None
+            raise UnexpectedAnswer(
+                f"The answer is not as this client knows it: {error}.", status=200
+            ) from None
         except (ValueError, RecursionError):
             raise UnexpectedAnswer("The answer is not JSON.", status=200) from None
 
@@ -137,14 +151,21 @@ class Client:
         """The exception that an answer other than 200 means."""
         after_s = retry_after_s(answer.headers.get("Retry-After"), self._wall())
         if 300 <= answer.status < 400:
-            return UnexpectedAnswer("The server sends elsewhere; that is not followed: give the address itself.", status=answer.status)
+            return UnexpectedAnswer(
+                "The server sends elsewhere; that is not followed: give the address itself.",
+                status=answer.status,
+            )
         try:
             body = json.loads(answer.body)
         except (ValueError, RecursionError):
             body = None
-        if not isinstance(body, dict) or not all(isinstance(body.get(name), str) for name in ("error", "code", "request_id")):
+        if not isinstance(body, dict) or not all(
+            isinstance(body.get(name), str) for name in ("error", "code", "request_id")
+        ):
             return UnexpectedAnswer(
-                f"Something else than Keylike answered, with {answer.status}.", status=answer.status, retry_after_s=after_s
+                f"Something else than Keylike answered, with {answer.status}.",
+                status=answer.status,
+                retry_after_s=after_s,
             )
         return _named(body, answer.status, after_s)
 
@@ -164,4 +185,11 @@ def _named(body: dict[str, Any], status: int, after_s: float | None) -> KeylikeE
             request_id=body["request_id"],
             details=details,
         )
-    return Refused(body["error"], code=body["code"], status=status, request_id=body["request_id"], details=details, retry_after_s=after_s)
+    return Refused(
+        body["error"],
+        code=body["code"],
+        status=status,
+        request_id=body["request_id"],
+        details=details,
+        retry_after_s=after_s,
+    )

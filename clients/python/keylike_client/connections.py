@@ -50,12 +50,23 @@ class Connections:
     any other address.
     """
 
-    def __init__(self, address: str, timeout_s: float, ca_file: Path | str | None, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, address: str, timeout_s: float, ca_file: Path | str | None, clock: Callable[[], float]
+    ) -> None:
         parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("the address is not like http://127.0.0.1:5000 or https://keys.example.org")
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.query
+            or parts.fragment
+        ):
+            raise ValueError(
+                "the address is not like http://127.0.0.1:5000 or https://keys.example.org"
+            )
         if parts.username is not None or parts.password is not None:
-            raise ValueError("the address holds a name or a password; a token is handed over as token=")
+            raise ValueError(
+                "the address holds a name or a password; a token is handed over as token="
+            )
         self._host, self._port = parts.hostname, parts.port
         self._base = parts.path.rstrip("/")
         self._timeout_s, self._clock = timeout_s, clock
@@ -89,15 +100,21 @@ class Connections:
         if self._tls is None:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         else:
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout_s, context=self._tls)
+            connection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=self._timeout_s, context=self._tls
+            )
         # Whoever turned the standard library's own tracing on would otherwise see the token printed.
         connection.set_debuglevel(0)
         try:
             connection.connect()
         except ssl.SSLError as error:
-            raise Unreachable(f"No trusted connection to the server: {getattr(error, 'verify_message', error.reason)}.") from error
+            raise Unreachable(
+                f"No trusted connection to the server: {getattr(error, 'verify_message', error.reason)}."
+            ) from error
         except OSError as error:
-            raise NotConnected(f"No connection to the server: {error.strerror or 'it does not answer'}.") from error
+            raise NotConnected(
+                f"No connection to the server: {error.strerror or 'it does not answer'}."
+            ) from error
         return connection
 
     def _talk(self, connection: http.client.HTTPConnection, request: Request) -> Answer:
@@ -108,7 +125,9 @@ class Connections:
             raise Unreachable(f"No answer came within {self._timeout_s:g} seconds.") from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise Unreachable("The connection was cut before the whole answer was there.") from error
+            raise Unreachable(
+                "The connection was cut before the whole answer was there."
+            ) from error
         except BaseException:
             connection.close()
             raise
@@ -116,7 +135,12 @@ class Connections:
     def _send_and_read(self, connection: http.client.HTTPConnection, request: Request) -> Answer:
         try:
             pieces = request.body() if request.body else None
-            connection.request(request.method, self._base + request.path, body=pieces, headers=dict(request.headers))
+            connection.request(
+                request.method,
+                self._base + request.path,
+                body=pieces,
+                headers=dict(request.headers),
+            )
         except (BrokenPipeError, ConnectionResetError):
             pass  # whoever refuses a large photo may hang up while it is still sent: the answer is there all the same
         sock = connection.sock

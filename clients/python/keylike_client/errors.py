@@ -9,7 +9,9 @@ from typing import Any
 class KeylikeError(Exception):
     """A failure. `code` is for programs; `status` (HTTP) and `request_id` are None where no server answered."""
 
-    def __init__(self, message: str, *, code: str, status: int | None = None, request_id: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str, status: int | None = None, request_id: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
@@ -21,7 +23,15 @@ class Unreadable(KeylikeError):
     """The server looked at the photo and cannot read a key on it: `reason` for programs, `advice` for whoever takes the next photo."""
 
     def __init__(
-        self, message: str, *, reason: str, advice: str, model_used: str | None, status: int, request_id: str, details: Mapping[str, Any]
+        self,
+        message: str,
+        *,
+        reason: str,
+        advice: str,
+        model_used: str | None,
+        status: int,
+        request_id: str,
+        details: Mapping[str, Any],
     ) -> None:
         super().__init__(message, code="unreadable", status=status, request_id=request_id)
         self.reason = reason
@@ -35,7 +45,14 @@ class Refused(KeylikeError):
     seconds, where the server said so."""
 
     def __init__(
-        self, message: str, *, code: str, status: int, request_id: str, details: Mapping[str, Any], retry_after_s: float | None
+        self,
+        message: str,
+        *,
+        code: str,
+        status: int,
+        request_id: str,
+        details: Mapping[str, Any],
+        retry_after_s: float | None,
     ) -> None:
         super().__init__(message, code=code, status=status, request_id=request_id)
         self.details = details

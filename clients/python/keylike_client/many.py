@@ -30,7 +30,9 @@ class Outcome:
     error: KeylikeError | None = None
 
 
-def in_order(one: One, photos: Iterable[Photo], at_once: int, progress: Progress | None) -> Iterator[Outcome]:
+def in_order(
+    one: One, photos: Iterable[Photo], at_once: int, progress: Progress | None
+) -> Iterator[Outcome]:
     """Calls `one` for each photo; the event that it gets is set once nobody waits for the rest."""
     total = len(photos) if isinstance(photos, Sized) else None
     numbered = enumerate(photos)
@@ -45,7 +47,9 @@ def in_order(one: One, photos: Iterable[Photo], at_once: int, progress: Progress
 
     with ThreadPoolExecutor(at_once, thread_name_prefix="keylike") as pool:
         try:
-            waiting.extend(pool.submit(outcome, *each) for each in islice(numbered, at_once * _WAITING))
+            waiting.extend(
+                pool.submit(outcome, *each) for each in islice(numbered, at_once * _WAITING)
+            )
             while waiting:
                 done = waiting.popleft().result()
                 waiting.extend(pool.submit(outcome, *each) for each in islice(numbered, 1))

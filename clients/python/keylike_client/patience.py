@@ -30,7 +30,9 @@ class Patience:
     Shared by all requests of a client: once one is told to come back later, the others do not ask before either.
     """
 
-    def __init__(self, patience_s: float, clock: Callable[[], float], rest: Rest, chance: Callable[[], float]) -> None:
+    def __init__(
+        self, patience_s: float, clock: Callable[[], float], rest: Rest, chance: Callable[[], float]
+    ) -> None:
         self._patience_s, self._clock, self._rest, self._chance = patience_s, clock, rest, chance
         self._lock = threading.Lock()
         self._not_before = clock()

@@ -78,7 +78,9 @@ def _its_own_failures() -> Iterator[None]:
 
 
 def _unusable(error: Exception) -> UnusablePhoto:
-    return UnusablePhoto(f"The photo cannot be read: {(isinstance(error, OSError) and error.strerror) or type(error).__name__}.")
+    return UnusablePhoto(
+        f"The photo cannot be read: {(isinstance(error, OSError) and error.strerror) or type(error).__name__}."
+    )
 
 
 def _content_type(head: bytes) -> str:

@@ -15,15 +15,26 @@ FIGURES = ("code_logit", "log_spread", "fit", "kind_logit", "evidence")
 _EDGE = 1e-4
 
 
-def figures(decoding: Decoding, measured: Measured, log_spread: Array, kind_probability: float) -> tuple[float, ...]:
+def figures(
+    decoding: Decoding, measured: Measured, log_spread: Array, kind_probability: float
+) -> tuple[float, ...]:
     """The figures the calibration weighs, in the order of FIGURES."""
-    values = (_logit(decoding.ranked[0][1]), float(log_spread.max()), measured.fit, _logit(kind_probability), decoding.evidence)
+    values = (
+        _logit(decoding.ranked[0][1]),
+        float(log_spread.max()),
+        measured.fit,
+        _logit(kind_probability),
+        decoding.evidence,
+    )
     return tuple(float(np.clip(value, -12, 12)) for value in values)
 
 
 def confidence(values: tuple[float, ...], weights: tuple[float, ...]) -> float:
     """A logistic curve over the figures; `weights` has one more entry, the constant."""
-    score = sum(value * weight for value, weight in zip(values, weights[:-1], strict=True)) + weights[-1]
+    score = (
+        sum(value * weight for value, weight in zip(values, weights[:-1], strict=True))
+        + weights[-1]
+    )
     return 1 / (1 + math.exp(-float(np.clip(score, -30, 30))))
 
 

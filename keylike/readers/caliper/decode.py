@@ -43,7 +43,9 @@ class Noise:
     slope_mm: float = 0.0
 
 
-def decode(keyway: Keyway, depths_mm: Array, log_spread: Array, noise: Noise, keep: int = 5) -> Decoding:
+def decode(
+    keyway: Keyway, depths_mm: Array, log_spread: Array, noise: Noise, keep: int = 5
+) -> Decoding:
     """Ranks the codes of `keyway` for blade heights (n,) mm with log spreads (n,) in tenths of a mm."""
     table = np.array(list(keyway.depths_mm.values()))
     drifts, weights = _drifts(noise, len(depths_mm))
@@ -51,18 +53,31 @@ def decode(keyway: Keyway, depths_mm: Array, log_spread: Array, noise: Noise, ke
     spread = UNIT_MM * np.exp(np.clip(log_spread, -4, 3)) * noise.temperature
     heights = (depths_mm - drifts)[:, :, None]
     loss = _huber(heights - table, spread[None, :, None])  # (drifts, cuts, depths)
-    likelihood = np.exp(loss.min((0, 2), keepdims=True) - loss)  # a factor for each cut, which drops out, keeps it off zero
-    forward, backward = _forward(likelihood, allowed), _forward(likelihood[:, ::-1], allowed.T)[:, ::-1]
+    likelihood = np.exp(
+        loss.min((0, 2), keepdims=True) - loss
+    )  # a factor for each cut, which drops out, keeps it off zero
+    forward, backward = (
+        _forward(likelihood, allowed),
+        _forward(likelihood[:, ::-1], allowed.T)[:, ::-1],
+    )
     total = float((weights * forward[:, -1].sum(1)).sum())
     if total <= 0:
         total = np.finfo(float).tiny
-    cuts = (weights[:, None, None] * forward * backward / np.maximum(likelihood, 1e-300)).sum(0) / total
+    cuts = (weights[:, None, None] * forward * backward / np.maximum(likelihood, 1e-300)).sum(
+        0
+    ) / total
     codes = _likely(likelihood, weights, allowed, keep)
     numbers = list(keyway.depths_mm)
-    ranked = sorted(((_probability(code, likelihood, weights) / total, code) for code in codes), reverse=True)[:keep]
+    ranked = sorted(
+        ((_probability(code, likelihood, weights) / total, code) for code in codes), reverse=True
+    )[:keep]
     dropped = loss.min((0, 2)).sum() + np.log(spread / UNIT_MM).sum()
     evidence = (math.log(total) - dropped - _log_count(keyway, len(depths_mm))) / len(depths_mm)
-    return Decoding(tuple((tuple(numbers[i] for i in code), chance) for chance, code in ranked), cuts, float(evidence))
+    return Decoding(
+        tuple((tuple(numbers[i] for i in code), chance) for chance, code in ranked),
+        cuts,
+        float(evidence),
+    )
 
 
 @functools.cache
@@ -74,7 +89,10 @@ def _log_count(keyway: Keyway, cuts: int) -> float:
 
 def _drifts(noise: Noise, cuts: int) -> tuple[Array, Array]:
     """Every drift of the grid as mm at each cut, (drifts, cuts), and its weight (drifts,)."""
-    (shifts, of_shift), (slopes, of_slope) = _normal(noise.shift_mm, SHIFTS), _normal(noise.slope_mm, SLOPES)
+    (shifts, of_shift), (slopes, of_slope) = (
+        _normal(noise.shift_mm, SHIFTS),
+        _normal(noise.slope_mm, SLOPES),
+    )
     along = np.linspace(-1, 1, cuts)
     grid = shifts[:, None, None] + slopes[None, :, None] * along
     return grid.reshape(-1, cuts), np.outer(of_shift, of_slope).ravel()

@@ -14,14 +14,18 @@ _COLUMNS = 96
 _STRAIGHT_PX = 0.3
 
 
-def draw_geometry(pose: Array, edges: Array, way: Keyway, depths_mm: Array, size: tuple[int, int]) -> Drawing:
+def draw_geometry(
+    pose: Array, edges: Array, way: Keyway, depths_mm: Array, size: tuple[int, int]
+) -> Drawing:
     """Outline and cut lines in photo pixels. `edges` (2, 96) mm from the strip's top; `depths_mm` blade height at each cut;
     `size` width and height of the photo."""
     from_strip = pose @ np.linalg.inv(READ.matrix)
     x = (np.arange(_COLUMNS) + 0.5) * READ.width / _COLUMNS - 0.5
     u = x / READ.px_per_mm + READ.u0
     on = (u > 0) & (u < (way.blade_length_mm or 28.0) - 0.4)
-    upper, lower = (project(from_strip, np.stack([x[on], edge[on] * READ.px_per_mm - 0.5], 1)) for edge in edges)
+    upper, lower = (
+        project(from_strip, np.stack([x[on], edge[on] * READ.px_per_mm - 0.5], 1)) for edge in edges
+    )
     around = np.concatenate([lower, upper[::-1]]).astype(np.float32)
     outline = tuple(_point(p) for p in cv2.approxPolyDP(around, _STRAIGHT_PX, closed=True)[:, 0])
     lines = []

@@ -21,7 +21,9 @@ MIDLINE_V = 4.3
 MIDLINE = np.array([[u, MIDLINE_V] for u in (0.0, 4.5, 9.0, 13.0, 18.0, 22.0, 26.0)])
 # Corners of the slot every blade is aligned to; near the size of SC1 and KW1 blades.
 SLOT = np.array([[0.0, 0.0], [27.0, 0.0], [27.0, 8.6], [0.0, 8.6]])
-TURN_OVER = np.array([[1.0, 0, 0], [0, -1, 8.6], [0, 0, 1]])  # swaps the cut and the uncut side of the slot
+TURN_OVER = np.array(
+    [[1.0, 0, 0], [0, -1, 8.6], [0, 0, 1]]
+)  # swaps the cut and the uncut side of the slot
 TURN_ROUND = np.array([[-1.0, 0, 27.0], [0, 1, 0], [0, 0, 1]])  # swaps bow and tip of the slot
 MEAN, SPREAD = 120.0, 60.0
 _NORMAL = (np.arange(256, dtype=np.float32) - np.float32(MEAN)) / np.float32(SPREAD)
@@ -69,11 +71,23 @@ def straighten(picture: Array, pose: Array, strip: Strip) -> Array:
     to_strip = strip.matrix @ np.linalg.inv(pose)
     ratio = local_scale(pose) / strip.px_per_mm
     if ratio > _ANTIALIAS_FROM:
-        part, shift = _around(picture, project(np.linalg.inv(to_strip), _corners(strip.width, strip.height)))
+        part, shift = _around(
+            picture, project(np.linalg.inv(to_strip), _corners(strip.width, strip.height))
+        )
         picture, back, times = _halved(part, ratio)
-        picture = cv2.GaussianBlur(picture, (0, 0), math.sqrt((_ANTIALIAS_SIGMA * ratio) ** 2 - (times**2 - 1) / 12) / times)
+        picture = cv2.GaussianBlur(
+            picture,
+            (0, 0),
+            math.sqrt((_ANTIALIAS_SIGMA * ratio) ** 2 - (times**2 - 1) / 12) / times,
+        )
         to_strip = to_strip @ shift @ back
-    return cv2.warpPerspective(picture, to_strip, (strip.width, strip.height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpPerspective(
+        picture,
+        to_strip,
+        (strip.width, strip.height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
 
 
 def cut_square(picture: Array, to_square: Array, side: int) -> Array:
@@ -87,7 +101,14 @@ def cut_square(picture: Array, to_square: Array, side: int) -> Array:
     if scale < 0.8:
         picture = cv2.GaussianBlur(picture, (0, 0), 0.28 / scale)
     size, outside = (side, side), (PADDING,) * 3
-    return cv2.warpAffine(picture, to_square[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=outside)
+    return cv2.warpAffine(
+        picture,
+        to_square[:2],
+        size,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=outside,
+    )
 
 
 def _corners(width: int, height: int) -> Array:
@@ -99,7 +120,9 @@ def _around(picture: Array, corners: Array) -> tuple[Array, Array]:
     size = np.array([picture.shape[1], picture.shape[0]])
     low = np.clip(np.floor(corners.min(0)) - _MARGIN, 0, size - _LEAST_PART).astype(int)
     high = np.clip(np.ceil(corners.max(0)) + _MARGIN, low + _LEAST_PART, size).astype(int)
-    return picture[low[1] : high[1], low[0] : high[0]], np.array([[1, 0, low[0]], [0, 1, low[1]], [0, 0, 1.0]])
+    return picture[low[1] : high[1], low[0] : high[0]], np.array(
+        [[1, 0, low[0]], [0, 1, low[1]], [0, 0, 1.0]]
+    )
 
 
 def _halved(picture: Array, most: float) -> tuple[Array, Array, int]:
@@ -108,7 +131,9 @@ def _halved(picture: Array, most: float) -> tuple[Array, Array, int]:
     times = 1
     while 2 * times <= most and min(picture.shape[:2]) >= 2 * _LEAST_PART:
         height, width = picture.shape[0] // 2, picture.shape[1] // 2
-        picture = cv2.resize(picture[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        picture = cv2.resize(
+            picture[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
+        )
         times *= 2
     return picture, _back(times, times), times
 
@@ -117,7 +142,11 @@ def _shrunk(picture: Array, times: int) -> tuple[Array, Array]:
     """The picture about `times` smaller by area, and the homography back."""
     picture, back, halved = _halved(picture, times / 2)
     height, width = picture.shape[:2]
-    small = cv2.resize(picture, (max(1, width * halved // times), max(1, height * halved // times)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        picture,
+        (max(1, width * halved // times), max(1, height * halved // times)),
+        interpolation=cv2.INTER_AREA,
+    )
     return small, back @ _back(width / small.shape[1], height / small.shape[0])
 
 
@@ -140,7 +169,10 @@ def to_input(pictures: list[Array]) -> Array:
     """Pictures (height, width, 3), RGB 0 to 255, all of a kind -> network input (n, 3, height, width) float32. Whole numbers are looked
     up, which is four times as quick and gives the same."""
     if pictures[0].dtype != np.uint8:
-        return (np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2), np.float32) - np.float32(MEAN)) / np.float32(SPREAD)
+        return (
+            np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2), np.float32)
+            - np.float32(MEAN)
+        ) / np.float32(SPREAD)
     height, width = pictures[0].shape[:2]
     planes = np.empty((len(pictures), 3, height, width), np.uint8)
     for picture, apart in zip(pictures, planes, strict=True):

@@ -43,7 +43,10 @@ class Weighed:
 def weigh(heard: Sequence[Heard], keep: int = 5) -> Weighed:
     """Puts one or more sightings together."""
     plain = _weights(heard)
-    kinds = {kind: float(sum(weight * one.kinds[kind] for weight, one in zip(plain, heard, strict=True))) for kind in KINDS}
+    kinds = {
+        kind: float(sum(weight * one.kinds[kind] for weight, one in zip(plain, heard, strict=True)))
+        for kind in KINDS
+    }
     weights = plain * np.array([one.kinds[one.kind] for one in heard])
     codes: defaultdict[tuple[str, tuple[int, ...]], float] = defaultdict(float)
     for one, weight in zip(heard, weights, strict=True):
@@ -52,14 +55,26 @@ def weigh(heard: Sequence[Heard], keep: int = 5) -> Weighed:
     keyway, best = max(codes, key=lambda each: codes[each])
     alike = [i for i, one in enumerate(heard) if one.keyway.name == keyway]
     whole = float(weights[alike].sum())
-    ranked = sorted(((chance / whole, code) for (name, code), chance in codes.items() if name == keyway), reverse=True)[:keep]
+    ranked = sorted(
+        ((chance / whole, code) for (name, code), chance in codes.items() if name == keyway),
+        reverse=True,
+    )[:keep]
     main = max(alike, key=lambda i: weights[i] * dict(heard[i].decoding.ranked).get(best, 0.0))
-    cuts = np.tensordot(weights[alike] / whole, np.stack([heard[i].decoding.cuts for i in alike]), 1)
-    decoding = Decoding(tuple((code, float(chance)) for chance, code in ranked), cuts, heard[main].decoding.evidence)
+    cuts = np.tensordot(
+        weights[alike] / whole, np.stack([heard[i].decoding.cuts for i in alike]), 1
+    )
+    decoding = Decoding(
+        tuple((code, float(chance)) for chance, code in ranked), cuts, heard[main].decoding.evidence
+    )
     return Weighed(main, kinds, decoding)
 
 
 def _weights(heard: Sequence[Heard]) -> Array:
-    score = np.array([_EVIDENCE * one.decoding.evidence + _FIT * min(one.measured.fit, _MOST_FIT) for one in heard])
+    score = np.array(
+        [
+            _EVIDENCE * one.decoding.evidence + _FIT * min(one.measured.fit, _MOST_FIT)
+            for one in heard
+        ]
+    )
     raised = np.exp(score - score.max())
     return np.asarray(raised / raised.sum())

@@ -34,7 +34,9 @@ _LOST_AT_FIRST, _LOST_LATER = -4.0, 0.0
 _KEY_LENGTH_MM = 58.0  # bow to tip of a common house key: the second look frames this much
 _KEY_MIDDLE = np.array([-4.0, 4.3])
 _SECOND_LOOK_SHARE = 0.8
-_QUARTER = np.array([[0.0, -1, FINDER_SIDE - 1], [1, 0, 0], [0, 0, 1]])  # the finder's square turned by 90 degrees
+_QUARTER = np.array(
+    [[0.0, -1, FINDER_SIDE - 1], [1, 0, 0], [0, 0, 1]]
+)  # the finder's square turned by 90 degrees
 SHORTEST_BLADE_MM = 18.0  # no blade of which less than this is in the picture is looked at closer
 # A blade with six cuts taken for one with five, or the other way round: the tip lies at 30.7 mm in place of 26.8 (SC4, SC1).
 LONGER, SHORTER = np.diag([26.75 / 30.72, 1.0, 1.0]), np.diag([30.72 / 26.75, 1.0, 1.0])
@@ -43,7 +45,9 @@ LONGER, SHORTER = np.diag([26.75 / 30.72, 1.0, 1.0]), np.diag([30.72 / 26.75, 1.
 def _lifted(uncut_mm: float, cut_mm: float) -> Array:
     """The slot with its tip's two corners moved up by these mm, as a homography mm to mm."""
     moved = SLOT + np.array([[0, 0], [0, uncut_mm], [0, cut_mm], [0, 0]])
-    return np.asarray(cv2.getPerspectiveTransform(SLOT.astype(np.float32), moved.astype(np.float32)), float)
+    return np.asarray(
+        cv2.getPerspectiveTransform(SLOT.astype(np.float32), moved.astype(np.float32)), float
+    )
 
 
 # Where a settled strip may lie wrong without showing it: turned, or narrower or wider towards the tip.
@@ -56,7 +60,11 @@ def _scaled(times: float) -> Array:
     return np.array([[times, 0, u], [0, times, v], [0, 0, 1.0]])
 
 
-SCALED = (_scaled(2.0), _scaled(1.4), _scaled(0.7))  # the finder is wrong about the size where little but the blade is in the picture
+SCALED = (
+    _scaled(2.0),
+    _scaled(1.4),
+    _scaled(0.7),
+)  # the finder is wrong about the size where little but the blade is in the picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +100,32 @@ def first_thought(networks: Networks, picture: Array, rough: Rough) -> list[Sigh
     return _settle_all(networks, picture, rough, [_align(networks, picture, rough.pose)])
 
 
-def second_thoughts(networks: Networks, picture: Array, rough: Rough, first: Sequence[Sighting]) -> Iterator[list[Sighting]]:
+def second_thoughts(
+    networks: Networks, picture: Array, rough: Rough, first: Sequence[Sighting]
+) -> Iterator[list[Sighting]]:
     """Other ways the blade might lie, in two goes: near where it was seen, a little turned or tilted, longer or shorter; then turned over,
     turned round, larger or smaller than the finder took it for, and wherever it sees it when the photo is turned."""
-    yield _settle_all(networks, picture, rough, [one.pose @ way for one in first for way in (*NEARBY, LONGER, SHORTER)])
+    yield _settle_all(
+        networks,
+        picture,
+        rough,
+        [one.pose @ way for one in first for way in (*NEARBY, LONGER, SHORTER)],
+    )
     ways: list[Array | None] = [one.pose @ TURN_OVER for one in first]
     turned = _align(networks, picture, rough.pose @ TURN_ROUND @ TURN_OVER)
     if turned is not None:
         ways += [turned, turned @ TURN_OVER]
     looks = (look(networks, picture, quarters) for quarters in (1, 2, 3))
-    roughs = [rough.pose @ scaled for scaled in SCALED] + [looked[0] for looked in looks if looked is not None]
+    roughs = [rough.pose @ scaled for scaled in SCALED] + [
+        looked[0] for looked in looks if looked is not None
+    ]
     ways += [_align(networks, picture, pose) for pose in roughs]
     yield _settle_all(networks, picture, rough, ways)
 
 
-def _settle_all(networks: Networks, picture: Array, rough: Rough, ways: Sequence[Array | None]) -> list[Sighting]:
+def _settle_all(
+    networks: Networks, picture: Array, rough: Rough, ways: Sequence[Array | None]
+) -> list[Sighting]:
     """What comes of each pose that leads anywhere."""
     tried = (_settle(networks, picture, rough, way) for way in ways if way is not None)
     return [one for one in tried if one is not None]
@@ -142,7 +161,13 @@ def _second_look(pose: Array, px_per_mm: float, longest: int) -> Array:
     side = float(np.clip(_KEY_LENGTH_MM * px_per_mm / _SECOND_LOOK_SHARE, 60, 2 * longest))
     scale = FINDER_SIDE / side
     middle = project(pose, _KEY_MIDDLE)[0]
-    return np.array([[scale, 0, FINDER_SIDE / 2 - scale * middle[0]], [0, scale, FINDER_SIDE / 2 - scale * middle[1]], [0, 0, 1.0]])
+    return np.array(
+        [
+            [scale, 0, FINDER_SIDE / 2 - scale * middle[0]],
+            [0, scale, FINDER_SIDE / 2 - scale * middle[1]],
+            [0, 0, 1.0],
+        ]
+    )
 
 
 def _align(networks: Networks, picture: Array, pose: Array) -> Array | None:
@@ -181,4 +206,6 @@ def _moved(pose: Array, strip: Strip, corners_mm: Array, picture: Array) -> Arra
     area = float(cv2.contourArea(corners.astype(np.float32)))
     if corners.min() < -longest / 2 or corners.max() > 1.5 * longest or area < 100:
         return None
-    return np.asarray(cv2.getPerspectiveTransform(SLOT.astype(np.float32), corners.astype(np.float32)), float)
+    return np.asarray(
+        cv2.getPerspectiveTransform(SLOT.astype(np.float32), corners.astype(np.float32)), float
+    )

@@ -53,7 +53,9 @@ def calibration_of(manifest: dict[str, Any]) -> Calibration:
     try:
         table = manifest["calibration"]
         noise = Noise(*_numbers(table[name] for name in ("temperature", "shift_mm", "slope_mm")))
-        return Calibration(noise, _numbers(table["weights"]), *_numbers([table["kind_temperature"]]))
+        return Calibration(
+            noise, _numbers(table["weights"]), *_numbers([table["kind_temperature"]])
+        )
     except (KeyError, TypeError, ValueError, OverflowError):
         raise ModelError("the caliper's manifest holds no usable [calibration]") from None
 
@@ -62,7 +64,11 @@ def thresholds_of(manifest: dict[str, Any]) -> Thresholds:
     """Raises ModelError when the table is missing or not numbers."""
     try:
         table = manifest["thresholds"]
-        return Thresholds(*_numbers(table[name] for name in ("presence", "fit", "other", "evidence", "confidence")))
+        return Thresholds(
+            *_numbers(
+                table[name] for name in ("presence", "fit", "other", "evidence", "confidence")
+            )
+        )
     except (KeyError, TypeError, ValueError, OverflowError):
         raise ModelError("the caliper's manifest holds no usable [thresholds]") from None
 

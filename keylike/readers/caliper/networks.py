@@ -63,7 +63,9 @@ class Networks:
     def __init__(self, files: Mapping[str, bytes]) -> None:
         """`files`: each network's ONNX file. Raises KeyError where one is missing, and whatever onnxruntime does."""
         cv2.setNumThreads(1)
-        self._sessions: dict[str, Any] = {name: open_network(files[f"{name}.onnx"]) for name in NETWORKS}
+        self._sessions: dict[str, Any] = {
+            name: open_network(files[f"{name}.onnx"]) for name in NETWORKS
+        }
 
     def warm(self) -> None:
         """Runs each network once on grey, so that the first photo does not pay for what they set up."""
@@ -84,7 +86,9 @@ class Networks:
     def measure(self, strip: Array) -> Measured:
         """Measures a straightened strip."""
         edges, depths, spread, kinds, fit, corners = self._run("measurer", strip)
-        return Measured(edges[0], depths[0], spread[0], kinds[0], float(fit[0]), corners[0].reshape(4, 2))
+        return Measured(
+            edges[0], depths[0], spread[0], kinds[0], float(fit[0]), corners[0].reshape(4, 2)
+        )
 
     def _run(self, name: str, picture: Array) -> list[Array]:
         answers: list[Array] = self._sessions[name].run(None, {"picture": to_input([picture])})

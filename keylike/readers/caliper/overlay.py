@@ -20,8 +20,18 @@ def draw_overlay(photo: Photo, reading: Reading) -> Image.Image:
     pen.line([*reading.drawing.outline, reading.drawing.outline[0]], fill=_OUTLINE, width=width)
     for cut, line in zip(reading.cuts, reading.drawing.cut_lines, strict=True):
         pen.line([line.foot, line.root], fill=_CUT, width=width)
-        beyond = tuple(root + (root - foot) * 0.45 for foot, root in zip(line.foot, line.root, strict=True))
-        pen.text((beyond[0], beyond[1]), str(cut.depth), fill=_INK, font=font, anchor="mm", stroke_width=width, stroke_fill=_SHADE)
+        beyond = tuple(
+            root + (root - foot) * 0.45 for foot, root in zip(line.foot, line.root, strict=True)
+        )
+        pen.text(
+            (beyond[0], beyond[1]),
+            str(cut.depth),
+            fill=_INK,
+            font=font,
+            anchor="mm",
+            stroke_width=width,
+            stroke_fill=_SHADE,
+        )
     title = f"{reading.keyway}  {','.join(map(str, reading.codes))}  {reading.confidence:.0%}"
     pen.text((10, 10), title, fill=_INK, font=font, stroke_width=width, stroke_fill=_SHADE)
     return image

@@ -39,7 +39,14 @@ def examine(picture: Array, pose: Array, strip: Array, measured: Measured) -> Ev
     """Looks at an RGB photo (height, width, 3), the pose found, and the strip (144, 384, 3) that was measured."""
     grey = cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY).astype(np.float32)
     contrast, edge_mm = _edges(grey, measured.edges)
-    return Evidence(local_scale(pose), _tilt(pose), contrast, edge_mm, _glare(strip, measured.edges), _outside(picture, pose))
+    return Evidence(
+        local_scale(pose),
+        _tilt(pose),
+        contrast,
+        edge_mm,
+        _glare(strip, measured.edges),
+        _outside(picture, pose),
+    )
 
 
 def _blade_columns() -> Array:
@@ -59,7 +66,10 @@ def _edges(grey: Array, edges: Array) -> tuple[float, float]:
     columns = _blade_columns()
     lines = _means(grey)[:, columns].T
     at, outward = edges[:, columns] * READ.px_per_mm, np.array([[-1], [1]])
-    inner, outer = (np.rint(at + way * outward * int(_BESIDE_MM * READ.px_per_mm)).astype(int) for way in (-1, 1))
+    inner, outer = (
+        np.rint(at + way * outward * int(_BESIDE_MM * READ.px_per_mm)).astype(int)
+        for way in (-1, 1)
+    )
     low, high = np.minimum(inner, outer), np.maximum(inner, outer)
     side, column = np.nonzero((low >= 1) & (high <= READ.height - 2))
     if not len(side):
@@ -68,7 +78,9 @@ def _edges(grey: Array, edges: Array) -> tuple[float, float]:
     rise = np.abs(lines[column, high] - lines[column, low])
     ramp = np.minimum(low[:, None] - 1 + np.arange((high - low).max() + 3), high[:, None] + 1)
     steepest = np.abs(np.diff(lines[column[:, None], ramp])).max(1)
-    return float(np.median(rise / 255)), float(np.median(rise / np.maximum(steepest, 1.0) / READ.px_per_mm))
+    return float(np.median(rise / 255)), float(
+        np.median(rise / np.maximum(steepest, 1.0) / READ.px_per_mm)
+    )
 
 
 def _tilt(pose: Array) -> float:
@@ -83,13 +95,17 @@ def _glare(strip: Array, edges: Array) -> float:
     top, bottom = np.clip(edges[:, columns] * READ.px_per_mm, 0, READ.height).astype(int)
     rows = np.arange(READ.height)[:, None]
     blade = (rows >= top) & (rows < bottom)
-    burnt = _means(cv2.inRange(strip, (GLARE_LEVEL,) * 3, (255,) * 3).astype(np.float32) / 255)[:, columns]
+    burnt = _means(cv2.inRange(strip, (GLARE_LEVEL,) * 3, (255,) * 3).astype(np.float32) / 255)[
+        :, columns
+    ]
     return float(burnt[blade].sum() / max(1, blade.sum()))
 
 
 def _outside(picture: Array, pose: Array) -> float:
     """Share of the slot that lies outside the photo."""
     height, width = picture.shape[:2]
-    grid = np.stack(np.meshgrid(np.linspace(0, SLOT[1, 0], 10), np.linspace(0, SLOT[2, 1], 4)), -1).reshape(-1, 2)
+    grid = np.stack(
+        np.meshgrid(np.linspace(0, SLOT[1, 0], 10), np.linspace(0, SLOT[2, 1], 4)), -1
+    ).reshape(-1, 2)
     x, y = project(pose, grid).T
     return float(1 - ((x > -1) & (y > -1) & (x < width) & (y < height)).mean())

@@ -16,7 +16,13 @@ from keylike.readers.caliper.drawing import draw_geometry
 from keylike.readers.caliper.frames import Array
 from keylike.readers.caliper.fuse import Heard, weigh
 from keylike.readers.caliper.locate import Sighting, find, first_thought, second_thoughts
-from keylike.readers.caliper.manifest import Calibration, Thresholds, calibration_of, info_of, thresholds_of
+from keylike.readers.caliper.manifest import (
+    Calibration,
+    Thresholds,
+    calibration_of,
+    info_of,
+    thresholds_of,
+)
 from keylike.readers.caliper.networks import CUTS_OF, NETWORKS, Measured, Networks
 from keylike.readers.caliper.quality import Evidence, examine
 from keylike.readers.caliper.refusal import LEAST_PX_PER_STEP, LEAST_SIDE_PX, photo_at_fault, refuse
@@ -26,7 +32,10 @@ from keylike.readers.model_files import MANIFEST, called, manifest_bytes, parse_
 # A six-pin blank that is left uncut at the sixth place is 0.2 mm higher there than one with the shallowest cut, as much as blanks differ.
 # Of 27 drawn keys of either sort this limit tells 16 apart; this factor makes the confidence of such readings true (docs/LOG.md).
 _UNCUT_FROM_MM, _TOLD_APART = 8.58, 0.65
-_SURE, _SURE_FIT = 0.85, 2.0  # what is surer than this, on a strip that lies right, is not thought over
+_SURE, _SURE_FIT = (
+    0.85,
+    2.0,
+)  # what is surer than this, on a strip that lies right, is not thought over
 _WORN_FROM = 0.38  # share of a step a cut may lie off its depth before it is called worn
 
 
@@ -49,7 +58,9 @@ class Trial:
     @property
     def five_or_six(self) -> bool:
         """Whether the sixth place of a six-pin blank is uncut or has the shallowest cut, which can hardly be told."""
-        return self.kind == "SC4" and (self.keyway.name != self.kind or self.decoding.ranked[0][0][-1] == 0)
+        return self.kind == "SC4" and (
+            self.keyway.name != self.kind or self.decoding.ranked[0][0][-1] == 0
+        )
 
     @property
     def doubtful(self) -> bool:
@@ -63,7 +74,9 @@ class Trial:
 class CaliperReader:
     """The embedded reader. Raises ModelError from `load` when the folder's files or tables are not usable."""
 
-    def __init__(self, networks: Networks, info: ReaderInfo, calibration: Calibration, thresholds: Thresholds) -> None:
+    def __init__(
+        self, networks: Networks, info: ReaderInfo, calibration: Calibration, thresholds: Thresholds
+    ) -> None:
         self._networks, self._info = networks, info
         self._calibration, self._thresholds = calibration, thresholds
 
@@ -81,7 +94,9 @@ class CaliperReader:
         try:
             return cls(Networks(files), info, calibration, thresholds)
         except Exception as wrong:  # onnxruntime raises its own kinds
-            raise ModelError(f"the networks in {folder.name}/ ({', '.join(NETWORKS)}) cannot be opened") from wrong
+            raise ModelError(
+                f"the networks in {folder.name}/ ({', '.join(NETWORKS)}) cannot be opened"
+            ) from wrong
 
     @property
     def info(self) -> ReaderInfo:
@@ -106,12 +121,18 @@ class CaliperReader:
         sighting = trial.sighting
         evidence = examine(picture, sighting.pose, sighting.strip, sighting.measured)
         quality = _quality(trial, evidence)
-        return self._no_code(trial, evidence, quality) or self._judge(trial, evidence, quality, (width, height))
+        return self._no_code(trial, evidence, quality) or self._judge(
+            trial, evidence, quality, (width, height)
+        )
 
     def spot(self, picture: Array) -> Array | None:
         """Where the key lies on an RGB photo (height, width, 3), found quickly and roughly: from mm of its plane to pixels (3, 3),
         without tilt; None where no key is seen."""
-        rough = find(self._networks, picture, self._thresholds.presence) if min(picture.shape[:2]) >= LEAST_SIDE_PX else None
+        rough = (
+            find(self._networks, picture, self._thresholds.presence)
+            if min(picture.shape[:2]) >= LEAST_SIDE_PX
+            else None
+        )
         return None if rough is None else rough.pose
 
     def sight(self, picture: Array) -> Trial | None:
@@ -122,7 +143,9 @@ class CaliperReader:
         first = first_thought(self._networks, picture, rough)
         return self.ponder(first, second_thoughts(self._networks, picture, rough, first))
 
-    def ponder(self, first: Sequence[Sighting], others: Iterable[Sequence[Sighting]]) -> Trial | None:
+    def ponder(
+        self, first: Sequence[Sighting], others: Iterable[Sequence[Sighting]]
+    ) -> Trial | None:
         """What the first sighting says, and the others with it, go by go, for as long as doubts are left; None where there is none."""
         sightings, heard = list(first), self._hear(first)
         more = iter(others)
@@ -143,7 +166,16 @@ class CaliperReader:
         cuts = CUTS_OF[main.keyway.name]
         depths, spread = sighting.measured.depths[cuts], sighting.measured.log_spread[cuts]
         values = sure.figures(weighed.decoding, sighting.measured, spread, weighed.kinds[main.kind])
-        return Trial(sighting, weighed.kinds, main.kind, main.keyway, depths, spread, weighed.decoding, values)
+        return Trial(
+            sighting,
+            weighed.kinds,
+            main.kind,
+            main.keyway,
+            depths,
+            spread,
+            weighed.decoding,
+            values,
+        )
 
     def _hear(self, sightings: Sequence[Sighting]) -> list[Heard]:
         return [self._decode(sighting.measured) for sighting in sightings]
@@ -155,7 +187,9 @@ class CaliperReader:
         five = kind == "SC4" and measured.depths[CUTS_OF[kind]][-1] > _UNCUT_FROM_MM
         way = keyway("SC1" if five else kind)
         cuts = CUTS_OF[way.name]
-        decoding = decode(way, measured.depths[cuts], measured.log_spread[cuts], self._calibration.noise)
+        decoding = decode(
+            way, measured.depths[cuts], measured.log_spread[cuts], self._calibration.noise
+        )
         return Heard(kinds, kind, way, measured, decoding)
 
     def _no_code(self, trial: Trial, evidence: Evidence, quality: Quality) -> Unreadable | None:
@@ -166,16 +200,29 @@ class CaliperReader:
         if trial.kinds["other"] >= self._thresholds.other:
             likeliest = "other"
         if likeliest not in CUTS_OF and _px_per_step(trial, evidence) < LEAST_PX_PER_STEP:
-            return photo_at_fault(evidence, _px_per_step(trial, evidence), quality)  # too few pixels to tell families apart
+            return photo_at_fault(
+                evidence, _px_per_step(trial, evidence), quality
+            )  # too few pixels to tell families apart
         if likeliest == "blank":
             return refuse(Reason.NO_CUTS, "The blade has no cuts.", quality)
         if likeliest == "other":
-            return refuse(Reason.UNSUPPORTED_KEYWAY, "The key is of a family that cannot be read yet.", quality)
+            return refuse(
+                Reason.UNSUPPORTED_KEYWAY,
+                "The key is of a family that cannot be read yet.",
+                quality,
+            )
         return None
 
-    def _judge(self, trial: Trial, evidence: Evidence, quality: Quality, size: tuple[int, int]) -> Reading | Unreadable:
-        chance = sure.confidence(trial.figures, self._calibration.weights) * (_TOLD_APART if trial.five_or_six else 1.0)
-        if chance < self._thresholds.confidence or trial.decoding.evidence < self._thresholds.evidence:
+    def _judge(
+        self, trial: Trial, evidence: Evidence, quality: Quality, size: tuple[int, int]
+    ) -> Reading | Unreadable:
+        chance = sure.confidence(trial.figures, self._calibration.weights) * (
+            _TOLD_APART if trial.five_or_six else 1.0
+        )
+        if (
+            chance < self._thresholds.confidence
+            or trial.decoding.evidence < self._thresholds.evidence
+        ):
             return photo_at_fault(evidence, _px_per_step(trial, evidence), quality)
         return Reading(
             keyway=trial.keyway.name,
@@ -185,7 +232,13 @@ class CaliperReader:
             cuts=_cuts(trial, chance),
             candidates=sure.candidates(trial.decoding, chance),
             quality=quality,
-            drawing=draw_geometry(trial.sighting.pose, trial.sighting.measured.edges, trial.keyway, trial.depths_mm, size),
+            drawing=draw_geometry(
+                trial.sighting.pose,
+                trial.sighting.measured.edges,
+                trial.keyway,
+                trial.depths_mm,
+                size,
+            ),
         )
 
 
@@ -194,7 +247,12 @@ def _cuts(trial: Trial, whole: float) -> tuple[Cut, ...]:
     numbers = list(trial.keyway.depths_mm)
     codes = trial.decoding.ranked[0][0]
     return tuple(
-        Cut(i + 1, code, max(whole, min(1.0, float(trial.decoding.cuts[i, numbers.index(code)]))), float(trial.depths_mm[i]))
+        Cut(
+            i + 1,
+            code,
+            max(whole, min(1.0, float(trial.decoding.cuts[i, numbers.index(code)]))),
+            float(trial.depths_mm[i]),
+        )
         for i, code in enumerate(codes)
     )
 
@@ -205,7 +263,10 @@ def _px_per_step(trial: Trial, evidence: Evidence) -> float:
 
 def _quality(trial: Trial, evidence: Evidence) -> Quality:
     codes, way = trial.decoding.ranked[0][0], trial.keyway
-    off = [abs(float(depth) - way.depths_mm[code]) / way.increment_mm for depth, code in zip(trial.depths_mm, codes, strict=True)]
+    off = [
+        abs(float(depth) - way.depths_mm[code]) / way.increment_mm
+        for depth, code in zip(trial.depths_mm, codes, strict=True)
+    ]
     return Quality(
         px_per_mm=evidence.px_per_mm,
         px_per_depth_step=_px_per_step(trial, evidence),

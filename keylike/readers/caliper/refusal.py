@@ -41,9 +41,23 @@ def photo_at_fault(evidence: Evidence, px_per_step: float, quality: Quality) -> 
         message = f"The key is too small: one depth step is {px_per_step:.1f} pixels, and about {LEAST_PX_PER_STEP:g} are needed."
         return refuse(Reason.TOO_SMALL, message, quality)
     if evidence.edge_mm > WIDEST_EDGE_MM:
-        return refuse(Reason.TOO_BLURRED, f"The blade's edges are blurred over {evidence.edge_mm:.1f} mm.", quality)
+        return refuse(
+            Reason.TOO_BLURRED,
+            f"The blade's edges are blurred over {evidence.edge_mm:.1f} mm.",
+            quality,
+        )
     if evidence.glare > MOST_GLARE:
-        return refuse(Reason.GLARE, f"{evidence.glare:.0%} of the blade is burnt out by reflections.", quality)
+        return refuse(
+            Reason.GLARE, f"{evidence.glare:.0%} of the blade is burnt out by reflections.", quality
+        )
     if evidence.tilt_deg > MOST_TILT_DEG:
-        return refuse(Reason.TOO_TILTED, f"The key is tilted by about {evidence.tilt_deg:.0f} degrees.", quality)
-    return refuse(Reason.LOW_CONFIDENCE, "A key is there, but its cuts could not be read surely enough.", quality)
+        return refuse(
+            Reason.TOO_TILTED,
+            f"The key is tilted by about {evidence.tilt_deg:.0f} degrees.",
+            quality,
+        )
+    return refuse(
+        Reason.LOW_CONFIDENCE,
+        "A key is there, but its cuts could not be read surely enough.",
+        quality,
+    )

@@ -51,7 +51,9 @@ class Classifiers:
         except ModelError as error:
             raise self._told(name, error) from None
         if kind != KIND:
-            raise BadRequest("This model is no classifier; without a name the embedded one answers.")
+            raise BadRequest(
+                "This model is no classifier; without a name the embedded one answers."
+            )
         return partial(self._get, name, partial(self._load, folder))
 
     def _get(self, name: str, load: Callable[[], Classifier]) -> Classifier:

@@ -41,4 +41,8 @@ class FamilyClassifier:
         if min(height, width) < LEAST_SIDE_PX:
             return refuse(Reason.TOO_SMALL, f"The picture has only {width} x {height} pixels.")
         trial = self._reader.sight(photo.pixels)
-        return NO_BLADE if trial is None else Classification.of(KINDS, (trial.kinds[kind] for kind in KINDS))
+        return (
+            NO_BLADE
+            if trial is None
+            else Classification.of(KINDS, (trial.kinds[kind] for kind in KINDS))
+        )

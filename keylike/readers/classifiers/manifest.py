@@ -80,4 +80,6 @@ def classifier_manifest(table: Mapping[str, Any]) -> ClassifierManifest:
         return ClassifierManifest.model_validate(table)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=False)[0]
-        raise ModelError(f"manifest.toml: {'.'.join(map(str, first['loc'])) or 'manifest'}: {first['msg']}") from None
+        raise ModelError(
+            f"manifest.toml: {'.'.join(map(str, first['loc'])) or 'manifest'}: {first['msg']}"
+        ) from None

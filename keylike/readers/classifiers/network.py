@@ -25,12 +25,16 @@ _ROUNDING = 0.02
 class NetworkClassifier:
     """One session; safe to call from many threads. It computes in the caller's thread: photos run beside each other, not inside."""
 
-    def __init__(self, session: Any, manifest: ClassifierManifest, longest_s: float = LONGEST_RUN_S) -> None:
+    def __init__(
+        self, session: Any, manifest: ClassifierManifest, longest_s: float = LONGEST_RUN_S
+    ) -> None:
         self._session, self._manifest, self._longest_s = session, manifest, longest_s
         self._input = _named("input", manifest.input, session.get_inputs())
         self._output = _named("output", manifest.output, session.get_outputs())
         if self._input.type != "tensor(float)":
-            raise ModelError(f"{manifest.network} takes {self._input.type}, and tensor(float) is given")
+            raise ModelError(
+                f"{manifest.network} takes {self._input.type}, and tensor(float) is given"
+            )
 
     @classmethod
     def load(cls, folder: Path, longest_s: float = LONGEST_RUN_S) -> NetworkClassifier:
@@ -45,7 +49,9 @@ class NetworkClassifier:
             raise
         except Exception as wrong:  # onnxruntime raises its own kinds
             path = called(folder / manifest.network)
-            raise ModelError(f"{path} cannot be opened: it must be one ONNX file that holds all its weights") from wrong
+            raise ModelError(
+                f"{path} cannot be opened: it must be one ONNX file that holds all its weights"
+            ) from wrong
 
     @property
     def info(self) -> ClassifierInfo:
@@ -63,18 +69,28 @@ class NetworkClassifier:
     def _classify(self, pixels: NDArray[Any]) -> Classification:
         numbers = to_numbers(pixels, self._manifest.preprocessing)
         try:
-            (answer,) = run_within(self._session, self._longest_s, [self._output.name], {self._input.name: numbers})
+            (answer,) = run_within(
+                self._session, self._longest_s, [self._output.name], {self._input.name: numbers}
+            )
             values = np.asarray(answer, np.float64).reshape(-1)
         except TimeoutError:
-            raise ModelError(f"{self._manifest.network} was not done after {self._longest_s:g} s") from None
+            raise ModelError(
+                f"{self._manifest.network} was not done after {self._longest_s:g} s"
+            ) from None
         except Exception as wrong:  # onnxruntime raises its own kinds
-            raise ModelError(f"{self._manifest.network} does not take {numbers.shape} numbers, or gives none") from wrong
+            raise ModelError(
+                f"{self._manifest.network} does not take {numbers.shape} numbers, or gives none"
+            ) from wrong
         if len(values) != len(self._manifest.labels):
-            raise ModelError(f"{self._manifest.network} gives {len(values)} numbers for {len(self._manifest.labels)} labels")
+            raise ModelError(
+                f"{self._manifest.network} gives {len(values)} numbers for {len(self._manifest.labels)} labels"
+            )
         try:
             return Classification.of(self._manifest.labels, self._shares(values))
         except ValueError:
-            raise ModelError(f"what {self._manifest.network} gives are no {self._manifest.gives}") from None
+            raise ModelError(
+                f"what {self._manifest.network} gives are no {self._manifest.gives}"
+            ) from None
 
     def _shares(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Raises ValueError for probabilities that do not sum to 1: then they are logits, or the labels exclude each other not."""

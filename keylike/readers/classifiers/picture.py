@@ -17,7 +17,9 @@ def to_numbers(pixels: _Pixels, how: Preprocessing) -> NDArray[np.float32]:
     """The input for one photo, `how.shape`; `pixels` (height, width, 3) uint8 RGB."""
     fitted = _FIT[how.resize](pixels, how)
     ordered = fitted if how.channels == "RGB" else fitted[..., ::-1]
-    numbers = (ordered.astype(np.float32) * np.float32(how.scale) - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)
+    numbers = (
+        ordered.astype(np.float32) * np.float32(how.scale) - np.array(how.mean, np.float32)
+    ) / np.array(how.std, np.float32)
     batch = numbers[None] if how.layout == "NHWC" else numbers.transpose(2, 0, 1)[None]
     return np.ascontiguousarray(batch)
 
@@ -47,7 +49,11 @@ def _centre_crop(pixels: _Pixels, how: Preprocessing) -> _Pixels:
 def _resize(pixels: _Pixels, width: int, height: int) -> _Pixels:
     """Averages where it shrinks, so that nothing fine turns into patterns."""
     shrinks = width * height < pixels.shape[0] * pixels.shape[1]
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+    return np.asarray(
+        cv2.resize(
+            pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        )
+    )
 
 
 _FIT = {"stretch": _stretch, "letterbox": _letterbox, "centre-crop": _centre_crop}

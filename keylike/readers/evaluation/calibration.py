@@ -37,7 +37,13 @@ def reliability(sure: Sequence[tuple[float, bool]]) -> list[Bin]:
     for chance, right in sure:
         bins.setdefault(min(BINS - 1, int(chance * BINS)), []).append((chance, right))
     return [
-        Bin(at / BINS, (at + 1) / BINS, len(rows), sum(chance for chance, _ in rows) / len(rows), sum(right for _, right in rows))
+        Bin(
+            at / BINS,
+            (at + 1) / BINS,
+            len(rows),
+            sum(chance for chance, _ in rows) / len(rows),
+            sum(right for _, right in rows),
+        )
         for at, rows in sorted(bins.items())
     ]
 
@@ -46,4 +52,8 @@ def calibration_error(sure: Sequence[tuple[float, bool]]) -> float | None:
     """Expected calibration error over those bins; None without readings."""
     if not sure:
         return None
-    return round(sum(abs(each.confidence - each.accuracy) * each.readings for each in reliability(sure)) / len(sure), 4)
+    return round(
+        sum(abs(each.confidence - each.accuracy) * each.readings for each in reliability(sure))
+        / len(sure),
+        4,
+    )

@@ -36,7 +36,9 @@ class Confusion:
 
     def mistakes(self) -> dict[str, int]:
         """The wrong ones as "true>read", the most frequent first."""
-        wrong = Counter({f"{true}>{read}": count for (true, read), count in self.counts.items() if true != read})
+        wrong = Counter(
+            {f"{true}>{read}": count for (true, read), count in self.counts.items() if true != read}
+        )
         return dict(wrong.most_common())
 
 
@@ -73,7 +75,9 @@ def errors(verdicts: Sequence[Verdict]) -> list[Errors]:
     misses: dict[str, dict[int, list[float]]] = {}
     for name, way, true, cut in _cuts(verdicts):
         if way is not None and true in way.depths_mm:
-            misses.setdefault(name, {}).setdefault(cut.position, []).append(cut.depth_mm - way.depths_mm[true])
+            misses.setdefault(name, {}).setdefault(cut.position, []).append(
+                cut.depth_mm - way.depths_mm[true]
+            )
     return [_errors(name, by_cut) for name, by_cut in misses.items()]
 
 
@@ -89,7 +93,12 @@ def measured(verdicts: Sequence[Verdict]) -> bool:
 def _cuts(verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Keyway | None, int, Cut]]:
     for verdict in verdicts:
         result, codes = verdict.result, verdict.shot.codes
-        if not isinstance(result, Reading) or codes is None or not verdict.right_keyway or len(codes) != len(result.cuts):
+        if (
+            not isinstance(result, Reading)
+            or codes is None
+            or not verdict.right_keyway
+            or len(codes) != len(result.cuts)
+        ):
             continue
         way = _known(result.keyway)
         for true, cut in zip(codes, result.cuts, strict=True):
@@ -112,7 +121,12 @@ def _depths(name: str, pairs: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
 
 def _errors(name: str, by_cut: Mapping[int, Sequence[float]]) -> Errors:
     together = [miss for misses in by_cut.values() for miss in misses]
-    return Errors(name, keyway(name).increment_mm, _spread(together), tuple(_spread(misses) for _, misses in sorted(by_cut.items())))
+    return Errors(
+        name,
+        keyway(name).increment_mm,
+        _spread(together),
+        tuple(_spread(misses) for _, misses in sorted(by_cut.items())),
+    )
 
 
 def _spread(misses: Sequence[float]) -> Spread:

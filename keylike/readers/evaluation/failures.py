@@ -20,7 +20,11 @@ def worst(report: Report, most: int = MOST, for_refusals: int = FOR_REFUSALS) ->
 
 def wrong(report: Report) -> list[Verdict]:
     """Wrong codes, also on photos that have none to read; the surest first."""
-    read = [(verdict.result.confidence, verdict) for verdict in report.verdicts if isinstance(verdict.result, Reading)]
+    read = [
+        (verdict.result.confidence, verdict)
+        for verdict in report.verdicts
+        if isinstance(verdict.result, Reading)
+    ]
     return [verdict for _, verdict in sorted(read, key=lambda each: -each[0]) if not verdict.whole]
 
 

@@ -12,7 +12,10 @@ from keylike.readers.evaluation.verdict import Shot, Verdict
 
 
 def judge(
-    reader: Reader, photos: Iterable[Shot], tell: Callable[[Verdict], None], clock: Callable[[], float] = time.perf_counter
+    reader: Reader,
+    photos: Iterable[Shot],
+    tell: Callable[[Verdict], None],
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Report:
     """Reads every photo, hands each verdict to `tell`, and collects them. A photo that cannot be opened raises its KeylikeError."""
     report = Report(reader.info.keyways)

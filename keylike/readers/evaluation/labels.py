@@ -11,19 +11,28 @@ from keylike.readers.evaluation.verdict import Shot
 def shots(folder: Path) -> list[Shot]:
     """The labelled photos of a folder. Raises FileNotFoundError without labels.jsonl, ValueError for a line that is no label."""
     found = []
-    for number, line in enumerate((folder / "labels.jsonl").read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(
+        (folder / "labels.jsonl").read_text(encoding="utf-8").splitlines(), 1
+    ):
         if not line.strip():
             continue
         try:
             found.append(_shot(folder, json.loads(line)))
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise ValueError(f"line {number} of labels.jsonl is no label with file, keyway, bitting and tier") from None
+            raise ValueError(
+                f"line {number} of labels.jsonl is no label with file, keyway, bitting and tier"
+            ) from None
     return found
 
 
 def _shot(folder: Path, row: dict[str, object]) -> Shot:
     file, keyway, bitting, tier = (row[name] for name in ("file", "keyway", "bitting", "tier"))
-    if not (isinstance(file, str) and isinstance(keyway, str) and isinstance(tier, str) and isinstance(bitting, list | str | None)):
+    if not (
+        isinstance(file, str)
+        and isinstance(keyway, str)
+        and isinstance(tier, str)
+        and isinstance(bitting, list | str | None)
+    ):
         raise TypeError
     path = folder / "images" / file
     codes = None if bitting is None else tuple(int(code) for code in bitting)
@@ -32,4 +41,6 @@ def _shot(folder: Path, row: dict[str, object]) -> Shot:
 
 def _keyway(name: str) -> str:
     """`other:Maker(SC4)`, the way a family outside the tiers is written, is that family when its name stands in brackets."""
-    return name[name.index("(") + 1 : -1] if name.startswith("other:") and name.endswith(")") else name
+    return (
+        name[name.index("(") + 1 : -1] if name.startswith("other:") and name.endswith(")") else name
+    )

@@ -41,7 +41,11 @@ class Report:
     @property
     def sure(self) -> list[tuple[float, bool]]:
         """Of every reading of a readable key, its confidence and whether the whole code is right."""
-        return [(verdict.result.confidence, verdict.whole) for verdict in self.coded if isinstance(verdict.result, Reading)]
+        return [
+            (verdict.result.confidence, verdict.whole)
+            for verdict in self.coded
+            if isinstance(verdict.result, Reading)
+        ]
 
     @property
     def by_tier(self) -> dict[str, Score]:
@@ -56,7 +60,11 @@ class Report:
     @property
     def by_group(self) -> dict[str, Score]:
         """All readable keys, then by tier, then by keyway; empty without any."""
-        return {"all": Score.of(coded), **self.by_tier, **self.by_keyway} if (coded := self.coded) else {}
+        return (
+            {"all": Score.of(coded), **self.by_tier, **self.by_keyway}
+            if (coded := self.coded)
+            else {}
+        )
 
     @property
     def families(self) -> dict[str, Counter[str]]:
@@ -100,7 +108,11 @@ class Report:
 
 def refusals(verdicts: Iterable[Verdict]) -> Counter[str]:
     """How often each reason was given."""
-    return Counter(verdict.result.reason.value for verdict in verdicts if isinstance(verdict.result, Unreadable))
+    return Counter(
+        verdict.result.reason.value
+        for verdict in verdicts
+        if isinstance(verdict.result, Unreadable)
+    )
 
 
 def _scores(named: Iterable[tuple[str, Verdict]]) -> dict[str, Score]:

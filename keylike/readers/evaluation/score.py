@@ -61,7 +61,10 @@ class Score:
 
     def to_dict(self) -> dict[str, object]:
         """Shares of all photos with their 95 % intervals."""
-        whole, three, keyway, refused = (round(self.share(count), 5) for count in (self.whole, self.three, self.keyway, self.refused))
+        whole, three, keyway, refused = (
+            round(self.share(count), 5)
+            for count in (self.whole, self.three, self.keyway, self.refused)
+        )
         return {
             "photos": self.photos, "whole": whole, "whole_95": _rounded(self.whole_95), "top3": three,
             "cut": round(self.cut, 5), "cut_95": _rounded(self.cut_95), "keyway": keyway, "keyway_95": _rounded(self.keyway_95),

@@ -14,7 +14,9 @@ def wilson(hits: float, total: float) -> tuple[float, float]:
         return 0.0, 1.0
     p, z2 = hits / total, Z_95**2
     middle, half = p + z2 / (2 * total), Z_95 * math.sqrt(p * (1 - p) / total + z2 / (4 * total**2))
-    return max(0.0, (middle - half) / (1 + z2 / total)), min(1.0, (middle + half) / (1 + z2 / total))
+    return max(0.0, (middle - half) / (1 + z2 / total)), min(
+        1.0, (middle + half) / (1 + z2 / total)
+    )
 
 
 def clustered(rows: Sequence[tuple[int, int]]) -> tuple[float, float]:
@@ -30,7 +32,9 @@ def clustered(rows: Sequence[tuple[int, int]]) -> tuple[float, float]:
     alone = total * share * (1 - share)
     effect = total / photos
     if alone and photos > 1:
-        effect = sum((right - share * each) ** 2 for right, each in rows) * photos / (photos - 1) / alone
+        effect = (
+            sum((right - share * each) ** 2 for right, each in rows) * photos / (photos - 1) / alone
+        )
     worth = total / max(1.0, effect)
     return wilson(share * worth, worth)
 

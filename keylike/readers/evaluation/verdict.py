@@ -34,7 +34,11 @@ class Verdict:
     @property
     def whole(self) -> bool:
         """Keyway and every cut right."""
-        return self.right_keyway and isinstance(self.result, Reading) and self.result.codes == self.shot.codes
+        return (
+            self.right_keyway
+            and isinstance(self.result, Reading)
+            and self.result.codes == self.shot.codes
+        )
 
     @property
     def among_three(self) -> bool:

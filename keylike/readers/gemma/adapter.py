@@ -22,10 +22,16 @@ def attach(model: Any, adapter: Path, device: str) -> Any:
     try:
         with warnings.catch_warnings():
             # Looked at below, all of them.
-            warnings.filterwarnings("ignore", message="Found missing adapter keys", category=UserWarning)
-            adapted = PeftModel.from_pretrained(model, str(adapter), is_trainable=False, torch_device=device)
+            warnings.filterwarnings(
+                "ignore", message="Found missing adapter keys", category=UserWarning
+            )
+            adapted = PeftModel.from_pretrained(
+                model, str(adapter), is_trainable=False, torch_device=device
+            )
     except (ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise ModelError(f"the adapter in {adapter.name} does not fit its base model: {_why(error)}") from error
+        raise ModelError(
+            f"the adapter in {adapter.name} does not fit its base model: {_why(error)}"
+        ) from error
     taken = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     text = model.config.get_text_config()
     _compare(
@@ -38,8 +44,14 @@ def attach(model: Any, adapter: Path, device: str) -> Any:
 
 def _compare(path: Path, taken: Mapping[str, tuple[int, ...]], first_shared: int) -> None:
     """Raises ModelError unless the file holds what the model took up, no more and no less."""
-    held = {name: tensor.shape for name, tensor in tensors(path).items() if not _idle(name, first_shared)}
-    unlike = sorted(name for name in held.keys() | taken.keys() if held.get(name) != taken.get(name))
+    held = {
+        name: tensor.shape
+        for name, tensor in tensors(path).items()
+        if not _idle(name, first_shared)
+    }
+    unlike = sorted(
+        name for name in held.keys() | taken.keys() if held.get(name) != taken.get(name)
+    )
     if unlike:
         alike = len(held.items() & taken.items())
         raise ModelError(

@@ -27,22 +27,38 @@ def answer(heard: Heard, manifest: GemmaManifest, px_per_mm: float | None) -> Re
     if heard.no_key > sum(choice.probability for choice in heard.choices) and heard.no_key > 0.5:
         return refuse(Reason.NOT_A_KEY, "The model sees no key on the picture.")
     if not heard.choices or heard.mass < manifest.reply.least_mass:
-        return refuse(Reason.NO_CODE_IN_REPLY, "The model did not answer with a code.", Quality(px_per_mm=px_per_mm))
+        return refuse(
+            Reason.NO_CODE_IN_REPLY,
+            "The model did not answer with a code.",
+            Quality(px_per_mm=px_per_mm),
+        )
     first = heard.choices[0]
     # What was not labelled as the code is outside what the calibration was fitted on.
     calibration = None if heard.trust is Trust.LOOSE else manifest.calibration
     chance = sure.whole(first, calibration)
     way = keyway(first.keyway)
-    quality = Quality(px_per_mm=px_per_mm, px_per_depth_step=None if px_per_mm is None else px_per_mm * way.increment_mm)
+    quality = Quality(
+        px_per_mm=px_per_mm,
+        px_per_depth_step=None if px_per_mm is None else px_per_mm * way.increment_mm,
+    )
     if chance < manifest.reply.least_confidence:
-        return refuse(Reason.LOW_CONFIDENCE, "A key is there, but its cuts could not be read surely enough.", quality)
-    each = zip(first.codes, sure.cuts(first, chance), Bitting(way, first.codes).depths_mm, strict=True)
+        return refuse(
+            Reason.LOW_CONFIDENCE,
+            "A key is there, but its cuts could not be read surely enough.",
+            quality,
+        )
+    each = zip(
+        first.codes, sure.cuts(first, chance), Bitting(way, first.codes).depths_mm, strict=True
+    )
     return Reading(
         keyway=way.name,
         codes=first.codes,
         confidence=chance,
         calibrated=calibration is not None,
-        cuts=tuple(Cut(position, depth, probability, mm) for position, (depth, probability, mm) in enumerate(each, 1)),
+        cuts=tuple(
+            Cut(position, depth, probability, mm)
+            for position, (depth, probability, mm) in enumerate(each, 1)
+        ),
         candidates=sure.candidates(heard.choices, chance),
         quality=quality,
     )

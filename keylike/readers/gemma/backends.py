@@ -38,7 +38,9 @@ def choose(backend: str) -> Backend:
     """The backend of that name; "auto" is Unsloth where there is a CUDA GPU and Unsloth is installed. Raises ModelError."""
     absent = [name for name in _NEEDED if find_spec(name) is None]
     if absent:
-        raise ModelError(f"{', '.join(absent)} not installed: Gemma needs what requirements-gemma.txt lists (make serve-gemma)")
+        raise ModelError(
+            f"{', '.join(absent)} not installed: Gemma needs what requirements-gemma.txt lists (make serve-gemma)"
+        )
     if backend == "unsloth" or (backend == "auto" and _cuda() and find_spec("unsloth") is not None):
         return _unsloth()
     from keylike.readers.gemma.with_transformers import TransformersBackend
@@ -49,9 +51,13 @@ def choose(backend: str) -> Backend:
 def _unsloth() -> Backend:
     # `import unsloth` may succeed on a machine without a GPU and then fails while loading: its ImportError is no gate.
     if not _cuda():
-        raise ModelError("KEYLIKE_BACKEND=unsloth needs an NVIDIA GPU, and PyTorch finds none here: use auto or transformers")
+        raise ModelError(
+            "KEYLIKE_BACKEND=unsloth needs an NVIDIA GPU, and PyTorch finds none here: use auto or transformers"
+        )
     if find_spec("unsloth") is None:
-        raise ModelError("unsloth is not installed: KEYLIKE_BACKEND=unsloth needs what requirements-gpu.txt lists")
+        raise ModelError(
+            "unsloth is not installed: KEYLIKE_BACKEND=unsloth needs what requirements-gpu.txt lists"
+        )
     from keylike.readers.gemma.with_unsloth import UnslothBackend
 
     return UnslothBackend()

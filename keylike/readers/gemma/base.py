@@ -12,7 +12,9 @@ from keylike.readers.gemma.libraries import go_offline
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def find_base(adapter: Path, names: Sequence[str], *, base_model: Path | None, models: Path | None) -> Path:
+def find_base(
+    adapter: Path, names: Sequence[str], *, base_model: Path | None, models: Path | None
+) -> Path:
     """The folder of the base called by one of `names` (folders or hub names, the likeliest first).
 
     `base_model` goes before all of them; then each name is looked for as a path, under `models`, beside the adapter, and among what
@@ -56,7 +58,11 @@ def _under(place: Path | None, name: str) -> Path | None:
     """The folder of that last name; small and capital letters count the same, since Unsloth writes names in small ones."""
     if place is None or not place.is_dir():
         return None
-    return _first(path for path in sorted(place.iterdir()) if path.name.lower() == last_part(name).lower() and path.is_dir())
+    return _first(
+        path
+        for path in sorted(place.iterdir())
+        if path.name.lower() == last_part(name).lower() and path.is_dir()
+    )
 
 
 def _downloaded(name: str) -> Path | None:

@@ -96,7 +96,9 @@ class Tried:
         return self.shot.keyway, self.shot.codes or ()
 
 
-def listen(reader: Hearing, beside: Reader | None, shots: Sequence[Shot], show: Show) -> list[Tried]:
+def listen(
+    reader: Hearing, beside: Reader | None, shots: Sequence[Shot], show: Show
+) -> list[Tried]:
     """Has each photo read, in order."""
     tried: list[Tried] = []
     for group in show([shots[start : start + GROUP] for start in range(0, len(shots), GROUP)]):
@@ -135,7 +137,9 @@ def _first(heard: Heard | Unreadable, manifest: GemmaManifest) -> Choice | str:
     rests on the calibration."""
     if isinstance(heard, Unreadable):
         return heard.reason.value
-    takes_all = manifest.model_copy(update={"reply": manifest.reply.model_copy(update={"least_confidence": 0.0})})
+    takes_all = manifest.model_copy(
+        update={"reply": manifest.reply.model_copy(update={"least_confidence": 0.0})}
+    )
     result = answer(heard, takes_all, None)
     if isinstance(result, Unreadable):
         return result.reason.value

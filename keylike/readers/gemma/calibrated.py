@@ -26,7 +26,12 @@ class Figures:
     def of(cls, promised: Sequence[float], right: Sequence[bool]) -> Figures:
         """Over one row or more."""
         sure = list(zip(promised, right, strict=True))
-        return cls(sum(promised) / len(sure), sum(right) / len(sure), calibration_error(sure) or 0.0, log_loss(sure))
+        return cls(
+            sum(promised) / len(sure),
+            sum(right) / len(sure),
+            calibration_error(sure) or 0.0,
+            log_loss(sure),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,13 @@ class Calibrated:
         table = Table("", "mean confidence", "right", "calibration error", "log loss")
         was = "before" if self.calibrated_before else "not calibrated"
         for name, each in ((was, self.before), ("after (held back)", self.after)):
-            table.add_row(name, f"{each.confidence:.1%}", f"{each.right:.1%}", f"{each.calibration_error:.3f}", f"{each.log_loss:.3f}")
+            table.add_row(
+                name,
+                f"{each.confidence:.1%}",
+                f"{each.right:.1%}",
+                f"{each.calibration_error:.3f}",
+                f"{each.log_loss:.3f}",
+            )
         return table
 
     def lines(self) -> list[str]:
@@ -74,14 +85,22 @@ class Calibrated:
         if not self.beside:
             return []
         if self.agreement is None:
-            return ["No photo was read wrong by both readers: how often they make the same mistake was not fitted."]
+            return [
+                "No photo was read wrong by both readers: how often they make the same mistake was not fitted."
+            ]
         share, count = self.agreement.shared_error, self.agreement.fitted_on
-        return [f"Two wrong readings are taken to be the same with a chance of {share:.0%}, fitted on {count} photos that both read wrong."]
+        return [
+            f"Two wrong readings are taken to be the same with a chance of {share:.0%}, fitted on {count} photos that both read wrong."
+        ]
 
 
 def told(refused: Counter[str]) -> str:
     """Reasons with their counts, as the end of a sentence."""
-    return f"; refused: {', '.join(f'{reason} {count}' for reason, count in refused.most_common())}" if refused else ""
+    return (
+        f"; refused: {', '.join(f'{reason} {count}' for reason, count in refused.most_common())}"
+        if refused
+        else ""
+    )
 
 
 def _rounded(figures: Figures) -> dict[str, float]:

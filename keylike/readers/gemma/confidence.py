@@ -37,7 +37,9 @@ def cuts(choice: Choice, confidence: float) -> tuple[float, ...]:
     """
     if confidence <= 0:
         return (0.0,) * len(choice.digits)
-    power = math.log(confidence) / math.fsum(_log(slot) for slot in (*choice.others, *choice.digits))
+    power = math.log(confidence) / math.fsum(
+        _log(slot) for slot in (*choice.others, *choice.digits)
+    )
     return tuple(min(1.0, max(confidence, math.exp(power * _log(slot)))) for slot in choice.digits)
 
 
@@ -52,4 +54,7 @@ def candidates(choices: Sequence[Choice], confidence: float) -> tuple[Candidate,
     left = max(1 - first.probability, math.fsum(choice.probability for choice in rest))
     others = (choice for choice in rest if choice.keyway == first.keyway)
     scale = (1 - confidence) / left if left > 0 else 0.0
-    return (Candidate(first.codes, confidence), *(Candidate(one.codes, min(confidence, scale * one.probability)) for one in others))
+    return (
+        Candidate(first.codes, confidence),
+        *(Candidate(one.codes, min(confidence, scale * one.probability)) for one in others),
+    )

@@ -37,7 +37,9 @@ def refuse_code(folder: Path) -> None:
     if code is not None:
         raise ModelError(f"{called(code)}: code out of a model folder is never run; take it away")
     if (folder / _MORE_TEMPLATES).exists():
-        raise ModelError(f"{folder.name}/{_MORE_TEMPLATES}: no manifest lists what lies in folders below; take it away")
+        raise ModelError(
+            f"{folder.name}/{_MORE_TEMPLATES}: no manifest lists what lies in folders below; take it away"
+        )
     for path in (folder / name for name in _CONFIGS):
         if os.path.lexists(path):
             _refuse_asking(path, read_json(path))
@@ -46,13 +48,19 @@ def refuse_code(folder: Path) -> None:
 def _refuse_asking(path: Path, config: dict[str, Any]) -> None:
     for table in _tables(config):
         if table.get("auto_map") or table.get("trust_remote_code"):
-            raise ModelError(f"{called(path)} asks for code of its own (auto_map or trust_remote_code), which is never run")
+            raise ModelError(
+                f"{called(path)} asks for code of its own (auto_map or trust_remote_code), which is never run"
+            )
         for name in ("attn_implementation", "_attn_implementation"):
             if table.get(name) not in _ATTENTION:
-                raise ModelError(f"{called(path)}: {name} names code of its own, which is never run")
+                raise ModelError(
+                    f"{called(path)}: {name} names code of its own, which is never run"
+                )
         for name, known in _CLASSES.items():
             if table.get(name) is not None and not re.fullmatch(known, str(table[name])):
-                raise ModelError(f"{called(path)}: {name} is {shown(table[name])!r}, which is none of Gemma's")
+                raise ModelError(
+                    f"{called(path)}: {name} is {shown(table[name])!r}, which is none of Gemma's"
+                )
 
 
 def _tables(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -72,34 +80,52 @@ def check_model(folder: Path) -> bool:
     config = read_json(folder / MODEL)
     kind = config.get("model_type")
     if kind != "gemma3n":
-        raise ModelError(f"{called(folder / MODEL)}: the model's type is {shown(kind)!r}, and only 'gemma3n' is read here")
+        raise ModelError(
+            f"{called(folder / MODEL)}: the model's type is {shown(kind)!r}, and only 'gemma3n' is read here"
+        )
     _check_sources(folder / MODEL, config)
     model_files(folder)
     stored = config.get("quantization_config")
     if stored is None:
         return False
-    if not isinstance(stored, dict) or stored.get("quant_method") != "bitsandbytes" or not stored.get("load_in_4bit"):
-        raise ModelError(f"{called(folder / MODEL)}: of weights stored in few bits, only bitsandbytes' 4-bit ones are read")
+    if (
+        not isinstance(stored, dict)
+        or stored.get("quant_method") != "bitsandbytes"
+        or not stored.get("load_in_4bit")
+    ):
+        raise ModelError(
+            f"{called(folder / MODEL)}: of weights stored in few bits, only bitsandbytes' 4-bit ones are read"
+        )
     return True
 
 
 def _check_sources(path: Path, config: dict[str, Any]) -> None:
     """Raises ModelError where transformers or timm would open other weights than the folder's listed ones."""
     if config.get("transformers_weights") is not None:
-        raise ModelError(f"{called(path)}: transformers_weights names other weights than the folder's own")
+        raise ModelError(
+            f"{called(path)}: transformers_weights names other weights than the folder's own"
+        )
     vision = config.get("vision_config")
     if not isinstance(vision, dict):
         return
     network, changes = vision.get("architecture"), vision.get("model_args")
     if network is not None and not _NETWORK.fullmatch(str(network)):
-        raise ModelError(f"{called(path)}: vision_config.architecture must be the name of one of timm's networks and no place")
-    if changes is not None and not (isinstance(changes, dict) and all(map(_shapes, changes, changes.values()))):
-        raise ModelError(f"{called(path)}: vision_config.model_args may hold nothing but sizes of the network")
+        raise ModelError(
+            f"{called(path)}: vision_config.architecture must be the name of one of timm's networks and no place"
+        )
+    if changes is not None and not (
+        isinstance(changes, dict) and all(map(_shapes, changes, changes.values()))
+    ):
+        raise ModelError(
+            f"{called(path)}: vision_config.model_args may hold nothing but sizes of the network"
+        )
 
 
 def _shapes(name: str, value: object) -> bool:
     """Whether timm could open nothing by it: it knows places by these names, and by text."""
-    return not name.startswith(_OPENING) and all(isinstance(each, int | float) for each in (value if isinstance(value, list) else [value]))
+    return not name.startswith(_OPENING) and all(
+        isinstance(each, int | float) for each in (value if isinstance(value, list) else [value])
+    )
 
 
 def check_adapter(folder: Path) -> dict[str, Any]:
@@ -107,12 +133,19 @@ def check_adapter(folder: Path) -> dict[str, Any]:
     adapter_file(folder)
     config = read_json(folder / ADAPTER)
     if config.get("peft_type") != "LORA":
-        raise ModelError(f"{called(folder / ADAPTER)}: an adapter of type {shown(config.get('peft_type'))!r}, and only 'LORA' is read here")
+        raise ModelError(
+            f"{called(folder / ADAPTER)}: an adapter of type {shown(config.get('peft_type'))!r}, and only 'LORA' is read here"
+        )
     # Both name modules that PEFT would import; the first is harmless where it names the library's own classes.
     mapping = config.get("auto_mapping") or {}
     library = mapping.get("parent_library") if isinstance(mapping, dict) else mapping
-    if config.get("megatron_config") or str(library or "transformers").partition(".")[0] != "transformers":
-        raise ModelError(f"{called(folder / ADAPTER)} names code outside of transformers, which is never run")
+    if (
+        config.get("megatron_config")
+        or str(library or "transformers").partition(".")[0] != "transformers"
+    ):
+        raise ModelError(
+            f"{called(folder / ADAPTER)} names code outside of transformers, which is never run"
+        )
     return config
 
 
@@ -123,7 +156,9 @@ def words(*folders: Path) -> Path:
             for name in _TOKENIZER:
                 refuse_pointer(folder / name)
             return folder
-    raise ModelError(f"{folders[-1].name} lacks {_lacking(folders[-1])}: the tokenizer and processor belong beside the weights")
+    raise ModelError(
+        f"{folders[-1].name} lacks {_lacking(folders[-1])}: the tokenizer and processor belong beside the weights"
+    )
 
 
 def _lacking(folder: Path) -> str | None:
@@ -133,5 +168,7 @@ def _lacking(folder: Path) -> str | None:
             return name
     if not any((folder / name).exists() for name in _PROCESSOR):
         return _PROCESSOR[0]
-    has_template = any((folder / name).exists() for name in _TEMPLATE) or "chat_template" in read_json(folder / _TOKENIZER[1])
+    has_template = any(
+        (folder / name).exists() for name in _TEMPLATE
+    ) or "chat_template" in read_json(folder / _TOKENIZER[1])
     return None if has_template else _TEMPLATE[0]

@@ -22,13 +22,19 @@ class Engine:
 
     def __init__(self, loaded: Loaded, manifest: GemmaManifest, max_batch: int) -> None:
         self._loaded, self._manifest = loaded, manifest
-        self._layout = lay_out(manifest, loaded.processor.tokenizer) if manifest.reply.decoding == "slots" else None
+        self._layout = (
+            lay_out(manifest, loaded.processor.tokenizer)
+            if manifest.reply.decoding == "slots"
+            else None
+        )
         self._desk = Desk(self._run, max_batch, self._free_memory)
 
     @property
     def side(self) -> int:
         """Pixels of the square that the model is given."""
-        return self._manifest.picture.side or int(self._loaded.processor.image_processor.size["height"])
+        return self._manifest.picture.side or int(
+            self._loaded.processor.image_processor.size["height"]
+        )
 
     def hear(self, squares: Sequence[Image.Image]) -> list[Heard]:
         """One result a square, in order; one thread at a time. Raises Overloaded where not even one square fits into memory."""

@@ -60,7 +60,9 @@ def cross_fit(rows: Sequence[Row]) -> Fitted:
 def refuse_too_little(rows: Sequence[Row]) -> None:
     """Raises ValueError, saying how many photos are missing, for fewer than FEWEST rows and for rows all right or all wrong."""
     if len(rows) < FEWEST:
-        raise ValueError(f"a calibration needs {FEWEST} photos that were read, and {len(rows)} were: label {FEWEST - len(rows)} more")
+        raise ValueError(
+            f"a calibration needs {FEWEST} photos that were read, and {len(rows)} were: label {FEWEST - len(rows)} more"
+        )
     hits = sum(hit for _, hit in rows)
     if hits in (0, len(rows)):
         how, other = ("right", "harder") if hits else ("wrong", "easier")
@@ -117,7 +119,9 @@ def _chances(choices: Sequence[Choice]) -> Callable[[float], NDArray[np.float64]
     for row, slot in zip(odds, flat, strict=True):
         logs = np.log(np.maximum(slot.probabilities, _NOTHING))
         row[: len(logs)] = logs - logs[slot.taken]
-    return lambda temperature: np.exp(-np.add.reduceat(np.logaddexp.reduce(odds / temperature, axis=1), starts))
+    return lambda temperature: np.exp(
+        -np.add.reduceat(np.logaddexp.reduce(odds / temperature, axis=1), starts)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +154,15 @@ def fit_isotonic(rows: Sequence[Row]) -> Isotonic:
     alike: dict[float, list[bool]] = {}
     for choice, hit in rows:
         alike.setdefault(choice.probability, []).append(hit)
-    single = [_Block(chance, chance, len(hits), sum(hits)) for chance, hits in sorted(alike.items())]
+    single = [
+        _Block(chance, chance, len(hits), sum(hits)) for chance, hits in sorted(alike.items())
+    ]
     blocks = _pool(_pool(single, lambda block: block.share), lambda block: block.smoothed)
-    points = [(round(end, 6), round(block.smoothed, 6)) for block in blocks for end in (block.low, block.high)]
+    points = [
+        (round(end, 6), round(block.smoothed, 6))
+        for block in blocks
+        for end in (block.low, block.high)
+    ]
     return Isotonic(points=tuple(points), fitted_on=len(rows))
 
 

@@ -10,10 +10,26 @@ from typing import Any, Literal
 
 from keylike.errors import ModelError
 from keylike.readers.gemma.base import find_base
-from keylike.readers.gemma.configs import ADAPTER, MODEL, check_adapter, check_model, refuse_code, words
+from keylike.readers.gemma.configs import (
+    ADAPTER,
+    MODEL,
+    check_adapter,
+    check_model,
+    refuse_code,
+    words,
+)
 from keylike.readers.gemma.legacy_manifest import older_manifest
 from keylike.readers.gemma.manifest import GemmaManifest, gemma_manifest
-from keylike.readers.model_files import MANIFEST, called, check_files, footprint, has_manifest, read_manifest, refuse_ways_out, sha256
+from keylike.readers.model_files import (
+    MANIFEST,
+    called,
+    check_files,
+    footprint,
+    has_manifest,
+    read_manifest,
+    refuse_ways_out,
+    sha256,
+)
 
 Kind = Literal["gemma-lora", "gemma-merged"]
 # All that the libraries may open; everything else in a folder is left alone.
@@ -46,7 +62,9 @@ class Checkpoint:
     def refuse_changed(self) -> None:
         """Raises ModelError where a file was replaced or written to since it was looked at: the libraries open them anew, by name."""
         if _seen(self.folder, self.base) != self.seen:
-            raise ModelError(f"{self.folder.name} or its base was changed while it was loaded: try again")
+            raise ModelError(
+                f"{self.folder.name} or its base was changed while it was loaded: try again"
+            )
 
 
 def inspect(folder: Path, *, base_model: Path | None, models: Path | None) -> Checkpoint:
@@ -60,12 +78,18 @@ def inspect(folder: Path, *, base_model: Path | None, models: Path | None) -> Ch
     manifest = _manifest(folder, kind)
     refuse_code(folder)
     if kind == "gemma-merged":
-        return Checkpoint(folder, kind, manifest, None, words(folder), check_model(folder), _digest(folder), seen)
+        return Checkpoint(
+            folder, kind, manifest, None, words(folder), check_model(folder), _digest(folder), seen
+        )
     adapter = check_adapter(folder)
-    base = find_base(folder, _names(folder, manifest, adapter), base_model=base_model, models=models).absolute()
+    base = find_base(
+        folder, _names(folder, manifest, adapter), base_model=base_model, models=models
+    ).absolute()
     seen += _seen(base, None)
     quantised = _check_base(base, manifest.base_files)
-    return Checkpoint(folder, kind, manifest, base, words(folder, base), quantised, _digest(folder, base), seen)
+    return Checkpoint(
+        folder, kind, manifest, base, words(folder, base), quantised, _digest(folder, base), seen
+    )
 
 
 def _kind(folder: Path) -> Kind:
@@ -76,9 +100,13 @@ def _kind(folder: Path) -> Kind:
         raise ModelError(f"{folder.name} is empty")
     adapter, model = (folder / ADAPTER).exists(), (folder / MODEL).exists()
     if adapter and model:
-        raise ModelError(f"{folder.name} holds both {ADAPTER} and {MODEL}: keep an adapter and a whole model in folders of their own")
+        raise ModelError(
+            f"{folder.name} holds both {ADAPTER} and {MODEL}: keep an adapter and a whole model in folders of their own"
+        )
     if not adapter and not model:
-        raise ModelError(f"{folder.name} holds neither {ADAPTER} (a LoRA adapter) nor {MODEL} (a whole model)")
+        raise ModelError(
+            f"{folder.name} holds neither {ADAPTER} (a LoRA adapter) nor {MODEL} (a whole model)"
+        )
     return "gemma-lora" if adapter else "gemma-merged"
 
 
@@ -89,7 +117,9 @@ def _manifest(folder: Path, kind: Kind) -> GemmaManifest:
         return older_manifest(folder.resolve().name, kind)
     manifest = gemma_manifest(_check_listed(folder))
     if manifest.kind != kind:
-        raise ModelError(f"{called(folder / MANIFEST)} says {manifest.kind}, but the files are those of a {kind} folder")
+        raise ModelError(
+            f"{called(folder / MANIFEST)} says {manifest.kind}, but the files are those of a {kind} folder"
+        )
     return manifest
 
 
@@ -99,7 +129,9 @@ def _check_listed(folder: Path) -> Mapping[str, Any]:
     check_files(folder, table)
     unlisted = [path.name for path in _opened(folder) if path.name not in table["files"]]
     if unlisted:
-        raise ModelError(f"{called(folder / unlisted[0])} is not in [files] of {MANIFEST}: list it with its SHA-256, or take it away")
+        raise ModelError(
+            f"{called(folder / unlisted[0])} is not in [files] of {MANIFEST}: list it with its SHA-256, or take it away"
+        )
     return table
 
 
@@ -122,7 +154,9 @@ def _names(folder: Path, manifest: GemmaManifest, adapter: Mapping[str, Any]) ->
 def _check_base(base: Path, trained_on: Mapping[str, str]) -> bool:
     """Whether its weights are stored in 4 bits. Raises ModelError where it is not whole, or not what the adapter was trained on."""
     if _kind(base) != "gemma-merged":
-        raise ModelError(f"{base.name} is a LoRA adapter itself, so it cannot be the base of another")
+        raise ModelError(
+            f"{base.name} is a LoRA adapter itself, so it cannot be the base of another"
+        )
     _refuse_ways_out(base)
     if has_manifest(base):
         _check_listed(base)
@@ -131,7 +165,9 @@ def _check_base(base: Path, trained_on: Mapping[str, str]) -> bool:
     # Another base of the same shapes would take the adapter without a word, and read worse.
     for name, digest in trained_on.items():
         if sha256(base / Path(name).name) != digest:
-            raise ModelError(f"{base.name} is not the base that the adapter was trained on: {Path(name).name} does not match its SHA-256")
+            raise ModelError(
+                f"{base.name} is not the base that the adapter was trained on: {Path(name).name} does not match its SHA-256"
+            )
     return quantised
 
 
@@ -140,7 +176,15 @@ def _opened(folder: Path) -> Iterator[Path]:
 
 
 def _digest(folder: Path, base: Path | None = None) -> str:
-    parts = [sha256(folder / MANIFEST)] if has_manifest(folder) else [f"{path.name} {sha256(path)}" for path in _opened(folder)]
+    parts = (
+        [sha256(folder / MANIFEST)]
+        if has_manifest(folder)
+        else [f"{path.name} {sha256(path)}" for path in _opened(folder)]
+    )
     if base is not None:
-        parts += [base.resolve().name, *(f"{path.name} {path.stat().st_size}" for path in _opened(base)), sha256(base / MODEL)]
+        parts += [
+            base.resolve().name,
+            *(f"{path.name} {path.stat().st_size}" for path in _opened(base)),
+            sha256(base / MODEL),
+        ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -37,12 +37,19 @@ class Written:
     def at(self, start: int, end: int) -> list[int]:
         """The tokens that make up a part of the text."""
         starts = (0, *self.ends[:-1])
-        return [i for i, (a, b) in enumerate(zip(starts, self.ends, strict=True)) if a < end and b > start]
+        return [
+            i
+            for i, (a, b) in enumerate(zip(starts, self.ends, strict=True))
+            if a < end and b > start
+        ]
 
 
 def read_free(model: Any, inputs: Any, tokenizer: Any, manifest: GemmaManifest) -> list[Heard]:
     """What the model writes for each row of `inputs`, greedily, until its turn ends or `max_new_tokens` are used up."""
-    return [hear_written(one, tokenizer, manifest) for one in write(model, inputs, tokenizer, manifest.reply.max_new_tokens)]
+    return [
+        hear_written(one, tokenizer, manifest)
+        for one in write(model, inputs, tokenizer, manifest.reply.max_new_tokens)
+    ]
 
 
 def write(model: Any, inputs: Any, tokenizer: Any, max_new_tokens: int) -> list[Written]:
@@ -58,10 +65,18 @@ def write(model: Any, inputs: Any, tokenizer: Any, max_new_tokens: int) -> list[
     return [_written(tokens, logits[row], tokenizer, ends) for row, tokens in enumerate(new)]
 
 
-def _written(tokens: Sequence[int], logits: torch.Tensor, tokenizer: Any, ends: set[int]) -> Written:
+def _written(
+    tokens: Sequence[int], logits: torch.Tensor, tokenizer: Any, ends: set[int]
+) -> Written:
     length = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
     texts = [tokenizer.decode(tokens[: i + 1], skip_special_tokens=True) for i in range(length)]
-    return Written(tuple(tokens[:length]), logits[:length], texts[-1] if texts else "", tuple(map(len, texts)), length < len(tokens))
+    return Written(
+        tuple(tokens[:length]),
+        logits[:length],
+        texts[-1] if texts else "",
+        tuple(map(len, texts)),
+        length < len(tokens),
+    )
 
 
 def hear_written(written: Written, tokenizer: Any, manifest: GemmaManifest) -> Heard:
@@ -78,15 +93,23 @@ def hear_written(written: Written, tokenizer: Any, manifest: GemmaManifest) -> H
     return Heard((choice,), 0.0, 1.0, reply.trust)
 
 
-def _choice(reply: Reply, written: Written, tokenizer: Any, manifest: GemmaManifest) -> Choice | None:
+def _choice(
+    reply: Reply, written: Written, tokenizer: Any, manifest: GemmaManifest
+) -> Choice | None:
     """The code as the maker's, if there can be such a key; a keyway that was not named must be the only one it fits."""
     if reply.keyway is None and reply.keyway_span is not None:
         return None  # it names a keyway that this checkpoint was not taught
-    fitting = [name for name in ([reply.keyway] if reply.keyway else manifest.keyways) if _codes(reply, name, manifest)]
+    fitting = [
+        name
+        for name in ([reply.keyway] if reply.keyway else manifest.keyways)
+        if _codes(reply, name, manifest)
+    ]
     if len(fitting) != 1:
         return None
     name = fitting[0]
-    numbers = [number for number in range(100) if manifest.maker(name, number) in keyway(name).depths_mm]
+    numbers = [
+        number for number in range(100) if manifest.maker(name, number) in keyway(name).depths_mm
+    ]
     digits = tuple(_slot(written, span, tokenizer, numbers) for span in reply.spans)
     others = tuple(_chance(written, place) for place in _besides(written, reply))
     return Choice(name, _codes(reply, name, manifest), digits, others)
@@ -94,7 +117,9 @@ def _choice(reply: Reply, written: Written, tokenizer: Any, manifest: GemmaManif
 
 def _codes(reply: Reply, name: str, manifest: GemmaManifest) -> tuple[int, ...]:
     """The maker's code; empty where that is no key of the keyway."""
-    codes = tuple(-1 if (depth := manifest.maker(name, number)) is None else depth for number in reply.digits)
+    codes = tuple(
+        -1 if (depth := manifest.maker(name, number)) is None else depth for number in reply.digits
+    )
     return codes if Bitting(keyway(name), codes).valid else ()
 
 

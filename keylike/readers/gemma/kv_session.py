@@ -19,11 +19,17 @@ class Stream:
         more = torch.tensor([begun] * rows, dtype=torch.long, device=inputs["input_ids"].device)
         self._model = model
         self._mask = torch.cat([inputs["attention_mask"], torch.ones_like(more)], 1)
-        rest = {name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask")}
+        rest = {
+            name: value
+            for name, value in inputs.items()
+            if name not in ("input_ids", "attention_mask")
+        }
         if "token_type_ids" in rest:
             rest["token_type_ids"] = torch.cat([rest["token_type_ids"], torch.zeros_like(more)], 1)
         ids = torch.cat([inputs["input_ids"], more], 1)
-        answer = model(input_ids=ids, attention_mask=self._mask, use_cache=True, logits_to_keep=1, **rest)
+        answer = model(
+            input_ids=ids, attention_mask=self._mask, use_cache=True, logits_to_keep=1, **rest
+        )
         self._cache = answer.past_key_values
         self.first: torch.Tensor = answer.logits[:, -1].float()
         """Logits (n, vocabulary) of what comes next."""
@@ -32,11 +38,24 @@ class Stream:
         """Keeps the rows named (an index may come twice) and adds a piece to each. Logits (length of its piece, vocabulary) a row."""
         longest = max(len(piece) for piece in pieces)
         device = self._mask.device
-        ids = torch.tensor([(*piece, *[0] * (longest - len(piece))) for piece in pieces], device=device)
-        seen = torch.tensor([[1] * len(piece) + [0] * (longest - len(piece)) for piece in pieces], device=device)
+        ids = torch.tensor(
+            [(*piece, *[0] * (longest - len(piece))) for piece in pieces], device=device
+        )
+        seen = torch.tensor(
+            [[1] * len(piece) + [0] * (longest - len(piece)) for piece in pieces], device=device
+        )
         kept = torch.tensor(list(rows), device=device)
         self._cache.reorder_cache(kept)
         self._mask = torch.cat([self._mask[kept], seen.to(self._mask.dtype)], 1)
         places = (self._mask.cumsum(1) - 1).clamp(min=0)[:, -longest:]
-        answer = self._model(input_ids=ids, attention_mask=self._mask, position_ids=places, past_key_values=self._cache, use_cache=True)
-        return [logits[: len(piece)].float() for logits, piece in zip(answer.logits, pieces, strict=True)]
+        answer = self._model(
+            input_ids=ids,
+            attention_mask=self._mask,
+            position_ids=places,
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        return [
+            logits[: len(piece)].float()
+            for logits, piece in zip(answer.logits, pieces, strict=True)
+        ]

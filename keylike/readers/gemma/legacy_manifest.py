@@ -46,4 +46,6 @@ def older_manifest(name: str, kind: Literal["gemma-lora", "gemma-merged"]) -> Ge
 def refuse_base(name: str) -> None:
     """Raises ModelError for a base model called as its publisher calls it: it would fill in slots for a key it never learnt to read."""
     if _BASES.fullmatch(name):
-        raise ModelError(f"{name} is a base model, never taught to read keys: give it as KEYLIKE_BASE_MODEL, a checkpoint as MODEL_PATH")
+        raise ModelError(
+            f"{name} is a base model, never taught to read keys: give it as KEYLIKE_BASE_MODEL, a checkpoint as MODEL_PATH"
+        )

@@ -20,7 +20,11 @@ class _Table(BaseModel):
 class Prompt(_Table):
     """What is said to the model, and whether the picture comes before or after it. The true code has no place in it."""
 
-    text: str = Field("Read the key in this photo: its keyway, and its bitting from bow to tip.", min_length=1, max_length=8000)
+    text: str = Field(
+        "Read the key in this photo: its keyway, and its bitting from bow to tip.",
+        min_length=1,
+        max_length=8000,
+    )
     image: Literal["first", "last"] = "first"
 
 
@@ -121,7 +125,9 @@ class GemmaManifest(_Table):
         if "{bitting}" not in self.reply.template:
             raise ValueError("reply.template has no place for {bitting}")
         if "{keyway}" not in self.reply.template and len(self.keyways) > 1:
-            raise ValueError("reply.template has no place for {keyway}: then only one keyway can be told")
+            raise ValueError(
+                "reply.template has no place for {keyway}: then only one keyway can be told"
+            )
         return self
 
     def maker(self, name: str, number: int) -> int | None:
@@ -136,7 +142,9 @@ def gemma_manifest(table: Mapping[str, Any]) -> GemmaManifest:
         return GemmaManifest.model_validate(table)
     except ValidationError as wrong:
         first = wrong.errors(include_url=False, include_input=False)[0]
-        raise ModelError(f"manifest.toml: {'.'.join(map(str, first['loc'])) or 'manifest'}: {first['msg']}") from None
+        raise ModelError(
+            f"manifest.toml: {'.'.join(map(str, first['loc'])) or 'manifest'}: {first['msg']}"
+        ) from None
 
 
 def _known(name: str) -> None:

@@ -17,7 +17,13 @@ from keylike.errors import ModelError
 from keylike.readers.gemma.base import find_base
 from keylike.readers.gemma.configs import ADAPTER
 from keylike.readers.gemma.folder import OPENED
-from keylike.readers.gemma.manifest import Agreement, GemmaManifest, Isotonic, Temperature, gemma_manifest
+from keylike.readers.gemma.manifest import (
+    Agreement,
+    GemmaManifest,
+    Isotonic,
+    Temperature,
+    gemma_manifest,
+)
 from keylike.readers.gemma.weights import read_json
 from keylike.readers.model_files import MANIFEST, called, sha256
 
@@ -37,7 +43,11 @@ def write_fitted(
     """
     path = folder / MANIFEST
     try:
-        document = tomlkit.parse(path.read_bytes()) if path.exists() else in_full(folder, _with_base(folder, manifest, models))
+        document = (
+            tomlkit.parse(path.read_bytes())
+            if path.exists()
+            else in_full(folder, _with_base(folder, manifest, models))
+        )
         _set(document, "calibration", calibration)
         if agreement:
             _set(document, "agreement", agreement)
@@ -49,7 +59,9 @@ def write_fitted(
         raise ModelError(f"{called(path)} cannot be written: {error.strerror}") from None
 
 
-def in_full(folder: Path, manifest: GemmaManifest, *, told: Mapping[str, str] | None = None) -> tomlkit.TOMLDocument:
+def in_full(
+    folder: Path, manifest: GemmaManifest, *, told: Mapping[str, str] | None = None
+) -> tomlkit.TOMLDocument:
     """The whole manifest of a folder: all that is in use, what is `told` besides, and the SHA-256 of every file that is opened."""
     document = tomlkit.document()
     for name in ("name", "version", "kind", "base", "keyways"):
@@ -66,7 +78,10 @@ def in_full(folder: Path, manifest: GemmaManifest, *, told: Mapping[str, str] | 
     for name in ("prompt", "picture", "reply"):
         document[name] = _table(_plain(getattr(manifest, name)))
     if manifest.depths:
-        document["depths"] = {way: {str(said): depth for said, depth in scale.items()} for way, scale in manifest.depths.items()}
+        document["depths"] = {
+            way: {str(said): depth for said, depth in scale.items()}
+            for way, scale in manifest.depths.items()
+        }
     return document
 
 
@@ -76,7 +91,13 @@ def _with_base(folder: Path, manifest: GemmaManifest, models: Path | None) -> Ge
         return manifest
     trained_on = str(read_json(folder / ADAPTER).get("base_model_name_or_path") or "")
     names = [name for name in (trained_on, manifest.base) if name]
-    return manifest.model_copy(update={"base": next((name for name in names if _found(folder, name, models)), next(iter(names), None))})
+    return manifest.model_copy(
+        update={
+            "base": next(
+                (name for name in names if _found(folder, name, models)), next(iter(names), None)
+            )
+        }
+    )
 
 
 def _found(folder: Path, name: str, models: Path | None) -> bool:
@@ -119,7 +140,9 @@ def _plain(value: BaseModel) -> dict[str, Any]:
 
 def _replace(path: Path, data: bytes) -> None:
     """Writes beside `path` and renames: whoever reads meanwhile sees the old file or the new one, whole."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
         beside = Path(file.name)
         try:
             file.write(data)

@@ -20,14 +20,20 @@ _NO_ROOM = "can't allocate memory"
 class Desk(Generic[Q, A]):
     """`run` answers a batch in order; one thread at a time is let in. `free_memory` gives back what a failed batch left behind."""
 
-    def __init__(self, run: Callable[[Sequence[Q]], list[A]], most: int, free_memory: Callable[[], None]) -> None:
+    def __init__(
+        self, run: Callable[[Sequence[Q]], list[A]], most: int, free_memory: Callable[[], None]
+    ) -> None:
         self._run, self._most, self._free_memory = run, most, free_memory
         self._lock = threading.Lock()
 
     def ask(self, items: Sequence[Q]) -> list[A]:
         """One answer an item, in order. Raises Overloaded where an item does not fit into memory even alone."""
         with self._lock:
-            return [answer for at in range(0, len(items), self._most) for answer in self._answer(items[at : at + self._most])]
+            return [
+                answer
+                for at in range(0, len(items), self._most)
+                for answer in self._answer(items[at : at + self._most])
+            ]
 
     def _answer(self, batch: Sequence[Q]) -> list[A]:
         answers = self._try(batch)
@@ -35,7 +41,9 @@ class Desk(Generic[Q, A]):
             return answers
         self._free_memory()
         if len(batch) == 1:
-            raise Overloaded("There is not enough memory for this photo now.", retry_after_s=RETRY_AFTER_S)
+            raise Overloaded(
+                "There is not enough memory for this photo now.", retry_after_s=RETRY_AFTER_S
+            )
         half = len(batch) // 2
         return self._answer(batch[:half]) + self._answer(batch[half:])
 
@@ -52,4 +60,6 @@ class Desk(Generic[Q, A]):
 
 def no_room(error: BaseException) -> bool:
     """Whether an error says that memory does not suffice."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and _NO_ROOM in str(error))
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and _NO_ROOM in str(error)
+    )

@@ -83,5 +83,12 @@ def box(pixels: Array, pose: Array) -> Image.Image:
     corners = project(pose, _WHOLE_KEY)
     height, width = pixels.shape[:2]
     left, top = (max(0, math.floor(value)) for value in corners.min(0))
-    right, bottom = min(width, math.ceil(corners[:, 0].max())), min(height, math.ceil(corners[:, 1].max()))
-    return Image.fromarray(pixels[min(top, height - 1) : max(bottom, top + 1), min(left, width - 1) : max(right, left + 1)])
+    right, bottom = (
+        min(width, math.ceil(corners[:, 0].max())),
+        min(height, math.ceil(corners[:, 1].max())),
+    )
+    return Image.fromarray(
+        pixels[
+            min(top, height - 1) : max(bottom, top + 1), min(left, width - 1) : max(right, left + 1)
+        ]
+    )

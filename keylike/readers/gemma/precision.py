@@ -37,7 +37,11 @@ def find_device() -> Device:
     import torch
 
     if torch.cuda.is_available():
-        return Device("cuda:0", torch.cuda.mem_get_info(0)[0], torch.cuda.is_bf16_supported(including_emulation=False))
+        return Device(
+            "cuda:0",
+            torch.cuda.mem_get_info(0)[0],
+            torch.cuda.is_bf16_supported(including_emulation=False),
+        )
     free = free_memory() or 0
     if torch.backends.mps.is_available():
         return Device("mps", free, _mps_has_bf16())
@@ -56,8 +60,12 @@ def pick(asked: str, device: Device, parameters: int) -> str:
     if device.name == "cpu":
         held = next((each for each in ("fp32", "bf16") if _fits(each, device, parameters)), None)
         if held is None:
-            needed, free = (_gigabytes(each) for each in (_SPARE * _BYTES["bf16"] * parameters, device.free))
-            raise ModelError(f"the model needs about {needed} of memory, and {free} are free: KEYLIKE_PRECISION=nf4 needs a quarter")
+            needed, free = (
+                _gigabytes(each) for each in (_SPARE * _BYTES["bf16"] * parameters, device.free)
+            )
+            raise ModelError(
+                f"the model needs about {needed} of memory, and {free} are free: KEYLIKE_PRECISION=nf4 needs a quarter"
+            )
         return held
     best = "bf16" if device.bf16 else "fp32"
     if device.name == "mps":
@@ -68,7 +76,9 @@ def pick(asked: str, device: Device, parameters: int) -> str:
 def of_stored(asked: str, name: str) -> str:
     """The precision of weights that are stored in 4 bits. Raises ModelError where another is asked for."""
     if asked not in ("auto", "nf4"):
-        raise ModelError(f"{name} is stored in 4 bits, which cannot become {asked} again: leave KEYLIKE_PRECISION at auto")
+        raise ModelError(
+            f"{name} is stored in 4 bits, which cannot become {asked} again: leave KEYLIKE_PRECISION at auto"
+        )
     return "nf4"
 
 

@@ -15,13 +15,20 @@ def prompt_inputs(processor: Any, prompt: Prompt, squares: Sequence[Image.Image]
     token_type_ids (n, length) and pixel_values (n, 3, side, side)."""
     turns = [[{"role": "user", "content": _content(prompt, square)}] for square in squares]
     return processor.apply_chat_template(
-        turns, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt", processor_kwargs={"padding": True}
+        turns,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs={"padding": True},
     )
 
 
 def reply_text(reply: ReplyShape, keyway: str, codes: Sequence[int]) -> str:
     """The reply for a key, its numbers on the model's own scale."""
-    return reply.template.replace("{keyway}", keyway).replace("{bitting}", ",".join(map(str, codes)))
+    return reply.template.replace("{keyway}", keyway).replace(
+        "{bitting}", ",".join(map(str, codes))
+    )
 
 
 def none_text(reply: ReplyShape) -> str | None:

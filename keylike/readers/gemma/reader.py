@@ -24,13 +24,22 @@ if TYPE_CHECKING:
 class GemmaReader:
     """Reads keys with a fine-tuned Gemma 3n; `finder` shows where the key lies (None: the whole photo is always taken)."""
 
-    def __init__(self, engine: Engine, info: ReaderInfo, manifest: GemmaManifest, finder: KeyFinder | None) -> None:
+    def __init__(
+        self, engine: Engine, info: ReaderInfo, manifest: GemmaManifest, finder: KeyFinder | None
+    ) -> None:
         self._engine, self._info, self._manifest = engine, info, manifest
         self._framer = Framer(manifest.picture, finder)
 
     @classmethod
     def load(
-        cls, checkpoint: Checkpoint, *, backend: str, precision: str, max_batch: int, finder: KeyFinder | None, finder_digest: str = ""
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        backend: str,
+        precision: str,
+        max_batch: int,
+        finder: KeyFinder | None,
+        finder_digest: str = "",
     ) -> GemmaReader:
         """Loads a folder that was looked at and found good; the reader's digest covers how it is held and what finds the key. Raises
         ModelError."""
@@ -42,7 +51,15 @@ class GemmaReader:
         checkpoint.refuse_changed()
         parts = (checkpoint.digest, loaded.backend, loaded.precision, finder_digest)
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-        info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, digest, max_batch, workers=1)
+        info = ReaderInfo(
+            manifest.name,
+            manifest.version,
+            manifest.kind,
+            manifest.keyways,
+            digest,
+            max_batch,
+            workers=1,
+        )
         return cls(Engine(loaded, manifest, max_batch), info, manifest, finder)
 
     @property

@@ -38,7 +38,10 @@ def read_slots(model: Any, inputs: Any, layout: Layout, beams: int) -> list[Hear
     """What the model chooses for each row of `inputs`: one pass for the prompt, one for the keyways, one for each further cut."""
     stream = Stream(model, inputs, layout.common)
     heads = _hear_heads(stream, layout)
-    paths = [_best([path for option in layout.options for path in _begin(head, option)], beams) for head in heads]
+    paths = [
+        _best([path for option in layout.options for path in _begin(head, option)], beams)
+        for head in heads
+    ]
     while open_ones := [path for beam in paths for path in beam if not path.done]:
         logits = stream.feed([path.row for path in open_ones], [_piece(path) for path in open_ones])
         grown: list[list[_Path]] = [[path for path in beam if path.done] for beam in paths]
@@ -65,8 +68,13 @@ def _hear_heads(stream: Stream, layout: Layout) -> list[_Heads]:
     photos, options = range(len(stream.first)), layout.options
     heads = [option.head for option in options]
     if not any(heads):
-        return [_Heads(photo, options, (1.0,), 1.0, (photo,), (stream.first[photo],)) for photo in photos]
-    fed = stream.feed([photo for photo in photos for _ in heads], [head for _ in photos for head in heads])
+        return [
+            _Heads(photo, options, (1.0,), 1.0, (photo,), (stream.first[photo],))
+            for photo in photos
+        ]
+    fed = stream.feed(
+        [photo for photo in photos for _ in heads], [head for _ in photos for head in heads]
+    )
     found = []
     for photo in photos:
         rows = tuple(range(photo * len(heads), (photo + 1) * len(heads)))
@@ -76,7 +84,9 @@ def _hear_heads(stream: Stream, layout: Layout) -> list[_Heads]:
     return found
 
 
-def _weigh(heads: Sequence[Tokens], steps: Sequence[torch.Tensor]) -> tuple[tuple[float, ...], float]:
+def _weigh(
+    heads: Sequence[Tokens], steps: Sequence[torch.Tensor]
+) -> tuple[tuple[float, ...], float]:
     """The probability of each head where at every fork only the heads' own tokens may come (they sum to 1), and the share of the
     unconstrained probability that the likeliest head's forks had on them, at the least."""
     chances, masses = [1.0] * len(heads), [1.0] * len(heads)
@@ -95,7 +105,9 @@ def _choose(logits: torch.Tensor, tokens: Sequence[int], taken: int) -> tuple[Sl
     log_all = logits.log_softmax(-1)[list(tokens)]
     if not bool(log_all.isfinite().any()) or bool(log_all.isnan().any()):
         return Slot((1 / len(tokens),) * len(tokens), list(tokens).index(taken)), 0.0
-    return Slot(tuple(log_all.softmax(-1).tolist()), list(tokens).index(taken)), float(log_all.exp().sum())
+    return Slot(tuple(log_all.softmax(-1).tolist()), list(tokens).index(taken)), float(
+        log_all.exp().sum()
+    )
 
 
 def _begin(heads: _Heads, option: Option) -> list[_Path]:
@@ -104,7 +116,13 @@ def _begin(heads: _Heads, option: Option) -> list[_Path]:
         return []
     index = heads.options.index(option)
     others = (Slot(heads.chances, index),) if len(heads.options) > 1 else ()
-    path = _Path(heads.photo, heads.rows[index], option, Choice(option.keyway.name, (), (), others), heads.mass)
+    path = _Path(
+        heads.photo,
+        heads.rows[index],
+        option,
+        Choice(option.keyway.name, (), (), others),
+        heads.mass,
+    )
     return _cut(path, heads.next_logits[index])
 
 
@@ -115,7 +133,11 @@ def _cut(path: _Path, logits: torch.Tensor) -> list[_Path]:
     grown = []
     for taken, (token, depth) in enumerate(digits.items()):
         if not codes or _may_follow(path.option.keyway, codes[-1], depth):
-            choice = replace(path.choice, codes=(*codes, depth), digits=(*path.choice.digits, replace(slot, taken=taken)))
+            choice = replace(
+                path.choice,
+                codes=(*codes, depth),
+                digits=(*path.choice.digits, replace(slot, taken=taken)),
+            )
             grown.append(replace(path, choice=choice, mass=min(path.mass, mass), last=token))
     return grown
 
@@ -140,16 +162,27 @@ def _go_on(path: _Path, after: torch.Tensor) -> list[_Path]:
     onward = path.option.gaps[len(path.choice.codes) - 1][0]
     slot, _ = _choose(after[0], [path.option.stop, onward], onward)
     others = path.choice.others
-    ended = replace(path, choice=replace(path.choice, others=(*others, replace(slot, taken=0))), stopped=True)
-    return [ended, *_cut(replace(path, choice=replace(path.choice, others=(*others, slot))), after[-1])]
+    ended = replace(
+        path, choice=replace(path.choice, others=(*others, replace(slot, taken=0))), stopped=True
+    )
+    return [
+        ended,
+        *_cut(replace(path, choice=replace(path.choice, others=(*others, slot))), after[-1]),
+    ]
 
 
 def _best(paths: Sequence[_Path], beams: int) -> list[_Path]:
-    ranked = sorted(((path.choice.probability, path) for path in paths), key=lambda each: -each[0])[:beams]
+    ranked = sorted(((path.choice.probability, path) for path in paths), key=lambda each: -each[0])[
+        :beams
+    ]
     return [path for chance, path in ranked if chance >= _HOPELESS * ranked[0][0]]
 
 
 def _heard(beam: Sequence[_Path], heads: _Heads) -> Heard:
-    no_key = sum(chance for option, chance in zip(heads.options, heads.chances, strict=True) if option.keyway is None)
+    no_key = sum(
+        chance
+        for option, chance in zip(heads.options, heads.chances, strict=True)
+        if option.keyway is None
+    )
     mass = beam[0].mass if beam else heads.mass
     return Heard(tuple(path.choice for path in beam), no_key, mass, Trust.SLOTS)

@@ -48,7 +48,9 @@ def encoder(tokenizer: Any) -> Encode:
 def end_of_turn(tokenizer: Any) -> int:
     """The token that ends the model's turn."""
     found = tokenizer.convert_tokens_to_ids("<end_of_turn>")
-    return int(tokenizer.eos_token_id if found is None or found == tokenizer.unk_token_id else found)
+    return int(
+        tokenizer.eos_token_id if found is None or found == tokenizer.unk_token_id else found
+    )
 
 
 def reply_ids(tokenizer: Any, text: str) -> Tokens:
@@ -64,21 +66,36 @@ def lay_out(manifest: GemmaManifest, tokenizer: Any) -> Layout:
     if nothing is not None:
         options.append(Option(None, (*encode(nothing), end)))
     common = _common([option.head for option in options])
-    return Layout(common, tuple(replace(option, head=option.head[len(common) :]) for option in options))
+    return Layout(
+        common, tuple(replace(option, head=option.head[len(common) :]) for option in options)
+    )
 
 
 def _option(manifest: GemmaManifest, name: str, encode: Encode, end: int) -> Option:
     way = keyway(name)
     scale = {number: manifest.maker(name, number) for number in range(10)}
-    depths = {number: maker for number, maker in scale.items() if maker is not None and maker in way.depths_mm}
+    depths = {
+        number: maker
+        for number, maker in scale.items()
+        if maker is not None and maker in way.depths_mm
+    }
     counts = tuple(sorted(way.cut_counts))
     # For each number, the reply in which every cut has it: what differs between them is where the digits stand.
-    replies = {number: (*encode(reply_text(manifest.reply, name, [number] * counts[-1])), end) for number in depths}
-    places = [i for i, tokens in enumerate(zip(*replies.values(), strict=False)) if len(set(tokens)) > 1]
+    replies = {
+        number: (*encode(reply_text(manifest.reply, name, [number] * counts[-1])), end)
+        for number in depths
+    }
+    places = [
+        i for i, tokens in enumerate(zip(*replies.values(), strict=False)) if len(set(tokens)) > 1
+    ]
     if len({len(tokens) for tokens in replies.values()}) != 1 or len(places) != counts[-1]:
-        raise ModelError(f"the tokenizer does not write each depth of {name} as one token: set decoding to free in manifest.toml")
+        raise ModelError(
+            f"the tokenizer does not write each depth of {name} as one token: set decoding to free in manifest.toml"
+        )
     like = next(iter(replies.values()))
-    digits = tuple({tokens[place]: depths[number] for number, tokens in replies.items()} for place in places)
+    digits = tuple(
+        {tokens[place]: depths[number] for number, tokens in replies.items()} for place in places
+    )
     gaps = tuple(like[place + 1 : after] for place, after in pairwise(places))
     return Option(way, like[: places[0]], gaps, like[places[-1] + 1], digits, counts)
 

@@ -20,7 +20,12 @@ def declare() -> bool:
     import torch
 
     spec = find_spec("torchvision")
-    if spec is None or spec.origin is None or hasattr(torch.ops.torchvision, "nms") or _loads(Path(spec.origin).parent):
+    if (
+        spec is None
+        or spec.origin is None
+        or hasattr(torch.ops.torchvision, "nms")
+        or _loads(Path(spec.origin).parent)
+    ):
         return False
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in ("nms", "qnms"):

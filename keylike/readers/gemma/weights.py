@@ -36,7 +36,9 @@ def model_files(folder: Path) -> list[Path]:
     """The files of a whole model's weights, each checked to be whole. Raises ModelError."""
     single, index = folder / MODEL, folder / INDEX
     if single.exists() and index.exists():
-        raise ModelError(f"{folder.name} holds both {MODEL} and {INDEX}: delete the one that does not belong to it")
+        raise ModelError(
+            f"{folder.name} holds both {MODEL} and {INDEX}: delete the one that does not belong to it"
+        )
     if single.exists():
         tensors(single)
         return [single]
@@ -58,20 +60,27 @@ def tensors(path: Path) -> dict[str, Tensor]:
     """Name, type and shape of every tensor in a safetensors file. Raises ModelError where the file is not whole."""
     header, room = _header(path)
     try:
-        found = {name: Tensor(str(each["dtype"]), tuple(map(int, each["shape"]))) for name, each in header.items()}
+        found = {
+            name: Tensor(str(each["dtype"]), tuple(map(int, each["shape"])))
+            for name, each in header.items()
+        }
         end = _end(header)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         raise ModelError(f"{called(path)} is damaged: its header makes no sense") from None
     if end != room:
         much = "shorter" if room < end else "longer"
-        raise ModelError(f"{called(path)} is {much} than its header says: it is damaged, or its download was cut short")
+        raise ModelError(
+            f"{called(path)} is {much} than its header says: it is damaged, or its download was cut short"
+        )
     return found
 
 
 def _end(header: Mapping[str, Any]) -> int:
     """Where the last tensor's bytes end. Raises ValueError unless each begins where the one before it ends."""
     at = 0
-    for start, end in sorted((int(each["data_offsets"][0]), int(each["data_offsets"][1])) for each in header.values()):
+    for start, end in sorted(
+        (int(each["data_offsets"][0]), int(each["data_offsets"][1])) for each in header.values()
+    ):
         if start != at or end < start:
             raise ValueError("tensors overlap, or there is something between them")
         at = end
@@ -80,20 +89,26 @@ def _end(header: Mapping[str, Any]) -> int:
 
 def parameters(folder: Path) -> int:
     """How many numbers a whole model's weights hold, as stored."""
-    return sum(math.prod(tensor.shape) for path in model_files(folder) for tensor in tensors(path).values())
+    return sum(
+        math.prod(tensor.shape) for path in model_files(folder) for tensor in tensors(path).values()
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Raises ModelError for anything else."""
     refuse_pointer(path)
     if path.stat().st_size > _LONGEST_JSON:
-        raise ModelError(f"{called(path)} is larger than {_LONGEST_JSON:,} bytes: it is no configuration")
+        raise ModelError(
+            f"{called(path)} is larger than {_LONGEST_JSON:,} bytes: it is no configuration"
+        )
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise ModelError(f"{called(path)} is missing or cannot be read") from None
     except (ValueError, RecursionError):
-        raise ModelError(f"{called(path)} is not valid JSON: it is damaged or was cut short") from None
+        raise ModelError(
+            f"{called(path)} is not valid JSON: it is damaged or was cut short"
+        ) from None
     if not isinstance(table, dict):
         raise ModelError(f"{called(path)} holds no JSON object")
     return table
@@ -107,7 +122,9 @@ def refuse_pointer(path: Path) -> None:
     except OSError:
         raise ModelError(f"{called(path)} is missing or cannot be read") from None
     if start == _LFS:
-        raise ModelError(f"{called(path)} is a Git LFS pointer, not the file itself: fetch it with git lfs pull")
+        raise ModelError(
+            f"{called(path)} is a Git LFS pointer, not the file itself: fetch it with git lfs pull"
+        )
 
 
 def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
@@ -117,7 +134,9 @@ def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _LONGEST_HEADER):
-            raise ModelError(f"{called(path)} is no safetensors file, or its download was cut short")
+            raise ModelError(
+                f"{called(path)} is no safetensors file, or its download was cut short"
+            )
         text = file.read(length)
     try:
         header = json.loads(text)
@@ -137,19 +156,30 @@ def _shards(folder: Path, index: Path) -> list[Path]:
     names = sorted({str(name) for name in where.values()})
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
-            raise ModelError(f"{called(index)}: {Path(name).name!r} is not the plain name of a safetensors file")
+            raise ModelError(
+                f"{called(index)}: {Path(name).name!r} is not the plain name of a safetensors file"
+            )
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
-        raise ModelError(f"{folder.name}: {len(missing)} of {len(names)} files of weights are missing, the first is {missing[0]}")
+        raise ModelError(
+            f"{folder.name}: {len(missing)} of {len(names)} files of weights are missing, the first is {missing[0]}"
+        )
     held = {name: tensors(folder / name) for name in names}
     for tensor, name in where.items():
         if tensor not in held[name]:
-            raise ModelError(f"{called(folder / name)} does not hold {tensor}, which {INDEX} says it does")
+            raise ModelError(
+                f"{called(folder / name)} does not hold {tensor}, which {INDEX} says it does"
+            )
     return [folder / name for name in names]
 
 
 def _none_there(folder: Path, wanted: str) -> str:
-    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern) if path.name not in _NO_WEIGHTS)
+    pickles = sorted(
+        path.name
+        for pattern in _PICKLES
+        for path in folder.glob(pattern)
+        if path.name not in _NO_WEIGHTS
+    )
     if pickles:
         return f"{called(folder / pickles[0])}: pickled weights are not opened, since they can run code; save them as safetensors"
     return f"{folder.name} holds no weights: {wanted} is missing"

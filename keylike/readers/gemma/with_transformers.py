@@ -42,7 +42,11 @@ def prepare() -> None:
 def settle(checkpoint: Checkpoint, asked: str, device: Device) -> str:
     """The precision to load in."""
     whole = checkpoint.whole
-    return of_stored(asked, whole.name) if checkpoint.quantised else pick(asked, device, parameters(whole))
+    return (
+        of_stored(asked, whole.name)
+        if checkpoint.quantised
+        else pick(asked, device, parameters(whole))
+    )
 
 
 def for_reading(model: Any) -> Any:
@@ -55,17 +59,23 @@ def processor(folder: Path) -> Any:
     from transformers import Gemma3nProcessor
 
     try:
-        return Gemma3nProcessor.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        return Gemma3nProcessor.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
     # They raise whatever a broken file leads them to.
     except Exception as error:
-        raise ModelError(f"the tokenizer and processor in {folder.name} cannot be loaded ({type(error).__name__})") from error
+        raise ModelError(
+            f"the tokenizer and processor in {folder.name} cannot be loaded ({type(error).__name__})"
+        ) from error
 
 
 def check_complete(folder: Path, told: Mapping[str, Any]) -> None:
     """Looks at what transformers tells of loading. Raises ModelError for weights that are missing or of another size."""
     wrong = sorted({*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])})
     if wrong:
-        raise ModelError(f"{folder.name} lacks {len(wrong)} of the model's weights, or has them in another size; the first is {wrong[0]}")
+        raise ModelError(
+            f"{folder.name} lacks {len(wrong)} of the model's weights, or has them in another size; the first is {wrong[0]}"
+        )
 
 
 def compute_type(held: str, device: Device) -> Any:
@@ -97,7 +107,9 @@ def _model(checkpoint: Checkpoint, held: str, device: Device) -> Any:
             **options,
         )
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ModelError(f"{folder.name} does not fit into memory as {held}: try KEYLIKE_PRECISION=nf4") from error
+        raise ModelError(
+            f"{folder.name} does not fit into memory as {held}: try KEYLIKE_PRECISION=nf4"
+        ) from error
     # They raise whatever a broken file leads them to.
     except Exception as error:
         raise ModelError(f"{folder.name} cannot be loaded ({type(error).__name__})") from error

@@ -16,7 +16,14 @@ from keylike.readers.gemma.folder import Checkpoint
 from keylike.readers.gemma.libraries import go_offline
 from keylike.readers.gemma.precision import Device, find_device
 from keylike.readers.gemma.vision_ops import declare
-from keylike.readers.gemma.with_transformers import check_complete, compute_type, for_reading, prepare, processor, settle
+from keylike.readers.gemma.with_transformers import (
+    check_complete,
+    compute_type,
+    for_reading,
+    prepare,
+    processor,
+    settle,
+)
 
 # Room for the prompt, a picture of 256 tokens and the reply.
 _LONGEST = 4096
@@ -44,8 +51,12 @@ class UnslothBackend:
 
 def bring_in() -> Any:
     """Unsloth's class of vision models. Raises ModelError where it comes too late to replace what it replaces."""
-    if "unsloth" not in sys.modules and not sys.modules.keys().isdisjoint(("transformers", "peft", "trl")):
-        raise ModelError("Unsloth must be imported before transformers and PEFT, and this process has them already")
+    if "unsloth" not in sys.modules and not sys.modules.keys().isdisjoint(
+        ("transformers", "peft", "trl")
+    ):
+        raise ModelError(
+            "Unsloth must be imported before transformers and PEFT, and this process has them already"
+        )
     go_offline()
     declare()
     # Unsloth writes Python files and imports them: not from the working directory, where others might put theirs.
@@ -56,7 +67,9 @@ def bring_in() -> Any:
             from unsloth import FastVisionModel
     # Its own checks of the machine raise errors of many kinds.
     except Exception as error:
-        raise ModelError(f"Unsloth cannot be imported ({type(error).__name__}): try KEYLIKE_BACKEND=transformers") from error
+        raise ModelError(
+            f"Unsloth cannot be imported ({type(error).__name__}): try KEYLIKE_BACKEND=transformers"
+        ) from error
     return FastVisionModel
 
 
@@ -79,12 +92,16 @@ def _model(fast: Any, checkpoint: Checkpoint, held: str, device: Device) -> Any:
             trust_remote_code=False,
         )
     except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ModelError(f"{folder.name} does not fit into memory as {held}: try KEYLIKE_PRECISION=nf4") from error
+        raise ModelError(
+            f"{folder.name} does not fit into memory as {held}: try KEYLIKE_PRECISION=nf4"
+        ) from error
     except ModelError:
         raise
     # They raise whatever a broken file leads them to.
     except Exception as error:
-        raise ModelError(f"Unsloth cannot load {folder.name} ({type(error).__name__}): try KEYLIKE_BACKEND=transformers") from error
+        raise ModelError(
+            f"Unsloth cannot load {folder.name} ({type(error).__name__}): try KEYLIKE_BACKEND=transformers"
+        ) from error
     return model
 
 

@@ -27,7 +27,9 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 1)
+        return round(
+            self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 1
+        )
 
     def ticks(self, values: Sequence[float], label: Callable[[float], str]) -> list[Tick]:
         """Each value with where it lies, written as `label` says."""
@@ -39,7 +41,9 @@ def _whole(share: float) -> str:
 
 
 INTERVAL = Scale(0, 1, 6, 114)
-INTERVAL_TICKS = INTERVAL.ticks((0, 0.5, 1), lambda share: _whole(share) if share == 1 else f"{share * 100:.0f}")
+INTERVAL_TICKS = INTERVAL.ticks(
+    (0, 0.5, 1), lambda share: _whole(share) if share == 1 else f"{share * 100:.0f}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,9 @@ def coverage_chart(curve: Sequence[Covered], stated: float) -> CoverageChart:
     floor = min(0.9, math.floor(min(point.interval[0] for point in drawn) * 10) / 10)
     x, y = Scale(0, 1, 46, 380), Scale(floor, 1, 246, 14)
     there = [(x(point.coverage), y(point.accuracy)) for point in drawn]
-    edges = [(x(point.coverage), y(point.interval[0])) for point in drawn] + [(x(p.coverage), y(p.interval[1])) for p in reversed(drawn)]
+    edges = [(x(point.coverage), y(point.interval[0])) for point in drawn] + [
+        (x(p.coverage), y(p.interval[1])) for p in reversed(drawn)
+    ]
     mark = surest(curve, stated)
     return CoverageChart(
         x.ticks((0, 0.2, 0.4, 0.6, 0.8, 1), _whole),
@@ -129,7 +135,9 @@ def error_charts(errors: Sequence[Errors]) -> list[ErrorChart]:
     """One a keyway in 300 by 220, all on the same scale of mm, so that they can be compared."""
     if not errors:
         return []
-    ends = [abs(value) for each in errors for cut in each.by_cut for value in (cut.signed, cut.absolute)]
+    ends = [
+        abs(value) for each in errors for cut in each.by_cut for value in (cut.signed, cut.absolute)
+    ]
     top = math.ceil(max([*ends, *(each.step_mm / 2 for each in errors)]) * 10) / 10
     return [_error_chart(each, Scale(-top, top, 172, 12)) for each in errors]
 
@@ -138,7 +146,9 @@ def _error_chart(errors: Errors, y: Scale) -> ErrorChart:
     cuts, half = len(errors.by_cut), errors.step_mm / 2
     x = Scale(0.5, cuts + 0.5, 50, 290)
     step = 0.1 if y.high <= 0.4 else math.ceil(y.high / 4 * 10) / 10
-    ticks = [count * step for count in range(-int(y.high / step + 1e-9), int(y.high / step + 1e-9) + 1)]
+    ticks = [
+        count * step for count in range(-int(y.high / step + 1e-9), int(y.high / step + 1e-9) + 1)
+    ]
     return ErrorChart(
         errors.keyway,
         x.ticks(range(1, cuts + 1), str),
@@ -146,7 +156,10 @@ def _error_chart(errors: Errors, y: Scale) -> ErrorChart:
         y(0),
         half,
         (y(half), y(-half)),
-        [(x(position), y(cut.signed), y(cut.absolute)) for position, cut in enumerate(errors.by_cut, 1)],
+        [
+            (x(position), y(cut.signed), y(cut.absolute))
+            for position, cut in enumerate(errors.by_cut, 1)
+        ],
     )
 
 

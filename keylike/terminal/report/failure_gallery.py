@@ -64,7 +64,9 @@ def failure(verdict: Verdict) -> Failure:
         keyway=shot.keyway,
         coded=shot.codes is not None,
         read_keyway=read.keyway if read else None,
-        digits=tuple(Digit(*pair) for pair in zip_longest(shot.codes or (), read.codes if read else ())),
+        digits=tuple(
+            Digit(*pair) for pair in zip_longest(shot.codes or (), read.codes if read else ())
+        ),
         confidence=read.confidence if read else None,
         refusal=None if isinstance(result, Reading) else (result.reason.value, result.message),
         picture="data:image/jpeg;base64," + base64.b64encode(data).decode(),
@@ -83,13 +85,18 @@ def picture(photo: Photo, reading: Reading | None) -> Image.Image:
     offset = turn.T @ corner
     # From each pixel of the small picture to where it lies in the photo.
     affine = (back[0, 0], back[0, 1], offset[0], back[1, 0], back[1, 1], offset[1])
-    small = image.transform(SIZE, Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC, fillcolor=_BEYOND)
+    small = image.transform(
+        SIZE, Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC, fillcolor=_BEYOND
+    )
 
     def move(point: Point) -> Point:
         x, y = (turn @ point - corner) * scale
         return float(x), float(y)
 
-    lines = tuple(CutLine(line.position, move(line.foot), move(line.root)) for line in reading.drawing.cut_lines)
+    lines = tuple(
+        CutLine(line.position, move(line.foot), move(line.root))
+        for line in reading.drawing.cut_lines
+    )
     drawing = Drawing(tuple(move(point) for point in reading.drawing.outline), lines, SIZE)
     return draw_overlay(replace(photo, pixels=np.asarray(small)), replace(reading, drawing=drawing))
 
@@ -100,7 +107,9 @@ def _laid_out(drawing: Drawing) -> tuple[NDArray[np.float64], float, NDArray[np.
     along = np.subtract(feet[-1], feet[0]) if len(feet) > 1 else np.array([1.0, 0.0])
     along = along / max(float(np.hypot(*along)), 1e-9)
     turn = np.array([along, [-along[1], along[0]]])
-    points = np.array([*drawing.outline, *feet, *(line.root for line in drawing.cut_lines)]) @ turn.T
+    points = (
+        np.array([*drawing.outline, *feet, *(line.root for line in drawing.cut_lines)]) @ turn.T
+    )
     low, high = points.min(0), points.max(0)
     scale = float((np.array(SIZE) * _FILLED / np.maximum(high - low, 1.0)).min())
     return turn, scale, (low + high) / 2 - np.array(SIZE) / scale / 2

@@ -23,8 +23,13 @@ class Fate:
 
 def fates(families: Mapping[str, Counter[str]]) -> list[Fate]:
     """A row a family, the most often read first; the rare ones together at the end."""
-    ordered = sorted(families.items(), key=lambda family: family[1]["refused"] - family[1]["photos"])
-    rows = [_fate(NAMES.get(name, name.removeprefix("other:")), counts) for name, counts in ordered[:MOST]]
+    ordered = sorted(
+        families.items(), key=lambda family: family[1]["refused"] - family[1]["photos"]
+    )
+    rows = [
+        _fate(NAMES.get(name, name.removeprefix("other:")), counts)
+        for name, counts in ordered[:MOST]
+    ]
     rest = ordered[MOST:]
     if rest:
         rows.append(_fate(f"{len(rest)} more", sum((counts for _, counts in rest), Counter())))
@@ -32,5 +37,9 @@ def fates(families: Mapping[str, Counter[str]]) -> list[Fate]:
 
 
 def _fate(name: str, counts: Counter[str]) -> Fate:
-    read = [(key.removeprefix("read_as_"), count) for key, count in counts.most_common() if key.startswith("read_as_")]
+    read = [
+        (key.removeprefix("read_as_"), count)
+        for key, count in counts.most_common()
+        if key.startswith("read_as_")
+    ]
     return Fate(name, counts["photos"], counts["refused"], tuple(read))

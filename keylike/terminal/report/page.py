@@ -32,7 +32,9 @@ HERE = Path(__file__).parent
 STATED = 0.8
 
 
-def write_page(target: Path, report: Report, reader: ReaderInfo, folders: Sequence[Path], now: float) -> None:
+def write_page(
+    target: Path, report: Report, reader: ReaderInfo, folders: Sequence[Path], now: float
+) -> None:
     """Writes the page; `folders` are the labelled ones, of which it tells the names alone, `now` is seconds since 1970. Raises OSError."""
     # A file name that is no UTF-8 came as half a pair of surrogates, which cannot be written.
     target.write_bytes(render(report, reader, folders, now).encode("utf-8", "replace"))
@@ -47,7 +49,12 @@ def render(report: Report, reader: ReaderInfo, folders: Sequence[Path], now: flo
     page = _environment().get_template("page.html")
     said = {**_scores(report), **_confidence(report), **_depths(report), **_refusals(report)}
     return page.render(
-        reader=reader, folders=[folder.resolve().name for folder in folders], day=day, style=Markup(style), style_hash=style_hash, **said
+        reader=reader,
+        folders=[folder.resolve().name for folder in folders],
+        day=day,
+        style=Markup(style),
+        style_hash=style_hash,
+        **said,
     )
 
 
@@ -100,8 +107,17 @@ def _refusals(report: Report) -> dict[str, Any]:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"percent": words.percent, "interval": words.interval, "signed": words.signed, "plain": words.plain}
+    environment.filters |= {
+        "percent": words.percent,
+        "interval": words.interval,
+        "signed": words.signed,
+        "plain": words.plain,
+    }
     environment.globals |= {"shade": charts.shade, "span": charts.INTERVAL}
     return environment

@@ -17,7 +17,12 @@ from keylike.readers.caliper.decode import HUBER, UNIT_MM, Noise, decode
 def small_keyway() -> Keyway:
     """Four depths, three cuts, MACS 2: 64 codes, few enough to count."""
     kw1 = keyway("KW1")
-    return replace(kw1, cut_counts=(3,), macs=2, depths_mm={number: kw1.depths_mm[number] for number in (1, 2, 3, 4)})
+    return replace(
+        kw1,
+        cut_counts=(3,),
+        macs=2,
+        depths_mm={number: kw1.depths_mm[number] for number in (1, 2, 3, 4)},
+    )
 
 
 def counted(way: Keyway, depths: np.ndarray, spread: np.ndarray) -> dict[tuple[int, ...], float]:
@@ -32,15 +37,24 @@ def counted(way: Keyway, depths: np.ndarray, spread: np.ndarray) -> dict[tuple[i
     allowed = [
         code
         for code in itertools.product(numbers, repeat=len(depths))
-        if all(abs(numbers.index(a) - numbers.index(b)) <= (way.macs or 99) for a, b in itertools.pairwise(code))
+        if all(
+            abs(numbers.index(a) - numbers.index(b)) <= (way.macs or 99)
+            for a, b in itertools.pairwise(code)
+        )
     ]
-    raw = {code: float(np.prod([density(i, number) for i, number in enumerate(code)])) for code in allowed}
+    raw = {
+        code: float(np.prod([density(i, number) for i, number in enumerate(code)]))
+        for code in allowed
+    }
     total = sum(raw.values())
     return {code: p / total for code, p in raw.items()}
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.floats(6.0, 8.8), min_size=3, max_size=3), st.lists(st.floats(-1, 2), min_size=3, max_size=3))
+@given(
+    st.lists(st.floats(6.0, 8.8), min_size=3, max_size=3),
+    st.lists(st.floats(-1, 2), min_size=3, max_size=3),
+)
 def test_probabilities_are_those_of_counting(depths: list[float], spread: list[float]) -> None:
     way, heights, logs = small_keyway(), np.array(depths), np.array(spread)
     truth = counted(way, heights, logs)
@@ -51,12 +65,16 @@ def test_probabilities_are_those_of_counting(depths: list[float], spread: list[f
         assert chance == pytest.approx(best[place], rel=1e-6)
     for cut, number in itertools.product(range(3), way.depths_mm):
         expected = sum(p for code, p in truth.items() if code[cut] == number)
-        assert decoding.cuts[cut, list(way.depths_mm).index(number)] == pytest.approx(expected, abs=1e-9)
+        assert decoding.cuts[cut, list(way.depths_mm).index(number)] == pytest.approx(
+            expected, abs=1e-9
+        )
 
 
 def test_a_code_that_breaks_macs_is_never_ranked() -> None:
     way = keyway("KW1")
-    heights = np.array([way.depths_mm[1], way.depths_mm[7], way.depths_mm[1], way.depths_mm[7], way.depths_mm[1]])
+    heights = np.array(
+        [way.depths_mm[1], way.depths_mm[7], way.depths_mm[1], way.depths_mm[7], way.depths_mm[1]]
+    )
     for code, _ in decode(way, heights, np.zeros(5), Noise(1.0, 0.05), keep=10).ranked:
         assert max(abs(a - b) for a, b in itertools.pairwise(code)) <= 4
 

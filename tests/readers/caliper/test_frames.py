@@ -27,7 +27,15 @@ POSE = np.array([[11.0, -3.0, 300.0], [3.0, 11.0, 200.0], [1e-4, -2e-4, 1.0]])
 def dotted(width: int, height: int, at: np.ndarray, radius: int) -> np.ndarray:
     """A black picture with a white dot."""
     picture = np.zeros((height, width, 3), np.uint8)
-    cv2.circle(picture, (round(at[0] * 16), round(at[1] * 16)), radius * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
+    cv2.circle(
+        picture,
+        (round(at[0] * 16), round(at[1] * 16)),
+        radius * 16,
+        (255, 255, 255),
+        -1,
+        cv2.LINE_AA,
+        4,
+    )
     return picture
 
 
@@ -41,14 +49,20 @@ def centre(picture: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("finer", [1, 2, 3.3, 5])
 def test_a_dot_drawn_at_a_place_in_mm_appears_there_in_the_strip(finer: float) -> None:
     pose, place = np.diag([finer, finer, 1.0]) @ POSE, np.array([[10.0, 5.0]])
-    picture = dotted(round(901 * finer), round(601 * finer), project(pose, place)[0], round(4 * finer))
-    assert np.abs(centre(straighten(picture, pose, READ)) - project(READ.matrix, place)[0]).max() < 0.3
+    picture = dotted(
+        round(901 * finer), round(601 * finer), project(pose, place)[0], round(4 * finer)
+    )
+    assert (
+        np.abs(centre(straighten(picture, pose, READ)) - project(READ.matrix, place)[0]).max() < 0.3
+    )
 
 
 @pytest.mark.parametrize("scale", [0.9, 0.6, 0.45, 0.3, 0.13, 0.08])
 @pytest.mark.parametrize("middle", [(900.0, 700.0), (200.0, 1400.0)])
 def test_a_dot_keeps_its_place_in_the_square(scale: float, middle: tuple[float, float]) -> None:
-    to_square = np.array([[scale, 0, 80 - scale * middle[0]], [0, scale, 80 - scale * middle[1]], [0, 0, 1.0]])
+    to_square = np.array(
+        [[scale, 0, 80 - scale * middle[0]], [0, scale, 80 - scale * middle[1]], [0, 0, 1.0]]
+    )
     place = np.array(middle) + np.array([30, -20]) / scale
     square = cut_square(dotted(2015, 1511, place, round(5 / scale)), to_square, 160)
     inside = np.where(square > PADDING + 5, square, 0) if (square == PADDING).any() else square
@@ -73,8 +87,14 @@ def test_scale_is_pixels_a_millimetre() -> None:
 
 def test_network_input_is_the_same_looked_up_and_worked_out() -> None:
     """Serving looks whole numbers up, training works out those that are not whole."""
-    pictures = [np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8) for seed in range(2)]
-    looked_up, worked_out = to_input(pictures), to_input([picture.astype(np.float32) for picture in pictures])
+    pictures = [
+        np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        for seed in range(2)
+    ]
+    looked_up, worked_out = (
+        to_input(pictures),
+        to_input([picture.astype(np.float32) for picture in pictures]),
+    )
     assert looked_up.dtype == worked_out.dtype == np.float32
     assert looked_up.shape == (2, 3, 48, 64)
     assert np.array_equal(looked_up, worked_out)
@@ -83,4 +103,6 @@ def test_network_input_is_the_same_looked_up_and_worked_out() -> None:
 
 def test_points_go_through_a_homography_as_in_opencv() -> None:
     points = np.array([[0.0, 0.0], [27.0, 8.6], [13.0, 4.3]])
-    assert np.allclose(project(POSE, points), cv2.perspectiveTransform(points.reshape(1, -1, 2), POSE)[0])
+    assert np.allclose(
+        project(POSE, points), cv2.perspectiveTransform(points.reshape(1, -1, 2), POSE)[0]
+    )

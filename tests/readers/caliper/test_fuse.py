@@ -16,14 +16,24 @@ NOISE = Noise(1.0, 0.05, 0.05)
 CODES = {"SC1": (3, 5, 1, 7, 4), "KW1": (2, 5, 4, 3, 1)}
 
 
-def heard(kind: str, off_mm: float = 0.0, fit: float = 8.0, share: float = 0.9, ragged_mm: float = 0.0) -> Heard:
+def heard(
+    kind: str, off_mm: float = 0.0, fit: float = 8.0, share: float = 0.9, ragged_mm: float = 0.0
+) -> Heard:
     """A sighting whose cuts are its kind's CODES, all of them `off_mm` too high and every second one `ragged_mm` more."""
     way, cuts = keyway(kind), CUTS_OF[kind]
     depths = np.zeros(11)
-    depths[cuts] = np.array([way.depths_mm[code] for code in CODES[kind]]) + off_mm + ragged_mm * np.array([1, -1, 1, -1, 1])
+    depths[cuts] = (
+        np.array([way.depths_mm[code] for code in CODES[kind]])
+        + off_mm
+        + ragged_mm * np.array([1, -1, 1, -1, 1])
+    )
     kinds = {name: (1 - share) / (len(KINDS) - 1) for name in KINDS} | {kind: share}
-    measured = Measured(np.zeros((2, 96)), depths, np.full(11, -1.0), np.zeros(6), fit, np.zeros((4, 2)))
-    return Heard(kinds, kind, way, measured, decode(way, depths[cuts], measured.log_spread[cuts], NOISE))
+    measured = Measured(
+        np.zeros((2, 96)), depths, np.full(11, -1.0), np.zeros(6), fit, np.zeros((4, 2))
+    )
+    return Heard(
+        kinds, kind, way, measured, decode(way, depths[cuts], measured.log_spread[cuts], NOISE)
+    )
 
 
 def test_one_sighting_says_what_it_says() -> None:
@@ -31,8 +41,12 @@ def test_one_sighting_says_what_it_says() -> None:
     weighed = weigh([one])
     assert weighed.main == 0
     assert weighed.kinds == pytest.approx(one.kinds)
-    assert [code for code, _ in weighed.decoding.ranked] == [code for code, _ in one.decoding.ranked]
-    assert [chance for _, chance in weighed.decoding.ranked] == pytest.approx([chance for _, chance in one.decoding.ranked])
+    assert [code for code, _ in weighed.decoding.ranked] == [
+        code for code, _ in one.decoding.ranked
+    ]
+    assert [chance for _, chance in weighed.decoding.ranked] == pytest.approx(
+        [chance for _, chance in one.decoding.ranked]
+    )
     assert weighed.decoding.cuts == pytest.approx(one.decoding.cuts)
 
 
@@ -48,7 +62,10 @@ def test_sightings_that_disagree_make_unsure() -> None:
     right, shifted = heard("SC1"), heard("SC1", off_mm=0.381)
     weighed = weigh([right, shifted])
     assert weighed.decoding.ranked[0][1] < right.decoding.ranked[0][1]
-    assert {code for code, _ in weighed.decoding.ranked[:2]} == {CODES["SC1"], tuple(code - 1 for code in CODES["SC1"])}
+    assert {code for code, _ in weighed.decoding.ranked[:2]} == {
+        CODES["SC1"],
+        tuple(code - 1 for code in CODES["SC1"]),
+    }
     assert sum(chance for _, chance in weighed.decoding.ranked) <= 1 + 1e-9
     assert weighed.decoding.cuts.sum(1) == pytest.approx(np.ones(5))
 
@@ -66,4 +83,9 @@ def test_codes_of_different_keyways_are_never_mixed(order: int) -> None:
 def test_a_strip_that_does_not_lie_right_is_not_believed() -> None:
     right, wrong = heard("SC1", fit=8.0), heard("SC1", off_mm=0.381, fit=-6.0)
     assert weigh([wrong, right]).decoding.ranked[0][0] == CODES["SC1"]
-    assert weigh([replace(wrong, measured=replace(wrong.measured, fit=30.0)), right]).decoding.ranked[0][1] < 0.7
+    assert (
+        weigh([replace(wrong, measured=replace(wrong.measured, fit=30.0)), right]).decoding.ranked[
+            0
+        ][1]
+        < 0.7
+    )

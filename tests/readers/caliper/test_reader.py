@@ -76,7 +76,9 @@ def test_a_reading_is_consistent(reader: Reader) -> None:
 def test_a_turned_photo_reads_the_same(reader: Reader, turn: int) -> None:
     """Turned in the picture, not by EXIF: the finder has to see it."""
     upright = read(reader, "sc1_01.jpg")
-    turned = reader.read([photo_of(Image.open(SAMPLES / "sc1_01.jpg").rotate(turn, expand=True))])[0]
+    turned = reader.read([photo_of(Image.open(SAMPLES / "sc1_01.jpg").rotate(turn, expand=True))])[
+        0
+    ]
     assert isinstance(upright, Reading)
     assert isinstance(turned, Reading)
     assert turned.codes == upright.codes
@@ -89,7 +91,10 @@ def test_one_bad_photo_spoils_only_itself(reader: Reader) -> None:
     assert [type(result) for result in results] == [Unreadable, Reading, Unreadable]
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 3), (2000, 1), (1, 2000), (30, 2000), (2000, 30), (23, 23), (24, 24), (64, 64)])
+@pytest.mark.parametrize(
+    "size",
+    [(1, 1), (5, 3), (2000, 1), (1, 2000), (30, 2000), (2000, 30), (23, 23), (24, 24), (64, 64)],
+)
 def test_odd_pictures_are_refused_not_failed_on(reader: Reader, size: tuple[int, int]) -> None:
     width, height = size
     noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -103,7 +108,10 @@ def test_pieces_of_a_key_do_no_harm(reader: Reader) -> None:
     rng = np.random.default_rng(8)
     for _ in range(25):
         left, top = (int(rng.integers(0, side - 60)) for side in whole.size)
-        right, bottom = int(rng.integers(left + 50, whole.width + 1)), int(rng.integers(top + 50, whole.height + 1))
+        right, bottom = (
+            int(rng.integers(left + 50, whole.width + 1)),
+            int(rng.integers(top + 50, whole.height + 1)),
+        )
         result = reader.read([photo_of(whole.crop((left, top, right, bottom)))])[0]
         if isinstance(result, Reading) and list(result.codes) != label["bitting"]:
             assert result.confidence < 0.9
@@ -140,8 +148,12 @@ def test_blanks_are_never_read_and_other_families_seldom(reader: Reader) -> None
     assert read_as_ours["other"] <= 3
 
 
-@pytest.mark.parametrize(("sixth_mm", "keyway_name", "cuts"), [(8.71, "SC1", 5), (8.5, "SC4", 6), (6.2, "SC4", 6)])
-def test_a_six_pin_blank_with_five_cuts_is_a_five_pin_key(sixth_mm: float, keyway_name: str, cuts: int) -> None:
+@pytest.mark.parametrize(
+    ("sixth_mm", "keyway_name", "cuts"), [(8.71, "SC1", 5), (8.5, "SC4", 6), (6.2, "SC4", 6)]
+)
+def test_a_six_pin_blank_with_five_cuts_is_a_five_pin_key(
+    sixth_mm: float, keyway_name: str, cuts: int
+) -> None:
     """What the measurer says stands here for a photo: only the decision is looked at."""
     measured = Measured(
         edges=np.zeros((2, 96)),
@@ -154,15 +166,24 @@ def test_a_six_pin_blank_with_five_cuts_is_a_five_pin_key(sixth_mm: float, keywa
     sighting = Sighting(np.eye(3), np.zeros((144, 384, 3), np.uint8), measured, 5.0)
     trial = CaliperReader.load(MODEL).ponder([sighting], [])
     assert trial is not None
-    assert (trial.kind, trial.keyway.name, len(trial.decoding.ranked[0][0])) == ("SC4", keyway_name, cuts)
+    assert (trial.kind, trial.keyway.name, len(trial.decoding.ranked[0][0])) == (
+        "SC4",
+        keyway_name,
+        cuts,
+    )
     assert trial.decoding.ranked[0][0][:5] == (3, 5, 1, 7, 4)
     # Uncut or cut to depth 0: the answer says one of them and must not be sure of it.
     assert trial.five_or_six == (sixth_mm > 8)
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_the_finder_sees_the_blade_in_the_same_place_however_the_photo_is_turned(quarters: int) -> None:
-    networks, picture = Networks(files_of(MODEL)), open_photo((SAMPLES / "sc1_01.jpg").read_bytes()).pixels
+def test_the_finder_sees_the_blade_in_the_same_place_however_the_photo_is_turned(
+    quarters: int,
+) -> None:
+    networks, picture = (
+        Networks(files_of(MODEL)),
+        open_photo((SAMPLES / "sc1_01.jpg").read_bytes()).pixels,
+    )
     straight, turned = look(networks, picture), look(networks, picture, quarters)
     assert straight is not None
     assert turned is not None

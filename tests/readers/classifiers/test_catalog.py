@@ -28,7 +28,11 @@ class Shelf:
             make_classifier(home / "models" / name)
         log = make_logger(home / "logs")
         self.classifiers = Classifiers(
-            home / "models", embedded=lambda: self.load(home / "models" / "c"), load=self.load, log=log, most=most
+            home / "models",
+            embedded=lambda: self.load(home / "models" / "c"),
+            load=self.load,
+            log=log,
+            most=most,
         )
 
     def load(self, folder: Path) -> Classifier:
@@ -87,7 +91,12 @@ def test_who_asks_for_a_kept_one_does_not_wait_for_another_that_is_loaded(tmp_pa
             assert go_on.wait(PATIENCE_S)
         return load_classifier(folder)
 
-    classifiers = Classifiers(tmp_path, embedded=lambda: load(tmp_path / "kept"), load=load, log=make_logger(tmp_path / "logs"))
+    classifiers = Classifiers(
+        tmp_path,
+        embedded=lambda: load(tmp_path / "kept"),
+        load=load,
+        log=make_logger(tmp_path / "logs"),
+    )
     classifiers.choose("kept")()
     with ThreadPoolExecutor(2) as threads:
         slow = threads.submit(classifiers.choose("slow"))
@@ -112,7 +121,24 @@ def test_one_that_failed_is_tried_again_and_the_log_says_why(shelf: Shelf, tmp_p
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "../models/a", "a/", "./a", "a/.", "a\n", "a\0", "/etc", ".hidden", "d", "a" * 65, "ä", "manifest.toml"]
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "../models/a",
+        "a/",
+        "./a",
+        "a/.",
+        "a\n",
+        "a\0",
+        "/etc",
+        ".hidden",
+        "d",
+        "a" * 65,
+        "ä",
+        "manifest.toml",
+    ],
 )
 def test_no_other_name_leads_anywhere(shelf: Shelf, tmp_path: Path, name: str) -> None:
     make_classifier(tmp_path / "models" / ".hidden")

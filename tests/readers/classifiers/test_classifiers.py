@@ -59,12 +59,18 @@ def test_it_says_who_it_is(classifier: Classifier) -> None:
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_there_is_a_probability_for_every_label_and_they_sum_to_one(classifier: Classifier, name: str) -> None:
+def test_there_is_a_probability_for_every_label_and_they_sum_to_one(
+    classifier: Classifier, name: str
+) -> None:
     answer = certain(classifier, PHOTOS[name])
     assert tuple(answer.probabilities) == classifier.info.labels
     assert all(0 <= share <= 1 for share in answer.probabilities.values())
     assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-9)
-    assert answer.confidence == max(answer.probabilities.values()) == answer.probabilities[answer.predicted]
+    assert (
+        answer.confidence
+        == max(answer.probabilities.values())
+        == answer.probabilities[answer.predicted]
+    )
 
 
 def test_the_same_photo_gets_the_same_answer_from_many_threads(classifier: Classifier) -> None:
@@ -81,7 +87,9 @@ def test_it_leaves_the_photo_as_it_is(classifier: Classifier) -> None:
     assert (PHOTOS["key"].pixels == before).all()
 
 
-@pytest.mark.parametrize("shares", [(0.5, float("nan")), (0.0, 0.0), (1.2, -0.2), (float("inf"), 1.0), (1.0,)])
+@pytest.mark.parametrize(
+    "shares", [(0.5, float("nan")), (0.0, 0.0), (1.2, -0.2), (float("inf"), 1.0), (1.0,)]
+)
 def test_what_are_no_probabilities_is_refused(shares: tuple[float, ...]) -> None:
     with pytest.raises(ValueError):
         Classification.of(("one", "two"), shares)

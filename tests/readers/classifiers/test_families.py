@@ -27,7 +27,9 @@ def classifier() -> Classifier:
 
 
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: label["file"])
-def test_samples_are_of_the_family_on_their_label(classifier: Classifier, label: dict[str, str]) -> None:
+def test_samples_are_of_the_family_on_their_label(
+    classifier: Classifier, label: dict[str, str]
+) -> None:
     answer = classifier.classify(open_photo((ROOT / "samples" / label["file"]).read_bytes()))
     assert isinstance(answer, Classification)
     assert answer.predicted == label["keyway"] and answer.confidence > 0.5
@@ -40,7 +42,9 @@ def test_where_no_blade_is_found_none_is_likeliest_and_not_certain(classifier: C
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2000, 23), (8, 600)])
-def test_a_picture_of_too_few_pixels_is_refused(classifier: Classifier, size: tuple[int, int]) -> None:
+def test_a_picture_of_too_few_pixels_is_refused(
+    classifier: Classifier, size: tuple[int, int]
+) -> None:
     answer = classifier.classify(Photo(np.zeros((*size, 3), np.uint8), size, "PNG", 1.0))
     assert isinstance(answer, Unreadable) and answer.reason is Reason.TOO_SMALL and answer.advice
 

@@ -41,7 +41,9 @@ def told(classifier: Classifier, colour: tuple[int, int, int]) -> Classification
     ],
     ids=["plain", "NHWC", "open size", "crop", "BGR", "probabilities", "named"],
 )
-def test_colours_are_told_apart(tmp_path: Path, net: Net, how: dict[str, Any], changes: dict[str, Any], colour: str) -> None:
+def test_colours_are_told_apart(
+    tmp_path: Path, net: Net, how: dict[str, Any], changes: dict[str, Any], colour: str
+) -> None:
     classifier = load_classifier(make_classifier(tmp_path / "colours", net, how=how, **changes))
     classifier.warm()
     assert told(classifier, COLOURS[colour]).predicted == colour
@@ -51,7 +53,9 @@ def test_the_probabilities_are_the_softmax_of_the_numbers(tmp_path: Path) -> Non
     means = np.array(RED) / 255 * 20
     expected = np.exp(means) / np.exp(means).sum()
     as_logits = load_classifier(make_classifier(tmp_path / "logits"))
-    as_shares = load_classifier(make_classifier(tmp_path / "shares", Net(ends="Softmax"), gives="probabilities"))
+    as_shares = load_classifier(
+        make_classifier(tmp_path / "shares", Net(ends="Softmax"), gives="probabilities")
+    )
     for classifier in (as_logits, as_shares):
         assert [*told(classifier, RED).probabilities.values()] == pytest.approx(expected, rel=1e-4)
 
@@ -119,7 +123,11 @@ def test_what_changes_answers_has_no_default(tmp_path: Path, missing: str) -> No
     rest = {name: value for name, value in PREPROCESSING.items() if name != missing}
     folder = make_classifier(tmp_path / "colours")
     text = (folder / "manifest.toml").read_text().partition("[preprocessing]")[0]
-    (folder / "manifest.toml").write_text(text + "[preprocessing]\n" + "".join(f"{name} = {value!r}\n" for name, value in rest.items()))
+    (folder / "manifest.toml").write_text(
+        text
+        + "[preprocessing]\n"
+        + "".join(f"{name} = {value!r}\n" for name, value in rest.items())
+    )
     with pytest.raises(ModelError, match=rf"preprocessing\.{missing}"):
         load_classifier(folder)
 
@@ -147,23 +155,42 @@ def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
     load_classifier(folder).warm()
 
 
-@pytest.mark.parametrize("where", ["weights.bin", "../weights.bin", "inside/weights.bin", "link.bin", "absolute", "net.onnx"])
-def test_weights_in_another_file_are_not_read(tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "where",
+    ["weights.bin", "../weights.bin", "inside/weights.bin", "link.bin", "absolute", "net.onnx"],
+)
+def test_weights_in_another_file_are_not_read(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Wherever they lie, and wherever the server was started: they are not in the list of hashes."""
     weights = np.full(3, 20, np.float32).tobytes()
-    folder = make_classifier(tmp_path / "colours", Net(weights_at=str(tmp_path / "weights.bin") if where == "absolute" else where))
+    folder = make_classifier(
+        tmp_path / "colours",
+        Net(weights_at=str(tmp_path / "weights.bin") if where == "absolute" else where),
+    )
     (folder / "inside").mkdir()
-    for path in (tmp_path / "weights.bin", folder / "weights.bin", folder / "inside" / "weights.bin"):
+    for path in (
+        tmp_path / "weights.bin",
+        folder / "weights.bin",
+        folder / "inside" / "weights.bin",
+    ):
         path.write_bytes(weights)
     (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
     monkeypatch.chdir(folder)
-    with pytest.raises(ModelError, match=r"colours/net\.onnx cannot be opened: it must be one ONNX file that holds all its weights"):
+    with pytest.raises(
+        ModelError,
+        match=r"colours/net\.onnx cannot be opened: it must be one ONNX file that holds all its weights",
+    ):
         load_classifier(folder)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80\x04pickle", b"version https://git-lfs.github.com/spec/v1\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80\x04pickle", b"version https://git-lfs.github.com/spec/v1\n"]
+)
 def test_what_is_no_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
-    folder = make_classifier(tmp_path / "colours", files={"net.onnx": hashlib.sha256(data).hexdigest()})
+    folder = make_classifier(
+        tmp_path / "colours", files={"net.onnx": hashlib.sha256(data).hexdigest()}
+    )
     (folder / "net.onnx").write_bytes(data)
     with pytest.raises(ModelError, match="cannot be opened"):
         load_classifier(folder)
@@ -180,7 +207,15 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
         (Net(ends="Sigmoid"), {}, {"gives": "probabilities"}, "are no probabilities"),
         (Net(ends="Log"), {"mean": [1.0, 1.0, 1.0]}, {}, "are no logits"),
     ],
-    ids=["too few labels", "too many", "other size", "other layout", "logits called probabilities", "classes that do not exclude", "NaN"],
+    ids=[
+        "too few labels",
+        "too many",
+        "other size",
+        "other layout",
+        "logits called probabilities",
+        "classes that do not exclude",
+        "NaN",
+    ],
 )
 def test_a_network_that_is_not_as_its_manifest_says_fails_when_warmed(
     tmp_path: Path, net: Net, how: dict[str, Any], changes: dict[str, Any], message: str

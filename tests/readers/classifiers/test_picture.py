@@ -46,7 +46,9 @@ def test_the_middle_cut_out() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 2)])
 @pytest.mark.parametrize("resize", ["stretch", "letterbox", "centre-crop"])
 def test_any_shape_of_photo_will_do(size: tuple[int, int], resize: str) -> None:
-    assert numbers(np.full((*size, 3), 9, np.uint8), width=8, height=5, resize=resize, crop_share=0.5).shape == (1, 5, 8, 3)
+    assert numbers(
+        np.full((*size, 3), 9, np.uint8), width=8, height=5, resize=resize, crop_share=0.5
+    ).shape == (1, 5, 8, 3)
 
 
 def test_channels_and_layout() -> None:
@@ -59,7 +61,9 @@ def test_channels_and_layout() -> None:
 def test_scale_mean_and_spread_follow_the_order_of_channels() -> None:
     found = numbers(scale=0.1, mean=[1, 2, 3], std=[1, 2, 4])
     assert found[0, 0, 3] == pytest.approx([10.0, 5.0, 2.5])
-    assert numbers(channels="BGR", scale=0.1, mean=[1, 2, 3], std=[1, 2, 4])[0, 0, 3] == pytest.approx([12.0, 5.0, 2.0])
+    assert numbers(channels="BGR", scale=0.1, mean=[1, 2, 3], std=[1, 2, 4])[
+        0, 0, 3
+    ] == pytest.approx([12.0, 5.0, 2.0])
 
 
 def test_fine_stripes_become_grey_and_no_pattern() -> None:

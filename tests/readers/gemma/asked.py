@@ -18,7 +18,9 @@ def load(folder: Path, precision: str = "fp32", base_model: Path | None = None) 
     """A folder, through the door that the reader uses."""
     from keylike.readers.gemma.with_transformers import TransformersBackend
 
-    return TransformersBackend().load(inspect(folder, base_model=base_model, models=None), precision)
+    return TransformersBackend().load(
+        inspect(folder, base_model=base_model, models=None), precision
+    )
 
 
 def logits(loaded: Loaded) -> Any:
@@ -27,7 +29,9 @@ def logits(loaded: Loaded) -> Any:
 
     side = loaded.processor.image_processor.size["height"]
     noise = np.random.default_rng(0).integers(0, 255, (2, side, side, 3), dtype=np.uint8)
-    inputs = prompt_inputs(loaded.processor, Prompt(), [Image.fromarray(each) for each in noise]).to(loaded.device)
+    inputs = prompt_inputs(
+        loaded.processor, Prompt(), [Image.fromarray(each) for each in noise]
+    ).to(loaded.device)
     inputs["pixel_values"] = inputs["pixel_values"].to(loaded.model.dtype)
     with torch.inference_mode():
         return loaded.model(**inputs).logits[:, -1].float()

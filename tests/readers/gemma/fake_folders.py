@@ -34,7 +34,11 @@ def write_json(path: Path, **values: object) -> None:
 def merged(folder: Path) -> Path:
     """A whole model."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", model_type="gemma3n", architectures=["Gemma3nForConditionalGeneration"])
+    write_json(
+        folder / "config.json",
+        model_type="gemma3n",
+        architectures=["Gemma3nForConditionalGeneration"],
+    )
     safetensors(folder / "model.safetensors", {WEIGHT: (3, 4)})
     words(folder)
     return folder
@@ -68,7 +72,17 @@ def words(folder: Path) -> None:
 
 def seal(folder: Path, kind: str, base: str | None = None, leave_out: str = "") -> Path:
     """A manifest that lists all that would be opened, but for one."""
-    files = [f'"{path.name}" = "{sha256(path)}"' for path in folder.iterdir() if path.suffix in OPENED and path.name != leave_out]
-    lines = ['name = "keys"', 'version = "1.2.3"', f'kind = "{kind}"', 'keyways = ["SC1"]', *([f'base = "{base}"'] if base else [])]
+    files = [
+        f'"{path.name}" = "{sha256(path)}"'
+        for path in folder.iterdir()
+        if path.suffix in OPENED and path.name != leave_out
+    ]
+    lines = [
+        'name = "keys"',
+        'version = "1.2.3"',
+        f'kind = "{kind}"',
+        'keyways = ["SC1"]',
+        *([f'base = "{base}"'] if base else []),
+    ]
     (folder / MANIFEST).write_text("\n".join([*lines, "[files]", *files]))
     return folder

@@ -44,9 +44,16 @@ def configure(path: Path, part: str | None = None, **values: object) -> None:
 
 
 def test_keys_of_another_layout(gemma_models: GemmaModels, lora: Path) -> None:
-    rewrite(lora, lambda held: {name.replace("model.language_model", "language_model.model"): each for name, each in held.items()})
+    rewrite(
+        lora,
+        lambda held: {
+            name.replace("model.language_model", "language_model.model"): each
+            for name, each in held.items()
+        },
+    )
     with pytest.raises(
-        ModelError, match=r"keys/adapter_model.safetensors does not fit its base model: it holds \d+ tensors.* only 0 agree"
+        ModelError,
+        match=r"keys/adapter_model.safetensors does not fit its base model: it holds \d+ tensors.* only 0 agree",
     ):
         load(lora, base_model=gemma_models.base)
 
@@ -68,13 +75,17 @@ def test_a_tensor_too_many(gemma_models: GemmaModels, lora: Path) -> None:
 
 def test_another_rank(gemma_models: GemmaModels, lora: Path) -> None:
     configure(lora / "adapter_config.json", r=3)
-    with pytest.raises(ModelError, match="the adapter in keys does not fit its base model: their sizes differ"):
+    with pytest.raises(
+        ModelError, match="the adapter in keys does not fit its base model: their sizes differ"
+    ):
         load(lora, base_model=gemma_models.base)
 
 
 def test_base_of_another_size(gemma_models: GemmaModels, lora: Path, tmp_path: Path) -> None:
     other = other_base(gemma_models.base, tmp_path / "other", intermediate_size=96)
-    with pytest.raises(ModelError, match="the adapter in keys does not fit its base model: their sizes differ"):
+    with pytest.raises(
+        ModelError, match="the adapter in keys does not fit its base model: their sizes differ"
+    ):
         load(lora, base_model=other)
 
 
@@ -85,10 +96,21 @@ def test_layers_that_the_base_does_not_have(gemma_models: GemmaModels, lora: Pat
 
 
 @pytest.mark.parametrize("precision", ["fp32", "nf4"])
-def test_idle_projections_of_older_versions(gemma_models: GemmaModels, lora: Path, precision: str) -> None:
+def test_idle_projections_of_older_versions(
+    gemma_models: GemmaModels, lora: Path, precision: str
+) -> None:
     """Layers that share keys and values once had projections of their own, which nothing used; adapters for them change nothing."""
-    shared = json.loads((gemma_models.base / "config.json").read_text())["text_config"]["num_hidden_layers"] - 1
-    extra = [f"{LAYER}{shared}.self_attn.{part}_proj.lora_{side}.weight" for part in "kv" for side in "AB"]
+    shared = (
+        json.loads((gemma_models.base / "config.json").read_text())["text_config"][
+            "num_hidden_layers"
+        ]
+        - 1
+    )
+    extra = [
+        f"{LAYER}{shared}.self_attn.{part}_proj.lora_{side}.weight"
+        for part in "kv"
+        for side in "AB"
+    ]
     before = logits(load(lora, precision, base_model=gemma_models.base))
     rewrite(lora, lambda held: held | {name: next(iter(held.values())).clone() for name in extra})
     assert (logits(load(lora, precision, base_model=gemma_models.base)) - before).abs().max() < 1e-5
@@ -104,6 +126,8 @@ def other_base(base: Path, folder: Path, **text: object) -> Path:
     shutil.copytree(base, folder)
     (folder / "model.safetensors").unlink()
     configure(folder / "config.json", "text_config", **text)
-    model = Gemma3nForConditionalGeneration(Gemma3nConfig.from_pretrained(str(folder), local_files_only=True))
+    model = Gemma3nForConditionalGeneration(
+        Gemma3nConfig.from_pretrained(str(folder), local_files_only=True)
+    )
     model.save_pretrained(str(folder))
     return folder

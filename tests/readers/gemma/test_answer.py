@@ -37,7 +37,10 @@ def test_without_a_calibration_the_models_own_probability_is_given_as_such() -> 
     assert [cut.depth for cut in reading.cuts] == [2, 5, 4, 7, 3]
     assert min(reading.cuts, key=lambda cut: cut.probability).position == 5
     assert reading.cuts[0].depth_mm == pytest.approx(8.509 - 2 * 0.381)
-    assert [candidate.codes for candidate in reading.candidates] == [(2, 5, 4, 7, 3), (2, 5, 4, 7, 4)]
+    assert [candidate.codes for candidate in reading.candidates] == [
+        (2, 5, 4, 7, 3),
+        (2, 5, 4, 7, 4),
+    ]
     assert reading.quality.px_per_depth_step == pytest.approx(20 * 0.381)
 
 
@@ -74,7 +77,9 @@ def test_refusals(heard: Heard, reason: Reason) -> None:
 
 
 def test_thresholds_come_from_the_manifest() -> None:
-    lenient = MANIFEST.model_copy(update={"reply": ReplyShape(least_mass=0.1, least_confidence=0.0)})
+    lenient = MANIFEST.model_copy(
+        update={"reply": ReplyShape(least_mass=0.1, least_confidence=0.0)}
+    )
     assert isinstance(answer(dataclasses.replace(HEARD, mass=0.2), lenient, None), Reading)
     faint = answer(dataclasses.replace(HEARD, choices=(OTHER,)), lenient, None)
     assert isinstance(faint, Reading)

@@ -26,7 +26,9 @@ def machine(patch: pytest.MonkeyPatch, cuda: bool, absent: tuple[str, ...]) -> N
         ("unsloth", True, (), "unsloth"),
     ],
 )
-def test_choice(monkeypatch: pytest.MonkeyPatch, asked: str, cuda: bool, absent: tuple[str, ...], chosen: str) -> None:
+def test_choice(
+    monkeypatch: pytest.MonkeyPatch, asked: str, cuda: bool, absent: tuple[str, ...], chosen: str
+) -> None:
     machine(monkeypatch, cuda, absent)
     assert backends.choose(asked).name == chosen
 
@@ -39,7 +41,9 @@ def test_choice(monkeypatch: pytest.MonkeyPatch, asked: str, cuda: bool, absent:
         ("auto", False, ("torch", "peft"), "torch, peft not installed.*requirements-gemma.txt"),
     ],
 )
-def test_why_not(monkeypatch: pytest.MonkeyPatch, asked: str, cuda: bool, absent: tuple[str, ...], told: str) -> None:
+def test_why_not(
+    monkeypatch: pytest.MonkeyPatch, asked: str, cuda: bool, absent: tuple[str, ...], told: str
+) -> None:
     machine(monkeypatch, cuda, absent)
     with pytest.raises(ModelError, match=told):
         backends.choose(asked)

@@ -19,7 +19,9 @@ def adapter(tmp_path: Path) -> Path:
     return lora(tmp_path / "home" / "keys")
 
 
-def found(adapter: Path, *names: str, base_model: Path | None = None, models: Path | None = None) -> Path:
+def found(
+    adapter: Path, *names: str, base_model: Path | None = None, models: Path | None = None
+) -> Path:
     """The base found under these names."""
     return find_base(adapter, names, base_model=base_model, models=models)
 
@@ -71,7 +73,9 @@ def test_message_names_the_base_and_no_path(adapter: Path) -> None:
 
 
 @pytest.mark.gemma
-def test_what_was_once_downloaded(adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_once_downloaded(
+    adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if importlib.util.find_spec("huggingface_hub") is None:
         pytest.skip("needs huggingface_hub")
     from huggingface_hub import constants

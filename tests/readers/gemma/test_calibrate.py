@@ -29,7 +29,9 @@ class ColourHearing:
 
     def __init__(self, manifest: GemmaManifest = MANIFEST) -> None:
         self.manifest = manifest
-        self.info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, "0" * 64)
+        self.info = ReaderInfo(
+            manifest.name, manifest.version, manifest.kind, manifest.keyways, "0" * 64
+        )
         self.groups: list[int] = []
 
     def hear(self, photos: Sequence[Photo]) -> list[Heard | Unreadable]:
@@ -43,7 +45,9 @@ class ColourHearing:
             return Unreadable(Reason.NOT_A_KEY, "No key.", "Another photo.")
         each = (red / 255) ** (1 / len(CODES))
         choice = Choice("SC1", CODES, (Slot((each, 1 - each), 0),) * len(CODES))
-        return Heard((choice,), 0.0, 0.1 if green > 200 else 1.0, Trust.LOOSE if blue > 50 else Trust.SLOTS)
+        return Heard(
+            (choice,), 0.0, 0.1 if green > 200 else 1.0, Trust.LOOSE if blue > 50 else Trust.SLOTS
+        )
 
 
 def colour_hearing() -> Hearing:
@@ -51,7 +55,9 @@ def colour_hearing() -> Hearing:
     return ColourHearing()
 
 
-def add(folder: Path, colour: tuple[int, int, int], codes: Sequence[int] | None, keyway: str = "SC1") -> None:
+def add(
+    folder: Path, colour: tuple[int, int, int], codes: Sequence[int] | None, keyway: str = "SC1"
+) -> None:
     """One more labelled photo."""
     folder.mkdir(exist_ok=True)
     name = f"{len(list(folder.iterdir()))}.png"
@@ -85,7 +91,9 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_what_was_fitted_is_written_and_does_better_on_photos_held_back(photos: Path, model: Path) -> None:
+def test_what_was_fitted_is_written_and_does_better_on_photos_held_back(
+    photos: Path, model: Path
+) -> None:
     reader = ColourHearing()
     outcome = calibrate(reader, model, shots(photos))
     assert gemma_manifest(read_manifest(model)).calibration == outcome.calibration
@@ -109,11 +117,15 @@ def test_before_is_by_the_calibration_that_was_there(photos: Path, model: Path) 
 
 def test_the_least_confidence_refuses_nothing_here(photos: Path, model: Path) -> None:
     high = MANIFEST.reply.model_copy(update={"least_confidence": 0.9})
-    outcome = calibrate(ColourHearing(MANIFEST.model_copy(update={"reply": high})), model, shots(photos))
+    outcome = calibrate(
+        ColourHearing(MANIFEST.model_copy(update={"reply": high})), model, shots(photos)
+    )
     assert outcome.calibration.fitted_on == 60
 
 
-def test_refused_and_foreign_photos_are_counted_and_not_fitted_on(photos: Path, model: Path) -> None:
+def test_refused_and_foreign_photos_are_counted_and_not_fitted_on(
+    photos: Path, model: Path
+) -> None:
     for colour in (BLUE, BLUE, SILENT, LOOSE):
         add(photos, colour, CODES)
     add(photos, BLUE, None, "none")
@@ -128,7 +140,9 @@ def test_the_same_numbers_of_another_keyway_are_wrong(photos: Path, model: Path)
     before = calibrate(colour_hearing(), model, shots(photos)).before.right
     for _ in range(20):
         add(photos, (200, 0, 0), CODES, "KW1")
-    assert calibrate(colour_hearing(), model, shots(photos)).before.right == pytest.approx(before * 60 / 80)
+    assert calibrate(colour_hearing(), model, shots(photos)).before.right == pytest.approx(
+        before * 60 / 80
+    )
 
 
 def test_too_few_leave_the_folder_as_it_was(tmp_path: Path, model: Path) -> None:
@@ -156,11 +170,17 @@ def test_with_a_second_reader_the_mistakes_they_share_are_fitted(photos: Path, m
     assert f"fitted on {wrong} photos that both" in outcome.lines()[1]
 
 
-def test_without_a_photo_that_both_read_wrong_agreement_stays_open(tmp_path: Path, model: Path) -> None:
+def test_without_a_photo_that_both_read_wrong_agreement_stays_open(
+    tmp_path: Path, model: Path
+) -> None:
     folder = tmp_path / "photos"
     for step in range(30):
         # A little more green than red: the second reader says 11111, which is right wherever the first is wrong.
-        add(folder, (190 + step // 4, 199 if step % 3 else 0, 0), (1, 1, 1, 1, 1) if step % 3 else CODES)
+        add(
+            folder,
+            (190 + step // 4, 199 if step % 3 else 0, 0),
+            (1, 1, 1, 1, 1) if step % 3 else CODES,
+        )
     outcome = calibrate(colour_hearing(), model, shots(folder), beside=colour_reader())
     assert outcome.agreement is None
     assert gemma_manifest(read_manifest(model)).agreement is None

@@ -21,7 +21,9 @@ def slot(taken: float) -> Slot:
     return Slot((taken, 1 - taken), 0)
 
 
-def choice(*cut: float, keyway: str = "SC1", others: tuple[float, ...] = (), codes: tuple[int, ...] = ()) -> Choice:
+def choice(
+    *cut: float, keyway: str = "SC1", others: tuple[float, ...] = (), codes: tuple[int, ...] = ()
+) -> Choice:
     """A code whose cuts have these probabilities."""
     return Choice(keyway, codes or (3,) * len(cut), tuple(map(slot, cut)), tuple(map(slot, others)))
 
@@ -29,7 +31,10 @@ def choice(*cut: float, keyway: str = "SC1", others: tuple[float, ...] = (), cod
 @st.composite
 def spoken(draw: st.DrawFn) -> Choice:
     """Any choice of up to six cuts, sure and impossible ones too."""
-    return choice(*draw(st.lists(shares, min_size=1, max_size=6)), others=tuple(draw(st.lists(shares, max_size=2))))
+    return choice(
+        *draw(st.lists(shares, min_size=1, max_size=6)),
+        others=tuple(draw(st.lists(shares, max_size=2))),
+    )
 
 
 @st.composite
@@ -55,25 +60,35 @@ def test_a_temperature_keeps_within_bounds(one: Choice, temperature: float) -> N
 
 
 def test_warmth_takes_doubt_in() -> None:
-    warmer = [whole(choice(0.9, 0.8), Temperature(temperature=t, fitted_on=1)) for t in (0.5, 1, 2, 4)]
+    warmer = [
+        whole(choice(0.9, 0.8), Temperature(temperature=t, fitted_on=1)) for t in (0.5, 1, 2, 4)
+    ]
     assert warmer == sorted(warmer, reverse=True)
-    assert warmer[2] == pytest.approx(3 / (3 + 1) * 2 / (2 + 1))  # logits of log 9 and log 4, halved: odds of 3 and 2
+    assert warmer[2] == pytest.approx(
+        3 / (3 + 1) * 2 / (2 + 1)
+    )  # logits of log 9 and log 4, halved: odds of 3 and 2
 
 
 def test_an_isotonic_line_is_straight_between_points_and_flat_outside() -> None:
     line = Isotonic(points=((0.2, 0.1), (0.6, 0.5), (0.8, 0.9)), fitted_on=1)
-    assert [whole(choice(p), line) for p in (0.0, 0.2, 0.4, 0.7, 0.8, 1.0)] == pytest.approx([0.1, 0.1, 0.3, 0.7, 0.9, 0.9])
+    assert [whole(choice(p), line) for p in (0.0, 0.2, 0.4, 0.7, 0.8, 1.0)] == pytest.approx(
+        [0.1, 0.1, 0.3, 0.7, 0.9, 0.9]
+    )
 
 
 @given(rising(), shares, shares)
-def test_an_isotonic_line_never_falls(points: tuple[tuple[float, float], ...], a: float, b: float) -> None:
+def test_an_isotonic_line_never_falls(
+    points: tuple[tuple[float, float], ...], a: float, b: float
+) -> None:
     low, high = sorted((a, b))
     assert points[0][1] <= along(points, low) <= along(points, high) + SLACK
     assert along(points, high) <= points[-1][1]
 
 
 @given(spoken(), shares)
-def test_cuts_lie_between_the_whole_and_one_and_keep_their_order(one: Choice, confidence: float) -> None:
+def test_cuts_lie_between_the_whole_and_one_and_keep_their_order(
+    one: Choice, confidence: float
+) -> None:
     found = cuts(one, confidence)
     assert len(found) == len(one.codes)
     assert all(confidence <= p <= 1 for p in found)
@@ -84,7 +99,9 @@ def test_cuts_lie_between_the_whole_and_one_and_keep_their_order(one: Choice, co
 @given(spoken(), shares)
 def test_cuts_and_the_other_slots_make_the_whole(one: Choice, confidence: float) -> None:
     # Taken as a code of more digits, the other slots show their share.
-    flat = Choice(one.keyway, (0,) * (len(one.others) + len(one.digits)), (*one.others, *one.digits))
+    flat = Choice(
+        one.keyway, (0,) * (len(one.others) + len(one.digits)), (*one.others, *one.digits)
+    )
     every = cuts(flat, confidence)
     assert math.prod(every) == pytest.approx(confidence, rel=0, abs=SLACK)
     assert every[len(one.others) :] == pytest.approx(cuts(one, confidence), abs=SLACK)
@@ -108,9 +125,14 @@ def test_candidates_are_of_one_keyway_and_leave_the_others_their_share() -> None
 
 
 @given(st.lists(shares, min_size=1, max_size=6), shares)
-def test_candidates_keep_their_ranks_and_make_at_most_one(own: list[float], confidence: float) -> None:
+def test_candidates_keep_their_ranks_and_make_at_most_one(
+    own: list[float], confidence: float
+) -> None:
     ranked = sorted(own, reverse=True)
-    found = [one.probability for one in candidates([choice(p, codes=(i,)) for i, p in enumerate(ranked)], confidence)]
+    found = [
+        one.probability
+        for one in candidates([choice(p, codes=(i,)) for i, p in enumerate(ranked)], confidence)
+    ]
     assert found[0] == confidence
     assert found == sorted(found, reverse=True)
     assert sum(found) <= 1 + SLACK

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from keylike.readers.evaluation import calibration_error
 from keylike.readers.gemma.confidence import whole
-from keylike.readers.gemma.fit import FEWEST, FEWEST_ISOTONIC, Row, cross_fit, fit, fit_isotonic, fit_temperature, log_loss
+from keylike.readers.gemma.fit import (
+    FEWEST,
+    FEWEST_ISOTONIC,
+    Row,
+    cross_fit,
+    fit,
+    fit_isotonic,
+    fit_temperature,
+    log_loss,
+)
 from keylike.readers.gemma.manifest import Isotonic, Temperature
 from keylike.readers.gemma.model_output import Choice, Slot
 
@@ -29,11 +38,15 @@ def overconfident(count: int, factor: float, seed: int = 7) -> list[Row]:
     draws = np.random.default_rng(seed)
     rows = []
     for _ in range(count):
-        logits = draws.normal(0, 2.5, (5, 10)) + np.eye(10)[draws.integers(0, 10, 5)] * draws.uniform(0, 8)
+        logits = draws.normal(0, 2.5, (5, 10)) + np.eye(10)[
+            draws.integers(0, 10, 5)
+        ] * draws.uniform(0, 8)
         honest, said = softmax(logits), softmax(logits * factor)
         truth = [draws.choice(10, p=p / p.sum()) for p in honest]
         taken = said.argmax(1)
-        slots = tuple(Slot(tuple(map(float, p)), int(best)) for p, best in zip(said, taken, strict=True))
+        slots = tuple(
+            Slot(tuple(map(float, p)), int(best)) for p, best in zip(said, taken, strict=True)
+        )
         rows.append((Choice("SC1", tuple(map(int, taken)), slots), bool((truth == taken).all())))
     return rows
 
@@ -65,7 +78,10 @@ def test_the_fitted_temperature_is_the_least_surprising_one_of_choice_at() -> No
     rows = overconfident(80, 1.5)
 
     def surprise(temperature: float) -> float:
-        return 80 * log_loss([(choice.at(temperature), hit) for choice, hit in rows]) + math.log(temperature) ** 2 / 2
+        return (
+            80 * log_loss([(choice.at(temperature), hit) for choice, hit in rows])
+            + math.log(temperature) ** 2 / 2
+        )
 
     best = fit_temperature(rows).temperature
     assert surprise(best) <= min(surprise(best * 1.05), surprise(best / 1.05))
@@ -87,7 +103,9 @@ def test_an_isotonic_line_wins_where_no_temperature_can_follow() -> None:
     assert isinstance(found, Isotonic)
 
     def gap(curve: Temperature | Isotonic) -> float:
-        return math.fsum(abs(whole(one(p), curve) - (0.2 if p < 0.5 else 0.8)) for p in CHANCES) / len(CHANCES)
+        return math.fsum(
+            abs(whole(one(p), curve) - (0.2 if p < 0.5 else 0.8)) for p in CHANCES
+        ) / len(CHANCES)
 
     assert gap(found) < 0.07
     assert gap(found) < gap(fit_temperature(rows)) / 2
@@ -99,7 +117,9 @@ def test_few_photos_get_a_temperature_alone() -> None:
 
 def test_no_point_of_an_isotonic_line_promises_all_or_nothing() -> None:
     found = fit_isotonic([(one(0.1), False)] * 50 + [(one(0.8), False)] + [(one(0.9), True)] * 50)
-    assert [y for _, y in found.points] == pytest.approx([1 / 53, 1 / 53, 51 / 52, 51 / 52], abs=1e-6)
+    assert [y for _, y in found.points] == pytest.approx(
+        [1 / 53, 1 / 53, 51 / 52, 51 / 52], abs=1e-6
+    )
     assert [x for x, _ in found.points] == [0.1, 0.8, 0.9, 0.9]
 
 
@@ -113,8 +133,13 @@ def test_what_was_promised_comes_from_the_other_folds() -> None:
     rows = stepped(200)
     found = cross_fit(rows)
     assert found == cross_fit(rows)
-    assert found.calibration.error == calibration_error(list(zip(found.promised, (hit for _, hit in rows), strict=True)))
-    assert any(whole(choice, found.calibration) != p for (choice, _), p in zip(rows, found.promised, strict=True))
+    assert found.calibration.error == calibration_error(
+        list(zip(found.promised, (hit for _, hit in rows), strict=True))
+    )
+    assert any(
+        whole(choice, found.calibration) != p
+        for (choice, _), p in zip(rows, found.promised, strict=True)
+    )
 
 
 def test_few_photos_without_a_mistake_do_not_drive_the_temperature_to_an_end() -> None:

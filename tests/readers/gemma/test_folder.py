@@ -11,7 +11,16 @@ import pytest
 
 from keylike.errors import ModelError
 from keylike.readers.gemma.folder import Checkpoint, inspect
-from tests.readers.gemma.fake_folders import BITS_4, lora, merged, safetensors, seal, sharded, words, write_json
+from tests.readers.gemma.fake_folders import (
+    BITS_4,
+    lora,
+    merged,
+    safetensors,
+    seal,
+    sharded,
+    words,
+    write_json,
+)
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n"
 
@@ -30,7 +39,13 @@ def base(tmp_path: Path) -> Path:
 def test_merged(tmp_path: Path) -> None:
     folder = seal(merged(tmp_path / "keys"), "gemma-merged")
     found = look(folder)
-    assert (found.kind, found.folder, found.whole, found.words, found.base) == ("gemma-merged", folder, folder, folder, None)
+    assert (found.kind, found.folder, found.whole, found.words, found.base) == (
+        "gemma-merged",
+        folder,
+        folder,
+        folder,
+        None,
+    )
     assert found.manifest.version == "1.2.3" and not found.quantised
 
 
@@ -41,7 +56,12 @@ def test_merged_in_shards(tmp_path: Path) -> None:
 def test_lora_takes_what_it_lacks_from_its_base(tmp_path: Path, base: Path) -> None:
     folder = seal(lora(tmp_path / "keys"), "gemma-lora", base="base")
     found = look(folder)
-    assert (found.kind, found.folder, found.whole, found.words) == ("gemma-lora", folder, base, base)
+    assert (found.kind, found.folder, found.whole, found.words) == (
+        "gemma-lora",
+        folder,
+        base,
+        base,
+    )
     words(folder)
     assert look(seal(folder, "gemma-lora", base="base")).words == folder
 
@@ -102,19 +122,43 @@ MERGED: list[tuple[Callable[[Path], object], str]] = [
     (_without("model.safetensors"), "no weights: model.safetensors is missing"),
     (_pickled, "keys/pytorch_model.bin: pickled weights are not opened.*safetensors"),
     (_cut_short, "keys/model.safetensors is shorter than its header says"),
-    (_adding("model.safetensors", POINTER), "keys/model.safetensors is a Git LFS pointer.*git lfs pull"),
+    (
+        _adding("model.safetensors", POINTER),
+        "keys/model.safetensors is a Git LFS pointer.*git lfs pull",
+    ),
     (_adding("tokenizer.json", POINTER), "keys/tokenizer.json is a Git LFS pointer"),
-    (_adding("model.safetensors.index.json"), "both model.safetensors and model.safetensors.index.json"),
+    (
+        _adding("model.safetensors.index.json"),
+        "both model.safetensors and model.safetensors.index.json",
+    ),
     (_adding("config.json", "{"), "keys/config.json is not valid JSON"),
     (_adding("config.json", "[]"), "keys/config.json holds no JSON object"),
     (_saying("config.json", model_type="gemma3"), "type is 'gemma3', and only 'gemma3n'"),
-    (_saying("config.json", quantization_config={"quant_method": "gptq"}), "only bitsandbytes' 4-bit"),
-    (_saying("config.json", auto_map={"AutoModel": "mine.Model"}), "keys/config.json asks for code"),
-    (_saying("config.json", vision_config={"auto_map": {"AutoConfig": "a.B"}}), "keys/config.json asks for code"),
+    (
+        _saying("config.json", quantization_config={"quant_method": "gptq"}),
+        "only bitsandbytes' 4-bit",
+    ),
+    (
+        _saying("config.json", auto_map={"AutoModel": "mine.Model"}),
+        "keys/config.json asks for code",
+    ),
+    (
+        _saying("config.json", vision_config={"auto_map": {"AutoConfig": "a.B"}}),
+        "keys/config.json asks for code",
+    ),
     (_saying("config.json", trust_remote_code=True), "keys/config.json asks for code"),
-    (_saying("tokenizer_config.json", auto_map={"AutoTokenizer": ["mine.T", None]}), "keys/tokenizer_config.json asks for code"),
-    (_saying("processor_config.json", auto_map={"AutoProcessor": "mine.P"}), "keys/processor_config.json asks for code"),
-    (_adding("modeling_mine.py", ""), "keys/modeling_mine.py: code out of a model folder is never run"),
+    (
+        _saying("tokenizer_config.json", auto_map={"AutoTokenizer": ["mine.T", None]}),
+        "keys/tokenizer_config.json asks for code",
+    ),
+    (
+        _saying("processor_config.json", auto_map={"AutoProcessor": "mine.P"}),
+        "keys/processor_config.json asks for code",
+    ),
+    (
+        _adding("modeling_mine.py", ""),
+        "keys/modeling_mine.py: code out of a model folder is never run",
+    ),
     (_without("tokenizer.json"), "keys lacks tokenizer.json"),
     (_without("processor_config.json"), "keys lacks processor_config.json"),
     (_without("chat_template.jinja"), "keys lacks chat_template.jinja"),
@@ -124,7 +168,9 @@ MERGED: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("spoil", "told"), MERGED, ids=[told for _, told in MERGED])
-def test_what_is_wrong_with_a_whole_model(tmp_path: Path, spoil: Callable[[Path], object], told: str) -> None:
+def test_what_is_wrong_with_a_whole_model(
+    tmp_path: Path, spoil: Callable[[Path], object], told: str
+) -> None:
     folder = merged(tmp_path / "keys")
     spoil(folder)
     refused(folder, told)
@@ -132,17 +178,49 @@ def test_what_is_wrong_with_a_whole_model(tmp_path: Path, spoil: Callable[[Path]
 
 LORA: list[tuple[Callable[[Path], object], str]] = [
     (_without("adapter_model.safetensors"), "no weights: adapter_model.safetensors is missing"),
-    (lambda folder: (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin"), "adapter_model.bin: pickled"),
-    (_adding("adapter_model.safetensors", "12345678" * 4), "no safetensors file, or its download was cut short"),
+    (
+        lambda folder: (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin"),
+        "adapter_model.bin: pickled",
+    ),
+    (
+        _adding("adapter_model.safetensors", "12345678" * 4),
+        "no safetensors file, or its download was cut short",
+    ),
     (_saying("adapter_config.json", peft_type="IA3"), "type 'IA3', and only 'LORA'"),
-    (_saying("adapter_config.json", auto_map={"AutoModel": "mine.Model"}), "keys/adapter_config.json asks for code"),
-    (_saying("adapter_config.json", auto_mapping={"base_model_class": "Model", "parent_library": "mine"}), "code outside of transformers"),
-    (_saying("adapter_config.json", megatron_config={}, megatron_core="mine", auto_mapping="mine"), "code outside of transformers"),
-    (_saying("adapter_config.json", megatron_config={"a": 1}, megatron_core="mine"), "code outside of transformers"),
-    (lambda folder: shutil.rmtree(folder.parent / "base"), "its base model is not here.*KEYLIKE_BASE_MODEL"),
-    (lambda folder: (folder.parent / "base" / "model.safetensors").unlink(), "base holds no weights"),
+    (
+        _saying("adapter_config.json", auto_map={"AutoModel": "mine.Model"}),
+        "keys/adapter_config.json asks for code",
+    ),
+    (
+        _saying(
+            "adapter_config.json",
+            auto_mapping={"base_model_class": "Model", "parent_library": "mine"},
+        ),
+        "code outside of transformers",
+    ),
+    (
+        _saying(
+            "adapter_config.json", megatron_config={}, megatron_core="mine", auto_mapping="mine"
+        ),
+        "code outside of transformers",
+    ),
+    (
+        _saying("adapter_config.json", megatron_config={"a": 1}, megatron_core="mine"),
+        "code outside of transformers",
+    ),
+    (
+        lambda folder: shutil.rmtree(folder.parent / "base"),
+        "its base model is not here.*KEYLIKE_BASE_MODEL",
+    ),
+    (
+        lambda folder: (folder.parent / "base" / "model.safetensors").unlink(),
+        "base holds no weights",
+    ),
     (lambda folder: (folder.parent / "base" / "code.py").touch(), "base/code.py: code"),
-    (lambda folder: (folder.parent / "base" / "tokenizer.json").unlink(), "base lacks tokenizer.json"),
+    (
+        lambda folder: (folder.parent / "base" / "tokenizer.json").unlink(),
+        "base lacks tokenizer.json",
+    ),
     (
         lambda folder: write_json(folder.parent / "base" / "config.json", model_type="llama"),
         "base/config.json: the model's type is 'llama'",
@@ -151,24 +229,45 @@ LORA: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("spoil", "told"), LORA, ids=[told for _, told in LORA])
-def test_what_is_wrong_with_an_adapter(tmp_path: Path, base: Path, spoil: Callable[[Path], object], told: str) -> None:
+def test_what_is_wrong_with_an_adapter(
+    tmp_path: Path, base: Path, spoil: Callable[[Path], object], told: str
+) -> None:
     folder = lora(tmp_path / "keys")
     spoil(folder)
     refused(folder, told)
 
 
 SHARDS: list[tuple[Callable[[Path], object], str]] = [
-    (_without("model-00002-of-00002.safetensors"), "1 of 2 files of weights are missing, the first is model-00002"),
-    (_saying("model.safetensors.index.json", weight_map={"w0": "../elsewhere.safetensors"}), "not the plain name of a safetensors file"),
-    (_saying("model.safetensors.index.json", weight_map={"w0": "/elsewhere.safetensors"}), "not the plain name of a safetensors file"),
-    (_saying("model.safetensors.index.json", weight_map={"w0": "model-00002-of-00002.safetensors"}), "does not hold w0"),
-    (_saying("model.safetensors.index.json", weight_map={"w0": "model.bin"}), "not the plain name of a safetensors file"),
+    (
+        _without("model-00002-of-00002.safetensors"),
+        "1 of 2 files of weights are missing, the first is model-00002",
+    ),
+    (
+        _saying("model.safetensors.index.json", weight_map={"w0": "../elsewhere.safetensors"}),
+        "not the plain name of a safetensors file",
+    ),
+    (
+        _saying("model.safetensors.index.json", weight_map={"w0": "/elsewhere.safetensors"}),
+        "not the plain name of a safetensors file",
+    ),
+    (
+        _saying(
+            "model.safetensors.index.json", weight_map={"w0": "model-00002-of-00002.safetensors"}
+        ),
+        "does not hold w0",
+    ),
+    (
+        _saying("model.safetensors.index.json", weight_map={"w0": "model.bin"}),
+        "not the plain name of a safetensors file",
+    ),
     (_saying("model.safetensors.index.json", weight_map={}), "names no weights"),
 ]
 
 
 @pytest.mark.parametrize(("spoil", "told"), SHARDS, ids=[told for _, told in SHARDS])
-def test_what_is_wrong_with_shards(tmp_path: Path, spoil: Callable[[Path], object], told: str) -> None:
+def test_what_is_wrong_with_shards(
+    tmp_path: Path, spoil: Callable[[Path], object], told: str
+) -> None:
     folder = sharded(tmp_path / "keys")
     spoil(folder)
     refused(folder, told)
@@ -176,7 +275,8 @@ def test_what_is_wrong_with_shards(tmp_path: Path, spoil: Callable[[Path], objec
 
 def test_manifest_against_what_lies_there(tmp_path: Path, base: Path) -> None:
     refused(
-        seal(merged(tmp_path / "keys"), "gemma-lora"), "manifest.toml says gemma-lora, but the files are those of a gemma-merged folder"
+        seal(merged(tmp_path / "keys"), "gemma-lora"),
+        "manifest.toml says gemma-lora, but the files are those of a gemma-merged folder",
     )
     refused(seal(lora(tmp_path / "other"), "gemma-merged"), "manifest.toml says gemma-merged")
 
@@ -187,7 +287,9 @@ def test_altered_since_it_was_listed(tmp_path: Path) -> None:
     refused(folder, "keys/model.safetensors does not match its SHA-256")
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "generation_config.json", "chat_template.jinja"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "generation_config.json", "chat_template.jinja"]
+)
 def test_not_listed(tmp_path: Path, name: str) -> None:
     folder = merged(tmp_path / "keys")
     write_json(folder / "generation_config.json")
@@ -209,7 +311,10 @@ def test_base_that_is_an_adapter(tmp_path: Path, base: Path) -> None:
 
 def test_links_of_a_download_from_the_hub(tmp_path: Path) -> None:
     """Its snapshots hold links to files beside them."""
-    blobs, snapshot = tmp_path / "models--a--b" / "blobs", tmp_path / "models--a--b" / "snapshots" / "0f"
+    blobs, snapshot = (
+        tmp_path / "models--a--b" / "blobs",
+        tmp_path / "models--a--b" / "snapshots" / "0f",
+    )
     merged(snapshot)
     blobs.mkdir()
     for path in list(snapshot.iterdir()):
@@ -220,7 +325,10 @@ def test_links_of_a_download_from_the_hub(tmp_path: Path) -> None:
 
 def test_auto_mapping_of_transformers_own_classes_is_harmless(tmp_path: Path, base: Path) -> None:
     folder = lora(tmp_path / "keys")
-    library = {"base_model_class": "Gemma3nForConditionalGeneration", "parent_library": "transformers.models.gemma3n.modeling_gemma3n"}
+    library = {
+        "base_model_class": "Gemma3nForConditionalGeneration",
+        "parent_library": "transformers.models.gemma3n.modeling_gemma3n",
+    }
     write_json(folder / "adapter_config.json", auto_mapping=library)
     assert look(folder).kind == "gemma-lora"
 

@@ -27,7 +27,12 @@ class Tokens(Words):
         return self.text([token])
 
 
-def heard(text: str, how: GemmaManifest = MANIFEST, doubts: dict[int, dict[str, float]] | None = None, finished: bool = True) -> Heard:
+def heard(
+    text: str,
+    how: GemmaManifest = MANIFEST,
+    doubts: dict[int, dict[str, float]] | None = None,
+    finished: bool = True,
+) -> Heard:
     """What is made of a text written one character a token; `doubts`: at which place which other characters had which share."""
     from keylike.readers.gemma import free
 
@@ -38,7 +43,9 @@ def heard(text: str, how: GemmaManifest = MANIFEST, doubts: dict[int, dict[str, 
         shares[letter] = 1 - sum(share for other, share in shares.items() if other != letter)
         for other, share in shares.items():
             logits[place, ord(other)] = math.log(share)
-    written = free.Written(tuple(map(ord, text)), logits, text, tuple(range(1, len(text) + 1)), finished)
+    written = free.Written(
+        tuple(map(ord, text)), logits, text, tuple(range(1, len(text) + 1)), finished
+    )
     return free.hear_written(written, tokens, how)
 
 
@@ -79,7 +86,15 @@ def test_a_loose_run_bears_the_doubt_of_all_that_was_written_before() -> None:
         "KEYWAY: WR5\nBITTING: 2,5,4,7,3",
         "BITTING: 2,5,4,3,3",
     ],
-    ids=["nothing", "no_code", "too_few", "macs", "no_such_depth", "untaught_keyway", "two_keyways_fit"],
+    ids=[
+        "nothing",
+        "no_code",
+        "too_few",
+        "macs",
+        "no_such_depth",
+        "untaught_keyway",
+        "two_keyways_fit",
+    ],
 )
 def test_no_code(text: str) -> None:
     one = heard(text)
@@ -103,7 +118,9 @@ def test_a_code_that_was_cut_off_is_none() -> None:
 
 
 def test_another_scale_is_converted() -> None:
-    backwards = MANIFEST.model_copy(update={"depths": {"SC1": {number: 10 - number for number in range(1, 10)}}})
+    backwards = MANIFEST.model_copy(
+        update={"depths": {"SC1": {number: 10 - number for number in range(1, 10)}}}
+    )
     (choice,) = heard(LONG, backwards).choices
     assert choice.codes == (8, 5, 6, 3, 7)
     (clear,) = heard(LONG, backwards, doubts={LONG.index("2,5"): {"0": 0.5}}).choices
@@ -122,5 +139,7 @@ def test_a_token_that_holds_more_than_one_digit_counts_as_it_is() -> None:
     logits[-1, ord("x")] = 0.0
     ends = tuple(len(tokens.text(ids[: i + 1])) for i in range(len(ids)))
     written = free.Written(tuple(ids), logits, text, ends, True)
-    (choice,) = free.hear_written(written, tokens, MANIFEST.model_copy(update={"keyways": ("SC1",)})).choices
+    (choice,) = free.hear_written(
+        written, tokens, MANIFEST.model_copy(update={"keyways": ("SC1",)})
+    ).choices
     assert choice.digits[0].probability == pytest.approx(0.5, abs=1e-4)

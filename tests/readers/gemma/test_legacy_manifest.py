@@ -12,22 +12,44 @@ from tests.readers.gemma.fake_folders import lora, merged
 
 
 def test_merged_folder_of_the_older_guide(tmp_path: Path) -> None:
-    found = inspect(merged(tmp_path / "gemma3n_keynet_vision_merged_enhanced"), base_model=None, models=None).manifest
-    assert (found.name, found.version, found.base) == ("gemma3n_keynet_vision_merged_enhanced", "0", None)
-    assert found.prompt.image == "last" and found.prompt.text.startswith("You are an expert locksmith analyzing a key image. Look")
+    found = inspect(
+        merged(tmp_path / "gemma3n_keynet_vision_merged_enhanced"), base_model=None, models=None
+    ).manifest
+    assert (found.name, found.version, found.base) == (
+        "gemma3n_keynet_vision_merged_enhanced",
+        "0",
+        None,
+    )
+    assert found.prompt.image == "last" and found.prompt.text.startswith(
+        "You are an expert locksmith analyzing a key image. Look"
+    )
     assert found.prompt.text.endswith("COMPLEXITY: [score]\n\nAnalyze this key image:")
     assert (found.picture.crop, found.picture.fit, found.picture.side) == ("none", "squash", 336)
-    assert found.keyways == ("SC1", "SC4", "KW1") and found.calibration is None and found.reply.none is None
+    assert (
+        found.keyways == ("SC1", "SC4", "KW1")
+        and found.calibration is None
+        and found.reply.none is None
+    )
 
 
 def test_adapter_of_the_older_guide(tmp_path: Path) -> None:
     base = merged(tmp_path / "gemma-3n-E4B-it")
-    found = inspect(lora(tmp_path / "gemma3n_keynet_vision_lora_enhanced", base="/content/base"), base_model=None, models=None)
+    found = inspect(
+        lora(tmp_path / "gemma3n_keynet_vision_lora_enhanced", base="/content/base"),
+        base_model=None,
+        models=None,
+    )
     assert found.base == base and found.manifest.base == "unsloth/gemma-3n-E4B-it"
 
 
 @pytest.mark.parametrize(
-    ("folder", "name"), [("my keys (2)", "my-keys--2-"), (".hidden", "hidden"), ("ключи", "gemma"), ("x" * 90, "x" * 64)]
+    ("folder", "name"),
+    [
+        ("my keys (2)", "my-keys--2-"),
+        (".hidden", "hidden"),
+        ("ключи", "gemma"),
+        ("x" * 90, "x" * 64),
+    ],
 )
 def test_names_that_a_manifest_could_not_hold(folder: str, name: str) -> None:
     assert older_manifest(folder, "gemma-merged").name == name

@@ -12,14 +12,22 @@ import pytest
 
 from keylike.errors import ModelError
 from keylike.readers.gemma import manifest_file
-from keylike.readers.gemma.manifest import Agreement, GemmaManifest, Isotonic, Temperature, gemma_manifest
+from keylike.readers.gemma.manifest import (
+    Agreement,
+    GemmaManifest,
+    Isotonic,
+    Temperature,
+    gemma_manifest,
+)
 from keylike.readers.gemma.manifest_file import write_fitted
 from keylike.readers.model_files import check_files, read_manifest
 
 WARM = Temperature(temperature=1.7, fitted_on=40, error=0.03)
 LINE = Isotonic(points=((0.1, 0.2), (0.9, 0.8)), fitted_on=120)
 SHARED = Agreement(shared_error=0.2, fitted_on=40)
-IN_USE = GemmaManifest(name="keys", version="1.0.0", kind="gemma-lora", base="gemma-3n-E4B-it", keyways=("SC1", "KW1"))
+IN_USE = GemmaManifest(
+    name="keys", version="1.0.0", kind="gemma-lora", base="gemma-3n-E4B-it", keyways=("SC1", "KW1")
+)
 WRITTEN = """\
 # ours
 name = "keys"   # what answers say
@@ -69,22 +77,35 @@ def test_written_twice_is_written_once(folder: Path) -> None:
     assert manifest_of(folder).agreement == SHARED
 
 
-@pytest.mark.parametrize("ending", ["", "\n", 'calibration = {method = "temperature", temperature = 2, fitted_on = 9}\n'])
-def test_tables_written_otherwise_and_files_without_a_last_line_end_are_met(folder: Path, ending: str) -> None:
-    (folder / "manifest.toml").write_text(WRITTEN.partition("\n\n")[0] + "\n" * bool(ending) + ending)
+@pytest.mark.parametrize(
+    "ending", ["", "\n", 'calibration = {method = "temperature", temperature = 2, fitted_on = 9}\n']
+)
+def test_tables_written_otherwise_and_files_without_a_last_line_end_are_met(
+    folder: Path, ending: str
+) -> None:
+    (folder / "manifest.toml").write_text(
+        WRITTEN.partition("\n\n")[0] + "\n" * bool(ending) + ending
+    )
     write_fitted(folder, IN_USE, LINE, SHARED)
     assert manifest_of(folder).calibration == LINE
     assert manifest_of(folder).agreement == SHARED
 
 
 def test_an_older_folder_gets_a_whole_manifest(tmp_path: Path) -> None:
-    files = {"adapter_model.safetensors": b"weights", "adapter_config.json": b"{}", "chat_template.jinja": b"", "notes.txt": b"mine"}
+    files = {
+        "adapter_model.safetensors": b"weights",
+        "adapter_config.json": b"{}",
+        "chat_template.jinja": b"",
+        "notes.txt": b"mine",
+    }
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     write_fitted(tmp_path, IN_USE, WARM)
     table = tomllib.loads((tmp_path / "manifest.toml").read_text())
     del files["notes.txt"]
-    assert table["files"] == {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    assert table["files"] == {
+        name: hashlib.sha256(data).hexdigest() for name, data in files.items()
+    }
     assert set(table) >= {"prompt", "picture", "reply"}
     check_files(tmp_path, table)
     assert gemma_manifest(table) == IN_USE.model_copy(update={"calibration": WARM})
@@ -99,7 +120,9 @@ def test_an_older_folder_gets_a_whole_manifest(tmp_path: Path) -> None:
         (None, (), "gemma-3n-E4B-it"),
     ],
 )
-def test_the_base_is_called_what_it_was_found_by(tmp_path: Path, trained_on: str | None, there: tuple[str, ...], named: str) -> None:
+def test_the_base_is_called_what_it_was_found_by(
+    tmp_path: Path, trained_on: str | None, there: tuple[str, ...], named: str
+) -> None:
     folder, models = tmp_path / "adapter", tmp_path / "models"
     for path in (folder, models, *(models / name for name in there)):
         path.mkdir()
@@ -114,7 +137,9 @@ def test_a_scale_of_the_models_own_is_written_too(tmp_path: Path) -> None:
     assert manifest_of(tmp_path).depths == own.depths
 
 
-def test_a_failure_leaves_the_old_manifest_and_nothing_beside_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_the_old_manifest_and_nothing_beside_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(source: object, target: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -126,7 +151,9 @@ def test_a_failure_leaves_the_old_manifest_and_nothing_beside_it(folder: Path, m
     assert [path.name for path in folder.iterdir()] == ["manifest.toml"]
 
 
-def test_what_cannot_be_read_again_is_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_again_is_not_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(manifest_file, "_plain", lambda value: {"method": "guess"})
     with pytest.raises(ModelError, match="calibration"):
         write_fitted(folder, IN_USE, WARM)

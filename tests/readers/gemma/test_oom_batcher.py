@@ -95,10 +95,16 @@ def test_one_thread_at_a_time_runs_it() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
     ids=["gpu", "python", "processor"],
 )
-def test_a_single_one_that_does_not_fit_is_overloaded_and_the_next_still_runs(error: BaseException) -> None:
+def test_a_single_one_that_does_not_fit_is_overloaded_and_the_next_still_runs(
+    error: BaseException,
+) -> None:
     card = Card(0, error)
     table = desk(card, 4)
     with pytest.raises(Overloaded) as refused:

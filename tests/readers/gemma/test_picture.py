@@ -79,7 +79,9 @@ def test_box_keeps_the_photos_own_upright_and_shape() -> None:
 def test_padding_keeps_the_shape_and_squashing_does_not() -> None:
     pose = key_at(0)
     padded = np.asarray(Framer(Picture(crop="none"), None).frame(photo(pose), SIDE).square)
-    squashed = np.asarray(Framer(Picture(crop="none", fit="squash"), None).frame(photo(pose), SIDE).square)
+    squashed = np.asarray(
+        Framer(Picture(crop="none", fit="squash"), None).frame(photo(pose), SIDE).square
+    )
     assert (padded[0] == 120).all() and (padded[-1] == 120).all()
     assert (squashed[0] == 90).all()
 
@@ -88,13 +90,21 @@ def test_without_a_key_the_whole_photo_is_taken_and_no_scale_is_claimed() -> Non
     picture = photo(key_at(0))
     framed = Framer(Picture(crop="level"), Knows(None)).frame(picture, SIDE)
     assert framed.px_per_mm is None
-    assert framed.square.tobytes() == Framer(Picture(crop="none"), None).frame(picture, SIDE).square.tobytes()
+    assert (
+        framed.square.tobytes()
+        == Framer(Picture(crop="none"), None).frame(picture, SIDE).square.tobytes()
+    )
 
 
 def test_enhancement_is_off_until_asked_for() -> None:
     picture = photo(key_at(0))
     plain, more, sharp = (
-        np.asarray(Framer(Picture(crop="none", contrast=contrast, sharpness=sharpness), None).frame(picture, SIDE).square, int)
+        np.asarray(
+            Framer(Picture(crop="none", contrast=contrast, sharpness=sharpness), None)
+            .frame(picture, SIDE)
+            .square,
+            int,
+        )
         for contrast, sharpness in ((1.0, 1.0), (1.2, 1.0), (1.0, 1.1))
     )
     assert more.std() > plain.std() * 1.1

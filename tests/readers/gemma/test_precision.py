@@ -40,5 +40,7 @@ def test_what_is_asked_for_is_kept(asked: str) -> None:
 
 def test_stored_in_4_bits_stays_so() -> None:
     assert of_stored("auto", "keys") == of_stored("nf4", "keys") == "nf4"
-    with pytest.raises(ModelError, match="keys is stored in 4 bits, which cannot become bf16 again"):
+    with pytest.raises(
+        ModelError, match="keys is stored in 4 bits, which cannot become bf16 again"
+    ):
         of_stored("bf16", "keys")

@@ -21,7 +21,9 @@ def test_what_all_share_is_said_once_and_each_keyway_goes_on() -> None:
     words = Words()
     layout = lay_out(manifest("SC1", "SC4", "KW1", reply=ReplyShape(none="NONE")), words)
     assert words.text(layout.common) == "KEYWAY: "
-    assert [words.text(option.head) for option in layout.options[:3]] == [f"{name}\nBITTING: " for name in ("SC1", "SC4", "KW1")]
+    assert [words.text(option.head) for option in layout.options[:3]] == [
+        f"{name}\nBITTING: " for name in ("SC1", "SC4", "KW1")
+    ]
     nothing = layout.options[3]
     assert nothing.keyway is None
     assert words.text(nothing.head[:-1]) == "NONE" and nothing.head[-1] == 2
@@ -45,7 +47,10 @@ def test_a_keyway_with_two_counts_may_stop_early() -> None:
     (option,) = lay_out(manifest("Y1"), Words()).options
     assert option.counts == (5, 6) and len(option.digits) == 6
     assert option.stop == 2
-    (longer,) = lay_out(manifest("Y1", reply=ReplyShape(template="KEYWAY: {keyway}\nBITTING: {bitting}\nBRAND: x")), Words()).options
+    (longer,) = lay_out(
+        manifest("Y1", reply=ReplyShape(template="KEYWAY: {keyway}\nBITTING: {bitting}\nBRAND: x")),
+        Words(),
+    ).options
     assert longer.stop == ord("\n")
 
 
@@ -65,7 +70,10 @@ def test_a_first_digit_with_its_space_is_a_token_of_its_own() -> None:
 @pytest.mark.parametrize("joined", ["3,", ",7", "55"])
 def test_digits_that_melt_into_other_tokens_are_refused(joined: str) -> None:
     with pytest.raises(ModelError, match="does not write each depth of SC1 as one token"):
-        lay_out(manifest("SC1", reply=ReplyShape(template="BITTING: {bitting},55")), Words(joined, "5,5,5,5,5"))
+        lay_out(
+            manifest("SC1", reply=ReplyShape(template="BITTING: {bitting},55")),
+            Words(joined, "5,5,5,5,5"),
+        )
 
 
 def test_a_reply_ends_the_turn() -> None:

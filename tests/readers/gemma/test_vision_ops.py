@@ -15,7 +15,9 @@ IMPORTED = "from keylike.readers.gemma.vision_ops import declare; {}; import tor
 def imported(first: str) -> subprocess.CompletedProcess[str]:
     """Imports torchvision in a process of its own, after `first`."""
     path = f"import sys; sys.path[:0] = {sys.path!r}; "
-    return subprocess.run([sys.executable, "-c", path + IMPORTED.format(first)], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", path + IMPORTED.format(first)], capture_output=True, text=True
+    )
 
 
 def test_importable_once_declared() -> None:

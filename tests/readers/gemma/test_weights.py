@@ -14,7 +14,11 @@ from tests.readers.gemma.fake_folders import safetensors, sharded
 
 def test_names_types_and_shapes(tmp_path: Path) -> None:
     safetensors(tmp_path / "a.safetensors", {"one": (2, 3), "none": (), "two": (5,)})
-    assert tensors(tmp_path / "a.safetensors") == {"one": Tensor("F32", (2, 3)), "none": Tensor("F32", ()), "two": Tensor("F32", (5,))}
+    assert tensors(tmp_path / "a.safetensors") == {
+        "one": Tensor("F32", (2, 3)),
+        "none": Tensor("F32", ()),
+        "two": Tensor("F32", (5,)),
+    }
 
 
 def test_parameters_of_all_shards(tmp_path: Path) -> None:

@@ -47,8 +47,12 @@ def test_forms_and_precisions(gemma_models: GemmaModels, form: str, asked: str, 
     assert (loaded.backend, loaded.precision) == ("transformers", held)
     assert loaded.device in ("cpu", "cuda:0", "mps")
     assert loaded.model.dtype == (torch.float32 if held == "fp32" else torch.bfloat16)
-    assert not loaded.model.training and not any(weight.requires_grad for weight in loaded.model.parameters())
-    assert any(type(part).__name__ == "Linear4bit" for part in loaded.model.modules()) == (held == "nf4")
+    assert not loaded.model.training and not any(
+        weight.requires_grad for weight in loaded.model.parameters()
+    )
+    assert any(type(part).__name__ == "Linear4bit" for part in loaded.model.modules()) == (
+        held == "nf4"
+    )
     assert torch.isfinite(logits(loaded)).all()
 
 
@@ -66,8 +70,18 @@ def test_4_bits_stored_and_4_bits_made_are_the_same(gemma_models: GemmaModels) -
 
 def test_only_the_text_layers_are_held_in_4_bits(gemma_models: GemmaModels) -> None:
     loaded = load(gemma_models.merged, "nf4")
-    small = {name for name, part in loaded.model.named_modules() if type(part).__name__ == "Linear4bit"}
-    assert {name.rpartition(".")[2] for name in small} == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    small = {
+        name for name, part in loaded.model.named_modules() if type(part).__name__ == "Linear4bit"
+    }
+    assert {name.rpartition(".")[2] for name in small} == {
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+        "gate_proj",
+        "up_proj",
+        "down_proj",
+    }
     assert all("language_model.layers." in name for name in small)
 
 
@@ -109,11 +123,23 @@ NORM = "model.language_model.norm.weight"
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (_rewritten(lambda weights: weights.pop(NORM)), f"^keys lacks 1 of the model's weights.* first is {NORM}$"),
-        (_rewritten(lambda weights: weights.update({NORM: weights[NORM][:5].clone()})), f"^keys lacks 1 .* another size; .* {NORM}$"),
+        (
+            _rewritten(lambda weights: weights.pop(NORM)),
+            f"^keys lacks 1 of the model's weights.* first is {NORM}$",
+        ),
+        (
+            _rewritten(lambda weights: weights.update({NORM: weights[NORM][:5].clone()})),
+            f"^keys lacks 1 .* another size; .* {NORM}$",
+        ),
         (_wider_text, "^keys lacks [0-9]+ of the model's weights, or has them in another size"),
-        (_saying("config.json", '{"model_type": "gemma3n", "text_config": 7}'), r"^keys cannot be loaded \(\w+\)$"),
-        (_saying("tokenizer.json", "{}"), r"^the tokenizer and processor in keys cannot be loaded \(\w+\)$"),
+        (
+            _saying("config.json", '{"model_type": "gemma3n", "text_config": 7}'),
+            r"^keys cannot be loaded \(\w+\)$",
+        ),
+        (
+            _saying("tokenizer.json", "{}"),
+            r"^the tokenizer and processor in keys cannot be loaded \(\w+\)$",
+        ),
     ],
 )
 def test_not_whole(merged: Path, spoil: Callable[[Path], object], told: str) -> None:
@@ -139,7 +165,9 @@ assert os.environ["HF_HUB_OFFLINE"] == os.environ["TRANSFORMERS_OFFLINE"] == "1"
 def test_offline_and_quiet(gemma_models: GemmaModels) -> None:
     """In a process of its own: some of what the libraries say, they say once, as they are imported."""
     program = LOADED.format(path=sys.path, lora=str(gemma_models.lora), base=str(gemma_models.base))
-    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -28,7 +28,9 @@ def test_too_late_after_transformers(gemma_models: GemmaModels) -> None:
         UnslothBackend().load(inspect(gemma_models.merged, base_model=None, models=None), "auto")
 
 
-def test_weights_are_checked_before_unsloth_reads_them(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_weights_are_checked_before_unsloth_reads_them(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     """By shapes alone, which needs no GPU: Unsloth itself does not tell what is missing."""
     from safetensors.torch import load_file, save_file
 
@@ -41,7 +43,9 @@ def test_weights_are_checked_before_unsloth_reads_them(gemma_models: GemmaModels
     del weights["model.language_model.norm.weight"]
     (tmp_path / "config.json").write_bytes((gemma_models.merged / "config.json").read_bytes())
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"lacks 1 of the model's weights.*language_model\.norm\.weight"):
+    with pytest.raises(
+        ModelError, match=r"lacks 1 of the model's weights.*language_model\.norm\.weight"
+    ):
         check_weights(tmp_path)
 
 
@@ -79,8 +83,16 @@ def asked(models: GemmaModels, form: str, precision: str, out: Path, *places: Pa
     import torch
 
     path = [*map(str, places), *sys.path]
-    program = ASKED.format(path=path, folder=str(getattr(models, form)), base=str(models.base), precision=precision, out=str(out))
-    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    program = ASKED.format(
+        path=path,
+        folder=str(getattr(models, form)),
+        base=str(models.base),
+        precision=precision,
+        out=str(out),
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     return torch.load(out)
 
@@ -89,14 +101,20 @@ def test_all_around_unsloth(gemma_models: GemmaModels, tmp_path: Path) -> None:
     """With a stand-in: imported first, nothing on standard output, an explicit base, the adapter put on and checked."""
     (tmp_path / "unsloth.py").write_text(STAND_IN)
     heard = asked(gemma_models, "lora", "fp32", tmp_path / "logits.pt", tmp_path)
-    assert (heard - logits(load(gemma_models.lora, "fp32", gemma_models.base)).cpu()).abs().max() < 1e-4
+    assert (
+        heard - logits(load(gemma_models.lora, "fp32", gemma_models.base)).cpu()
+    ).abs().max() < 1e-4
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("form", ["lora", "merged"])
-def test_hears_what_transformers_hears(gemma_models: GemmaModels, tmp_path: Path, form: str) -> None:
+def test_hears_what_transformers_hears(
+    gemma_models: GemmaModels, tmp_path: Path, form: str
+) -> None:
     torch: Any = pytest.importorskip("torch")
     if not torch.cuda.is_available() or find_spec("unsloth") is None:
         pytest.skip("needs an NVIDIA GPU and Unsloth")
     heard = asked(gemma_models, form, "bf16", tmp_path / "logits.pt")
-    assert (heard - logits(load(getattr(gemma_models, form), "bf16", gemma_models.base)).cpu()).abs().max() < 0.5
+    assert (
+        heard - logits(load(getattr(gemma_models, form), "bf16", gemma_models.base)).cpu()
+    ).abs().max() < 0.5

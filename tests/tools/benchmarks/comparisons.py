@@ -35,4 +35,6 @@ def race() -> Race:
     limits = [Limit(number, size, 55.0, 20.0) for number in range(2) for size in SIZES]
     how = {name: f"how {name} is run" for name in NAMES}
     about = About("2 cores", "2026-11-21", "make bench", 8.0, 2, dict.fromkeys(NAMES, "1.0"), how)
-    return Race(about, measured, limits, {KEYLIKE: OVERLOAD}, Alone([30.0, 33.0, 36.0], [29.0, 31.0, 40.0]))
+    return Race(
+        about, measured, limits, {KEYLIKE: OVERLOAD}, Alone([30.0, 33.0, 36.0], [29.0, 31.0, 40.0])
+    )

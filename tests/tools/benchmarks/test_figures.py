@@ -21,7 +21,9 @@ def test_percentile(values: list[float], share: float, expected: float | None) -
     assert percentile(values, share) == expected
 
 
-def shot(status: int, sent: float = 0.0, answered: float = 0.1, *, retry_after: bool = False) -> Shot:
+def shot(
+    status: int, sent: float = 0.0, answered: float = 0.1, *, retry_after: bool = False
+) -> Shot:
     """A request that was sent 2 ms late."""
     return Shot(status, sent, answered, 0.002, retry_after)
 
@@ -37,14 +39,26 @@ def test_callers() -> None:
 
 def test_nothing_answered() -> None:
     got = callers_got([shot(503)], 1, took=1.0, cpu_s=0.1, load_cpu_s=0.1, memory=0)
-    assert (got.per_s, got.p50_ms, got.p99_ms, got.cpu_ms, got.errors) == (0.0, None, None, None, {"503": 1})
+    assert (got.per_s, got.p50_ms, got.p99_ms, got.cpu_ms, got.errors) == (
+        0.0,
+        None,
+        None,
+        None,
+        {"503": 1},
+    )
 
 
 def test_overload() -> None:
-    accepted = [shot(200, 0.0, 1.0), shot(200, 0.5, 2.0), shot(200, 1.5, 2.5)]  # the last after the load
+    accepted = [
+        shot(200, 0.0, 1.0),
+        shot(200, 0.5, 2.0),
+        shot(200, 1.5, 2.5),
+    ]  # the last after the load
     refused = [shot(503, 0.0, 0.01, retry_after=True), shot(503, 1.0, 1.02, retry_after=True)]
     failed = [shot(503), shot(0), shot(504, retry_after=True)]
-    run = overload_gave(accepted + refused + failed, peak=2.0, offered=4.0, seconds=2.0, memory=5_000_000)
+    run = overload_gave(
+        accepted + refused + failed, peak=2.0, offered=4.0, seconds=2.0, memory=5_000_000
+    )
     assert (run.sent, run.accepted, run.refused) == (8, 3, 2)
     assert run.accepted_per_s == 1.0
     assert run.share_of_peak == 0.5

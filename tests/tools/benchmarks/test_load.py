@@ -77,7 +77,12 @@ def test_callers_are_there_at_once_and_each_sends_one_at_least(server: Counting)
 @pytest.mark.parametrize("server", [([200, 503, 0, 500],)], indirect=True)
 def test_what_is_made_of_the_answers(server: Counting) -> None:
     shots = one_after_another(server.url, [b"a", b"b", b"c", b"d"])
-    assert [(shot.status, shot.retry_after) for shot in shots] == [(200, False), (503, True), (0, False), (500, False)]
+    assert [(shot.status, shot.retry_after) for shot in shots] == [
+        (200, False),
+        (503, True),
+        (0, False),
+        (500, False),
+    ]
 
 
 @pytest.mark.parametrize("server", [([200], 10)], indirect=True)
@@ -86,4 +91,6 @@ def test_a_steady_load_waits_for_nobody(server: Counting) -> None:
     shots = asyncio.run(steadily(server.url, lambda: b"photo", rate=1000, seconds=0.01))
     assert [shot.status for shot in shots] == [200] * 10
     assert all(shot.late >= 0 for shot in shots)
-    assert [shot.sent - shot.late for shot in shots] == pytest.approx([number / 1000 for number in range(10)])
+    assert [shot.sent - shot.late for shot in shots] == pytest.approx(
+        [number / 1000 for number in range(10)]
+    )

@@ -31,7 +31,9 @@ NOT_NOW = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: cl
         (10.5, None, None, Fate.LATE),
     ],
 )
-def test_the_fate_of_a_request(began: float, whole: float | None, answer: Answer | None, fate: Fate) -> None:
+def test_the_fate_of_a_request(
+    began: float, whole: float | None, answer: Answer | None, fate: Fate
+) -> None:
     assert Sent(began, whole).fate(answer, STOPPED) is fate
 
 
@@ -67,7 +69,11 @@ def ask(reply: bytes, use: Callable[[Wire], Awaitable[None]], sent: bytes = b"")
 
 @pytest.mark.parametrize(
     ("reply", "answer"),
-    [(GOOD, Answer(200, False, False, b"read")), (NOT_NOW, Answer(503, True, True, b"no")), (b"", None)],
+    [
+        (GOOD, Answer(200, False, False, b"read")),
+        (NOT_NOW, Answer(503, True, True, b"no")),
+        (b"", None),
+    ],
     ids=["read", "not now", "nothing"],
 )
 def test_an_answer_is_taken_apart(reply: bytes, answer: Answer | None) -> None:

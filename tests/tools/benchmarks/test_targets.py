@@ -24,7 +24,9 @@ def missed(run: Race) -> set[str]:
 def changed(run: Race, name: str, size: str, **figures: float | None) -> Race:
     """The same with other figures of a contender, in every round."""
     rows = [
-        replace(row, got=replace(row.got, **figures)) if (row.name, row.size) == (name, size) else row  # type: ignore[arg-type]
+        replace(row, got=replace(row.got, **figures))
+        if (row.name, row.size) == (name, size)
+        else row  # type: ignore[arg-type]
         for row in run.measured
     ]
     return replace(run, measured=rows)
@@ -49,7 +51,9 @@ def test_all_met() -> None:
         (BENTOML, "12 MP", {"memory_mb": 199.0}, {"memory_bentoml_12mp"}),
     ],
 )
-def test_missed_by_a_measurement(name: str, size: str, figures: dict[str, float | None], expected: set[str]) -> None:
+def test_missed_by_a_measurement(
+    name: str, size: str, figures: dict[str, float | None], expected: set[str]
+) -> None:
     assert missed(changed(race(), name, size, **figures)) == expected
 
 
@@ -76,11 +80,16 @@ def test_missed_by_one_caller() -> None:
 def test_ratios_are_taken_within_a_round() -> None:
     """The machine is half as fast in the second round, for everybody: no ratio changes."""
     later = [row for row in race().measured if row.round == 1]
-    slow = [replace(row, got=replace(row.got, per_s=row.got.per_s / 2, cpu_ms=44.0)) for row in later]
+    slow = [
+        replace(row, got=replace(row.got, per_s=row.got.per_s / 2, cpu_ms=44.0)) for row in later
+    ]
     run = replace(
         race(),
         measured=[row for row in race().measured if not row.round] + slow,
-        limits=[Limit(limit.round, limit.size, limit.per_s, limit.cpu_ms * (1 + limit.round)) for limit in race().limits],
+        limits=[
+            Limit(limit.round, limit.size, limit.per_s, limit.cpu_ms * (1 + limit.round))
+            for limit in race().limits
+        ],
     )
     assert run.cpu_ratio("12 MP", 16) == pytest.approx(1.1)
     assert run.speed_ratio("12 MP", 16, [GUIDE]) == pytest.approx(2.0)
@@ -100,7 +109,10 @@ def test_kept_and_read_again(tmp_path: Path) -> None:
 
 def test_the_page_says_what_was_missed_and_what_went_wrong() -> None:
     run = changed(race(), BENTOML, "12 MP", memory_mb=100.0, p50_ms=None)
-    run = replace(run, measured=[*run.measured, Measured(0, BENTOML, "12 MP", replace(GOT, errors={"503": 3}))])
+    run = replace(
+        run,
+        measured=[*run.measured, Measured(0, BENTOML, "12 MP", replace(GOT, errors={"503": 3}))],
+    )
     written = page(run, SIZES, ["cpu.svg"])
     assert "| 12 MP: most memory, by that of BentoML | 1.00 | at most 0.5 | **missed** |" in written
     assert written.count("**missed**") == 1
@@ -111,7 +123,11 @@ def test_the_page_says_what_was_missed_and_what_went_wrong() -> None:
 
 def test_the_last_line() -> None:
     told = json.loads(line(changed(race(), LITSERVE, "640x480", memory_mb=150.0), SIZES))
-    assert told["targets"]["memory_litserve_captures"] == {"value": 0.667, "at_most": 0.5, "met": False}
+    assert told["targets"]["memory_litserve_captures"] == {
+        "value": 0.667,
+        "at_most": 0.5,
+        "met": False,
+    }
     assert told["targets"]["speed_guide_12mp"] == {"value": 2.0, "at_least": 1.8, "met": True}
     assert told["figures"]["12 MP"][LITSERVE]["16"]["per_s"] == 45.0
     assert told["no_server"]["12 MP"] == {"per_s": 55.0, "cpu_ms": 20.0}
@@ -126,7 +142,13 @@ def test_plots_are_small_and_always_the_same(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
-        assert draw(race(), list(SIZES), folder) == ["throughput.svg", "p95.svg", "cpu.svg", "memory.svg", "overload.svg"]
+        assert draw(race(), list(SIZES), folder) == [
+            "throughput.svg",
+            "p95.svg",
+            "cpu.svg",
+            "memory.svg",
+            "overload.svg",
+        ]
     for path in first.iterdir():
         assert path.stat().st_size < 150_000
         assert path.read_bytes() == (second / path.name).read_bytes()

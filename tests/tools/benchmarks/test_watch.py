@@ -29,7 +29,9 @@ sys.stdin.read(1); child.communicate(b"x"); print("gone", flush=True); sys.stdin
 
 def test_a_childs_time_and_memory_count() -> None:
     command = [sys.executable, "-c", _PARENT]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=0) as parent:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=0
+    ) as parent:
         assert parent.stdin and parent.stdout
         assert parent.stdout.readline() == "ready\n"
         with Watch(parent.pid, every_s=3600) as watch:

@@ -17,7 +17,12 @@ from tests.readers.test_reply import ALL, LABELLED, TAUGHT, reasonable
 KEYWAYS = st.sampled_from(list(keyways().values()))
 NUMBERS = st.integers() | st.integers(-1, 11)
 EDITS = st.lists(
-    st.tuples(st.integers(0, 200), st.integers(0, 3), st.text(max_size=3) | st.sampled_from("0123456789,\n: \u0663\u2028*")), max_size=8
+    st.tuples(
+        st.integers(0, 200),
+        st.integers(0, 3),
+        st.text(max_size=3) | st.sampled_from("0123456789,\n: \u0663\u2028*"),
+    ),
+    max_size=8,
 )
 
 
@@ -28,7 +33,9 @@ def test_a_code_is_valid_or_says_what_is_wrong(bitting: Bitting) -> None:
     if bitting.valid:
         order = tuple(record.depths_mm)
         assert len(codes) in record.cut_counts and set(codes) <= set(order)
-        assert record.macs is None or all(abs(order.index(a) - order.index(b)) <= record.macs for a, b in pairwise(codes))
+        assert record.macs is None or all(
+            abs(order.index(a) - order.index(b)) <= record.macs for a, b in pairwise(codes)
+        )
         bitting.validate()
         assert len(bitting.depths_mm) == len(bitting.levels) == len(codes)
         return
@@ -40,19 +47,27 @@ def test_a_code_is_valid_or_says_what_is_wrong(bitting: Bitting) -> None:
             assert all(level >= 0 for level in bitting.levels)
 
 
-@given(KEYWAYS, st.lists(st.sampled_from("0123456789,;- \n\t\u0663\u00b2x."), max_size=40).map("".join))
+@given(
+    KEYWAYS, st.lists(st.sampled_from("0123456789,;- \n\t\u0663\u00b2x."), max_size=40).map("".join)
+)
 def test_what_looks_like_a_code_is_read_as_it_stands_or_refused(keyway: object, text: str) -> None:
     try:
         bitting = Bitting.parse(keyway, text)  # type: ignore[arg-type]
     except BittingError:
         return
     digits = "".join(letter for letter in text if letter in "0123456789")
-    assert "".join(map(str, bitting.codes)) == digits or any(f"0{code}" in text for code in bitting.codes)
+    assert "".join(map(str, bitting.codes)) == digits or any(
+        f"0{code}" in text for code in bitting.codes
+    )
 
 
-@given(st.sampled_from(list(LABELLED.values())), EDITS, st.sampled_from([TAUGHT, ALL]), st.booleans())
+@given(
+    st.sampled_from(list(LABELLED.values())), EDITS, st.sampled_from([TAUGHT, ALL]), st.booleans()
+)
 @settings(max_examples=500)
-def test_a_reply_that_something_happened_to(text: str, edits: list[tuple[int, int, str]], known: tuple[str, ...], twice: bool) -> None:
+def test_a_reply_that_something_happened_to(
+    text: str, edits: list[tuple[int, int, str]], known: tuple[str, ...], twice: bool
+) -> None:
     # Said twice, and then one of the two changed: neither may be taken for the code.
     text = f"{text}\n{text}" if twice else text
     for at, lost, new in edits:

@@ -24,8 +24,16 @@ TOKEN = "a-token-for-tests-alone"
 HEADERS = {"X-API-Key": TOKEN}
 # Open to everybody, whatever asks for a token; the page and the documents of the API are not in the document.
 LIVE = "/health/live"
-UNDESCRIBED = {"/openapi.json", "/docs", "/docs/files/<path:filename>", "/web/<path:filename>", "/sw.js"}
-QUICK = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+UNDESCRIBED = {
+    "/openapi.json",
+    "/docs",
+    "/docs/files/<path:filename>",
+    "/web/<path:filename>",
+    "/sw.js",
+}
+QUICK = settings(
+    max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 
 register(st.sampled_from([plain(RED), plain(GREEN, "PNG"), plain(RED, "WEBP")]))
 
@@ -34,11 +42,16 @@ def application(policy: str) -> OpenAPI:
     """The application with one token, as callers from elsewhere see it, logging nothing."""
     model = ModelSlot(colour_reader)
     model.load()
-    log = structlog.wrap_logger(logging.getLogger("nowhere"), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    log = structlog.wrap_logger(
+        logging.getLogger("nowhere"),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
+    )
     chosen = Settings(api_key=TOKEN, policy=policy, limits="off", cache_ttl_s=0)
     app = create_app(chosen, model=model, log=log)
     answer = app.wsgi_app
-    app.wsgi_app = lambda environ, start_response: answer({**environ, "REMOTE_ADDR": "192.0.2.1"}, start_response)  # type: ignore[method-assign]
+    app.wsgi_app = lambda environ, start_response: answer(
+        {**environ, "REMOTE_ADDR": "192.0.2.1"}, start_response
+    )  # type: ignore[method-assign]
     return app
 
 
@@ -72,15 +85,26 @@ def test_with_a_token_where_predictions_ask_for_one(case: schemathesis.Case[Any]
 def test_with_no_token_or_a_wrong_one(case: schemathesis.Case[Any]) -> None:
     # Browsers ask without one whether they may send one.
     asked = case.method != "OPTIONS" and (case.path != LIVE or case.method not in ("GET", "HEAD"))
-    for headers in ({}, {"X-API-Key": TOKEN[:-1]}, {"Authorization": f"Basic {TOKEN}"}, {"X-API-Key": "", "Authorization": "Bearer "}):
+    for headers in (
+        {},
+        {"X-API-Key": TOKEN[:-1]},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"X-API-Key": "", "Authorization": "Bearer "},
+    ):
         response = case.call(headers={**headers, "X-Forwarded-For": "127.0.0.1"})
         assert (response.status_code == 401) == asked, (case.method, case.path)
 
 
 @pytest.mark.parametrize("policy", APPS)
 def test_the_whole_api_is_described(policy: str) -> None:
-    rules = {rule.rule: rule for rule in APPS[policy].url_map.iter_rules() if rule.rule not in UNDESCRIBED}
+    rules = {
+        rule.rule: rule
+        for rule in APPS[policy].url_map.iter_rules()
+        if rule.rule not in UNDESCRIBED
+    }
     described = APPS[policy].api_doc["paths"]
     assert set(rules) == set(described)
     for path, rule in rules.items():
-        assert {method.lower() for method in rule.methods or ()} - {"head", "options"} <= set(described[path])
+        assert {method.lower() for method in rule.methods or ()} - {"head", "options"} <= set(
+            described[path]
+        )

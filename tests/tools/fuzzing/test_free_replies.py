@@ -19,7 +19,9 @@ PIECES = (
     "KEYWAY", "BITTING", "BRAND", "Code", "SC1", "KW1", "WR5", "NONE", ":", "=", " ", ", ", ",", "\n", "2,5,4,7,3", "25473", "0,9,0,9,0",
     "1,7,1,7,1", "99999", "10", "0", "9", "-", "*", "The code is ", "KEYWAY: SC1\n", "KEYWAY: KW1\n", "BITTING: ",
 )  # fmt: skip
-CODES = st.lists(st.integers(0, 10), min_size=4, max_size=7).map(lambda codes: ",".join(map(str, codes)))
+CODES = st.lists(st.integers(0, 10), min_size=4, max_size=7).map(
+    lambda codes: ",".join(map(str, codes))
+)
 TEXTS = st.lists(st.sampled_from(PIECES) | CODES, min_size=1, max_size=8).map("".join)
 
 
@@ -30,5 +32,7 @@ def test_no_reading_breaks_depths_or_macs(text: str, finished: bool) -> None:
     if isinstance(found, Reading):
         assert Bitting(keyway(found.keyway), found.codes).valid
         assert all(Bitting(keyway(found.keyway), other.codes).valid for other in found.candidates)
-        assert "".join(map(str, found.codes)) in "".join(letter for letter in text if letter.isdigit())
+        assert "".join(map(str, found.codes)) in "".join(
+            letter for letter in text if letter.isdigit()
+        )
         assert 0 <= found.confidence <= 1

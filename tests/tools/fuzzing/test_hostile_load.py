@@ -31,14 +31,25 @@ FAILURE = {
 }  # fmt: skip
 
 
-def answer(status: int = 404, content_type: str = "application/json", /, *, retry_after: str = "", **changes: object) -> Outcome:
+def answer(
+    status: int = 404,
+    content_type: str = "application/json",
+    /,
+    *,
+    retry_after: str = "",
+    **changes: object,
+) -> Outcome:
     """What came back: a failure as it should be, but for the changes."""
     headers = {"content-type": content_type} | ({"retry-after": retry_after} if retry_after else {})
-    return Outcome((Answer(status, headers, json.dumps(FAILURE | changes).encode(), 0.1),), None, 0.1)
+    return Outcome(
+        (Answer(status, headers, json.dumps(FAILURE | changes).encode(), 0.1),), None, 0.1
+    )
 
 
 @contextmanager
-def saying(*said: bytes, then: Callable[[socket.socket], None] = socket.socket.close) -> Iterator[tuple[str, int]]:
+def saying(
+    *said: bytes, then: Callable[[socket.socket], None] = socket.socket.close
+) -> Iterator[tuple[str, int]]:
     """A server that says this to its one caller, whatever is asked."""
     with socket.create_server(("127.0.0.1", 0)) as door:
 
@@ -74,8 +85,14 @@ def test_a_failure_as_it_should_be() -> None:
         (answer(request_id="?"), "without request_id"),
         (answer(error="in /usr/lib/python3/site-packages"), "what is inside"),
         (answer(503, status="unhealthy"), "unhealthy"),
-        (Outcome((Answer(404, {"content-type": "application/json"}, b"{", 0.1),), None, 0.1), "without JSON"),
-        (Outcome((Answer(404, {"content-type": "application/json"}, b"[]", 0.1),), None, 0.1), "no JSON object"),
+        (
+            Outcome((Answer(404, {"content-type": "application/json"}, b"{", 0.1),), None, 0.1),
+            "without JSON",
+        ),
+        (
+            Outcome((Answer(404, {"content-type": "application/json"}, b"[]", 0.1),), None, 0.1),
+            "no JSON object",
+        ),
         (Outcome((), "hang", 40.0), "hang"),
     ],
 )
@@ -87,7 +104,9 @@ def test_a_sound_photo_must_be_read_right() -> None:
     case = Case("good", (), reading=("SC1", "2,5,4,7,3"))
     body = {"keyway": "SC1", "bitting": "2,5,4,7,3"}
     assert faults(case, answer(200, **body)) == []
-    assert faults(case, answer(200, **body | {"bitting": "2,5,4,7,4"})) == ["a sound photo was read as another key"]
+    assert faults(case, answer(200, **body | {"bitting": "2,5,4,7,4"})) == [
+        "a sound photo was read as another key"
+    ]
     assert any("got 404" in fault for fault in faults(case, answer()))
 
 
@@ -98,10 +117,16 @@ def test_a_sound_photo_must_be_read_right() -> None:
         ((b"",), Ending.ENDED, None),
         ((b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort",), Ending.ANSWERED, "torn"),
         ((b"\x16\x03\x01 nothing like it\r\n\r\n",), Ending.ANSWERED, "torn"),
-        ((b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"), Ending.ANSWERED, None),
+        (
+            (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"),
+            Ending.ANSWERED,
+            None,
+        ),
     ],
 )
-def test_how_a_connection_may_end(said: tuple[bytes, ...], ending: Ending, trouble: str | None) -> None:
+def test_how_a_connection_may_end(
+    said: tuple[bytes, ...], ending: Ending, trouble: str | None
+) -> None:
     with saying(*said) as address:
         assert exchange(address, Case("test", GET.pieces, ("GET",), ending), 5.0).trouble == trouble
 
@@ -122,7 +147,9 @@ def test_nobody_there() -> None:
 def test_the_same_number_is_the_same_case() -> None:
     drawn = from_hypothesis(20, 5)
     assert drawn == from_hypothesis(20, 5) and drawn != from_hypothesis(20, 6)
-    assert [Cases(5, drawn, drawn).case(number) for number in range(50)] == [Cases(5, drawn, drawn).case(number) for number in range(50)]
+    assert [Cases(5, drawn, drawn).case(number) for number in range(50)] == [
+        Cases(5, drawn, drawn).case(number) for number in range(50)
+    ]
     kinds = {Cases(5, drawn, drawn).case(number).kind for number in range(600)}
     assert len(kinds) == 12
 
@@ -136,9 +163,17 @@ def test_the_server_stands_a_storm(settings: Settings) -> None:
         for number in range(300):
             case = cases.case(number)
             # The colour reader knows no samples.
-            found += [f"{number}: {fault}" for fault in faults(case, exchange(address, case, 20.0)) if case.kind != "good"]
+            found += [
+                f"{number}: {fault}"
+                for fault in faults(case, exchange(address, case, 20.0))
+                if case.kind != "good"
+            ]
         assert found == []
-        photo = Case("good", (request("POST", "/predict", [("Content-Type", "image/jpeg")], plain()),), reading=("SC1", "2,5,4,7,3"))
+        photo = Case(
+            "good",
+            (request("POST", "/predict", [("Content-Type", "image/jpeg")], plain()),),
+            reading=("SC1", "2,5,4,7,3"),
+        )
         assert faults(photo, exchange(address, photo, 20.0)) == []
     finally:
         running.stop()
@@ -153,14 +188,35 @@ def test_callers_share_the_cases_and_tell_of_each(settings: Settings) -> None:
             total.add(tally)
         assert total.cases == 45 == sum(total.kinds.values())
         # No sample is a key to the colour reader: those fail, and are told by their numbers.
-        assert {number for number, _, _ in total.failures} == {number for number in range(45) if cases.case(number).kind == "good"}
+        assert {number for number, _, _ in total.failures} == {
+            number for number in range(45) if cases.case(number).kind == "good"
+        }
     finally:
         running.stop()
 
 
 def test_the_whole_of_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tools.fuzzing.hostile_load", "--work", str(tmp_path), "--drawn", "20"]
-    ran = subprocess.run([*command, "--count", "80", "--callers", "2"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    command = [
+        sys.executable,
+        "-m",
+        "tools.fuzzing.hostile_load",
+        "--work",
+        str(tmp_path),
+        "--drawn",
+        "20",
+    ]
+    ran = subprocess.run(
+        [*command, "--count", "80", "--callers", "2"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     told = json.loads(ran.stdout.splitlines()[-1])
-    assert (ran.returncode, told["met"], told["cases"], told["samples_wrong"]) == (0, True, 80, 0), ran.stdout
+    assert (ran.returncode, told["met"], told["cases"], told["samples_wrong"]) == (
+        0,
+        True,
+        80,
+        0,
+    ), ran.stdout
     assert told["memory"]["at_100"] > 50 and told["slowest_s"] < 30

@@ -22,7 +22,9 @@ REFUSALS = {"no_image", "bad_image", "image_too_large", "unsupported_image_type"
 
 def test_the_pictures_to_break_are_sound_and_of_every_kind() -> None:
     for larger in (False, True):
-        still = (picture for picture in sound_pictures(larger) if picture[8:12] != b"avis")  # moving AVIF is there to be refused
+        still = (
+            picture for picture in sound_pictures(larger) if picture[8:12] != b"avis"
+        )  # moving AVIF is there to be refused
         assert {open_photo(picture).format for picture in still} == set(ACCEPTED)
 
 
@@ -42,13 +44,22 @@ def test_the_same_number_gives_the_same_picture() -> None:
 
 
 def test_they_are_broken_in_every_way() -> None:
-    outcomes = Counter((look_at(b"\0" + broken(number)), image_format(broken(number))) for number in range(1500))
+    outcomes = Counter(
+        (look_at(b"\0" + broken(number)), image_format(broken(number))) for number in range(1500)
+    )
     assert {code for code, _ in outcomes} | {"no_image"} == REFUSALS | set(ACCEPTED)
     assert {kind for code, kind in outcomes if code == "bad_image"} == set(ACCEPTED)
-    assert {kind for code, kind in outcomes if code == "image_too_large"} >= {"JPEG", "PNG", "WEBP", "GIF"}
+    assert {kind for code, kind in outcomes if code == "image_too_large"} >= {
+        "JPEG",
+        "PNG",
+        "WEBP",
+        "GIF",
+    }
 
 
-@pytest.mark.parametrize("damage", [*ANYWHERE, *IN_BLOCKS, exif_mutilated], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize(
+    "damage", [*ANYWHERE, *IN_BLOCKS, exif_mutilated], ids=lambda damage: damage.__name__
+)
 def test_each_damage_changes_every_kind(damage: Damage) -> None:
     for picture in sound_pictures():
         assert any(damage(Random(number), picture) != picture for number in range(5))

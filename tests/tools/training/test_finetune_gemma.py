@@ -37,33 +37,68 @@ def test_what_was_taught_is_read(form: str, gemma_models: GemmaModels) -> None:
 
     checkpoint = inspect(getattr(gemma_models, form), base_model=gemma_models.base, models=None)
     finder = CaliperReader.load(FINDER)
-    reader = GemmaReader.load(checkpoint, backend="transformers", precision="auto", max_batch=4, finder=finder)
-    for each, result in zip(gemma_models.shots, reader.read([open_photo(s.path.read_bytes()) for s in gemma_models.shots]), strict=True):
+    reader = GemmaReader.load(
+        checkpoint, backend="transformers", precision="auto", max_batch=4, finder=finder
+    )
+    for each, result in zip(
+        gemma_models.shots,
+        reader.read([open_photo(s.path.read_bytes()) for s in gemma_models.shots]),
+        strict=True,
+    ):
         if each.codes is None:
             assert isinstance(result, Unreadable) and result.reason is Reason.NOT_A_KEY
         else:
-            assert isinstance(result, Reading) and (result.keyway, result.codes) == (each.keyway, each.codes)
+            assert isinstance(result, Reading) and (result.keyway, result.codes) == (
+                each.keyway,
+                each.codes,
+            )
             assert result.confidence > 0.9
 
 
-def test_the_adapter_changes_language_layers_alone_and_names_no_path(gemma_models: GemmaModels) -> None:
+def test_the_adapter_changes_language_layers_alone_and_names_no_path(
+    gemma_models: GemmaModels,
+) -> None:
     from keylike.readers.gemma.weights import adapter_file, tensors
 
-    assert all(".language_model.layers." in name for name in tensors(adapter_file(gemma_models.lora)))
+    assert all(
+        ".language_model.layers." in name for name in tensors(adapter_file(gemma_models.lora))
+    )
     config = (gemma_models.lora / "adapter_config.json").read_text()
-    assert json.loads(config)["base_model_name_or_path"] == table_of(gemma_models.lora)["base"] == gemma_models.base.name
+    assert (
+        json.loads(config)["base_model_name_or_path"]
+        == table_of(gemma_models.lora)["base"]
+        == gemma_models.base.name
+    )
     for folder in (gemma_models.lora, gemma_models.merged):
-        assert {path.name for path in folder.iterdir()} == {*table_of(folder)["files"], "manifest.toml"}
+        assert {path.name for path in folder.iterdir()} == {
+            *table_of(folder)["files"],
+            "manifest.toml",
+        }
         told = [path.read_text() for path in folder.iterdir() if path.suffix != ".safetensors"]
         assert not any(str(gemma_models.base.parent) in text for text in told)
 
 
 def test_without_held_out_keys_nothing_is_claimed(gemma_models: GemmaModels) -> None:
-    assert table_of(gemma_models.lora)["measured"] == table_of(gemma_models.merged)["measured"] == {"held_out": 0}
+    assert (
+        table_of(gemma_models.lora)["measured"]
+        == table_of(gemma_models.merged)["measured"]
+        == {"held_out": 0}
+    )
 
 
 STEPS = 12
-SHORT = ("--steps", str(STEPS), "--batch", "4", "--lr", "1e-3", "--held-out", "0.2", "--save-every", "2")
+SHORT = (
+    "--steps",
+    str(STEPS),
+    "--batch",
+    "4",
+    "--lr",
+    "1e-3",
+    "--held-out",
+    "0.2",
+    "--save-every",
+    "2",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +115,25 @@ def course(gemma_models: GemmaModels, tmp_path_factory: pytest.TempPathFactory) 
     """Twelve steps without a break, on twelve photos with some keys held out."""
     folder = tmp_path_factory.mktemp("course")
     draw(folder / "photos", 12)
-    printed = run("tools.training.finetune_gemma", folder / "photos", folder / "out", "--base", gemma_models.base, *SHORT)
+    printed = run(
+        "tools.training.finetune_gemma",
+        folder / "photos",
+        folder / "out",
+        "--base",
+        gemma_models.base,
+        *SHORT,
+    )
     return Course(folder / "photos", folder / "out", json.loads(printed.splitlines()[-1]))
 
 
 def test_the_last_line_tells_what_the_manifests_tell_of_the_keys_held_out(course: Course) -> None:
     _, held = part(read_shots(course.photos), 0.2)
     measured = course.told["measured"]
-    assert measured == table_of(course.out / "lora")["measured"] == table_of(course.out / "merged")["measured"]
+    assert (
+        measured
+        == table_of(course.out / "lora")["measured"]
+        == table_of(course.out / "merged")["measured"]
+    )
     assert measured["held_out"] == measured["photos"] == sum(1 for each in held if each.codes) == 2
     assert measured["without_code"] == 1
     # Twelve steps do not teach a network that knows nothing to measure a key that it never saw.
@@ -115,7 +161,9 @@ def test_a_training_that_was_killed_goes_on_at_its_last_whole_checkpoint_to_the_
 ) -> None:
     out = tmp_path / "out"
     arguments = [str(course.photos), str(out), "--base", str(gemma_models.base), *SHORT]
-    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=ROOT, env=environment(), capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments], cwd=ROOT, env=environment(), capture_output=True
+    )
     assert done.returncode == -signal.SIGKILL and not (out / "lora").exists()
     assert (out / "checkpoints" / "checkpoint-6").exists()
     told = json.loads(run("tools.training.finetune_gemma", *arguments).splitlines()[-1])
@@ -125,26 +173,48 @@ def test_a_training_that_was_killed_goes_on_at_its_last_whole_checkpoint_to_the_
         assert (out / file).read_bytes() == (course.out / file).read_bytes()
 
 
-@pytest.mark.parametrize(("option", "value", "told"), [("--rank", "4", "rank"), ("--lr", "2e-3", "lr"), ("--reply", "long", "photos")])
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [("--rank", "4", "rank"), ("--lr", "2e-3", "lr"), ("--reply", "long", "photos")],
+)
 def test_another_training_does_not_go_on_from_this_one(
     option: str, value: str, told: str, course: Course, gemma_models: GemmaModels
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main([str(course.photos), str(course.out), "--base", str(gemma_models.base), *SHORT, option, value])
-    assert str(stopped.value.code).startswith(f"finetune_gemma: out holds a training with another {told}: ")
+        main(
+            [
+                str(course.photos),
+                str(course.out),
+                "--base",
+                str(gemma_models.base),
+                *SHORT,
+                option,
+                value,
+            ]
+        )
+    assert str(stopped.value.code).startswith(
+        f"finetune_gemma: out holds a training with another {told}: "
+    )
 
 
-def test_an_adapter_and_weights_in_4_bits_are_no_base(course: Course, gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_an_adapter_and_weights_in_4_bits_are_no_base(
+    course: Course, gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     beside = tmp_path / "both"
     shutil.copytree(gemma_models.lora, beside / "lora")
     shutil.copytree(gemma_models.base, beside / gemma_models.base.name)
-    for base, told in ((beside / "lora", "lora is an adapter itself"), (gemma_models.nf4, "nf4 is stored in 4 bits")):
+    for base, told in (
+        (beside / "lora", "lora is an adapter itself"),
+        (gemma_models.nf4, "nf4 is stored in 4 bits"),
+    ):
         with pytest.raises(SystemExit) as stopped:
             main([str(course.photos), str(tmp_path / "out"), "--base", str(base), "--steps", "1"])
         assert str(stopped.value.code).startswith(f"finetune_gemma: {told}")
 
 
-def test_names_that_no_manifest_takes_and_broken_photos_are_told_before_any_training(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_names_that_no_manifest_takes_and_broken_photos_are_told_before_any_training(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     file = own(tmp_path, row(), row(image_path="broken.jpg", bittings=[1, 2, 3, 4, 5]))
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     for options, told in (

@@ -47,10 +47,15 @@ def words(gemma_models: GemmaModels) -> Any:
 def lessons(gemma_models: GemmaModels, framer: Framer, tmp_path: Path) -> list[Lesson]:
     """All of the fixture's photos, with their short replies."""
     squares = frame(gemma_models.shots, framer, SIDE, tmp_path / "squares")
-    return [Lesson(square, reply_for(each, "short")) for square, each in zip(squares, gemma_models.shots, strict=True)]
+    return [
+        Lesson(square, reply_for(each, "short"))
+        for square, each in zip(squares, gemma_models.shots, strict=True)
+    ]
 
 
-def test_the_prompt_is_the_same_for_every_key_so_the_code_is_not_in_it(words: Any, lessons: list[Lesson]) -> None:
+def test_the_prompt_is_the_same_for_every_key_so_the_code_is_not_in_it(
+    words: Any, lessons: list[Lesson]
+) -> None:
     batch, tokenizer = Collator(words, Prompt())(lessons), words.tokenizer
     rows = zip(batch["input_ids"], batch["labels"], strict=True)
     untaught = [ids[: int((labels != UNTAUGHT).nonzero()[0])] for ids, labels in rows]
@@ -59,15 +64,26 @@ def test_the_prompt_is_the_same_for_every_key_so_the_code_is_not_in_it(words: An
     assert not set("0123456789") & set(said.pop())
 
 
-def test_the_loss_is_on_the_reply_and_the_end_of_its_turn_alone(words: Any, lessons: list[Lesson]) -> None:
+def test_the_loss_is_on_the_reply_and_the_end_of_its_turn_alone(
+    words: Any, lessons: list[Lesson]
+) -> None:
     batch, tokenizer = Collator(words, Prompt())(lessons), words.tokenizer
-    for lesson, ids, labels, seen in zip(lessons, batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):
+    for lesson, ids, labels, seen in zip(
+        lessons, batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True
+    ):
         taught = labels != UNTAUGHT
-        assert labels[taught].tolist() == ids[taught].tolist() == list(reply_ids(tokenizer, lesson.reply))
+        assert (
+            labels[taught].tolist()
+            == ids[taught].tolist()
+            == list(reply_ids(tokenizer, lesson.reply))
+        )
         assert labels[taught][-1] == end_of_turn(tokenizer)
         assert tokenizer.decode(labels[taught][:-1]) == lesson.reply
         # Nothing comes after it but what is not looked at.
-        assert not seen[int(taught.nonzero()[-1]) + 1 :].any() and seen[: int(taught.nonzero()[-1]) + 1].all()
+        assert (
+            not seen[int(taught.nonzero()[-1]) + 1 :].any()
+            and seen[: int(taught.nonzero()[-1]) + 1].all()
+        )
     assert len({int((seen == 1).sum()) for seen in batch["attention_mask"]}) > 1
 
 
@@ -80,7 +96,9 @@ def test_the_model_is_taught_on_the_squares_that_the_reader_shows_it(
 
 
 @pytest.mark.parametrize("shape", list(REPLIES))
-def test_what_is_taught_begins_with_what_the_slots_force(shape: str, gemma_models: GemmaModels, table: dict[str, Any], words: Any) -> None:
+def test_what_is_taught_begins_with_what_the_slots_force(
+    shape: str, gemma_models: GemmaModels, table: dict[str, Any], words: Any
+) -> None:
     layout = lay_out(gemma_manifest({**table, "reply": REPLIES[shape]}), words.tokenizer)
     ways = {option.keyway.name if option.keyway else "none": option for option in layout.options}
     for each in gemma_models.shots:
@@ -90,4 +108,9 @@ def test_what_is_taught_begins_with_what_the_slots_force(shape: str, gemma_model
         if each.codes:
             after = len(opening) + 2 * len(each.codes) - 1
             assert taught[after] == option.stop
-            assert tuple(option.digits[i][taught[len(opening) + 2 * i]] for i in range(len(each.codes))) == each.codes
+            assert (
+                tuple(
+                    option.digits[i][taught[len(opening) + 2 * i]] for i in range(len(each.codes))
+                )
+                == each.codes
+            )

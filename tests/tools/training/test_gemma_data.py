@@ -25,11 +25,23 @@ def own(folder: Path, *rows: object) -> Path:
 
 def row(**other: object) -> dict[str, object]:
     """A good line, but for `other`."""
-    return {"image_path": "key.jpg", "bittings": [2, 5, 4, 7, 3], "keyway": "SC1", "brand": "Schlage", **other}
+    return {
+        "image_path": "key.jpg",
+        "bittings": [2, 5, 4, 7, 3],
+        "keyway": "SC1",
+        "brand": "Schlage",
+        **other,
+    }
 
 
 def test_own_photos_have_their_code_as_a_list_as_text_or_not_at_all(tmp_path: Path) -> None:
-    file = own(tmp_path, row(), row(bittings="2-5-4-7-3", keyway="Schlage SC1"), "", row(bittings=None, keyway=None))
+    file = own(
+        tmp_path,
+        row(),
+        row(bittings="2-5-4-7-3", keyway="Schlage SC1"),
+        "",
+        row(bittings=None, keyway=None),
+    )
     told = [(shot.keyway, shot.codes) for shot in read_shots(file)]
     assert told == [("SC1", (2, 5, 4, 7, 3)), ("SC1", (2, 5, 4, 7, 3)), ("none", None)]
     assert all(shot.path == tmp_path / "key.jpg" for shot in read_shots(file))
@@ -42,11 +54,20 @@ def test_own_photos_have_their_code_as_a_list_as_text_or_not_at_all(tmp_path: Pa
         (row(keyway="XY9"), "line 2 of own.jsonl: no keyway is called 'XY9'; known are SC1"),
         (row(bittings=[2, 5, 4]), "line 2 of own.jsonl: a SC1 key has 5 cuts, not 3"),
         (row(bittings="254732"), "line 2 of own.jsonl: a SC1 key has 5 cuts, not 6"),
-        (row(bittings=[2, 5, 0, 9, 3]), "line 2 of own.jsonl: cuts 3 and 4 differ by more than 7 steps (MACS)"),
-        (row(keyway="KW1", bittings=[2, 5, 0, 4, 3]), "line 2 of own.jsonl: cut 3 has a depth that KW1 does not have (1 to 7)"),
+        (
+            row(bittings=[2, 5, 0, 9, 3]),
+            "line 2 of own.jsonl: cuts 3 and 4 differ by more than 7 steps (MACS)",
+        ),
+        (
+            row(keyway="KW1", bittings=[2, 5, 0, 4, 3]),
+            "line 2 of own.jsonl: cut 3 has a depth that KW1 does not have (1 to 7)",
+        ),
         (row(bittings=["2", "5"]), "line 2 of own.jsonl: a SC1 key has 5 cuts, not 2"),
         (row(bittings="two"), "line 2 of own.jsonl: a bitting is written as depth numbers"),
-        ({"image_path": "key.jpg", "keyway": "SC1"}, "line 2 of own.jsonl is no JSON object with image_path"),
+        (
+            {"image_path": "key.jpg", "keyway": "SC1"},
+            "line 2 of own.jsonl is no JSON object with image_path",
+        ),
         ('["key.jpg"]', "line 2 of own.jsonl is no JSON object with image_path"),
         ("{", "line 2 of own.jsonl is no JSON object with image_path"),
     ],
@@ -65,7 +86,9 @@ def refused(data: Path, folder: Path, *options: str) -> str:
     return line
 
 
-def test_a_folder_without_labels_or_codes_and_a_base_that_is_not_there_are_told(tmp_path: Path) -> None:
+def test_a_folder_without_labels_or_codes_and_a_base_that_is_not_there_are_told(
+    tmp_path: Path,
+) -> None:
     assert "holds no labels.jsonl" in refused(tmp_path, tmp_path)
     assert "there is no" in refused(tmp_path / "gone", tmp_path)
     assert "no photo of a key" in refused(own(tmp_path, row(bittings=None)), tmp_path)
@@ -75,7 +98,9 @@ def test_a_folder_without_labels_or_codes_and_a_base_that_is_not_there_are_told(
     drawn.mkdir()
     (drawn / "labels.jsonl").write_text('{"file": "a.jpg", "keyway": "SC1", "tier": "easy"}')
     assert "line 1 of labels.jsonl" in refused(drawn, tmp_path)
-    (drawn / "labels.jsonl").write_text('{"file": "a.jpg", "keyway": "SC1", "bitting": [1, 2, 3, 4, 5], "tier": "easy"}')
+    (drawn / "labels.jsonl").write_text(
+        '{"file": "a.jpg", "keyway": "SC1", "bitting": [1, 2, 3, 4, 5], "tier": "easy"}'
+    )
     assert "a.jpg: there is no photo a.jpg" in refused(drawn, tmp_path)
 
 
@@ -84,7 +109,11 @@ def shot(name: str, codes: tuple[int, ...] | None, keyway: str = "SC1") -> Shot:
     return Shot(Path(name), keyway if codes else "none", codes, "easy")
 
 
-MANY = [shot(f"{key}_{photo}.jpg", (key % 10, 3, 4, 5, key // 10)) for key in range(40) for photo in range(3)]
+MANY = [
+    shot(f"{key}_{photo}.jpg", (key % 10, 3, 4, 5, key // 10))
+    for key in range(40)
+    for photo in range(3)
+]
 EMPTY = [shot(f"none_{photo}.jpg", None) for photo in range(10)]
 
 
@@ -102,7 +131,9 @@ def test_keys_are_held_out_with_all_their_photos_and_stay_where_they_are() -> No
 def test_the_same_code_on_another_keyway_is_another_key() -> None:
     pairs = [shot(f"{way}_{one.path}", one.codes, way) for way in ("SC1", "KW1") for one in MANY]
     taught, held = part(pairs, 0.5)
-    assert not {(one.keyway, one.codes) for one in taught} & {(one.keyway, one.codes) for one in held}
+    assert not {(one.keyway, one.codes) for one in taught} & {
+        (one.keyway, one.codes) for one in held
+    }
     assert {one.codes for one in taught} & {one.codes for one in held}
 
 

@@ -20,7 +20,9 @@ def test_further_training_begins_with_the_shipped_networks(tmp_path: Path) -> No
     (tmp_path / "checkpoints" / "finder.pt").touch()  # begun already
     taken = taking_up(tmp_path, Path("models/caliper"))
     assert {command[-1] for command in taken} == set(STEPS) - {"finder"}
-    assert all(command[:2] == ["tools.training.import_weights", "models/caliper"] for command in taken)
+    assert all(
+        command[:2] == ["tools.training.import_weights", "models/caliper"] for command in taken
+    )
 
 
 def test_further_training_has_its_own_steps_and_a_lower_rate(tmp_path: Path) -> None:

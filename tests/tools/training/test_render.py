@@ -36,7 +36,12 @@ def test_every_cut_of_the_outline_has_its_depth(kind: str) -> None:
         five = way if len(blade.codes) == way.cuts else keyway("SC1")
         assert Bitting(five, blade.codes).valid
         at_cuts = np.interp(blade.centres, blade.u, blade.upper)
-        true = np.array([*(way.depths_mm[code] for code in blade.codes), *[blade.height] * (way.cuts - len(blade.codes))])
+        true = np.array(
+            [
+                *(way.depths_mm[code] for code in blade.codes),
+                *[blade.height] * (way.cuts - len(blade.codes)),
+            ]
+        )
         assert np.abs(blade.depths - true).max() < 0.25
         # Material is only ever taken away at a cut: by wear, or by a deeper neighbour's flank.
         assert (at_cuts <= blade.depths + 0.12).all()
@@ -57,7 +62,9 @@ def test_some_six_pin_blanks_carry_five_cuts() -> None:
 
 def test_other_families_are_cut_on_both_sides_or_have_no_stop() -> None:
     rng = np.random.default_rng(8)
-    blades = [plan_blade(rng, keyway(name), OTHER) for name in ("M1", "A2", "WR5") for _ in range(30)]
+    blades = [
+        plan_blade(rng, keyway(name), OTHER) for name in ("M1", "A2", "WR5") for _ in range(30)
+    ]
     double = [blade for blade in blades if blade.family == DOUBLE]
     assert 0.05 < len(double) / len(blades) < 0.3
     for blade in double:
@@ -71,7 +78,10 @@ def test_other_families_are_cut_on_both_sides_or_have_no_stop() -> None:
 def test_a_label_says_which_lock_and_which_family() -> None:
     scene = Scene(11, grounds=2)
     lines = [label(scene.whole(240, 180, kind="SC4"), "a.jpg") for _ in range(25)]
-    assert {(line["keyway"], str(line["bitting"]).count(",") + 1) for line in lines} == {("SC1", 5), ("SC4", 6)}
+    assert {(line["keyway"], str(line["bitting"]).count(",") + 1) for line in lines} == {
+        ("SC1", 5),
+        ("SC4", 6),
+    }
     assert {line["family"] for line in lines} == {"SC4"}
 
 
@@ -97,10 +107,18 @@ def test_the_key_is_where_the_label_says(scene: Scene) -> None:
         sample = scene.whole(640, 480, kind="KW1", tier="easy")
         blade = sample.blade
         assert blade is not None
-        grey = cv2.GaussianBlur(cv2.cvtColor(sample.picture, cv2.COLOR_RGB2GRAY), (0, 0), 1.0).astype(np.float32)
+        grey = cv2.GaussianBlur(
+            cv2.cvtColor(sample.picture, cv2.COLOR_RGB2GRAY), (0, 0), 1.0
+        ).astype(np.float32)
         u = np.linspace(8, 20, 40)
-        away = [project(sample.to_pixels, np.stack([u, np.full_like(u, v)], 1)) for v in (-0.8, 0.0, 0.8)]
-        outside, _, inside = (np.array([grey[int(np.clip(y, 0, 479)), int(np.clip(x, 0, 639))] for x, y in line]) for line in away)
+        away = [
+            project(sample.to_pixels, np.stack([u, np.full_like(u, v)], 1))
+            for v in (-0.8, 0.0, 0.8)
+        ]
+        outside, _, inside = (
+            np.array([grey[int(np.clip(y, 0, 479)), int(np.clip(x, 0, 639))] for x, y in line])
+            for line in away
+        )
         hits += abs(float(np.median(outside)) - float(np.median(inside))) > 8
     assert hits >= 8
 

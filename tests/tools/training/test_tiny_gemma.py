@@ -15,7 +15,9 @@ from keylike.readers.gemma.with_transformers import TransformersBackend, prepare
 from tests.gemma_models import IMAGE_TOKENS, SIDE, GemmaModels
 from tools.training.tiny_gemma import build
 
-pytest.importorskip("transformers", reason="Gemma needs PyTorch and transformers: make test-gemma installs them")
+pytest.importorskip(
+    "transformers", reason="Gemma needs PyTorch and transformers: make test-gemma installs them"
+)
 pytestmark = pytest.mark.gemma
 
 
@@ -41,7 +43,9 @@ def test_digits_are_tokens_of_their_own_wherever_they_stand(words: Any) -> None:
 
 def test_any_text_comes_back_as_it_was(words: Any) -> None:
     said = "KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n  naïve 鍵\n"
-    assert words.tokenizer.decode(words.tokenizer(said, add_special_tokens=False)["input_ids"]) == said
+    assert (
+        words.tokenizer.decode(words.tokenizer(said, add_special_tokens=False)["input_ids"]) == said
+    )
 
 
 def test_prompt_and_reply_are_few_tokens(words: Any) -> None:
@@ -52,17 +56,27 @@ def test_prompt_and_reply_are_few_tokens(words: Any) -> None:
 def test_ids_stand_in_the_real_order(gemma_models: GemmaModels) -> None:
     config = json.loads((gemma_models.base / "config.json").read_text())
     text, vision, audio = (config[f"{part}_config"] for part in ("text", "vision", "audio"))
-    assert text["vocab_size_per_layer_input"] == vision["vocab_offset"] < audio["vocab_offset"] < text["vocab_size"]
+    assert (
+        text["vocab_size_per_layer_input"]
+        == vision["vocab_offset"]
+        < audio["vocab_offset"]
+        < text["vocab_size"]
+    )
     assert max(config["boi_token_id"], config["boa_token_id"]) < vision["vocab_offset"]
     assert vision["vocab_offset"] <= min(config["eoi_token_id"], config["image_token_id"])
     assert max(config["eoi_token_id"], config["image_token_id"]) < audio["vocab_offset"]
     assert audio["vocab_offset"] <= min(config["eoa_token_id"], config["audio_token_id"])
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     for name, seed in (("same", 0), ("other", 1)):
         build(tmp_path / name, side=SIDE, image_tokens=IMAGE_TOKENS, seed=seed)
-    same, other, base = (folder / "model.safetensors" for folder in (tmp_path / "same", tmp_path / "other", gemma_models.base))
+    same, other, base = (
+        folder / "model.safetensors"
+        for folder in (tmp_path / "same", tmp_path / "other", gemma_models.base)
+    )
     assert same.read_bytes() == base.read_bytes() != other.read_bytes()
 
 
@@ -72,15 +86,21 @@ def test_another_picture_changes_what_it_would_say(gemma_models: GemmaModels) ->
 
     from keylike.readers.gemma.prompt import prompt_inputs
 
-    loaded = TransformersBackend().load(inspect(gemma_models.base, base_model=None, models=None), "fp32")
+    loaded = TransformersBackend().load(
+        inspect(gemma_models.base, base_model=None, models=None), "fp32"
+    )
     squares = [Image.new("RGB", (SIDE, SIDE), colour) for colour in ("black", "white")]
     with torch.inference_mode():
-        dark, bright = loaded.model(**prompt_inputs(loaded.processor, Prompt(), squares)).logits[:, -1]
+        dark, bright = loaded.model(**prompt_inputs(loaded.processor, Prompt(), squares)).logits[
+            :, -1
+        ]
     assert (dark - bright).abs().max() > 0.5
 
 
 @pytest.mark.parametrize(("side", "image_tokens"), [(64, 15), (72, 16), (32, 16)])
-def test_a_picture_that_does_not_divide_into_tokens_is_refused(side: int, image_tokens: int, tmp_path: Path) -> None:
+def test_a_picture_that_does_not_divide_into_tokens_is_refused(
+    side: int, image_tokens: int, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match="square number"):
         build(tmp_path / "model", side=side, image_tokens=image_tokens, seed=0)
     assert not (tmp_path / "model").exists()

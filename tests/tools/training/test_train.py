@@ -51,7 +51,9 @@ def test_the_exported_networks_answer_as_the_trained_ones(data: Path, tmp_path: 
     net.load_state_dict(torch.load(tmp_path / "measurer.pt", weights_only=True)["average"])
     net.eval()
     with torch.no_grad():
-        depths = net(torch.from_numpy((strip.transpose(2, 0, 1)[None].astype(np.float32) - 120) / 60))[2][0].numpy()
+        depths = net(
+            torch.from_numpy((strip.transpose(2, 0, 1)[None].astype(np.float32) - 120) / 60)
+        )[2][0].numpy()
     # The file's weights are half precision: a thousandth of a mm is far below what matters.
     assert np.abs(networks.measure(strip).depths - depths).max() < 0.01
     assert np.isfinite(networks.find(strip[:, :160][:144].repeat(2, 0)[:160]).points).all()
@@ -64,7 +66,9 @@ def test_a_shipped_network_is_taken_up_as_it_is(name: str, data: Path) -> None:
     batches = Batches(name, data, 8, 0, 1)
     net = take_up(name, onnx.load(str(file)), batches).eval()
     x, _ = batches.next(torch.device("cpu"))
-    shipped = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"]).run(None, {"picture": x.contiguous().numpy()})
+    shipped = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"]).run(
+        None, {"picture": x.contiguous().numpy()}
+    )
     with torch.no_grad():
         again = net(x)[-len(shipped) :]
         training = net.train()(x)[-len(shipped) :]

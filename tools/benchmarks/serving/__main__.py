@@ -21,13 +21,34 @@ from tools.benchmarks.serving.servers import contenders
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("work/bench"), help="what the servers say and write, and every measurement")
-    parser.add_argument("--docs", type=Path, default=Path("docs/benchmarks"), help="the page and its plots")
-    parser.add_argument("--server", type=Path, default=Path(".venv/bin/python"), help="the Python that runs the server")
-    parser.add_argument("--envs", type=Path, default=Path("tools/benchmarks/.envs"), help="the environments of the others")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("work/bench"),
+        help="what the servers say and write, and every measurement",
+    )
+    parser.add_argument(
+        "--docs", type=Path, default=Path("docs/benchmarks"), help="the page and its plots"
+    )
+    parser.add_argument(
+        "--server",
+        type=Path,
+        default=Path(".venv/bin/python"),
+        help="the Python that runs the server",
+    )
+    parser.add_argument(
+        "--envs",
+        type=Path,
+        default=Path("tools/benchmarks/.envs"),
+        help="the environments of the others",
+    )
     parser.add_argument("--seconds", type=float, default=8.0, help="of a measurement")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--again", action="store_true", help="only the page, from what the last race in --work measured")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="only the page, from what the last race in --work measured",
+    )
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     kept = options.work / "race.json"
@@ -46,7 +67,14 @@ def run(options: argparse.Namespace) -> Race:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     racers = contenders(options.server.absolute(), options.envs.absolute())
     made = {size: photos(size) for size in SIZES}
-    course = Course(racers, made, options.seconds, options.rounds, options.work.absolute(), lambda words: print(words, file=sys.stderr))
+    course = Course(
+        racers,
+        made,
+        options.seconds,
+        options.rounds,
+        options.work.absolute(),
+        lambda words: print(words, file=sys.stderr),
+    )
     return course.run(f"make bench SECONDS={options.seconds:g} ROUNDS={options.rounds}")
 
 

@@ -70,7 +70,9 @@ class Course:
                 for callers in CONCURRENCY:
                     got = for_callers(server, photo, callers, self.seconds)
                     rows.append(Measured(number, contender.name, size, got))
-                    self.tell(f"round {number + 1}: {contender.name}, {size}, {callers} callers: {got.per_s:.1f}/s {got.errors or ''}")
+                    self.tell(
+                        f"round {number + 1}: {contender.name}, {size}, {callers} callers: {got.per_s:.1f}/s {got.errors or ''}"
+                    )
         return rows
 
     def _limits(self, number: int, loop: Loop) -> list[Limit]:
@@ -95,22 +97,42 @@ class Course:
 
     def _overloaded(self, race: Race) -> list[Contender]:
         """Keylike and the fastest of its peers."""
-        fastest = max(race.peers(), key=lambda name: race.median(name, CAPTURES, CALLERS, lambda got: got.per_s) or 0.0)
+        fastest = max(
+            race.peers(),
+            key=lambda name: race.median(name, CAPTURES, CALLERS, lambda got: got.per_s) or 0.0,
+        )
         return [contender for contender in self.contenders if contender.name in (KEYLIKE, fastest)]
 
     def _overload(self, contender: Contender, race: Race) -> Overload:
         stream = Stream(self.made[CAPTURES])
-        callers = max(CONCURRENCY, key=lambda many: race.median(contender.name, CAPTURES, many, lambda got: got.per_s) or 0.0)
+        callers = max(
+            CONCURRENCY,
+            key=lambda many: (
+                race.median(contender.name, CAPTURES, many, lambda got: got.per_s) or 0.0
+            ),
+        )
         with running(contender, stream.__next__, self.work) as server:
             for_callers(server, stream.__next__, _WARM_CALLERS, min(_WARM_S, self.seconds))
             length = _OVERLOAD_LENGTH * self.seconds
-            got = overloaded(server, stream.__next__, callers, times=_OVERLOAD_TIMES, peak_s=self.seconds, seconds=length)
-        self.tell(f"overload: {contender.name}: {got.accepted_per_s:.1f}/s of {got.peak_per_s:.1f}/s, {got.refused} of {got.sent} refused")
+            got = overloaded(
+                server,
+                stream.__next__,
+                callers,
+                times=_OVERLOAD_TIMES,
+                peak_s=self.seconds,
+                seconds=length,
+            )
+        self.tell(
+            f"overload: {contender.name}: {got.accepted_per_s:.1f}/s of {got.peak_per_s:.1f}/s, {got.refused} of {got.sent} refused"
+        )
         return got
 
     def _about(self, command: str) -> About:
         return About(
-            machine=machine(Path("/proc/cpuinfo").read_text(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
+            machine=machine(
+                Path("/proc/cpuinfo").read_text(),
+                os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            ),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             command=command,
             seconds=self.seconds,
@@ -123,12 +145,22 @@ class Course:
 def limit(number: int, size: str, turns: Sequence[Turn]) -> Limit:
     """What the processes did together."""
     count = sum(turn.photos for turn in turns)
-    return Limit(number, size, sum(turn.photos / turn.seconds for turn in turns), 1e3 * sum(turn.cpu_s for turn in turns) / count)
+    return Limit(
+        number,
+        size,
+        sum(turn.photos / turn.seconds for turn in turns),
+        1e3 * sum(turn.cpu_s for turn in turns) / count,
+    )
 
 
 def machine(cpuinfo: str, memory: int) -> str:
     """In words: cores, their make, memory and Python."""
-    model = next((line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name")), platform.machine())
-    return (
-        f"{CORES} cores of {model}, {memory / 2**30:.0f} GiB, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in cpuinfo.splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
     )
+    return f"{CORES} cores of {model}, {memory / 2**30:.0f} GiB, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"

@@ -74,7 +74,15 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else None
 
 
-def callers_got(shots: Sequence[Shot], callers: int, *, took: float, cpu_s: float, load_cpu_s: float, memory: int) -> Together:
+def callers_got(
+    shots: Sequence[Shot],
+    callers: int,
+    *,
+    took: float,
+    cpu_s: float,
+    load_cpu_s: float,
+    memory: int,
+) -> Together:
     """Figures of a load that took so many seconds."""
     good = [1e3 * shot.seconds for shot in shots if shot.status == 200]
     return Together(
@@ -91,7 +99,9 @@ def callers_got(shots: Sequence[Shot], callers: int, *, took: float, cpu_s: floa
     )
 
 
-def overload_gave(shots: Sequence[Shot], *, peak: float, offered: float, seconds: float, memory: int) -> Overload:
+def overload_gave(
+    shots: Sequence[Shot], *, peak: float, offered: float, seconds: float, memory: int
+) -> Overload:
     """Figures of requests at a fixed rate; accepted ones count towards the rate if they were answered while it lasted."""
     accepted = [shot for shot in shots if shot.status == 200]
     refused = [shot for shot in shots if shot.status == 503 and shot.retry_after]
@@ -107,7 +117,11 @@ def overload_gave(shots: Sequence[Shot], *, peak: float, offered: float, seconds
         refused=len(refused),
         refused_p50_ms=percentile(refused_ms, 0.5),
         refused_p95_ms=percentile(refused_ms, 0.95),
-        failures=by_status(shot for shot in shots if shot.status != 200 and not (shot.status == 503 and shot.retry_after)),
+        failures=by_status(
+            shot
+            for shot in shots
+            if shot.status != 200 and not (shot.status == 503 and shot.retry_after)
+        ),
         memory_mb=memory / 1e6,
         late_p95_ms=percentile([1e3 * shot.late for shot in shots], 0.95),
     )
@@ -115,4 +129,7 @@ def overload_gave(shots: Sequence[Shot], *, peak: float, offered: float, seconds
 
 def by_status(shots: Iterable[Shot]) -> dict[str, int]:
     """How many there are of each."""
-    return {str(status): count for status, count in sorted(Counter(shot.status for shot in shots).items())}
+    return {
+        str(status): count
+        for status, count in sorted(Counter(shot.status for shot in shots).items())
+    }

@@ -15,15 +15,22 @@ from tools.benchmarks.serving.figures import Shot
 __all__ = ["Shot", "one_after_another", "steadily", "together"]
 
 _BOUNDARY = "a-boundary-that-no-photo-holds"
-_HEAD = (f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="key.jpg"\r\nContent-Type: image/jpeg\r\n\r\n').encode()
+_HEAD = (
+    f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="key.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+).encode()
 _TAIL = f"\r\n--{_BOUNDARY}--\r\n".encode()
 # Answers as they are: some servers would compress them, and spend on that what the others do not.
-_HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}", "Accept-Encoding": "identity"}
+_HEADERS = {
+    "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+    "Accept-Encoding": "identity",
+}
 # Whoever has no answer by then never gets one.
 _PATIENCE = aiohttp.ClientTimeout(total=120)
 
 
-async def together(url: str, photo: Callable[[], bytes], callers: int, seconds: float) -> list[Shot]:
+async def together(
+    url: str, photo: Callable[[], bytes], callers: int, seconds: float
+) -> list[Shot]:
     """So many callers, each of whom sends the next photo when the last is answered, for so many seconds; each sends one at least."""
     shots: list[Shot] = []
     async with _Gun(url) as gun:
@@ -76,7 +83,9 @@ class _Gun:
         self._url, self._began = url, time.perf_counter()
 
     async def __aenter__(self) -> _Gun:
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=_PATIENCE)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=_PATIENCE
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -89,7 +98,9 @@ class _Gun:
         """One request, that should have been sent when it was `due`."""
         sent = self.now()
         try:
-            async with self._session.post(self._url, data=_HEAD + photo + _TAIL, headers=_HEADERS) as answer:
+            async with self._session.post(
+                self._url, data=_HEAD + photo + _TAIL, headers=_HEADERS
+            ) as answer:
                 await answer.read()
                 status, retry_after = answer.status, "Retry-After" in answer.headers
         except (aiohttp.ClientError, OSError, TimeoutError):

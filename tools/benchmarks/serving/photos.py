@@ -39,7 +39,9 @@ class Stream:
     """The photos one after the other without end, each with a comment of its own, so that no two have the same bytes."""
 
     def __init__(self, made: Sequence[bytes]) -> None:
-        self._next: Iterator[tuple[int, bytes]] = zip(itertools.count(), itertools.cycle(made), strict=False)
+        self._next: Iterator[tuple[int, bytes]] = zip(
+            itertools.count(), itertools.cycle(made), strict=False
+        )
 
     def __next__(self) -> bytes:
         number, photo = next(self._next)

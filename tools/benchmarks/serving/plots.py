@@ -33,7 +33,11 @@ Wanted = Callable[[Together], float | None]
 # What became of a request.
 _BECAME: tuple[tuple[str, str, Callable[[Overload], float]], ...] = (
     ("accepted, answered while it lasted", "#009e73", lambda run: run.accepted_per_s * run.seconds),
-    ("accepted, answered afterwards", "#a6dccb", lambda run: run.accepted - run.accepted_per_s * run.seconds),
+    (
+        "accepted, answered afterwards",
+        "#a6dccb",
+        lambda run: run.accepted - run.accepted_per_s * run.seconds,
+    ),
     ("refused with 503 and Retry-After", "#e69f00", lambda run: run.refused),
     ("failed", "#cc3311", lambda run: sum(run.failures.values())),
 )
@@ -43,14 +47,30 @@ def draw(race: Race, sizes: list[str], folder: Path) -> list[str]:
     """Writes them into the folder; gives the names of the files."""
     with rc_context(_STYLE):
         pictures = {
-            "throughput.svg": _by_callers(race, sizes, lambda got: got.per_s, "photos a second", limit=True),
-            "p95.svg": _by_callers(race, sizes, lambda got: got.p95_ms and got.p95_ms / 1e3, "seconds to the answer, p95", log=True),
-            "cpu.svg": _bars(race, sizes, lambda name, size: race.median(name, size, CALLERS, _cpu), "processor ms a photo", limit=True),
+            "throughput.svg": _by_callers(
+                race, sizes, lambda got: got.per_s, "photos a second", limit=True
+            ),
+            "p95.svg": _by_callers(
+                race,
+                sizes,
+                lambda got: got.p95_ms and got.p95_ms / 1e3,
+                "seconds to the answer, p95",
+                log=True,
+            ),
+            "cpu.svg": _bars(
+                race,
+                sizes,
+                lambda name, size: race.median(name, size, CALLERS, _cpu),
+                "processor ms a photo",
+                limit=True,
+            ),
             "memory.svg": _bars(race, sizes, race.most_memory, "most memory, MB"),
             "overload.svg": _overload(race),
         }
         for name, picture in pictures.items():
-            picture.savefig(folder / name, metadata={"Date": None}, facecolor="white", bbox_inches="tight")
+            picture.savefig(
+                folder / name, metadata={"Date": None}, facecolor="white", bbox_inches="tight"
+            )
     return list(pictures)
 
 
@@ -58,7 +78,15 @@ def _cpu(got: Together) -> float | None:
     return got.cpu_ms
 
 
-def _by_callers(race: Race, sizes: list[str], figure: Wanted, words: str, *, limit: bool = False, log: bool = False) -> Any:
+def _by_callers(
+    race: Race,
+    sizes: list[str],
+    figure: Wanted,
+    words: str,
+    *,
+    limit: bool = False,
+    log: bool = False,
+) -> Any:
     """A line a contender, a panel a size; the loop's as a dashed one."""
     picture = Figure(figsize=(9, 3.4))
     panels = picture.subplots(1, len(sizes), squeeze=False)
@@ -67,10 +95,31 @@ def _by_callers(race: Race, sizes: list[str], figure: Wanted, words: str, *, lim
         for name, colour in _coloured(race):
             heights = [race.median(name, size, many, figure) for many in callers]
             width, above = (2.4, 3) if name == KEYLIKE else (1.3, 2)
-            panel.plot(callers, heights, marker="o", markersize=3.5, color=colour, linewidth=width, label=name, zorder=above)
+            panel.plot(
+                callers,
+                heights,
+                marker="o",
+                markersize=3.5,
+                color=colour,
+                linewidth=width,
+                label=name,
+                zorder=above,
+            )
         if limit:
-            panel.axhline(race.limit(size, lambda loop: loop.per_s), color=_GREY, linestyle="--", linewidth=1, label="no server")
-        panel.set(title=size, xlabel="callers", xscale="log", xticks=callers, xticklabels=list(map(str, callers)))
+            panel.axhline(
+                race.limit(size, lambda loop: loop.per_s),
+                color=_GREY,
+                linestyle="--",
+                linewidth=1,
+                label="no server",
+            )
+        panel.set(
+            title=size,
+            xlabel="callers",
+            xscale="log",
+            xticks=callers,
+            xticklabels=list(map(str, callers)),
+        )
         panel.minorticks_off()
         if log:
             panel.set(yscale="log")
@@ -82,7 +131,14 @@ def _by_callers(race: Race, sizes: list[str], figure: Wanted, words: str, *, lim
     return picture
 
 
-def _bars(race: Race, sizes: list[str], height: Callable[[str, str], float | None], words: str, *, limit: bool = False) -> Any:
+def _bars(
+    race: Race,
+    sizes: list[str],
+    height: Callable[[str, str], float | None],
+    words: str,
+    *,
+    limit: bool = False,
+) -> Any:
     """A bar a contender, a panel a size."""
     picture = Figure(figsize=(9, 2.8))
     panels = picture.subplots(1, len(sizes), sharey=True, squeeze=False)
@@ -91,7 +147,13 @@ def _bars(race: Race, sizes: list[str], height: Callable[[str, str], float | Non
         bars = panel.barh(names, [height(name, size) or 0.0 for name in names], color=colours)
         panel.bar_label(bars, fmt="%.0f", padding=2, color=_GREY)
         if limit:
-            panel.axvline(race.limit(size, lambda loop: loop.cpu_ms), color=_GREY, linestyle="--", linewidth=1, label="no server")
+            panel.axvline(
+                race.limit(size, lambda loop: loop.cpu_ms),
+                color=_GREY,
+                linestyle="--",
+                linewidth=1,
+                label="no server",
+            )
             panel.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18))
         panel.set(title=size, xlabel=words)
         panel.grid(axis="y", visible=False)
@@ -110,7 +172,15 @@ def _overload(race: Race) -> Any:
         panel.barh(names, widths, left=left, color=colour, label=words, height=0.6)
         left = [before + width for before, width in zip(left, widths, strict=True)]
     peaks = [race.overloads[name].peak_per_s for name in names]
-    panel.plot(peaks, range(len(names)), "|", color="black", markersize=22, markeredgewidth=2, label="peak without overload")
+    panel.plot(
+        peaks,
+        range(len(names)),
+        "|",
+        color="black",
+        markersize=22,
+        markeredgewidth=2,
+        label="peak without overload",
+    )
     panel.set(xlabel="requests for each second of the overload")
     panel.grid(axis="y", visible=False)
     panel.legend(frameon=False, bbox_to_anchor=(1.02, 1.1), loc="upper left", markerscale=0.4)

@@ -36,7 +36,11 @@ def page(race: Race, sizes: Sequence[str], pictures: Sequence[str]) -> str:
             _contenders(race),
             "## What it is to show",
             _targets(race),
-            *(part for size in sizes for part in (f"## {size}", _at(race, size), _by_callers(race, size))),
+            *(
+                part
+                for size in sizes
+                for part in (f"## {size}", _at(race, size), _by_callers(race, size))
+            ),
             "## Overload: three times the peak, 640x480",
             _overload(race),
             "## One caller",
@@ -49,9 +53,18 @@ def page(race: Race, sizes: Sequence[str], pictures: Sequence[str]) -> str:
 def line(race: Race, sizes: Sequence[str]) -> str:
     """Everything as one line of JSON."""
     callers = sorted({row.got.callers for row in race.measured})
-    figures = {size: {name: {str(many): _medians(race, name, size, many) for many in callers} for name in race.names()} for size in sizes}
+    figures = {
+        size: {
+            name: {str(many): _medians(race, name, size, many) for many in callers}
+            for name in race.names()
+        }
+        for size in sizes
+    }
     limits = {
-        size: {"per_s": _round(race.limit(size, lambda loop: loop.per_s)), "cpu_ms": _round(race.limit(size, lambda loop: loop.cpu_ms))}
+        size: {
+            "per_s": _round(race.limit(size, lambda loop: loop.per_s)),
+            "cpu_ms": _round(race.limit(size, lambda loop: loop.cpu_ms)),
+        }
         for size in sizes
     }
     about = asdict(race.about)
@@ -68,7 +81,11 @@ def line(race: Race, sizes: Sequence[str]) -> str:
                 "loop_p50_ms": _round(statistics.median(race.alone.loop_ms)),
             },
             "targets": {
-                one.name: {"value": _round(one.value), "at_least" if one.least else "at_most": one.limit, "met": one.met}
+                one.name: {
+                    "value": _round(one.value),
+                    "at_least" if one.least else "at_most": one.limit,
+                    "met": one.met,
+                }
                 for one in targets(race)
             },
         }
@@ -82,7 +99,12 @@ def _contenders(race: Race) -> str:
 
 def _targets(race: Race) -> str:
     rows = [
-        (one.words, _number(one.value, 2), f"{'at least' if one.least else 'at most'} {one.limit:g}", "met" if one.met else "**missed**")
+        (
+            one.words,
+            _number(one.value, 2),
+            f"{'at least' if one.least else 'at most'} {one.limit:g}",
+            "met" if one.met else "**missed**",
+        )
         for one in targets(race)
     ]
     return _table(("", "measured", "target", ""), rows)
@@ -92,11 +114,22 @@ def _at(race: Race, size: str) -> str:
     """Every figure at one number of callers, the loop last."""
 
     def row(name: str) -> list[str]:
-        figures = [_number(race.median(name, size, CALLERS, figure), 1) for figure in _FIGURES.values()]
-        errors = ", ".join(f"{count} x {status}" for status, count in race.errors(name, size).items()) or "none"
+        figures = [
+            _number(race.median(name, size, CALLERS, figure), 1) for figure in _FIGURES.values()
+        ]
+        errors = (
+            ", ".join(f"{count} x {status}" for status, count in race.errors(name, size).items())
+            or "none"
+        )
         return [name, *figures, _number(race.most_memory(name, size)), errors]
 
-    limit = [_number(race.limit(size, lambda loop: loop.per_s), 1), "", "", "", _number(race.limit(size, lambda loop: loop.cpu_ms), 1)]
+    limit = [
+        _number(race.limit(size, lambda loop: loop.per_s), 1),
+        "",
+        "",
+        "",
+        _number(race.limit(size, lambda loop: loop.cpu_ms), 1),
+    ]
     heads = (f"{CALLERS} callers", *_FIGURES, "most memory, MB", "errors, at any number of callers")
     return _table(heads, [*map(row, race.names()), ["no server", *limit, "", ""]])
 
@@ -131,10 +164,28 @@ def _p95_ms(got: Together) -> float | None:
 def _overload(race: Race) -> str:
     rows = []
     for name, run in race.overloads.items():
-        failures = ", ".join(f"{count} x {status}" for status, count in run.failures.items()) or "none"
-        accepted = (f"{run.accepted_per_s:.1f} of {run.peak_per_s:.1f}", _number(run.accepted_p99_ms))
-        refused = (f"{run.refused} of {run.sent}", _number(run.refused_p50_ms, 1), _number(run.refused_p95_ms, 1))
-        rows.append((name, f"{run.offered_per_s:.0f}", *accepted, *refused, failures, _number(run.memory_mb)))
+        failures = (
+            ", ".join(f"{count} x {status}" for status, count in run.failures.items()) or "none"
+        )
+        accepted = (
+            f"{run.accepted_per_s:.1f} of {run.peak_per_s:.1f}",
+            _number(run.accepted_p99_ms),
+        )
+        refused = (
+            f"{run.refused} of {run.sent}",
+            _number(run.refused_p50_ms, 1),
+            _number(run.refused_p95_ms, 1),
+        )
+        rows.append(
+            (
+                name,
+                f"{run.offered_per_s:.0f}",
+                *accepted,
+                *refused,
+                failures,
+                _number(run.memory_mb),
+            )
+        )
     return _table(
         (
             "",
@@ -152,7 +203,9 @@ def _overload(race: Race) -> str:
 
 
 def _alone(race: Race) -> str:
-    with_it, without = (_number(statistics.median(ms), 1) for ms in (race.alone.http_ms, race.alone.loop_ms))
+    with_it, without = (
+        _number(statistics.median(ms), 1) for ms in (race.alone.http_ms, race.alone.loop_ms)
+    )
     return (
         f"640x480, one caller, idle server: p50 {with_it} ms; the same photos in one process without HTTP, taking turns: {without} ms. "
         f"HTTP adds {race.alone.added_ms:.1f} ms."
@@ -184,4 +237,6 @@ def _round(value: float | None) -> float | None:
 
 
 def _rounded(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: _round(value) if isinstance(value, float) else value for name, value in row.items()}
+    return {
+        name: _round(value) if isinstance(value, float) else value for name, value in row.items()
+    }

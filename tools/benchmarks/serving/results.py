@@ -74,16 +74,28 @@ class Race:
 
     def of(self, name: str, size: str, callers: int, round: int | None = None) -> list[Together]:
         """Measurements of one contender, of one round or of all."""
-        rows = (row for row in self.measured if (row.name, row.size, row.got.callers) == (name, size, callers))
+        rows = (
+            row
+            for row in self.measured
+            if (row.name, row.size, row.got.callers) == (name, size, callers)
+        )
         return [row.got for row in rows if round in (None, row.round)]
 
-    def median(self, name: str, size: str, callers: int, figure: Callable[[Together], float | None]) -> float | None:
+    def median(
+        self, name: str, size: str, callers: int, figure: Callable[[Together], float | None]
+    ) -> float | None:
         """Of one figure over the rounds; None where there is none."""
         return _median(figure(got) for got in self.of(name, size, callers))
 
-    def limit(self, size: str, figure: Callable[[Limit], float], round: int | None = None) -> float | None:
+    def limit(
+        self, size: str, figure: Callable[[Limit], float], round: int | None = None
+    ) -> float | None:
         """The loop's figure, the median of its turns."""
-        return _median(figure(limit) for limit in self.limits if limit.size == size and round in (None, limit.round))
+        return _median(
+            figure(limit)
+            for limit in self.limits
+            if limit.size == size and round in (None, limit.round)
+        )
 
     def errors(self, name: str, size: str) -> dict[str, int]:
         """Of all rounds, by status."""
@@ -96,7 +108,9 @@ class Race:
 
     def most_memory(self, name: str, size: str) -> float:
         """Megabytes, whatever the number of callers and the round."""
-        return max(row.got.memory_mb for row in self.measured if (row.name, row.size) == (name, size))
+        return max(
+            row.got.memory_mb for row in self.measured if (row.name, row.size) == (name, size)
+        )
 
     def cpu_ratio(self, size: str, callers: int) -> float | None:
         """Keylike's processor time a photo by the loop's in the same round; the median of the rounds."""
@@ -112,7 +126,10 @@ class Race:
         ratios = []
         for number in self._rounds():
             mine = _median(got.per_s for got in self.of(KEYLIKE, size, callers, number))
-            best = max((got.per_s for name in others for got in self.of(name, size, callers, number)), default=None)
+            best = max(
+                (got.per_s for name in others for got in self.of(name, size, callers, number)),
+                default=None,
+            )
             ratios.append(mine / best if mine and best else None)
         return _median(ratios)
 
@@ -133,7 +150,10 @@ def saved(path: Path) -> Race:
     found = json.loads(path.read_text())
     return Race(
         About(**found["about"]),
-        [Measured(row["round"], row["name"], row["size"], Together(**row["got"])) for row in found["measured"]],
+        [
+            Measured(row["round"], row["name"], row["size"], Together(**row["got"]))
+            for row in found["measured"]
+        ],
         [Limit(**limit) for limit in found["limits"]],
         {name: Overload(**overload) for name, overload in found["overloads"].items()},
         Alone(**found["alone"]),

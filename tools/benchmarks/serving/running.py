@@ -49,7 +49,9 @@ def running(contender: Contender, photo: Callable[[], bytes], work: Path) -> Ite
     try:
         url = f"http://127.0.0.1:{port}/predict"
         if not _answers(process, url, photo):
-            raise RuntimeError(f"{contender.name} does not answer; it said:\n{said.read_text(errors='replace')[-2000:]}")
+            raise RuntimeError(
+                f"{contender.name} does not answer; it said:\n{said.read_text(errors='replace')[-2000:]}"
+            )
         yield Running(url, process.pid)
     finally:
         _stop(process)

@@ -34,8 +34,14 @@ class Contender:
 
     def variables(self, port: int, folder: Path) -> dict[str, str]:
         """The environment: that of the race without anybody's settings of the server."""
-        mine = {name: value for name, value in os.environ.items() if not name.startswith("KEYLIKE_") and name != "MODEL_PATH"}
-        own = {name: value.format(port=port, folder=folder) for name, value in self.environment.items()}
+        mine = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("KEYLIKE_") and name != "MODEL_PATH"
+        }
+        own = {
+            name: value.format(port=port, folder=folder) for name, value in self.environment.items()
+        }
         return {**mine, "PYTHONPATH": str(ROOT), **own}
 
     def version(self) -> str:
@@ -43,13 +49,24 @@ class Contender:
         if self.package is None:
             return ""
         ask = f"from importlib.metadata import version; print(version({self.package!r}))"
-        return subprocess.run([self.python, "-c", ask], check=True, capture_output=True, text=True).stdout.strip()
+        return subprocess.run(
+            [self.python, "-c", ask], check=True, capture_output=True, text=True
+        ).stdout.strip()
 
 
 def contenders(server: Path, environments: Path) -> list[Contender]:
     """All of them; `server` is the Python of Keylike, and each of the others has a folder of its own in `environments`."""
     peers = "tools.benchmarks.serving.peers"
-    uvicorn = ("-m", "uvicorn", f"{peers}.fastapi_app:app", "--port", "{port}", "--log-level", "warning", "--no-access-log")
+    uvicorn = (
+        "-m",
+        "uvicorn",
+        f"{peers}.fastapi_app:app",
+        "--port",
+        "{port}",
+        "--log-level",
+        "warning",
+        "--no-access-log",
+    )
     fastapi = environments / "fastapi" / "bin" / "python"
     return [
         Contender(
@@ -94,7 +111,16 @@ def contenders(server: Path, environments: Path) -> list[Contender]:
             f"{CORES} workers, as many as there are cores; no log line a request",
             environments / "bentoml" / "bin" / "python",
             "bentoml",
-            ("-m", "bentoml", "serve", f"{peers}.bentoml_app:Keys", "--port", "{port}", "--host", "127.0.0.1"),
+            (
+                "-m",
+                "bentoml",
+                "serve",
+                f"{peers}.bentoml_app:Keys",
+                "--port",
+                "{port}",
+                "--host",
+                "127.0.0.1",
+            ),
             {"BENTOML_HOME": "{folder}", "BENTOML_DO_NOT_TRACK": "True"},
         ),
     ]

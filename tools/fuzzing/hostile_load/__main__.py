@@ -41,9 +41,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100_000, help="cases to send")
     parser.add_argument("--callers", type=int, default=8, help="cases at the same time")
     parser.add_argument("--seed", type=int, default=1, help="of all that is chance here")
-    parser.add_argument("--drawn", type=int, default=3000, help="requests to have Hypothesis draw, and about as many Schemathesis")
+    parser.add_argument(
+        "--drawn",
+        type=int,
+        default=3000,
+        help="requests to have Hypothesis draw, and about as many Schemathesis",
+    )
     parser.add_argument("--only", type=int, help="this case alone")
-    parser.add_argument("--base", help="a server that runs already, in place of one of its own; its memory is not looked at")
+    parser.add_argument(
+        "--base",
+        help="a server that runs already, in place of one of its own; its memory is not looked at",
+    )
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
         server = None if arguments.base else stack.enter_context(Server(arguments.work))
@@ -51,7 +59,10 @@ def main() -> None:
         with urllib.request.urlopen(f"{base}/openapi.json", timeout=_DEADLINE_S) as answer:
             document = json.load(answer)
         began = time.monotonic()
-        drawn, each = from_hypothesis(arguments.drawn, arguments.seed), -(-arguments.drawn // _OPERATIONS)
+        drawn, each = (
+            from_hypothesis(arguments.drawn, arguments.seed),
+            -(-arguments.drawn // _OPERATIONS),
+        )
         cases = Cases(arguments.seed, drawn, from_document(document, each, arguments.seed))
         print(
             f"{len(cases.drawn)} requests drawn by Hypothesis, {len(cases.described)} by Schemathesis, in {time.monotonic() - began:.0f} s",
@@ -66,8 +77,12 @@ def main() -> None:
     sys.exit(0 if summary["met"] else 1)
 
 
-def _stormed(address: tuple[str, int], cases: Cases, count: int, callers: int, server: Server | None) -> dict[str, object]:
-    before = _wrong_samples(address)  # which also has the server settle: networks, caches and threads are there
+def _stormed(
+    address: tuple[str, int], cases: Cases, count: int, callers: int, server: Server | None
+) -> dict[str, object]:
+    before = _wrong_samples(
+        address
+    )  # which also has the server settle: networks, caches and threads are there
     all_of_it, looked, used = Tally(), [0], [server.watch.memory() if server else 0]
     began = time.monotonic()
     for tally in storm(address, cases, count, callers, _DEADLINE_S + _LATE_S):
@@ -78,12 +93,19 @@ def _stormed(address: tuple[str, int], cases: Cases, count: int, callers: int, s
             looked.append(all_of_it.cases)
             used.append(server.watch.memory() if server else 0)
             if len(looked) % 10 == 1:
-                print(f"{all_of_it.cases} cases, {time.monotonic() - began:.0f} s, {used[-1] / MB:.0f} MB", flush=True)
+                print(
+                    f"{all_of_it.cases} cases, {time.monotonic() - began:.0f} s, {used[-1] / MB:.0f} MB",
+                    flush=True,
+                )
     took_s = time.monotonic() - began
     wrong = before + _wrong_samples(address)
     memory = _memory(looked, used, server, count)
     late = all_of_it.slowest[0] > _DEADLINE_S
-    grown = memory is not None and memory["mb_per_1000"] is not None and float(str(memory["mb_per_1000"])) > _GROWTH_MB
+    grown = (
+        memory is not None
+        and memory["mb_per_1000"] is not None
+        and float(str(memory["mb_per_1000"])) > _GROWTH_MB
+    )
     alive = server is None or server.process.poll() is None
     return {
         "met": not (all_of_it.failures or wrong or late or grown) and alive,
@@ -100,12 +122,21 @@ def _stormed(address: tuple[str, int], cases: Cases, count: int, callers: int, s
     }
 
 
-def _memory(looked: list[int], used: list[int], server: Server | None, count: int) -> dict[str, float | None] | None:
+def _memory(
+    looked: list[int], used: list[int], server: Server | None, count: int
+) -> dict[str, float | None] | None:
     """MB as the storm went on, and by the trend of its second half."""
     if server is None:
         return None
-    at = {f"at_{share}": round(used[min(len(used) - 1, share * len(used) // 100)] / MB, 1) for share in (0, 10, 50, 100)}
-    return {**at, "peak": round(server.watch.peak / MB, 1), "mb_per_1000": round(growth(looked, used), 3) if count >= _TREND else None}
+    at = {
+        f"at_{share}": round(used[min(len(used) - 1, share * len(used) // 100)] / MB, 1)
+        for share in (0, 10, 50, 100)
+    }
+    return {
+        **at,
+        "peak": round(server.watch.peak / MB, 1),
+        "mb_per_1000": round(growth(looked, used), 3) if count >= _TREND else None,
+    }
 
 
 def _wrong_samples(address: tuple[str, int]) -> int:
@@ -117,9 +148,13 @@ def _shown(address: tuple[str, int], cases: Cases, number: int) -> int:
     """One case, with its bytes and what came back; gives the exit status."""
     case = cases.case(number)
     outcome = exchange(address, case, _DEADLINE_S + _LATE_S)
-    print(f"case {number}: {case.kind}, {case.ending}, {sum(map(len, case.pieces))} bytes\n{b''.join(case.pieces)[:_SHOWN]!r}")
+    print(
+        f"case {number}: {case.kind}, {case.ending}, {sum(map(len, case.pieces))} bytes\n{b''.join(case.pieces)[:_SHOWN]!r}"
+    )
     for answer in outcome.answers:
-        print(f"{answer.status} after {answer.took_s:.3f} s {answer.headers}\n{answer.body[:_SHOWN]!r}")
+        print(
+            f"{answer.status} after {answer.took_s:.3f} s {answer.headers}\n{answer.body[:_SHOWN]!r}"
+        )
     found = faults(case, outcome)
     print("as it should be" if not found else "\n".join(found))
     return 1 if found else 0

@@ -8,7 +8,16 @@ from random import Random
 from typing import Any
 
 from tools.fuzzing.damage import ANYWHERE
-from tools.fuzzing.hostile_load.words import FORM_TYPES, JSON_TYPES, NAMES, ODD_VALUES, OPENINGS, PART_HEADERS, RAW_TYPES, WORDS
+from tools.fuzzing.hostile_load.words import (
+    FORM_TYPES,
+    JSON_TYPES,
+    NAMES,
+    ODD_VALUES,
+    OPENINGS,
+    PART_HEADERS,
+    RAW_TYPES,
+    WORDS,
+)
 from tools.fuzzing.pictures import broken
 from tools.fuzzing.sound import sound_pictures
 
@@ -26,7 +35,9 @@ def photo_body(chance: Random, photo: bytes) -> Body:
         return form(chance, [("image", photo, "photo.jpg")])
     text = base64.b64encode(photo).decode()
     head = chance.choice(("", "", "data:image/png;base64,", "data:,", "data:image/jpeg"))
-    return "application/json", json.dumps({"image_data": head + text, "zipcode": chance.choice(("12345", "00000"))}).encode()
+    return "application/json", json.dumps(
+        {"image_data": head + text, "zipcode": chance.choice(("12345", "00000"))}
+    ).encode()
 
 
 def form(chance: Random, parts: list[tuple[str, bytes, str | None]]) -> Body:
@@ -39,7 +50,9 @@ def form(chance: Random, parts: list[tuple[str, bytes, str | None]]) -> Body:
 def batch_form(chance: Random) -> Body:
     """Several pictures, most of them broken; sometimes more than are taken."""
     count = chance.choice((1, 2, 3, 3, 5, 5, 33))
-    return form(chance, [("image", broken(chance.getrandbits(40)), f"{at}.jpg") for at in range(count)])
+    return form(
+        chance, [("image", broken(chance.getrandbits(40)), f"{at}.jpg") for at in range(count)]
+    )
 
 
 def strange_form(chance: Random) -> Body:
@@ -48,7 +61,11 @@ def strange_form(chance: Random) -> Body:
     parts = [_strange_part(chance) if count < 100 else ("x", b"", None) for _ in range(count)]
     kind, body = form(chance, parts)
     if chance.random() < 0.5:
-        body = body.replace(b"\r\n\r\n", b"\r\n" + chance.choice(PART_HEADERS) + b"\r\n\r\n", chance.choice((1, 1, -1)))
+        body = body.replace(
+            b"\r\n\r\n",
+            b"\r\n" + chance.choice(PART_HEADERS) + b"\r\n\r\n",
+            chance.choice((1, 1, -1)),
+        )
     for _ in range(chance.choice((0, 0, 1, 3))):
         body = chance.choice(ANYWHERE)(chance, body)
     return (chance.choice(FORM_TYPES) if chance.random() < 0.3 else kind), body
@@ -61,7 +78,9 @@ def strange_json(chance: Random) -> Body:
         return kind, chance.choice(OPENINGS) * chance.choice(_DEEP)
     if way == 1:
         return kind, b'{"image_data": ' + chance.choice(ODD_VALUES) + b"}"
-    values = _known(chance) | {chance.choice(NAMES): _value(chance, 3) for _ in range(chance.choice((0, 1, 2, 5)))}
+    values = _known(chance) | {
+        chance.choice(NAMES): _value(chance, 3) for _ in range(chance.choice((0, 1, 2, 5)))
+    }
     text = json.dumps(values)
     if way == 2:
         return kind, text.encode(chance.choice(("utf-16", "utf-32", "utf-8-sig")))
@@ -71,10 +90,23 @@ def strange_json(chance: Random) -> Body:
 def _known(chance: Random) -> dict[str, Any]:
     """Fields that the intake looks at, of right and of wrong types."""
     text = base64.b64encode(broken(chance.getrandbits(40))).decode()
-    whole = (text, text, text[:-1], text + "=", "data:image/png;base64" + text, text[::-1], " \n" + text)
+    whole = (
+        text,
+        text,
+        text[:-1],
+        text + "=",
+        "data:image/png;base64" + text,
+        text[::-1],
+        " \n" + text,
+    )
     data: Any = chance.choice((*whole, "====", "%%%", None, 0, [], {}, True))
     zipcode = chance.choice((*WORDS, None, 12345, 1.5, ["12345"]))
-    known = {"image_data": data, "zipcode": zipcode, "format": _value(chance, 1), "command": _value(chance, 1)}
+    known = {
+        "image_data": data,
+        "zipcode": zipcode,
+        "format": _value(chance, 1),
+        "command": _value(chance, 1),
+    }
     return {name: value for name, value in known.items() if chance.random() < 0.5}
 
 
@@ -96,7 +128,9 @@ def _strange_part(chance: Random) -> tuple[str, bytes, str | None]:
 def _content(chance: Random) -> bytes:
     if chance.random() < 0.5:
         return chance.choice(WORDS).encode()
-    return broken(chance.getrandbits(40)) if chance.random() < 0.8 else chance.choice(sound_pictures())
+    return (
+        broken(chance.getrandbits(40)) if chance.random() < 0.8 else chance.choice(sound_pictures())
+    )
 
 
 def _part(boundary: str, name: str, content: bytes, file: str | None) -> bytes:

@@ -41,15 +41,27 @@ def sent(address: tuple[str, int], cases: Cases, number: int, patience_s: float)
     outcome = exchange(address, case, patience_s)
     found = faults(case, outcome)
     statuses = Counter(str(answer.status) for answer in outcome.answers) or Counter(["none"])
-    return Tally(1, statuses, Counter([case.kind]), (outcome.took_s, number), [(number, case.kind, fault) for fault in found])
+    return Tally(
+        1,
+        statuses,
+        Counter([case.kind]),
+        (outcome.took_s, number),
+        [(number, case.kind, fault) for fault in found],
+    )
 
 
-def storm(address: tuple[str, int], cases: Cases, count: int, callers: int, patience_s: float) -> Iterator[Tally]:
+def storm(
+    address: tuple[str, int], cases: Cases, count: int, callers: int, patience_s: float
+) -> Iterator[Tally]:
     """Sends cases 0 to `count`, and tells again and again what came of the last few. Ends when all are told of."""
     context = multiprocessing.get_context("spawn")
     told: Queue[Tally] = context.Queue()
     started = [
-        context.Process(target=_call, args=(address, cases, range(first, count, callers), patience_s, told), daemon=True)
+        context.Process(
+            target=_call,
+            args=(address, cases, range(first, count, callers), patience_s, told),
+            daemon=True,
+        )
         for first in range(min(callers, count))
     ]
     for process in started:
@@ -63,7 +75,9 @@ def storm(address: tuple[str, int], cases: Cases, count: int, callers: int, pati
         process.join()
 
 
-def _call(address: tuple[str, int], cases: Cases, numbers: range, patience_s: float, told: Queue[Tally]) -> None:
+def _call(
+    address: tuple[str, int], cases: Cases, numbers: range, patience_s: float, told: Queue[Tally]
+) -> None:
     tally = Tally()
     for number in numbers:
         tally.add(sent(address, cases, number, patience_s))

@@ -11,7 +11,15 @@ from typing import Any
 from tools.fuzzing.damage import ANYWHERE
 from tools.fuzzing.hostile_load.bodies import batch_form, photo_body, strange_form, strange_json
 from tools.fuzzing.hostile_load.case import Case, Ending, request
-from tools.fuzzing.hostile_load.heads import chunked, garbage, half, pipelined, posted, strange_head, strange_length
+from tools.fuzzing.hostile_load.heads import (
+    chunked,
+    garbage,
+    half,
+    pipelined,
+    posted,
+    strange_head,
+    strange_length,
+)
 from tools.fuzzing.hostile_load.words import PHOTO_PATHS
 from tools.fuzzing.pictures import broken
 from tools.fuzzing.sound import ROOT
@@ -60,7 +68,11 @@ class Cases:
 def _picture(chance: Random) -> Case:
     """A broken picture, sent as a picture should be."""
     path = chance.choices(PHOTO_PATHS, (6, 2, 1, 1))[0]
-    body = batch_form(chance) if path == "/predict/batch" else photo_body(chance, broken(chance.getrandbits(40)))
+    body = (
+        batch_form(chance)
+        if path == "/predict/batch"
+        else photo_body(chance, broken(chance.getrandbits(40)))
+    )
     return posted(chance, "picture", path, body)
 
 
@@ -74,7 +86,11 @@ def _json(chance: Random) -> Case:
 
 def _good(chance: Random) -> Case:
     """A sample, whose code is known; half of them read anew."""
-    return _sample(chance.choice(_LABELS), chance.choice(PHOTO_PATHS[:2]), chance.choice(("no-cache", "max-age=0")))
+    return _sample(
+        chance.choice(_LABELS),
+        chance.choice(PHOTO_PATHS[:2]),
+        chance.choice(("no-cache", "max-age=0")),
+    )
 
 
 def samples() -> list[Case]:
@@ -85,7 +101,9 @@ def samples() -> list[Case]:
 def _sample(label: dict[str, Any], path: str, cache_control: str) -> Case:
     photo = (ROOT / "samples" / label["file"]).read_bytes()
     code = ",".join(map(str, label["bitting"]))
-    data = request("POST", path, [("Content-Type", "image/jpeg"), ("Cache-Control", cache_control)], photo)
+    data = request(
+        "POST", path, [("Content-Type", "image/jpeg"), ("Cache-Control", cache_control)], photo
+    )
     return Case("good", (data,), reading=(label["keyway"], code))
 
 
@@ -100,7 +118,11 @@ def _replayed(chance: Random, kind: str, pool: Sequence[bytes]) -> Case:
         # As many bytes as before, so that the length announced is still right.
         spoilt = chance.choice(ANYWHERE)(chance, body)
         return Case(kind, (head + gap + (spoilt + bytes(len(body)))[: len(body)],), (method,))
-    return Case(kind, (chance.choice(ANYWHERE)(chance, head) + gap + body,), (method,), Ending.ENDED)
+    return Case(
+        kind, (chance.choice(ANYWHERE)(chance, head) + gap + body,), (method,), Ending.ENDED
+    )
 
 
-_LABELS = [json.loads(line) for line in (ROOT / "samples" / "labels.jsonl").read_text().splitlines()]
+_LABELS = [
+    json.loads(line) for line in (ROOT / "samples" / "labels.jsonl").read_text().splitlines()
+]

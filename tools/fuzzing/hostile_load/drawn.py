@@ -27,7 +27,9 @@ from tools.fuzzing.sound import sound_pictures
 
 PICTURES = st.integers(0, 1 << 40).map(broken) | st.sampled_from(sound_pictures())
 _TEXT = st.sampled_from(WORDS) | st.text(max_size=60)
-_LINE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF).filter(str.isprintable), max_size=40).map(str.strip)
+_LINE = st.text(
+    st.characters(min_codepoint=0x20, max_codepoint=0xFF).filter(str.isprintable), max_size=40
+).map(str.strip)
 _PHOTO = (PICTURES | st.binary(max_size=300)).map(lambda photo: base64.b64encode(photo).decode())
 _ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | _TEXT,
@@ -47,7 +49,12 @@ def forms(draw: st.DrawFn) -> Body:
     """Any parts, some of them headless, with the boundary between them, or near to it."""
     parts = draw(
         st.lists(
-            st.tuples(st.sampled_from(NAMES) | _TEXT, st.none() | _TEXT, PICTURES | st.binary(max_size=200) | _TEXT.map(_utf8)), max_size=6
+            st.tuples(
+                st.sampled_from(NAMES) | _TEXT,
+                st.none() | _TEXT,
+                PICTURES | st.binary(max_size=200) | _TEXT.map(_utf8),
+            ),
+            max_size=6,
         )
     )
     marks = draw(st.sampled_from(("\r\n", "\r\n", "\r\n", "\n", "")))
@@ -55,9 +62,15 @@ def forms(draw: st.DrawFn) -> Body:
     for name, file, content in parts:
         filename = "" if file is None else f'; filename="{file}"'
         pieces.append(
-            _utf8(f'--{BOUNDARY}{marks}Content-Disposition: form-data; name="{name}"{filename}{marks}{marks}') + content + _utf8(marks)
+            _utf8(
+                f'--{BOUNDARY}{marks}Content-Disposition: form-data; name="{name}"{filename}{marks}{marks}'
+            )
+            + content
+            + _utf8(marks)
         )
-    end = draw(st.sampled_from((f"--{BOUNDARY}--\r\n", f"--{BOUNDARY}--", f"--{BOUNDARY}", "", "--x--")))
+    end = draw(
+        st.sampled_from((f"--{BOUNDARY}--\r\n", f"--{BOUNDARY}--", f"--{BOUNDARY}", "", "--x--"))
+    )
     return f"multipart/form-data; boundary={BOUNDARY}", b"".join(pieces) + end.encode()
 
 
@@ -88,9 +101,23 @@ def _request(path: str, body: Body, headers: list[tuple[str, str]]) -> bytes:
 def from_hypothesis(number: int, seeded: int) -> list[bytes]:
     """So many whole requests to where photos go."""
     names = st.sampled_from(
-        ("X-Request-Timeout", "Cache-Control", "X-API-Key", "Authorization", "Accept", "Range", "Cookie", "traceparent")
+        (
+            "X-Request-Timeout",
+            "Cache-Control",
+            "X-API-Key",
+            "Authorization",
+            "Accept",
+            "Range",
+            "Cookie",
+            "traceparent",
+        )
     )
-    whole = st.builds(_request, st.sampled_from(PHOTO_PATHS), bodies(), st.lists(st.tuples(names, _LINE), max_size=3))
+    whole = st.builds(
+        _request,
+        st.sampled_from(PHOTO_PATHS),
+        bodies(),
+        st.lists(st.tuples(names, _LINE), max_size=3),
+    )
     return _draw(whole, number, seeded)
 
 
@@ -103,13 +130,17 @@ def from_document(document: dict[str, Any], each: int, seeded: int) -> list[byte
     drawn: list[bytes] = []
     for operation in operations:
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            drawn += _draw(operation.as_strategy(generation_mode=mode).map(_on_the_wire), each, seeded)
+            drawn += _draw(
+                operation.as_strategy(generation_mode=mode).map(_on_the_wire), each, seeded
+            )
     return drawn
 
 
 def register(photos: st.SearchStrategy[bytes]) -> None:
     """A schema cannot say "these bytes are a photo": tells Schemathesis what counts as one."""
-    schemathesis.openapi.format("base64-photo", photos.map(lambda photo: base64.b64encode(photo).decode()))
+    schemathesis.openapi.format(
+        "base64-photo", photos.map(lambda photo: base64.b64encode(photo).decode())
+    )
     schemathesis.openapi.format("binary", photos)
     for kind in RAW_TYPES:
         schemathesis.openapi.media_type(kind, photos)
@@ -117,13 +148,21 @@ def register(photos: st.SearchStrategy[bytes]) -> None:
 
 def _on_the_wire(case: schemathesis.Case[Any]) -> bytes:
     prepared = requests.Request(
-        **{name: value for name, value in case.as_transport_kwargs(base_url="http://keylike").items() if name in _REQUESTS}
+        **{
+            name: value
+            for name, value in case.as_transport_kwargs(base_url="http://keylike").items()
+            if name in _REQUESTS
+        }
     ).prepare()
     body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
     headers = [
-        (name, value) for name, value in prepared.headers.items() if name.lower() not in ("content-length", "transfer-encoding", "host")
+        (name, value)
+        for name, value in prepared.headers.items()
+        if name.lower() not in ("content-length", "transfer-encoding", "host")
     ]
-    return request(str(prepared.method), prepared.path_url, headers, body if isinstance(body, bytes) else None)
+    return request(
+        str(prepared.method), prepared.path_url, headers, body if isinstance(body, bytes) else None
+    )
 
 
 _REQUESTS = frozenset(("method", "url", "headers", "params", "data", "json", "files", "cookies"))
@@ -135,7 +174,13 @@ def _draw(strategy: st.SearchStrategy[bytes], number: int, seeded: int) -> list[
     collect: Callable[[bytes], None] = found.append
 
     @seed(seeded)
-    @settings(max_examples=number, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=number,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(strategy)
     def draw(data: bytes) -> None:
         collect(data)

@@ -29,7 +29,11 @@ from tools.fuzzing.pictures import broken
 def strange_head(chance: Random) -> Case:
     """Any method at any address with any headers, complete in itself."""
     method = chance.choice(METHODS)
-    target = chance.choice((*PATHS, *TARGETS)) if chance.random() < 0.8 else "/" + quote(chance.choice(WORDS))
+    target = (
+        chance.choice((*PATHS, *TARGETS))
+        if chance.random() < 0.8
+        else "/" + quote(chance.choice(WORDS))
+    )
     with_body = method in ("POST", "PUT", "PATCH", "DELETE")
     body = chance.choice((None, b"", broken(chance.getrandbits(40)), b"{}")) if with_body else None
     return Case("head", (request(method, target, _strange_headers(chance), body),), (method,))
@@ -40,17 +44,31 @@ def strange_length(chance: Random) -> Case:
     _, body = photo_body(chance, broken(chance.getrandbits(40)))
     right = len(body)
     told = [
-        ("Content-Length", chance.choice((*LENGTHS, str(right), str(right + 50), str(right // 2)))) for _ in range(chance.choice((1, 1, 2)))
+        ("Content-Length", chance.choice((*LENGTHS, str(right), str(right + 50), str(right // 2))))
+        for _ in range(chance.choice((1, 1, 2)))
     ]
     headers = [("Content-Type", "image/jpeg"), *told, *chance.choice(FRAMINGS)]
-    return Case("length", (request("POST", "/predict", headers, version=chance.choice(VERSIONS)) + body,), ending=Ending.ENDED)
+    return Case(
+        "length",
+        (request("POST", "/predict", headers, version=chance.choice(VERSIONS)) + body,),
+        ending=Ending.ENDED,
+    )
 
 
 def chunked(chance: Random) -> Case:
     """A body in chunks without a length: as it should be, or with chunks that lie."""
     kind, body = photo_body(chance, broken(chance.getrandbits(40)))
     sizes = [chance.choice((1, 7, 100, 3000)) for _ in range(40)]
-    pieces, at = [request("POST", chance.choice(PHOTO_PATHS), [("Content-Type", kind), ("Transfer-Encoding", "chunked")])], 0
+    pieces, at = (
+        [
+            request(
+                "POST",
+                chance.choice(PHOTO_PATHS),
+                [("Content-Type", kind), ("Transfer-Encoding", "chunked")],
+            )
+        ],
+        0,
+    )
     for size in [*sizes, len(body)]:
         if piece := body[at : at + size]:
             pieces.append(b"%x\r\n" % len(piece) + piece + b"\r\n")
@@ -76,7 +94,11 @@ def pipelined(chance: Random) -> Case:
     """Several requests at once, each with its answer; or garbage behind the first."""
     requests = [_small(chance) for _ in range(chance.randint(2, 5))]
     if chance.random() < 0.5:
-        return Case("pipelined", (b"".join(data for _, data in requests),), tuple(method for method, _ in requests))
+        return Case(
+            "pipelined",
+            (b"".join(data for _, data in requests),),
+            tuple(method for method, _ in requests),
+        )
     afterthought = chance.choice((chance.randbytes(chance.randint(1, 3000)), *AFTERTHOUGHTS))
     return Case("pipelined", (requests[0][1] + afterthought,), (requests[0][0],), Ending.ENDED)
 
@@ -85,7 +107,9 @@ def garbage(chance: Random) -> Case:
     """No HTTP at all, or a request with bytes of its head broken."""
     noise = chance.choice((chance.randbytes(chance.choice((1, 40, 2000, 40_000))), *STRANGERS))
     if chance.random() < 0.6:
-        noise = chance.choice(ANYWHERE)(chance, request("POST", chance.choice(PATHS), _strange_headers(chance), b"{}"))
+        noise = chance.choice(ANYWHERE)(
+            chance, request("POST", chance.choice(PATHS), _strange_headers(chance), b"{}")
+        )
     return Case("garbage", (noise,), ending=Ending.ENDED)
 
 

@@ -12,14 +12,18 @@ from tools.fuzzing.hostile_load.case import Case
 from tools.fuzzing.hostile_load.wire import Answer, Outcome
 
 # What a body must never show: where the code lies, which library was at work, and its own words.
-_INSIDE = re.compile(rb'Traceback|File "|site-packages|\.py\b|0x[0-9a-f]{6,}|<!doctype|<html', re.IGNORECASE)
+_INSIDE = re.compile(
+    rb'Traceback|File "|site-packages|\.py\b|0x[0-9a-f]{6,}|<!doctype|<html', re.IGNORECASE
+)
 _SERVER_FAILURES = {503, 504}
 
 
 def faults(case: Case, outcome: Outcome) -> list[str]:
     """What was wrong, a line each; none where all was as it should be."""
     found = [outcome.trouble] if outcome.trouble else []
-    for answer, method in zip(outcome.answers, (*case.methods, *("GET",) * len(outcome.answers)), strict=False):
+    for answer, method in zip(
+        outcome.answers, (*case.methods, *("GET",) * len(outcome.answers)), strict=False
+    ):
         found += _answer(answer, method)
     if case.reading is not None and outcome.answers:
         found += _reading(case.reading, outcome.answers[0])
@@ -30,7 +34,11 @@ def _answer(answer: Answer, method: str) -> list[str]:
     if answer.status >= 500 and answer.status not in _SERVER_FAILURES:
         return [f"status {answer.status}"]
     if answer.status < 400 or method == "HEAD":
-        return [] if answer.status in (200, 204, 206, 304, *STATUS.values()) else [f"status {answer.status}"]
+        return (
+            []
+            if answer.status in (200, 204, 206, 304, *STATUS.values())
+            else [f"status {answer.status}"]
+        )
     if answer.headers.get("content-type") != "application/json":
         return [f"{answer.status} as {answer.headers.get('content-type')}"]
     try:
@@ -68,4 +76,8 @@ def _reading(wanted: tuple[str, str], answer: Answer) -> list[str]:
     if answer.status != 200:
         return [f"a sound photo got {answer.status}"]
     body = json.loads(answer.body)
-    return [] if (body.get("keyway"), body.get("bitting")) == wanted else ["a sound photo was read as another key"]
+    return (
+        []
+        if (body.get("keyway"), body.get("bitting")) == wanted
+        else ["a sound photo was read as another key"]
+    )

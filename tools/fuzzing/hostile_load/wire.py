@@ -78,7 +78,9 @@ def _spoken(connection: socket.socket, case: Case, began: float) -> Outcome:
     answers: list[Answer] = []
     trouble = _heard(file, case, answers)
     if trouble == "torn" and case.ending is Ending.ENDED:
-        trouble = None  # what was sent behind a refused request makes the system throw the refusal away
+        trouble = (
+            None  # what was sent behind a refused request makes the system throw the refusal away
+        )
     return Outcome(tuple(answers), trouble, time.monotonic() - began)
 
 
@@ -90,12 +92,20 @@ def _heard(file: _Kept, case: Case, answers: list[Answer]) -> str | None:
         sent = time.monotonic()
         try:
             if not file.peek(1):
-                return None if case.ending is Ending.ENDED or _told_to_leave(answers) else "hung up without an answer"
+                return (
+                    None
+                    if case.ending is Ending.ENDED or _told_to_leave(answers)
+                    else "hung up without an answer"
+                )
             answers.append(_answer(file, method, sent))
         except TimeoutError:
             return "hang"
         except (ConnectionError, HTTPException, ValueError) as error:
-            return "torn" if isinstance(error, ConnectionError | HTTPException) else f"no HTTP: {type(error).__name__}"
+            return (
+                "torn"
+                if isinstance(error, ConnectionError | HTTPException)
+                else f"no HTTP: {type(error).__name__}"
+            )
     return None
 
 
@@ -103,7 +113,12 @@ def _answer(file: _Kept, method: str, sent: float) -> Answer:
     response = HTTPResponse(cast(socket.socket, _Readable(file)), method=method)
     response.begin()
     body = response.read()
-    return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, body, time.monotonic() - sent)
+    return Answer(
+        response.status,
+        {name.lower(): value for name, value in response.getheaders()},
+        body,
+        time.monotonic() - sent,
+    )
 
 
 def _told_to_leave(answers: list[Answer]) -> bool:

@@ -60,7 +60,20 @@ VALUES = (
     "multipart/form-data", "application/json", "image/jpeg", "POST", "DELETE", "x" * 8000, "00-" + "0" * 32 + "-" + "0" * 16 + "-01",
     *(word for word in WORDS if word.isprintable()),
 )  # fmt: skip
-LENGTHS = ("-1", "+5", "0x10", "1e3", "999999999999999999999", "5, 5", "", " 7 ", "1_0", "\xb2", "200000001", "0")
+LENGTHS = (
+    "-1",
+    "+5",
+    "0x10",
+    "1e3",
+    "999999999999999999999",
+    "5, 5",
+    "",
+    " 7 ",
+    "1_0",
+    "\xb2",
+    "200000001",
+    "0",
+)
 # What else may say where a request ends, and what comes after it.
 FRAMINGS: tuple[tuple[tuple[str, str], ...], ...] = (
     (), (("Transfer-Encoding", "chunked"),), (("Transfer-Encoding", "gzip, chunked"),), (("Transfer-Encoding", "identity"),),
@@ -76,4 +89,9 @@ CHUNK_ENDINGS = (
 AFTERTHOUGHTS = (
     b"\r\n" * 200, b"GET", b"\0" * 100, b"POST / HTTP/1.1\r\n" + b"a: b\r\n" * 500, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\xff" * 3000,
 )  # fmt: skip
-STRANGERS = (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + bytes(300), b"SSH-2.0-x\r\n", b"\r\n\r\n", b"*1\r\n$4\r\nPING\r\n")
+STRANGERS = (
+    b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + bytes(300),
+    b"SSH-2.0-x\r\n",
+    b"\r\n\r\n",
+    b"*1\r\n$4\r\nPING\r\n",
+)

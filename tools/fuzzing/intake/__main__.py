@@ -28,7 +28,9 @@ _REACHED = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)")
 def main() -> None:
     """Plants the seeds, searches, and says what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="a folder for the corpus and for what is found")
+    parser.add_argument(
+        "--work", type=Path, required=True, help="a folder for the corpus and for what is found"
+    )
     parser.add_argument("--seconds", type=int, default=180, help="how long to search")
     parser.add_argument("--seed", type=int, default=1, help="of libFuzzer's chance")
     arguments = parser.parse_args()
@@ -39,9 +41,13 @@ def main() -> None:
     status, told = search(corpus, found, arguments.seconds, arguments.seed)
     new = sorted(path.name for path in set(found.iterdir()) - before)
     figures = {name: int(value) for name, value in _FIGURE.findall(told)}
-    lines, features, kept = map(int, _REACHED.findall(told)[-1]) if _REACHED.search(told) else (0, 0, 0)
+    lines, features, kept = (
+        map(int, _REACHED.findall(told)[-1]) if _REACHED.search(told) else (0, 0, 0)
+    )
     ran = figures.get("number_of_executed_units", 0)
-    print(f"{ran} inputs, {lines} edges and {features} features reached, {kept} inputs kept, {len(new)} found")
+    print(
+        f"{ran} inputs, {lines} edges and {features} features reached, {kept} inputs kept, {len(new)} found"
+    )
     well = status == 0 and not new and ran > 0
     summary = {
         "met": well,
@@ -66,10 +72,25 @@ def plant(corpus: Path, inputs: Iterable[bytes]) -> None:
 
 def search(corpus: Path, found: Path, seconds: int, seed: int) -> tuple[int, str]:
     """The searching process's exit status, and what it said, which is also shown on the way."""
-    bounds = [f"-timeout={_TIMEOUT_S}", f"-rss_limit_mb={_MEMORY_MB}", f"-max_len={_MOST_BYTES}", f"-max_total_time={seconds}"]
+    bounds = [
+        f"-timeout={_TIMEOUT_S}",
+        f"-rss_limit_mb={_MEMORY_MB}",
+        f"-max_len={_MOST_BYTES}",
+        f"-max_total_time={seconds}",
+    ]
     places = [f"-artifact_prefix={found.resolve()}/", str(corpus.resolve())]
-    command = [sys.executable, "-m", "tools.fuzzing.intake.target", *bounds, f"-seed={seed}", "-print_final_stats=1", *places]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+    command = [
+        sys.executable,
+        "-m",
+        "tools.fuzzing.intake.target",
+        *bounds,
+        f"-seed={seed}",
+        "-print_final_stats=1",
+        *places,
+    ]
+    with subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
         assert process.stderr is not None
         lines = []
         for line in process.stderr:

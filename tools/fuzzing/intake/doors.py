@@ -39,7 +39,12 @@ def look_at(data: bytes) -> str:
 def _picture(data: bytes) -> str:
     photo = open_photo(data, max_bytes=_MOST_BYTES)
     height, width, colours = photo.pixels.shape
-    assert photo.format in ACCEPTED and colours == 3 and min(height, width) >= 1 and max(height, width) <= _LONG_SIDE
+    assert (
+        photo.format in ACCEPTED
+        and colours == 3
+        and min(height, width) >= 1
+        and max(height, width) <= _LONG_SIDE
+    )
     assert not photo.pixels.flags.writeable and 0 < photo.scale <= 1
     return photo.format
 
@@ -48,7 +53,11 @@ def _request(kind: str, body: bytes, read: Callable[[], tuple[bytes | list[bytes
     # The content type of a real request holds no control characters: the server has refused it before.
     kind = "".join(letter for letter in kind if letter.isprintable())
     with _application.test_request_context(
-        "/", method="POST", data=body, content_type=kind, environ_overrides={"wsgi.input_terminated": True}
+        "/",
+        method="POST",
+        data=body,
+        content_type=kind,
+        environ_overrides={"wsgi.input_terminated": True},
     ):
         found, _ = read()
     for picture in found if isinstance(found, list) else [found]:
@@ -84,6 +93,15 @@ def seeds(count: int) -> Iterator[bytes]:
     body = bytes(form(("zipcode", "12345"), ("image", sound), ("command", "predict"))["data"])
     yield from (b"\1" + body, b"\2" + body)
     packed = base64.b64encode(sound).decode()
-    yield b"\3" + json.dumps({"image_data": f"data:image/jpeg;base64,{packed}", "zipcode": "12345", "format": "base64"}).encode()
+    yield (
+        b"\3"
+        + json.dumps(
+            {
+                "image_data": f"data:image/jpeg;base64,{packed}",
+                "zipcode": "12345",
+                "format": "base64",
+            }
+        ).encode()
+    )
     yield b"\4image/png\n" + sound
     yield f'\4multipart/form-data; boundary="{BOUNDARY}"\n'.encode() + body

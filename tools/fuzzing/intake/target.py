@@ -6,7 +6,17 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["PIL", "pillow_heif", "multipart", "api", "utils", "werkzeug.http", "werkzeug.formparser"]):
+with atheris.instrument_imports(
+    include=[
+        "PIL",
+        "pillow_heif",
+        "multipart",
+        "api",
+        "utils",
+        "werkzeug.http",
+        "werkzeug.formparser",
+    ]
+):
     from tools.fuzzing.intake.doors import look_at
 
 

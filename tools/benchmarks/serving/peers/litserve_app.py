@@ -34,4 +34,10 @@ class Keys(litserve.LitAPI):
 
 if __name__ == "__main__":
     server = litserve.LitServer(Keys(), accelerator="cpu", workers_per_device=CORES, timeout=100)
-    server.run(host="127.0.0.1", port=int(sys.argv[1]), num_api_servers=CORES, generate_client_file=False, log_level="warning")
+    server.run(
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        num_api_servers=CORES,
+        generate_client_file=False,
+        log_level="warning",
+    )

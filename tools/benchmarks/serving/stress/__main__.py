@@ -33,9 +33,13 @@ TRIALS: dict[str, Trial] = {
 def main() -> None:
     """One after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(TRIALS)}; all without one")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(TRIALS)}; all without one"
+    )
     parser.add_argument("--work", type=Path, required=True, help="a folder for logs")
-    parser.add_argument("--quick", action="store_true", help="short runs, which leave out what only long ones show")
+    parser.add_argument(
+        "--quick", action="store_true", help="short runs, which leave out what only long ones show"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(TRIALS)
     if unknown:
@@ -47,7 +51,10 @@ def main() -> None:
             {
                 "quick": arguments.quick,
                 "met": all(all(outcome.targets.values()) for outcome in outcomes.values()),
-                "trials": {name: {"figures": outcome.figures, "targets": outcome.targets} for name, outcome in outcomes.items()},
+                "trials": {
+                    name: {"figures": outcome.figures, "targets": outcome.targets}
+                    for name, outcome in outcomes.items()
+                },
             }
         )
     )

@@ -57,4 +57,10 @@ def backlog(terms: Terms) -> Outcome:
     for name, known in (("known connections", True), ("new connections", False)):
         with Server(terms.work / "backlog") as server:
             figures[name] = asyncio.run(_unseen(server, photos, known=known))
-    return Outcome(dict(figures), {f"{name}: all are answered": found == {"200": _REQUESTS} for name, found in figures.items()})
+    return Outcome(
+        dict(figures),
+        {
+            f"{name}: all are answered": found == {"200": _REQUESTS}
+            for name, found in figures.items()
+        },
+    )

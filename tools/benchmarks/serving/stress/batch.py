@@ -24,7 +24,9 @@ async def _post(port: int, photos: list[bytes]) -> list[dict[str, Any]]:
     await wire.send(head % (_BOUNDARY, len(body)) + body)
     answer = await wire.answer()
     wire.close()
-    results: list[dict[str, Any]] = json.loads(answer.body)["results"] if answer and answer.status == 200 else []
+    results: list[dict[str, Any]] = (
+        json.loads(answer.body)["results"] if answer and answer.status == 200 else []
+    )
     return results
 
 
@@ -47,5 +49,9 @@ def batch(terms: Terms) -> Outcome:
         "codes": len(set(alone)),
         "in_order": in_order,
     }
-    met = {"31 good answers and one failure": len(good) == _PARTS - 1 and failed == {_BROKEN: "bad_image"}, "in order": in_order}
+    met = {
+        "31 good answers and one failure": len(good) == _PARTS - 1
+        and failed == {_BROKEN: "bad_image"},
+        "in order": in_order,
+    }
     return Outcome(figures, met)

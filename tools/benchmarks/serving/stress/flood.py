@@ -24,7 +24,11 @@ _LEFT_MB = 100
 async def _wave(server: Server, photos: Stream, callers: int, seconds: float) -> dict[str, Any]:
     server.watch.peak = 0
     shots = await together(f"{server.url}/predict", lambda: next(photos), callers, seconds)
-    return {"answers": tally(shots), "peak_mb": server.watch.peak / MB, "slowest_s": max(shot.seconds for shot in shots)}
+    return {
+        "answers": tally(shots),
+        "peak_mb": server.watch.peak / MB,
+        "slowest_s": max(shot.seconds for shot in shots),
+    }
 
 
 def flood(terms: Terms) -> Outcome:
@@ -44,6 +48,7 @@ def flood(terms: Terms) -> Outcome:
         {
             "each is read, or told when to come back": honest,
             f"never above {_MOST_MB} MB": max(wave["peak_mb"] for wave in waves) <= _MOST_MB,
-            f"{_AFTER_S:g} s later at most {_LEFT_MB} MB above what it began with": after - before <= _LEFT_MB,
+            f"{_AFTER_S:g} s later at most {_LEFT_MB} MB above what it began with": after - before
+            <= _LEFT_MB,
         },
     )

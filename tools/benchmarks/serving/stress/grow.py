@@ -48,14 +48,25 @@ async def _watch(server: Server, make: Callable[[], Request], total: int) -> dic
         counts.append(look * (total // _LOOKS))
         used.append(server.watch.memory())
     slope = growth(counts, used)
-    return {"requests": counts[-1], "statuses": dict(statuses), "memory_mb": [round(each / MB, 1) for each in used], "mb_per_1000": slope}
+    return {
+        "requests": counts[-1],
+        "statuses": dict(statuses),
+        "memory_mb": [round(each / MB, 1) for each in used],
+        "mb_per_1000": slope,
+    }
 
 
 def _refused(photo: bytes) -> Callable[[], Request]:
     """A kind that is not taken, a photo that ends too early, and an address where nothing is, in turns."""
     strange = b"POST /predict HTTP/1.1\r\nHost: keylike\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n"
     short = photo[: len(photo) // 2]
-    kinds = itertools.cycle([(strange, b"a key"), (head(len(short)), short), (b"GET /nothing HTTP/1.1\r\nHost: keylike\r\n\r\n", b"")])
+    kinds = itertools.cycle(
+        [
+            (strange, b"a key"),
+            (head(len(short)), short),
+            (b"GET /nothing HTTP/1.1\r\nHost: keylike\r\n\r\n", b""),
+        ]
+    )
     return lambda: next(kinds)
 
 
@@ -70,10 +81,15 @@ def grow(terms: Terms) -> Outcome:
     total = _QUICK if terms.quick else _REQUESTS
     figures: dict[str, Any] = {}
     targets: dict[str, bool] = {}
-    for name, make, allowed in (("read", photo, {200}), ("refused", _refused(next(photos)), {400, 404, 415})):
+    for name, make, allowed in (
+        ("read", photo, {200}),
+        ("refused", _refused(next(photos)), {400, 404, 415}),
+    ):
         with Server(terms.work / "grow") as server:
             figures[name] = found = asyncio.run(_watch(server, make, total))
         targets[f"{name}: answered as they should be"] = set(found["statuses"]) <= allowed
         if not terms.quick:
-            targets[f"{name}: grows by less than {_BOUND_MB:g} MB per 1000 requests"] = found["mb_per_1000"] < _BOUND_MB
+            targets[f"{name}: grows by less than {_BOUND_MB:g} MB per 1000 requests"] = (
+                found["mb_per_1000"] < _BOUND_MB
+            )
     return Outcome(figures, targets)

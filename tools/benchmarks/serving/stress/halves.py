@@ -32,7 +32,13 @@ async def _hold(port: int, sent: asyncio.Semaphore, over: asyncio.Event) -> str:
     sent.release()
     reply, waiting = asyncio.ensure_future(wire.answer()), asyncio.ensure_future(over.wait())
     await asyncio.wait({reply, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    told = "waits" if not reply.done() else f"{answer.status}" if (answer := reply.result()) else "hung up on"
+    told = (
+        "waits"
+        if not reply.done()
+        else f"{answer.status}"
+        if (answer := reply.result())
+        else "hung up on"
+    )
     for each in (reply, waiting):
         each.cancel()
     await asyncio.gather(reply, waiting, return_exceptions=True)
@@ -40,7 +46,9 @@ async def _hold(port: int, sent: asyncio.Semaphore, over: asyncio.Event) -> str:
     return told
 
 
-async def _beside(server: Server, connections: int, photos: Stream, large: Stream) -> dict[str, Any]:
+async def _beside(
+    server: Server, connections: int, photos: Stream, large: Stream
+) -> dict[str, Any]:
     sent, over = asyncio.Semaphore(0), asyncio.Event()
     held = [asyncio.create_task(_hold(server.port, sent, over)) for _ in range(connections)]
     # Whoever the server reads no further from never gets rid of its half.
@@ -50,7 +58,8 @@ async def _beside(server: Server, connections: int, photos: Stream, large: Strea
                 await sent.acquire()
     url = f"{server.url}/predict"
     shots, large_shots = await asyncio.gather(
-        together(url, lambda: next(photos), 2, _SECONDS), together(url, lambda: next(large), 1, _SECONDS)
+        together(url, lambda: next(photos), 2, _SECONDS),
+        together(url, lambda: next(large), 1, _SECONDS),
     )
     peak = server.watch.peak
     over.set()
@@ -58,7 +67,12 @@ async def _beside(server: Server, connections: int, photos: Stream, large: Strea
     for each in stuck:
         each.cancel()
     fates = Counter(each.result() for each in done) + Counter({"not read to its half": len(stuck)})
-    return {"connections": dict(fates), "answers": tally(shots), "answers_12_mp": tally(large_shots), "peak_mb": peak / MB}
+    return {
+        "connections": dict(fates),
+        "answers": tally(shots),
+        "answers_12_mp": tally(large_shots),
+        "peak_mb": peak / MB,
+    }
 
 
 def halves(terms: Terms) -> Outcome:
@@ -69,7 +83,8 @@ def halves(terms: Terms) -> Outcome:
         found = asyncio.run(_beside(server, _QUICK if terms.quick else _CONNECTIONS, photos, large))
     targets = {
         "captures are read": set(found["answers"]) == {"200"},
-        "large photos are read, or told when to come back": set(found["answers_12_mp"]) <= {"200", TOLD},
+        "large photos are read, or told when to come back": set(found["answers_12_mp"])
+        <= {"200", TOLD},
         f"never above {_MOST_MB} MB": found["peak_mb"] <= _MOST_MB,
     }
     return Outcome({"before_mb": before, **found}, targets)

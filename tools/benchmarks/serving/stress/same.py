@@ -32,7 +32,17 @@ def same(terms: Terms) -> Outcome:
         before = server.metric("keylike_batch_photos_sum")
         told = asyncio.run(_ask_at_once(server.port, terms.photos("640x480")[0]))
         runs = server.metric("keylike_batch_photos_sum") - before
-    kinds = {json.dumps({name: value for name, value in answer.items() if name not in _OWN}, sort_keys=True) for answer in told}
-    figures = {"callers": _CALLERS, "model_runs": int(runs), "answers": len(told), "kinds_of_answer": len(kinds)}
+    kinds = {
+        json.dumps(
+            {name: value for name, value in answer.items() if name not in _OWN}, sort_keys=True
+        )
+        for answer in told
+    }
+    figures = {
+        "callers": _CALLERS,
+        "model_runs": int(runs),
+        "answers": len(told),
+        "kinds_of_answer": len(kinds),
+    }
     alike = len(told) == _CALLERS and len(kinds) == 1 and told[0]["status"] == 200
     return Outcome(figures, {"one model run": runs == 1, "all are told the same": alike})

@@ -29,7 +29,9 @@ class Server:
     def __init__(self, work: Path) -> None:
         work = work.resolve()
         work.mkdir(parents=True, exist_ok=True)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)
+        }
         environment |= {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(work / "logs")}
         with (work / "stderr.txt").open("w") as errors:
             self.process = subprocess.Popen(
@@ -59,7 +61,12 @@ class Server:
         self.watch = Watch(self.process.pid)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.watch.stop()
         self._end()
 
@@ -67,7 +74,12 @@ class Server:
         """The value of a series as /metrics shows it, its labels as written there. Raises KeyError where there is none."""
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=_START_S) as answer:
             lines: list[str] = answer.read().decode().splitlines()
-        values = {series: float(value) for series, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}
+        values = {
+            series: float(value)
+            for series, _, value in (
+                line.rpartition(" ") for line in lines if not line.startswith("#")
+            )
+        }
         return values[name]
 
     def signal(self) -> None:

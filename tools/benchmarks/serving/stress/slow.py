@@ -41,7 +41,9 @@ async def _trickle(port: int, begun: bytes, later_s: float = 0.0) -> float:
 
 def _trickling(port: int, headers: int, bodies: int) -> list[Coroutine[Any, Any, float]]:
     """Spread over the second, so that they do not all speak at once."""
-    begun = [b"POST /predict HTTP/1.1\r\nHost: keylike\r\nX-Slow: "] * headers + [head(100_000)] * bodies
+    begun = [b"POST /predict HTTP/1.1\r\nHost: keylike\r\nX-Slow: "] * headers + [
+        head(100_000)
+    ] * bodies
     return [_trickle(port, start, at / len(begun) * _EVERY_S) for at, start in enumerate(begun)]
 
 
@@ -61,7 +63,13 @@ async def _in_turns(server: Server, photos: Stream, callers: int, seconds: float
         await asyncio.gather(*slow, return_exceptions=True)
     usual, then = _p95_ms(without), _p95_ms(beside)
     failed = sum(shot.status != 200 for shot in without + beside)
-    return {"p95_ms": usual, "p95_ms_beside": then, "times": then / usual, "failed": failed, "slow_connections": still_there // _ROUNDS}
+    return {
+        "p95_ms": usual,
+        "p95_ms_beside": then,
+        "times": then / usual,
+        "failed": failed,
+        "slow_connections": still_there // _ROUNDS,
+    }
 
 
 def _p95_ms(shots: list[Shot]) -> float:
@@ -95,11 +103,17 @@ def slow(terms: Terms) -> Outcome:
     with Server(terms.work / "slow") as server:
         asyncio.run(together(f"{server.url}/predict", lambda: next(photos), 2, 2.0))
         for callers in (2, 1):
-            figures[f"{callers} callers"] = found = asyncio.run(_in_turns(server, photos, callers, seconds))
-            targets[f"{callers} callers: p95 within {_TIMES:g} times its usual value"] = found["times"] <= _TIMES and not found["failed"]
+            figures[f"{callers} callers"] = found = asyncio.run(
+                _in_turns(server, photos, callers, seconds)
+            )
+            targets[f"{callers} callers: p95 within {_TIMES:g} times its usual value"] = (
+                found["times"] <= _TIMES and not found["failed"]
+            )
         figures["cores_for_the_slow_alone"] = asyncio.run(_idle_cpu(server, seconds))
         if not terms.quick:
             gone = asyncio.run(_hung_up(server))
             figures["hung_up_on_after_s"] = [gone[0], gone[-1]]
-            targets["hung up on after the read deadline"] = _HUNG_UP_S[0] <= gone[0] and gone[-1] <= _HUNG_UP_S[1]
+            targets["hung up on after the read deadline"] = (
+                _HUNG_UP_S[0] <= gone[0] and gone[-1] <= _HUNG_UP_S[1]
+            )
     return Outcome(figures, targets)

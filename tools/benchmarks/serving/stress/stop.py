@@ -139,7 +139,9 @@ def stop(terms: Terms) -> Outcome:
     targets: dict[str, bool] = {}
     for size in ("640x480", "12 MP"):
         with Server(terms.work / "stop") as server:
-            figures[size] = found = asyncio.run(_under_load(server, Stream(list(terms.photos(size)))))
+            figures[size] = found = asyncio.run(
+                _under_load(server, Stream(list(terms.photos(size))))
+            )
         targets[f"{size}: every accepted request is answered"] = found["faults"] == 0
         targets[f"{size}: ends with status 0"] = found["exit_status"] == 0
         targets[f"{size}: ends within {_PROMPT_S:g} s"] = found["stop_s"] <= _PROMPT_S
@@ -147,6 +149,10 @@ def stop(terms: Terms) -> Outcome:
     for _ in range(_TIMES):
         with Server(terms.work / "stop") as server:
             times.append(asyncio.run(_twice(server, Stream(list(terms.photos("12 MP"))))))
-    targets["a second signal ends it at once"] = all(one["in_flight"] and one["stop_s"] <= _AT_ONCE_S for one in times)
-    targets[f"a second signal ends it with status {_STATUS}"] = all(one["exit_status"] == _STATUS for one in times)
+    targets["a second signal ends it at once"] = all(
+        one["in_flight"] and one["stop_s"] <= _AT_ONCE_S for one in times
+    )
+    targets[f"a second signal ends it with status {_STATUS}"] = all(
+        one["exit_status"] == _STATUS for one in times
+    )
     return Outcome(figures, targets)

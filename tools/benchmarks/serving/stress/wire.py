@@ -60,7 +60,12 @@ class Wire:
         body = read[end + len(_HEAD_END) :]
         while len(body) < int(headers["Content-Length"]):
             body = _joined(body, await self._more())
-        return Answer(int(line.split()[1]), "Retry-After" in headers, headers.get("Connection", "").lower() == "close", body)
+        return Answer(
+            int(line.split()[1]),
+            "Retry-After" in headers,
+            headers.get("Connection", "").lower() == "close",
+            body,
+        )
 
     async def quiet(self, seconds: float) -> bool:
         """Waits; whether the other side neither said anything nor hung up meanwhile."""
