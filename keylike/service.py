@@ -131,9 +131,9 @@ def create_app(
         wall=time.time,
     )
     if settings.proxy or settings.tunnel:
-        app.wsgi_app = NamedProxies(
+        app.wsgi_app = NamedProxies(  # type: ignore[method-assign]
             app.wsgi_app, split(settings.proxy or ""), tunnel_agents(settings)
-        )  # type: ignore[method-assign]
+        )
     bounds = picture_limits(settings)
     watchers = (metrics.photo, recent.photo, *([traces.photo] if traces else []))
     inference = Inference(scheduler, bounds, time.perf_counter, cache, watchers)

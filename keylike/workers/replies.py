@@ -69,8 +69,8 @@ def told(reply: Reply | BaseException) -> tuple[Kind, bytes]:
         )
     if isinstance(reply, KeylikeError) and reply.code in _NAMED:
         return Kind.FAILURE, _FAILURE.dump_json(
-            _Failure(reply.code, reply.message, dict(reply.details))
-        )  # type: ignore[arg-type]
+            _Failure(reply.code, reply.message, dict(reply.details))  # type: ignore[arg-type]
+        )
     return Kind.CRASH, _CRASH.dump_json(_Crash(type(reply).__name__, tuple(places(reply))))
 
 

@@ -33,9 +33,9 @@ def application() -> OpenAPI:
     app = create_app(Settings(), model=model, log=log)
     answer = app.wsgi_app
     # As over a socket of this machine: the client of these tests says nothing of where it is.
-    app.wsgi_app = lambda environ, start_response: answer(
+    app.wsgi_app = lambda environ, start_response: answer(  # type: ignore[method-assign]
         {"REMOTE_ADDR": "127.0.0.1", **environ}, start_response
-    )  # type: ignore[method-assign]
+    )
     return app
 
 

@@ -28,9 +28,9 @@ def shown(**settings: object) -> str:
     out = io.StringIO()
     console = Console(
         file=out,
-        **{"force_terminal": True, "width": 80, "color_system": "truecolor", "soft_wrap": True}
+        **{"force_terminal": True, "width": 80, "color_system": "truecolor", "soft_wrap": True}  # type: ignore[arg-type]
         | settings,
-    )  # type: ignore[arg-type]
+    )
     for line in qr_code(LINK, console):
         console.print(line, no_wrap=True)
     return out.getvalue()

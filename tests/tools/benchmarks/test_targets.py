@@ -24,9 +24,9 @@ def missed(run: Race) -> set[str]:
 def changed(run: Race, name: str, size: str, **figures: float | None) -> Race:
     """The same with other figures of a contender, in every round."""
     rows = [
-        replace(row, got=replace(row.got, **figures))
+        replace(row, got=replace(row.got, **figures))  # type: ignore[arg-type]
         if (row.name, row.size) == (name, size)
-        else row  # type: ignore[arg-type]
+        else row
         for row in run.measured
     ]
     return replace(run, measured=rows)

@@ -49,9 +49,9 @@ def application(policy: str) -> OpenAPI:
     chosen = Settings(api_key=TOKEN, policy=policy, limits="off", cache_ttl_s=0)
     app = create_app(chosen, model=model, log=log)
     answer = app.wsgi_app
-    app.wsgi_app = lambda environ, start_response: answer(
+    app.wsgi_app = lambda environ, start_response: answer(  # type: ignore[method-assign]
         {**environ, "REMOTE_ADDR": "192.0.2.1"}, start_response
-    )  # type: ignore[method-assign]
+    )
     return app
 
 
