@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from keylike.inference import Inference
     from keylike.readers.contract import Reader
     from keylike.readers.loading import ModelSlot
-    from keylike.tunnel.watchdog import Standing
+    from keylike.tunnel.watchdog import TunnelStatus
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 # The embedded reader is ready before the first request is looked at, and a slow load keeps /health/live waiting no longer than this.
@@ -68,7 +68,7 @@ def without_a_word(context: typer.Context, tunnel: _Tunnel = False) -> None:
 def serve(tunnel: _Tunnel = False) -> None:
     """Starts the server; settings come from the environment and .env (see .env.example)."""
     from keylike.api.error_handlers import socket_failures
-    from keylike.engines.background_load import Loading
+    from keylike.engines.background_load import BackgroundLoad
     from keylike.http_server.hard_exit import end_at_once
     from keylike.observability.logs import make_logger
     from keylike.observability.malloc_tuning import keep_freed_blocks
@@ -81,10 +81,10 @@ def serve(tunnel: _Tunnel = False) -> None:
         reading_processes,
         reading_scheduler,
     )
-    from keylike.tunnel.watchdog import Standing
+    from keylike.tunnel.watchdog import TunnelStatus
 
     settings = _settings(tunnel)
-    once, standing = _once(settings), Standing()
+    once, standing = _once(settings), TunnelStatus()
     keep_freed_blocks()
     try:
         log = make_logger(settings.logs, settings.log_level)
@@ -115,7 +115,7 @@ def serve(tunnel: _Tunnel = False) -> None:
         ) from None
     server.stop_on_signals()
     _greet(settings, server.port)
-    load = Loading(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop)
+    load = BackgroundLoad(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop)
     with load as loading, _tunnel(settings, server.port, once, standing, draining, log):
         loading.wait(HEAD_START_S)
         server.run()
@@ -339,7 +339,7 @@ def _tunnel(
     settings: Settings,
     port: int,
     once: str | None,
-    standing: Standing,
+    standing: TunnelStatus,
     over: threading.Event,
     log: BoundLogger,
 ) -> AbstractContextManager[None]:

@@ -125,7 +125,7 @@ class DeadlineExceeded(KeylikeError):
     code = "deadline_exceeded"
 
 
-class CallerGone(KeylikeError):
+class ClientGone(KeylikeError):
     """The caller hung up before the answer was there: nobody sees this failure but the log."""
 
     code = "caller_gone"

@@ -6,25 +6,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from typing import TypeVar
 
-from keylike.cache.reading_cache import Found, ReadingCache, reading_key
+from keylike.cache.reading_cache import CacheResult, ReadingCache, reading_key
 from keylike.errors import UnreadableKey
 from keylike.images.photo import Photo, open_photo
 from keylike.keys.bitting import Bitting
 from keylike.keys.keyways import keyway
 from keylike.keys.market import Market, market
 from keylike.keys.risk import Assessment, assess
-from keylike.observability.photo_trace import Notes, Watcher, watched
+from keylike.observability.photo_trace import TraceBuilder, TraceListener, traced
 from keylike.readers.classifiers.catalog import Classifiers
 from keylike.readers.classifiers.contract import Classification
 from keylike.readers.contract import Opinion, Reader, Reading, Unreadable
 from keylike.readers.loading import model_name
 from keylike.scheduling.parallel_map import side_by_side
-from keylike.scheduling.scheduler import Caller, Scheduler
+from keylike.scheduling.scheduler import Client, Scheduler
 from keylike.workers.pool import ReadingProcesses
 
 T = TypeVar("T")
 # Waits as long as it takes, and does not hang up.
-NOBODY = Caller()
+NO_CLIENT = Client()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,15 @@ class Inference:
     limits: Limits
     clock: Callable[[], float]
     cache: ReadingCache | None = None
-    watchers: tuple[Watcher, ...] = ()
+    watchers: tuple[TraceListener, ...] = ()
 
-    def answer(self, data: bytes, options: Options, caller: Caller = NOBODY) -> Answer:
+    def answer(self, data: bytes, options: Options, client: Client = NO_CLIENT) -> Answer:
         """Raises the failures of open_photo and of the scheduler, and UnreadableKey where the reader refuses."""
         with self.scheduler.admit(1):
-            return self._answer(data, options, caller)
+            return self._answer(data, options, client)
 
     def answers(
-        self, photos: Sequence[bytes], options: Options, caller: Caller = NOBODY
+        self, photos: Sequence[bytes], options: Options, client: Client = NO_CLIENT
     ) -> list[Answer | Exception]:
         """An answer a photo, in order, or what `answer` would have raised. Raises Overloaded, where there is no room for all of them,
         and ModelLoading."""
@@ -89,18 +89,18 @@ class Inference:
         def attempt(data: bytes) -> Answer | Exception:
             with places.one():
                 try:
-                    return self._answer(data, options, caller)
+                    return self._answer(data, options, client)
                 except Exception as failure:
                     return failure
 
         with self.scheduler.admit(len(photos)) as places:
             return side_by_side(attempt, photos, self.scheduler.at_a_time())
 
-    def _answer(self, data: bytes, options: Options, caller: Caller) -> Answer:
+    def _answer(self, data: bytes, options: Options, client: Client) -> Answer:
         started = self.clock()
-        with watched(self.scheduler.clock, self.watchers) as notes:
+        with traced(self.scheduler.clock, self.watchers) as notes:
             reader = self.scheduler.reader()
-            found = self._find(reader, data, options, caller, notes)
+            found = self._find(reader, data, options, client, notes)
             notes.cached = found.cached
             model = model_name(reader)
             reading = _readable(found.result, model)
@@ -120,23 +120,23 @@ class Inference:
             )
 
     def _find(
-        self, reader: Reader, data: bytes, options: Options, caller: Caller, notes: Notes
-    ) -> Found:
+        self, reader: Reader, data: bytes, options: Options, client: Client, notes: TraceBuilder
+    ) -> CacheResult:
         """What the reader says, or said before: then the photo is not even opened."""
 
         def run() -> Reading | Unreadable:
             if isinstance(reader, ReadingProcesses):
                 return self.scheduler.read_apart(
-                    lambda: reader.read_picture(data, caller.deadline - self.scheduler.clock()),
-                    caller,
+                    lambda: reader.read_picture(data, client.deadline - self.scheduler.clock()),
+                    client,
                     notes,
                 )
-            return self.scheduler.read(lambda: self.limits.open(data), caller, notes)
+            return self.scheduler.read(lambda: self.limits.open(data), client, notes)
 
         if self.cache is None or not options.cache:
-            return Found(run(), cached=False)
+            return CacheResult(run(), cached=False)
         key = reading_key(data, reader.info, astuple(self.limits))
-        return self.cache.get_or_run(key, run, left_s=lambda: self.scheduler.left_s(caller))
+        return self.cache.get_or_compute(key, run, left_s=lambda: self.scheduler.left_s(client))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,9 @@ class Classifying:
     limits: Limits
     classifiers: Classifiers
 
-    def answer(self, data: bytes, model: str | None = None, caller: Caller = NOBODY) -> Classified:
+    def answer(
+        self, data: bytes, model: str | None = None, client: Client = NO_CLIENT
+    ) -> Classified:
         """By the classifier of this name, or the embedded one. Raises the failures of open_photo, of the scheduler and of the classifiers,
         and UnreadableKey where the photo is of no use."""
         load = self.classifiers.choose(model)
@@ -163,12 +165,12 @@ class Classifying:
         def classify() -> Classified:
             photo = self.limits.open(data)
             classifier = load()
-            self.scheduler.left_s(caller)
+            self.scheduler.left_s(client)
             name = f"{classifier.info.name}-{classifier.info.version}"
             return Classified(_readable(classifier.classify(photo), name), name)
 
         with self.scheduler.admit(1):
-            return self.scheduler.beside(classify, caller)
+            return self.scheduler.beside(classify, client)
 
 
 def _readable(result: T | Unreadable, model: str) -> T:

@@ -27,12 +27,12 @@ from keylike.api.classify import PATH as CLASSIFY_PATH
 from keylike.api.classify import classify_blueprint
 from keylike.api.detailed import State, detailed_blueprint
 from keylike.api.health import health_blueprint
-from keylike.api.metrics_collector import Gauges, Living
+from keylike.api.metrics_collector import MetricsCollector, Probes
 from keylike.api.operator import operator_blueprint
 from keylike.api.predict import PATHS as PREDICT_PATHS
 from keylike.api.predict import PREMIUM_PATH, predict_blueprint
 from keylike.api.proxies import NamedProxies
-from keylike.api.request_deadline import Callers
+from keylike.api.request_deadline import ClientDeadlines
 from keylike.api.request_parsing import PhotoRequest
 from keylike.api.responses import API_VERSION
 from keylike.api.schemas import Failure
@@ -46,7 +46,7 @@ from keylike.observability.gpu import find_gpu, gpu_memory
 from keylike.observability.logs import make_logger
 from keylike.observability.malloc_tuning import give_back
 from keylike.observability.metrics import Metrics
-from keylike.observability.resource_usage import Process
+from keylike.observability.resource_usage import ProcessStats
 from keylike.observability.rolling_stats import RecentErrors, RecentStages
 from keylike.observability.traces import Traces, make_traces
 from keylike.readers import loading as model_loader
@@ -55,7 +55,7 @@ from keylike.readers.contract import Reader, Reason
 from keylike.readers.loading import Choices, ModelSlot
 from keylike.scheduling.scheduler import Scheduler
 from keylike.settings import Settings
-from keylike.tunnel.watchdog import Standing
+from keylike.tunnel.watchdog import TunnelStatus
 from keylike.workers.pool import ReadingProcesses
 
 WEB = Path(__file__).resolve().parent / "web"
@@ -75,7 +75,7 @@ def create_app(
     metrics: Metrics | None = None,
     traces: Traces | None = None,
     draining: Callable[[], bool] = lambda: False,
-    standing: Standing | None = None,
+    standing: TunnelStatus | None = None,
     once: str | None = None,
     clock: Callable[[], float] = time.time,
 ) -> OpenAPI:
@@ -138,7 +138,7 @@ def create_app(
     watchers = (metrics.photo, recent.photo, *([traces.photo] if traces else []))
     inference = Inference(scheduler, bounds, time.perf_counter, cache, watchers)
     classifying = Classifying(scheduler, bounds, classifiers(settings, loaded, log))
-    callers = Callers(settings.deadline_s, scheduler.clock)
+    callers = ClientDeadlines(settings.deadline_s, scheduler.clock)
     predictions = predict_blueprint(inference, callers, policy=policy, clock=clock)
     add_welcome(predictions, loaded, WEB)
     app.register_api(predictions)
@@ -155,12 +155,12 @@ def create_app(
     )
     app.register_api(classify_blueprint(classifying, callers, policy=policy, clock=clock))
     app.register_api(cache_blueprint(cache, policy))
-    gpu, process = find_gpu(), Process(clock)
+    gpu, process = find_gpu(), ProcessStats(clock)
     app.register_api(
         health_blueprint(loaded, gpu, draining=draining, stuck=scheduler.stuck, clock=clock)
     )
-    standing = standing or Standing()
-    Gauges(living(loaded, scheduler, cache, draining, standing), metrics.registry)
+    standing = standing or TunnelStatus()
+    MetricsCollector(living(loaded, scheduler, cache, draining, standing), metrics.registry)
     state = State(
         loaded,
         load=scheduler.load,
@@ -225,10 +225,10 @@ def living(
     scheduler: Scheduler,
     cache: ReadingCache,
     draining: Callable[[], bool],
-    standing: Standing,
-) -> Living:
+    standing: TunnelStatus,
+) -> Probes:
     """What Prometheus looks at when it asks."""
-    return Living(
+    return Probes(
         reader=lambda: model.reader().info if model.ready else None,
         ready=lambda: model.ready and not draining(),
         degraded=lambda: model.reason is not None,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from keylike.tunnel.reaper import Guard
+from keylike.tunnel.reaper import Reaper
 
 # A large model on a Drive is read twice: first for its hashes.
 _READY_S = 1800.0
@@ -59,7 +59,7 @@ class Server:
         self.token: str | None = os.environ.get("KEYLIKE_API_KEY") or None
         self._tunnel, self._told, self._loaded = ngrok_token is not None, False, False
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._guard = Guard()
+        self._guard = Reaper()
         # Where there are tokens of other runs, none is made for this one: so they are left out.
         settings = {
             "KEYLIKE_PORT": "0",

@@ -13,7 +13,7 @@ from keylike.access.policy import Need, Policy
 from keylike.api.authentication import REFUSALS, security
 from keylike.api.limits import Charge
 from keylike.api.predict import CACHE_CONTROL, COMMAND, PICTURE, ZIPCODE, cache_wanted
-from keylike.api.request_deadline import TIMEOUT, Callers
+from keylike.api.request_deadline import TIMEOUT, ClientDeadlines
 from keylike.api.request_parsing import MOST_PHOTOS, read_batch
 from keylike.api.responses import batch, success
 from keylike.api.schemas import BatchAnswer, Failure
@@ -47,7 +47,7 @@ _ANSWERS: dict[Any, Any] = REFUSALS | {
 
 def batch_blueprint(
     inference: Inference,
-    callers: Callers,
+    clients: ClientDeadlines,
     charge: Charge,
     told: Callable[[Exception], dict[str, Any]],
     *,
@@ -76,10 +76,10 @@ def batch_blueprint(
     def predict_batch() -> Response:
         """Reads the key in each of up to 32 photos; answers come in their order, and one that fails spoils no other."""
         request.max_content_length = limit
-        caller = callers.current()
+        client = clients.current()
         photos, options = read_batch()
         charge(len(photos) - 1)
-        answers = inference.answers(photos, replace(options, cache=cache_wanted()), caller)
+        answers = inference.answers(photos, replace(options, cache=cache_wanted()), client)
         return jsonify(
             batch([result(answer) for answer in answers], request_id=g.request_id, now=clock())
         )

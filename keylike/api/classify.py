@@ -11,7 +11,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from keylike.access.policy import Need, Policy
 from keylike.api.authentication import security
 from keylike.api.predict import ANSWERS, BODY
-from keylike.api.request_deadline import TIMEOUT, Callers
+from keylike.api.request_deadline import TIMEOUT, ClientDeadlines
 from keylike.api.request_parsing import read_request
 from keylike.api.responses import classified
 from keylike.api.schemas import ClassificationOut, Failure
@@ -30,7 +30,11 @@ _ANSWERS: dict[Any, Any] = ANSWERS | {200: ClassificationOut, 404: Failure}
 
 
 def classify_blueprint(
-    classifying: Classifying, callers: Callers, *, policy: Policy, clock: Callable[[], float]
+    classifying: Classifying,
+    clients: ClientDeadlines,
+    *,
+    policy: Policy,
+    clock: Callable[[], float],
 ) -> APIBlueprint:
     """The route; everything as for a prediction."""
     routes = APIBlueprint("classify", __name__)
@@ -45,9 +49,9 @@ def classify_blueprint(
     )
     def classify_image() -> Response:
         """Tells which family the key in a photo is of, or which class of another model the photo belongs to."""
-        caller = callers.current()
+        client = clients.current()
         data, _ = read_request()
-        answer = classifying.answer(data, request.args.get("model"), caller)
+        answer = classifying.answer(data, request.args.get("model"), client)
         g.model = answer.model
         return jsonify(classified(answer, request_id=g.request_id, now=clock()))
 

@@ -15,11 +15,11 @@ from keylike.api.schemas import Failure
 from keylike.cache.reading_cache import ReadingCache
 from keylike.observability.gpu import Gpu, GpuMemory
 from keylike.observability.metrics import Metrics
-from keylike.observability.resource_usage import Process, Use
+from keylike.observability.resource_usage import ProcessStats, Use
 from keylike.observability.rolling_stats import RecentErrors
 from keylike.readers.loading import ModelSlot
-from keylike.scheduling.queue_metrics import Load
-from keylike.tunnel.watchdog import Standing
+from keylike.scheduling.queue_metrics import LoadSnapshot
+from keylike.tunnel.watchdog import TunnelStatus
 
 # From so many requests on, a share of failures says something.
 _LEAST_REQUESTS, _MOST_ERRORS = 10, 0.5
@@ -34,16 +34,16 @@ class State:
         self,
         model: ModelSlot,
         *,
-        load: Callable[[], Load],
+        load: Callable[[], LoadSnapshot],
         cache: ReadingCache,
         metrics: Metrics,
         errors: RecentErrors,
-        process: Process,
+        process: ProcessStats,
         gpu: Gpu,
         gpu_memory: Callable[[], GpuMemory | None],
         stuck_s: float,
         draining: Callable[[], bool],
-        standing: Standing,
+        standing: TunnelStatus,
         clock: Callable[[], float],
     ) -> None:
         self._model, self._load, self._cache, self._metrics, self._errors = (
@@ -95,7 +95,7 @@ class State:
         }
         return body, status in ("healthy", "degraded")
 
-    def _judge(self, load: Load, failing: bool) -> tuple[str, list[str]]:
+    def _judge(self, load: LoadSnapshot, failing: bool) -> tuple[str, list[str]]:
         """The gravest status that holds, and a sentence for all that is not as it should be."""
         stuck = load.reading_s > self._stuck_s
         found = [
@@ -149,7 +149,7 @@ def _memory(use: Use) -> dict[str, float]:
     }
 
 
-def _queue(load: Load) -> dict[str, float]:
+def _queue(load: LoadSnapshot) -> dict[str, float]:
     return {
         "waiting": load.waiting,
         "room": load.room,

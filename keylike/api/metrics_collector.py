@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from keylike.cache.reading_cache import CacheStats
 from keylike.observability.gpu import GpuMemory
 from keylike.readers.contract import ReaderInfo
-from keylike.scheduling.queue_metrics import Load
+from keylike.scheduling.queue_metrics import LoadSnapshot
 
 # Readers take at most 64 photos in one go.
 _BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -26,23 +26,23 @@ DIGEST_LENGTH = 12
 
 
 @dataclass(frozen=True)
-class Living:
+class Probes:
     """Where to look. `reader`: who reads, None until somebody does; `ready`: new work is welcome; `degraded`: another model reads than was
     asked for; `gpu`: None without one in use; `tunnel`: there is one, and it works."""
 
     reader: Callable[[], ReaderInfo | None]
     ready: Callable[[], bool]
     degraded: Callable[[], bool]
-    load: Callable[[], Load]
+    load: Callable[[], LoadSnapshot]
     cache: Callable[[], CacheStats]
     gpu: Callable[[], GpuMemory | None]
     tunnel: Callable[[], bool]
 
 
-class Gauges(Collector):
+class MetricsCollector(Collector):
     """Gives a value of each whenever `registry` is asked."""
 
-    def __init__(self, living: Living, registry: CollectorRegistry) -> None:
+    def __init__(self, living: Probes, registry: CollectorRegistry) -> None:
         self._living = living
         registry.register(self)
 
@@ -90,7 +90,7 @@ class Gauges(Collector):
             )
         yield model
 
-    def _queue(self, load: Load) -> Iterator[Metric]:
+    def _queue(self, load: LoadSnapshot) -> Iterator[Metric]:
         yield _gauge("keylike_queue_photos", "Photos that wait.", load.waiting)
         yield _gauge("keylike_queue_room_photos", "Photos that may wait.", load.room)
         yield _gauge(

@@ -14,7 +14,7 @@ from keylike.api.operator_schemas import MemoryOut, PerformanceOut
 from keylike.api.schemas import Failure
 from keylike.cache.reading_cache import ReadingCache
 from keylike.observability.metrics import CONTENT_TYPE, Metrics
-from keylike.observability.resource_usage import Process, photo_blocks, traced
+from keylike.observability.resource_usage import ProcessStats, photo_blocks, traced
 from keylike.observability.rolling_stats import RecentStages, Summary
 
 _TEXT = {
@@ -24,7 +24,11 @@ _TEXT = {
 
 
 def operator_blueprint(
-    metrics: Metrics, recent: RecentStages, process: Process, cache: ReadingCache, policy: Policy
+    metrics: Metrics,
+    recent: RecentStages,
+    process: ProcessStats,
+    cache: ReadingCache,
+    policy: Policy,
 ) -> APIBlueprint:
     """The routes."""
     refusal: dict[Any, Any] = {401: Failure, 403: Failure}

@@ -11,7 +11,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from keylike.access.policy import Need, Policy
 from keylike.api.authentication import REFUSALS, security
-from keylike.api.request_deadline import TIMEOUT, Callers
+from keylike.api.request_deadline import TIMEOUT, ClientDeadlines
 from keylike.api.request_parsing import read_request
 from keylike.api.responses import success
 from keylike.api.schemas import ZIPCODE_PATTERN, Failure, Prediction, UnreadableFailure
@@ -91,7 +91,7 @@ ANSWERS: dict[Any, Any] = REFUSALS | {
 
 
 def predict_blueprint(
-    inference: Inference, callers: Callers, *, policy: Policy, clock: Callable[[], float]
+    inference: Inference, clients: ClientDeadlines, *, policy: Policy, clock: Callable[[], float]
 ) -> APIBlueprint:
     """The prediction routes; `clock` gives seconds since 1970."""
     predictions = APIBlueprint("predict", __name__)
@@ -119,9 +119,9 @@ def predict_blueprint(
         return read()
 
     def read() -> Response:
-        caller = callers.current()
+        client = clients.current()
         data, options = read_request()
-        answer = inference.answer(data, replace(options, cache=cache_wanted()), caller)
+        answer = inference.answer(data, replace(options, cache=cache_wanted()), client)
         return jsonify(success(answer, request_id=g.request_id, now=clock()))
 
     return predictions

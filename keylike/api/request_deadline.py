@@ -9,7 +9,7 @@ from typing import Any
 from flask import g, request
 
 from keylike.errors import BadRequest
-from keylike.scheduling.scheduler import Caller
+from keylike.scheduling.scheduler import Client
 
 TIMEOUT: dict[str, Any] = {
     "name": "X-Request-Timeout",
@@ -22,7 +22,7 @@ TIMEOUT: dict[str, Any] = {
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?([eE][+-]?[0-9]{1,3})?")
 
 
-class Callers:
+class ClientDeadlines:
     """Makes a Caller of the request at hand. `longest_s` is what a request may take at most; `clock` is the scheduler's.
 
     Callers are told apart as keylike.api.client_identity names them.
@@ -31,11 +31,11 @@ class Callers:
     def __init__(self, longest_s: float, clock: Callable[[], float]) -> None:
         self._longest_s, self._clock = longest_s, clock
 
-    def current(self) -> Caller:
+    def current(self) -> Client:
         """Who asks now. Raises BadRequest where X-Request-Timeout is no number of seconds."""
         # Given by waitress alone.
         hung_up = request.environ.get("waitress.client_disconnected", lambda: False)
-        return Caller(g.visitor.name, self._clock() + self._patience_s(), hung_up)
+        return Client(g.visitor.name, self._clock() + self._patience_s(), hung_up)
 
     def _patience_s(self) -> float:
         asked = request.headers.get("X-Request-Timeout")

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from structlog.stdlib import BoundLogger
 
-from keylike.cache.stores import Store, StoreAway
+from keylike.cache.stores import Store, StoreUnavailable
 
 _Answer = TypeVar("_Answer")
 
@@ -25,9 +25,9 @@ class Fallback:
     """
 
     def __init__(
-        self, far: Store, near: Store, *, clock: Callable[[], float], log: BoundLogger
+        self, primary: Store, secondary: Store, *, clock: Callable[[], float], log: BoundLogger
     ) -> None:
-        self._far, self._near, self._clock, self._log = far, near, clock, log
+        self._far, self._near, self._clock, self._log = primary, secondary, clock, log
         self._lock = threading.Lock()
         self._away = False
         self._delay_s = _FIRST_RETRY_S
@@ -56,13 +56,13 @@ class Fallback:
         return self._ask(lambda store: store.count())
 
     def _ask(self, question: Callable[[Store], _Answer]) -> _Answer:
-        far, trying = self._choose()
-        if not far:
+        primary, trying = self._choose()
+        if not primary:
             return question(self._near)
         began = self._clock()
         try:
             answer = question(self._far)
-        except StoreAway as error:
+        except StoreUnavailable as error:
             self._gone(str(error), trying)
             return question(self._near)
         if self._clock() - began > _SLOW_S:

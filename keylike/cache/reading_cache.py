@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from keylike.cache.single_flight import Flights
+from keylike.cache.single_flight import SingleFlight
 from keylike.cache.stores import Store
 from keylike.errors import BadImage, ImageTooLarge, KeylikeError, NoImage, UnsupportedImageType
 from keylike.readers.contract import ReaderInfo, Reading, Unreadable
@@ -39,7 +39,7 @@ def reading_key(photo: bytes, reader: ReaderInfo, options: Sequence[int | str] =
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CacheResult:
     """What a reader said about a photo; `cached` where no run was made for this caller."""
 
     result: Result
@@ -77,31 +77,31 @@ class ReadingCache:
 
     def __init__(self, store: Store, *, ttl_s: float, size: int) -> None:
         self._store, self._ttl_s, self._size = store, ttl_s, size
-        self._flights: Flights[_Landed] = Flights()
+        self._flights: SingleFlight[_Landed] = SingleFlight()
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def get_or_run(
+    def get_or_compute(
         self,
         key: str,
         run: Callable[[], Result],
         *,
         left_s: Callable[[], float | None] = lambda: None,
-    ) -> Found:
+    ) -> CacheResult:
         """What is kept under `key`, or what `run` gives; of those who ask at the same time one runs.
 
         What `run` raises about the photo (PHOTO_FAILURES) is shared with them but not kept. Whatever else it raises goes to its own caller
         alone: never worse than without a cache, nobody gets another's deadline or place in a queue. `left_s`: as in Flights.
         """
         if not self._ttl_s:
-            return Found(run(), cached=False)
-        landed, joined = self._flights.share(key, lambda: self._look_or_run(key, run), left_s)
+            return CacheResult(run(), cached=False)
+        landed, joined = self._flights.do(key, lambda: self._look_or_run(key, run), left_s)
         if joined:
             self._add("hits" if landed.kept else "shared")
         if isinstance(landed.result, KeylikeError):
             # A new one for each: an exception that two threads raise would hold the places of both.
             raise type(landed.result)(landed.result.message, **landed.result.details) from None
-        return Found(landed.result, cached=joined or landed.kept)
+        return CacheResult(landed.result, cached=joined or landed.kept)
 
     @property
     def degraded(self) -> bool:

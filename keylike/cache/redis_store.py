@@ -9,7 +9,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from keylike.cache.stores import StoreAway
+from keylike.cache.stores import StoreUnavailable
 
 # A reading takes tens of milliseconds: a Redis that is slower than this is worth no waiting for.
 _TIMEOUT_S = 0.5
@@ -75,4 +75,4 @@ def _reached() -> Iterator[None]:
         yield
     # Of an answer that is no Redis's own, the library raises ValueError and others besides its own errors.
     except Exception as error:
-        raise StoreAway(type(error).__name__) from None
+        raise StoreUnavailable(type(error).__name__) from None

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 _Value = TypeVar("_Value")
 
 
-class Flights(Generic[_Value]):
+class SingleFlight(Generic[_Value]):
     """What is under way, by key.
 
     A value is shared; an exception belongs to who flew alone, since it may be about the caller (a deadline, a full queue) and not about
@@ -21,7 +21,7 @@ class Flights(Generic[_Value]):
         self._under_way: dict[str, Future[_Value]] = {}
         self._lock = threading.Lock()
 
-    def share(
+    def do(
         self, key: str, fly: Callable[[], _Value], left_s: Callable[[], float | None]
     ) -> tuple[_Value, bool]:
         """The value, and whether another caller's flight brought it.

@@ -9,7 +9,7 @@ from typing import Protocol
 from cachetools import TTLCache
 
 
-class StoreAway(Exception):
+class StoreUnavailable(Exception):
     """A store that does not answer. Its line is the kind of error alone: what a library says itself may hold an address."""
 
 

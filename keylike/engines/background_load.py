@@ -10,7 +10,7 @@ from keylike.errors import ModelError
 from keylike.http_server.hard_exit import end_at_once
 
 
-class Loading:
+class BackgroundLoad:
     """Runs `load` in a thread of its own from entry on; there `done` follows, or `failed` after a ModelError, whose line is `failure`.
 
     Left while the load is under way, it ends the process at once: no library can be interrupted in the middle of a load, and Python
@@ -28,7 +28,7 @@ class Loading:
         """Returns when the load is over, whichever way, or after so many seconds."""
         self._over.wait(timeout_s)
 
-    def __enter__(self) -> Loading:
+    def __enter__(self) -> BackgroundLoad:
         threading.Thread(target=self._run, name="loading", daemon=True).start()
         return self
 

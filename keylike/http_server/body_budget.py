@@ -16,7 +16,7 @@ _STALLED_S = 5.0
 _RETRY_AFTER_S = 1
 
 
-class Room:
+class BodyBudget:
     """Bytes that all bodies together may hold beyond the first 200 kB of each; `clock` counts seconds. Where they run out, bodies that have
     stalled on their way make room for those that come in."""
 
@@ -24,9 +24,9 @@ class Room:
         self._left, self._clock = most, clock
         self._lock = threading.Lock()
         # Those still on their way, each with when it last got on.
-        self._coming: dict[Body, float] = {}
+        self._coming: dict[RequestBody, float] = {}
 
-    def take(self, body: Body, count: int) -> bool:
+    def take(self, body: RequestBody, count: int) -> bool:
         """Takes so many, if they are left or others give theirs up."""
         now = self._clock()
         while True:
@@ -44,26 +44,26 @@ class Room:
                     return False
             stalled.turn_away()
 
-    def arrived(self, body: Body) -> None:
+    def arrived(self, body: RequestBody) -> None:
         """It is whole: nobody takes its place any more."""
         with self._lock:
             self._coming.pop(body, None)
 
-    def give(self, body: Body, count: int) -> None:
+    def give(self, body: RequestBody, count: int) -> None:
         """Gives back what a body has held."""
         with self._lock:
             self._coming.pop(body, None)
             self._left += count
 
 
-class Body:
+class RequestBody:
     """One request's body, for waitress a buffer and for the application a stream that is read once.
 
     It counts all that arrives. It keeps it up to `limit` bytes, since the application refuses the rest by its length alone, and as long as
     there is `room`. `turned_away` is None, or after how many seconds whoever sent it may come back: then nothing of it is kept.
     """
 
-    def __init__(self, limit: int, room: Room, turned_away: int | None = None) -> None:
+    def __init__(self, limit: int, room: BodyBudget, turned_away: int | None = None) -> None:
         self.turned_away = turned_away
         self._limit, self._room = limit, room
         self._arrived = self._held = 0
@@ -103,7 +103,7 @@ class Body:
         self.turned_away = _RETRY_AFTER_S
         self.close()
 
-    def getfile(self) -> Body:
+    def getfile(self) -> RequestBody:
         """The stream for the application: itself."""
         return self
 

@@ -21,7 +21,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.task import ErrorTask, WSGITask
 
-from keylike.http_server.body_budget import Body, Room
+from keylike.http_server.body_budget import BodyBudget, RequestBody
 from keylike.http_server.connections import Listener, most_connections
 from keylike.http_server.hard_exit import end_at_once
 from keylike.http_server.http_framing import FramedChannel, FramedParser
@@ -101,7 +101,7 @@ class Server:
             log_socket_errors=False,
             asyncore_use_poll=True,
         )
-        self._room = Room(binding.bodies_limit, clock)
+        self._room = BodyBudget(binding.bodies_limit, clock)
         self._full, self._binding = full, binding
         adjustments.body = self._body
         bound = _bind(binding.host, binding.port)
@@ -182,12 +182,12 @@ class Server:
             channel.request or channel.requests or channel.total_outbufs_len for channel in channels
         )
 
-    def _body(self, path: str) -> Body:
+    def _body(self, path: str) -> RequestBody:
         """For a request to this path, whose headers are there."""
         now = self._clock()
         self._untidy = now if self._worked is None else self._untidy
         self._worked = now
-        return Body(
+        return RequestBody(
             self._binding.larger.get(path, self._binding.body_limit), self._room, self._full(path)
         )
 
@@ -267,7 +267,7 @@ class _Task(WSGITask):  # type: ignore[misc]
         environ: dict[str, Any] = super().get_environment()
         environ["wsgi.input_terminated"] = True
         body = environ["wsgi.input"]
-        if isinstance(body, Body) and body.turned_away is not None:
+        if isinstance(body, RequestBody) and body.turned_away is not None:
             environ[TURNED_AWAY] = body.turned_away
         return environ
 

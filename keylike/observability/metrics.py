@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 
-from keylike.observability.photo_trace import OUTCOMES, STAGES, Passage
+from keylike.observability.photo_trace import OUTCOMES, STAGES, PhotoTrace
 
 __all__ = ["CONTENT_TYPE", "Answered", "Metrics"]
 
@@ -123,7 +123,7 @@ class Metrics:
         """A request, or one photo of several, was turned away, for one of the reasons known at the start."""
         self._rejection[reason].inc()
 
-    def photo(self, passage: Passage) -> None:
+    def photo(self, passage: PhotoTrace) -> None:
         """A photo's way is over."""
         self._outcome[passage.outcome].inc()
         self._whole.observe(passage.ended - passage.began)

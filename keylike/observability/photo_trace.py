@@ -16,7 +16,7 @@ STAGES: tuple[Stage, ...] = ("decode", "queue", "model", "assess")
 OUTCOMES: tuple[Outcome, ...] = ("read", "unreadable", "refused", "crashed")
 
 
-class Spell(NamedTuple):
+class StageTiming(NamedTuple):
     """From when to when a photo was in a stage, in seconds of the clock that all of its spells go by."""
 
     stage: Stage
@@ -25,7 +25,7 @@ class Spell(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class PhotoTrace:
     """One photo's whole way, and nothing of what was read on it.
 
     `spells` in order: a photo queues twice, for a turn to be decoded and for the model; one whose reading was at hand has none of either.
@@ -34,7 +34,7 @@ class Passage:
 
     began: float
     ended: float
-    spells: tuple[Spell, ...]
+    spells: tuple[StageTiming, ...]
     outcome: Outcome
     cached: bool
     confidence: float | None
@@ -48,20 +48,20 @@ class Passage:
         return spent
 
 
-Watcher = Callable[[Passage], None]
+TraceListener = Callable[[PhotoTrace], None]
 
 
-class Notes:
+class TraceBuilder:
     """What is written down about a photo on its way; `clock` counts seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.began = clock()
-        self.spells: list[Spell] = []
+        self.spells: list[StageTiming] = []
         self.cached = False
         self.confidence: float | None = None
 
-    def add(self, spells: Iterable[Spell]) -> None:
+    def add(self, spells: Iterable[StageTiming]) -> None:
         """What somebody else has timed."""
         self.spells.extend(spells)
 
@@ -72,11 +72,11 @@ class Notes:
         try:
             yield
         finally:
-            self.spells.append(Spell(stage, began, self.clock()))
+            self.spells.append(StageTiming(stage, began, self.clock()))
 
-    def passage(self, outcome: Outcome, reason: str | None = None) -> Passage:
+    def passage(self, outcome: Outcome, reason: str | None = None) -> PhotoTrace:
         """All of it, now that the way is over."""
-        return Passage(
+        return PhotoTrace(
             self.began,
             self.clock(),
             tuple(self.spells),
@@ -88,9 +88,9 @@ class Notes:
 
 
 @contextmanager
-def watched(clock: Callable[[], float], watchers: Sequence[Watcher]) -> Iterator[Notes]:
+def traced(clock: Callable[[], float], watchers: Sequence[TraceListener]) -> Iterator[TraceBuilder]:
     """Notes for one photo, which all `watchers` are told at the end, whatever that is."""
-    notes = Notes(clock)
+    notes = TraceBuilder(clock)
     outcome: Outcome = "crashed"
     reason = None
     try:

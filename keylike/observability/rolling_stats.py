@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from keylike.observability.metrics import Answered
-from keylike.observability.photo_trace import STAGES, Passage
+from keylike.observability.photo_trace import STAGES, PhotoTrace
 
 WHOLE = "whole"
 _SLOTS = 30
@@ -41,7 +41,7 @@ class RecentStages:
             name: deque(maxlen=size) for name in names
         }
 
-    def photo(self, passage: Passage) -> None:
+    def photo(self, passage: PhotoTrace) -> None:
         """A photo's way is over."""
         now = self._clock()
         with self._lock:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from structlog.stdlib import BoundLogger
 
-from keylike.observability.photo_trace import Passage
+from keylike.observability.photo_trace import PhotoTrace
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -33,7 +33,7 @@ class Traces:
         self._provider, self._clock, self._wall = provider, clock, wall
         self._tracer = provider.get_tracer("keylike")
 
-    def photo(self, passage: Passage) -> None:
+    def photo(self, passage: PhotoTrace) -> None:
         """A photo's way is over."""
         from opentelemetry.trace import Status, StatusCode, set_span_in_context
 

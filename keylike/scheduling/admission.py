@@ -13,7 +13,7 @@ from keylike.errors import Overloaded
 _MEMORY = 16
 
 
-class Places:
+class Permit:
     """Places of one request: `one` uses one of them up, and the rest go back when the request is over."""
 
     def __init__(self, leave: Callable[[int], None], photos: int) -> None:
@@ -37,7 +37,7 @@ class Places:
         self._leave(rest)
 
 
-class Door:
+class AdmissionControl:
     """Counts the photos inside. `longest_s`: what a request may take, so nobody is told to come back later than that; `clock` counts
     seconds."""
 
@@ -54,7 +54,7 @@ class Door:
             return self._retry_after_s() if self._inside >= room else None
 
     @contextmanager
-    def admit(self, photos: int, room: int) -> Iterator[Places]:
+    def admit(self, photos: int, room: int) -> Iterator[Permit]:
         """Places for all photos of a request, among `room`. Raises Overloaded where they are not free; a request that is larger than
         the whole room comes in where nobody else is, unless there is none."""
         with self._lock:
@@ -66,7 +66,7 @@ class Door:
             if not self._inside:
                 self._since = self._clock()
             self._inside += photos
-        places = Places(self._leave, photos)
+        places = Permit(self._leave, photos)
         try:
             yield places
         finally:

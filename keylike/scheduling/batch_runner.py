@@ -10,7 +10,7 @@ from keylike.keys.bitting import Bitting
 from keylike.keys.keyways import keyway
 from keylike.readers.contract import Reader, Reading, Unreadable
 from keylike.scheduling.job import Job, closing
-from keylike.scheduling.queue_metrics import Meter
+from keylike.scheduling.queue_metrics import LoadMeter
 
 Outcome = Reading | Unreadable | Exception
 _RETRY_AFTER_S = 5
@@ -35,7 +35,7 @@ def ask(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Exception:
 
 
 def ask_batch(
-    reader: Reader, batch: Sequence[Job], meter: Meter, clock: Callable[[], float]
+    reader: Reader, batch: Sequence[Job], meter: LoadMeter, clock: Callable[[], float]
 ) -> list[Outcome]:
     """One result or error a photo, in order; where one of several may have spoilt it for all, each is asked for alone."""
     with meter.batch(len(batch)):
@@ -47,8 +47,8 @@ def ask_batch(
     )
 
 
-def _ask_alone(reader: Reader, job: Job, meter: Meter, clock: Callable[[], float]) -> Outcome:
-    lost = job.caller.lost(clock())
+def _ask_alone(reader: Reader, job: Job, meter: LoadMeter, clock: Callable[[], float]) -> Outcome:
+    lost = job.client.lost(clock())
     if lost or job.photo is None:
         return lost or closing()
     with meter.batch(1):

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Line(Generic[T]):
+class FairQueue(Generic[T]):
     """What waits, by caller. Not safe between threads: whoever owns it holds a lock."""
 
     def __init__(self) -> None:
@@ -22,22 +22,22 @@ class Line(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return chain.from_iterable(self._lanes.values())
 
-    def put(self, caller: str, item: T) -> None:
+    def put(self, client: str, item: T) -> None:
         """Behind all that this caller already has here; a caller who had nothing comes after the others."""
-        self._lanes.setdefault(caller, deque()).append(item)
+        self._lanes.setdefault(client, deque()).append(item)
 
     def take(self) -> T:
         """The oldest of the caller whose turn it is, who then comes last. Raises StopIteration where nothing waits."""
-        caller = next(iter(self._lanes))
-        lane = self._lanes.pop(caller)
+        client = next(iter(self._lanes))
+        lane = self._lanes.pop(client)
         item = lane.popleft()
         if lane:
-            self._lanes[caller] = lane
+            self._lanes[client] = lane
         return item
 
-    def remove(self, caller: str, item: T) -> None:
+    def remove(self, client: str, item: T) -> None:
         """Takes one out of its place. Raises KeyError or ValueError where it does not wait."""
-        lane = self._lanes[caller]
+        lane = self._lanes[client]
         lane.remove(item)
         if not lane:
-            del self._lanes[caller]
+            del self._lanes[client]

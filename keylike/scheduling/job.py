@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import pairwise
 
-from keylike.errors import CallerGone, DeadlineExceeded, KeylikeError, ModelLoading
+from keylike.errors import ClientGone, DeadlineExceeded, KeylikeError, ModelLoading
 from keylike.images.photo import Photo
-from keylike.observability.photo_trace import Notes, Spell, Stage
+from keylike.observability.photo_trace import Stage, StageTiming, TraceBuilder
 from keylike.readers.contract import Reading, Unreadable
 
 Result = Reading | Unreadable
@@ -19,7 +19,7 @@ _RETRY_AFTER_S = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Client:
     """Who asks. `name` tells callers apart, is opaque and never logged; after `deadline`, seconds on the scheduler's clock, and once
     they `hung_up`, the answer is of no use. `hung_up` is asked often and must not wait."""
 
@@ -30,7 +30,7 @@ class Caller:
     def lost(self, now: float) -> KeylikeError | None:
         """Why nobody wants the answer any more, or None."""
         if self.hung_up():
-            return CallerGone("The caller hung up before the answer was there.")
+            return ClientGone("The caller hung up before the answer was there.")
         if now >= self.deadline:
             return DeadlineExceeded(
                 "The photo could not be read in the time that the request may take."
@@ -56,8 +56,8 @@ _AFTER: dict[Step, Stage] = {
 class Job:
     """One photo on its way; `bell` rings whenever its stage changes, `clock` counts seconds. Safe under `lock` alone."""
 
-    def __init__(self, caller: Caller, lock: threading.Lock, clock: Callable[[], float]) -> None:
-        self.caller, self.bell = caller, threading.Condition(lock)
+    def __init__(self, client: Client, lock: threading.Lock, clock: Callable[[], float]) -> None:
+        self.client, self.bell = client, threading.Condition(lock)
         self.stage = Step.WAITS
         self.photo: Photo | None = None
         self.outcome: Result | Exception | None = None
@@ -86,14 +86,16 @@ class Job:
         self.photo, self.outcome = None, outcome
         self.move(Step.DONE)
 
-    def spells(self) -> list[Spell]:
+    def spells(self) -> list[StageTiming]:
         """What its time went to, in order, up to its end or up to now."""
         times = [*self._times.items()]
         if self.stage is not Step.DONE:
             times.append((Step.DONE, self._clock()))
-        return [Spell(_AFTER[step], began, ended) for (step, began), (_, ended) in pairwise(times)]
+        return [
+            StageTiming(_AFTER[step], began, ended) for (step, began), (_, ended) in pairwise(times)
+        ]
 
-    def tell(self, notes: Notes | None) -> None:
+    def tell(self, notes: TraceBuilder | None) -> None:
         """Writes them down, if anybody does; takes the lock."""
         if notes:
             with self.bell:

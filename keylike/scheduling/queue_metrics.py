@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class LoadSnapshot:
     """A moment of the queue. `waiting` photos wait, the oldest for `oldest_s` seconds, where `room` may; `decoding` are decoded, `reading`
     are with the reader, the longest for `reading_s`. Since the start it was asked for `batches`, by their size, and took `model_s`."""
 
@@ -24,7 +24,7 @@ class Load:
     model_s: float
 
 
-class Meter:
+class LoadMeter:
     """Times what the reader is asked, from any of its threads; `clock` counts seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -53,14 +53,16 @@ class Meter:
         with self._lock:
             return sum(now - began > longest_s for _, began in self._under_way.values()) >= threads
 
-    def load(self, waits: list[float], *, room: int, decoding: int, apart: bool = False) -> Load:
+    def load(
+        self, waits: list[float], *, room: int, decoding: int, apart: bool = False
+    ) -> LoadSnapshot:
         """All of it now; `waits` are the times since when each of the waiting waits. `apart`: what is read is among what is decoded."""
         now = self._clock()
         with self._lock:
             under_way = [*self._under_way.values()]
             batches, model_s = dict(self._batches), self._model_s
         reading = sum(photos for photos, _ in under_way)
-        return Load(
+        return LoadSnapshot(
             waiting=len(waits),
             oldest_s=max((now - since for since in waits), default=0.0),
             room=room,

@@ -15,17 +15,17 @@ from typing import TypeVar
 
 from keylike.errors import KeylikeError, Overloaded
 from keylike.images.photo import Photo
-from keylike.observability.photo_trace import Notes
+from keylike.observability.photo_trace import TraceBuilder
 from keylike.readers.contract import Reader, ReaderInfo
-from keylike.scheduling.admission import Door, Places
+from keylike.scheduling.admission import AdmissionControl, Permit
 from keylike.scheduling.batch_runner import ask_batch
-from keylike.scheduling.fair_queue import Line
-from keylike.scheduling.job import Caller, Job, Result, Step, closing
-from keylike.scheduling.queue_metrics import Load, Meter
+from keylike.scheduling.fair_queue import FairQueue
+from keylike.scheduling.job import Client, Job, Result, Step, closing
+from keylike.scheduling.queue_metrics import LoadMeter, LoadSnapshot
 from keylike.workers.pool import ReadingProcesses
 from keylike.workers.replies import Reply
 
-__all__ = ["Caller", "Result", "Scheduler"]
+__all__ = ["Client", "Result", "Scheduler"]
 
 T = TypeVar("T")
 # How often whoever waits looks whether the caller still does.
@@ -52,10 +52,10 @@ class Scheduler:
         self.reader = reader
         self.clock = clock
         self._queue, self._threads, self._longest_s = queue, threads, longest_s
-        self._door, self._meter = Door(longest_s, clock), Meter(clock)
+        self._door, self._meter = AdmissionControl(longest_s, clock), LoadMeter(clock)
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
-        self._waiting, self._decoded = Line[Job](), Line[Job]()
+        self._waiting, self._decoded = FairQueue[Job](), FairQueue[Job]()
         self._decoding = self._reading = 0
         self._batch_s = 0.0
         self._workers: list[threading.Thread] = []
@@ -63,7 +63,7 @@ class Scheduler:
         self._apart = False
         self._closed = False
 
-    def admit(self, photos: int) -> AbstractContextManager[Places]:
+    def admit(self, photos: int) -> AbstractContextManager[Permit]:
         """Places for the photos of one request. Raises Overloaded at once where the queue has not that many left or the reader is stuck,
         and ModelLoading."""
         most, workers = self._shape(self.reader().info)
@@ -81,19 +81,19 @@ class Scheduler:
             else None
         )
 
-    def left_s(self, caller: Caller) -> float:
+    def left_s(self, client: Client) -> float:
         """Seconds that this caller can still wait before somebody should ask again. Raises DeadlineExceeded and CallerGone."""
-        lost = caller.lost(self.clock())
+        lost = client.lost(self.clock())
         if lost is not None:
             raise lost
-        return min(_GLANCE_S, max(0.0, caller.deadline - self.clock()))
+        return min(_GLANCE_S, max(0.0, client.deadline - self.clock()))
 
     def at_a_time(self) -> int:
         """How many photos of one request are worth having under way. Raises ModelLoading."""
         most, workers = self._shape(self.reader().info)
         return self._threads + most * workers
 
-    def load(self) -> Load:
+    def load(self) -> LoadSnapshot:
         """How busy it is, and what it has done since the start."""
         with self._lock:
             waits, decoding = (
@@ -104,27 +104,27 @@ class Scheduler:
         return self._meter.load(waits, room=self._queue, decoding=decoding, apart=self._apart)
 
     def read(
-        self, open_photo: Callable[[], Photo], caller: Caller, notes: Notes | None = None
+        self, open_photo: Callable[[], Photo], client: Client, notes: TraceBuilder | None = None
     ) -> Result:
         """What the reader makes of a photo that `open_photo` decodes, in this thread. Raises what either raises, DeadlineExceeded,
         CallerGone, and ModelLoading before the reader is ready and after `close`. `notes`, by the same clock, get what the time went to."""
-        job = Job(caller, self._lock, self.clock)
+        job = Job(client, self._lock, self.clock)
         try:
             return self._lead(job, open_photo)
         finally:
             job.tell(notes)
 
-    def beside(self, work: Callable[[], T], caller: Caller) -> T:
+    def beside(self, work: Callable[[], T], client: Client) -> T:
         """What `work` gives, in this thread, when it is its turn to decode: for what decodes a photo and then does not need the reader.
         Raises what `work` raises and otherwise the same as `read`; what was begun is ended, and given to nobody if it is too late."""
-        return self._in_turn(Job(caller, self._lock, self.clock), work)
+        return self._in_turn(Job(client, self._lock, self.clock), work)
 
     def read_apart(
-        self, ask_process: Callable[[], Reply], caller: Caller, notes: Notes | None = None
+        self, ask_process: Callable[[], Reply], client: Client, notes: TraceBuilder | None = None
     ) -> Result:
         """What a reading process makes of a photo, which `ask_process` asks, in this thread, when one of them is free. Raises what that
         raises and otherwise the same as `beside`."""
-        job = Job(caller, self._lock, self.clock)
+        job = Job(client, self._lock, self.clock)
 
         def work() -> Result:
             with self._meter.batch(1):
@@ -171,14 +171,14 @@ class Scheduler:
                 self._decoding -= 1
                 self._give_turns()
                 self._work.notify_all()
-        self.left_s(job.caller)
+        self.left_s(job.client)
         return given
 
     def _await_turn(self, job: Job) -> None:
         """Until it is this photo's turn to be decoded, or it is done before."""
         with self._lock:
             self._start()
-            self._waiting.put(job.caller.name, job)
+            self._waiting.put(job.client.name, job)
             self._give_turns()
             self._wait_for(job, Step.DECODES)
 
@@ -226,11 +226,11 @@ class Scheduler:
     def _under_way(self) -> int:
         return self._decoding + len(self._decoded) + (0 if self._beside else self._reading)
 
-    def _next(self, line: Line[Job]) -> Job | None:
+    def _next(self, line: FairQueue[Job]) -> Job | None:
         """The next whose answer is still wanted; the others are dropped."""
         while line:
             job = line.take()
-            lost = job.caller.lost(self.clock())
+            lost = job.client.lost(self.clock())
             if lost is None:
                 return job
             job.end(lost)
@@ -240,7 +240,7 @@ class Scheduler:
         """Waits until a photo gets there, or is done earlier; leaves the queue where that is of no use any more."""
         while job.stage < stage:
             try:
-                patience = self.left_s(job.caller)
+                patience = self.left_s(job.client)
             except KeylikeError:
                 self._withdraw(job)
                 raise
@@ -249,9 +249,9 @@ class Scheduler:
     def _withdraw(self, job: Job) -> None:
         """What the reader has begun it also ends, for nobody."""
         if job.stage is Step.WAITS:
-            self._waiting.remove(job.caller.name, job)
+            self._waiting.remove(job.client.name, job)
         elif job.stage is Step.DECODED:
-            self._decoded.remove(job.caller.name, job)
+            self._decoded.remove(job.client.name, job)
             self._give_turns()
 
     def _decode(self, job: Job, open_photo: Callable[[], Photo]) -> None:
@@ -267,7 +267,7 @@ class Scheduler:
                 else:
                     job.photo = photo
                     job.move(Step.DECODED)
-                    self._decoded.put(job.caller.name, job)
+                    self._decoded.put(job.client.name, job)
                 self._give_turns()
                 self._work.notify_all()
 

@@ -12,7 +12,7 @@ from structlog.stdlib import BoundLogger
 from keylike.terminal.greeting import Sample
 from keylike.terminal.qr_code import qr_code
 from keylike.tunnel.faults import Fault
-from keylike.tunnel.watchdog import Standing
+from keylike.tunnel.watchdog import TunnelStatus
 
 
 def link(address: str, token: str | None) -> str:
@@ -42,7 +42,11 @@ class TunnelNotes:
         )
 
     def beside(
-        self, ngrok_token: str | None, domain: str | None, standing: Standing, over: threading.Event
+        self,
+        ngrok_token: str | None,
+        domain: str | None,
+        standing: TunnelStatus,
+        over: threading.Event,
     ) -> AbstractContextManager[None]:
         """A tunnel to the server while that runs, and these notes of it."""
         from keylike.tunnel.opening import Wanted, tunnel_open  # pyngrok, for those who need it

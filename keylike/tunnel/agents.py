@@ -37,7 +37,7 @@ from keylike.tunnel.faults import (
     fault_in,
 )
 from keylike.tunnel.launcher import write_launcher
-from keylike.tunnel.reaper import Guard
+from keylike.tunnel.reaper import Reaper
 
 # The agent's own log, which quotes the token when that is wrong.
 logging.getLogger("pyngrok").setLevel(logging.CRITICAL + 1)
@@ -94,7 +94,7 @@ class Agents:
         self._program, self._token, self._upstream, self._domain = program, token, upstream, domain
         self._start_s, self._clock = start_s, clock
         self._lock, self._closed = threading.Lock(), threading.Event()
-        self._guard: Guard | None = None
+        self._guard: Reaper | None = None
         self._running: subprocess.Popen[str] | None = None
         self._log: threading.Thread | None = None
         self._heard: Fault | None = None
@@ -138,7 +138,7 @@ class Agents:
         self._heard, self._session = None, False
         try:
             self._guard = (
-                self._guard if self._guard is not None and self._guard.whole() else Guard()
+                self._guard if self._guard is not None and self._guard.whole() else Reaper()
             )
             launcher = str(write_launcher(self._guard.folder, program, os.environ))
             with written(self._guard.folder / "agent.yml", token) as file, self._minded(launcher):

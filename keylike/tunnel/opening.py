@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from keylike.tunnel.agents import Agents
 from keylike.tunnel.programs import ngrok_program
 from keylike.tunnel.public import answers
-from keylike.tunnel.watchdog import Standing, Teller, Tunnel
+from keylike.tunnel.watchdog import Listener, Tunnel, TunnelStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Wanted:
 
 @contextmanager
 def tunnel_open(
-    wanted: Wanted, teller: Teller, standing: Standing, over: threading.Event
+    wanted: Wanted, teller: Listener, standing: TunnelStatus, over: threading.Event
 ) -> Iterator[None]:
     """Opens it beside what is done in here and watches it until `over` is set, which leaving does at the latest; then it closes."""
     for name in ("no_proxy", "NO_PROXY"):

@@ -17,7 +17,7 @@ from pathlib import Path
 _WAIT_S = 5.0
 
 
-class Guard:
+class Reaper:
     """Knows which processes must go when this one does. `folder` is private to this user and goes with it. Raises OSError."""
 
     def __init__(self) -> None:

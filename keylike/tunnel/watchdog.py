@@ -35,7 +35,7 @@ class Opened(Protocol):
         """Asks the agent."""
 
 
-class Opener(Protocol):
+class AgentLauncher(Protocol):
     """Has one agent at a time."""
 
     def open(self) -> Opened:
@@ -45,7 +45,7 @@ class Opener(Protocol):
         """Ends it."""
 
 
-class Teller(Protocol):
+class Listener(Protocol):
     """Tells whoever runs the server; called from the tunnel's thread."""
 
     def opened(self, address: str, *, new: bool) -> None:
@@ -68,7 +68,7 @@ class Stage(StrEnum):
     REFUSED = "refused"
 
 
-class Standing:
+class TunnelStatus:
     """Where others see how it stands."""
 
     def __init__(self) -> None:
@@ -89,11 +89,11 @@ class Tunnel:
 
     def __init__(
         self,
-        opener: Opener,
+        opener: AgentLauncher,
         works: Callable[[str], bool],
         local: str,
-        teller: Teller,
-        standing: Standing,
+        teller: Listener,
+        standing: TunnelStatus,
         *,
         wait: Callable[[float], bool],
         clock: Callable[[], float],

@@ -19,9 +19,9 @@ from pathlib import Path
 from keylike.errors import DeadlineExceeded, ModelError
 from keylike.images.photo import Photo
 from keylike.readers.contract import Reader, ReaderInfo, Reading, Unreadable
-from keylike.workers.replies import ReadingFailed, Reply, heard
-from keylike.workers.wire import Kind, gone, receive, send, timeval
-from keylike.workers.zygote import Errand
+from keylike.workers.replies import ReadingFailed, Reply, decode_reply
+from keylike.workers.wire import MessageType, gone, receive, send, timeval
+from keylike.workers.zygote import WorkerSpec
 
 # Settings, among them tokens and passwords: whoever takes over a process by a photo finds none.
 _KEPT_BACK = ("KEYLIKE_", "NGROK_", "OTEL_")
@@ -64,7 +64,7 @@ class ReadingProcesses:
         if not self.count:
             return load()
         self.close()
-        self._start = partial(_Nursery, Errand(load, self._open_photo, self._decoding_bytes))
+        self._start = partial(_Nursery, WorkerSpec(load, self._open_photo, self._decoding_bytes))
         self._nursery = self._start()
         self.info: ReaderInfo = replace(self._nursery.info, workers=self.count)
         return self
@@ -76,13 +76,16 @@ class ReadingProcesses:
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
         """As every reader, one after the other."""
         return [
-            self._ask(Kind.PHOTO, pickle.dumps(photo), self._longest_s).result for photo in photos
+            self._ask(MessageType.PHOTO, pickle.dumps(photo), self._longest_s).result
+            for photo in photos
         ]
 
     def read_picture(self, data: bytes, left_s: float) -> Reply:
         """What became of a picture whose caller waits for so many seconds. Raises what decoding raises, ReadingFailed, and
         DeadlineExceeded where its process had to be ended."""
-        return self._ask(Kind.PICTURE, data, min(self._longest_s, max(left_s, self._least_s)))
+        return self._ask(
+            MessageType.PICTURE, data, min(self._longest_s, max(left_s, self._least_s))
+        )
 
     def close(self) -> None:
         """Ends all of them, at once."""
@@ -94,7 +97,7 @@ class ReadingProcesses:
             if self._nursery:
                 self._nursery.end()
 
-    def _ask(self, kind: Kind, data: bytes, within_s: float) -> Reply:
+    def _ask(self, kind: MessageType, data: bytes, within_s: float) -> Reply:
         process = self._take()
         try:
             if process and process.gone():
@@ -146,12 +149,12 @@ class _Process:
         self._sock, self._process = sock, process
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(_STALLED_S))
 
-    def ask(self, kind: Kind, data: bytes, until: float) -> Reply:
+    def ask(self, kind: MessageType, data: bytes, until: float) -> Reply:
         """What became of a photo. Raises what the process tells of; and EOFError, OSError and ValueError where it ended, was too slow or
         said what nobody understands: then it is ended."""
         try:
             send(self._sock, kind, data)
-            return heard(receive(self._sock, _MOST_BYTES, until))
+            return decode_reply(receive(self._sock, _MOST_BYTES, until))
         except (EOFError, OSError, ValueError):
             self.end()
             raise
@@ -173,7 +176,7 @@ class _Process:
 class _Nursery:
     """The process from which the others are forked. Raises ModelError where it does not come to be."""
 
-    def __init__(self, errand: Errand) -> None:
+    def __init__(self, errand: WorkerSpec) -> None:
         self._sock, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -192,7 +195,7 @@ class _Nursery:
 
     def fork(self) -> _Process:
         """One more. Raises EOFError or OSError where it is gone."""
-        send(self._sock, Kind.FORK, b"")
+        send(self._sock, MessageType.FORK, b"")
         _, descriptors, _, _ = socket.recv_fds(self._sock, 1, 2)
         if not descriptors:
             raise EOFError
@@ -205,13 +208,13 @@ class _Nursery:
         self._process.kill()
         self._process.wait()
 
-    def _loaded(self, errand: Errand) -> ReaderInfo:
+    def _loaded(self, errand: WorkerSpec) -> ReaderInfo:
         try:
-            send(self._sock, Kind.LOAD, pickle.dumps(errand))
+            send(self._sock, MessageType.LOAD, pickle.dumps(errand))
             frame = receive(self._sock, _MOST_BYTES)
         except (EOFError, OSError):
             raise ModelError("the process that loads the model ended") from None
-        if frame.kind is Kind.UNUSABLE:
+        if frame.kind is MessageType.UNUSABLE:
             raise ModelError(bytes(frame.data).decode())
         info: ReaderInfo = pickle.loads(frame.data)
         return info

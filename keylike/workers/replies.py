@@ -16,7 +16,7 @@ from keylike.errors import (
 )
 from keylike.observability.logs import places
 from keylike.readers.contract import Reading, Unreadable
-from keylike.workers.wire import Frame, Kind
+from keylike.workers.wire import Message, MessageType
 
 _NAMED: dict[str, type[KeylikeError]] = {
     kind.code: kind for kind in (BadImage, ImageTooLarge, NoImage, UnsupportedImageType)
@@ -59,33 +59,33 @@ class _Crash:
 _REPLY, _FAILURE, _CRASH = TypeAdapter(Reply), TypeAdapter(_Failure), TypeAdapter(_Crash)
 
 
-def told(reply: Reply | BaseException) -> tuple[Kind, bytes]:
+def encode_reply(reply: Reply | BaseException) -> tuple[MessageType, bytes]:
     """The frame for it."""
     if isinstance(reply, Reply):
-        return Kind.RESULT, _REPLY.dump_json(reply)
+        return MessageType.RESULT, _REPLY.dump_json(reply)
     if isinstance(reply, Overloaded):
-        return Kind.FAILURE, _FAILURE.dump_json(
+        return MessageType.FAILURE, _FAILURE.dump_json(
             _Failure(reply.code, reply.message, {}, reply.retry_after_s)
         )
     if isinstance(reply, KeylikeError) and reply.code in _NAMED:
-        return Kind.FAILURE, _FAILURE.dump_json(
+        return MessageType.FAILURE, _FAILURE.dump_json(
             _Failure(reply.code, reply.message, dict(reply.details))  # type: ignore[arg-type]
         )
-    return Kind.CRASH, _CRASH.dump_json(_Crash(type(reply).__name__, tuple(places(reply))))
+    return MessageType.CRASH, _CRASH.dump_json(_Crash(type(reply).__name__, tuple(places(reply))))
 
 
-def heard(frame: Frame) -> Reply:
+def decode_reply(frame: Message) -> Reply:
     """What the frame says. Raises the failure that it tells of, ReadingFailed for a crash, and ValueError for what is none of these."""
     match frame.kind:
-        case Kind.RESULT:
+        case MessageType.RESULT:
             return _REPLY.validate_json(frame.data)
-        case Kind.FAILURE:
+        case MessageType.FAILURE:
             failure = _FAILURE.validate_json(frame.data)
             if failure.code == Overloaded.code:
                 raise Overloaded(failure.message, retry_after_s=failure.retry_after_s)
             if failure.code in _NAMED:
                 raise _NAMED[failure.code](failure.message, **failure.details)
-        case Kind.CRASH:
+        case MessageType.CRASH:
             crash = _CRASH.validate_json(frame.data)
             raise ReadingFailed(f"the reader ended with {crash.error}", crash.places)
     raise ValueError("no reply")

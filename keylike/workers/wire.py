@@ -14,21 +14,21 @@ _AT_ONCE = 65_536
 _TIMEVAL = struct.Struct("@ll")
 
 
-class Kind(IntEnum):
+class MessageType(IntEnum):
     """To a reading process: a picture's bytes, or a pickled Photo. Back: a result, a failure with a name, or a crash. With the nursery:
     what to load, what was loaded, why it could not be, and the wish for one more process."""
 
     PICTURE, PHOTO, RESULT, FAILURE, CRASH, LOAD, LOADED, UNUSABLE, FORK = range(9)
 
 
-class Frame(NamedTuple):
+class Message(NamedTuple):
     """One message."""
 
-    kind: Kind
+    kind: MessageType
     data: bytes | bytearray
 
 
-def send(sock: socket.socket, kind: Kind, data: bytes) -> None:
+def send(sock: socket.socket, kind: MessageType, data: bytes) -> None:
     """Raises OSError where nobody reads any more."""
     head = _HEAD.pack(kind, len(data))
     if len(data) <= _AT_ONCE:
@@ -38,7 +38,7 @@ def send(sock: socket.socket, kind: Kind, data: bytes) -> None:
         sock.sendall(data)
 
 
-def receive(sock: socket.socket, most: int, until: float | None = None) -> Frame:
+def receive(sock: socket.socket, most: int, until: float | None = None) -> Message:
     """The next frame, of `most` bytes at most. Raises EOFError where nobody is there any more, TimeoutError once time.monotonic() passes
     `until`, and ValueError for what is no frame: then nothing can be received any more."""
     got = _some(sock, _AT_ONCE, until)
@@ -48,7 +48,7 @@ def receive(sock: socket.socket, most: int, until: float | None = None) -> Frame
     if size > most or len(got) - _HEAD.size > size:
         raise ValueError("no frame")
     if len(got) == _HEAD.size + size:
-        return Frame(Kind(kind), got[_HEAD.size :])
+        return Message(MessageType(kind), got[_HEAD.size :])
     data = bytearray(size)
     at = len(got) - _HEAD.size
     data[:at] = got[_HEAD.size :]
@@ -62,7 +62,7 @@ def receive(sock: socket.socket, most: int, until: float | None = None) -> Frame
         if not count:
             raise EOFError
         at += count
-    return Frame(Kind(kind), data)
+    return Message(MessageType(kind), data)
 
 
 def timeval(seconds: float | None) -> bytes:

@@ -13,8 +13,8 @@ from keylike.images.photo import Photo
 from keylike.observability.malloc_tuning import give_back
 from keylike.readers.contract import Reader
 from keylike.scheduling.batch_runner import ask
-from keylike.workers.replies import Reply, told
-from keylike.workers.wire import Frame, Kind, receive, send
+from keylike.workers.replies import Reply, encode_reply
+from keylike.workers.wire import Message, MessageType, receive, send
 
 # The largest frame that its head can announce: the server has bounded the picture.
 _MOST_BYTES = (1 << 32) - 1
@@ -32,7 +32,7 @@ def serve(server: socket.socket, reader: Reader, open_photo: Callable[[bytes], P
         os._exit(1)
 
 
-def _next(server: socket.socket) -> Frame:
+def _next(server: socket.socket) -> Message:
     """Waits for a photo; where none comes for a while, what is free goes back to the system."""
     try:
         return receive(server, _MOST_BYTES, time.monotonic() + _IDLE_S)
@@ -42,16 +42,20 @@ def _next(server: socket.socket) -> Frame:
 
 
 def _answer(
-    server: socket.socket, frame: Frame, reader: Reader, open_photo: Callable[[bytes], Photo]
+    server: socket.socket, frame: Message, reader: Reader, open_photo: Callable[[bytes], Photo]
 ) -> None:
-    send(server, *told(_reply(frame, reader, open_photo)))
+    send(server, *encode_reply(_reply(frame, reader, open_photo)))
 
 
-def _reply(frame: Frame, reader: Reader, open_photo: Callable[[bytes], Photo]) -> Reply | Exception:
+def _reply(
+    frame: Message, reader: Reader, open_photo: Callable[[bytes], Photo]
+) -> Reply | Exception:
     began = time.monotonic()
     try:
         photo = (
-            pickle.loads(frame.data) if frame.kind is Kind.PHOTO else open_photo(bytes(frame.data))
+            pickle.loads(frame.data)
+            if frame.kind is MessageType.PHOTO
+            else open_photo(bytes(frame.data))
         )
     except Exception as failure:
         return failure

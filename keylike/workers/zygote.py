@@ -21,7 +21,7 @@ from keylike.errors import ModelError
 from keylike.images.photo import Photo
 from keylike.observability.malloc_tuning import give_back, keep_freed_blocks
 from keylike.readers.contract import Reader
-from keylike.workers.wire import Kind, receive, send
+from keylike.workers.wire import MessageType, receive, send
 from keylike.workers.worker import serve
 
 # What a server asks of its nursery is of a few hundred bytes.
@@ -32,7 +32,7 @@ _READING_BYTES = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class WorkerSpec:
     """What to load and how to decode, which is pickled; `decoding_bytes` is the most memory that decoding should take."""
 
     load: Callable[[], Reader]
@@ -46,7 +46,7 @@ def main(descriptor: int) -> NoReturn:
     keep_freed_blocks()
     with socket.socket(fileno=descriptor) as server:
         try:
-            errand: Errand = pickle.loads(receive(server, _MOST_BYTES).data)
+            errand: WorkerSpec = pickle.loads(receive(server, _MOST_BYTES).data)
             reader = _loaded(server, errand)
             # Only what is written to is copied when a child is forked: no collection may go through what all of them share.
             gc.collect()
@@ -66,7 +66,7 @@ def _leave_signals_to_the_server() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 
-def _loaded(server: socket.socket, errand: Errand) -> Reader:
+def _loaded(server: socket.socket, errand: WorkerSpec) -> Reader:
     try:
         reader = errand.load()
         reader.warm()
@@ -77,13 +77,13 @@ def _loaded(server: socket.socket, errand: Errand) -> Reader:
             if isinstance(error, ModelError)
             else f"the model could not be loaded ({type(error).__name__})"
         )
-        send(server, Kind.UNUSABLE, why.encode())
+        send(server, MessageType.UNUSABLE, why.encode())
         os._exit(1)
-    send(server, Kind.LOADED, pickle.dumps(reader.info))
+    send(server, MessageType.LOADED, pickle.dumps(reader.info))
     return reader
 
 
-def _fork(server: socket.socket, errand: Errand, reader: Reader) -> None:
+def _fork(server: socket.socket, errand: WorkerSpec, reader: Reader) -> None:
     """Sends the socket of one more, and the process as a descriptor: a number may come to be another's."""
     mine, theirs = socket.socketpair()
     pid = os.fork()

@@ -24,7 +24,7 @@ from keylike.access.store import TokenStore
 from keylike.access.tokens import Tier, Token, TokenError, TokensUnreadable
 from tests.access.stores import NOW, Clock, opened
 
-NOBODY = 65534
+NO_CLIENT = 65534
 # Has overwritten pages of the file, whose old content is in the journal, when it is killed.
 KILLED_WHILE_WRITING = """
 import os, signal, sqlite3, sys
@@ -55,7 +55,7 @@ def as_nobody() -> Iterator[None]:
     """Root may write and read everywhere, so the test goes on as somebody else."""
     root = os.geteuid() == 0
     if root:
-        os.seteuid(NOBODY)
+        os.seteuid(NO_CLIENT)
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from keylike.cache.reading_cache import Found, ReadingCache, Result
+from keylike.cache.reading_cache import CacheResult, ReadingCache, Result
 from keylike.cache.stores import MemoryStore
 from keylike.errors import Overloaded
 from keylike.images.photo import Photo
@@ -153,18 +153,18 @@ def test_who_waits_does_not_get_the_failure_of_who_is_read(settings: Settings) -
     waiting = threading.Event()
 
     class Watched(ReadingCache):
-        def get_or_run(
+        def get_or_compute(
             self,
             key: str,
             run: Callable[[], Result],
             *,
             left_s: Callable[[], float | None] = lambda: None,
-        ) -> Found:
+        ) -> CacheResult:
             def about_to_wait() -> float | None:
                 waiting.set()
                 return left_s()
 
-            return super().get_or_run(key, run, left_s=about_to_wait)
+            return super().get_or_compute(key, run, left_s=about_to_wait)
 
     class FullAtFirst(CountingReader):
         def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
@@ -227,13 +227,13 @@ def test_stats(client: FlaskClient) -> None:
 def test_stats_are_for_the_operator(settings: Settings, reader: CountingReader) -> None:
     guarded = serve(settings, reader, api_key=SecretStr("s3cret-token"))
     assert guarded.get("/cache/stats").status_code == 200
-    far = {"REMOTE_ADDR": "203.0.113.7"}
-    refused = guarded.get("/cache/stats", environ_base=far)
+    primary = {"REMOTE_ADDR": "203.0.113.7"}
+    refused = guarded.get("/cache/stats", environ_base=primary)
     assert check_described(guarded, refused, "/cache/stats", "get")["code"] == "unauthorized"
     assert refused.status_code == 401
     assert (
         guarded.get(
-            "/cache/stats", headers={"X-API-Key": "s3cret-token"}, environ_base=far
+            "/cache/stats", headers={"X-API-Key": "s3cret-token"}, environ_base=primary
         ).status_code
         == 200
     )

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from keylike.cache.fallback import Fallback
 from keylike.cache.reading_cache import ReadingCache
 from keylike.cache.redis_store import RedisStore
-from keylike.cache.stores import MemoryStore, StoreAway
+from keylike.cache.stores import MemoryStore, StoreUnavailable
 from keylike.observability.logs import make_logger
 from keylike.service import reading_cache
 from keylike.settings import Settings
@@ -35,14 +35,17 @@ class FarStore(MemoryStore):
         """The value; counts how often it was asked for one."""
         self.asked += 1
         if self.away:
-            raise StoreAway("ConnectionError")
+            raise StoreUnavailable("ConnectionError")
         return super().get(key)
 
 
-def fallback(far: MemoryStore, clock: Clock, logs: Path) -> Fallback:
+def fallback(primary: MemoryStore, clock: Clock, logs: Path) -> Fallback:
     """`far` with memory beside it."""
     return Fallback(
-        far, MemoryStore(ttl_s=TTL_S, size=SIZE, clock=clock), clock=clock, log=make_logger(logs)
+        primary,
+        MemoryStore(ttl_s=TTL_S, size=SIZE, clock=clock),
+        clock=clock,
+        log=make_logger(logs),
     )
 
 
@@ -56,10 +59,10 @@ def test_redis_killed_midway_and_back(frail_redis: RedisServer, tmp_path: Path) 
     clock, runs, logs = Clock(), Runs(), tmp_path / "logs"
     settings = Settings(redis_url=SecretStr(frail_redis.url), logs=logs)
     cache = reading_cache(settings, make_logger(logs), clock)
-    assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
+    assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     frail_redis.kill()
     # In memory from here on: once more a run, then none.
-    assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
+    assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     assert (cache.stats().degraded, cache.stats().backend, cache.stats().entries) == (
         True,
         "redis",
@@ -69,7 +72,7 @@ def test_redis_killed_midway_and_back(frail_redis: RedisServer, tmp_path: Path) 
     assert cache.stats().degraded, "it was asked before its time"
     clock.now += 1
     # The new Redis is empty.
-    assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
+    assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     assert (cache.stats().degraded, cache.stats().entries, runs.made) == (False, 1, 3)
     gone, back = logged(logs)
     assert (gone["event"], gone["level"], gone["backend"], gone["error"]) == (
@@ -96,7 +99,7 @@ def test_a_wrong_password_counts_as_away(redis_server: RedisServer, tmp_path: Pa
         redis_url=SecretStr(redis_server.url.replace(PASSWORD, "wrong")), logs=tmp_path
     )
     cache, runs = reading_cache(settings, make_logger(tmp_path), Clock()), Runs()
-    assert [cache.get_or_run("photo", runs).cached for _ in range(2)] == [False, True]
+    assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     assert cache.stats().degraded
     assert [line["error"] for line in logged(tmp_path)] == ["AuthenticationError"]
 
@@ -114,28 +117,28 @@ def test_a_redis_that_says_nothing_counts_as_away(tmp_path: Path) -> None:
 
 
 def test_it_is_tried_again_after_longer_and_longer(tmp_path: Path) -> None:
-    far, clock = FarStore(), Clock()
-    store = fallback(far, clock, tmp_path)
-    far.away = True
+    primary, clock = FarStore(), Clock()
+    store = fallback(primary, clock, tmp_path)
+    primary.away = True
     store.get("photo")
-    assert far.asked == 1
+    assert primary.asked == 1
     for tries, wait in enumerate([1, 2, 4, 8, 16, 32, 60, 60], 2):
         clock.now += wait - 0.5
         store.get("photo")
-        assert far.asked == tries - 1, f"asked before {wait} s were over"
+        assert primary.asked == tries - 1, f"asked before {wait} s were over"
         clock.now += 0.5
         store.get("photo")
-        assert far.asked == tries
-    far.away = False
+        assert primary.asked == tries
+    primary.away = False
     clock.now += 60
     store.get("photo")
     assert not store.degraded
     clock.now += 60
-    far.away = True
+    primary.away = True
     store.get("photo")
     clock.now += 1
     store.get("photo")
-    assert far.asked == 12, (
+    assert primary.asked == 12, (
         "after a time without trouble the next absence begins with the shortest wait"
     )
     assert [line["event"] for line in logged(tmp_path)] == [
@@ -155,9 +158,9 @@ def test_one_caller_tries_while_the_others_go_on(tmp_path: Path) -> None:
                 assert go_on.wait(60)
             return super().get(key)
 
-    far, clock = Slow(), Clock()
-    store = fallback(far, clock, tmp_path)
-    far.away = True
+    primary, clock = Slow(), Clock()
+    store = fallback(primary, clock, tmp_path)
+    primary.away = True
     store.put("photo", b"far")
     store.get("photo")
     store.put("photo", b"near")
@@ -166,7 +169,7 @@ def test_one_caller_tries_while_the_others_go_on(tmp_path: Path) -> None:
         first = callers.submit(store.get, "photo")
         assert trying.wait(60)
         assert store.get("photo") == b"near"
-        far.away = False
+        primary.away = False
         go_on.set()
         assert first.result() == b"far"
     assert not store.degraded
@@ -180,14 +183,14 @@ def test_several_who_see_it_go_say_so_once(tmp_path: Path) -> None:
             all_asking.wait()
             return super().get(key)
 
-    far, clock = Going(), Clock()
-    store = fallback(far, clock, tmp_path)
-    far.away = True
+    primary, clock = Going(), Clock()
+    store = fallback(primary, clock, tmp_path)
+    primary.away = True
     with ThreadPoolExecutor(4) as callers:
         assert list(callers.map(store.get, ["photo"] * 4)) == [None] * 4
     assert len(logged(tmp_path)) == 1
     clock.now += 1
-    far.away, all_asking = False, threading.Barrier(1)
+    primary.away, all_asking = False, threading.Barrier(1)
     store.get("photo")
     assert not store.degraded, (
         "one absence counts once, so the next try comes after the shortest wait"
@@ -199,7 +202,7 @@ def test_redis_sees_hashes_that_end(redis_server: RedisServer) -> None:
         RedisStore(redis_server.url, ttl_s=TTL_S, size=SIZE, clock=Clock()), ttl_s=TTL_S, size=SIZE
     )
     for key in ("0" * 64, "1" * 64):
-        cache.get_or_run(key, Runs())
+        cache.get_or_compute(key, Runs())
     with redis_server.client() as client:
         names = {name.decode() for name in client.scan_iter()}
         assert names == {
@@ -222,5 +225,5 @@ def test_two_replicas_share_one_redis(redis_server: RedisServer) -> None:
         )
         for _ in range(2)
     )
-    one.get_or_run("photo", Runs())
-    assert other.get_or_run("photo", Runs()).cached
+    one.get_or_compute("photo", Runs())
+    assert other.get_or_compute("photo", Runs()).cached

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from keylike.cache.reading_cache import CacheStats, Found, ReadingCache, Result, reading_key
+from keylike.cache.reading_cache import CacheResult, CacheStats, ReadingCache, Result, reading_key
 from keylike.cache.redis_store import RedisStore
 from keylike.cache.stores import MemoryStore, Store
 from keylike.errors import BadImage, KeylikeError, ModelLoading, Overloaded
@@ -122,7 +122,7 @@ def test_the_second_time_nothing_is_run_and_nothing_is_lost(
     cache: ReadingCache, result: Result
 ) -> None:
     runs = Runs(result)
-    first, second = (cache.get_or_run("photo", runs) for _ in range(2))
+    first, second = (cache.get_or_compute("photo", runs) for _ in range(2))
     assert runs.made == 1
     assert (first.cached, second.cached) == (False, True)
     # repr also tells apart -0.0 and 0.0, tuples and lists.
@@ -131,23 +131,23 @@ def test_the_second_time_nothing_is_run_and_nothing_is_lost(
 
 def test_a_reading_is_over_when_its_time_is(kept: Kept, cache: ReadingCache) -> None:
     runs = Runs()
-    cache.get_or_run("photo", runs)
+    cache.get_or_compute("photo", runs)
     kept.pass_time(TTL_S - 5)
-    assert cache.get_or_run("photo", runs).cached
+    assert cache.get_or_compute("photo", runs).cached
     kept.pass_time(5)
     assert cache.stats().entries == 0
-    assert not cache.get_or_run("photo", runs).cached
+    assert not cache.get_or_compute("photo", runs).cached
     assert runs.made == 2
 
 
 def test_no_more_are_kept_than_there_is_room_for(kept: Kept, cache: ReadingCache) -> None:
     runs = Runs()
     for name in ("one", "two", "three", "four"):
-        cache.get_or_run(name, runs)
+        cache.get_or_compute(name, runs)
         kept.pass_time(1)
         assert cache.stats().entries <= SIZE
-    assert all(cache.get_or_run(name, runs).cached for name in ("two", "three", "four"))
-    assert not cache.get_or_run("one", runs).cached
+    assert all(cache.get_or_compute(name, runs).cached for name in ("two", "three", "four"))
+    assert not cache.get_or_compute("one", runs).cached
     assert cache.stats().entries == SIZE
 
 
@@ -176,17 +176,17 @@ def test_failures_are_not_kept(cache: ReadingCache, failure: Exception) -> None:
         raise failure
 
     with pytest.raises(type(failure)):
-        cache.get_or_run("photo", fail)
-    assert not cache.get_or_run("photo", Runs()).cached
+        cache.get_or_compute("photo", fail)
+    assert not cache.get_or_compute("photo", Runs()).cached
     assert cache.stats().misses == 2
 
 
 def test_what_another_wrote_there_is_read_anew(kept: Kept, cache: ReadingCache) -> None:
     kept.store.put("photo", b'{"keyway": "SC1"}')
     kept.store.put("other", b"no JSON at all")
-    assert not cache.get_or_run("photo", Runs()).cached
-    assert not cache.get_or_run("other", Runs()).cached
-    assert cache.get_or_run("photo", Runs()).cached
+    assert not cache.get_or_compute("photo", Runs()).cached
+    assert not cache.get_or_compute("other", Runs()).cached
+    assert cache.get_or_compute("photo", Runs()).cached
 
 
 def test_fifty_at_once_make_one_run(cache: ReadingCache) -> None:
@@ -204,7 +204,7 @@ def test_fifty_at_once_make_one_run(cache: ReadingCache) -> None:
         found = [
             each.result()
             for each in [
-                callers.submit(cache.get_or_run, "photo", run, left_s=about_to_wait)
+                callers.submit(cache.get_or_compute, "photo", run, left_s=about_to_wait)
                 for _ in range(50)
             ]
         ]
@@ -217,7 +217,7 @@ def test_fifty_at_once_make_one_run(cache: ReadingCache) -> None:
 
 def while_another_fails(
     cache: ReadingCache, failure: Exception, run: Callable[[], Result]
-) -> tuple[BaseException | None, Future[Found]]:
+) -> tuple[BaseException | None, Future[CacheResult]]:
     """How the caller who runs fails, and what becomes of one who waits for that run."""
     flying, waiting = threading.Event(), threading.Event()
 
@@ -227,9 +227,9 @@ def while_another_fails(
         raise failure
 
     with ThreadPoolExecutor(2) as callers:
-        first = callers.submit(cache.get_or_run, "photo", fail)
+        first = callers.submit(cache.get_or_compute, "photo", fail)
         assert flying.wait(60)
-        second = callers.submit(cache.get_or_run, "photo", run, left_s=waiting.set)
+        second = callers.submit(cache.get_or_compute, "photo", run, left_s=waiting.set)
         return first.exception(), second
 
 
@@ -242,9 +242,9 @@ def test_who_waits_does_not_inherit_a_failure(cache: ReadingCache, failure: Exce
     runs = Runs()
     failed, second = while_another_fails(cache, failure, runs)
     assert failed is failure
-    assert second.result() == Found(READING, cached=False)
+    assert second.result() == CacheResult(READING, cached=False)
     assert runs.made == 1
-    assert cache.get_or_run("photo", runs).cached
+    assert cache.get_or_compute("photo", runs).cached
 
 
 def test_what_is_wrong_with_the_photo_is_told_to_all_who_wait(cache: ReadingCache) -> None:
@@ -275,12 +275,12 @@ def test_who_runs_out_of_time_leaves_the_run_to_the_others(cache: ReadingCache) 
         raise Late("no time left")
 
     with ThreadPoolExecutor(1) as callers:
-        first = callers.submit(cache.get_or_run, "photo", run)
+        first = callers.submit(cache.get_or_compute, "photo", run)
         assert flying.wait(60)
         with pytest.raises(Late):
-            cache.get_or_run("photo", run, left_s=left_s)
+            cache.get_or_compute("photo", run, left_s=left_s)
         given_up.set()
-        assert first.result() == Found(READING, cached=False)
+        assert first.result() == CacheResult(READING, cached=False)
 
 
 def test_each_photo_flies_alone(cache: ReadingCache) -> None:
@@ -293,7 +293,9 @@ def test_each_photo_flies_alone(cache: ReadingCache) -> None:
     with ThreadPoolExecutor(2) as callers:
         found = [
             each.result()
-            for each in [callers.submit(cache.get_or_run, name, run) for name in ("one", "other")]
+            for each in [
+                callers.submit(cache.get_or_compute, name, run) for name in ("one", "other")
+            ]
         ]
     assert [each.cached for each in found] == [False, False]
 
@@ -301,7 +303,7 @@ def test_each_photo_flies_alone(cache: ReadingCache) -> None:
 def test_counts(kept: Kept, cache: ReadingCache) -> None:
     assert cache.stats().hit_rate == 0.0
     for _ in range(4):
-        cache.get_or_run("photo", Runs())
+        cache.get_or_compute("photo", Runs())
     backend = kept.store.backend
     assert cache.stats() == CacheStats(3, 1, 0, 1, SIZE, TTL_S, backend, False, 0.75)
     assert backend in ("memory", "redis")
@@ -309,7 +311,7 @@ def test_counts(kept: Kept, cache: ReadingCache) -> None:
 
 def test_without_time_to_live_everything_is_run(kept: Kept) -> None:
     runs, off = Runs(), ReadingCache(kept.store, ttl_s=0, size=SIZE)
-    assert [off.get_or_run("photo", runs).cached for _ in range(2)] == [False, False]
+    assert [off.get_or_compute("photo", runs).cached for _ in range(2)] == [False, False]
     assert runs.made == 2
     assert (off.stats().hits, off.stats().misses, off.stats().entries, off.stats().ttl_s) == (
         0,

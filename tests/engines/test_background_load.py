@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from keylike.engines.background_load import Loading
+from keylike.engines.background_load import BackgroundLoad
 from keylike.errors import ModelError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -39,7 +39,7 @@ def test_done_follows_a_load_in_its_own_thread() -> None:
         assert held.wait(20)
         seen.append("loaded")
 
-    with Loading(
+    with BackgroundLoad(
         load,
         done=lambda: seen.append(threading.current_thread().name),
         failed=lambda: seen.append("failed"),
@@ -57,7 +57,9 @@ def test_a_load_that_fails_says_so_and_why() -> None:
     def load() -> None:
         raise ModelError("gemma is empty")
 
-    with Loading(load, done=lambda: pytest.fail("there is no model"), failed=told.set) as loading:
+    with BackgroundLoad(
+        load, done=lambda: pytest.fail("there is no model"), failed=told.set
+    ) as loading:
         assert told.wait(20)
     assert loading.failure == "gemma is empty"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from keylike.observability.metrics import Answered
-from keylike.observability.photo_trace import Passage
+from keylike.observability.photo_trace import PhotoTrace
 from keylike.observability.rolling_stats import RecentErrors, RecentStages
 from keylike.settings import Settings
 from tests.faults.bench import PATIENCE_S, Bench
@@ -88,6 +88,6 @@ def test_failures_of_before_do_not_stay_recent_for_a_day(jump: float) -> None:
 def test_times_of_before_do_not_stay_recent_for_a_day(jump: float) -> None:
     now = [1_795_000_000.0]
     recent = RecentStages(lambda: now[0])
-    recent.photo(Passage(0.0, 9.0, (), "read", False, 0.9, None))
+    recent.photo(PhotoTrace(0.0, 9.0, (), "read", False, 0.9, None))
     now[0] += jump
     assert recent.summaries()["whole"] is None

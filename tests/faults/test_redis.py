@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from keylike.cache.fallback import Fallback
 from keylike.cache.redis_store import RedisStore
-from keylike.cache.stores import MemoryStore, StoreAway
+from keylike.cache.stores import MemoryStore, StoreUnavailable
 from keylike.observability.logs import make_logger
 from keylike.settings import Settings
 from tests.faults.bench import Bench
@@ -89,7 +89,7 @@ class Shared:
 
 
 @pytest.fixture
-def share(settings: Settings) -> Iterator[Callable[[str], Shared]]:
+def do(settings: Settings) -> Iterator[Callable[[str], Shared]]:
     """Makes servers, and stops them."""
     made: list[Shared] = []
 
@@ -118,10 +118,10 @@ def share(settings: Settings) -> Iterator[Callable[[str], Shared]]:
     ids=["silence", "bytes", "http", "length", "many", "nested", "loading", "noauth", "number"],
 )
 def test_what_is_no_redis_costs_nobody_an_answer(
-    share: Callable[[str], Shared], answer: bytes | None
+    do: Callable[[str], Shared], answer: bytes | None
 ) -> None:
     impostor = Impostor(answer)
-    shared = share(impostor.url)
+    shared = do(impostor.url)
     asked = impostor.asked
     assert [shared.twice() for _ in range(3)] == [[READ, AGAIN]] * 3
     assert shared.bench.cache.degraded and impostor.asked == asked, (
@@ -135,10 +135,10 @@ def test_what_is_no_redis_costs_nobody_an_answer(
 
 
 def test_a_redis_that_is_frozen_and_goes_on(
-    share: Callable[[str], Shared], frail_redis: RedisServer
+    do: Callable[[str], Shared], frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
-    shared = share(frail_redis.url)
+    shared = do(frail_redis.url)
     assert shared.twice() == [READ, AGAIN]
     assert frail_redis._process is not None
     os.kill(frail_redis._process.pid, signal.SIGSTOP)
@@ -156,10 +156,10 @@ def test_a_redis_that_is_frozen_and_goes_on(
 
 
 def test_a_redis_that_dies_under_load_and_comes_back(
-    share: Callable[[str], Shared], frail_redis: RedisServer
+    do: Callable[[str], Shared], frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
-    shared = share(frail_redis.url)
+    shared = do(frail_redis.url)
     shared.bench.reader.fault = shared.bench.reader.hang
     asked = shared.bench.posting(6)
     frail_redis.kill()
@@ -173,12 +173,12 @@ def test_a_redis_that_dies_under_load_and_comes_back(
     assert shared.said() == ["cache_degraded ConnectionError", "cache_restored"]
 
 
-def test_a_redis_that_is_full(share: Callable[[str], Shared], frail_redis: RedisServer) -> None:
+def test_a_redis_that_is_full(do: Callable[[str], Shared], frail_redis: RedisServer) -> None:
     """It answers questions and takes nothing: memory takes its place, and it is not asked anew every second for ever."""
     frail_redis.start()
     with frail_redis.client() as client:
         client.config_set("maxmemory", "1")
-        shared = share(frail_redis.url)
+        shared = do(frail_redis.url)
         for _ in range(60):
             shared.twice()
             shared.bench.now += 1
@@ -191,10 +191,10 @@ def test_a_redis_that_is_full(share: Callable[[str], Shared], frail_redis: Redis
 
 
 def test_a_redis_that_shuts_us_out_while_we_use_it(
-    share: Callable[[str], Shared], frail_redis: RedisServer
+    do: Callable[[str], Shared], frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
-    shared = share(frail_redis.url)
+    shared = do(frail_redis.url)
     assert shared.twice() == [READ, AGAIN]
     with frail_redis.client() as client:
         client.config_set("requirepass", "another")
@@ -221,13 +221,15 @@ def test_a_slow_store_counts_as_away(tmp_path: Path) -> None:
             now[0] += slow[0]
             return super().get(key)
 
-    far, near = (kind(ttl_s=600, size=9, clock=lambda: now[0]) for kind in (Far, MemoryStore))
-    store = Fallback(far, near, clock=lambda: now[0], log=make_logger(tmp_path))
+    primary, secondary = (
+        kind(ttl_s=600, size=9, clock=lambda: now[0]) for kind in (Far, MemoryStore)
+    )
+    store = Fallback(primary, secondary, clock=lambda: now[0], log=make_logger(tmp_path))
     store.put("photo", b"far")
     slow[0] = 0.6
     assert store.get("photo") == b"far" and store.degraded
     assert [store.get("photo") for _ in range(5)] == [None] * 5
-    assert isinstance(far, Far) and far.asked == 1
+    assert isinstance(primary, Far) and primary.asked == 1
     now[0] += 1
     assert store.get("photo") == b"far" and store.degraded, "it is still slow"
     slow[0] = 0.0
@@ -243,15 +245,17 @@ def test_one_that_comes_and_goes_is_tried_no_more_often(tmp_path: Path) -> None:
 
         def put(self, key: str, value: bytes) -> None:
             self.puts += 1
-            raise StoreAway("OutOfMemoryError")
+            raise StoreUnavailable("OutOfMemoryError")
 
-    far, near = (kind(ttl_s=600, size=9, clock=lambda: now[0]) for kind in (Far, MemoryStore))
-    store = Fallback(far, near, clock=lambda: now[0], log=make_logger(tmp_path))
+    primary, secondary = (
+        kind(ttl_s=600, size=9, clock=lambda: now[0]) for kind in (Far, MemoryStore)
+    )
+    store = Fallback(primary, secondary, clock=lambda: now[0], log=make_logger(tmp_path))
     for _ in range(600):
         store.get("photo")
         store.put("photo", b"reading")
         now[0] += 1
-    assert isinstance(far, Far) and far.puts < 20
+    assert isinstance(primary, Far) and primary.puts < 20
     lines = [json.loads(line) for line in (tmp_path / "api.log").read_text().splitlines()]
     assert len(lines) < 40
 

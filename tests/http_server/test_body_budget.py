@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keylike.http_server.body_budget import Body, Room
+from keylike.http_server.body_budget import BodyBudget, RequestBody
 
 STEP = 32_768
 ROOM = 30 * STEP
@@ -23,14 +23,14 @@ class Clock:
         return self.now
 
 
-def room(most: int = ROOM, clock: Clock | None = None) -> Room:
+def room(most: int = ROOM, clock: Clock | None = None) -> BodyBudget:
     """A room in which the time stands still."""
-    return Room(most, clock or Clock())
+    return BodyBudget(most, clock or Clock())
 
 
-def free(of: Room, count: int) -> bool:
+def free(of: BodyBudget, count: int) -> bool:
     """Whether so much is left."""
-    return of.take(Body(0, of), count)
+    return of.take(RequestBody(0, of), count)
 
 
 @given(
@@ -39,7 +39,7 @@ def free(of: Room, count: int) -> bool:
 )
 def test_what_came_in_pieces_is_read_whole_and_in_order(sizes: list[int], at_a_time: int) -> None:
     pieces = [bytes([number]) * size for number, size in enumerate(sizes)]
-    body = Body(10_000_000, room(10_000_000))
+    body = RequestBody(10_000_000, room(10_000_000))
     for piece in pieces:
         body.append(piece)
     assert len(body) == sum(sizes)
@@ -51,20 +51,20 @@ def test_what_came_in_pieces_is_read_whole_and_in_order(sizes: list[int], at_a_t
 
 
 def test_read_at_once_it_is_whole_too() -> None:
-    body = Body(1000, room())
+    body = RequestBody(1000, room())
     for piece in (b"one ", b"two ", b"three"):
         body.append(piece)
     assert (body.read(4), body.read(), body.read()) == (b"one ", b"two three", b"")
 
 
 def test_large_pieces_are_passed_on_as_they_are() -> None:
-    body, piece = Body(10_000_000, room(10_000_000)), bytes(100_000)
+    body, piece = RequestBody(10_000_000, room(10_000_000)), bytes(100_000)
     body.append(piece)
     assert body.read(1 << 20) is piece
 
 
 def test_tiny_pieces_do_not_take_many_times_their_bytes() -> None:
-    body = Body(10_000_000, room())
+    body = RequestBody(10_000_000, room())
     for number in range(100_000):
         body.append(number.to_bytes(2, "big", signed=False) if number < 65_536 else b"xy")
     held = sys.getsizeof(body._crumbs) + sum(map(sys.getsizeof, body._pieces))
@@ -73,7 +73,7 @@ def test_tiny_pieces_do_not_take_many_times_their_bytes() -> None:
 
 def test_above_its_limit_nothing_is_kept_but_all_is_counted() -> None:
     all_of_it = room()
-    body = Body(300_000, all_of_it)
+    body = RequestBody(300_000, all_of_it)
     body.append(bytes(250_000))
     body.append(bytes(250_000))
     assert (len(body), body.read(), body.turned_away) == (500_000, b"", None)
@@ -82,7 +82,7 @@ def test_above_its_limit_nothing_is_kept_but_all_is_counted() -> None:
 
 def test_what_there_is_no_room_for_is_turned_away_and_leaves_its_place() -> None:
     shared = room()
-    first, second = Body(5_000_000, shared), Body(5_000_000, shared)
+    first, second = RequestBody(5_000_000, shared), RequestBody(5_000_000, shared)
     first.append(bytes(200_000 + ROOM - STEP))
     second.append(bytes(150_000))
     second.append(bytes(300_000))
@@ -92,14 +92,14 @@ def test_what_there_is_no_room_for_is_turned_away_and_leaves_its_place() -> None
 
 
 def test_small_ones_ask_for_no_room() -> None:
-    body = Body(5_000_000, room(0))
+    body = RequestBody(5_000_000, room(0))
     body.append(bytes(200_000))
     assert (body.turned_away, len(body.read())) == (None, 200_000)
 
 
 def test_the_room_is_given_back_once() -> None:
     shared = room()
-    body = Body(5_000_000, shared)
+    body = RequestBody(5_000_000, shared)
     body.append(bytes(200_000 + ROOM))
     for _ in range(2):
         body.close()
@@ -111,7 +111,7 @@ def test_the_room_is_given_back_once() -> None:
 def test_who_has_stalled_makes_room_for_others_the_longest_first(trickles: bool) -> None:
     clock = Clock()
     shared = room(clock=clock)
-    bodies = [Body(5_000_000, shared) for _ in range(3)]
+    bodies = [RequestBody(5_000_000, shared) for _ in range(3)]
     for body in bodies:
         body.append(bytes(200_000 + 10 * STEP - 10))
         clock.now += 1
@@ -120,11 +120,11 @@ def test_who_has_stalled_makes_room_for_others_the_longest_first(trickles: bool)
             clock.now += 0.5
             bodies[0].append(b".")
     clock.now = 4.9
-    late = Body(5_000_000, shared)
+    late = RequestBody(5_000_000, shared)
     late.append(bytes(200_000 + STEP))
     assert late.turned_away == 1, "nobody has stalled for five seconds"
     clock.now = 5.5
-    later = Body(5_000_000, shared)
+    later = RequestBody(5_000_000, shared)
     later.append(bytes(200_000 + STEP))
     assert [body.turned_away for body in (*bodies, later)] == [1, None, None, None]
 
@@ -132,11 +132,11 @@ def test_who_has_stalled_makes_room_for_others_the_longest_first(trickles: bool)
 def test_who_is_whole_has_not_stalled() -> None:
     clock = Clock()
     shared = room(clock=clock)
-    whole = Body(5_000_000, shared)
+    whole = RequestBody(5_000_000, shared)
     whole.append(bytes(200_000 + ROOM))
     whole.arrived()
     clock.now = 60
-    late = Body(5_000_000, shared)
+    late = RequestBody(5_000_000, shared)
     late.append(bytes(200_000 + STEP))
     assert (whole.turned_away, late.turned_away) == (None, 1)
     assert len(whole.read()) == 200_000 + ROOM
@@ -144,7 +144,7 @@ def test_who_is_whole_has_not_stalled() -> None:
 
 @pytest.mark.parametrize("pieces", [[b""], [bytes(500_000)]])
 def test_who_comes_when_all_is_full_leaves_nothing_here(pieces: list[bytes]) -> None:
-    body = Body(5_000_000, room(), turned_away=7)
+    body = RequestBody(5_000_000, room(), turned_away=7)
     for piece in pieces:
         body.append(piece)
     assert (body.turned_away, body.read()) == (7, b"")

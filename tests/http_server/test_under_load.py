@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from keylike.scheduling.scheduler import Caller
+from keylike.scheduling.scheduler import Client
 from keylike.settings import Settings
 from tests.contract import check_body
 from tests.running import PatientReader, Running, until
@@ -287,7 +287,7 @@ def test_callers_are_told_apart_by_a_digest_that_no_log_shows(
     take = busy.running.scheduler.read
 
     def listen(*given: Any, **named: Any) -> Any:
-        names.extend(each.name for each in (*given, *named.values()) if isinstance(each, Caller))
+        names.extend(each.name for each in (*given, *named.values()) if isinstance(each, Client))
         return take(*given, **named)
 
     busy.running.scheduler.read = listen  # type: ignore[method-assign]

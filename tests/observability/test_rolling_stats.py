@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keylike.observability.metrics import Answered
-from keylike.observability.photo_trace import Passage, Spell
+from keylike.observability.photo_trace import PhotoTrace, StageTiming
 from keylike.observability.rolling_stats import RecentErrors, RecentStages, Summary
 
 
@@ -25,14 +25,14 @@ def clock() -> Clock:
     return Clock()
 
 
-def passage(seconds: float) -> Passage:
+def passage(seconds: float) -> PhotoTrace:
     """A photo that took so long, half of it before and half of it after its decoding."""
     spells = (
-        Spell("queue", 0.0, seconds / 2),
-        Spell("decode", 0.0, 0.0),
-        Spell("queue", seconds / 2, seconds),
+        StageTiming("queue", 0.0, seconds / 2),
+        StageTiming("decode", 0.0, 0.0),
+        StageTiming("queue", seconds / 2, seconds),
     )
-    return Passage(0.0, seconds, spells, "read", False, 0.9, None)
+    return PhotoTrace(0.0, seconds, spells, "read", False, 0.9, None)
 
 
 def answered(*, crashed: bool) -> Answered:

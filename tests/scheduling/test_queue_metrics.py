@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from keylike.errors import DeadlineExceeded
 from keylike.images.photo import open_photo
-from keylike.observability.photo_trace import Notes, Spell
+from keylike.observability.photo_trace import StageTiming, TraceBuilder
 from keylike.readers.loading import ModelSlot
-from keylike.scheduling.scheduler import Caller, Scheduler
+from keylike.scheduling.scheduler import Client, Scheduler
 from keylike.service import create_app
 from keylike.settings import Settings
 from tests.running import PatientReader, until
@@ -28,12 +28,12 @@ class Busy:
         self.scheduler = Scheduler(lambda: self.reader, queue=8, threads=1, clock=lambda: self.now)
         self.threads = ThreadPoolExecutor(16)
 
-    def ask(self, size: int, caller: Caller | None = None) -> Notes:
+    def ask(self, size: int, caller: Client | None = None) -> TraceBuilder:
         """Asks, and gives what will be written down about it."""
-        notes = Notes(self.scheduler.clock)
+        notes = TraceBuilder(self.scheduler.clock)
         picture = plain(RED, size=(size, 40))
         self.asked = self.threads.submit(
-            lambda: self.scheduler.read(lambda: open_photo(picture), caller or Caller(), notes)
+            lambda: self.scheduler.read(lambda: open_photo(picture), caller or Client(), notes)
         )
         return notes
 
@@ -82,17 +82,17 @@ def test_what_the_time_of_a_photo_went_to(busy: Busy) -> None:
     busy.reader.allowed.set()
     asked.result(20)
     assert first.spells == [
-        Spell("queue", 100.0, 100.0),
-        Spell("decode", 100.0, 100.0),
-        Spell("queue", 100.0, 100.0),
-        Spell("model", 100.0, 105.0),
+        StageTiming("queue", 100.0, 100.0),
+        StageTiming("decode", 100.0, 100.0),
+        StageTiming("queue", 100.0, 100.0),
+        StageTiming("model", 100.0, 105.0),
     ]
 
 
 def test_who_gave_up_has_waited_until_then(busy: Busy) -> None:
     busy.ask(40)
     assert busy.reader.asked.wait(20)
-    notes = busy.ask(50, Caller(deadline=102.0))
+    notes = busy.ask(50, Client(deadline=102.0))
     until(lambda: busy.scheduler.load().waiting == 1)
     busy.now += 2
     with pytest.raises(DeadlineExceeded):

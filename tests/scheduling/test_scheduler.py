@@ -10,10 +10,10 @@ from functools import partial
 
 import pytest
 
-from keylike.errors import BadImage, CallerGone, DeadlineExceeded, ModelLoading, Overloaded
+from keylike.errors import BadImage, ClientGone, DeadlineExceeded, ModelLoading, Overloaded
 from keylike.images.photo import Photo, open_photo
 from keylike.readers.contract import ReaderInfo, Reading, Reason, Unreadable
-from keylike.scheduling.scheduler import Caller, Result, Scheduler
+from keylike.scheduling.scheduler import Client, Result, Scheduler
 from tests.fakes import ColourReader
 from tests.running import until
 from tools.plain_pictures import BLUE, GREEN, RED, plain
@@ -77,7 +77,7 @@ class House:
         self.threads = ThreadPoolExecutor(64)
 
     def ask(
-        self, picture: tuple[int, int, int] = RED, caller: Caller | None = None
+        self, picture: tuple[int, int, int] = RED, caller: Client | None = None
     ) -> Future[Result]:
         """A request of one photo, as the server makes it; returns when it is inside."""
         inside = threading.Event()
@@ -87,7 +87,7 @@ class House:
                 with self.scheduler.admit(1):
                     inside.set()
                     return self.scheduler.read(
-                        lambda: open_photo(plain(picture)), caller or Caller()
+                        lambda: open_photo(plain(picture)), caller or Client()
                     )
             finally:
                 inside.set()
@@ -97,7 +97,7 @@ class House:
         return asked
 
     def ask_in_line(
-        self, *pictures: tuple[int, int, int], caller: Caller | None = None
+        self, *pictures: tuple[int, int, int], caller: Client | None = None
     ) -> list[Future[Result]]:
         """The same for several, one behind the other; returns when all of them wait, and those whose turn it was are decoded."""
         asked, before = [], self.waiting()
@@ -196,7 +196,7 @@ def test_a_batch_waits_a_little_for_what_is_being_decoded(make: Make, over: bool
         assert go_on.wait(PATIENCE_S)
         return open_photo(plain(GREEN))
 
-    slow = house.threads.submit(house.scheduler.read, slowly, Caller())
+    slow = house.threads.submit(house.scheduler.read, slowly, Client())
     assert decoding.wait(PATIENCE_S)
     taken = threading.Event()
 
@@ -205,7 +205,7 @@ def test_a_batch_waits_a_little_for_what_is_being_decoded(make: Make, over: bool
             taken.set()
         return False
 
-    quick = house.ask(caller=Caller(hung_up=looked_at))
+    quick = house.ask(caller=Client(hung_up=looked_at))
     assert taken.wait(PATIENCE_S)
     assert house.waiting() == 1 and not house.reader.batches
     if over:
@@ -238,15 +238,15 @@ def test_a_picture_that_cannot_be_decoded_leaves_its_turn_to_others(make: Make) 
     house.reader.go_on()
     for _ in range(3):
         with pytest.raises(BadImage):
-            house.scheduler.read(lambda: open_photo(b"\xff\xd8\xff"), Caller())
+            house.scheduler.read(lambda: open_photo(b"\xff\xd8\xff"), Client())
     assert isinstance(house.ask().result(PATIENCE_S), Reading)
 
 
 def test_callers_take_turns_whether_decoded_or_not(make: Make) -> None:
     house = make(threads=1)
     house.occupy()
-    first = house.ask_in_line(*reds(100, 110, 120, 130, 140, 150, 160, 170), caller=Caller("first"))
-    second = house.ask_in_line(*reds(230, 250), caller=Caller("second"))
+    first = house.ask_in_line(*reds(100, 110, 120, 130, 140, 150, 160, 170), caller=Client("first"))
+    second = house.ask_in_line(*reds(230, 250), caller=Client("second"))
     house.reader.go_on()
     for asked in first + second:
         asked.result(PATIENCE_S)
@@ -296,7 +296,7 @@ def test_no_more_are_decoded_at_a_time_than_there_are_threads(make: Make) -> Non
         assert go_on.wait(PATIENCE_S)
         return open_photo(plain())
 
-    asked = [house.threads.submit(house.scheduler.read, slowly, Caller()) for _ in range(6)]
+    asked = [house.threads.submit(house.scheduler.read, slowly, Client()) for _ in range(6)]
     both.wait(PATIENCE_S)
     until(lambda: house.waiting() == 6)
     assert len(most) == 2
@@ -309,8 +309,8 @@ def test_no_more_are_decoded_at_a_time_than_there_are_threads(make: Make) -> Non
 def test_over_its_deadline_a_photo_is_not_read(make: Make) -> None:
     house = make()
     first = house.occupy()
-    late = house.ask_in_line(GREEN, caller=Caller(deadline=5.0))[0]
-    in_time = house.ask_in_line(RED, caller=Caller(deadline=50.0))[0]
+    late = house.ask_in_line(GREEN, caller=Client(deadline=5.0))[0]
+    in_time = house.ask_in_line(RED, caller=Client(deadline=50.0))[0]
     house.now = 6.0
     house.reader.go_on()
     with pytest.raises(DeadlineExceeded):
@@ -323,7 +323,7 @@ def test_over_its_deadline_a_photo_is_not_read(make: Make) -> None:
 
 def test_at_the_deadline_the_caller_hears_though_the_reader_goes_on(make: Make) -> None:
     house = make()
-    asked = house.ask(caller=Caller(deadline=5.0))
+    asked = house.ask(caller=Client(deadline=5.0))
     assert house.reader.begun.acquire(timeout=PATIENCE_S)
     house.now = 5.0
     with pytest.raises(DeadlineExceeded):
@@ -335,12 +335,12 @@ def test_whoever_hung_up_is_not_read(make: Make) -> None:
     house.occupy()
     gone = threading.Event()
     # Three decoded and one that is not yet.
-    asked = house.ask_in_line(*[GREEN] * 4, caller=Caller("gone", hung_up=gone.is_set))
-    there = house.ask_in_line(RED, caller=Caller("there"))[0]
+    asked = house.ask_in_line(*[GREEN] * 4, caller=Client("gone", hung_up=gone.is_set))
+    there = house.ask_in_line(RED, caller=Client("there"))[0]
     gone.set()
     house.reader.go_on()
     for each in asked:
-        with pytest.raises(CallerGone):
+        with pytest.raises(ClientGone):
             each.result(PATIENCE_S)
     assert isinstance(there.result(PATIENCE_S), Reading)
     assert [close(batch[0], RED) for batch in house.reader.batches] == [True, True]
@@ -351,12 +351,12 @@ def test_whoever_hung_up_leaves_the_full_queue_while_the_reader_is_busy(make: Ma
     house.occupy()
     gone = threading.Event()
     # Three of them decoded.
-    asked = house.ask_in_line(*[RED] * 5, caller=Caller(hung_up=gone.is_set))
+    asked = house.ask_in_line(*[RED] * 5, caller=Client(hung_up=gone.is_set))
     with pytest.raises(Overloaded):
         house.ask().result(PATIENCE_S)
     gone.set()
     for each in asked:
-        with pytest.raises(CallerGone):
+        with pytest.raises(ClientGone):
             each.result(PATIENCE_S)
     assert house.waiting() == 0, "their photos would be kept"
     house.ask_in_line(*[RED] * 5)
@@ -367,9 +367,9 @@ def test_whoever_hung_up_before_their_turn_leaves_nothing_behind(make: Make) -> 
     house.occupy()
     house.ask_in_line(*[RED] * 3)
     gone = threading.Event()
-    asked = house.ask_in_line(RED, caller=Caller("gone", hung_up=gone.is_set))[0]
+    asked = house.ask_in_line(RED, caller=Client("gone", hung_up=gone.is_set))[0]
     gone.set()
-    with pytest.raises(CallerGone):
+    with pytest.raises(ClientGone):
         asked.result(PATIENCE_S)
     assert house.waiting() == 3
 
@@ -441,7 +441,7 @@ def test_until_the_reader_is_loaded_it_says_so() -> None:
     with pytest.raises(ModelLoading), scheduler.admit(1):
         raise AssertionError("it was let in")
     with pytest.raises(ModelLoading):
-        scheduler.read(lambda: open_photo(plain()), Caller())
+        scheduler.read(lambda: open_photo(plain()), Client())
 
 
 def test_closing_lets_the_reader_finish_and_turns_the_others_away(make: Make) -> None:
@@ -459,4 +459,4 @@ def test_closing_lets_the_reader_finish_and_turns_the_others_away(make: Make) ->
 
 
 def test_a_caller_is_not_shown_in_what_is_printed() -> None:
-    assert "canary" not in repr(Caller("canary"))
+    assert "canary" not in repr(Client("canary"))

@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from keylike.errors import BadImage, CallerGone, DeadlineExceeded, ModelLoading
+from keylike.errors import BadImage, ClientGone, DeadlineExceeded, ModelLoading
 from keylike.images.photo import open_photo
-from keylike.scheduling.scheduler import Caller, Scheduler
+from keylike.scheduling.scheduler import Client, Scheduler
 from tests.fakes import ColourReader
 from tests.running import until
 from tools.plain_pictures import RED, plain
@@ -28,7 +28,7 @@ class House:
         self.begun: list[str] = []
         self.go_on = threading.Event()
 
-    def ask(self, name: str, caller: Caller | None = None) -> Future[str]:
+    def ask(self, name: str, caller: Client | None = None) -> Future[str]:
         """Work that ends when it may."""
 
         def work() -> str:
@@ -36,7 +36,7 @@ class House:
             assert self.go_on.wait(PATIENCE_S)
             return name
 
-        return self.threads.submit(self.scheduler.beside, work, caller or Caller())
+        return self.threads.submit(self.scheduler.beside, work, caller or Client())
 
     def busy(self) -> Future[str]:
         """Somebody has the only turn."""
@@ -72,7 +72,7 @@ def test_photos_for_the_reader_wait_for_the_same_turns(house: House) -> None:
         decoded.set()
         return open_photo(plain(RED))
 
-    read = house.threads.submit(house.scheduler.read, decode, Caller())  # type: ignore[arg-type]
+    read = house.threads.submit(house.scheduler.read, decode, Client())  # type: ignore[arg-type]
     assert not decoded.wait(0.05)
     house.go_on.set()
     assert read.result(PATIENCE_S)
@@ -85,26 +85,26 @@ def test_a_failure_is_the_callers_and_the_turn_goes_on(house: House) -> None:
     house.go_on.set()
     for _ in range(3):
         with pytest.raises(BadImage):
-            house.scheduler.beside(fail, Caller())
+            house.scheduler.beside(fail, Client())
     assert house.ask("next").result(PATIENCE_S) == "next"
 
 
 def test_who_runs_out_of_time_or_hangs_up_while_waiting_is_not_begun(house: House) -> None:
     house.busy()
     late, gone = (
-        house.ask("late", Caller(deadline=5.0)),
-        house.ask("gone", Caller(hung_up=lambda: house.now > 0)),
+        house.ask("late", Client(deadline=5.0)),
+        house.ask("gone", Client(hung_up=lambda: house.now > 0)),
     )
     house.now = 6.0
     house.go_on.set()
-    for asked, error in ((late, DeadlineExceeded), (gone, CallerGone)):
+    for asked, error in ((late, DeadlineExceeded), (gone, ClientGone)):
         with pytest.raises(error):
             asked.result(PATIENCE_S)
     assert house.begun == ["first"]
 
 
 def test_what_comes_too_late_is_not_given(house: House) -> None:
-    asked = house.ask("slow", Caller(deadline=5.0))
+    asked = house.ask("slow", Client(deadline=5.0))
     until(lambda: house.begun == ["slow"])
     house.now = 6.0
     house.go_on.set()
@@ -123,4 +123,4 @@ def test_who_waits_when_it_closes_is_turned_away(house: House) -> None:
     house.go_on.set()
     assert first.result(PATIENCE_S) == "first"
     with pytest.raises(ModelLoading):
-        house.scheduler.beside(lambda: "after", Caller())
+        house.scheduler.beside(lambda: "after", Client())

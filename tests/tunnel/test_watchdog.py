@@ -13,8 +13,8 @@ from keylike.tunnel.watchdog import (
     LONGEST_PAUSE_S,
     STEADY_S,
     Stage,
-    Standing,
     Tunnel,
+    TunnelStatus,
 )
 
 LOCAL = "http://127.0.0.1:5000"
@@ -50,7 +50,7 @@ class Scene:
         self.at: dict[float, Callable[[], None]] = {}
         self.agent = FakeAgent("")
         self.closed = 0
-        self.standing = Standing()
+        self.standing = TunnelStatus()
         self.tunnel = Tunnel(
             self,
             self.works,

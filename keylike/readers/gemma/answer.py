@@ -7,7 +7,7 @@ from keylike.keys.keyways import keyway
 from keylike.readers.contract import Cut, Quality, Reading, Reason, Unreadable
 from keylike.readers.gemma import confidence as sure
 from keylike.readers.gemma.manifest import GemmaManifest
-from keylike.readers.gemma.model_output import Heard, Trust
+from keylike.readers.gemma.model_output import Scores, Trust
 
 _AGAIN = "Take another photo: the key flat on a plain surface in soft light, the phone straight above, the blade sharp."
 ADVICE = {
@@ -22,7 +22,7 @@ def refuse(reason: Reason, message: str, quality: Quality | None = None) -> Unre
     return Unreadable(reason, message, ADVICE[reason], quality or Quality())
 
 
-def answer(heard: Heard, manifest: GemmaManifest, px_per_mm: float | None) -> Reading | Unreadable:
+def answer(heard: Scores, manifest: GemmaManifest, px_per_mm: float | None) -> Reading | Unreadable:
     """The reading; `px_per_mm` photo pixels a mm at the blade, where the key was found."""
     if heard.no_key > sum(choice.probability for choice in heard.choices) and heard.no_key > 0.5:
         return refuse(Reason.NOT_A_KEY, "The model sees no key on the picture.")

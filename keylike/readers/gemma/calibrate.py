@@ -19,7 +19,7 @@ from keylike.readers.gemma.confidence import whole
 from keylike.readers.gemma.fit import Row, cross_fit
 from keylike.readers.gemma.manifest import Agreement, GemmaManifest
 from keylike.readers.gemma.manifest_file import write_fitted
-from keylike.readers.gemma.model_output import Choice, Heard, Trust
+from keylike.readers.gemma.model_output import Choice, Scores, Trust
 
 # Photos opened at a time, as many as the largest batch that is worth while: each may take 12 MB.
 GROUP = 8
@@ -38,7 +38,7 @@ class Hearing(Protocol):
     def manifest(self) -> GemmaManifest:
         """The manifest in use."""
 
-    def hear(self, photos: Sequence[Photo]) -> list[Heard | Unreadable]:
+    def hear(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
         """What was heard about each photo, or why the model was not asked."""
 
 
@@ -87,7 +87,7 @@ class Tried:
     """One labelled photo: what was heard about it, and what a second reader read, if there is one."""
 
     shot: Shot
-    heard: Heard | Unreadable
+    heard: Scores | Unreadable
     beside: Reading | Unreadable | None
 
     @property
@@ -132,7 +132,7 @@ def agreement_of(tried: Iterable[Tried], manifest: GemmaManifest) -> Agreement |
     return Agreement(shared_error=round(shared_error, 4), fitted_on=wrong) if wrong else None
 
 
-def _first(heard: Heard | Unreadable, manifest: GemmaManifest) -> Choice | str:
+def _first(heard: Scores | Unreadable, manifest: GemmaManifest) -> Choice | str:
     """The first choice, or why it would not be answered with or not be calibrated. How sure is too unsure is left open here, since it
     rests on the calibration."""
     if isinstance(heard, Unreadable):

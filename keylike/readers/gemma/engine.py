@@ -10,8 +10,8 @@ from PIL import Image
 from keylike.readers.gemma.backends import Loaded
 from keylike.readers.gemma.free import read_free
 from keylike.readers.gemma.manifest import GemmaManifest
-from keylike.readers.gemma.model_output import Heard
-from keylike.readers.gemma.oom_batcher import Desk
+from keylike.readers.gemma.model_output import Scores
+from keylike.readers.gemma.oom_batcher import AdaptiveBatcher
 from keylike.readers.gemma.prompt import prompt_inputs
 from keylike.readers.gemma.search import read_slots
 from keylike.readers.gemma.slots import lay_out
@@ -27,7 +27,7 @@ class Engine:
             if manifest.reply.decoding == "slots"
             else None
         )
-        self._desk = Desk(self._run, max_batch, self._free_memory)
+        self._desk = AdaptiveBatcher(self._run, max_batch, self._free_memory)
 
     @property
     def side(self) -> int:
@@ -36,11 +36,11 @@ class Engine:
             self._loaded.processor.image_processor.size["height"]
         )
 
-    def hear(self, squares: Sequence[Image.Image]) -> list[Heard]:
+    def hear(self, squares: Sequence[Image.Image]) -> list[Scores]:
         """One result a square, in order; one thread at a time. Raises Overloaded where not even one square fits into memory."""
         return self._desk.ask(squares)
 
-    def _run(self, squares: Sequence[Image.Image]) -> list[Heard]:
+    def _run(self, squares: Sequence[Image.Image]) -> list[Scores]:
         loaded, tokenizer = self._loaded, self._loaded.processor.tokenizer
         inputs = prompt_inputs(loaded.processor, self._manifest.prompt, squares).to(loaded.device)
         inputs["pixel_values"] = inputs["pixel_values"].to(loaded.model.dtype)

@@ -12,7 +12,7 @@ import torch
 from keylike.keys.bitting import Bitting
 from keylike.keys.keyways import keyway
 from keylike.readers.gemma.manifest import GemmaManifest
-from keylike.readers.gemma.model_output import Choice, Heard, Slot, Trust
+from keylike.readers.gemma.model_output import Choice, Scores, Slot, Trust
 from keylike.readers.gemma.prompt import none_text
 from keylike.readers.gemma.slots import end_of_turn
 from keylike.readers.reply import Reply, parse_reply, says_none
@@ -44,7 +44,7 @@ class Written:
         ]
 
 
-def read_free(model: Any, inputs: Any, tokenizer: Any, manifest: GemmaManifest) -> list[Heard]:
+def read_free(model: Any, inputs: Any, tokenizer: Any, manifest: GemmaManifest) -> list[Scores]:
     """What the model writes for each row of `inputs`, greedily, until its turn ends or `max_new_tokens` are used up."""
     return [
         hear_written(one, tokenizer, manifest)
@@ -79,18 +79,18 @@ def _written(
     )
 
 
-def hear_written(written: Written, tokenizer: Any, manifest: GemmaManifest) -> Heard:
+def hear_written(written: Written, tokenizer: Any, manifest: GemmaManifest) -> Scores:
     """What is to be made of it."""
     none = none_text(manifest.reply)
     if says_none(written.text) or (none is not None and written.text.strip() == none):
-        return Heard((), 1.0, 1.0, Trust.LABELLED)
+        return Scores((), 1.0, 1.0, Trust.LABELLED)
     reply = parse_reply(written.text, manifest.keyways)
     # A code that the end of the allowance may have cut short is none.
     cut_off = reply is not None and not written.finished and reply.spans[-1][1] == len(written.text)
     choice = _choice(reply, written, tokenizer, manifest) if reply and not cut_off else None
     if reply is None or choice is None:
-        return Heard((), 0.0, 0.0, Trust.LOOSE)
-    return Heard((choice,), 0.0, 1.0, reply.trust)
+        return Scores((), 0.0, 0.0, Trust.LOOSE)
+    return Scores((choice,), 0.0, 1.0, reply.trust)
 
 
 def _choice(

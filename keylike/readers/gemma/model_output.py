@@ -57,7 +57,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Scores:
     """Everything heard about one photo. `choices` are ranked, possible codes alone; empty when there is none.
 
     `no_key` is the probability that the model says there is no key; `mass` the least share of its own unconstrained probability

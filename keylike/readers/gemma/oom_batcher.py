@@ -17,7 +17,7 @@ A = TypeVar("A")
 _NO_ROOM = "can't allocate memory"
 
 
-class Desk(Generic[Q, A]):
+class AdaptiveBatcher(Generic[Q, A]):
     """`run` answers a batch in order; one thread at a time is let in. `free_memory` gives back what a failed batch left behind."""
 
     def __init__(

@@ -14,7 +14,7 @@ from keylike.readers.gemma.answer import answer, refuse
 from keylike.readers.gemma.backends import choose
 from keylike.readers.gemma.folder import Checkpoint
 from keylike.readers.gemma.manifest import GemmaManifest
-from keylike.readers.gemma.model_output import Heard
+from keylike.readers.gemma.model_output import Scores
 from keylike.readers.gemma.picture import Framed, Framer, KeyFinder
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ class GemmaReader:
             for one, frame in zip(heard, framed, strict=True)
         ]
 
-    def hear(self, photos: Sequence[Photo]) -> list[Heard | Unreadable]:
+    def hear(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
         """What the model said about each photo, before anything is made of it; what a calibration is fitted on."""
         return self._hear([self._framer.frame(photo.pixels, self._engine.side) for photo in photos])
 
-    def _hear(self, framed: Sequence[Framed]) -> list[Heard | Unreadable]:
+    def _hear(self, framed: Sequence[Framed]) -> list[Scores | Unreadable]:
         asked = [frame for frame in framed if self._worth_asking(frame)]
         said = iter(self._engine.hear([frame.square for frame in asked]) if asked else [])
         unseen = refuse(Reason.NOT_A_KEY, "No key was found on the picture.", Quality())

@@ -10,7 +10,7 @@ import torch
 
 from keylike.keys.keyways import Keyway
 from keylike.readers.gemma.kv_session import Stream
-from keylike.readers.gemma.model_output import Choice, Heard, Slot, Trust
+from keylike.readers.gemma.model_output import Choice, Scores, Slot, Trust
 from keylike.readers.gemma.slots import Layout, Option, Tokens
 
 # Of the likeliest path's probability: what lies below is not followed any further, and no alternative worth giving.
@@ -34,7 +34,7 @@ class _Path:
         return self.stopped or len(self.choice.codes) == self.option.counts[-1]
 
 
-def read_slots(model: Any, inputs: Any, layout: Layout, beams: int) -> list[Heard]:
+def read_slots(model: Any, inputs: Any, layout: Layout, beams: int) -> list[Scores]:
     """What the model chooses for each row of `inputs`: one pass for the prompt, one for the keyways, one for each further cut."""
     stream = Stream(model, inputs, layout.common)
     heads = _hear_heads(stream, layout)
@@ -178,11 +178,11 @@ def _best(paths: Sequence[_Path], beams: int) -> list[_Path]:
     return [path for chance, path in ranked if chance >= _HOPELESS * ranked[0][0]]
 
 
-def _heard(beam: Sequence[_Path], heads: _Heads) -> Heard:
+def _heard(beam: Sequence[_Path], heads: _Heads) -> Scores:
     no_key = sum(
         chance
         for option, chance in zip(heads.options, heads.chances, strict=True)
         if option.keyway is None
     )
     mass = beam[0].mass if beam else heads.mass
-    return Heard(tuple(path.choice for path in beam), no_key, mass, Trust.SLOTS)
+    return Scores(tuple(path.choice for path in beam), no_key, mass, Trust.SLOTS)

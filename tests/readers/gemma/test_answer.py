@@ -10,7 +10,7 @@ import pytest
 from keylike.readers.contract import Reading, Reason, Unreadable
 from keylike.readers.gemma.answer import answer
 from keylike.readers.gemma.manifest import GemmaManifest, ReplyShape, Temperature
-from keylike.readers.gemma.model_output import Choice, Heard, Slot, Trust
+from keylike.readers.gemma.model_output import Choice, Scores, Slot, Trust
 
 MANIFEST = GemmaManifest(name="tiny", version="1", kind="gemma-merged", keyways=("SC1", "KW1"))
 FITTED = MANIFEST.model_copy(update={"calibration": Temperature(temperature=2.0, fitted_on=50)})
@@ -25,7 +25,7 @@ def choice(keyway: str, codes: tuple[int, ...], *chances: float) -> Choice:
 FIRST = choice("SC1", (2, 5, 4, 7, 3), 0.99, 0.98, 0.97, 0.99, 0.8)
 SECOND = choice("SC1", (2, 5, 4, 7, 4), 0.99, 0.98, 0.97, 0.99, 0.2)
 OTHER = choice("KW1", (2, 5, 4, 7, 4), 0.9, 0.3, 0.5, 0.3, 0.5)
-HEARD = Heard((FIRST, SECOND, OTHER), 0.0, 0.97, Trust.SLOTS)
+HEARD = Scores((FIRST, SECOND, OTHER), 0.0, 0.97, Trust.SLOTS)
 
 
 def test_without_a_calibration_the_models_own_probability_is_given_as_such() -> None:
@@ -62,14 +62,14 @@ def test_a_loose_code_never_counts_as_calibrated() -> None:
 @pytest.mark.parametrize(
     ("heard", "reason"),
     [
-        (Heard((), 1.0, 1.0, Trust.LABELLED), Reason.NOT_A_KEY),
+        (Scores((), 1.0, 1.0, Trust.LABELLED), Reason.NOT_A_KEY),
         (dataclasses.replace(HEARD, no_key=0.97), Reason.NOT_A_KEY),
-        (Heard((), 0.0, 0.0, Trust.LOOSE), Reason.NO_CODE_IN_REPLY),
+        (Scores((), 0.0, 0.0, Trust.LOOSE), Reason.NO_CODE_IN_REPLY),
         (dataclasses.replace(HEARD, mass=0.2), Reason.NO_CODE_IN_REPLY),
         (dataclasses.replace(HEARD, choices=(OTHER,)), Reason.LOW_CONFIDENCE),
     ],
 )
-def test_refusals(heard: Heard, reason: Reason) -> None:
+def test_refusals(heard: Scores, reason: Reason) -> None:
     refusal = answer(heard, MANIFEST, None)
     assert isinstance(refusal, Unreadable)
     assert refusal.reason is reason

@@ -15,7 +15,7 @@ from keylike.readers.contract import ReaderInfo, Reason, Unreadable
 from keylike.readers.evaluation import shots
 from keylike.readers.gemma.calibrate import GROUP, Hearing, calibrate
 from keylike.readers.gemma.manifest import GemmaManifest, Temperature, gemma_manifest
-from keylike.readers.gemma.model_output import Choice, Heard, Slot, Trust
+from keylike.readers.gemma.model_output import Choice, Scores, Slot, Trust
 from keylike.readers.model_files import read_manifest
 from tests.fakes import colour_reader
 
@@ -34,18 +34,18 @@ class ColourHearing:
         )
         self.groups: list[int] = []
 
-    def hear(self, photos: Sequence[Photo]) -> list[Heard | Unreadable]:
+    def hear(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
         """One result a photo."""
         self.groups.append(len(photos))
         return [self._hear(photo) for photo in photos]
 
-    def _hear(self, photo: Photo) -> Heard | Unreadable:
+    def _hear(self, photo: Photo) -> Scores | Unreadable:
         red, green, blue = (int(value) for value in np.median(photo.pixels.reshape(-1, 3), axis=0))
         if blue > 200:
             return Unreadable(Reason.NOT_A_KEY, "No key.", "Another photo.")
         each = (red / 255) ** (1 / len(CODES))
         choice = Choice("SC1", CODES, (Slot((each, 1 - each), 0),) * len(CODES))
-        return Heard(
+        return Scores(
             (choice,), 0.0, 0.1 if green > 200 else 1.0, Trust.LOOSE if blue > 50 else Trust.SLOTS
         )
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from keylike.readers.gemma.manifest import GemmaManifest, ReplyShape
-from keylike.readers.gemma.model_output import Heard, Trust
+from keylike.readers.gemma.model_output import Scores, Trust
 from tests.readers.gemma.words import Words
 
 torch = pytest.importorskip("torch")
@@ -32,7 +32,7 @@ def heard(
     how: GemmaManifest = MANIFEST,
     doubts: dict[int, dict[str, float]] | None = None,
     finished: bool = True,
-) -> Heard:
+) -> Scores:
     """What is made of a text written one character a token; `doubts`: at which place which other characters had which share."""
     from keylike.readers.gemma import free
 

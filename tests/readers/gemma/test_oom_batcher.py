@@ -45,9 +45,9 @@ class Card:
 
 def desk(card: Card, most: int) -> Any:
     """A desk before it."""
-    from keylike.readers.gemma.oom_batcher import Desk
+    from keylike.readers.gemma.oom_batcher import AdaptiveBatcher
 
-    return Desk(card.run, most, card.free)
+    return AdaptiveBatcher(card.run, most, card.free)
 
 
 def test_more_than_fit_go_one_batch_behind_the_other() -> None:
@@ -76,9 +76,12 @@ def test_what_a_failed_batch_held_is_free_before_it_is_tried_again() -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return list(items)
 
-    from keylike.readers.gemma.oom_batcher import Desk
+    from keylike.readers.gemma.oom_batcher import AdaptiveBatcher
 
-    assert Desk(run, 2, lambda: alive.append(held[-1]() is not None)).ask([1, 2]) == [1, 2]
+    assert AdaptiveBatcher(run, 2, lambda: alive.append(held[-1]() is not None)).ask([1, 2]) == [
+        1,
+        2,
+    ]
     assert alive == [False]
 
 

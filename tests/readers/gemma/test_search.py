@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from keylike.readers.gemma.manifest import GemmaManifest, ReplyShape
-from keylike.readers.gemma.model_output import Choice, Heard
+from keylike.readers.gemma.model_output import Choice, Scores
 from tests.gemma_models import GemmaModels
 
 torch = pytest.importorskip("torch")
@@ -53,7 +53,7 @@ def inputs(loaded: Any, how: GemmaManifest, *seeds: int) -> Any:
     return prompt_inputs(loaded.processor, how.prompt, squares)
 
 
-def hear(loaded: Any, how: GemmaManifest, *seeds: int) -> list[Heard]:
+def hear(loaded: Any, how: GemmaManifest, *seeds: int) -> list[Scores]:
     """Through the slots."""
     from keylike.readers.gemma.search import read_slots
     from keylike.readers.gemma.slots import lay_out
