@@ -40,7 +40,7 @@ class ProcessStats:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._since = clock, clock()
-        self._process = psutil.ProcessStats()
+        self._process = psutil.Process()
         self._cpu_s_before = self._cpu_s()
 
     def use(self) -> Use:
@@ -61,19 +61,19 @@ class ProcessStats:
     def _cpu_s(self) -> float:
         return _cpu_s(self._process) + sum(self._below(_cpu_s))
 
-    def _below(self, figure: Callable[[psutil.ProcessStats], float]) -> Iterator[float]:
+    def _below(self, figure: Callable[[psutil.Process], float]) -> Iterator[float]:
         """Of each process that it started, or those did."""
         for process in self._process.children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 yield figure(process)
 
 
-def _cpu_s(process: psutil.ProcessStats) -> float:
+def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
-def _share(process: psutil.ProcessStats) -> int:
+def _share(process: psutil.Process) -> int:
     """Bytes, where Linux tells: reading processes share most of their memory with each other."""
     memory = process.memory_full_info()
     return int(getattr(memory, "pss", memory.uss))
