@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+# Default Retry-After, in seconds, for failures that pass by themselves.
+RETRY_AFTER_S = 5
+
 
 class KeylikeError(Exception):
     """A failure with a code for programs, a sentence for people and evidence that is safe to show to the caller.

@@ -13,7 +13,7 @@ from keylike.access.tokens import TokensUnreadable
 from keylike.api.client_identity import visitor
 from keylike.api.schemas import Failure
 from keylike.api.web_pages import wants_page
-from keylike.errors import Overloaded
+from keylike.errors import RETRY_AFTER_S, Overloaded
 from keylike.observability.logs import places
 
 # In the document: either header will do.
@@ -23,8 +23,6 @@ SCHEMES: dict[str, Any] = {
     "bearer": {"type": "http", "scheme": "bearer"},
 }
 REFUSALS: dict[Any, Any] = {401: Failure, 403: Failure, 429: Failure}
-# A file that another program holds, or that is being put in place.
-_RETRY_AFTER_S = 5
 _NEEDS = {
     "health.live": Need.NOTHING,
     "health.overview": Need.PUBLIC,
@@ -60,9 +58,7 @@ def install(
             g.visitor = visitor(request, credentials, salt)
         except TokensUnreadable as error:
             log.error("tokens unreadable", reason=str(error), places=places(error))
-            raise Overloaded(
-                "Tokens cannot be checked now.", retry_after_s=_RETRY_AFTER_S
-            ) from None
+            raise Overloaded("Tokens cannot be checked now.", retry_after_s=RETRY_AFTER_S) from None
         # Browsers send no token with the question whether they may ask.
         if request.method != "OPTIONS":
             # Nor can they with the way to the page, which holds no secret, asks for the token itself and sends it from then on.

@@ -12,9 +12,9 @@ from keylike.api.responses import API_VERSION
 from keylike.api.schemas import Failure
 from keylike.api.schemas import Health as HealthOut
 from keylike.api.schemas import Probe as ProbeOut
-from keylike.errors import ModelLoading, Overloaded
+from keylike.errors import RETRY_AFTER_S, ModelLoading, Overloaded
 from keylike.observability.gpu import Gpu
-from keylike.readers.loading import RETRY_AFTER_S, ModelSlot
+from keylike.readers.loading import ModelSlot
 
 _ALIVE: dict[Any, Any] = {200: ProbeOut, 500: Failure}
 _READY: dict[Any, Any] = {200: ProbeOut, 500: Failure, 503: Failure}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keylike.errors import (
+    RETRY_AFTER_S,
     BadImage,
     ImageTooLarge,
     KeylikeError,
@@ -44,7 +45,7 @@ pillow_heif.options.THUMBNAILS = pillow_heif.options.DEPTH_IMAGES = (
 _LOSSLESS_WEBP = threading.Lock()
 _ORIENTATION = 0x0112
 # What the machine lacks is no fault of the picture: a decoder that is loaded at its first picture needs a file.
-_EXHAUSTED, _RETRY_AFTER_S = (errno.EMFILE, errno.ENFILE, errno.ENOMEM), 5
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 # EXIF 2.3, tag Orientation: what turns the stored picture upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -117,7 +118,7 @@ def open_photo(
     except Exception as broken:
         if isinstance(broken, MemoryError) or getattr(broken, "errno", None) in _EXHAUSTED:
             raise Overloaded(
-                "There is not enough memory to open this picture now.", retry_after_s=_RETRY_AFTER_S
+                "There is not enough memory to open this picture now.", retry_after_s=RETRY_AFTER_S
             ) from None
         raise BadImage(f"The {kind} picture is truncated or corrupt.", format=kind) from broken
 

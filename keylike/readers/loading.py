@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from structlog.stdlib import BoundLogger
 
-from keylike.errors import ModelError, ModelLoading, Overloaded
+from keylike.errors import RETRY_AFTER_S, ModelError, ModelLoading, Overloaded
 from keylike.observability.logs import places
 from keylike.readers.agree import AgreeingReader
 from keylike.readers.classifiers.contract import Classifier
@@ -30,7 +30,6 @@ from keylike.readers.model_files import (
 if TYPE_CHECKING:
     from keylike.readers.caliper.reader import CaliperReader
 
-RETRY_AFTER_S = 5
 KINDS = ("caliper", "gemma-lora", "gemma-merged")
 # How often two wrong readings are the same wrong code, and whether that was fitted: what is assumed until it is.
 UNFITTED = (0.5, False)

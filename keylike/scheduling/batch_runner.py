@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from keylike.errors import Overloaded
+from keylike.errors import RETRY_AFTER_S, Overloaded
 from keylike.images.photo import Photo
 from keylike.keys.bitting import Bitting
 from keylike.keys.keyways import keyway
@@ -13,7 +13,6 @@ from keylike.scheduling.job import Job, closing
 from keylike.scheduling.queue_metrics import LoadMeter
 
 Outcome = Reading | Unreadable | Exception
-_RETRY_AFTER_S = 5
 
 
 def ask(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Exception:
@@ -26,7 +25,7 @@ def ask(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Exception:
         return [_checked(result) for result in results]
     except MemoryError:
         return Overloaded(
-            "There is not enough memory for this photo now.", retry_after_s=_RETRY_AFTER_S
+            "There is not enough memory for this photo now.", retry_after_s=RETRY_AFTER_S
         )
     except Exception as error:
         return error

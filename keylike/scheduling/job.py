@@ -9,13 +9,18 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import pairwise
 
-from keylike.errors import ClientGone, DeadlineExceeded, KeylikeError, ModelLoading
+from keylike.errors import (
+    RETRY_AFTER_S,
+    ClientGone,
+    DeadlineExceeded,
+    KeylikeError,
+    ModelLoading,
+)
 from keylike.images.photo import Photo
 from keylike.observability.photo_trace import Stage, StageTiming, TraceBuilder
 from keylike.readers.contract import Reading, Unreadable
 
 Result = Reading | Unreadable
-_RETRY_AFTER_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +120,4 @@ class Job:
 
 def closing() -> ModelLoading:
     """What callers are told who come too late."""
-    return ModelLoading("The server is shutting down.", retry_after_s=_RETRY_AFTER_S)
+    return ModelLoading("The server is shutting down.", retry_after_s=RETRY_AFTER_S)

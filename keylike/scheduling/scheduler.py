@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from keylike.errors import KeylikeError, Overloaded
+from keylike.errors import RETRY_AFTER_S, KeylikeError, Overloaded
 from keylike.images.photo import Photo
 from keylike.observability.photo_trace import TraceBuilder
 from keylike.readers.contract import Reader, ReaderInfo
@@ -30,7 +30,6 @@ __all__ = ["Client", "Result", "Scheduler"]
 T = TypeVar("T")
 # How often whoever waits looks whether the caller still does.
 _GLANCE_S = 0.5
-_RETRY_AFTER_S = 5
 # A batch that is not full waits for photos under way, for this share of what a batch takes, and never longer than this.
 _WINDOW_SHARE, _WINDOW_MOST_S = 0.1, 0.05
 
@@ -209,7 +208,7 @@ class Scheduler:
                 if self._workers:
                     return
                 raise Overloaded(
-                    "There is not enough memory to read a photo now.", retry_after_s=_RETRY_AFTER_S
+                    "There is not enough memory to read a photo now.", retry_after_s=RETRY_AFTER_S
                 ) from None
             self._workers.append(worker)
 
