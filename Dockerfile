@@ -1,36 +1,40 @@
-# The server with the embedded reader, on the CPU; --target cuda adds Gemma for NVIDIA cards. It runs as nobody in particular (10001), with a
-# read-only root filesystem: what it writes, logs and tokens, goes to /var/lib/keylike, and large requests wait in /tmp.
+# The server with the embedded reader, on the CPU. `--target cuda` adds Gemma for NVIDIA GPUs. The
+# server runs as user 10001 on a read-only root filesystem. It writes logs and tokens to
+# /var/lib/keylike; large request bodies are buffered in /tmp.
 #
 #   docker build -t keylike .
 #   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
 #     -p 127.0.0.1:5000:5000 -v keylike:/var/lib/keylike -e KEYLIKE_API_KEY keylike
 #
-# Models of one's own are mounted, never copied in: -v "$PWD/models/my-lora:/models/my-lora:ro" -e MODEL_PATH=/models/my-lora
+# Mount your own models, never copy them in:
+#   -v "$PWD/models/my-lora:/models/my-lora:ro" -e MODEL_PATH=/models/my-lora
 
-# The tag says which Python on which Debian, the digest which build of it, for every platform. Both change together.
+# The tag names Python and Debian; the digest pins the build, for every platform. Change both together.
 ARG PYTHON=python:3.13.16-slim-trixie@sha256:70729b46c69b4f1e97c4822c1af3df53a1476cf5ddc6c087c0c10bc3a5678c2f
 
-# The locked packages, in an environment without pip; wheels alone, so that nothing is built and no setup.py runs.
+# The locked packages in an environment without pip. Only wheels, so that no setup.py runs.
 FROM ${PYTHON} AS packages
 WORKDIR /build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY locks/server.txt ./
+COPY requirements.txt ./
 RUN python -m venv --without-pip /opt/keylike \
-    && python -m pip --python /opt/keylike/bin/python install --only-binary :all: --require-hashes -r server.txt
+    && python -m pip --python /opt/keylike/bin/python install --only-binary :all: --require-hashes -r requirements.txt
 
 FROM packages AS packages-cuda
 COPY locks/torch.txt locks/gpu.txt ./
 RUN python -m pip --python /opt/keylike/bin/python install --only-binary :all: --require-hashes -r torch.txt \
     && python -m pip --python /opt/keylike/bin/python install --only-binary :all: --require-hashes -r gpu.txt
 
-# What serves, by name: nothing else that lies in the folder gets into an image. Compiled here, because it cannot be later.
+# Files are copied by name, so that nothing else in the folder gets into an image. They are compiled
+# here, because the root filesystem is read-only at run time.
 FROM ${PYTHON} AS code
 WORKDIR /keylike
 COPY app.py ./
 COPY keylike keylike
 COPY samples samples
 COPY models/caliper models/caliper
-COPY LICENSE requirements.txt requirements-gemma.txt ./
+COPY locks/torch.txt locks/gemma.txt locks/
+COPY LICENSE requirements.txt ./
 RUN python -m compileall -q --invalidation-mode unchecked-hash .
 
 FROM ${PYTHON} AS runtime
@@ -41,7 +45,7 @@ RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/keylike
 COPY --from=code /keylike /keylike
 WORKDIR /keylike
-# ONNX Runtime otherwise reports to its maker. KEYLIKE_TOKENS says where tokens are, and is none.
+# ONNX Runtime reports to its maker unless telemetry is off. KEYLIKE_TOKENS is a path, not a secret.
 # hadolint ignore=DL3064
 ENV PATH=/opt/keylike/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -54,15 +58,15 @@ USER 10001:10001
 VOLUME ["/var/lib/keylike"]
 EXPOSE 5000
 STOPSIGNAL SIGTERM
-# Not by urllib, which would ask a proxy of the environment for this very machine. 401 comes where KEYLIKE_POLICY=all and there is no
-# KEYLIKE_API_KEY to ask with: then it must do that it answers.
+# http.client, because urllib would ask a proxy from the environment for this machine. 401 also means
+# healthy: with KEYLIKE_POLICY=all and no KEYLIKE_API_KEY the check has no token to send.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import http.client, os, sys; token = os.getenv('KEYLIKE_API_KEY'); c = http.client.HTTPConnection('127.0.0.1', int(os.getenv('KEYLIKE_PORT') or 5000), timeout=4); c.request('GET', '/health/ready', headers={'X-API-Key': token} if token else {}); sys.exit(c.getresponse().status not in (200, 401))"]
 CMD ["python", "app.py"]
 
-# docker build --target cuda -t keylike-cuda .   and then docker run --gpus all ...
+# docker build --target cuda -t keylike-cuda .   then   docker run --gpus all ...
 FROM runtime AS cuda
-# Triton, which Unsloth runs on, compiles a piece of C for the card that it finds; so here, and only here, a compiler stays, and what it makes
-# goes where programs may run, which /tmp seldom is.
+# Triton, which Unsloth uses, compiles a C module for the GPU that it finds. Only this image has a
+# compiler. Triton's output needs a folder from which code may run; /tmp is often mounted noexec.
 USER 0
 # hadolint ignore=DL3008
 RUN apt-get update \

@@ -1,161 +1,161 @@
-# serve, serve-gemma: install and start the server.  test, test-gemma, bench, trials, bench-gemma, lint: install what they need and run.
-# train, evaluate, evaluation-docs: the embedded reader.  lock, sbom: what is installed, and a list of it.
-# fuzz, storm: hostile input.
+# `make help` lists the targets. Each installs what it needs into .venv first, from requirements.txt
+# and locks/, with pip and the hashes in those files. uv is only needed for `make lock`.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$each; break; }; done)
 VENV := .venv
-# Drawings (12 GB) and checkpoints, and the version that make train writes into the manifest.
+# Rendered pictures (12 GB) and checkpoints, and the version that `make train` writes into the manifest.
 WORK ?= work
 FURTHER ?=
 VERSION ?= 1.2.0
-# What the race's load and each of the others in it are installed in, and how long it takes: seconds a measurement, rounds of everybody.
+# Environments of the benchmark's load generator and of each peer server; seconds per measurement,
+# rounds over all servers, and the folder of the report.
 ENVS ?= tools/benchmarks/.envs
-RACERS := load fastapi litserve bentoml
+PEERS := load fastapi litserve bentoml
 SECONDS ?= 8
 ROUNDS ?= 2
 DOCS ?= docs/benchmarks
 COUNT ?= 100000
 SBOM := $(WORK)/sbom
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
-# Of packages nothing but the files whose hashes locks/ has; make lock writes them.
 LOCKED := $(PIP) --require-hashes -r
-# Where pip is to find PyTorch, if not where it finds all else: the address of its CPU builds keeps CUDA (4 GB) off a machine without a GPU.
-# Their hashes are in no lock, so they are taken by their version; TORCH_HASHES=no does so with whatever pip finds where it always looks.
-# The right version stays, whichever build it is.
+# Address of another PyTorch index. The one with CPU builds saves 4 GB of CUDA on a machine without
+# a GPU. Its hashes are in no lock, so torch is then installed by version only. TORCH_HASHES=no does
+# the same with the index that pip uses anyway. A build of the right version that is already
+# installed is kept.
 TORCH_INDEX ?=
 TORCH_HASHES ?= yes
-TORCH_PINS = $(shell grep -hE '^(torch|torchvision)==' requirements-gemma.txt)
-TORCH_IS_THERE = $(VENV)/bin/python -c 'import sys; from importlib.metadata import version; \
+TORCH_PINS = $(shell sed -nE 's/^ *"((torch|torchvision)==[^"]+)".*/\1/p' pyproject.toml | sort -u)
+TORCH_INSTALLED = $(VENV)/bin/python -c 'import sys; from importlib.metadata import version; \
 	sys.exit(any(version(name).partition("+")[0] != pin for name, pin in (each.split("==") for each in sys.argv[1:])))' $(TORCH_PINS) 2>/dev/null
-TORCH = $(TORCH_IS_THERE) || $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) $(TORCH_PINS),$(if $(filter no,$(TORCH_HASHES)),$(PIP) $(TORCH_PINS),$(LOCKED) locks/torch.txt))
-# ONNX Runtime otherwise reports to its maker which models it runs.
+TORCH = $(TORCH_INSTALLED) || $(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) $(TORCH_PINS),$(if $(filter no,$(TORCH_HASHES)),$(PIP) $(TORCH_PINS),$(LOCKED) locks/torch.txt))
+# Without this, ONNX Runtime reports to its maker which models it runs.
 export ORT_DISABLE_TELEMETRY := 1
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 WITHOUT_TORCH = $$(sed -nE 's/^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==.*/--no-emit-package \1/p' locks/torch.txt)
 
-# Each installation has the environment to itself.
+# Two installations must not change the same environment at once.
 .NOTPARALLEL:
-.PHONY: serve serve-gemma test test-gemma bench trials bench-gemma fuzz storm lint lock sbom train evaluate evaluation-docs
-serve: $(VENV)/server
+.PHONY: help serve serve-gemma test test-gemma lint bench stress bench-gemma fuzz hostile-load train evaluate evaluation-docs lock sbom wheel
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+
+serve: $(VENV)/server ## install the server and start it
 	@exec $(VENV)/bin/python app.py
 
-# With what a Gemma folder named in MODEL_PATH needs; for Unsloth, requirements-gpu.txt besides.
-serve-gemma: $(VENV)/gemma
+serve-gemma: $(VENV)/gemma ## the same with the packages for a Gemma model (MODEL_PATH)
 	@exec $(VENV)/bin/python app.py
 
-test: $(VENV)/dev
+test: $(VENV)/dev ## run the tests that need no PyTorch
 	@$(VENV)/bin/python -m pytest -m "not gemma and not training"
 
-# What needs PyTorch: the training of the embedded reader, and Gemma with a tiny model.
-test-gemma: $(VENV)/train $(VENV)/gemma
+test-gemma: $(VENV)/train $(VENV)/gemma ## run the tests that need PyTorch: training, and a tiny Gemma
 	@$(VENV)/bin/python -m pytest -m "gemma or training"
 
-# The race: the server against others around the same reader, and against none (half an hour; nothing else should run meanwhile). Writes
-# docs/benchmarks/ anew. SECONDS a measurement, ROUNDS of all contenders; DOCS=elsewhere for a trial.
-bench: $(VENV)/server $(RACERS:%=$(ENVS)/%/made)
+lint: $(VENV)/dev ## check style, types, import layers and the Dockerfile
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo 2>/dev/null
+	@$(VENV)/bin/hadolint Dockerfile
+
+bench: $(VENV)/server $(PEERS:%=$(ENVS)/%/made) ## compare with other servers and write docs/benchmarks (half an hour)
 	@$(ENVS)/load/bin/python -m tools.benchmarks.serving --work $(WORK)/bench --docs $(DOCS) --server $(VENV)/bin/python --envs $(ENVS) \
 		--seconds $(SECONDS) --rounds $(ROUNDS)
 
-# The server under bad conditions: a stop under load, slow connections, half-sent bodies, a flood, 10,000 requests. A quarter of an hour.
-trials: $(VENV)/server $(ENVS)/load/made
-	@$(ENVS)/load/bin/python -m tools.benchmarks.serving.stress --work $(WORK)/trials
+stress: $(VENV)/server $(ENVS)/load/made ## serve under bad conditions: floods, slow and half-sent requests, stops
+	@$(ENVS)/load/bin/python -m tools.benchmarks.serving.stress --work $(WORK)/stress
 
-# Searches for pictures and requests that the intake cannot bear, led by the lines they reach (Linux; three minutes, or SECONDS=...).
-fuzz: $(VENV)/fuzz
-	@$(VENV)/bin/python -m tools.fuzzing.intake --work $(WORK)/fuzz --seconds $(if $(filter file,$(origin SECONDS)),180,$(SECONDS))
-
-# COUNT hostile requests over real sockets, every answer held against the contract (about ten minutes).
-storm: $(VENV)/dev
-	@$(VENV)/bin/python -m tools.fuzzing.hostile_load --work $(WORK)/storm --count $(COUNT)
-
-# Times slot decoding against one generate call of 80 tokens; makes a tiny model for it first (minutes).
-bench-gemma: $(VENV)/gemma
+bench-gemma: $(VENV)/gemma ## time slot decoding against one generate call, with a tiny model
 	@$(VENV)/bin/python -m tools.benchmarks.gemma --work $(WORK)/bench-gemma
 
-# Draws, trains, exports and calibrates the embedded reader; goes on where it stopped. FURTHER=1 begins with the networks that are shipped.
-train: $(VENV)/train
+# Three minutes unless SECONDS is given.
+fuzz: $(VENV)/fuzz ## search for pictures and requests that break request parsing (Linux)
+	@$(VENV)/bin/python -m tools.fuzzing.intake --work $(WORK)/fuzz --seconds $(if $(filter file,$(origin SECONDS)),180,$(SECONDS))
+
+hostile-load: $(VENV)/dev ## send COUNT hostile requests over sockets and check every response
+	@$(VENV)/bin/python -m tools.fuzzing.hostile_load --work $(WORK)/hostile-load --count $(COUNT)
+
+# Continues an interrupted run. FURTHER=1 starts from the shipped networks.
+train: $(VENV)/train ## render, train, export and calibrate the embedded reader
 	@$(VENV)/bin/python -m tools.training $(WORK) models/caliper --version $(VERSION) $(if $(FURTHER),--further)
 
-# Scores the embedded reader on photos drawn for this alone.
-evaluate: $(WORK)/judged/labels.jsonl
+evaluate: $(WORK)/judged/labels.jsonl ## score the embedded reader on pictures rendered for evaluation only
 	@$(VENV)/bin/python app.py evaluate $(WORK)/judged --report $(WORK)/judged.html
 
-# Writes docs/evaluation/ anew for the embedded reader, with photos beside that have no code of its keyways; for each new version.
-evaluation-docs: $(WORK)/judged/labels.jsonl $(WORK)/judged-without/labels.jsonl
+evaluation-docs: $(WORK)/judged/labels.jsonl $(WORK)/judged-without/labels.jsonl ## write docs/evaluation for a new version
 	@MODEL_PATH=models/caliper $(VENV)/bin/python app.py evaluate $(WORK)/judged $(WORK)/judged-without --report docs/evaluation/report.html > $(WORK)/judged.txt
 	@$(VENV)/bin/python -m keylike.terminal.card docs/evaluation/model-card.md models/caliper/manifest.toml < $(WORK)/judged.txt
 
 $(WORK)/judged/labels.jsonl: | $(VENV)/server
 	@$(VENV)/bin/python -m tools.training.render $(WORK)/judged --count 300 --seed 9200
 
+# Photos without a code of a supported keyway.
 $(WORK)/judged-without/labels.jsonl: | $(VENV)/server
 	@$(VENV)/bin/python -m tools.training.render $(WORK)/judged-without --count 60 --seed 9201 --kinds other blank none
 
-lint: $(VENV)/dev
-	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports --no-logo 2>/dev/null
-	@$(VENV)/bin/hadolint Dockerfile
+wheel: $(VENV)/dev ## build the installable package into $(WORK)/dist
+	@$(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(WORK)/dist .
+
+# A package keeps its locked version unless pyproject.toml asks for another. PyTorch and its own
+# dependencies are in torch.txt only (see TORCH_INDEX), so the other locks leave them out.
+lock: $(VENV)/dev ## write requirements.txt and locks/ from pyproject.toml
+	@$(LOCK) pyproject.toml -o requirements.txt
+	@$(LOCK) pyproject.toml --extra otel -o locks/otel.txt
+	@$(LOCK) pyproject.toml --group fuzz -o locks/fuzz.txt
+	@$(LOCK) pyproject.toml --extra otel --group dev -c locks/gemma.txt -c locks/torch.txt -o locks/dev.txt
+	@echo $(TORCH_PINS) | tr ' ' '\n' | $(LOCK) - -c locks/gemma.txt -o locks/torch.txt
+	@$(LOCK) pyproject.toml --extra train -c locks/dev.txt -c locks/torch.txt $(WITHOUT_TORCH) -o locks/train.txt
+	@$(LOCK) pyproject.toml --extra gemma -c locks/torch.txt $(WITHOUT_TORCH) -o locks/gemma.txt
+	@$(LOCK) pyproject.toml --extra gpu -c locks/torch.txt $(WITHOUT_TORCH) -o locks/gpu.txt
+
+sbom: $(VENV)/dev $(SBOM)/env/made ## list the server's packages and bundled libraries as CycloneDX
+	@$(VENV)/bin/python -W ignore -m cyclonedx_py environment --gather-license-texts --pyproject pyproject.toml --output-reproducible \
+		--output-file $(SBOM)/keylike.cdx.json $(SBOM)/env/bin/python
+	@echo $(SBOM)/keylike.cdx.json
+
+$(SBOM)/env/made: requirements.txt | $(VENV)/made
+	@$(PYTHON) -m venv --clear --without-pip $(SBOM)/env
+	@$(VENV)/bin/python -m pip --python $(SBOM)/env/bin/python install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 $(VENV)/made:
-	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; name it with make PYTHON=/path/to/python"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Keylike needs Python 3.11, 3.12 or 3.13. Name one with make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot create virtual environments. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# Stamps: nothing is installed twice until the locked versions change.
-$(VENV)/server: $(VENV)/made locks/server.txt
-	@echo "Installing what the server needs into $(VENV) (about a minute) ..."
-	@$(LOCKED) locks/server.txt
+# Stamp files: nothing is installed again until the locked versions change.
+$(VENV)/server: $(VENV)/made requirements.txt
+	@echo "Installing the server into $(VENV) (about a minute) ..."
+	@$(LOCKED) requirements.txt
 	@touch $@
 
 $(VENV)/dev: $(VENV)/made locks/dev.txt
-	@echo "Installing what the tests need into $(VENV) (about a minute) ..."
+	@echo "Installing the test tools into $(VENV) (about a minute) ..."
 	@$(LOCKED) locks/dev.txt
 	@touch $@ $(VENV)/server
 
 $(VENV)/fuzz: $(VENV)/made locks/fuzz.txt
-	@echo "Installing the search led by coverage into $(VENV) ..."
+	@echo "Installing the fuzzer into $(VENV) ..."
 	@$(LOCKED) locks/fuzz.txt
 	@touch $@ $(VENV)/server
 
 $(VENV)/train: $(VENV)/dev locks/torch.txt locks/train.txt
-	@echo "Installing PyTorch and what training needs into $(VENV) (minutes) ..."
+	@echo "Installing PyTorch and the training tools into $(VENV) (minutes) ..."
 	@$(TORCH)
 	@$(LOCKED) locks/train.txt
 	@touch $@
 
 $(VENV)/gemma: $(VENV)/made locks/torch.txt locks/gemma.txt
-	@echo "Installing PyTorch, transformers and what Gemma needs into $(VENV) (minutes) ..."
+	@echo "Installing PyTorch and transformers into $(VENV) (minutes) ..."
 	@$(TORCH)
 	@$(LOCKED) locks/gemma.txt
 	@touch $@ $(VENV)/server
 
-# Writes locks/ anew from the requirements files: all that they bring along, for every machine and Python, with hashes. What a lock has stays
-# unless a requirements file says otherwise. PyTorch and what it brings along lie in torch.txt alone (see TORCH_INDEX); the rest needs it there.
-lock: $(VENV)/dev
-	@$(LOCK) requirements.txt -o locks/server.txt
-	@$(LOCK) requirements-otel.txt -o locks/otel.txt
-	@$(LOCK) requirements-fuzz.txt -o locks/fuzz.txt
-	@$(LOCK) requirements-dev.txt -c requirements-gemma.txt -o locks/dev.txt
-	@echo $(TORCH_PINS) | tr ' ' '\n' | $(LOCK) - -c requirements-gemma.txt -o locks/torch.txt
-	@$(LOCK) requirements-train.txt -c locks/dev.txt -c locks/torch.txt $(WITHOUT_TORCH) -o locks/train.txt
-	@$(LOCK) requirements-gemma.txt -c locks/torch.txt $(WITHOUT_TORCH) -o locks/gemma.txt
-	@$(LOCK) requirements-gpu.txt -c locks/torch.txt $(WITHOUT_TORCH) -o locks/gpu.txt
-
-# What the server consists of, on this machine and Python, with versions and licences, as CycloneDX; checked against its schema.
-sbom: $(VENV)/dev $(SBOM)/env/made
-	@$(VENV)/bin/python -W ignore -m cyclonedx_py environment --gather-license-texts --pyproject pyproject.toml --output-reproducible \
-		--output-file $(SBOM)/keylike.cdx.json $(SBOM)/env/bin/python
-	@echo $(SBOM)/keylike.cdx.json
-
-$(SBOM)/env/made: locks/server.txt | $(VENV)/made
-	@$(PYTHON) -m venv --clear --without-pip $(SBOM)/env
-	@$(VENV)/bin/python -m pip --python $(SBOM)/env/bin/python install --quiet --disable-pip-version-check --require-hashes -r $<
-	@touch $@
-
 $(ENVS)/%/made: tools/benchmarks/serving/requirements-%.txt requirements.txt | $(VENV)/made
-	@echo "Installing the race's $* into $(ENVS)/$* (about a minute) ..."
+	@echo "Installing the benchmark's $* into $(ENVS)/$* (about a minute) ..."
 	@$(PYTHON) -m venv --clear $(ENVS)/$*
+	@$(ENVS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(ENVS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

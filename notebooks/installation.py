@@ -8,13 +8,13 @@ from pathlib import Path
 
 # The newest and oldest that the locks are for.
 _PYTHONS = ((3, 11), (3, 13))
-# Ends well where every pin of the files named is installed as it says.
-_LOOK = """
+# Exits with 0 if every package of the given locks is installed in the locked version.
+_COMPARE = """
 import sys
 from pathlib import Path
 from keylike.doctor.packages import compare
-found = [compare(Path(name)) for name in sys.argv[1:]]
-sys.exit(any(each.lacking or each.other for each in found))
+found = compare(*map(Path, sys.argv[1:]))
+sys.exit(bool(found.lacking or found.other))
 """
 _LAST_LINES = 15
 
@@ -39,16 +39,18 @@ def server_python(home: Path, *, gemma: bool) -> Path:
         "and Gemma: several GB, some minutes ..." if gemma else "(about a minute) ...",
         flush=True,
     )
-    install(home, ["torch", "gemma"] if gemma else ["server"])
+    install(home, ["locks/torch.txt", "locks/gemma.txt"] if gemma else ["requirements.txt"])
     return own
 
 
 def has_packages(python: Path, home: Path, *, gemma: bool) -> bool:
     """Whether that Python has all packages in the versions that are pinned."""
-    files = ["requirements.txt", *(["requirements-gemma.txt"] if gemma else [])]
+    files = ["requirements.txt", *(["locks/torch.txt", "locks/gemma.txt"] if gemma else [])]
     return (
         python.exists()
-        and subprocess.run([python, "-c", _LOOK, *files], cwd=home, capture_output=True).returncode
+        and subprocess.run(
+            [python, "-c", _COMPARE, *files], cwd=home, capture_output=True
+        ).returncode
         == 0
     )
 
@@ -72,7 +74,7 @@ def install(home: Path, locks: list[str]) -> None:
         "--disable-pip-version-check",
     ]
     for lock in locks:
-        _run([*pip, "--require-hashes", "-r", str(home / "locks" / f"{lock}.txt")])
+        _run([*pip, "--require-hashes", "-r", str(home / lock)])
 
 
 def _run(command: list[str]) -> None:

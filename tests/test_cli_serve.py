@@ -250,7 +250,7 @@ def test_a_strict_start_ends_where_the_load_crashes(serve: Any) -> None:
 def test_a_stop_sends_the_last_traces(serve: Any) -> None:
     pytest.importorskip(
         "opentelemetry.sdk",
-        reason="OpenTelemetry is an extra: pip install -r requirements-otel.txt",
+        reason="OpenTelemetry is an extra: pip install -r locks/otel.txt",
     )
     collector = Collector()
     server: Served = serve(COLOUR, KEYLIKE_OTEL_ENDPOINT=collector.url)

@@ -1,4 +1,4 @@
-"""The Dockerfile without Docker: what it copies is enough to serve from a tree that cannot be written, and no more than that."""
+"""The Dockerfile, checked without Docker. It copies what a read-only server needs and nothing more."""
 
 from __future__ import annotations
 
@@ -24,31 +24,37 @@ STATE = "/var/lib/keylike"
 
 
 def instructions() -> Iterator[tuple[str, str, str]]:
-    """Stage, word and the rest of every instruction; what comes before the first stage belongs to none."""
+    """Yield stage, keyword and arguments of every instruction. Before the first FROM, stage is empty."""
     text = re.sub(
         r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE
     )
     stage = ""
     for line in re.sub(r"\\\n", " ", text).splitlines():
-        word, _, rest = line.strip().partition(" ")
-        if word == "FROM":
-            stage = rest.rpartition(" AS ")[2]
-        if word:
-            yield stage, word, rest
+        keyword, _, arguments = line.strip().partition(" ")
+        if keyword == "FROM":
+            stage = arguments.rpartition(" AS ")[2]
+        if keyword:
+            yield stage, keyword, arguments
 
 
-def of(word: str, stage: str | None = None) -> list[str]:
-    """What follows a word, in one stage or in all."""
-    return [rest for where, one, rest in instructions() if one == word and stage in (None, where)]
+def arguments_of(keyword: str, stage: str | None = None) -> list[str]:
+    """Return the arguments of every instruction with this keyword, in one stage or in all."""
+    return [
+        arguments
+        for where, found, arguments in instructions()
+        if found == keyword and stage in (None, where)
+    ]
 
 
 def environment() -> dict[str, str]:
-    """What the runtime stage sets."""
-    return dict(pair.split("=", 1) for line in of("ENV", "runtime") for pair in line.split())
+    """Return the environment variables of the runtime stage."""
+    return dict(
+        pair.split("=", 1) for line in arguments_of("ENV", "runtime") for pair in line.split()
+    )
 
 
 def ignored(path: str) -> bool:
-    """Whether .dockerignore keeps a file, or a folder above it, from Docker."""
+    """Return True if .dockerignore excludes a file or one of its parent folders."""
     patterns = [
         line
         for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
@@ -64,8 +70,8 @@ def ignored(path: str) -> bool:
 
 
 def build(context: Path, target: Path) -> None:
-    """Copies what the stage `code` copies."""
-    for line in of("COPY", "code"):
+    """Copy the files that the stage `code` copies."""
+    for line in arguments_of("COPY", "code"):
         *sources, to = line.split()
         for source in sources:
             found = (
@@ -91,62 +97,69 @@ def build(context: Path, target: Path) -> None:
                 shutil.copyfile(file, place)
 
 
-def test_the_base_is_pinned_by_version_and_digest() -> None:
-    (base,) = of("ARG")
+def test_base_image_is_pinned_by_version_and_digest() -> None:
+    (base,) = arguments_of("ARG")
     assert re.fullmatch(r"PYTHON=python:3\.1[123]\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", base)
-    stages = [stage for stage, word, _ in instructions() if word == "FROM"]
-    assert {line.partition(" ")[0] for line in of("FROM")} <= {"${PYTHON}", *stages}
+    stages = [stage for stage, keyword, _ in instructions() if keyword == "FROM"]
+    assert {line.partition(" ")[0] for line in arguments_of("FROM")} <= {"${PYTHON}", *stages}
 
 
-def test_packages_come_from_the_locks_as_wheels() -> None:
+def test_packages_are_installed_as_locked_wheels() -> None:
     installs = [
         part
-        for run in of("RUN")
+        for run in arguments_of("RUN")
         for part in run.split("&&")
         if "pip" in part and " install " in part
     ]
     assert len(installs) == 3
     assert all("--require-hashes" in part and "--only-binary :all:" in part for part in installs)
     copied = {
-        source for line in of("COPY") for source in line.split() if source.startswith("locks/")
+        source
+        for stage in ("packages", "packages-cuda")
+        for line in arguments_of("COPY", stage)
+        for source in line.split()
     }
-    assert copied == {"locks/server.txt", "locks/torch.txt", "locks/gpu.txt"}
-    assert "venv --without-pip" in " ".join(of("RUN", "packages"))
+    assert copied == {"requirements.txt", "locks/torch.txt", "locks/gpu.txt", "./"}
+    assert "venv --without-pip" in " ".join(arguments_of("RUN", "packages"))
 
 
-def test_both_images_run_as_the_same_ordinary_user() -> None:
-    assert of("USER", "runtime") == ["10001:10001"]
-    assert of("USER", "cuda")[-1] == "10001:10001" and of("USER", "cpu") == []
-    assert "pip uninstall" in " ".join(of("RUN", "runtime")) and "ensurepip" in " ".join(
-        of("RUN", "runtime")
+def test_both_images_run_as_one_unprivileged_user() -> None:
+    assert arguments_of("USER", "runtime") == ["10001:10001"]
+    assert arguments_of("USER", "cuda")[-1] == "10001:10001" and arguments_of("USER", "cpu") == []
+    assert "pip uninstall" in " ".join(arguments_of("RUN", "runtime")) and "ensurepip" in " ".join(
+        arguments_of("RUN", "runtime")
     )
 
 
-def test_the_default_image_is_the_one_without_a_compiler() -> None:
-    assert [stage for stage, word, _ in instructions() if word == "FROM"][-1] == "cpu"
+def test_default_image_has_no_compiler() -> None:
+    assert [stage for stage, keyword, _ in instructions() if keyword == "FROM"][-1] == "cpu"
     assert [
-        stage for stage, word, rest in instructions() if word == "RUN" and "apt-get" in rest
+        stage
+        for stage, keyword, arguments in instructions()
+        if keyword == "RUN" and "apt-get" in arguments
     ] == ["cuda"]
 
 
-def test_commands_are_started_without_a_shell() -> None:
-    assert json.loads(of("CMD", "runtime")[0]) == ["python", "app.py"]
+def test_commands_run_without_a_shell() -> None:
+    assert json.loads(arguments_of("CMD", "runtime")[0]) == ["python", "app.py"]
     assert "/health/ready" in health()[-1]
-    assert of("STOPSIGNAL") == ["SIGTERM"] and json.loads(of("VOLUME")[0]) == [STATE]
+    assert arguments_of("STOPSIGNAL") == ["SIGTERM"] and json.loads(arguments_of("VOLUME")[0]) == [
+        STATE
+    ]
 
 
 def health() -> list[str]:
-    """The command of HEALTHCHECK."""
-    command: list[str] = json.loads(of("HEALTHCHECK")[0].partition("CMD ")[2])
+    """Return the command of HEALTHCHECK."""
+    command: list[str] = json.loads(arguments_of("HEALTHCHECK")[0].partition("CMD ")[2])
     return command
 
 
-def test_package_and_entry_point_are_copied() -> None:
-    copied = {source for line in of("COPY", "code") for source in line.split()[:-1]}
+def test_image_contains_package_entry_point_and_model() -> None:
+    copied = {source for line in arguments_of("COPY", "code") for source in line.split()[:-1]}
     assert {"app.py", "keylike", "models/caliper"} <= copied
 
 
-def test_neither_secrets_nor_models_of_ones_own_get_in(tmp_path: Path) -> None:
+def test_image_contains_no_secrets_and_no_private_models(tmp_path: Path) -> None:
     context, image = tmp_path / "context", tmp_path / "image"
     planted = [
         ".env",
@@ -168,7 +181,8 @@ def test_neither_secrets_nor_models_of_ones_own_get_in(tmp_path: Path) -> None:
     for name in planted:
         (context / name).parent.mkdir(parents=True, exist_ok=True)
         (context / name).write_text("c4nary")
-    for source in (one for line in of("COPY", "code") for one in line.split()[:-1]):
+    for source in (one for line in arguments_of("COPY", "code") for one in line.split()[:-1]):
+        (context / source).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / source).is_file():
             shutil.copyfile(ROOT / source, context / source)
         else:
@@ -183,41 +197,41 @@ def test_neither_secrets_nor_models_of_ones_own_get_in(tmp_path: Path) -> None:
     assert not [
         name
         for name in ("NGROK_TOKEN", "API_KEY", "PASSWORD")
-        if any(name in line for line in of("ENV") + of("ARG"))
+        if any(name in line for line in arguments_of("ENV") + arguments_of("ARG"))
     ]
 
 
 def freeze(tree: Path) -> list[str]:
-    """Takes every right to write from a tree; what a command begins with so that root has no more rights than anybody else."""
+    """Make a tree read-only. Return a command prefix that drops root's right to write anyway."""
     for path in [tree, *tree.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     if os.geteuid() != 0:
         return []
     if shutil.which("setpriv") is None:
-        pytest.skip("as root this needs setpriv (util-linux)")
+        pytest.skip("setpriv (util-linux) is needed when the tests run as root")
     return ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
 
 
 def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
+    """Return a port that is not in use."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port
 
 
 @pytest.mark.parametrize("policy", ["auto", "all"])
-def test_it_serves_from_a_tree_that_it_cannot_write(tmp_path: Path, policy: str) -> None:
+def test_server_runs_from_a_read_only_tree(tmp_path: Path, policy: str) -> None:
     tree, state, port = tmp_path / "keylike", tmp_path / "state", free_port()
     state.mkdir()
     build(ROOT, tree)
-    ordinary = freeze(tree)
+    unprivileged = freeze(tree)
     settings = {
         name: value.replace(STATE, str(state))
         for name, value in environment().items()
         if name != "PATH"
     }
-    # Nothing else of this process's environment: neither its settings nor what changes how libraries behave.
+    # Nothing else from this process: no settings, and no variables that libraries react to.
     settings |= {
         "PATH": os.environ["PATH"],
         "HOME": str(state),
@@ -227,14 +241,14 @@ def test_it_serves_from_a_tree_that_it_cannot_write(tmp_path: Path, policy: str)
     settings["KEYLIKE_POLICY"] = policy
 
     def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        command = [*ordinary, sys.executable, *arguments]
+        command = [*unprivileged, sys.executable, *arguments]
         return subprocess.run(
             command, cwd=tree, env=settings | more, capture_output=True, text=True, timeout=60
         )
 
     assert "Permission denied" in run("-c", "open('x', 'w')").stderr
     assert run(*health()[1:]).returncode == 1
-    command = [*ordinary, sys.executable, "app.py"]
+    command = [*unprivileged, sys.executable, "app.py"]
     with subprocess.Popen(
         command,
         cwd=tree,
@@ -253,7 +267,7 @@ def test_it_serves_from_a_tree_that_it_cannot_write(tmp_path: Path, policy: str)
                 == run(*health()[1:], KEYLIKE_API_KEY="").returncode
                 == 0
             )
-            assert (ask(port, TOKEN), ask(port, "nobody's")) == (200, 401)
+            assert (ask(port, TOKEN), ask(port, "not-a-token")) == (200, 401)
             server.send_signal(signal.SIGTERM)
             assert server.wait(20) == 0
         finally:
@@ -264,7 +278,7 @@ def test_it_serves_from_a_tree_that_it_cannot_write(tmp_path: Path, policy: str)
 
 
 def ask(port: int, token: str) -> int:
-    """The status of a photo sent with a token."""
+    """Send a photo with a token and return the status."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request(
         "POST", "/", SAMPLE.read_bytes(), {"Content-Type": "image/jpeg", "X-API-Key": token}

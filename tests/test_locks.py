@@ -1,51 +1,49 @@
-"""The locks in locks/: what the requirements files say and all that these bring along, with hashes; what is not in them is refused."""
+"""requirements.txt and locks/ agree with pyproject.toml, have hashes, and pip enforces them."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = {
-    "server": "requirements.txt",
-    "otel": "requirements-otel.txt",
-    "fuzz": "requirements-fuzz.txt",
-    "dev": "requirements-dev.txt",
-    "train": "requirements-train.txt",
-    "gemma": "requirements-gemma.txt",
-    "gpu": "requirements-gpu.txt",
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+DIRECT: list[str] = PROJECT["project"]["dependencies"]
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+GROUPS: dict[str, list[str]] = PROJECT["dependency-groups"]
+# The direct dependencies of each lock.
+LOCKED = {
+    "requirements.txt": DIRECT,
+    "locks/otel.txt": DIRECT + EXTRAS["otel"],
+    "locks/fuzz.txt": DIRECT + GROUPS["fuzz"],
+    "locks/dev.txt": DIRECT + EXTRAS["otel"] + GROUPS["dev"],
+    "locks/train.txt": DIRECT + EXTRAS["train"],
+    "locks/gemma.txt": DIRECT + EXTRAS["gemma"],
+    "locks/gpu.txt": DIRECT + EXTRAS["gemma"] + EXTRAS["gpu"],
 }
-LOCKS = (*SOURCES, "torch")
-# Locked in torch.txt alone: its builds without CUDA have other hashes.
-APART = {"torch", "torchvision"}
+LOCKS = (*LOCKED, "locks/torch.txt")
+# Only in locks/torch.txt, because the builds without CUDA have other hashes.
+PYTORCH = {"torch", "torchvision"}
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
-def pins(file: Path) -> Iterator[Requirement]:
-    """Those of a requirements file and of the ones that it names."""
-    for line in file.read_text(encoding="utf-8").splitlines():
-        text = line.partition("#")[0].strip()
-        if text.startswith("-r "):
-            yield from pins(file.parent / text[3:])
-        elif text:
-            yield Requirement(text)
-
-
 def locked(name: str) -> list[tuple[Requirement, list[str]]]:
-    """What a lock holds: each package, and the hashes that its files may have."""
-    text = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8")
+    """Return each package of a lock with the hashes that its files may have."""
+    text = (ROOT / name).read_text(encoding="utf-8")
     lines = [
         line
         for line in text.replace("\\\n", " ").splitlines()
@@ -55,22 +53,37 @@ def locked(name: str) -> list[tuple[Requirement, list[str]]]:
 
 
 def identity(pin: Requirement) -> tuple[str, str]:
-    """Name and version, as both are written alike everywhere."""
+    """Return the normalized name and the version specifier of a pin."""
     return canonicalize_name(pin.name), str(pin.specifier)
 
 
-@pytest.mark.parametrize("file", SOURCES.values())
-def test_every_requirement_is_pinned(file: str) -> None:
+def identities(lines: Iterable[str]) -> set[tuple[str, str]]:
+    """Return the identities of requirement lines, without references to keylike's own extras."""
+    pins = {identity(Requirement(line)) for line in lines}
+    return {pin for pin in pins if pin[0] != "keylike"}
+
+
+def test_pyproject_direct_dependencies_have_exact_versions() -> None:
+    lines = [
+        *DIRECT,
+        *(line for group in (EXTRAS, GROUPS) for one in group.values() for line in one),
+    ]
+    lines += PROJECT["build-system"]["requires"]
     loose = [
-        str(pin)
-        for pin in pins(ROOT / file)
-        if not re.fullmatch(r"==[^*,]+", str(pin.specifier)) or pin.url
+        line
+        for line in lines
+        if line != "keylike[gemma]"
+        and not re.fullmatch(r"==[^*,]+", str(Requirement(line).specifier))
     ]
     assert loose == []
 
 
+def test_pyproject_build_backend_is_the_one_tests_build_with() -> None:
+    assert set(PROJECT["build-system"]["requires"]) <= set(GROUPS["dev"])
+
+
 @pytest.mark.parametrize("name", LOCKS)
-def test_every_package_of_a_lock_has_one_version_and_hashes(name: str) -> None:
+def test_lock_every_package_has_one_version_and_hashes(name: str) -> None:
     entries = locked(name)
     assert len(entries) > 20
     assert [
@@ -81,35 +94,55 @@ def test_every_package_of_a_lock_has_one_version_and_hashes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_no_lock_names_a_place_to_install_from(name: str) -> None:
-    lines = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+def test_lock_names_no_index_and_no_option(name: str) -> None:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if "://" in line or line.startswith("-")] == []
 
 
-@pytest.mark.parametrize(("name", "file"), SOURCES.items())
-def test_a_lock_is_what_its_requirements_say(name: str, file: str) -> None:
+@pytest.mark.parametrize(("name", "lines"), LOCKED.items())
+def test_lock_contains_the_dependencies_in_pyproject(name: str, lines: list[str]) -> None:
     there = {identity(pin) for pin, _ in locked(name)}
-    wanted = {identity(pin) for pin in pins(ROOT / file)}
-    missing = {pin for pin in wanted - there if pin[0] not in APART}
-    assert not missing, f"make lock: {file} and locks/{name}.txt differ in {sorted(missing)}"
-    assert {pin for pin in wanted if pin[0] in APART} <= {
-        identity(pin) for pin, _ in locked("torch")
+    wanted = identities(lines)
+    missing = {pin for pin in wanted - there if pin[0] not in PYTORCH}
+    assert not missing, f"make lock: pyproject.toml and {name} differ in {sorted(missing)}"
+    assert {pin for pin in wanted if pin[0] in PYTORCH} <= {
+        identity(pin) for pin, _ in locked("locks/torch.txt")
     }
 
 
-def test_the_server_brings_nothing_along_that_its_requirements_do_not_name() -> None:
-    assert {identity(pin) for pin, _ in locked("server")} == {
-        identity(pin) for pin in pins(ROOT / "requirements.txt")
+def test_server_lock_has_no_package_that_nothing_requires() -> None:
+    """A package added by hand is found, because no installed package of the lock asks for it."""
+    required, queue = set[str](), [Requirement(line) for line in DIRECT]
+    while queue:
+        requirement = queue.pop()
+        name = canonicalize_name(requirement.name)
+        required.add(name)
+        try:
+            lines = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue  # for another platform or Python
+        for each in map(Requirement, lines):
+            extras = ["", *requirement.extras]
+            wanted = each.marker is None or any(
+                each.marker.evaluate({"extra": extra}) for extra in extras
+            )
+            if wanted and canonicalize_name(each.name) not in required:
+                queue.append(each)
+    here = {
+        canonicalize_name(pin.name)
+        for pin, _ in locked("requirements.txt")
+        if pin.marker is None or pin.marker.evaluate()
     }
+    assert here == required
 
 
-def test_a_lock_for_training_or_gemma_leaves_pytorch_to_its_own() -> None:
+@pytest.mark.parametrize("name", ["locks/train.txt", "locks/gemma.txt", "locks/gpu.txt"])
+def test_lock_other_than_torch_contains_no_pytorch(name: str) -> None:
     cuda = re.compile(r"torch|torchvision|triton|cuda-.*|nvidia-.*")
-    for name in ("train", "gemma", "gpu"):
-        assert [pin.name for pin, _ in locked(name) if cuda.fullmatch(pin.name)] == []
+    assert [pin.name for pin, _ in locked(name) if cuda.fullmatch(pin.name)] == []
 
 
-def test_locks_that_are_installed_together_agree() -> None:
+def test_locks_agree_on_every_version() -> None:
     versions: dict[str, set[str]] = {}
     for name in LOCKS:
         for pin, _ in locked(name):
@@ -119,7 +152,7 @@ def test_locks_that_are_installed_together_agree() -> None:
 
 
 def wheel(folder: Path, name: str, needs: str = "") -> Path:
-    """A package with nothing in it, which may need another."""
+    """Create an empty package, which may require another one."""
     path = folder / f"{name}-1.0-py3-none-any.whl"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n" + (
         f"Requires-Dist: {needs}\n" if needs else ""
@@ -137,7 +170,7 @@ def wheel(folder: Path, name: str, needs: str = "") -> Path:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with pip alone in it."""
+    """Return a virtual environment that contains only pip."""
     home = tmp_path_factory.mktemp("environment") / "venv"
     subprocess.run([sys.executable, "-m", "venv", home], check=True, timeout=120)
     (home / "made").touch()
@@ -145,11 +178,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(tmp_path: Path, environment: Path, lock: str) -> subprocess.CompletedProcess[str]:
-    """What `make serve` does before it serves, with another lock, and packages from `tmp_path` alone."""
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "server.txt").write_text(lock)
+    """Run the installation of `make serve` with another lock, offline, with wheels in `tmp_path`."""
+    (tmp_path / "requirements.txt").write_text(lock)
     (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
-    alone = {
+    offline = {
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": str(tmp_path),
         "PIP_CONFIG_FILE": os.devnull,
@@ -165,7 +197,7 @@ def install(tmp_path: Path, environment: Path, lock: str) -> subprocess.Complete
     return subprocess.run(
         command,
         cwd=tmp_path,
-        env={**os.environ, **alone},
+        env={**os.environ, **offline},
         capture_output=True,
         text=True,
         timeout=120,
@@ -173,7 +205,7 @@ def install(tmp_path: Path, environment: Path, lock: str) -> subprocess.Complete
 
 
 def has(environment: Path, module: str) -> bool:
-    """Whether a module can be imported there."""
+    """Return True if the environment's Python can import the module."""
     return (
         subprocess.run(
             [environment / "bin" / "python", "-c", f"import {module}"],
@@ -185,19 +217,20 @@ def has(environment: Path, module: str) -> bool:
 
 
 def line(file: Path) -> str:
-    """A package's line in a lock, with the hash that its file has now."""
-    return f"{file.name.partition('-')[0]}==1.0 --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+    """Return the lock line of a wheel with its current hash."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return f"{file.name.partition('-')[0]}==1.0 --hash=sha256:{digest}\n"
 
 
 @needs_make
-def test_what_a_lock_has_is_installed(tmp_path: Path, environment: Path) -> None:
+def test_make_installs_locked_packages(tmp_path: Path, environment: Path) -> None:
     done = install(tmp_path, environment, line(wheel(tmp_path, "sound")))
     assert done.returncode == 0, done.stderr
     assert has(environment, "sound")
 
 
 @needs_make
-def test_a_file_that_was_changed_is_refused(tmp_path: Path, environment: Path) -> None:
+def test_make_refuses_a_changed_file(tmp_path: Path, environment: Path) -> None:
     file = wheel(tmp_path, "tampered")
     lock = line(file)
     with zipfile.ZipFile(file, "a") as archive:
@@ -209,9 +242,7 @@ def test_a_file_that_was_changed_is_refused(tmp_path: Path, environment: Path) -
 
 
 @needs_make
-def test_a_package_that_slips_in_behind_another_is_refused(
-    tmp_path: Path, environment: Path
-) -> None:
+def test_make_refuses_an_unlocked_dependency(tmp_path: Path, environment: Path) -> None:
     wheel(tmp_path, "stranger")
     done = install(tmp_path, environment, line(wheel(tmp_path, "friendly", needs="stranger")))
     assert done.returncode != 0
@@ -220,9 +251,20 @@ def test_a_package_that_slips_in_behind_another_is_refused(
 
 
 @needs_make
-def test_a_lock_that_lost_a_hash_installs_nothing(tmp_path: Path, environment: Path) -> None:
+def test_make_refuses_a_lock_without_hashes(tmp_path: Path, environment: Path) -> None:
     wheel(tmp_path, "hashless")
     done = install(tmp_path, environment, "hashless==1.0\n")
     assert done.returncode != 0
     assert "Hashes are required" in done.stderr
     assert not has(environment, "hashless")
+
+
+@needs_make
+def test_make_help_describes_every_public_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (public,) = re.findall(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)
+    shown = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    described = re.findall(r"^make ([a-z-]+) +\S", shown, flags=re.MULTILINE)
+    assert sorted(described) == sorted(public.split())

@@ -20,7 +20,7 @@ from tests.test_locks import ROOT, locked
 
 PINS = {
     canonicalize_name(pin.name): str(pin.specifier).lstrip("=")
-    for pin, _ in locked("server")
+    for pin, _ in locked("requirements.txt")
     if pin.marker is None or pin.marker.evaluate()
 }
 

@@ -84,9 +84,7 @@ def _software(subject: Subject, torch: compute.Torch | None, broken: bool) -> li
     return [
         packages.python(sys.version_info[:2]),
         packages.required(subject.home / "requirements.txt"),
-        packages.for_gemma(
-            subject.home / "requirements-gemma.txt", wanted=wanted, torch=compute.installed("torch")
-        ),
+        packages.for_gemma(subject.home / "locks", wanted=wanted, torch=compute.installed("torch")),
         compute.pytorch(torch, broken=broken, wanted=wanted),
         compute.graphics(torch, find_gpu()),
         compute.helpers(present, card=card, backend=subject.backend, wanted=wanted),

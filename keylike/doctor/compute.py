@@ -115,7 +115,7 @@ def helpers(present: Collection[str], *, card: bool, backend: str, wanted: bool)
     advice = (
         ""
         if "unsloth" in present
-        else "Unsloth is optional, transformers does without: pip install -r requirements-gpu.txt"
+        else "Unsloth is optional, transformers does without: pip install -r locks/gpu.txt"
     )
     return Finding(name, State.OK if not advice else State.NOTE, saw, advice)
 

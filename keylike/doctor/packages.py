@@ -1,8 +1,9 @@
-"""Checks Python's version, and the pins of the requirements files against what is installed."""
+"""Check Python's version, and compare the locked packages with those installed."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,20 @@ if TYPE_CHECKING:
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 _FOR_GEMMA = "only needed for Gemma: make serve-gemma"
+_FETCH_AGAIN = "fetch the project's files again"
+# Only PyTorch's builds with CUDA install these.
+_CUDA = re.compile(r"triton|cuda-[a-z]+|nvidia-[a-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The pins of a file: the names that are not installed, those of another version in words, and how many are as pinned."""
+    """Result of a comparison of locked and installed packages.
+
+    Attributes:
+        lacking: Names of packages that are not installed.
+        other: One phrase per package that is installed in another version.
+        right: Number of packages in the locked version.
+    """
 
     lacking: tuple[str, ...]
     other: tuple[str, ...]
@@ -27,13 +37,13 @@ class Compared:
 
     @property
     def saw(self) -> str:
-        """All of it in words."""
+        """Return the whole result as one phrase."""
         lacking = [f"not installed: {', '.join(self.lacking)}"] if self.lacking else []
         return "; ".join([*lacking, *self.other, f"{self.right} as pinned"])
 
 
 def python(version: tuple[int, int]) -> Finding:
-    """Whether the pinned packages exist for this Python."""
+    """Check that the pinned packages support this version of Python."""
     saw, known = f"{version[0]}.{version[1]}", f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
     if version < OLDEST:
         return Finding("Python", State.FAULT, saw, f"Keylike needs Python {known}")
@@ -44,35 +54,35 @@ def python(version: tuple[int, int]) -> Finding:
     return Finding("Python", State.OK, saw)
 
 
-def required(file: Path) -> Finding:
-    """Whether what the server needs is installed; `file` is requirements.txt."""
-    remedy = f"make serve, or pip install -r {file.name}"
+def required(lock: Path) -> Finding:
+    """Check that the packages in the server's lock, requirements.txt, are installed."""
+    remedy = f"make serve, or pip install -r {lock}"
     try:
-        found = compare(file)
+        found = compare(lock)
     except OSError:
-        return Finding(
-            "packages", State.FAULT, f"{file} cannot be read", "fetch the project's files again"
-        )
+        return Finding("packages", State.FAULT, f"{lock} cannot be read", _FETCH_AGAIN)
     except ModuleNotFoundError as error:
         return Finding("packages", State.FAULT, f"not installed: {error.name}", remedy)
     state = State.FAULT if found.lacking else State.WARN if found.other else State.OK
     return Finding("packages", state, found.saw, "" if state is State.OK else remedy)
 
 
-def for_gemma(file: Path, *, wanted: bool, torch: bool) -> Finding:
-    """The same for requirements-gemma.txt, which nobody needs unless a Gemma model is `wanted`; `torch`: PyTorch is installed."""
+def for_gemma(locks: Path, *, wanted: bool, torch: bool) -> Finding:
+    """Check the packages in torch.txt and gemma.txt, which only a Gemma model needs.
+
+    Args:
+        locks: Folder of the two files.
+        wanted: True if the configured model is a Gemma model.
+        torch: True if PyTorch is installed.
+    """
     name = "packages for Gemma"
     if not (wanted or torch):
         return Finding(name, State.NOTE, "not installed", _FOR_GEMMA)
     try:
-        found = compare(file)
-    except OSError:
-        return Finding(
-            name,
-            State.WARN if wanted else State.NOTE,
-            f"{file} cannot be read",
-            "fetch the project's files again",
-        )
+        found = compare(locks / "torch.txt", locks / "gemma.txt")
+    except OSError as error:
+        state = State.WARN if wanted else State.NOTE
+        return Finding(name, state, f"{error.filename} cannot be read", _FETCH_AGAIN)
     except ModuleNotFoundError as error:
         return Finding(name, State.NOTE, f"could not be compared without {error.name}")
     if not (found.lacking or found.other):
@@ -83,32 +93,40 @@ def for_gemma(file: Path, *, wanted: bool, torch: bool) -> Finding:
         name,
         State.FAULT if found.lacking else State.WARN,
         found.saw,
-        f"make serve-gemma, or pip install -r {file.name}",
+        f"make serve-gemma, or pip install -r {locks / 'torch.txt'} and then {locks / 'gemma.txt'}",
     )
 
 
-def compare(file: Path) -> Compared:
-    """Holds each pin against what is installed. Raises OSError, and ModuleNotFoundError without `packaging`."""
+def compare(*locks: Path) -> Compared:
+    """Compare each pin with the installed version. Packages that only CUDA needs are skipped.
+
+    Raises:
+        OSError: A file cannot be read.
+        ModuleNotFoundError: `packaging` is not installed.
+    """
     lacking, other, right = [], [], 0
-    for pin in _pins(file):
+    pins = {pin.name: pin for lock in locks for pin in _pins(lock)}
+    for name, pin in pins.items():
+        if _CUDA.fullmatch(name):
+            continue
         try:
-            version = importlib.metadata.version(pin.name)
+            version = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            lacking.append(pin.name)
+            lacking.append(name)
             continue
         if pin.specifier.contains(version, prereleases=True):
             right += 1
         else:
-            other.append(f"{pin.name} is {version}, not {pin.specifier}")
+            other.append(f"{name} is {version}, not {pin.specifier}")
     return Compared(tuple(lacking), tuple(other), right)
 
 
-def _pins(file: Path) -> Iterator[Requirement]:
-    """Those for this machine; options such as -r are passed over."""
+def _pins(lock: Path) -> Iterator[Requirement]:
+    """Yield the pins for this machine. Hashes and options such as -r are skipped."""
     from packaging.requirements import Requirement
 
-    for line in file.read_text(encoding="utf-8").splitlines():
-        text = line.partition("#")[0].strip()
+    for line in lock.read_text(encoding="utf-8").splitlines():
+        text = line.partition("#")[0].rstrip(" \\").strip()
         if text and not text.startswith("-"):
             pin = Requirement(text)
             if pin.marker is None or pin.marker.evaluate():

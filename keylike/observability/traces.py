@@ -85,7 +85,7 @@ def make_traces(
         try:
             return Traces(_provider(endpoint, environ), clock=clock, wall=wall)
         except ModuleNotFoundError:
-            fault = "OpenTelemetry is not installed: pip install -r requirements-otel.txt"
+            fault = "OpenTelemetry is not installed: pip install -r locks/otel.txt"
     log.warning("no_traces", asked_by=asked, reason=fault)
     return None
 

@@ -1,4 +1,4 @@
-"""Pins are held against what is really installed here."""
+"""Comparison of locked packages with those installed in this environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OK, NOTE, WARN, FAULT = State
 @pytest.mark.parametrize(
     ("version", "state"), [((3, 10), FAULT), ((3, 11), OK), ((3, 13), OK), ((3, 14), WARN)]
 )
-def test_python(version: tuple[int, int], state: State) -> None:
+def test_python_outside_supported_range_is_reported(version: tuple[int, int], state: State) -> None:
     assert packages.python(version).state is state
 
 
@@ -36,7 +36,7 @@ def test_python(version: tuple[int, int], state: State) -> None:
         ),
     ],
 )
-def test_pins_against_what_is_installed(
+def test_required_reports_missing_and_other_versions(
     tmp_path: Path, lines: str, state: State, words: str
 ) -> None:
     file = tmp_path / "requirements.txt"
@@ -46,16 +46,20 @@ def test_pins_against_what_is_installed(
     assert ("make serve" in found.advice) is (state is not OK)
 
 
-def test_the_servers_own_requirements_are_all_compared() -> None:
+def test_compare_reads_the_whole_server_lock() -> None:
     compared = packages.compare(ROOT / "requirements.txt")
-    assert compared.right > 25 and not compared.lacking
+    assert compared.right > 40 and not compared.lacking
 
 
-def test_packages_for_gemma_are_missed_only_where_gemma_is_wanted(tmp_path: Path) -> None:
-    file = tmp_path / "requirements-gemma.txt"
-    file.write_text("keylike-has-no-such-package==1.0\n")
+@pytest.mark.parametrize("lock", ["torch.txt", "gemma.txt"])
+def test_for_gemma_missing_package_is_a_fault_only_if_gemma_is_wanted(
+    tmp_path: Path, lock: str
+) -> None:
+    for name in ("torch.txt", "gemma.txt"):
+        (tmp_path / name).write_text("nvidia-no-such-package==1.0 \\\n    --hash=sha256:00\n")
+    (tmp_path / lock).write_text("keylike-has-no-such-package==1.0 \\\n    --hash=sha256:00\n")
     states = {
-        (wanted, torch): packages.for_gemma(file, wanted=wanted, torch=torch)
+        (wanted, torch): packages.for_gemma(tmp_path, wanted=wanted, torch=torch)
         for wanted in (True, False)
         for torch in (True, False)
     }
@@ -66,4 +70,6 @@ def test_packages_for_gemma_are_missed_only_where_gemma_is_wanted(tmp_path: Path
         (False, False): NOTE,
     }
     assert "make serve-gemma" in states[False, False].advice
-    assert packages.for_gemma(tmp_path / "none.txt", wanted=True, torch=True).state is WARN
+    (tmp_path / lock).unlink()
+    unreadable = packages.for_gemma(tmp_path, wanted=True, torch=True)
+    assert unreadable.state is WARN and str(tmp_path / lock) in unreadable.saw

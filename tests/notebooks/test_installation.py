@@ -29,8 +29,7 @@ def test_otherwise_an_environment_is_made_and_nothing_else_changes(
         "PIP_CONFIG_FILE": os.devnull,
     }.items():
         monkeypatch.setenv(name, value)
-    (tmp_path / "locks").mkdir()
-    lock = tmp_path / "locks" / "server.txt"
+    lock = tmp_path / "requirements.txt"
     lock.write_text(line(wheel(tmp_path, "sound")))
     python = server_python(
         tmp_path, gemma=False
@@ -43,4 +42,4 @@ def test_otherwise_an_environment_is_made_and_nothing_else_changes(
     lock.write_text("sound==1.0 --hash=sha256:" + "0" * 64)
     (tmp_path / ".venv" / "lib").rename(tmp_path / "away")
     with pytest.raises(RuntimeError, match="DO NOT MATCH THE HASHES"):
-        install(tmp_path, ["server"])
+        install(tmp_path, ["requirements.txt"])

@@ -21,7 +21,7 @@ from tests.fakes import ColourReader
 from tools.plain_pictures import BLUE, RED, plain
 
 TOKEN = "c4nary-token"
-INSTALLED = "OpenTelemetry is an extra: pip install -r requirements-otel.txt"
+INSTALLED = "OpenTelemetry is an extra: pip install -r locks/otel.txt"
 
 
 class CrashingReader(ColourReader):
@@ -227,7 +227,7 @@ def test_asked_for_without_the_packages(
         "warning",
         name,
     )
-    assert "requirements-otel.txt" in logged["reason"] and "c4nary" not in str(logged)
+    assert "locks/otel.txt" in logged["reason"] and "c4nary" not in str(logged)
 
 
 @pytest.mark.parametrize(

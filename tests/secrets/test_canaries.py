@@ -38,7 +38,7 @@ def collector() -> Iterator[Collector]:
     """What takes the traces."""
     pytest.importorskip(
         "opentelemetry.sdk",
-        reason="OpenTelemetry is an extra: pip install -r requirements-otel.txt",
+        reason="OpenTelemetry is an extra: pip install -r locks/otel.txt",
     )
     collector = Collector()
     yield collector

@@ -39,7 +39,7 @@ def choose(backend: str) -> Backend:
     absent = [name for name in _NEEDED if find_spec(name) is None]
     if absent:
         raise ModelError(
-            f"{', '.join(absent)} not installed: Gemma needs what requirements-gemma.txt lists (make serve-gemma)"
+            f"{', '.join(absent)} not installed: Gemma needs the packages of locks/gemma.txt (make serve-gemma)"
         )
     if backend == "unsloth" or (backend == "auto" and _cuda() and find_spec("unsloth") is not None):
         return _unsloth()
@@ -56,7 +56,7 @@ def _unsloth() -> Backend:
         )
     if find_spec("unsloth") is None:
         raise ModelError(
-            "unsloth is not installed: KEYLIKE_BACKEND=unsloth needs what requirements-gpu.txt lists"
+            "unsloth is not installed: KEYLIKE_BACKEND=unsloth needs the packages of locks/gpu.txt"
         )
     from keylike.readers.gemma.with_unsloth import UnslothBackend
 

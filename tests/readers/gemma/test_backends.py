@@ -37,8 +37,8 @@ def test_choice(
     ("asked", "cuda", "absent", "told"),
     [
         ("unsloth", False, (), "KEYLIKE_BACKEND=unsloth needs an NVIDIA GPU"),
-        ("unsloth", True, ("unsloth",), "unsloth is not installed.*requirements-gpu.txt"),
-        ("auto", False, ("torch", "peft"), "torch, peft not installed.*requirements-gemma.txt"),
+        ("unsloth", True, ("unsloth",), "unsloth is not installed.*locks/gpu.txt"),
+        ("auto", False, ("torch", "peft"), "torch, peft not installed.*locks/gemma.txt"),
     ],
 )
 def test_why_not(
