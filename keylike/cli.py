@@ -113,7 +113,7 @@ def serve(tunnel: _Tunnel = False) -> None:
         raise stop(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT"
         ) from None
-    server.stop_on_signals()
+    server.install_signal_handlers()
     _greet(settings, server.port)
     load = BackgroundLoad(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop)
     with load as loading, _tunnel(settings, server.port, once, standing, draining, log):

@@ -40,7 +40,8 @@ from keylike.api.web_pages import add_welcome, docs_blueprint, web_blueprint
 from keylike.cache.factory import new_cache
 from keylike.cache.reading_cache import ReadingCache
 from keylike.doctor.network import is_loopback
-from keylike.http_server.server import SWALLOW_BYTES, Binding, Server, SocketFailure
+from keylike.http_server.listener import ErrorRenderer
+from keylike.http_server.server import MAX_DISCARDED_BYTES, Binding, Server
 from keylike.inference import Classifying, Inference, Limits
 from keylike.observability.gpu import find_gpu, gpu_memory
 from keylike.observability.logs import make_logger
@@ -329,7 +330,7 @@ def body_limit(settings: Settings) -> int:
 def batch_limit(settings: Settings) -> int:
     """The same for POST /predict/batch: four pictures of the largest size, or 32 of 1.25 MB each with the defaults; a phone's capture
     takes a quarter of that. Never more than the server takes in to throw away."""
-    return min(settings.max_bytes * 4 + 100_000, SWALLOW_BYTES)
+    return min(settings.max_bytes * 4 + 100_000, MAX_DISCARDED_BYTES)
 
 
 def binding(settings: Settings) -> Binding:
@@ -358,7 +359,7 @@ def make_server(
     settings: Settings,
     scheduler: Scheduler,
     *,
-    failure: SocketFailure,
+    failure: ErrorRenderer,
     draining: threading.Event,
     clock: Callable[[], float] = time.monotonic,
 ) -> Server:
@@ -370,9 +371,9 @@ def make_server(
     return Server(
         app,
         binding(settings),
-        failure=failure,
+        render_error=failure,
         draining=draining,
         clock=clock,
-        full=full,
-        tidy=give_back,
+        retry_after=full,
+        release_memory=give_back,
     )

@@ -9,6 +9,7 @@ from typing import Any
 from flask import g, request
 
 from keylike.errors import BadRequest
+from keylike.http_server.tasks import CLIENT_DISCONNECTED_KEY
 from keylike.scheduling.scheduler import Client
 
 TIMEOUT: dict[str, Any] = {
@@ -33,8 +34,7 @@ class ClientDeadlines:
 
     def current(self) -> Client:
         """Who asks now. Raises BadRequest where X-Request-Timeout is no number of seconds."""
-        # Given by waitress alone.
-        hung_up = request.environ.get("waitress.client_disconnected", lambda: False)
+        hung_up = request.environ.get(CLIENT_DISCONNECTED_KEY, lambda: False)
         return Client(g.visitor.name, self._clock() + self._patience_s(), hung_up)
 
     def _patience_s(self) -> float:

@@ -20,7 +20,7 @@ from keylike.errors import (
     Overloaded,
     UnsupportedImageType,
 )
-from keylike.http_server.server import TURNED_AWAY
+from keylike.http_server.tasks import RETRY_AFTER_KEY
 from keylike.inference import Options
 
 _RAW_TYPES = ("image/", "application/octet-stream")
@@ -89,7 +89,7 @@ def read_batch() -> tuple[list[bytes], Options]:
 
 
 def _refuse_if_turned_away() -> None:
-    retry_after_s = request.environ.get(TURNED_AWAY)
+    retry_after_s = request.environ.get(RETRY_AFTER_KEY)
     if retry_after_s is not None:
         raise Overloaded("More photos wait than can be read in time.", retry_after_s=retry_after_s)
 

@@ -1,1 +1,5 @@
-"""Serve WSGI with waitress: bounded bodies, read deadlines, and a stop that drains."""
+"""Serve WSGI with waitress: bounded request bodies, read deadlines and graceful shutdown.
+
+No other package imports waitress. docs/decisions/0021-waitress-internals.md lists the internals of
+waitress that this package uses.
+"""

@@ -1,4 +1,4 @@
-"""The bodies of requests on their way in: kept in pieces as they arrive, bounded each and all together, never on disk."""
+"""Request bodies in memory: each has its own limit, and all of them share one budget."""
 
 from __future__ import annotations
 
@@ -6,110 +6,134 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-# What a body holds without asking whether there is room for it: a phone's capture, on each of the server's connections, is no danger.
-_SMALL_BYTES = 200_000
-# Pieces below this size are put together: by themselves they would take many times their bytes.
-_PIECE_BYTES = 32_768
-# Which, when a room is full, is no honest phone's pace: the next 32 kB took so long.
+# A body of this size needs no reservation. A phone's capture is smaller, so captures always fit;
+# 512 connections times 200 kB is 100 MB.
+_FREE_BYTES = 200_000
+# Smaller pieces are joined, because the overhead of a bytes object would exceed their content.
+# Reservations are made in steps of this size.
+_STEP_BYTES = 32_768
+# An upload that needs longer than this for one step may be evicted when the budget is used up.
 _STALLED_S = 5.0
-# Who is not let in for want of room comes back when one of those inside has been read.
+# Clients refused because the budget is used up may retry after the next photo has been read.
 _RETRY_AFTER_S = 1
 
 
 class BodyBudget:
-    """Bytes that all bodies together may hold beyond the first 200 kB of each; `clock` counts seconds. Where they run out, bodies that have
-    stalled on their way make room for those that come in."""
+    """Memory shared by all request bodies, beyond the first 200 kB of each.
 
-    def __init__(self, most: int, clock: Callable[[], float]) -> None:
-        self._left, self._clock = most, clock
+    When the budget is used up, a new reservation evicts uploads that have stalled.
+    """
+
+    def __init__(self, max_bytes: int, clock: Callable[[], float]) -> None:
+        """Create a budget of `max_bytes`; `clock` returns seconds."""
+        self._available = max_bytes
+        self._clock = clock
         self._lock = threading.Lock()
-        # Those still on their way, each with when it last got on.
-        self._coming: dict[RequestBody, float] = {}
+        # Incomplete bodies with the time of their last reservation.
+        self._uploads: dict[RequestBody, float] = {}
 
-    def take(self, body: RequestBody, count: int) -> bool:
-        """Takes so many, if they are left or others give theirs up."""
+    @property
+    def available(self) -> int:
+        """Return the number of bytes that are not reserved."""
+        return self._available
+
+    def reserve(self, body: RequestBody, count: int) -> bool:
+        """Reserve `count` bytes for `body`, evicting stalled uploads if necessary.
+
+        Return False if that does not free enough memory.
+        """
         now = self._clock()
         while True:
             with self._lock:
-                if count <= self._left:
-                    self._left -= count
-                    self._coming[body] = now
+                if count <= self._available:
+                    self._available -= count
+                    self._uploads[body] = now
                     return True
                 stalled = min(
-                    (each for each in self._coming if each is not body),
-                    key=self._coming.__getitem__,
+                    (each for each in self._uploads if each is not body),
+                    key=self._uploads.__getitem__,
                     default=None,
                 )
-                if stalled is None or now - self._coming[stalled] < _STALLED_S:
+                if stalled is None or now - self._uploads[stalled] < _STALLED_S:
                     return False
-            stalled.turn_away()
+            stalled.reject()
 
-    def arrived(self, body: RequestBody) -> None:
-        """It is whole: nobody takes its place any more."""
+    def mark_complete(self, body: RequestBody) -> None:
+        """Protect `body` from eviction, because all of it has arrived."""
         with self._lock:
-            self._coming.pop(body, None)
+            self._uploads.pop(body, None)
 
-    def give(self, body: RequestBody, count: int) -> None:
-        """Gives back what a body has held."""
+    def release(self, body: RequestBody, count: int) -> None:
+        """Return the `count` bytes that `body` had reserved."""
         with self._lock:
-            self._coming.pop(body, None)
-            self._left += count
+            self._uploads.pop(body, None)
+            self._available += count
 
 
 class RequestBody:
-    """One request's body, for waitress a buffer and for the application a stream that is read once.
+    """The body of one request: a buffer for waitress and a read-once stream for the application.
 
-    It counts all that arrives. It keeps it up to `limit` bytes, since the application refuses the rest by its length alone, and as long as
-    there is `room`. `turned_away` is None, or after how many seconds whoever sent it may come back: then nothing of it is kept.
+    It counts every byte that arrives. It discards the content of a body that is larger than
+    `max_bytes`, because the application refuses such a request by its length. It also discards the
+    content of a body that does not fit the budget; `retry_after_s` is then the number of seconds
+    after which the client may retry.
     """
 
-    def __init__(self, limit: int, room: BodyBudget, turned_away: int | None = None) -> None:
-        self.turned_away = turned_away
-        self._limit, self._room = limit, room
-        self._arrived = self._held = 0
+    def __init__(
+        self, max_bytes: int, budget: BodyBudget, retry_after_s: int | None = None
+    ) -> None:
+        """Create an empty body; with `retry_after_s` it is rejected from the start."""
+        self.retry_after_s = retry_after_s
+        self._max_bytes = max_bytes
+        self._budget = budget
+        self._received = 0
+        self._reserved = 0
         self._pieces: deque[bytes] = deque()
-        self._crumbs = bytearray()
+        self._small_pieces = bytearray()
 
     def __len__(self) -> int:
-        return self._arrived
+        return self._received
 
     def append(self, data: bytes) -> None:
-        """The next piece."""
-        self._arrived += len(data)
-        if self.turned_away is not None:
+        """Add the next piece."""
+        self._received += len(data)
+        if self.retry_after_s is not None:
             return
-        if self._arrived > self._limit:
+        if self._received > self._max_bytes:
             self.close()
             return
-        # In steps, so that one who sends byte for byte gets on no more often than one who sends nothing.
-        steps = -(-max(0, self._arrived - _SMALL_BYTES - self._held) // _PIECE_BYTES)
-        if steps and not self._room.take(self, steps * _PIECE_BYTES):
-            self.turn_away()
+        # Only whole steps count as progress, so that a client cannot stay by sending single bytes.
+        steps = -(-max(0, self._received - _FREE_BYTES - self._reserved) // _STEP_BYTES)
+        if steps and not self._budget.reserve(self, steps * _STEP_BYTES):
+            self.reject()
             return
-        self._held += steps * _PIECE_BYTES
-        if len(data) < _PIECE_BYTES:
-            self._crumbs += data
-        if len(data) >= _PIECE_BYTES or len(self._crumbs) >= _PIECE_BYTES:
-            self._sweep()
-        if len(data) >= _PIECE_BYTES:
+        self._reserved += steps * _STEP_BYTES
+        if len(data) < _STEP_BYTES:
+            self._small_pieces += data
+        if len(data) >= _STEP_BYTES or len(self._small_pieces) >= _STEP_BYTES:
+            self._join_small_pieces()
+        if len(data) >= _STEP_BYTES:
             self._pieces.append(data)
 
-    def arrived(self) -> None:
-        """All of it is there."""
-        self._room.arrived(self)
+    def mark_complete(self) -> None:
+        """Protect the body from eviction, because all of it has arrived."""
+        self._budget.mark_complete(self)
 
-    def turn_away(self) -> None:
-        """There is no room for it: what is there goes, and what still comes is not kept."""
-        self.turned_away = _RETRY_AFTER_S
+    def reject(self) -> None:
+        """Discard the content, and what still arrives, because memory is short."""
+        self.retry_after_s = _RETRY_AFTER_S
         self.close()
 
     def getfile(self) -> RequestBody:
-        """The stream for the application: itself."""
+        """Return the stream for the application, which is this object."""
         return self
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, `size` at most or all that are left; mostly just as they arrived, so that they are not copied."""
-        self._sweep()
+        """Return the next `size` bytes at most, or all remaining bytes if `size` is negative.
+
+        Most pieces are returned as they arrived, without a copy.
+        """
+        self._join_small_pieces()
         if size < 0:
             rest = b"".join(self._pieces)
             self._pieces.clear()
@@ -122,13 +146,14 @@ class RequestBody:
         return piece[:size]
 
     def close(self) -> None:
-        """The request is over: its place goes to others. More than once does no harm."""
+        """Discard the content and release its reservation. Calling it again has no effect."""
         self._pieces.clear()
-        self._crumbs.clear()
-        held, self._held = self._held, 0
-        self._room.give(self, held)
+        self._small_pieces.clear()
+        reserved = self._reserved
+        self._reserved = 0
+        self._budget.release(self, reserved)
 
-    def _sweep(self) -> None:
-        if self._crumbs:
-            self._pieces.append(bytes(self._crumbs))
-            self._crumbs.clear()
+    def _join_small_pieces(self) -> None:
+        if self._small_pieces:
+            self._pieces.append(bytes(self._small_pieces))
+            self._small_pieces.clear()

@@ -1,4 +1,4 @@
-"""The end of the process, where Python's own would wait for others' threads or be aborted by them."""
+"""Exit the process without the interpreter's own cleanup."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import NoReturn
 
 
 def end_at_once(status: int) -> NoReturn:
-    """Ends the process with this exit status: no library can be interrupted in the middle of its work, and threads inside onnxruntime or
-    OpenCV abort the process as Python takes itself apart."""
+    """Flush the standard streams and exit with `status`, without waiting for threads.
+
+    A library call cannot be interrupted. Threads inside onnxruntime or OpenCV abort the process
+    while the interpreter finalizes.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -1,1 +1,1 @@
-"""The bench on which the real server is killed, starved and confused."""
+"""Tests of the real server while its environment fails."""

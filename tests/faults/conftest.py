@@ -1,4 +1,4 @@
-"""A bench for each test, and processes that do not outlive it."""
+"""Fixtures: a server with injectable faults, and server processes that end with the test."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 from keylike.settings import Settings
-from tests.faults.bench import Bench
+from tests.faults.fault_server import FaultServer
 from tests.test_cli_serve import Served
 
 COLOUR = ["-m", "tests.serve_colour"]
 
 
 @pytest.fixture
-def bench(settings: Settings) -> Iterator[Bench]:
-    """One photo is read, three may wait, for ten seconds of the bench's time."""
-    made = Bench(settings.model_copy(update={"threads": 1, "queue": 3, "deadline_s": 10.0}))
+def fault_server(settings: Settings) -> Iterator[FaultServer]:
+    """Run a server that reads one photo and queues three, with a deadline of ten seconds."""
+    made = FaultServer(settings.model_copy(update={"threads": 1, "queue": 3, "deadline_s": 10.0}))
     yield made
     made.stop()
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Starts server processes with the colour reader, and kills what a test leaves running."""
+    """Return a function that starts server processes; kill them after the test."""
     started: list[Served] = []
 
     def start(command: list[str] = COLOUR, **environment: Any) -> Served:

@@ -1,4 +1,4 @@
-"""A thousand connections, connections that break off, no file left for another one: whoever is inside is served, and it passes."""
+"""Tests with too many, idle or broken connections and without file descriptors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.bench import PATIENCE_S, Bench
+from tests.faults.fault_server import PATIENCE_S, FaultServer
 from tests.running import until
 from tests.test_cli_serve import Served
 from tools.plain_pictures import plain
@@ -25,119 +25,122 @@ LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
-def files() -> Iterator[None]:
-    """Room for a thousand sockets in the test's own process."""
+def many_files() -> Iterator[None]:
+    """Raise the limit of open files, so that the test can open a thousand sockets."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1500:
-        pytest.skip("ulimit -Hn gives this process less than 1,500 files")
+        pytest.skip("ulimit -Hn allows less than 1,500 open files")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1500), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def open_files(server: Served) -> int:
-    """Files that the process has open."""
+    """Return the number of open files of the process."""
     return len([*Path(f"/proc/{server.process.pid}/fd").iterdir()])
 
 
 def connect(port: int) -> socket.socket:
-    """A connection on which nothing is said yet."""
+    """Open a connection and send nothing."""
     return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
 
 
-def answer(asked: socket.socket) -> tuple[int, dict[str, Any]]:
-    """Status and body of what was asked before."""
-    response = http.client.HTTPResponse(asked)
+def read_response(connection: socket.socket) -> tuple[int, dict[str, Any]]:
+    """Read one response; return status and body."""
+    response = http.client.HTTPResponse(connection)
     response.begin()
     return response.status, json.loads(response.read())
 
 
-def hear(asked: socket.socket) -> int:
-    """Asks whether it lives."""
-    asked.sendall(LIVE)
-    return answer(asked)[0]
+def check_live(connection: socket.socket) -> int:
+    """Request /health/live and return the status."""
+    connection.sendall(LIVE)
+    return read_response(connection)[0]
 
 
-def test_a_thousand_connections(serve: Serve, files: None) -> None:
-    """Those inside are served, those above the limit wait for a place and get it; then all is as before."""
+def test_connections_above_the_limit_wait_and_are_then_served(
+    serve: Serve, many_files: None
+) -> None:
+    """Connections within the limit are served meanwhile, and all files are closed afterwards."""
     server = serve()
     inside = connect(server.port)
-    assert hear(inside) == 200
+    assert check_live(inside) == 200
     before = open_files(server)
     crowd = [connect(server.port) for _ in range(1000)]
     late = connect(server.port)
     late.sendall(LIVE)
     for _ in range(3):
-        assert hear(inside) == 200
+        assert check_live(inside) == 200
     inside.sendall(
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
         % len(plain())
         + plain()
     )
-    assert answer(inside)[1]["bitting"] == "2,5,4,7,3"
+    assert read_response(inside)[1]["bitting"] == "2,5,4,7,3"
     assert open_files(server) <= before + 512
     for each in crowd:
         each.close()
-    assert answer(late)[0] == 200
+    assert read_response(late)[0] == 200
     assert server.ask("POST", "/", plain())[0] == 200
     late.close()
     until(lambda: open_files(server) <= before)
     inside.close()
 
 
-def test_connections_that_say_nothing_give_way_to_others(bench: Bench) -> None:
-    """Not after two minutes, as where there is room, but after a few seconds."""
-    bench.server._listener.adj.connection_limit = 12
-    half = connect(bench.server.port)
+def test_idle_connections_at_the_limit_are_closed_after_seconds(fault_server: FaultServer) -> None:
+    """Below the limit an idle connection stays open for two minutes."""
+    fault_server.server._listener.adj.connection_limit = 12
+    half = connect(fault_server.server.port)
     half.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n")
-    silent = [connect(bench.server.port) for _ in range(9)]
-    until(lambda: len(bench.server._channels) == 12)
-    late = connect(bench.server.port)
+    silent = [connect(fault_server.server.port) for _ in range(9)]
+    until(lambda: len(fault_server.server._channels) == 12)
+    late = connect(fault_server.server.port)
     late.sendall(LIVE)
     for _ in range(4):
-        bench.now += 1.5
-        bench.server._listener.pull_trigger()
-        until(lambda: bench.server._looked == bench.now)
-    assert answer(late)[0] == 200
+        fault_server.now += 1.5
+        fault_server.server._listener.pull_trigger()
+        until(lambda: fault_server.server._last_check == fault_server.now)
+    assert read_response(late)[0] == 200
     assert all(each.recv(1) == b"" for each in silent)
     half.sendall(b"Content-Length: 0\r\n\r\n")
-    assert answer(half)[0] == 400, "who had begun to ask is heard"
+    assert read_response(half)[0] == 400, "a connection with a partial request was closed"
     for each in [*silent, late, half]:
         each.close()
 
 
 @pytest.mark.parametrize("jump", [86_400, -86_400], ids=["forward", "back"])
-def test_a_time_of_day_that_jumps_cuts_nobody_off(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, jump: int
+def test_clock_jump_closes_no_connection(
+    fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch, jump: int
 ) -> None:
     real = time.time
-    photo = bench.photo()
-    sending, quiet = connect(bench.server.port), connect(bench.server.port)
+    photo = fault_server.photo()
+    sending, quiet = connect(fault_server.server.port), connect(fault_server.server.port)
     sending.sendall(
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
         % len(photo)
         + photo[:99]
     )
-    bench.wait_a_turn()
+    fault_server.wait_a_turn()
     monkeypatch.setattr(time, "time", lambda: real() + jump)
     for _ in range(3):
-        bench.now += 1.1
-        bench.wait_a_turn()
+        fault_server.now += 1.1
+        fault_server.wait_a_turn()
     sending.sendall(photo[99:])
-    assert answer(sending)[1]["bitting"] == "2,5,4,7,3"
-    assert hear(quiet) == 200
-    # And who says nothing is let go in the end, whatever the time of day. The first look may come while the answer is still on its way.
+    assert read_response(sending)[1]["bitting"] == "2,5,4,7,3"
+    assert check_live(quiet) == 200
+    # An idle connection is still closed eventually. At the first check its last response may not
+    # have been sent yet, so there are two.
     for _ in range(2):
-        bench.now += 1.1
-        bench.wait_a_turn()
-    bench.now += 121
-    bench.wait_a_turn()
+        fault_server.now += 1.1
+        fault_server.wait_a_turn()
+    fault_server.now += 121
+    fault_server.wait_a_turn()
     assert quiet.recv(1) == b""
     sending.close()
     quiet.close()
 
 
-def test_a_thousand_that_come_and_go(serve: Serve) -> None:
+def test_thousand_short_connections_leave_no_file_open(serve: Serve) -> None:
     server = serve()
     before = open_files(server)
     for _ in range(1000):
@@ -146,7 +149,7 @@ def test_a_thousand_that_come_and_go(serve: Serve) -> None:
     until(lambda: open_files(server) <= before)
 
 
-def test_uploads_that_are_broken_off(serve: Serve) -> None:
+def test_aborted_uploads_leave_no_file_open(serve: Serve) -> None:
     server = serve()
     before = open_files(server)
     for _ in range(200):
@@ -162,52 +165,51 @@ def test_uploads_that_are_broken_off(serve: Serve) -> None:
     assert "Traceback" not in server.stop()[2]
 
 
-def test_no_file_left_for_another_connection(serve: Serve) -> None:
-    """RLIMIT_NOFILE of the process: who is inside is served, who is not waits, and is served once there is room."""
+def test_connections_without_file_descriptors_wait_and_are_then_served(serve: Serve) -> None:
     server = serve()
     inside = connect(server.port)
     assert server.ask("POST", "/", plain(size=(50, 40)))[0] == 200
-    assert hear(inside) == 200
+    assert check_live(inside) == 200
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (open_files(server) + 2, 4096))
     crowd = [connect(server.port) for _ in range(20)]
     late = connect(server.port)
     late.sendall(LIVE)
-    assert [hear(inside) for _ in range(3)] == [200] * 3
+    assert [check_live(inside) for _ in range(3)] == [200] * 3
     inside.sendall(
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
         % len(plain())
         + plain()
     )
-    assert answer(inside)[0] == 200
+    assert read_response(inside)[0] == 200
     for each in crowd:
         each.close()
-    assert answer(late)[0] == 200
+    assert read_response(late)[0] == 200
     inside.close()
     late.close()
 
 
-def test_where_accept_fails_it_is_left_alone_for_a_while(bench: Bench) -> None:
-    """It would fail at once again: the loop would do nothing else, as fast as it can."""
+def test_accept_without_file_descriptors_is_paused(fault_server: FaultServer) -> None:
+    """Without the pause the event loop would be busy with failing calls."""
 
-    class Exhausted:
+    class ExhaustedSocket:
         failed = 0
 
         def accept(self) -> None:
             self.failed += 1
             raise OSError(errno.EMFILE, "Too many open files")
 
-    inside = connect(bench.server.port)
-    assert hear(inside) == 200
-    real, none_left = bench.server._listener.socket, Exhausted()
-    bench.server._listener.socket = none_left
-    late = connect(bench.server.port)
+    inside = connect(fault_server.server.port)
+    assert check_live(inside) == 200
+    real, exhausted = fault_server.server._listener.socket, ExhaustedSocket()
+    fault_server.server._listener.socket = exhausted
+    late = connect(fault_server.server.port)
     late.sendall(LIVE)
-    until(lambda: none_left.failed > 0)
-    assert [hear(inside) for _ in range(20)] == [200] * 20
-    assert none_left.failed == 1
-    bench.server._listener.socket = real
-    bench.now += 1
-    assert hear(inside) == 200
-    assert answer(late)[0] == 200
+    until(lambda: exhausted.failed > 0)
+    assert [check_live(inside) for _ in range(20)] == [200] * 20
+    assert exhausted.failed == 1
+    fault_server.server._listener.socket = real
+    fault_server.now += 1
+    assert check_live(inside) == 200
+    assert read_response(late)[0] == 200
     inside.close()
     late.close()

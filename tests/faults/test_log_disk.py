@@ -1,4 +1,4 @@
-"""A disk that is full, a folder that goes away, a file that cannot be rotated, a terminal that nobody reads: the server goes on."""
+"""Tests of the log on a full disk, in a deleted folder and without a terminal."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ Serve = Callable[..., Served]
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """What the file holds; each of its lines is whole."""
+    """Return the entries of a log file, each of which must be complete."""
     text = path.read_text()
     assert text.endswith("\n")
     return [json.loads(line) for line in text.splitlines()]
 
 
-def limit(server: Served, size: int) -> None:
-    """No file of that process grows beyond this many bytes."""
+def limit_file_size(server: Served, size: int) -> None:
+    """Stop every file of the process from growing beyond `size` bytes."""
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-@pytest.mark.parametrize("left", [0, 40], ids=["full", "room for a part of a line"])
-def test_a_full_disk_costs_the_log_and_nothing_else(
+@pytest.mark.parametrize("left", [0, 40], ids=["full", "space for a part of a line"])
+def test_log_on_a_full_disk_loses_lines_and_no_requests(
     serve: Serve, tmp_path: Path, left: int
 ) -> None:
     server, log = serve(), tmp_path / "logs" / "api.log"
     assert server.ask("GET", "/health/live")[0] == 200
-    limit(server, log.stat().st_size + left)
+    limit_file_size(server, log.stat().st_size + left)
     assert [server.ask("POST", "/", plain(size=(size, 40)))[0] for size in (50, 51, 52)] == [
         200
     ] * 3
     assert len(lines(log)) == 1
-    limit(server, resource.RLIM_INFINITY)
+    limit_file_size(server, resource.RLIM_INFINITY)
     assert server.ask("POST", "/", plain())[0] == 200
     assert [line["status"] for line in lines(log)] == [200, 200], (
-        "it is written again, and nothing of what failed is in it"
+        "the log should resume without the lines that failed"
     )
     status, _, err = server.stop()
     said = [line for line in err.splitlines() if line.startswith("keylike:")]
@@ -63,7 +63,7 @@ def test_a_full_disk_costs_the_log_and_nothing_else(
 
 
 @pytest.mark.parametrize("how", ["folder deleted", "file moved away"])
-def test_a_log_that_is_taken_away_is_made_again(serve: Serve, tmp_path: Path, how: str) -> None:
+def test_log_file_that_disappears_is_created_again(serve: Serve, tmp_path: Path, how: str) -> None:
     server, log = serve(), tmp_path / "logs" / "api.log"
     assert server.ask("GET", "/health/live")[0] == 200
     if how == "folder deleted":
@@ -75,10 +75,10 @@ def test_a_log_that_is_taken_away_is_made_again(serve: Serve, tmp_path: Path, ho
     assert "keylike:" not in server.stop()[2]
 
 
-def test_a_folder_that_cannot_be_made_again(serve: Serve, tmp_path: Path) -> None:
+def test_log_folder_that_cannot_be_created_is_retried(serve: Serve, tmp_path: Path) -> None:
     server, log = serve(), tmp_path / "logs" / "api.log"
     shutil.rmtree(log.parent)
-    log.parent.write_text("in its place")
+    log.parent.write_text("a file instead of the folder")
     assert [server.ask("POST", "/", plain())[0] for _ in range(2)] == [200] * 2
     log.parent.unlink()
     assert server.ask("GET", "/health/live")[0] == 200
@@ -87,8 +87,8 @@ def test_a_folder_that_cannot_be_made_again(serve: Serve, tmp_path: Path) -> Non
     assert len(said) == 2 and "lines lost: 2" in said[1]
 
 
-def test_a_terminal_that_is_gone(serve: Serve, tmp_path: Path) -> None:
-    """As when whoever read the pipe has ended."""
+def test_log_without_a_terminal_goes_on(serve: Serve, tmp_path: Path) -> None:
+    # The reader of the pipe has exited.
     server = serve()
     assert server.process.stderr is not None
     server.process.stderr.close()
@@ -99,19 +99,19 @@ def test_a_terminal_that_is_gone(serve: Serve, tmp_path: Path) -> None:
 
 
 def record(text: str) -> logging.LogRecord:
-    """A line of the log."""
+    """Return a log record."""
     return logging.LogRecord("keylike", logging.INFO, __file__, 1, text, None, None)
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Any:
-    """Files of fifty bytes, one older one."""
+    """Return a log that rotates at 50 bytes and keeps one older file."""
     file = LogFile(tmp_path / "api.log", most=50, kept=1)
     yield file
     file.close()
 
 
-def test_it_rotates_between_whole_lines(small: LogFile, tmp_path: Path) -> None:
+def test_log_file_rotates_between_lines(small: LogFile, tmp_path: Path) -> None:
     for number in range(12):
         small.emit(record(f"{number} {'x' * 17}"))
     assert [(tmp_path / name).read_text().splitlines() for name in ("api.log.1", "api.log")] == [
@@ -119,7 +119,7 @@ def test_it_rotates_between_whole_lines(small: LogFile, tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_cannot_be_rotated_goes_on(
+def test_log_file_that_cannot_rotate_keeps_growing(
     small: LogFile, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "api.log.1").mkdir()
@@ -137,7 +137,9 @@ def test_a_file_that_cannot_be_rotated_goes_on(
     ] == [4, 1]
 
 
-def test_a_full_device(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_file_on_a_full_device_counts_lost_lines(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "api.log").symlink_to("/dev/full")
     file = LogFile(tmp_path / "api.log")
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The real process without memory, frozen, without the files of its model, or told to stop before it is ready."""
+"""Tests of the process without memory, frozen, without its model files and stopped early."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ SAMPLE, CODE = ROOT / "samples" / FIRST["file"], ",".join(map(str, FIRST["bittin
 
 
 def address_space(server: Served) -> int:
-    """Bytes that the process has mapped."""
+    """Return the size of the address space of the process in bytes."""
     return (
         int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[0])
         * resource.getpagesize()
     )
 
 
-def test_without_memory_for_a_photo_it_says_when_to_come_back(serve: Serve) -> None:
-    """RLIMIT_AS, as ulimit -v sets it: no more room than for what is there already."""
+def test_photo_without_memory_is_503_with_retry_after(serve: Serve) -> None:
+    """RLIMIT_AS leaves 20 MB, like `ulimit -v`."""
     server = serve(REAL)
     server.line_with("Ready")
     large = plain(kind="PNG", size=(6000, 6000))
@@ -51,8 +51,8 @@ def test_without_memory_for_a_photo_it_says_when_to_come_back(serve: Serve) -> N
     assert (status, "Traceback" in err) == (0, False)
 
 
-def test_without_a_file_for_a_decoder_it_says_so_too(serve: Serve) -> None:
-    """Pillow's decoders are modules, read when the first picture of all is opened."""
+def test_photo_without_file_descriptors_is_503_with_retry_after(serve: Serve) -> None:
+    """Pillow loads its decoder modules from files when it opens the first picture."""
     server = serve()
     files = len([*Path(f"/proc/{server.process.pid}/fd").iterdir()])
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (files + 1, 4096))
@@ -62,22 +62,22 @@ def test_without_a_file_for_a_decoder_it_says_so_too(serve: Serve) -> None:
     assert server.ask("POST", "/", plain())[0] == 200
 
 
-def test_a_process_that_was_frozen_answers_what_came_meanwhile(serve: Serve) -> None:
+def test_process_after_a_freeze_answers_pending_requests(serve: Serve) -> None:
     server = serve()
     os.kill(server.process.pid, signal.SIGSTOP)
-    with ThreadPoolExecutor(4) as callers:
-        asked = [
-            callers.submit(server.ask, "POST", "/", plain(size=(size, 40)))
+    with ThreadPoolExecutor(4) as clients:
+        posted = [
+            clients.submit(server.ask, "POST", "/", plain(size=(size, 40)))
             for size in (50, 51, 52, 53)
         ]
         state = Path(f"/proc/{server.process.pid}/stat")
         until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
         os.kill(server.process.pid, signal.SIGCONT)
-        assert [one.result(20)[0] for one in asked] == [200] * 4
+        assert [one.result(20)[0] for one in posted] == [200] * 4
 
 
-@pytest.mark.parametrize("how", ["deleted", "cut short"])
-def test_a_model_whose_files_vanish_goes_on_reading(serve: Serve, tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize("how", ["deleted", "truncated"])
+def test_model_whose_files_disappear_keeps_reading(serve: Serve, tmp_path: Path, how: str) -> None:
     shutil.copytree(ROOT / "models" / "caliper", tmp_path / "models" / "caliper")
     server = serve(REAL, KEYLIKE_MODELS=str(tmp_path / "models"))
     server.line_with("Ready")
@@ -93,7 +93,7 @@ def test_a_model_whose_files_vanish_goes_on_reading(serve: Serve, tmp_path: Path
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_right_after_the_greeting(serve: Serve, number: int) -> None:
-    """The real model is being loaded, or was a moment ago."""
+def test_process_stopped_while_loading_exits_cleanly(serve: Serve, number: int) -> None:
+    # The real model is still loading, or has just been loaded.
     status, _, err = serve(REAL).stop(number)
     assert (status, err) == (0, "")

@@ -1,4 +1,4 @@
-"""A reader that hangs, breaks down, runs out of memory or talks nonsense: who hears of it, and that the next photo is read."""
+"""Tests with a reader that hangs, crashes, runs out of memory or returns nonsense."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from keylike.images.photo import Photo
 from keylike.readers.contract import Reading
 from keylike.settings import Settings
 from tests.fakes import ColourReader
-from tests.faults.bench import PATIENCE_S, Bench
+from tests.faults.fault_server import PATIENCE_S, FaultServer
 from tests.running import until
 from tools.fuzzing.forms import form
 from tools.plain_pictures import BLUE, GREEN, RED
 
 
 def raises(error: BaseException) -> Callable[[Sequence[Photo]], object]:
-    """A fault."""
+    """Return a fault that raises `error`."""
 
     def read(photos: Sequence[Photo]) -> object:
         raise error
@@ -30,7 +30,7 @@ def raises(error: BaseException) -> Callable[[Sequence[Photo]], object]:
 
 
 def reads(**changes: object) -> Callable[[Sequence[Photo]], object]:
-    """A reading that no reader should give."""
+    """Return a fault that returns a reading with these invalid fields."""
 
     def read(photos: Sequence[Photo]) -> object:
         good = ColourReader().read(photos)[0]
@@ -40,52 +40,53 @@ def reads(**changes: object) -> Callable[[Sequence[Photo]], object]:
     return read
 
 
-def test_a_reader_that_hangs(bench: Bench) -> None:
-    """All who wait get 504 at their deadline; from then on nobody waits in vain, health answers, and it ends with the hang."""
-    bench.reader.fault = bench.reader.hang
-    asked = bench.posting(4)
-    assert bench.reader.held.acquire(timeout=PATIENCE_S)
-    status, retry_after, body = bench.post()
+def test_reader_that_hangs_times_out_and_recovers(fault_server: FaultServer) -> None:
+    """Waiting requests get 504. New ones are refused at once until the reader returns."""
+    fault_server.reader.fault = fault_server.reader.hang
+    posted = fault_server.post_many(4)
+    assert fault_server.reader.hanging.acquire(timeout=PATIENCE_S)
+    status, retry_after, body = fault_server.post()
     assert (status, body["code"], retry_after) == (503, "overloaded", "1"), "the queue is full"
-    bench.now += 10.5
+    fault_server.now += 10.5
     assert [
-        (status, body["code"]) for status, _, body in (one.result(PATIENCE_S) for one in asked)
+        (status, body["code"]) for status, _, body in (one.result(PATIENCE_S) for one in posted)
     ] == [(504, "deadline_exceeded")] * 4
     for _ in range(3):
-        status, retry_after, body = bench.post()
-        assert (status, body["code"]) == (503, "overloaded"), (
-            "nobody is kept waiting for a reader that does not come back"
-        )
+        status, retry_after, body = fault_server.post()
+        assert (status, body["code"]) == (503, "overloaded"), "a request waited for the reader"
         assert retry_after is not None and 1 <= int(retry_after) <= 10
-    assert bench.ask("GET", "/health/live")[0] == 200
-    assert bench.ask("GET", "/health/ready")[0] == 503, (
-        "whoever shares out the requests sends them elsewhere"
-    )
-    status, _, body = bench.ask("GET", "/health/detailed")
+    assert fault_server.request("GET", "/health/live")[0] == 200
+    # A load balancer must send requests elsewhere.
+    assert fault_server.request("GET", "/health/ready")[0] == 503
+    status, _, body = fault_server.request("GET", "/health/detailed")
     assert (status, body["status"]) == (503, "unhealthy")
-    assert bench.reader.threads == bench.reader.threads[:1], "no photo of theirs was read"
-    bench.reader.fault = None
-    bench.reader.let_go.set()
-    until(lambda: not bench.scheduler.stuck())
-    assert bench.post()[0] == 200
-    assert [bench.ask("GET", path)[0] for path in ("/health/ready", "/health/detailed")] == [
+    assert fault_server.reader.threads == fault_server.reader.threads[:1], (
+        "a photo was read after its deadline"
+    )
+    fault_server.reader.fault = None
+    fault_server.reader.resume.set()
+    until(lambda: not fault_server.scheduler.stuck())
+    assert fault_server.post()[0] == 200
+    assert [
+        fault_server.request("GET", path)[0] for path in ("/health/ready", "/health/detailed")
+    ] == [
         200,
         200,
     ]
 
 
-def test_one_thread_of_two_that_hangs_leaves_the_other(settings: Settings) -> None:
-    bench = Bench(settings.model_copy(update={"threads": 2, "deadline_s": 10.0}))
-    bench.reader.fault = bench.reader.hang
-    asked = bench.posting(1)
-    assert bench.reader.held.acquire(timeout=PATIENCE_S)
-    bench.reader.fault = None
-    bench.now += 10.5
-    assert asked[0].result(PATIENCE_S)[0] == 504
-    assert [bench.post()[0] for _ in range(3)] == [200] * 3
-    assert bench.ask("GET", "/health/ready")[0] == 200
-    assert bench.ask("GET", "/health/detailed")[2]["status"] == "unhealthy"
-    bench.stop()
+def test_reader_with_one_of_two_threads_hanging_keeps_reading(settings: Settings) -> None:
+    fault_server = FaultServer(settings.model_copy(update={"threads": 2, "deadline_s": 10.0}))
+    fault_server.reader.fault = fault_server.reader.hang
+    posted = fault_server.post_many(1)
+    assert fault_server.reader.hanging.acquire(timeout=PATIENCE_S)
+    fault_server.reader.fault = None
+    fault_server.now += 10.5
+    assert posted[0].result(PATIENCE_S)[0] == 504
+    assert [fault_server.post()[0] for _ in range(3)] == [200] * 3
+    assert fault_server.request("GET", "/health/ready")[0] == 200
+    assert fault_server.request("GET", "/health/detailed")[2]["status"] == "unhealthy"
+    fault_server.stop()
 
 
 @pytest.mark.parametrize(
@@ -124,21 +125,21 @@ def test_one_thread_of_two_that_hangs_leaves_the_other(settings: Settings) -> No
         "codes",
         "keyway",
         "nan",
-        "sure",
+        "overconfident",
     ],
 )
-def test_a_reader_that_breaks_or_talks_nonsense(
-    bench: Bench, capfd: pytest.CaptureFixture[str], fault: Callable[..., object]
+def test_reader_fault_is_500_and_the_next_photo_is_read(
+    fault_server: FaultServer, capfd: pytest.CaptureFixture[str], fault: Callable[..., object]
 ) -> None:
-    """500 for that photo alone, in general words; the same thread reads the next one, and nothing wrong was kept."""
-    photo = bench.photo()
-    bench.reader.fault = fault
-    status, _, body = bench.post(photo)
+    """The error text is general, the thread survives and the cache keeps nothing wrong."""
+    photo = fault_server.photo()
+    fault_server.reader.fault = fault
+    status, _, body = fault_server.post(photo)
     assert (status, body["code"]) == (500, "internal")
-    bench.reader.fault = None
-    status, _, after = bench.post(photo)
+    fault_server.reader.fault = None
+    status, _, after = fault_server.post(photo)
     assert (status, after["cached"], after["bitting"]) == (200, False, "2,5,4,7,3")
-    assert len(set(bench.reader.threads)) == 1, "the thread lives on"
+    assert len(set(fault_server.reader.threads)) == 1, "the thread died"
     for handler in logging.getLogger("keylike").handlers:
         handler.flush()
     said = capfd.readouterr()
@@ -147,15 +148,17 @@ def test_a_reader_that_breaks_or_talks_nonsense(
     )
 
 
-def test_a_reader_that_breaks_over_one_photo_of_many(bench: Bench) -> None:
-    def breaks(photos: Sequence[Photo]) -> object:
+def test_reader_fault_in_a_batch_affects_one_photo(fault_server: FaultServer) -> None:
+    def fail_on_green(photos: Sequence[Photo]) -> object:
         if any(photo.pixels[0, 0, 1] > 150 for photo in photos):
             raise RuntimeError("shapes do not match")
         return ColourReader().read(photos)
 
-    bench.reader.fault = breaks
-    sent = form(*[("image", bench.photo(colour)) for colour in (RED, GREEN, BLUE, RED)])
-    status, _, answer = bench.ask("POST", "/predict/batch", sent["data"], sent["content_type"])
+    fault_server.reader.fault = fail_on_green
+    sent = form(*[("image", fault_server.photo(colour)) for colour in (RED, GREEN, BLUE, RED)])
+    status, _, answer = fault_server.request(
+        "POST", "/predict/batch", sent["data"], sent["content_type"]
+    )
     assert status == 200
     assert [one["success"] or one["code"] for one in answer["results"]] == [
         True,
@@ -165,19 +168,19 @@ def test_a_reader_that_breaks_over_one_photo_of_many(bench: Bench) -> None:
     ]
 
 
-def test_a_reader_without_memory_says_when_to_come_back(bench: Bench) -> None:
-    photo = bench.photo()
-    bench.reader.fault = raises(MemoryError())
-    status, retry_after, body = bench.post(photo)
+def test_reader_without_memory_is_503_with_retry_after(fault_server: FaultServer) -> None:
+    photo = fault_server.photo()
+    fault_server.reader.fault = raises(MemoryError())
+    status, retry_after, body = fault_server.post(photo)
     assert (status, body["code"], retry_after) == (503, "overloaded", "5")
-    bench.reader.fault = None
-    assert bench.post(photo)[0] == 200
+    fault_server.reader.fault = None
+    assert fault_server.post(photo)[0] == 200
 
 
-def test_no_thread_to_be_had_says_when_to_come_back(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+def test_reader_without_threads_is_503_with_retry_after(
+    fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with `ulimit -u`; the first photo makes the reader's threads."""
+    """Simulate `ulimit -u`; the first photo starts the threads of the reader."""
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:
@@ -187,6 +190,6 @@ def test_no_thread_to_be_had_says_when_to_come_back(
 
     with monkeypatch.context() as short:
         short.setattr(threading.Thread, "start", refuse)
-        status, retry_after, body = bench.post()
+        status, retry_after, body = fault_server.post()
         assert (status, body["code"], retry_after) == (503, "overloaded", "5")
-    assert bench.post()[0] == 200
+    assert fault_server.post()[0] == 200

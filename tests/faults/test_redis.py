@@ -1,4 +1,4 @@
-"""A Redis that stalls, dies, comes back, answers rubbish, is full or shuts us out: memory keeps the readings, and hardly anybody waits."""
+"""Tests with a Redis that stalls, dies, recovers, is full or is not a Redis at all."""
 
 from __future__ import annotations
 
@@ -18,68 +18,68 @@ from keylike.cache.redis_store import RedisStore
 from keylike.cache.stores import MemoryStore, StoreUnavailable
 from keylike.observability.logs import make_logger
 from keylike.settings import Settings
-from tests.faults.bench import Bench
+from tests.faults.fault_server import FaultServer
 from tests.redis_server import RedisServer
 
-READ, AGAIN = (200, False), (200, True)
+NEW, CACHED = (200, False), (200, True)
 
 
-class Impostor:
-    """Listens where Redis should be, and says to whatever it is asked `answer`, or nothing."""
+class FakeRedis:
+    """A server that answers everything with `answer`, or with nothing if that is None."""
 
     def __init__(self, answer: bytes | None) -> None:
-        self.asked = 0
+        self.connections = 0
         self._answer = answer
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._held: list[socket.socket] = []
+        self._sockets: list[socket.socket] = []
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         while True:
             try:
-                caller, _ = self._listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
-            self._held.append(caller)
-            self.asked += 1
-            threading.Thread(target=self._speak, args=(caller,), daemon=True).start()
+            self._sockets.append(client)
+            self.connections += 1
+            threading.Thread(target=self._reply, args=(client,), daemon=True).start()
 
-    def _speak(self, caller: socket.socket) -> None:
+    def _reply(self, client: socket.socket) -> None:
         try:
-            while caller.recv(65536):
+            while client.recv(65536):
                 if self._answer is not None:
-                    caller.sendall(self._answer)
+                    client.sendall(self._answer)
         except OSError:
             return
 
     def close(self) -> None:
-        """Goes away."""
-        # What waits in accept() is woken by this alone.
+        """Close all sockets."""
+        # Only this wakes a thread that waits in accept().
         self._listener.shutdown(socket.SHUT_RDWR)
-        for each in [self._listener, *self._held]:
+        for each in [self._listener, *self._sockets]:
             each.close()
 
 
-class Shared:
-    """A server whose readings are kept in a Redis."""
+class CachedServer:
+    """A server whose readings are cached in Redis."""
 
     def __init__(self, settings: Settings, url: str) -> None:
-        self.bench = Bench(settings.model_copy(update={"redis_url": SecretStr(url)}))
+        self.fault_server = FaultServer(settings.model_copy(update={"redis_url": SecretStr(url)}))
         self._log = settings.logs / "api.log"
 
     def post(self, photo: bytes) -> tuple[int, bool]:
-        """Status, and whether it was known."""
-        status, _, body = self.bench.post(photo)
+        """Post a photo; return the status and whether the reading was cached."""
+        status, _, body = self.fault_server.post(photo)
         return status, body["cached"]
 
-    def twice(self) -> list[tuple[int, bool]]:
-        """A photo that nobody knows, and the same again."""
-        photo = self.bench.photo()
+    def post_twice(self) -> list[tuple[int, bool]]:
+        """Post a new photo twice."""
+        photo = self.fault_server.photo()
         return [self.post(photo) for _ in range(2)]
 
-    def said(self) -> list[str]:
-        """What the log has of the cache."""
+    def cache_events(self) -> list[str]:
+        """Return the log events about the cache."""
         lines = [json.loads(line) for line in self._log.read_text().splitlines()]
         return [
             line["event"] + (f" {line['error']}" if "error" in line else "")
@@ -89,24 +89,24 @@ class Shared:
 
 
 @pytest.fixture
-def do(settings: Settings) -> Iterator[Callable[[str], Shared]]:
-    """Makes servers, and stops them."""
-    made: list[Shared] = []
+def serve(settings: Settings) -> Iterator[Callable[[str], CachedServer]]:
+    """Return a function that starts servers; stop them after the test."""
+    made: list[CachedServer] = []
 
-    def server(url: str) -> Shared:
-        made.append(Shared(settings, url))
+    def start(url: str) -> CachedServer:
+        made.append(CachedServer(settings, url))
         return made[-1]
 
-    yield server
+    yield start
     for each in made:
-        each.bench.stop()
+        each.fault_server.stop()
 
 
 @pytest.mark.parametrize(
     "answer",
     [
         None,
-        b"\x00\xff\xfe rubbish\r\n",
+        b"\x00\xff\xfe garbage\r\n",
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         b"$not-a-length\r\n",
         b"*1000000\r\n*1000000\r\n",
@@ -117,130 +117,133 @@ def do(settings: Settings) -> Iterator[Callable[[str], Shared]]:
     ],
     ids=["silence", "bytes", "http", "length", "many", "nested", "loading", "noauth", "number"],
 )
-def test_what_is_no_redis_costs_nobody_an_answer(
-    do: Callable[[str], Shared], answer: bytes | None
+def test_cache_with_a_fake_redis_falls_back_to_memory(
+    serve: Callable[[str], CachedServer], answer: bytes | None
 ) -> None:
-    impostor = Impostor(answer)
-    shared = do(impostor.url)
-    asked = impostor.asked
-    assert [shared.twice() for _ in range(3)] == [[READ, AGAIN]] * 3
-    assert shared.bench.cache.degraded and impostor.asked == asked, (
-        "it was asked at the start, and nobody waits for it since"
-    )
-    shared.bench.now += 1
-    assert shared.twice() == [READ, AGAIN]
-    assert impostor.asked <= asked + 1, "one caller tries"
-    assert len(shared.said()) == 1
-    impostor.close()
+    fake = FakeRedis(answer)
+    shared = serve(fake.url)
+    connections = fake.connections
+    assert [shared.post_twice() for _ in range(3)] == [[NEW, CACHED]] * 3
+    assert shared.fault_server.cache.degraded
+    assert fake.connections == connections, "a request waited for Redis"
+    shared.fault_server.now += 1
+    assert shared.post_twice() == [NEW, CACHED]
+    assert fake.connections <= connections + 1, "more than one request retried"
+    assert len(shared.cache_events()) == 1
+    fake.close()
 
 
-def test_a_redis_that_is_frozen_and_goes_on(
-    do: Callable[[str], Shared], frail_redis: RedisServer
+def test_cache_with_a_frozen_redis_degrades_and_recovers(
+    serve: Callable[[str], CachedServer], frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
-    shared = do(frail_redis.url)
-    assert shared.twice() == [READ, AGAIN]
+    shared = serve(frail_redis.url)
+    assert shared.post_twice() == [NEW, CACHED]
     assert frail_redis._process is not None
     os.kill(frail_redis._process.pid, signal.SIGSTOP)
     try:
-        assert [shared.twice() for _ in range(2)] == [[READ, AGAIN]] * 2
+        assert [shared.post_twice() for _ in range(2)] == [[NEW, CACHED]] * 2
     finally:
         os.kill(frail_redis._process.pid, signal.SIGCONT)
-    assert shared.bench.cache.degraded
-    assert shared.bench.ask("GET", "/health/ready")[0] == 200
-    assert "Redis is away" in str(shared.bench.ask("GET", "/health/detailed")[2]["reasons"])
-    shared.bench.now += 1
-    assert shared.twice() == [READ, AGAIN]
-    assert not shared.bench.cache.degraded
-    assert shared.said() == ["cache_degraded TimeoutError", "cache_restored"]
+    assert shared.fault_server.cache.degraded
+    assert shared.fault_server.request("GET", "/health/ready")[0] == 200
+    assert "Redis is away" in str(
+        shared.fault_server.request("GET", "/health/detailed")[2]["reasons"]
+    )
+    shared.fault_server.now += 1
+    assert shared.post_twice() == [NEW, CACHED]
+    assert not shared.fault_server.cache.degraded
+    assert shared.cache_events() == ["cache_degraded TimeoutError", "cache_restored"]
 
 
-def test_a_redis_that_dies_under_load_and_comes_back(
-    do: Callable[[str], Shared], frail_redis: RedisServer
+def test_cache_with_a_killed_redis_degrades_and_recovers(
+    serve: Callable[[str], CachedServer], frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
-    shared = do(frail_redis.url)
-    shared.bench.reader.fault = shared.bench.reader.hang
-    asked = shared.bench.posting(6)
+    shared = serve(frail_redis.url)
+    shared.fault_server.reader.fault = shared.fault_server.reader.hang
+    posted = shared.fault_server.post_many(6)
     frail_redis.kill()
-    shared.bench.reader.fault = None
-    shared.bench.reader.let_go.set()
-    assert [one.result(20)[0] for one in asked] == [200] * 6
-    assert shared.twice() == [READ, AGAIN]
+    shared.fault_server.reader.fault = None
+    shared.fault_server.reader.resume.set()
+    assert [one.result(20)[0] for one in posted] == [200] * 6
+    assert shared.post_twice() == [NEW, CACHED]
     frail_redis.start()
-    shared.bench.now += 1
-    assert shared.twice() == [READ, AGAIN]
-    assert shared.said() == ["cache_degraded ConnectionError", "cache_restored"]
+    shared.fault_server.now += 1
+    assert shared.post_twice() == [NEW, CACHED]
+    assert shared.cache_events() == ["cache_degraded ConnectionError", "cache_restored"]
 
 
-def test_a_redis_that_is_full(do: Callable[[str], Shared], frail_redis: RedisServer) -> None:
-    """It answers questions and takes nothing: memory takes its place, and it is not asked anew every second for ever."""
+def test_cache_with_a_full_redis_degrades_and_retries_rarely(
+    serve: Callable[[str], CachedServer], frail_redis: RedisServer
+) -> None:
+    """A full Redis answers reads and refuses writes."""
     frail_redis.start()
     with frail_redis.client() as client:
         client.config_set("maxmemory", "1")
-        shared = do(frail_redis.url)
+        shared = serve(frail_redis.url)
         for _ in range(60):
-            shared.twice()
-            shared.bench.now += 1
-        assert shared.twice() == [READ, AGAIN]
-        assert 0 < shared.said().count("cache_degraded OutOfMemoryError") <= 7
+            shared.post_twice()
+            shared.fault_server.now += 1
+        assert shared.post_twice() == [NEW, CACHED]
+        assert 0 < shared.cache_events().count("cache_degraded OutOfMemoryError") <= 7
         client.config_set("maxmemory", "0")
-    shared.bench.now += 60
-    assert shared.twice() == [READ, AGAIN]
-    assert not shared.bench.cache.degraded
+    shared.fault_server.now += 60
+    assert shared.post_twice() == [NEW, CACHED]
+    assert not shared.fault_server.cache.degraded
 
 
-def test_a_redis_that_shuts_us_out_while_we_use_it(
-    do: Callable[[str], Shared], frail_redis: RedisServer
+def test_cache_with_a_changed_redis_password_degrades_and_recovers(
+    serve: Callable[[str], CachedServer], frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
-    shared = do(frail_redis.url)
-    assert shared.twice() == [READ, AGAIN]
+    shared = serve(frail_redis.url)
+    assert shared.post_twice() == [NEW, CACHED]
     with frail_redis.client() as client:
         client.config_set("requirepass", "another")
         client.client_kill_filter(_type="normal", skipme=True)
-        assert shared.twice() == [READ, AGAIN]
-        assert shared.bench.cache.degraded
+        assert shared.post_twice() == [NEW, CACHED]
+        assert shared.fault_server.cache.degraded
         client.config_set("requirepass", "canary-password")
-    shared.bench.now += 60
-    assert shared.twice() == [READ, AGAIN]
-    assert not shared.bench.cache.degraded
-    text = (shared.bench.cache._store.backend, *shared.said())
+    shared.fault_server.now += 60
+    assert shared.post_twice() == [NEW, CACHED]
+    assert not shared.fault_server.cache.degraded
+    text = (shared.fault_server.cache._store.backend, *shared.cache_events())
     assert text[0] == "redis" and len(text) == 3
 
 
-def test_a_slow_store_counts_as_away(tmp_path: Path) -> None:
-    """One that answers, but after longer than a photo takes to be read."""
-    now, slow = [0.0], [0.0]
+def test_fallback_with_a_slow_primary_degrades_and_recovers(tmp_path: Path) -> None:
+    """A store is slow if it takes longer than reading the photo would."""
+    now, delay_s = [0.0], [0.0]
 
-    class Far(MemoryStore):
-        asked = 0
+    class SlowStore(MemoryStore):
+        gets = 0
 
         def get(self, key: str) -> bytes | None:
-            self.asked += 1
-            now[0] += slow[0]
+            self.gets += 1
+            now[0] += delay_s[0]
             return super().get(key)
 
     primary, secondary = (
-        kind(ttl_s=600, size=9, clock=lambda: now[0]) for kind in (Far, MemoryStore)
+        kind(ttl_s=600, size=9, clock=lambda: now[0]) for kind in (SlowStore, MemoryStore)
     )
     store = Fallback(primary, secondary, clock=lambda: now[0], log=make_logger(tmp_path))
     store.put("photo", b"far")
-    slow[0] = 0.6
+    delay_s[0] = 0.6
     assert store.get("photo") == b"far" and store.degraded
     assert [store.get("photo") for _ in range(5)] == [None] * 5
-    assert isinstance(primary, Far) and primary.asked == 1
+    assert isinstance(primary, SlowStore) and primary.gets == 1
     now[0] += 1
-    assert store.get("photo") == b"far" and store.degraded, "it is still slow"
-    slow[0] = 0.0
+    assert store.get("photo") == b"far" and store.degraded, "the store is still slow"
+    delay_s[0] = 0.0
     now[0] += 2
     assert store.get("photo") == b"far" and not store.degraded
 
 
-def test_one_that_comes_and_goes_is_tried_no_more_often(tmp_path: Path) -> None:
+def test_fallback_with_an_unstable_primary_retries_rarely(tmp_path: Path) -> None:
     now = [0.0]
 
-    class Far(MemoryStore):
+    class FullStore(MemoryStore):
         puts = 0
 
         def put(self, key: str, value: bytes) -> None:
@@ -248,23 +251,25 @@ def test_one_that_comes_and_goes_is_tried_no_more_often(tmp_path: Path) -> None:
             raise StoreUnavailable("OutOfMemoryError")
 
     primary, secondary = (
-        kind(ttl_s=600, size=9, clock=lambda: now[0]) for kind in (Far, MemoryStore)
+        kind(ttl_s=600, size=9, clock=lambda: now[0]) for kind in (FullStore, MemoryStore)
     )
     store = Fallback(primary, secondary, clock=lambda: now[0], log=make_logger(tmp_path))
     for _ in range(600):
         store.get("photo")
         store.put("photo", b"reading")
         now[0] += 1
-    assert isinstance(primary, Far) and primary.puts < 20
+    assert isinstance(primary, FullStore) and primary.puts < 20
     lines = [json.loads(line) for line in (tmp_path / "api.log").read_text().splitlines()]
     assert len(lines) < 40
 
 
-def test_a_clock_that_was_wrong_leaves_no_ghosts_behind(
+def test_redis_store_after_a_wrong_clock_drops_entries_from_the_future(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    """A replica whose time of day is a day ahead for a while fills the index with readings that end tomorrow; they would count, and be
-    kept in place of those that are real."""
+    """A replica whose clock was a day ahead has filled the index with entries that expire tomorrow.
+
+    They would count towards the size and displace real entries.
+    """
     now = [1_795_000_000.0]
     store = RedisStore(redis_server.url, ttl_s=600, size=3, clock=lambda: now[0])
     now[0] += 86_400

@@ -1,4 +1,4 @@
-"""Answers that nobody fetches and requests that never end: they hold neither threads nor files nor the places of others."""
+"""Tests with clients that never fetch responses and requests that never end."""
 
 from __future__ import annotations
 
@@ -8,77 +8,80 @@ from collections.abc import Iterator
 
 import pytest
 
-from keylike.http_server import connections as listening
+from keylike.http_server.listener import max_connections
 from keylike.settings import Settings
-from tests.faults.bench import PATIENCE_S, Bench
-from tests.faults.test_connections import LIVE, answer, connect, hear
+from tests.faults.fault_server import PATIENCE_S, FaultServer
+from tests.faults.test_connections import LIVE, check_live, connect, read_response
 from tests.running import until
 
-# The largest of all answers, in a file: two of them are more than the kernel holds for a caller who fetches nothing.
+# The largest response, from a file. Two of them exceed the kernel's buffers.
 LARGE = b"GET /docs/files/js/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def ask_and_fetch_nothing(port: int, times: int) -> socket.socket:
-    """So many requests at once, on a connection that takes in next to nothing."""
+def request_without_reading(port: int, count: int) -> socket.socket:
+    """Pipeline `count` requests on a connection with a tiny receive buffer."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.settimeout(PATIENCE_S)
     raw.connect(("127.0.0.1", port))
-    raw.sendall(LARGE * times)
+    raw.sendall(LARGE * count)
     return raw
 
 
-def unsent(bench: Bench) -> list[int]:
-    """Bytes of answers on their way, of each connection."""
+def unsent(fault_server: FaultServer) -> list[int]:
+    """Return the number of unsent response bytes of each connection."""
     return [
         channel.total_outbufs_len
-        for channel in tuple(bench.server._listener.active_channels.values())
+        for channel in tuple(fault_server.server._listener.active_channels.values())
     ]
 
 
 @pytest.fixture
-def greedy(bench: Bench) -> Iterator[list[socket.socket]]:
-    """As many as there are threads, each with far more asked for than it fetches."""
+def unread_connections(fault_server: FaultServer) -> Iterator[list[socket.socket]]:
+    """Open a connection per worker thread, each with many unread responses."""
     made = [
-        ask_and_fetch_nothing(bench.server.port, 20) for _ in range(bench.server._binding.threads)
+        request_without_reading(fault_server.server.port, 20)
+        for _ in range(fault_server.server._binding.threads)
     ]
 
-    def nothing_moves() -> bool:
-        before = unsent(bench)[: len(made)]
+    def is_stalled() -> bool:
+        before = unsent(fault_server)[: len(made)]
         threading.Event().wait(0.05)
-        return len(before) == len(made) and all(before) and unsent(bench)[: len(made)] == before
+        return (
+            len(before) == len(made) and all(before) and unsent(fault_server)[: len(made)] == before
+        )
 
-    until(nothing_moves)
+    until(is_stalled)
     yield made
     for each in made:
         each.close()
 
 
-def test_answers_that_nobody_fetches_hold_no_thread(
-    bench: Bench, greedy: list[socket.socket]
+def test_unread_responses_block_no_worker_thread(
+    fault_server: FaultServer, unread_connections: list[socket.socket]
 ) -> None:
-    with connect(bench.server.port) as late:
-        assert hear(late) == 200
-    # Nor more files than one for each.
-    assert max(unsent(bench)) < 2_000_000
+    with connect(fault_server.server.port) as late:
+        assert check_live(late) == 200
+    # Each connection holds at most one open file.
+    assert max(unsent(fault_server)) < 2_000_000
 
 
-def test_answers_that_nobody_fetches_are_given_up(
-    bench: Bench, greedy: list[socket.socket]
+def test_unread_responses_are_dropped_after_a_minute(
+    fault_server: FaultServer, unread_connections: list[socket.socket]
 ) -> None:
     for seconds in (2, 59):
-        bench.now += seconds
-        bench.wait_a_turn()
-    assert all(unsent(bench)[: len(greedy)])
-    bench.now += 2
-    until(lambda: not any(unsent(bench)))
-    assert bench.post()[0] == 200
+        fault_server.now += seconds
+        fault_server.wait_a_turn()
+    assert all(unsent(fault_server)[: len(unread_connections)])
+    fault_server.now += 2
+    until(lambda: not any(unsent(fault_server)))
+    assert fault_server.post()[0] == 200
 
 
-def test_who_fetches_late_gets_all_in_order(bench: Bench) -> None:
-    with ask_and_fetch_nothing(bench.server.port, 3) as raw:
+def test_responses_read_late_arrive_complete(fault_server: FaultServer) -> None:
+    with request_without_reading(fault_server.server.port, 3) as raw:
         raw.sendall(LIVE)
-        until(lambda: any(unsent(bench)))
+        until(lambda: any(unsent(fault_server)))
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         fetched = b""
         while b'"alive"' not in fetched:
@@ -86,20 +89,22 @@ def test_who_fetches_late_gets_all_in_order(bench: Bench) -> None:
     assert fetched.count(b"HTTP/1.1 200 OK") == 4 and len(fetched) > 3 * 1_000_000
 
 
-def test_what_waits_behind_answers_that_nobody_fetches_gives_its_room_back(bench: Bench) -> None:
-    room = bench.server._room._left
-    raw = ask_and_fetch_nothing(bench.server.port, 3)
-    until(lambda: any(unsent(bench)))
-    (channel,) = bench.server._listener.active_channels.values()
-    # As if it had come in one piece with the requests before it; over a socket that is for the kernel to say.
+def test_request_behind_unread_responses_releases_its_memory_on_close(
+    fault_server: FaultServer,
+) -> None:
+    available = fault_server.server.body_budget.available
+    raw = request_without_reading(fault_server.server.port, 3)
+    until(lambda: any(unsent(fault_server)))
+    (channel,) = fault_server.server._listener.active_channels.values()
+    # The request must arrive together with those before it, which a socket does not guarantee.
     photo = (
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 900000\r\n\r\n"
         + bytes(900_000)
     )
-    assert channel.received(photo) and bench.server._room._left < room
+    assert channel.received(photo) and fault_server.server.body_budget.available < available
     raw.close()
-    bench.wait_a_turn()
-    until(lambda: bench.server._room._left == room)
+    fault_server.wait_a_turn()
+    until(lambda: fault_server.server.body_budget.available == available)
 
 
 @pytest.mark.parametrize(
@@ -107,29 +112,31 @@ def test_what_waits_behind_answers_that_nobody_fetches_gives_its_room_back(bench
     [b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n12"],
     ids=["headers", "body"],
 )
-def test_requests_that_do_not_get_on_give_way_to_others(bench: Bench, begun: bytes) -> None:
-    """Not after a minute, as where there is room: everybody would wait as long."""
-    bench.server._listener.adj.connection_limit = 12
-    half = [connect(bench.server.port) for _ in range(10)]
+def test_stalled_requests_at_the_connection_limit_are_closed_after_seconds(
+    fault_server: FaultServer, begun: bytes
+) -> None:
+    """Below the limit a request may take a minute."""
+    fault_server.server._listener.adj.connection_limit = 12
+    half = [connect(fault_server.server.port) for _ in range(10)]
     for each in half:
         each.sendall(begun)
-    until(lambda: len(bench.server._channels) == 12)
-    late = connect(bench.server.port)
+    until(lambda: len(fault_server.server._channels) == 12)
+    late = connect(fault_server.server.port)
     late.sendall(LIVE)
     for _ in range(5):
-        bench.now += 1.5
-        bench.server._listener.pull_trigger()
-        until(lambda: bench.server._looked == bench.now)
-    assert answer(late)[0] == 200
+        fault_server.now += 1.5
+        fault_server.server._listener.pull_trigger()
+        until(lambda: fault_server.server._last_check == fault_server.now)
+    assert read_response(late)[0] == 200
     assert all(each.recv(1) == b"" for each in half)
     for each in [*half, late]:
         each.close()
 
 
-def test_each_connection_may_have_a_file_open(
+def test_max_connections_follows_the_limit_of_open_files(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resource = pytest.importorskip("resource")
     for files, most in ((1024, 480), (20_000, 512), (resource.RLIM_INFINITY, 512), (100, 64)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
-        assert listening.most_connections() == most
+        assert max_connections() == most

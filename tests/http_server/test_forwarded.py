@@ -1,4 +1,7 @@
-"""Whom a request comes from, over a real socket: what a proxy says reaches the application, and makes nobody the operator."""
+"""Tests of the client address behind a proxy, over real sockets.
+
+The application sees what a proxy reports, and no proxied client is ever the operator.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ FORWARDED = {
 
 
 @pytest.fixture
-def running(settings: Settings) -> Iterator[Running]:
-    """A server that believes a proxy on this machine."""
+def proxied_server(settings: Settings) -> Iterator[Running]:
+    """Run a server that trusts a proxy on this machine."""
     server = Running(
         settings.model_copy(update={"proxy": "127.0.0.1", "limit_address": "2 per minute"}),
         ColourReader(),
@@ -34,17 +37,17 @@ def running(settings: Settings) -> Iterator[Running]:
 
 
 @pytest.fixture
-def unaware(settings: Settings) -> Iterator[Running]:
-    """One that was told of none."""
+def direct_server(settings: Settings) -> Iterator[Running]:
+    """Run a server that trusts no proxy."""
     server = Running(settings, ColourReader())
     yield server
     server.stop()
 
 
-def ask(
+def request_status(
     server: Running, method: str, path: str, headers: dict[str, str], body: bytes | None = None
 ) -> int:
-    """The status of one request."""
+    """Send one request on a new connection and return the status."""
     connection = server.connect()
     connection.request(method, path, body, headers)
     status = connection.getresponse().status
@@ -53,26 +56,29 @@ def ask(
 
 
 @pytest.mark.parametrize("name", FORWARDED)
-def test_whoever_comes_through_a_proxy_is_not_the_operator(unaware: Running, name: str) -> None:
-    assert ask(unaware, "GET", "/metrics", {}) == 200
-    assert ask(unaware, "GET", "/metrics", {name: FORWARDED[name]}) == 401
-
-
-def test_a_named_proxy_that_says_nothing_brings_no_operator_and_no_end_of_photos(
-    running: Running,
+def test_operator_route_with_a_proxy_header_is_unauthorized(
+    direct_server: Running, name: str
 ) -> None:
-    """As nginx does unless it is told otherwise, and others when the caller's Connection names the proxy's own headers."""
-    assert ask(running, "GET", "/metrics", {}) == 401
-    photos = [
-        ask(running, "POST", "/predict", {"Content-Type": "image/jpeg"}, plain()) for _ in range(3)
+    assert request_status(direct_server, "GET", "/metrics", {}) == 200
+    assert request_status(direct_server, "GET", "/metrics", {name: FORWARDED[name]}) == 401
+
+
+def test_trusted_proxy_without_headers_is_one_client_and_not_the_operator(
+    proxied_server: Running,
+) -> None:
+    """nginx sends no such headers by default. Other proxies drop theirs if Connection names them."""
+    assert request_status(proxied_server, "GET", "/metrics", {}) == 401
+    statuses = [
+        request_status(proxied_server, "POST", "/predict", {"Content-Type": "image/jpeg"}, plain())
+        for _ in range(3)
     ]
-    assert photos == [200, 200, 429]
+    assert statuses == [200, 200, 429]
 
 
-def test_limits_are_of_whom_a_named_proxy_speaks_for(running: Running) -> None:
+def test_limits_behind_a_trusted_proxy_apply_per_client_address(proxied_server: Running) -> None:
     def post(address: str) -> int:
-        return ask(
-            running,
+        return request_status(
+            proxied_server,
             "POST",
             "/predict",
             {"X-Forwarded-For": address, "Content-Type": "image/jpeg"},
@@ -81,8 +87,8 @@ def test_limits_are_of_whom_a_named_proxy_speaks_for(running: Running) -> None:
 
     assert [post("198.51.100.1") for _ in range(3)] == [200, 200, 429]
     assert post("198.51.100.2") == 200
-    # Only what the proxy itself added counts.
+    # Only the entry that the proxy itself added counts.
     assert post("192.0.2.1, 198.51.100.1") == 429
-    # And not its port, which a caller changes with each connection.
+    # The port does not count, because a client changes it with each connection.
     assert [post(f"198.51.100.1:{port}") for port in (40_000, 40_001)] == [429, 429]
     assert [post(f"[2001:db8::{host}]:{host}") for host in (1, 2, 3)] == [200, 200, 429]

@@ -1,4 +1,4 @@
-"""The server inside a program that has an event loop of its own, as notebooks have: it runs beside the loop and leaves it alone."""
+"""Tests of the server inside a program with its own event loop, such as a notebook."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tools.plain_pictures import plain
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def ask(running: Running) -> tuple[int, dict[str, Any]]:
-    """Posts a photo beside the loop; status and body."""
+async def post_photo(running: Running) -> tuple[int, dict[str, Any]]:
+    """Post a photo without blocking the event loop; return status and body."""
 
     def post() -> tuple[int, dict[str, Any]]:
         connection = running.connect()
@@ -32,38 +32,38 @@ async def ask(running: Running) -> tuple[int, dict[str, Any]]:
     return await asyncio.to_thread(post)
 
 
-def listen_at(port: int) -> None:
-    """Takes the port, and gives it back. Raises OSError where somebody else listens."""
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("127.0.0.1", port))
-        taken.listen()
+def check_port_is_free(port: int) -> None:
+    """Bind the port and release it; raise OSError if it is in use."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        probe.listen()
 
 
-def test_it_runs_beside_a_loop_and_can_be_started_again(settings: Settings) -> None:
+def test_server_next_to_an_event_loop_can_be_restarted(settings: Settings) -> None:
     async def notebook() -> None:
         handlers = [signal.getsignal(number) for number in _SIGNALS]
         for _ in range(2):
             reader = PatientReader()
             running = Running(settings, reader)
-            asked = asyncio.create_task(ask(running))
-            # The loop is free for this while the request is in flight.
+            posted = asyncio.create_task(post_photo(running))
+            # The event loop keeps running while the request is in progress.
             while not reader.asked.is_set():
                 await asyncio.sleep(0)
-            assert not asked.done()
+            assert not posted.done()
             with pytest.raises(OSError, match="in use"):
-                listen_at(running.server.port)
+                check_port_is_free(running.server.port)
             reader.allowed.set()
-            status, body = await asked
+            status, body = await posted
             assert (status, body["bitting"]) == (200, "2,5,4,7,3")
             running.stop()
-            listen_at(running.server.port)
+            check_port_is_free(running.server.port)
         assert [signal.getsignal(number) for number in _SIGNALS] == handlers
 
     asyncio.run(asyncio.wait_for(notebook(), 40))
 
 
-def test_a_stop_before_the_first_request(settings: Settings) -> None:
+def test_server_stopped_before_the_first_request_closes_its_port(settings: Settings) -> None:
     running = Running(settings, PatientReader())
     port = running.server.port
     running.stop()

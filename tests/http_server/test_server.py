@@ -1,4 +1,4 @@
-"""The real server on a real socket: uploads above the limit, broken HTTP, and a stop that finishes what is in flight."""
+"""Tests of the server on real sockets: large uploads, broken HTTP, deadlines and shutdown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JPEG, JSON, FORM = (
 
 @pytest.fixture
 def reader() -> PatientReader:
-    """Allowed to read unless a test says otherwise."""
+    """Return a reader that reads at once, unless a test holds it."""
     patient = PatientReader()
     patient.allowed.set()
     return patient
@@ -39,14 +39,14 @@ def reader() -> PatientReader:
 
 @pytest.fixture
 def running(settings: Settings, reader: PatientReader) -> Iterator[Running]:
-    """A server that is stopped afterwards."""
+    """Run a server and stop it after the test."""
     server = Running(settings, reader)
     yield server
     reader.allowed.set()
     server.stop()
 
 
-def test_a_photo_over_a_socket(running: Running) -> None:
+def test_photo_twice_on_one_connection_is_read(running: Running) -> None:
     connection = running.connect()
     for _ in range(2):
         connection.request("POST", "/", plain(), JPEG)
@@ -55,18 +55,18 @@ def test_a_photo_over_a_socket(running: Running) -> None:
     connection.close()
 
 
-def test_thirty_megabytes_get_their_answer_not_a_reset(running: Running) -> None:
+def test_upload_of_30_mb_gets_a_413_instead_of_a_reset(running: Running) -> None:
     connection = running.connect()
     connection.request("POST", "/", bytes(30_000_000), JPEG)
     response = connection.getresponse()
     assert (response.status, json.loads(response.read())["code"]) == (413, "image_too_large")
-    # The same connection goes on.
+    # The connection stays usable.
     connection.request("GET", "/health/live")
     assert connection.getresponse().status == 200
     connection.close()
 
 
-def test_thirty_megabytes_in_chunks(running: Running) -> None:
+def test_upload_of_30_mb_in_chunks_gets_a_413(running: Running) -> None:
     connection = running.connect()
     connection.request("POST", "/", iter([bytes(1_000_000)] * 30), JPEG, encode_chunked=True)
     response = connection.getresponse()
@@ -74,7 +74,7 @@ def test_thirty_megabytes_in_chunks(running: Running) -> None:
     connection.close()
 
 
-def test_chunks_below_the_limit_are_read(running: Running) -> None:
+def test_upload_in_chunks_below_the_limit_is_read(running: Running) -> None:
     connection = running.connect()
     connection.request("POST", "/", iter([plain()]), JPEG, encode_chunked=True)
     assert connection.getresponse().status == 200
@@ -87,11 +87,11 @@ def test_chunks_below_the_limit_are_read(running: Running) -> None:
         (b"GET / HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n", 413),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\ngarbage\r\n", 400),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
     ],
 )
-def test_broken_http_is_json_too(
+def test_broken_http_gets_a_json_error_and_is_logged(
     running: Running, settings: Settings, sent: bytes, status: int
 ) -> None:
     with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
@@ -117,11 +117,11 @@ def test_broken_http_is_json_too(
     [b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12"],
     ids=["headers", "body"],
 )
-def test_a_request_that_trickles_in_is_hung_up_on(running: Running, begun: bytes) -> None:
+def test_request_incomplete_after_a_minute_is_closed(running: Running, begun: bytes) -> None:
     with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
         raw.sendall(begun)
         running.wait_a_turn()
-        # Connections are looked through once a second.
+        # The server checks its connections once per second.
         running.now += 1
         running.wait_a_turn()
         running.now += 59
@@ -136,9 +136,9 @@ def test_a_request_that_trickles_in_is_hung_up_on(running: Running, begun: bytes
         assert raw.recv(1) == b""
 
 
-def tidied(asked: list[tuple[float, bytes]]) -> list[float]:
-    """When a server tidied up to which these bodies were sent, each twice, at these seconds."""
-    at_seconds, now = [], [0.0]
+def release_times(requests: list[tuple[float, bytes]]) -> list[float]:
+    """Send each body twice at its time, and return the times when memory was released."""
+    released_at, now = [], [0.0]
 
     def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
         start("200 OK", [("Content-Length", "0")])
@@ -147,15 +147,15 @@ def tidied(asked: list[tuple[float, bytes]]) -> list[float]:
     server = Server(
         application,
         Binding("127.0.0.1", 0, 1, 1000, 1000),
-        failure=lambda status: (status, {}),
+        render_error=lambda status: (status, {}),
         draining=threading.Event(),
         clock=lambda: now[0],
-        tidy=lambda: at_seconds.append(now[0]),
+        release_memory=lambda: released_at.append(now[0]),
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    for at, body in asked:
-        now[0] = at
+    for seconds, body in requests:
+        now[0] = seconds
         for _ in range(2):
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
             connection.request("POST", "/", body)
@@ -163,48 +163,50 @@ def tidied(asked: list[tuple[float, bytes]]) -> list[float]:
             connection.close()
     server.stop()
     thread.join(20)
-    return at_seconds
+    return released_at
 
 
-def test_memory_is_given_back_once_nothing_was_asked_for_a_while() -> None:
-    assert tidied([(0.0, b""), (10.0, b"a"), (12.0, b""), (14.0, b""), (20.0, b"")]) == [14.0]
+def test_memory_is_released_once_after_an_idle_period() -> None:
+    assert release_times([(0.0, b""), (10.0, b"a"), (12.0, b""), (14.0, b""), (20.0, b"")]) == [
+        14.0
+    ]
 
 
-def test_memory_is_given_back_now_and_then_where_there_is_no_pause() -> None:
-    assert tidied([(float(at), b"a") for at in range(100, 112)]) == [105.0, 110.0]
+def test_memory_under_continuous_load_is_released_every_five_seconds() -> None:
+    assert release_times([(float(at), b"a") for at in range(100, 112)]) == [105.0, 110.0]
 
 
-def test_stop_finishes_what_is_in_flight(running: Running, reader: PatientReader) -> None:
+def test_stop_finishes_the_request_in_progress(running: Running, reader: PatientReader) -> None:
     reader.allowed.clear()
     statuses: list[int] = []
 
-    def ask() -> None:
+    def post() -> None:
         connection = running.connect()
         connection.request("POST", "/", plain(), JPEG)
         statuses.append(connection.getresponse().status)
         connection.close()
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    client = threading.Thread(target=post)
+    client.start()
     assert reader.asked.wait(20)
     running.server.stop()
     reader.allowed.set()
-    asking.join(20)
+    client.join(20)
     running.thread.join(20)
     assert statuses == [200]
     with pytest.raises(ConnectionRefusedError):
         running.connect().connect()
 
 
-def test_port_in_use_is_an_error(running: Running, settings: Settings) -> None:
+def test_server_on_a_used_port_raises_oserror(running: Running, settings: Settings) -> None:
     binding = Binding("127.0.0.1", running.server.port, 1, 1000, 1000)
     with pytest.raises(OSError, match="in use"):
-        Server(None, binding, failure=lambda status: (status, {}), draining=threading.Event())
+        Server(None, binding, render_error=lambda status: (status, {}), draining=threading.Event())
 
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """`keylike serve` on any free port, killed if a test leaves it running."""
+    """Run `keylike serve` on a free port; kill it if the test does not stop it."""
     command = [sys.executable, "-m", "tests.serve_colour"]
     environment = {**os.environ, "KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(tmp_path / "logs")}
     with subprocess.Popen(
@@ -220,20 +222,20 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def port_of(process: subprocess.Popen[str]) -> int:
-    """The port in the line that greets."""
+    """Return the port from the first line of output."""
     assert process.stdout is not None
     found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
     assert found
     return int(found[1])
 
 
-def memory_mb(process: subprocess.Popen[str], mark: str) -> int:
-    """What the kernel says the process holds now (VmRSS) or held at most (VmHWM)."""
+def memory_mb(process: subprocess.Popen[str], field: str) -> int:
+    """Return the current (VmRSS) or peak (VmHWM) memory of the process in MiB."""
     status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in status if line.startswith(mark)) // 1024
+    return next(int(line.split()[1]) for line in status if line.startswith(field)) // 1024
 
 
-def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(
+def test_process_under_attack_keeps_its_memory_bounded_and_stops_on_sigterm(
     process: subprocess.Popen[str],
 ) -> None:
     bombs = [
@@ -244,9 +246,9 @@ def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(
     ]
     bombs += [png(7000, 7000, bits=8, colour_type=6), plain(kind="WEBP", size=(3700, 3700))]
     pictures = [*bombs, bytes(30_000_000), plain() + bytes(10_000_000), b"%PDF"]
-    tiny_parts = b'{"x": [' + b"{}," * 4_000_000 + b"0]}"
+    tiny_objects = b'{"x": [' + b"{}," * 4_000_000 + b"0]}"
     tiny_lines = b'{"image_data": "' + b"AA " * 4_900_000 + b'"}'
-    others = [(tiny_parts, JSON), (tiny_lines, JSON), (b"a&" * 7_000_000, FORM)]
+    others = [(tiny_objects, JSON), (tiny_lines, JSON), (b"a&" * 7_000_000, FORM)]
     connection = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=20)
     idle = memory_mb(process, "VmRSS")
     statuses = []
@@ -266,14 +268,14 @@ def test_a_process_survives_everything_in_bounded_memory_and_ends_on_sigterm(
     assert left < 100
 
 
-def test_ctrl_c_ends_without_a_traceback(process: subprocess.Popen[str]) -> None:
+def test_process_on_ctrl_c_exits_without_a_traceback(process: subprocess.Popen[str]) -> None:
     port_of(process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, "Traceback" in err) == (0, False)
 
 
-def test_port_in_use_is_one_line(running: Running, tmp_path: Path) -> None:
+def test_process_on_a_used_port_prints_one_line(running: Running, tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "KEYLIKE_PORT": str(running.server.port),

@@ -1,4 +1,4 @@
-"""The real server when there is more to do than it can: a plain no at once, deadlines, callers who hang up, and health all the while."""
+"""Tests of the server under overload: refusals, deadlines, disconnects and health checks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE_S = 20
 
 
 class Busy:
-    """A server whose reader waits, and callers who each post a photo that nobody else posts."""
+    """A server whose reader waits, and clients that each post a different photo."""
 
     def __init__(self, settings: Settings) -> None:
         self.reader = PatientReader()
@@ -32,16 +32,16 @@ class Busy:
         self._sizes = iter(range(40, 4000))
 
     def photo(self, colour: tuple[int, int, int] = RED) -> bytes:
-        """Another one each time, so that no cache knows it."""
+        """Return a new photo, which no cache holds."""
         return plain(colour, size=(next(self._sizes), 40))
 
     def post(
         self, headers: dict[str, str] | None = None
     ) -> Future[tuple[int, str | None, dict[str, Any]]]:
-        """Status, Retry-After and body, once they are there."""
+        """Post a photo in a thread; the result is status, Retry-After and body."""
         photo = self.photo()
 
-        def ask() -> tuple[int, str | None, dict[str, Any]]:
+        def post_photo() -> tuple[int, str | None, dict[str, Any]]:
             connection = self.running.connect()
             connection.request(
                 "POST", "/predict", photo, {"Content-Type": "image/jpeg"} | (headers or {})
@@ -51,10 +51,10 @@ class Busy:
             connection.close()
             return answer
 
-        return self.threads.submit(ask)
+        return self.threads.submit(post_photo)
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Status and body."""
+        """Return status and body."""
         connection = self.running.connect()
         connection.request("GET", path)
         response = connection.getresponse()
@@ -63,23 +63,23 @@ class Busy:
         return answer
 
     def check(self, status: int, body: dict[str, Any]) -> None:
-        """Holds an answer against the document."""
+        """Check an answer against the OpenAPI document."""
         check_body(self.get("/openapi.json")[1], status, body, "/predict", "post")
 
-    def fill(self, inside: int) -> list[Future[tuple[int, str | None, dict[str, Any]]]]:
-        """So many requests, of which the reader has as many as it takes; returns when all are let in."""
-        asked = [self.post() for _ in range(inside)]
-        self.until_inside(inside)
-        return asked
+    def fill(self, count: int) -> list[Future[tuple[int, str | None, dict[str, Any]]]]:
+        """Post `count` photos and return when all of them have been admitted."""
+        posted = [self.post() for _ in range(count)]
+        self.wait_until_admitted(count)
+        return posted
 
-    def until_inside(self, inside: int) -> None:
-        """Comes back once so many photos are let in."""
-        until(lambda: self.running.scheduler._door._inside == inside)
+    def wait_until_admitted(self, count: int) -> None:
+        """Wait until `count` photos are admitted."""
+        until(lambda: self.running.scheduler._door._inside == count)
 
 
 @pytest.fixture
 def busy(settings: Settings) -> Iterator[Busy]:
-    """One photo is read, three may wait."""
+    """Run a server that reads one photo and queues three."""
     made = Busy(settings.model_copy(update={"threads": 1, "queue": 3, "max_batch": 1}))
     yield made
     made.reader.allowed.set()
@@ -87,18 +87,18 @@ def busy(settings: Settings) -> Iterator[Busy]:
     made.running.stop()
 
 
-def test_health_answers_while_the_reader_is_stuck_and_the_queue_is_full(busy: Busy) -> None:
-    asked = busy.fill(4)
+def test_health_with_a_full_queue_answers_at_once(busy: Busy) -> None:
+    posted = busy.fill(4)
     refused = [busy.post().result(PATIENCE_S)[0] for _ in range(10)]
     assert refused == [503] * 10
     for path in ("/health", "/health/live", "/health/ready"):
         assert busy.get(path)[0] == 200
     assert not busy.reader.allowed.is_set()
     busy.reader.allowed.set()
-    assert [one.result(PATIENCE_S)[0] for one in asked] == [200] * 4
+    assert [one.result(PATIENCE_S)[0] for one in posted] == [200] * 4
 
 
-def test_a_full_queue_is_503_with_a_time_to_come_back(busy: Busy) -> None:
+def test_predict_with_a_full_queue_is_503_with_retry_after(busy: Busy) -> None:
     busy.fill(4)
     status, retry_after, body = busy.post().result(PATIENCE_S)
     assert (status, body["code"]) == (503, "overloaded")
@@ -106,11 +106,11 @@ def test_a_full_queue_is_503_with_a_time_to_come_back(busy: Busy) -> None:
     busy.check(status, body)
 
 
-def test_what_a_full_queue_refuses_is_neither_kept_nor_taken_apart(busy: Busy) -> None:
-    asked = busy.fill(4)
-    held = busy.running.server._room._left
+def test_predict_with_a_full_queue_discards_the_body_unparsed(busy: Busy) -> None:
+    posted = busy.fill(4)
+    available = busy.running.server.body_budget.available
     connection = busy.running.connect()
-    # A body that would be 400 is refused for the queue alone, and while half of it is there it takes no room.
+    # This body would be a 400, but the queue is checked first. It takes nothing from the budget.
     connection.putrequest("POST", "/predict")
     for name, value in (
         ("Content-Type", "multipart/form-data; boundary=x"),
@@ -120,7 +120,7 @@ def test_what_a_full_queue_refuses_is_neither_kept_nor_taken_apart(busy: Busy) -
     connection.endheaders()
     connection.send(bytes(1_000_000))
     busy.running.wait_a_turn()
-    assert busy.running.server._room._left == held
+    assert busy.running.server.body_budget.available == available
     connection.send(bytes(1_000_000))
     response = connection.getresponse()
     body = json.loads(response.read())
@@ -133,15 +133,15 @@ def test_what_a_full_queue_refuses_is_neither_kept_nor_taken_apart(busy: Busy) -
     busy.check(503, body)
     connection.close()
     busy.reader.allowed.set()
-    assert [each.result(PATIENCE_S)[0] for each in asked] == [200] * 4
+    assert [each.result(PATIENCE_S)[0] for each in posted] == [200] * 4
 
 
-def test_all_bodies_together_are_bounded_and_small_ones_get_in(settings: Settings) -> None:
+def test_body_budget_when_used_up_refuses_large_bodies_only(settings: Settings) -> None:
     busy = Busy(settings.model_copy(update={"max_bodies": 1_000_000}))
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 5000000\r\n\r\n"
     slow = socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S)
     slow.sendall(head + bytes(1_150_000))
-    until(lambda: busy.running.server._room._left < 50_000)
+    until(lambda: busy.running.server.body_budget.available < 50_000)
     connection = busy.running.connect()
     connection.request("POST", "/predict", bytes(500_000), {"Content-Type": "image/jpeg"})
     response = connection.getresponse()
@@ -155,7 +155,7 @@ def test_all_bodies_together_are_bounded_and_small_ones_get_in(settings: Setting
     connection.close()
     busy.reader.allowed.set()
     assert busy.post().result(PATIENCE_S)[0] == 200
-    # Who has sent nothing more meanwhile makes room.
+    # The stalled upload is evicted.
     busy.running.now += 6
     connection = busy.running.connect()
     connection.request(
@@ -164,24 +164,24 @@ def test_all_bodies_together_are_bounded_and_small_ones_get_in(settings: Setting
     assert connection.getresponse().status == 200
     connection.close()
     slow.close()
-    until(lambda: busy.running.server._room._left == 1_000_000)
+    until(lambda: busy.running.server.body_budget.available == 1_000_000)
     busy.threads.shutdown()
     busy.running.stop()
 
 
-def test_over_the_time_that_a_request_asks_for_it_is_504(busy: Busy) -> None:
-    asked = busy.fill(1)
+def test_predict_after_the_requested_timeout_is_504(busy: Busy) -> None:
+    posted = busy.fill(1)
     late = busy.post({"X-Request-Timeout": "0.05"})
     status, _, body = late.result(PATIENCE_S)
     assert (status, body["code"]) == (504, "deadline_exceeded")
     busy.check(status, body)
     busy.reader.allowed.set()
-    assert asked[0].result(PATIENCE_S)[0] == 200
+    assert posted[0].result(PATIENCE_S)[0] == 200
     assert busy.post().result(PATIENCE_S)[0] == 200
-    assert busy.reader.photos == 2, "the late one was not read"
+    assert busy.reader.photos == 2, "the photo that timed out was read"
 
 
-def test_the_setting_caps_what_a_request_asks_for(settings: Settings) -> None:
+def test_predict_timeout_is_capped_by_the_setting(settings: Settings) -> None:
     busy = Busy(settings.model_copy(update={"deadline_s": 0.05}))
     assert [
         busy.post({"X-Request-Timeout": "1e9"}).result(PATIENCE_S)[0],
@@ -191,8 +191,8 @@ def test_the_setting_caps_what_a_request_asks_for(settings: Settings) -> None:
     busy.running.stop()
 
 
-def test_whoever_waits_for_the_same_photo_has_a_deadline_of_their_own(busy: Busy) -> None:
-    """The second waits for the first one's run; that it gives up leaves the run to the first."""
+def test_predict_same_photo_twice_keeps_separate_deadlines(busy: Busy) -> None:
+    """The second client waits for the reading of the first. Its timeout does not cancel it."""
     photo = busy.photo()
     busy.photo = lambda colour=RED: photo  # type: ignore[method-assign]
     first = busy.fill(1)[0]
@@ -202,10 +202,10 @@ def test_whoever_waits_for_the_same_photo_has_a_deadline_of_their_own(busy: Busy
 
 
 @pytest.mark.parametrize("how", ["closed", "reset"])
-def test_the_photo_of_a_caller_who_hung_up_is_not_read(
+def test_predict_of_a_disconnected_client_is_not_read(
     busy: Busy, settings: Settings, how: str
 ) -> None:
-    asked = busy.fill(1)
+    posted = busy.fill(1)
     photo = busy.photo(GREEN)
     with socket.create_connection(
         ("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S
@@ -215,12 +215,12 @@ def test_the_photo_of_a_caller_who_hung_up_is_not_read(
             % len(photo)
             + photo
         )
-        busy.until_inside(2)
+        busy.wait_until_admitted(2)
         if how == "reset":
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    busy.until_inside(1)
+    busy.wait_until_admitted(1)
     busy.reader.allowed.set()
-    assert asked[0].result(PATIENCE_S)[0] == 200
+    assert posted[0].result(PATIENCE_S)[0] == 200
     assert busy.reader.photos == 1
     logged = [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
     assert [(line["status"], line["failure"]) for line in logged if line.get("failure")] == [
@@ -228,7 +228,7 @@ def test_the_photo_of_a_caller_who_hung_up_is_not_read(
     ]
 
 
-def test_requests_behind_each_other_on_one_connection_are_answered_in_order(busy: Busy) -> None:
+def test_pipelined_requests_are_answered_in_order(busy: Busy) -> None:
     with socket.create_connection(
         ("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S
     ) as raw:
@@ -242,16 +242,16 @@ def test_requests_behind_each_other_on_one_connection_are_answered_in_order(busy
         assert busy.reader.asked.wait(PATIENCE_S)
         busy.running.wait_a_turn()
         busy.reader.allowed.set()
-        told = []
+        bittings = []
         stream = raw.makefile("rb")
         for _ in range(3):
             assert stream.readline() == b"HTTP/1.1 200 OK\r\n"
             length = int(http.client.parse_headers(stream)["Content-Length"])
-            told.append(json.loads(stream.read(length))["bitting"])
-    assert told == ["2,5,4,7,3", "1,1,1,1,1", "2,5,4,7,3"]
+            bittings.append(json.loads(stream.read(length))["bitting"])
+    assert bittings == ["2,5,4,7,3", "1,1,1,1,1", "2,5,4,7,3"]
 
 
-def test_what_trickles_in_behind_a_request_does_not_cost_that_one_its_answer(busy: Busy) -> None:
+def test_incomplete_pipelined_request_does_not_cancel_the_one_before(busy: Busy) -> None:
     photo = busy.photo()
     head = (
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
@@ -271,26 +271,24 @@ def test_what_trickles_in_behind_a_request_does_not_cost_that_one_its_answer(bus
         assert (response.status, json.loads(response.read())["bitting"]) == (200, "2,5,4,7,3")
 
 
-def test_a_stop_answers_all_who_were_let_in(busy: Busy) -> None:
-    asked = busy.fill(4)
+def test_stop_answers_every_admitted_request(busy: Busy) -> None:
+    posted = busy.fill(4)
     busy.running.server.stop()
     busy.reader.allowed.set()
-    assert [one.result(PATIENCE_S)[0] for one in asked] == [200] * 4
+    assert [one.result(PATIENCE_S)[0] for one in posted] == [200] * 4
     busy.running.thread.join(PATIENCE_S)
     assert not busy.running.thread.is_alive()
 
 
-def test_callers_are_told_apart_by_a_digest_that_no_log_shows(
-    busy: Busy, settings: Settings
-) -> None:
+def test_client_name_is_a_stable_digest_that_no_log_shows(busy: Busy, settings: Settings) -> None:
     names: list[str] = []
-    take = busy.running.scheduler.read
+    original = busy.running.scheduler.read
 
-    def listen(*given: Any, **named: Any) -> Any:
+    def record(*given: Any, **named: Any) -> Any:
         names.extend(each.name for each in (*given, *named.values()) if isinstance(each, Client))
-        return take(*given, **named)
+        return original(*given, **named)
 
-    busy.running.scheduler.read = listen  # type: ignore[method-assign]
+    busy.running.scheduler.read = record  # type: ignore[method-assign]
     busy.reader.allowed.set()
     for _ in range(2):
         assert busy.post().result(PATIENCE_S)[0] == 200
@@ -300,7 +298,7 @@ def test_callers_are_told_apart_by_a_digest_that_no_log_shows(
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "1_0", "٣", "1e-999", ""])
-def test_a_time_that_is_no_number_of_seconds_is_a_bad_request(busy: Busy, value: str) -> None:
+def test_predict_with_an_invalid_timeout_is_a_bad_request(busy: Busy, value: str) -> None:
     status, _, body = busy.post({"X-Request-Timeout": value.encode().decode("latin-1")}).result(
         PATIENCE_S
     )
@@ -308,13 +306,13 @@ def test_a_time_that_is_no_number_of_seconds_is_a_bad_request(busy: Busy, value:
     busy.check(status, body)
 
 
-def test_thirty_from_one_caller_do_not_keep_another_waiting(settings: Settings) -> None:
-    """Two callers by two addresses of this machine; the reader takes one photo at a time."""
+def test_thirty_photos_of_one_client_do_not_delay_another_client(settings: Settings) -> None:
+    """The clients use two loopback addresses; the reader takes one photo at a time."""
     busy = Busy(settings.model_copy(update={"threads": 1}))
     order: list[str] = []
     lock = threading.Lock()
 
-    def ask(address: str, photo: bytes) -> None:
+    def post(address: str, photo: bytes) -> None:
         connection = http.client.HTTPConnection(
             "127.0.0.1", busy.running.server.port, timeout=PATIENCE_S, source_address=(address, 0)
         )
@@ -325,10 +323,10 @@ def test_thirty_from_one_caller_do_not_keep_another_waiting(settings: Settings) 
         connection.close()
 
     photos = [busy.photo() for _ in range(31)]
-    many = [busy.threads.submit(ask, "127.0.0.1", photo) for photo in photos[:30]]
-    busy.until_inside(30)
-    one = busy.threads.submit(ask, "127.0.0.2", photos[30])
-    busy.until_inside(31)
+    many = [busy.threads.submit(post, "127.0.0.1", photo) for photo in photos[:30]]
+    busy.wait_until_admitted(30)
+    one = busy.threads.submit(post, "127.0.0.2", photos[30])
+    busy.wait_until_admitted(31)
     busy.reader.allowed.set()
     for each in [*many, one]:
         each.result(PATIENCE_S)

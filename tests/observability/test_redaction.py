@@ -19,7 +19,7 @@ from keylike.observability.logs import make_logger
 from keylike.observability.redaction import PLAIN, REDACTED, redact
 from keylike.settings import Settings
 from tests.fakes import ColourReader
-from tests.faults.bench import Bench
+from tests.faults.fault_server import FaultServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECRET = [
@@ -166,7 +166,7 @@ def test_a_library_that_nobody_listens_to_speaks_by_place_alone(tmp_path: Path) 
 def test_a_real_server_whose_parts_talk_too_much(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    bench = Bench(settings)
+    fault_server = FaultServer(settings)
 
     def talks(photos: Sequence[Photo]) -> object:
         log = make_logger(settings.logs)
@@ -180,9 +180,9 @@ def test_a_real_server_whose_parts_talk_too_much(
         logging.getLogger("waitress").error("canary 2,5,4,7,3 from %s", "203.0.113.77")
         return ColourReader().read(photos)
 
-    bench.reader.fault = talks
-    assert bench.post()[0] == 200
-    bench.stop()
+    fault_server.reader.fault = talks
+    assert fault_server.post()[0] == 200
+    fault_server.stop()
     assert [one["event"] for one in logged(settings.logs)] == ["request", "library", "request"]
     text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
     assert not any(

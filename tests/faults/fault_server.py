@@ -1,4 +1,4 @@
-"""The real server before a reader that does whatever a test tells it, at a time that goes on when it is told to."""
+"""The real server with a reader whose faults a test sets and a clock that a test advances."""
 
 from __future__ import annotations
 
@@ -25,31 +25,40 @@ Answer = tuple[int, str | None, dict[str, Any]]
 
 
 class FaultyReader(ColourReader):
-    """Gives what `fault` gives for the photos, or raises what it raises; reads well where that is None."""
+    """A reader that returns or raises whatever `fault` does, and reads normally if it is None.
+
+    Attributes:
+        threads: The thread of each call.
+        hanging: Released by each call that hangs.
+        resume: Ends all calls that hang.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.fault: Callable[[Sequence[Photo]], object] | None = None
         self.threads: list[int] = []
-        self.held = threading.Semaphore(0)
-        self.let_go = threading.Event()
+        self.hanging = threading.Semaphore(0)
+        self.resume = threading.Event()
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Does as it is told."""
+        """Record the thread, then read or fail."""
         self.threads.append(threading.get_ident())
         if self.fault is None:
             return super().read(photos)
         return cast("list[Reading | Unreadable]", self.fault(photos))
 
     def hang(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """A fault: does not come back before it is let go."""
-        self.held.release()
-        assert self.let_go.wait(PATIENCE_S)
+        """Block until `resume` is set; use this method as a fault."""
+        self.hanging.release()
+        assert self.resume.wait(PATIENCE_S)
         return super().read(photos)
 
 
-class Bench(Running):
-    """A server in a thread of this process; all that counts seconds in it counts by `now`, and `wall` is its time of day."""
+class FaultServer(Running):
+    """A server in a thread of this process.
+
+    All durations are measured with `now`, which a test sets. `wall` returns the time of day.
+    """
 
     def __init__(
         self, settings: Settings, wall: Callable[[], float] = lambda: 1_795_000_000.0
@@ -60,34 +69,36 @@ class Bench(Running):
         model.load()
         draining, log = threading.Event(), make_logger(settings.logs)
         clock = lambda: self.now  # noqa: E731
-        how = {"queue": settings.queue, "threads": settings.threads}
-        self.scheduler = Scheduler(model.reader, **how, longest_s=settings.deadline_s, clock=clock)
+        limits = {"queue": settings.queue, "threads": settings.threads}
+        self.scheduler = Scheduler(
+            model.reader, **limits, longest_s=settings.deadline_s, clock=clock
+        )
         self.cache = reading_cache(settings, log, clock)
-        wired = {
+        components = {
             "model": model,
             "log": log,
             "scheduler": self.scheduler,
             "cache": self.cache,
             "clock": wall,
         }
-        app = create_app(settings, **wired, draining=draining.is_set)  # type: ignore[arg-type]
+        app = create_app(settings, **components, draining=draining.is_set)  # type: ignore[arg-type]
         failure = socket_failures(wall, log)
         self.server = make_server(
             app, settings, self.scheduler, failure=failure, draining=draining, clock=clock
         )
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
-        self.callers = ThreadPoolExecutor(32)
+        self.clients = ThreadPoolExecutor(32)
         self._sizes = iter(range(40, 4000))
 
     def photo(self, colour: tuple[int, int, int] = RED) -> bytes:
-        """Another one each time, so that no cache knows it."""
+        """Return a new photo, which no cache holds."""
         return plain(colour, size=(next(self._sizes), 40))
 
-    def ask(
+    def request(
         self, method: str, path: str, body: bytes | None = None, kind: str = "image/jpeg"
     ) -> Answer:
-        """Status, Retry-After and body."""
+        """Send one request; return status, Retry-After and body."""
         connection = self.connect()
         connection.request(method, path, body, {"Content-Type": kind} if body else {})
         response = connection.getresponse()
@@ -96,20 +107,20 @@ class Bench(Running):
         return answer
 
     def post(self, photo: bytes | None = None) -> Answer:
-        """What comes of a photo, of one that nobody knows unless it is given."""
-        return self.ask("POST", "/predict", photo or self.photo())
+        """Post a photo, by default a new one; return status, Retry-After and body."""
+        return self.request("POST", "/predict", photo or self.photo())
 
-    def posting(self, photos: int) -> list[Future[Answer]]:
-        """So many callers, each with a photo; returns when all are inside."""
-        asked = [
-            self.callers.submit(self.post, photo) for photo in [self.photo() for _ in range(photos)]
+    def post_many(self, count: int) -> list[Future[Answer]]:
+        """Post new photos from `count` clients; return when all of them have been admitted."""
+        posted = [
+            self.clients.submit(self.post, photo) for photo in [self.photo() for _ in range(count)]
         ]
-        until(lambda: self.scheduler._door._inside == photos)
-        return asked
+        until(lambda: self.scheduler._door._inside == count)
+        return posted
 
     def stop(self) -> None:
-        """Lets everybody go, and waits for the end."""
+        """End all faults, wait for all clients and stop the server."""
         self.reader.fault = None
-        self.reader.let_go.set()
-        self.callers.shutdown()
+        self.reader.resume.set()
+        self.clients.shutdown()
         super().stop()

@@ -1,0 +1,49 @@
+"""Answer one parsed request: call the application, or send a JSON error for broken HTTP."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from waitress.task import ErrorTask, WSGITask
+
+from keylike.http_server.body_budget import RequestBody
+
+# WSGI environment: seconds until a retry, if the server discarded the body for lack of memory.
+RETRY_AFTER_KEY = "keylike.retry_after_s"
+# WSGI environment: a function that returns True once the client has disconnected. waitress sets it.
+CLIENT_DISCONNECTED_KEY = "waitress.client_disconnected"
+
+
+class RequestTask(WSGITask):  # type: ignore[misc]
+    """A call of the application for a request whose body has been read or discarded."""
+
+    def get_environment(self) -> dict[str, Any]:
+        """Return the WSGI environment."""
+        environ: dict[str, Any] = super().get_environment()
+        body = environ["wsgi.input"]
+        if isinstance(body, RequestBody) and body.retry_after_s is not None:
+            environ[RETRY_AFTER_KEY] = body.retry_after_s
+        return environ
+
+    def build_response_header(self) -> bytes:
+        """Return the response header, with `Connection: close` while the server drains."""
+        if self.channel.server.draining.is_set():
+            self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
+
+
+class JSONErrorTask(ErrorTask):  # type: ignore[misc]
+    """A JSON response to a request that waitress refuses: broken HTTP, or too many bytes."""
+
+    def execute(self) -> None:
+        """Send the response and close the connection."""
+        status, body = self.channel.server.render_error(self.request.error.code)
+        data = json.dumps(body).encode()
+        self.status = f"{status} {HTTPStatus(status).phrase}"
+        self.response_headers.append(("Content-Type", "application/json"))
+        self.set_close_on_finish()
+        self.content_length = len(data)
+        self.write(data)
