@@ -71,7 +71,7 @@ def serve(tunnel: _Tunnel = False) -> None:
     from keylike.engines.background_load import BackgroundLoad
     from keylike.http_server.hard_exit import end_at_once
     from keylike.observability.logs import make_logger
-    from keylike.observability.malloc_tuning import keep_freed_blocks
+    from keylike.observability.malloc_tuning import tune_malloc
     from keylike.service import (
         create_app,
         make_server,
@@ -85,7 +85,7 @@ def serve(tunnel: _Tunnel = False) -> None:
 
     settings = _settings(tunnel)
     once, standing = _once(settings), TunnelStatus()
-    keep_freed_blocks()
+    tune_malloc()
     try:
         log = make_logger(settings.logs, settings.log_level)
     except OSError as error:
@@ -107,7 +107,7 @@ def serve(tunnel: _Tunnel = False) -> None:
         once=once,
     )
     try:
-        failure = socket_failures(time.time, log, metrics.refused)
+        failure = socket_failures(time.time, log, metrics.record_refusal)
         server = make_server(app, settings, scheduler, failure=failure, draining=draining)
     except OSError as error:
         raise stop(
@@ -327,11 +327,11 @@ def _once(settings: Settings) -> str | None:
 
 
 def _why_not_public(settings: Settings) -> str | None:
+    from keylike.access.addresses import is_local_host
     from keylike.access.policy import why_not_public
-    from keylike.doctor.network import is_loopback
 
     return why_not_public(
-        settings.policy, loopback=is_loopback(settings.host), told=settings.tunnel_open
+        settings.policy, loopback=is_local_host(settings.host), open_allowed=settings.tunnel_open
     )
 
 
@@ -347,11 +347,11 @@ def _tunnel(
     if not settings.tunnel:
         return nullcontext()
     from keylike.terminal.greeting import address_of, first_sample
-    from keylike.terminal.tunnel_notes import TunnelNotes
+    from keylike.terminal.tunnel_console import TunnelConsole
 
     local, sample = address_of(settings.host, port), first_sample(SAMPLES)
     token = settings.ngrok_token.get_secret_value() if settings.ngrok_token else None
-    return TunnelNotes(_out, log, local=local, token=once, sample=sample).beside(
+    return TunnelConsole(_out, log, local=local, token=once, sample=sample).open_tunnel(
         token, settings.tunnel_domain, standing, over
     )
 

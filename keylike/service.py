@@ -15,6 +15,7 @@ from flask_openapi3 import Info, OpenAPI
 from prometheus_client import CollectorRegistry
 from structlog.stdlib import BoundLogger
 
+from keylike.access.addresses import is_local_host
 from keylike.access.credentials import Credentials
 from keylike.access.policy import Policy, chosen_policy
 from keylike.access.quotas import Quotas
@@ -39,13 +40,12 @@ from keylike.api.schemas import Failure
 from keylike.api.web_pages import add_welcome, docs_blueprint, web_blueprint
 from keylike.cache.factory import new_cache
 from keylike.cache.reading_cache import ReadingCache
-from keylike.doctor.network import is_loopback
 from keylike.http_server.listener import ErrorRenderer
 from keylike.http_server.server import MAX_DISCARDED_BYTES, Binding, Server
 from keylike.inference import Classifying, Inference, Limits
 from keylike.observability.gpu import find_gpu, gpu_memory
 from keylike.observability.logs import make_logger
-from keylike.observability.malloc_tuning import give_back
+from keylike.observability.malloc_tuning import release_free_memory
 from keylike.observability.metrics import Metrics
 from keylike.observability.resource_usage import ProcessStats
 from keylike.observability.rolling_stats import RecentErrors, RecentStages
@@ -108,11 +108,11 @@ def create_app(
     headers.install(app, split(settings.origins))
     metrics = metrics or new_metrics()
     errors, recent = RecentErrors(clock), RecentStages(clock)
-    counts = [metrics.answered, errors.answered]
+    counts = [metrics.record_request, errors.record_request]
     request_log.install(
         app, log=log, model=lambda: loaded.name, clock=time.perf_counter, watchers=counts
     )
-    told = error_handlers.install(app, clock=clock, log=log, rejected=metrics.rejected)
+    told = error_handlers.install(app, clock=clock, log=log, rejected=metrics.record_rejection)
     cache = cache or reading_cache(settings, log)
     scheduler = scheduler or reading_scheduler(settings, loaded)
     policy = policy_of(settings)
@@ -136,7 +136,11 @@ def create_app(
             app.wsgi_app, split(settings.proxy or ""), tunnel_agents(settings)
         )
     bounds = picture_limits(settings)
-    watchers = (metrics.photo, recent.photo, *([traces.photo] if traces else []))
+    watchers = (
+        metrics.record_photo,
+        recent.record_photo,
+        *([traces.record_photo] if traces else []),
+    )
     inference = Inference(scheduler, bounds, time.perf_counter, cache, watchers)
     classifying = Classifying(scheduler, bounds, classifiers(settings, loaded, log))
     callers = ClientDeadlines(settings.deadline_s, scheduler.clock)
@@ -185,7 +189,7 @@ def create_app(
 
 def policy_of(settings: Settings) -> Policy:
     """What asks for a token."""
-    here = is_loopback(settings.host) and not settings.tunnel
+    here = is_local_host(settings.host) and not settings.tunnel
     return chosen_policy(settings.policy, loopback=here, one_token=settings.token is not None)
 
 
@@ -375,5 +379,5 @@ def make_server(
         draining=draining,
         clock=clock,
         retry_after=full,
-        release_memory=give_back,
+        release_memory=release_free_memory,
     )

@@ -18,12 +18,12 @@ _READY_S = 1800.0
 _STOP_S = 30.0
 _LOCAL = re.compile(r"serves on (\S+) with the model")
 _OPEN = re.compile(r"Open on the phone:  ((?:[^\s#]+)/(?:#token=(\S+))?)")
-_REFUSED = re.compile(r"Here the server goes on:  [^\s#]+/(?:#token=(\S+))?")
+_REFUSED = re.compile(r"The local server keeps running:  [^\s#]+/(?:#token=(\S+))?")
 _TOKEN = re.compile(r"kl_[\w-]{20,}")
 _AGENT = """
-from keylike.tunnel.programs import ngrok_program
+from keylike.tunnel.ngrok_binary import find_ngrok
 from pyngrok import conf, installer
-ngrok_program() or installer.install_ngrok(conf.DEFAULT_NGROK_PATH)
+find_ngrok() or installer.install_ngrok(conf.DEFAULT_NGROK_PATH)
 """
 
 
@@ -117,7 +117,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._guard.leave(self._process.pid)
+        self._guard.forget(self._process.pid)
         self._guard.close()
         self._listener.join()
         self.link = None

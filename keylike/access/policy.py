@@ -35,11 +35,11 @@ def chosen_policy(setting: str, *, loopback: bool, one_token: bool) -> Policy:
     return Policy.OPEN if loopback and not one_token else Policy.PREDICTIONS
 
 
-def why_not_public(setting: str, *, loopback: bool, told: bool) -> str | None:
-    """Why a server with these settings does not go public through a tunnel; None where it may. `told`: that it may even be open."""
+def why_not_public(setting: str, *, loopback: bool, open_allowed: bool) -> str | None:
+    """Why a server with these settings does not go public through a tunnel; None where it may. `open_allowed`: that it may even be open."""
     if not loopback:
         return "a tunnel needs KEYLIKE_HOST=127.0.0.1: what comes through it is told by coming from this machine"
-    if setting == "open" and not told:
+    if setting == "open" and not open_allowed:
         return "with KEYLIKE_POLICY=open whoever finds the tunnel's address may read keys: set it to auto, or KEYLIKE_TUNNEL_OPEN=1 as well"
     return None
 

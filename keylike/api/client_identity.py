@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 from flask import Request
 
+from keylike.access.addresses import is_local_host, is_loopback, parse_address
 from keylike.access.credentials import Credentials
 from keylike.access.tokens import Token
 from keylike.api.proxies import PROXIED
@@ -29,8 +28,6 @@ _FOR_OTHERS = frozenset(
 )
 # What a browser says of requests that no other site's page had it make.
 _FIRST_HAND = ("none", "same-origin")
-# Some proxies write the port behind the address: another one for each connection.
-_WITH_PORT = re.compile(r"\[(?P<six>[^]]*)\](?::\d+)?|(?P<four>[\d.]+):\d+")
 # Whoever has an IPv6 address has at least so many bits of others.
 _IPV6_NETWORK = 64
 
@@ -76,7 +73,7 @@ def _is_own(request: Request) -> bool:
         request.headers.get("Origin"),
     )
     return (
-        _is_loopback(address)
+        is_loopback(address)
         and _is_local_name(host)
         and origin in (None, f"{request.scheme}://{host}")
     )
@@ -91,31 +88,15 @@ def _is_local_name(host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    return name == "localhost" or _is_loopback(name)
-
-
-def _is_loopback(address: str) -> bool:
-    found = _address(address)
-    return found is not None and found.is_loopback
+    return is_local_host(name)
 
 
 def _network(address: str) -> str:
     """An IPv4 address, or the network of an IPv6 one."""
-    found = _address(address)
+    found = parse_address(address)
     if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((found, _IPV6_NETWORK), strict=False))
     return address if found is None else str(found)
-
-
-@lru_cache(4096)
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    port = _WITH_PORT.fullmatch(text)
-    try:
-        found = ipaddress.ip_address(port["six"] or port["four"] or "" if port else text)
-    except ValueError:
-        return None
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return mapped or found
 
 
 def _bearer(header: str) -> str:

@@ -15,7 +15,7 @@ from keylike.api.schemas import Failure
 from keylike.cache.reading_cache import ReadingCache
 from keylike.observability.gpu import Gpu, GpuMemory
 from keylike.observability.metrics import Metrics
-from keylike.observability.resource_usage import ProcessStats, Use
+from keylike.observability.resource_usage import ProcessStats, ResourceUsage
 from keylike.observability.rolling_stats import RecentErrors
 from keylike.readers.loading import ModelSlot
 from keylike.scheduling.queue_metrics import LoadSnapshot
@@ -67,18 +67,18 @@ class State:
         error_rate = failures / requests if requests else 0.0
         failing = requests >= _LEAST_REQUESTS and error_rate >= _MOST_ERRORS
         status, reasons = self._judge(load, failing)
-        use = self._process.use()
+        usage = self._process.usage()
         body = {
             "status": status,
             "reasons": reasons,
             "model": self._model.name,
-            "uptime_s": round(use.uptime_s, 3),
+            "uptime_s": round(usage.uptime_s, 3),
             "cpu": {
-                "seconds": round(use.cpu_s, 2),
-                "percent": round(use.cpu_percent, 1),
-                "cores": use.cores,
+                "seconds": round(usage.cpu_s, 2),
+                "percent": round(usage.cpu_percent, 1),
+                "cores": usage.cores,
             },
-            "memory": _memory(use),
+            "memory": _memory(usage),
             "gpu": self._show_gpu(),
             "counts": {
                 "requests": self._metrics.requests(),
@@ -141,11 +141,11 @@ def detailed_blueprint(state: State) -> APIBlueprint:
     return routes
 
 
-def _memory(use: Use) -> dict[str, float]:
+def _memory(usage: ResourceUsage) -> dict[str, float]:
     return {
-        "rss_mb": round(use.rss / 1e6, 1),
-        "peak_mb": round(use.peak / 1e6, 1),
-        "free_mb": round(use.free / 1e6, 1),
+        "rss_mb": round(usage.rss / 1e6, 1),
+        "peak_mb": round(usage.peak / 1e6, 1),
+        "free_mb": round(usage.free / 1e6, 1),
     }
 
 

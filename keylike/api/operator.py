@@ -14,7 +14,7 @@ from keylike.api.operator_schemas import MemoryOut, PerformanceOut
 from keylike.api.schemas import Failure
 from keylike.cache.reading_cache import ReadingCache
 from keylike.observability.metrics import CONTENT_TYPE, Metrics
-from keylike.observability.resource_usage import ProcessStats, photo_blocks, traced
+from keylike.observability.resource_usage import ProcessStats, image_blocks, traced_memory
 from keylike.observability.rolling_stats import RecentStages, Summary
 
 _TEXT = {
@@ -67,10 +67,10 @@ def operator_blueprint(
     )
     def memory() -> Response:
         """What the process keeps in memory."""
-        use, blocks, own = process.use(), photo_blocks(), traced()
+        usage, blocks, own = process.usage(), image_blocks(), traced_memory()
         return jsonify(
-            rss_bytes=use.rss,
-            peak_bytes=use.peak,
+            rss_bytes=usage.rss,
+            peak_bytes=usage.peak,
             photo_blocks=blocks.kept,
             photo_block_bytes=blocks.size,
             cache_entries=cache.stats().entries,

@@ -8,7 +8,7 @@ from flask import Flask, Response, g, request
 from structlog.stdlib import BoundLogger
 
 from keylike.api.responses import new_request_id
-from keylike.observability.metrics import Answered
+from keylike.observability.metrics import RequestRecord
 
 
 def install(
@@ -17,7 +17,7 @@ def install(
     log: BoundLogger,
     model: Callable[[], str | None],
     clock: Callable[[], float],
-    watchers: Sequence[Callable[[Answered], None]] = (),
+    watchers: Sequence[Callable[[RequestRecord], None]] = (),
 ) -> None:
     """Numbers each request, logs it when it is answered, and tells `watchers`; `clock` counts seconds, `model` names what reads, unless a
     view says in `g.model` what answered."""
@@ -32,7 +32,7 @@ def install(
         seconds, route = clock() - g.started, request.url_rule.rule if request.url_rule else None
         for watcher in watchers:
             watcher(
-                Answered(
+                RequestRecord(
                     request.method, route, response.status_code, seconds, g.get("crashed", False)
                 )
             )

@@ -10,7 +10,7 @@ from keylike.doctor import compute, machine, models, network, packages
 from keylike.doctor.finding import Finding, State
 from keylike.observability.free_memory import free_memory
 from keylike.observability.gpu import find_gpu
-from keylike.tunnel.programs import ngrok_program
+from keylike.tunnel.ngrok_binary import find_ngrok
 
 # The log and its older files (utils/logs.py), with room to spare.
 _LOGS_BYTES = 100_000_000
@@ -61,7 +61,7 @@ def examine(subject: Subject, inspect: models.Inspect) -> list[Finding]:
             subject.host, guarded=subject.guarded, tokens=subject.tokens, tunnel=subject.tunnel
         ),
         network.tunnel(
-            subject.ngrok_token, ngrok_program(), wanted=subject.tunnel, forbidden=subject.no_tunnel
+            subject.ngrok_token, find_ngrok(), wanted=subject.tunnel, forbidden=subject.no_tunnel
         ),
     ]
 

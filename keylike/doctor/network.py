@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import http.client
-import ipaddress
 import json
 import re
 import socket
 from pathlib import Path
 
+from keylike.access.addresses import is_local_host
 from keylike.doctor.finding import Finding, State
 from keylike.tunnel.faults import NO_PROGRAM, NO_TOKEN
 
@@ -33,10 +33,10 @@ def port(host: str, number: int) -> Finding:
 def access(host: str, *, guarded: bool, tokens: bool | None, tunnel: bool = False) -> Finding:
     """Whether others could ask without a token, and somebody with one; `guarded`: readings ask for a token, `tokens`: there is any that
     passes, None where that cannot be told. A `tunnel` that is wanted brings its own where there is none."""
-    alone = is_loopback(host) and not tunnel
+    local_only = is_local_host(host) and not tunnel
     who = (
         "only this machine reaches it"
-        if alone
+        if local_only
         else "a tunnel leads to it"
         if tunnel
         else "other machines reach it"
@@ -58,7 +58,7 @@ def access(host: str, *, guarded: bool, tokens: bool | None, tunnel: bool = Fals
             f"{saw}, and there is none",
             "make one: python app.py tokens new NAME",
         )
-    if guarded or alone:
+    if guarded or local_only:
         return Finding("access", State.OK, saw)
     return Finding(
         "access", State.WARN, saw, "set KEYLIKE_POLICY=predictions, or KEYLIKE_HOST=127.0.0.1"
@@ -97,14 +97,6 @@ def tunnel(
     return Finding(
         "tunnel", State.WARN if wanted else State.NOTE, saw, f"for a tunnel, {missing.advice}"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _taken(host: str, number: int) -> Finding:

@@ -38,13 +38,13 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
             )
         )
     )
-    logger = _attach("keylike", level, [file, terminal])
+    logger = _add_handlers("keylike", level, [file, terminal])
     for library in ("waitress", "opentelemetry"):
-        _attach(library, "ERROR", [file, terminal])
+        _add_handlers(library, "ERROR", [file, terminal])
     # What libraries warn of quotes what they were given.
     logging.captureWarnings(True)
-    _attach("py.warnings", "WARNING", [file, terminal])
-    logging.lastResort = _Unheard([file, terminal])
+    _add_handlers("py.warnings", "WARNING", [file, terminal])
+    logging.lastResort = _LastResort([file, terminal])
     wrapped = structlog.wrap_logger(
         logger,
         processors=[
@@ -58,7 +58,7 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     return cast(BoundLogger, wrapped)
 
 
-class _Unheard(logging.Handler):
+class _LastResort(logging.Handler):
     """For warnings of libraries whose loggers nobody listens to, which Python would otherwise write to stderr in their own words."""
 
     def __init__(self, handlers: list[logging.Handler]) -> None:
@@ -82,12 +82,12 @@ def places(error: BaseException) -> list[str]:
 
 
 def _formatter(renderer: Processor) -> ProcessorFormatter:
-    chain = [_by_place, *_SHARED]
+    chain = [_library_event, *_SHARED]
     last: list[Processor] = [ProcessorFormatter.remove_processors_meta, redact, renderer]
     return ProcessorFormatter(processors=last, foreign_pre_chain=chain, use_get_message=False)
 
 
-def _by_place(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
+def _library_event(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
     """What a library logs, by where and by the type of error: its own text may quote a client's address or a path."""
     record = line["_record"]
     place = {
@@ -100,7 +100,7 @@ def _by_place(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
     return place | {"error": type(error).__name__, "places": places(error)} if error else place
 
 
-def _attach(name: str, level: str, handlers: list[logging.Handler]) -> logging.Logger:
+def _add_handlers(name: str, level: str, handlers: list[logging.Handler]) -> logging.Logger:
     logger = logging.getLogger(name)
     for old in list(logger.handlers):
         logger.removeHandler(old)

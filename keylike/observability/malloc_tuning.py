@@ -12,7 +12,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT_BYTES, _MAPPED_FROM_BYTES, _ARENAS = 32 << 20, 12 << 20, 1
 
 
-def keep_freed_blocks() -> None:
+def tune_malloc() -> None:
     """What is freed is used again; elsewhere than with glibc there is nothing to do."""
     mallopt = _glibc("mallopt")
     if mallopt is not None:
@@ -24,7 +24,7 @@ def keep_freed_blocks() -> None:
             mallopt(option, value)
 
 
-def give_back() -> None:
+def release_free_memory() -> None:
     """What is free goes back to the system."""
     malloc_trim = _glibc("malloc_trim")
     if malloc_trim is not None:

@@ -20,7 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYP
 
 from keylike.observability.photo_trace import OUTCOMES, STAGES, PhotoTrace
 
-__all__ = ["CONTENT_TYPE", "Answered", "Metrics"]
+__all__ = ["CONTENT_TYPE", "Metrics", "RequestRecord"]
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 # What stands for every value that is not known beforehand.
@@ -33,7 +33,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class RequestRecord:
     """A request that is over: `route` is the template of its address, None where there is nothing; `crashed` where the server itself
     failed, be it over one photo of several."""
 
@@ -105,34 +105,34 @@ class Metrics:
         self._reason = {reason: self._unreadable.labels(reason) for reason in (*reasons, OTHER)}
         self._rejection = {reason: self._rejections.labels(reason) for reason in rejections}
 
-    def answered(self, one: Answered) -> None:
+    def record_request(self, request: RequestRecord) -> None:
         """A request was answered."""
         method, route, status = (
-            one.method if one.method in METHODS else OTHER,
-            one.route or OTHER,
-            str(one.status),
+            request.method if request.method in METHODS else OTHER,
+            request.route or OTHER,
+            str(request.status),
         )
         self._requests.labels(method, route, status).inc()
-        self._latency.labels(route, status).observe(one.seconds)
+        self._latency.labels(route, status).observe(request.seconds)
 
-    def refused(self, status: int) -> None:
+    def record_refusal(self, status: int) -> None:
         """The socket server refused a request before it could be read."""
         self._requests.labels(OTHER, OTHER, str(status)).inc()
 
-    def rejected(self, reason: str) -> None:
+    def record_rejection(self, reason: str) -> None:
         """A request, or one photo of several, was turned away, for one of the reasons known at the start."""
         self._rejection[reason].inc()
 
-    def photo(self, passage: PhotoTrace) -> None:
+    def record_photo(self, trace: PhotoTrace) -> None:
         """A photo's way is over."""
-        self._outcome[passage.outcome].inc()
-        self._whole.observe(passage.ended - passage.began)
-        for stage, seconds in passage.seconds().items():
+        self._outcome[trace.outcome].inc()
+        self._whole.observe(trace.ended - trace.began)
+        for stage, seconds in trace.seconds().items():
             self._stage[stage].observe(seconds)
-        if passage.outcome == "read" and passage.confidence is not None:
-            self._confidence.observe(passage.confidence)
-        if passage.reason is not None:
-            self._reason.get(passage.reason, self._reason[OTHER]).inc()
+        if trace.outcome == "read" and trace.confidence is not None:
+            self._confidence.observe(trace.confidence)
+        if trace.reason is not None:
+            self._reason.get(trace.reason, self._reason[OTHER]).inc()
 
     def requests(self) -> int:
         """How many were answered."""

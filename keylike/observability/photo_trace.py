@@ -34,7 +34,7 @@ class PhotoTrace:
 
     began: float
     ended: float
-    spells: tuple[StageTiming, ...]
+    timings: tuple[StageTiming, ...]
     outcome: Outcome
     cached: bool
     confidence: float | None
@@ -43,7 +43,7 @@ class PhotoTrace:
     def seconds(self) -> dict[Stage, float]:
         """The time in each stage that there was."""
         spent: dict[Stage, float] = {}
-        for stage, began, ended in self.spells:
+        for stage, began, ended in self.timings:
             spent[stage] = spent.get(stage, 0.0) + ended - began
         return spent
 
@@ -57,13 +57,13 @@ class TraceBuilder:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.began = clock()
-        self.spells: list[StageTiming] = []
+        self.timings: list[StageTiming] = []
         self.cached = False
         self.confidence: float | None = None
 
-    def add(self, spells: Iterable[StageTiming]) -> None:
+    def add(self, timings: Iterable[StageTiming]) -> None:
         """What somebody else has timed."""
-        self.spells.extend(spells)
+        self.timings.extend(timings)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
@@ -72,14 +72,14 @@ class TraceBuilder:
         try:
             yield
         finally:
-            self.spells.append(StageTiming(stage, began, self.clock()))
+            self.timings.append(StageTiming(stage, began, self.clock()))
 
-    def passage(self, outcome: Outcome, reason: str | None = None) -> PhotoTrace:
+    def build(self, outcome: Outcome, reason: str | None = None) -> PhotoTrace:
         """All of it, now that the way is over."""
         return PhotoTrace(
             self.began,
             self.clock(),
-            tuple(self.spells),
+            tuple(self.timings),
             outcome,
             self.cached,
             self.confidence,
@@ -88,13 +88,15 @@ class TraceBuilder:
 
 
 @contextmanager
-def traced(clock: Callable[[], float], watchers: Sequence[TraceListener]) -> Iterator[TraceBuilder]:
+def traced(
+    clock: Callable[[], float], listeners: Sequence[TraceListener]
+) -> Iterator[TraceBuilder]:
     """Notes for one photo, which all `watchers` are told at the end, whatever that is."""
-    notes = TraceBuilder(clock)
+    builder = TraceBuilder(clock)
     outcome: Outcome = "crashed"
     reason = None
     try:
-        yield notes
+        yield builder
         outcome = "read"
     except UnreadableKey as refusal:
         outcome, reason = "unreadable", refusal.reason
@@ -103,6 +105,6 @@ def traced(clock: Callable[[], float], watchers: Sequence[TraceListener]) -> Ite
         outcome = "refused"
         raise
     finally:
-        passage = notes.passage(outcome, reason)
-        for watcher in watchers:
-            watcher(passage)
+        trace = builder.build(outcome, reason)
+        for listener in listeners:
+            listener(trace)

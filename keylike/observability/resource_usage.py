@@ -13,7 +13,7 @@ from PIL import Image
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class ResourceUsage:
     """`uptime_s` since the application was made, `cpu_percent` of one core on average over that time; `cpu_s` of all cores together since
     the process began; memory in bytes: resident now and at its peak, and free on the machine. Processes that it started count, but not in
     the peak of the past: what they share with each other once."""
@@ -28,7 +28,7 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocks:
+class ImageBlocks:
     """Blocks of freed pictures that are kept for the next one, and their size in bytes."""
 
     kept: int
@@ -43,12 +43,12 @@ class ProcessStats:
         self._process = psutil.Process()
         self._cpu_s_before = self._cpu_s()
 
-    def use(self) -> Use:
+    def usage(self) -> ResourceUsage:
         """All of it now."""
         cpu_s, memory = self._cpu_s(), self._process.memory_info()
-        rss = memory.rss + sum(self._below(_share))
+        rss = memory.rss + sum(self._children(_share))
         uptime_s = self._clock() - self._since
-        return Use(
+        return ResourceUsage(
             uptime_s=uptime_s,
             cpu_s=cpu_s,
             cpu_percent=100 * (cpu_s - self._cpu_s_before) / uptime_s if uptime_s > 0 else 0.0,
@@ -59,9 +59,9 @@ class ProcessStats:
         )
 
     def _cpu_s(self) -> float:
-        return _cpu_s(self._process) + sum(self._below(_cpu_s))
+        return _cpu_s(self._process) + sum(self._children(_cpu_s))
 
-    def _below(self, figure: Callable[[psutil.Process], float]) -> Iterator[float]:
+    def _children(self, figure: Callable[[psutil.Process], float]) -> Iterator[float]:
         """Of each process that it started, or those did."""
         for process in self._process.children(recursive=True):
             with contextlib.suppress(psutil.Error):
@@ -79,12 +79,12 @@ def _share(process: psutil.Process) -> int:
     return int(getattr(memory, "pss", memory.uss))
 
 
-def photo_blocks() -> Blocks:
+def image_blocks() -> ImageBlocks:
     """Those that Pillow keeps."""
-    return Blocks(Image.core.get_stats()["blocks_cached"], Image.core.get_block_size())  # type: ignore[attr-defined]
+    return ImageBlocks(Image.core.get_stats()["blocks_cached"], Image.core.get_block_size())  # type: ignore[attr-defined]
 
 
-def traced() -> tuple[int, int] | None:
+def traced_memory() -> tuple[int, int] | None:
     """Bytes that Python's own objects take, now and at the peak; None unless Python was started with tracemalloc, which costs time."""
     return tracemalloc.get_traced_memory() if tracemalloc.is_tracing() else None
 

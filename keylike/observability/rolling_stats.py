@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keylike.observability.metrics import Answered
+from keylike.observability.metrics import RequestRecord
 from keylike.observability.photo_trace import STAGES, PhotoTrace
 
 WHOLE = "whole"
@@ -41,12 +41,12 @@ class RecentStages:
             name: deque(maxlen=size) for name in names
         }
 
-    def photo(self, passage: PhotoTrace) -> None:
+    def record_photo(self, trace: PhotoTrace) -> None:
         """A photo's way is over."""
         now = self._clock()
         with self._lock:
-            self._times[WHOLE].append((now, passage.ended - passage.began))
-            for stage, seconds in passage.seconds().items():
+            self._times[WHOLE].append((now, trace.ended - trace.began))
+            for stage, seconds in trace.seconds().items():
                 self._times[stage].append((now, seconds))
 
     def summaries(self) -> dict[str, Summary | None]:
@@ -72,12 +72,12 @@ class RecentErrors:
         self._lock = threading.Lock()
         self._slots: dict[int, tuple[int, int]] = {}
 
-    def answered(self, one: Answered) -> None:
+    def record_request(self, request: RequestRecord) -> None:
         """One more request."""
         with self._lock:
             slot = self._now()
             requests, failures = self._slots.get(slot, (0, 0))
-            self._slots[slot] = requests + 1, failures + one.crashed
+            self._slots[slot] = requests + 1, failures + request.crashed
 
     def counts(self) -> tuple[int, int]:
         """Requests, and those in which the server failed."""

@@ -33,28 +33,28 @@ class Traces:
         self._provider, self._clock, self._wall = provider, clock, wall
         self._tracer = provider.get_tracer("keylike")
 
-    def photo(self, passage: PhotoTrace) -> None:
+    def record_photo(self, trace: PhotoTrace) -> None:
         """A photo's way is over."""
         from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
         since = self._wall() - self._clock()
         attributes: dict[str, str | bool] = {
-            "keylike.outcome": passage.outcome,
-            "keylike.cached": passage.cached,
+            "keylike.outcome": trace.outcome,
+            "keylike.cached": trace.cached,
         }
-        if passage.reason is not None:
-            attributes["keylike.reason"] = passage.reason
+        if trace.reason is not None:
+            attributes["keylike.reason"] = trace.reason
         whole = self._tracer.start_span(
-            "photo", start_time=_ns(passage.began + since), attributes=attributes
+            "photo", start_time=_ns(trace.began + since), attributes=attributes
         )
-        if passage.outcome == "crashed":
+        if trace.outcome == "crashed":
             whole.set_status(Status(StatusCode.ERROR))
         inside = set_span_in_context(whole)
-        for stage, began, ended in passage.spells:
+        for stage, began, ended in trace.timings:
             self._tracer.start_span(stage, inside, start_time=_ns(began + since)).end(
                 _ns(ended + since)
             )
-        whole.end(_ns(passage.ended + since))
+        whole.end(_ns(trace.ended + since))
 
     def close(self) -> None:
         """Sends what is left, for a few seconds at most."""

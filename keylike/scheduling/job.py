@@ -91,7 +91,7 @@ class Job:
         self.photo, self.outcome = None, outcome
         self.move(Step.DONE)
 
-    def spells(self) -> list[StageTiming]:
+    def timings(self) -> list[StageTiming]:
         """What its time went to, in order, up to its end or up to now."""
         times = [*self._times.items()]
         if self.stage is not Step.DONE:
@@ -100,11 +100,11 @@ class Job:
             StageTiming(_AFTER[step], began, ended) for (step, began), (_, ended) in pairwise(times)
         ]
 
-    def tell(self, notes: TraceBuilder | None) -> None:
+    def record_timings(self, notes: TraceBuilder | None) -> None:
         """Writes them down, if anybody does; takes the lock."""
         if notes:
             with self.bell:
-                notes.add(self.spells())
+                notes.add(self.timings())
 
     def result(self) -> Result:
         """What the reader made of it; raises what it raised."""

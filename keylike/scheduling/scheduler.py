@@ -111,7 +111,7 @@ class Scheduler:
         try:
             return self._lead(job, open_photo)
         finally:
-            job.tell(notes)
+            job.record_timings(notes)
 
     def beside(self, work: Callable[[], T], client: Client) -> T:
         """What `work` gives, in this thread, when it is its turn to decode: for what decodes a photo and then does not need the reader.
@@ -134,7 +134,7 @@ class Scheduler:
         try:
             return self._in_turn(job, work)
         finally:
-            job.tell(notes)
+            job.record_timings(notes)
 
     def close(self, timeout_s: float = 5.0) -> bool:
         """Turns away what still waits, and lets the reader finish what it has begun, for so many seconds at most; whether it has."""

@@ -1,1 +1,1 @@
-"""A public address for the local server: ngrok's agent run through pyngrok, watched, opened again, and never outliving the server."""
+"""A public address for the local server, through an ngrok agent that is supervised and restarted."""

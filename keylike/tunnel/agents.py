@@ -1,8 +1,12 @@
-"""Starts ngrok's agent through pyngrok, has it open one address, and ends it. Reaches into pyngrok's internals, hence the exact pin.
+"""Starts the ngrok agent through pyngrok, opens one address with it, and ends it.
 
-What pyngrok alone would do: put the token of its own variable into the command line, wait for ever for an agent that says nothing,
-keep a handle of every agent that ever failed, and download
-what is not there.
+This module reaches into pyngrok's private attributes, hence the exact version pin. Used as
+documented, pyngrok would:
+
+- put the token from its own environment variable into the command line
+- wait forever for an agent that logs nothing
+- keep a handle of every agent that failed
+- download a missing agent without asking
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from pyngrok.exception import PyngrokError, PyngrokNgrokHTTPError
 from pyngrok.log import NgrokLog
 from pyngrok.process import NgrokProcess
 
-from keylike.tunnel.agent_file import pyngrok_config, written
+from keylike.tunnel.agent_files import config_file, pyngrok_config, write_launcher
 from keylike.tunnel.faults import (
     BROKEN_PROGRAM,
     NO_PROGRAM,
@@ -36,54 +40,61 @@ from keylike.tunnel.faults import (
     TunnelFault,
     fault_in,
 )
-from keylike.tunnel.launcher import write_launcher
 from keylike.tunnel.reaper import Reaper
 
-# The agent's own log, which quotes the token when that is wrong.
+# pyngrok repeats the agent's log, which quotes an invalid token.
 logging.getLogger("pyngrok").setLevel(logging.CRITICAL + 1)
 
 START_S = 15.0
-_ASK_S = 2.0
-_LOOK_S = 0.02
+_REQUEST_S = 2.0
+_POLL_S = 0.02
 _KILL_S = 5.0
-_TROUBLE = (PyngrokError, OSError, http.client.HTTPException, ValueError)
+_API_ERRORS = (PyngrokError, OSError, http.client.HTTPException, ValueError)
 
 
-class Agent:
-    """One that has an address open."""
+class NgrokAgent:
+    """A running agent that has one address open."""
 
     def __init__(
-        self, address: str, api: str, running: subprocess.Popen[str], trouble: threading.Event
+        self, address: str, api: str, process: subprocess.Popen[str], errors: threading.Event
     ) -> None:
         self.address = address
-        self._api, self._running, self._trouble = api, running, trouble
+        self._api = api
+        self._process = process
+        self._errors = errors
 
-    def troubled(self) -> bool:
-        """Whether it has logged an error since this was asked last."""
-        found = self._trouble.is_set()
-        self._trouble.clear()
+    def logged_error(self) -> bool:
+        """Return True if the agent has logged an error since the last call."""
+        found = self._errors.is_set()
+        self._errors.clear()
         return found
 
-    def listed(self) -> bool:
-        """Whether it says in good time that the address is open."""
-        if self._running.poll() is not None:
+    def lists_address(self) -> bool:
+        """Return True if the agent answers in time and reports its address as open."""
+        if self._process.poll() is not None:
             return False
         try:
-            answer = ngrok.api_request(f"{self._api}/api/endpoints", timeout=_ASK_S)
+            answer = ngrok.api_request(f"{self._api}/api/endpoints", timeout=_REQUEST_S)
             return any(_address(each) == self.address for each in answer.get("endpoints") or ())
-        except _TROUBLE:
+        except _API_ERRORS:
             return False
 
 
-class Agents:
-    """Opens `upstream` to the world, at `domain` or an address of ngrok's choice, with one agent at a time.
+class NgrokLauncher:
+    """A launcher that makes the server public, with one agent at a time.
 
-    `program` finds the agent, which has `start_s` seconds to have its session; `clock` counts them.
+    Args:
+        find_program: returns the ngrok program, or None.
+        token: ngrok's authtoken.
+        upstream: address of the server on this machine.
+        domain: domain of the ngrok account; None for an address that ngrok chooses.
+        start_s: seconds in which an agent must establish its session.
+        clock: returns seconds.
     """
 
     def __init__(
         self,
-        program: Callable[[], Path | None],
+        find_program: Callable[[], Path | None],
         token: str | None,
         upstream: str,
         domain: str | None,
@@ -91,153 +102,166 @@ class Agents:
         start_s: float = START_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._program, self._token, self._upstream, self._domain = program, token, upstream, domain
-        self._start_s, self._clock = start_s, clock
-        self._lock, self._closed = threading.Lock(), threading.Event()
-        self._guard: Reaper | None = None
-        self._running: subprocess.Popen[str] | None = None
-        self._log: threading.Thread | None = None
-        self._heard: Fault | None = None
-        self._session, self._trouble = False, threading.Event()
+        self._find_program = find_program
+        self._token = token
+        self._upstream = upstream
+        self._domain = domain
+        self._start_s = start_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._reaper: Reaper | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self._log_reader: threading.Thread | None = None
+        self._fault: Fault | None = None
+        self._has_session = False
+        self._errors = threading.Event()
 
-    def open(self) -> Agent:
-        """A new agent, the one before being ended. Raises TunnelFault."""
+    def open(self) -> NgrokAgent:
+        """Start a new agent, after ending the previous one. Raises TunnelFault."""
         with self._lock:
             return self._open()
 
     def close(self) -> None:
-        """Ends the agent, also one that is being started."""
+        """End the agent, even while it starts."""
         self._closed.set()
-        if (running := self._running) is not None:
+        if (running := self._process) is not None:
             _kill(running)
         with self._lock:
             self._end()
-        if self._guard is not None:
-            self._guard.close()
+        if self._reaper is not None:
+            self._reaper.close()
 
-    def _open(self) -> Agent:
+    def _open(self) -> NgrokAgent:
         self._end()
         if self._token is None:
             raise TunnelFault(NO_TOKEN)
-        program = self._program()
+        program = self._find_program()
         if program is None:
             raise TunnelFault(NO_PROGRAM)
         try:
             started = self._start(program, self._token)
-            return Agent(
-                self._address_of(str(started.api_url)),
+            return NgrokAgent(
+                self._open_address(str(started.api_url)),
                 str(started.api_url),
                 started.proc,
-                self._trouble,
+                self._errors,
             )
         except TunnelFault:
             self._end()
             raise
 
     def _start(self, program: Path, token: str) -> NgrokProcess:
-        self._heard, self._session = None, False
+        self._fault = None
+        self._has_session = False
         try:
-            self._guard = (
-                self._guard if self._guard is not None and self._guard.whole() else Reaper()
-            )
-            launcher = str(write_launcher(self._guard.folder, program, os.environ))
-            with written(self._guard.folder / "agent.yml", token) as file, self._minded(launcher):
+            if self._reaper is None or not self._reaper.is_intact():
+                self._reaper = Reaper()
+            folder = self._reaper.folder
+            launcher = str(write_launcher(folder, program, os.environ))
+            with config_file(folder / "agent.yml", token) as file, self._supervised(launcher):
                 started = process.get_process(
-                    pyngrok_config(launcher, file, self._start_s, self._hear)
+                    pyngrok_config(launcher, file, self._start_s, self._on_log)
                 )
         except (PyngrokError, UnicodeError):
-            raise TunnelFault(self._heard or (TOO_OLD if self._session else SILENT)) from None
+            raise TunnelFault(self._fault or (TOO_OLD if self._has_session else SILENT)) from None
         except OSError:
             raise TunnelFault(BROKEN_PROGRAM) from None
-        self._look_after(started)
-        self._trouble = threading.Event()
-        self._log = threading.Thread(
-            target=_drain, args=(started.proc, self._trouble), name="agent's log", daemon=True
+        self._register(started)
+        self._errors = threading.Event()
+        self._log_reader = threading.Thread(
+            target=_drain_log, args=(started.proc, self._errors), name="ngrok log", daemon=True
         )
-        self._log.start()
+        self._log_reader.start()
         return started
 
-    def _address_of(self, api: str) -> str:
-        """Has the agent open an address."""
-        asked: dict[str, Any] = {
+    def _open_address(self, api: str) -> str:
+        """Open an address through the agent's API and return it."""
+        endpoint: dict[str, Any] = {
             "name": "keylike",
             "upstream": {"url": self._upstream},
             "inspect": False,
         }
         if self._domain:
-            asked["url"] = f"https://{self._domain}"
+            endpoint["url"] = f"https://{self._domain}"
         try:
             address = _address(
-                ngrok.api_request(f"{api}/api/endpoints", "POST", asked, timeout=self._start_s)
+                ngrok.api_request(f"{api}/api/endpoints", "POST", endpoint, timeout=self._start_s)
             )
         except PyngrokNgrokHTTPError as error:
             raise TunnelFault(fault_in(error.body) or SILENT) from None
-        except _TROUBLE:
+        except _API_ERRORS:
             raise TunnelFault(SILENT) from None
         if address is None:
             raise TunnelFault(SILENT)
         return address.rstrip("/")
 
-    def _hear(self, line: NgrokLog) -> None:
-        """Of what the starting agent logs, whether it has a session, and else the gravest thing that is wrong."""
-        self._session = self._session or "session established" in (line.msg or "")
+    def _on_log(self, line: NgrokLog) -> None:
+        """Note from the log of a starting agent that it has a session, and its gravest fault."""
+        self._has_session = self._has_session or "session established" in (line.msg or "")
         found = fault_in(line.line) if line.lvl in ("WARNING", "ERROR", "CRITICAL") else None
-        if found and not (self._heard and self._heard.final):
-            self._heard = found
+        if found and not (self._fault and self._fault.final):
+            self._fault = found
 
     @contextmanager
-    def _minded(self, launcher: str) -> Iterator[None]:
-        """Somebody looks after an agent while it starts, since pyngrok does not come back before the agent has said something."""
-        over = threading.Event()
-        minder = threading.Thread(
-            target=self._mind, args=(launcher, over), name="agent's start", daemon=True
+    def _supervised(self, launcher: str) -> Iterator[None]:
+        """Supervise an agent while it starts; pyngrok blocks until the agent logs something."""
+        started = threading.Event()
+        supervisor = threading.Thread(
+            target=self._supervise, args=(launcher, started), name="ngrok start", daemon=True
         )
-        minder.start()
+        supervisor.start()
         try:
             yield
         finally:
-            over.set()
-            minder.join()
+            started.set()
+            supervisor.join()
 
-    def _mind(self, launcher: str, over: threading.Event) -> None:
-        """Has the agent guarded as soon as it is there, and ends it when its time is up, when nobody wants it any more, or when it was told
-        what does not change by asking again and again, which it would do for ever."""
-        until = self._clock() + self._start_s
-        while not over.wait(_LOOK_S):
-            started = process._current_processes.get(launcher)
-            if started is not None:
-                self._look_after(started)
-            given_up = self._closed.is_set() or (self._heard is not None and self._heard.final)
-            if self._running is not None and (given_up or self._clock() >= until):
-                _kill(self._running)
+    def _supervise(self, launcher: str, started: threading.Event) -> None:
+        """Register the agent with the reaper as soon as it exists, and kill it if it cannot start.
 
-    def _look_after(self, started: NgrokProcess) -> None:
-        if self._running is None:
-            self._running = started.proc
-            assert self._guard is not None
-            self._guard.watch(started.proc.pid)
+        That is the case when its time is up, when the tunnel is being closed, and after a final
+        fault, which the agent itself would retry forever.
+        """
+        deadline = self._clock() + self._start_s
+        while not started.wait(_POLL_S):
+            starting = process._current_processes.get(launcher)
+            if starting is not None:
+                self._register(starting)
+            given_up = self._closed.is_set() or (self._fault is not None and self._fault.final)
+            if self._process is not None and (given_up or self._clock() >= deadline):
+                _kill(self._process)
+
+    def _register(self, started: NgrokProcess) -> None:
+        if self._process is None:
+            self._process = started.proc
+            assert self._reaper is not None
+            self._reaper.watch(started.proc.pid)
 
     def _end(self) -> None:
-        running, self._running = self._running, None
-        # pyngrok would hold on to every agent that ever was, to end them at the end; here the guard does so.
+        running, self._process = self._process, None
+        # pyngrok registers every agent to be ended at exit and so keeps it alive in memory. The
+        # reaper does that job here.
         atexit.unregister(process._terminate_process)
         if running is None:
             return
         _kill(running)
         with suppress(subprocess.TimeoutExpired):
             running.wait(_KILL_S)
-        if self._log is not None:
-            self._log.join(_KILL_S)
+        if self._log_reader is not None:
+            self._log_reader.join(_KILL_S)
         elif running.stdout is not None:
             running.stdout.close()
-        self._log = None
-        assert self._guard is not None
-        self._guard.leave(running.pid)
+        self._log_reader = None
+        assert self._reaper is not None
+        self._reaper.forget(running.pid)
 
 
 def _kill(running: subprocess.Popen[str]) -> None:
-    """With what it started itself, as scripts of package managers around it do. A stopped one would not hear anything gentler, and ngrok
-    sees its connections close all the same."""
+    """Kill the agent and its children, which package managers' wrapper scripts start.
+
+    A stopped process would not receive a gentler signal. ngrok notices the closed connections.
+    """
     if running.poll() is None:
         with suppress(OSError):
             os.killpg(running.pid, signal.SIGKILL)
@@ -248,10 +272,10 @@ def _address(endpoint: dict[str, Any]) -> str | None:
     return address if isinstance(address, str) else None
 
 
-def _drain(running: subprocess.Popen[str], trouble: threading.Event) -> None:
-    """Reads what the agent logs: it would wait with a full pipe otherwise. An error is a reason to look whether all is well."""
+def _drain_log(running: subprocess.Popen[str], errors: threading.Event) -> None:
+    """Read the agent's log, since a full pipe would block the agent; set `errors` on an error."""
     assert running.stdout is not None
     with running.stdout as log:
         while lines := os.read(log.fileno(), 65536):
             if b"lvl=eror" in lines or b"lvl=crit" in lines:
-                trouble.set()
+                errors.set()

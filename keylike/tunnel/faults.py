@@ -1,4 +1,7 @@
-"""Why there is no tunnel: what was seen, and one next step. Never in ngrok's own words, which quote the token."""
+"""Reasons why a tunnel cannot open, each with the next step for the operator.
+
+The texts never repeat ngrok's messages, which quote the token.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 _CODE = re.compile(r"ERR_NGROK_\d+")
-# What Go's network library says in the agent's log.
+# Messages of Go's network library in the agent's log.
 _NETWORK = re.compile(
     r"dial tcp|no such host|i/o timeout|connection refused|unreachable|no route|deadline exceeded|connection reset|TLS handshake"
 )
@@ -15,16 +18,23 @@ _DASHBOARD = "https://dashboard.ngrok.com"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`name` is one word for logs; after a `final` one nothing is tried again, since only whoever runs the server can mend it."""
+    """A reason why the tunnel cannot open.
+
+    Attributes:
+        name: one word for logs.
+        message: what was observed.
+        advice: what the operator can do.
+        final: True if retrying cannot help, since only the operator can fix it.
+    """
 
     name: str
-    saw: str
+    message: str
     advice: str
     final: bool = False
 
 
 class TunnelFault(Exception):
-    """There is no tunnel, for the reason in `fault`."""
+    """Raised when the tunnel cannot open, for the reason in `fault`."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.name)
@@ -33,61 +43,61 @@ class TunnelFault(Exception):
 
 NO_TOKEN = Fault(
     "no_token",
-    "ngrok asks for a token, and there is none",
+    "ngrok needs an authtoken, and none is set",
     f"copy yours from {_DASHBOARD}/get-started/your-authtoken into .env as NGROK_TOKEN=…",
     final=True,
 )
 BAD_TOKEN = Fault(
     "bad_token",
-    "ngrok does not know the token in NGROK_TOKEN",
-    f"copy it again from {_DASHBOARD}/get-started/your-authtoken: the token alone",
+    "ngrok rejects the authtoken in NGROK_TOKEN",
+    f"copy it again from {_DASHBOARD}/get-started/your-authtoken, without any text around it",
     final=True,
 )
 TOO_MANY = Fault(
     "too_many_agents",
-    "the ngrok account has as many agents running as it may have",
+    "the ngrok account already runs as many agents as its plan allows",
     f"stop one of them: {_DASHBOARD}/agents lists them",
 )
 TAKEN = Fault(
     "address_taken",
-    "the public address is held by another agent, or still by the one before",
-    f"if this stays so, stop the other agent: {_DASHBOARD}/endpoints lists what is online",
+    "another agent, perhaps the previous one, still uses the public address",
+    f"if this persists, stop the other agent: {_DASHBOARD}/endpoints lists what is online",
 )
 BAD_DOMAIN = Fault(
     "bad_domain",
     "the ngrok account may not use the domain in KEYLIKE_TUNNEL_DOMAIN",
-    f"take one that {_DASHBOARD}/domains lists, or leave the setting empty",
+    f"choose one that {_DASHBOARD}/domains lists, or leave the setting empty",
     final=True,
 )
 NO_PROGRAM = Fault(
     "no_program",
-    "there is no ngrok program on this machine, and nothing is downloaded unasked",
-    "install it from https://ngrok.com/download, or have pyngrok fetch it, once: .venv/bin/pyngrok version",
+    "the ngrok program is not installed, and Keylike does not download it without being asked",
+    "install it from https://ngrok.com/download, or let pyngrok download it: .venv/bin/pyngrok version",
     final=True,
 )
 BROKEN_PROGRAM = Fault(
     "broken_program",
     "the ngrok program cannot be run",
-    "try `ngrok version`; if that fails, install it again from https://ngrok.com/download",
+    "try `ngrok version`; if that fails, reinstall it from https://ngrok.com/download",
     final=True,
 )
 TOO_OLD = Fault(
-    "too_old", "the ngrok program does not answer as those from 3.30 on do", "run: ngrok update"
+    "too_old", "the ngrok program is too old; version 3.30 is the minimum", "run: ngrok update"
 )
 NO_NETWORK = Fault(
     "no_network",
     "ngrok cannot be reached",
-    "see whether this machine is online, and lets connections to port 443 out",
+    "check that this machine is online and allows outgoing connections to port 443",
 )
 SILENT = Fault(
     "silent",
-    "the ngrok program started and came to nothing",
-    "see whether this machine is online; https://status.ngrok.com tells of outages",
+    "the ngrok program started but did not connect",
+    "check that this machine is online; https://status.ngrok.com lists outages",
 )
 NO_ANSWER = Fault(
     "no_answer",
     "the tunnel is open, but nothing answers at its public address",
-    "https://status.ngrok.com tells of outages",
+    "https://status.ngrok.com lists outages",
 )
 
 _BY_CODE = {
@@ -106,7 +116,7 @@ _BY_CODE = {
 
 
 def fault_in(text: str) -> Fault | None:
-    """What a line of the agent's log, or its answer, says is wrong; None where it says nothing of the kind."""
+    """Return the fault that a log line or an answer of the agent reports, or None."""
     code = _CODE.search(text)
     if code:
         return _BY_CODE.get(code[0]) or _unknown(code[0])
@@ -116,6 +126,6 @@ def fault_in(text: str) -> Fault | None:
 def _unknown(code: str) -> Fault:
     return Fault(
         "refused",
-        f"ngrok refuses, with its error {code}",
-        f"https://ngrok.com/docs/errors/{code.lower()} says what that is",
+        f"ngrok reports its error {code}",
+        f"https://ngrok.com/docs/errors/{code.lower()} explains it",
     )

@@ -1,6 +1,8 @@
-"""Sees to it that no agent outlives the server, however that ends: a small process that waits for the server's end of a pipe to close.
+"""A helper process that ends the ngrok agent when the server dies, however that happens.
 
-Run as a script it is that process, and needs nothing but Python. A server that is killed, or ends at once, runs no code of its own.
+The helper blocks on a pipe whose other end belongs to the server. A server that is killed cannot
+run cleanup code, but the kernel closes its end of the pipe. Run as a script, this module is the
+helper; it needs only Python's standard library.
 """
 
 from __future__ import annotations
@@ -18,12 +20,16 @@ _WAIT_S = 5.0
 
 
 class Reaper:
-    """Knows which processes must go when this one does. `folder` is private to this user and goes with it. Raises OSError."""
+    """A handle on the helper process, which kills the watched processes when this process ends.
+
+    `folder` is private to this user and is removed at the end. Raises OSError.
+    """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="keylike-tunnel-"))
         command = [sys.executable, "-I", "-S", __file__, str(self.folder)]
-        # In a session of its own: Ctrl-C in the terminal and its closing are for the server, which tells the guard by ending.
+        # A new session: Ctrl-C and the closing of the terminal must reach only the server. The
+        # helper learns of the server's end by the pipe.
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -35,38 +41,43 @@ class Reaper:
         )
 
     def watch(self, pid: int) -> None:
-        """From now on the process `pid`, a child of this one that leads a group of its own, goes with its group when this one does."""
-        self._say(f"+{pid}")
+        """Kill the process group of `pid` when this process ends.
 
-    def leave(self, pid: int) -> None:
-        """It is gone already, and its number may be another's."""
-        self._say(f"-{pid}")
+        `pid` must be a child process that leads a process group of its own.
+        """
+        self._send(f"+{pid}")
 
-    def whole(self) -> bool:
-        """Whether it is there, and its folder: systems clear out temporary ones that are old, and then somebody else could make it anew."""
+    def forget(self, pid: int) -> None:
+        """Stop watching a process that has ended, since the system may reuse its number."""
+        self._send(f"-{pid}")
+
+    def is_intact(self) -> bool:
+        """Return True if the helper runs and its folder still belongs to this user.
+
+        Systems delete old temporary folders, and then another user could create the same one.
+        """
         try:
             return self._process.poll() is None and self.folder.lstat().st_uid == os.getuid()
         except OSError:
             return False
 
     def close(self) -> None:
-        """Kills what is still watched, and removes the folder."""
+        """Kill the processes that are still watched, and remove the folder."""
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_WAIT_S)
 
-    def _say(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         assert self._process.stdin is not None
-        with suppress(
-            OSError, ValueError
-        ):  # somebody killed the guard, or it is closed: the tunnel works without
+        # The tunnel works without the helper, which may have been killed or closed.
+        with suppress(OSError, ValueError):
             print(line, file=self._process.stdin, flush=True)
 
 
-def keep_guard(folder: str) -> None:
-    """Reads who is to be watched until the pipe closes, and then leaves nothing behind."""
+def run_helper(folder: str) -> None:
+    """Read the processes to watch until the pipe closes, then kill them and remove `folder`."""
     watched: set[int] = set()
     for line in sys.stdin:
         if line.startswith("+"):
@@ -80,4 +91,4 @@ def keep_guard(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    keep_guard(sys.argv[1])
+    run_helper(sys.argv[1])

@@ -1,4 +1,4 @@
-"""Keeps one public address open: opens it, sees that it works, and opens it again, more and more slowly where that does not help."""
+"""Keeps one public address open: opens it, monitors it, and reopens it with growing pauses."""
 
 from __future__ import annotations
 
@@ -9,57 +9,59 @@ from typing import Protocol
 
 from keylike.tunnel.faults import NO_ANSWER, Fault, TunnelFault
 
-# The agent on this machine is asked every second, which costs nothing. What is asked at the public address counts towards the 20,000
-# requests a month of a free account: at this pace 8,640.
-LOOK_S, ASK_S = 1.0, 300.0
-# After a miss it is looked again soon; so many in a row are a loss.
-AGAIN_S, MISSES = 0.5, 2
-# How long an address that was just opened may take until it answers.
-ANSWER_S = 15.0
-LONGEST_PAUSE_S = 60.0
-# At the end it is waited for: somebody may just ask the public address.
+# The local agent is polled every second, which costs nothing. Requests to the public address count
+# towards the 20,000 requests per month of a free account: one in five minutes makes 8,640.
+POLL_S = 1.0
+PROBE_S = 300.0
+# After a failed check the next one follows sooner. This many failures in a row are a loss.
+RECHECK_S = 0.5
+MAX_MISSES = 2
+# How long a new address may take until it answers.
+FIRST_ANSWER_S = 15.0
+MAX_BACKOFF_S = 60.0
+# A tunnel that was open for this long is reopened without a pause.
+STABLE_S = 30.0
+# How long `close` waits for the thread, which may be requesting the public address.
 _CLOSE_S = 15.0
-# A tunnel that was up for so long is opened again at once.
-STEADY_S = 30.0
 
 
-class Opened(Protocol):
-    """An agent with its address, whether it says that this is open, and whether it has complained since it was asked last."""
+class RunningAgent(Protocol):
+    """An agent that has opened its public address."""
 
     address: str
 
-    def troubled(self) -> bool:
-        """Looks into its log."""
+    def logged_error(self) -> bool:
+        """Return True if the agent has logged an error since the last call."""
 
-    def listed(self) -> bool:
-        """Asks the agent."""
+    def lists_address(self) -> bool:
+        """Return True if the agent reports its address as open."""
 
 
 class AgentLauncher(Protocol):
-    """Has one agent at a time."""
+    """An interface that starts and ends agents, one at a time."""
 
-    def open(self) -> Opened:
-        """A new one in place of the one before. Raises TunnelFault."""
+    def open(self) -> RunningAgent:
+        """Start an agent in place of the previous one. Raises TunnelFault."""
 
     def close(self) -> None:
-        """Ends it."""
+        """End the agent."""
 
 
 class Listener(Protocol):
-    """Tells whoever runs the server; called from the tunnel's thread."""
+    """A receiver of the tunnel's events, called from the tunnel's thread."""
 
     def opened(self, address: str, *, new: bool) -> None:
-        """It works; `new`: at another address than before."""
+        """Handle an open tunnel; `new` if the address differs from the previous one."""
 
     def lost(self) -> None:
-        """It worked, and does no more."""
+        """Handle the loss of a tunnel that was open."""
 
     def refused(self, fault: Fault) -> None:
-        """It cannot be opened; said again only when the reason is another."""
+        """Handle a failed attempt; not called again for the same fault."""
 
 
 class Stage(StrEnum):
-    """How it stands with the tunnel; `off` where none is wanted."""
+    """The state of the tunnel; `off` if no tunnel is configured."""
 
     OFF = "off"
     OPENING = "opening"
@@ -69,117 +71,133 @@ class Stage(StrEnum):
 
 
 class TunnelStatus:
-    """Where others see how it stands."""
+    """The current stage of the tunnel, shared with the routes that report it."""
 
     def __init__(self) -> None:
         self.stage = Stage.OFF
 
     @property
     def up(self) -> bool:
-        """Whether the public address works, as far as is known."""
+        """Return True if the public address worked when it was last checked."""
         return self.stage is Stage.UP
 
 
 class Tunnel:
-    """Runs in a thread of its own from `start` on. It ends when `wait`, which waits for so many seconds, says that it is over; the address
-    then stays open until `close`, so that what has come through it is still answered.
+    """A tunnel that a thread of its own opens and monitors.
 
-    `works` says whether Keylike answers at an address, `local` being its own; `clock` counts seconds; `chance` gives 0 to 1.
+    The thread ends when `wait` returns True. The address then stays open until `close`, so that
+    requests which came through it are still answered.
+
+    Args:
+        launcher: starts and ends the agent.
+        is_alive: returns True if Keylike answers at an address.
+        local: address of the server on this machine.
+        listener: receives the events.
+        status: receives the current stage.
+        wait: waits for a number of seconds, and returns True once the server stops.
+        clock: returns seconds.
+        random: returns a number from 0 to 1.
     """
 
     def __init__(
         self,
-        opener: AgentLauncher,
-        works: Callable[[str], bool],
+        launcher: AgentLauncher,
+        is_alive: Callable[[str], bool],
         local: str,
-        teller: Listener,
-        standing: TunnelStatus,
+        listener: Listener,
+        status: TunnelStatus,
         *,
         wait: Callable[[float], bool],
         clock: Callable[[], float],
-        chance: Callable[[], float],
+        random: Callable[[], float],
     ) -> None:
-        self._opener, self._works, self._local, self._teller, self._standing = (
-            opener,
-            works,
-            local,
-            teller,
-            standing,
-        )
-        self._wait, self._clock, self._chance = wait, clock, chance
+        self._launcher = launcher
+        self._is_alive = is_alive
+        self._local = local
+        self._listener = listener
+        self._status = status
+        self._wait = wait
+        self._clock = clock
+        self._random = random
         self._thread = threading.Thread(target=self.run, name="tunnel", daemon=True)
         self._address: str | None = None
-        self._asked = 0.0
+        self._probed = 0.0
 
     def start(self) -> None:
-        """Begins."""
-        self._standing.stage = Stage.OPENING
+        """Start the thread."""
+        self._status.stage = Stage.OPENING
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the agent, and the thread, for which it must be over."""
-        self._opener.close()
+        """End the agent and join the thread. `wait` must return True by now."""
+        self._launcher.close()
         if self._thread.is_alive():
             self._thread.join(_CLOSE_S)
-        self._standing.stage = Stage.OFF
+        self._status.stage = Stage.OFF
 
     def run(self) -> None:
-        """Until it is over, or nothing helps but whoever runs the server."""
-        failures, told = 0, None
-        while not self._wait(self._pause_s(failures)):
+        """Keep the tunnel open until the server stops or a fault is final."""
+        failures, reported = 0, None
+        while not self._wait(self._backoff_s(failures)):
             try:
                 agent = self._open()
             except TunnelFault as error:
                 if self._wait(0):
                     return
-                self._standing.stage = Stage.REFUSED
-                if error.fault != told:
-                    self._teller.refused(told := error.fault)
+                self._status.stage = Stage.REFUSED
+                if error.fault != reported:
+                    self._listener.refused(reported := error.fault)
                 if error.fault.final:
                     return
                 failures += 1
                 continue
-            told, since = None, self._clock()
-            self._tell_opened(agent)
-            if self._lost(agent):
-                self._standing.stage = Stage.LOST
-                self._teller.lost()
-                failures = 0 if self._clock() - since >= STEADY_S else failures + 1
+            reported, since = None, self._clock()
+            self._report_opened(agent)
+            if self._wait_for_loss(agent):
+                self._status.stage = Stage.LOST
+                self._listener.lost()
+                failures = 0 if self._clock() - since >= STABLE_S else failures + 1
 
-    def _pause_s(self, failures: int) -> float:
-        """None before the first try; then twice as long each time, and each server for itself: many may have lost the same network."""
-        longest = min(LONGEST_PAUSE_S, 2.0 ** min(failures - 1, 10)) if failures else 0.0
-        return longest * (1 + self._chance()) / 2
+    def _backoff_s(self, failures: int) -> float:
+        """Return the pause before the next attempt: none at first, then exponential.
 
-    def _open(self) -> Opened:
-        agent = self._opener.open()
-        until = self._clock() + ANSWER_S
+        The random part keeps servers that lost the same network from retrying in step.
+        """
+        longest = min(MAX_BACKOFF_S, 2.0 ** min(failures - 1, 10)) if failures else 0.0
+        return longest * (1 + self._random()) / 2
+
+    def _open(self) -> RunningAgent:
+        agent = self._launcher.open()
+        deadline = self._clock() + FIRST_ANSWER_S
         while not self._answers(agent):
-            if self._clock() >= until or self._wait(AGAIN_S):
+            if self._clock() >= deadline or self._wait(RECHECK_S):
                 raise TunnelFault(NO_ANSWER)
         return agent
 
-    def _tell_opened(self, agent: Opened) -> None:
+    def _report_opened(self, agent: RunningAgent) -> None:
         new, self._address = agent.address != self._address, agent.address
-        self._standing.stage = Stage.UP
-        self._teller.opened(agent.address, new=new)
+        self._status.stage = Stage.UP
+        self._listener.opened(agent.address, new=new)
 
-    def _lost(self, agent: Opened) -> bool:
-        """Watches until it is lost; False where it is over before."""
+    def _wait_for_loss(self, agent: RunningAgent) -> bool:
+        """Return True when the tunnel is lost, False when the server stops first."""
         misses = 0
-        while misses < MISSES:
-            if self._wait(AGAIN_S if misses else LOOK_S):
+        while misses < MAX_MISSES:
+            if self._wait(RECHECK_S if misses else POLL_S):
                 return False
-            misses = 0 if self._fine(agent, again=misses > 0) else misses + 1
+            misses = 0 if self._works(agent, recheck=misses > 0) else misses + 1
         return True
 
-    def _fine(self, agent: Opened, *, again: bool) -> bool:
-        if not agent.listed():
+    def _works(self, agent: RunningAgent, *, recheck: bool) -> bool:
+        if not agent.lists_address():
             return False
-        due = agent.troubled() or again or self._clock() - self._asked >= ASK_S
+        due = agent.logged_error() or recheck or self._clock() - self._probed >= PROBE_S
         return not due or self._answers(agent)
 
-    def _answers(self, agent: Opened) -> bool:
-        """At its public address; but a server that has no thread to spare even for this machine is not the tunnel's fault."""
-        self._asked = self._clock()
-        return self._works(agent.address) or not self._works(self._local)
+    def _answers(self, agent: RunningAgent) -> bool:
+        """Return True if the public address answers, or if the local one does not either.
+
+        A server that is too busy to answer this machine is no fault of the tunnel.
+        """
+        self._probed = self._clock()
+        return self._is_alive(agent.address) or not self._is_alive(self._local)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from keylike.images.photo import Photo
-from keylike.observability.malloc_tuning import give_back
+from keylike.observability.malloc_tuning import release_free_memory
 from keylike.readers.contract import Reader
 from keylike.scheduling.batch_runner import ask
 from keylike.workers.replies import Reply, encode_reply
@@ -37,7 +37,7 @@ def _next(server: socket.socket) -> Message:
     try:
         return receive(server, _MOST_BYTES, time.monotonic() + _IDLE_S)
     except TimeoutError:
-        give_back()
+        release_free_memory()
         return receive(server, _MOST_BYTES)
 
 

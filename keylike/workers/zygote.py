@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from keylike.errors import ModelError
 from keylike.images.photo import Photo
-from keylike.observability.malloc_tuning import give_back, keep_freed_blocks
+from keylike.observability.malloc_tuning import release_free_memory, tune_malloc
 from keylike.readers.contract import Reader
 from keylike.workers.wire import MessageType, receive, send
 from keylike.workers.worker import serve
@@ -43,7 +43,7 @@ class WorkerSpec:
 def main(descriptor: int) -> NoReturn:
     """Serves the server's end of this socket."""
     _leave_signals_to_the_server()
-    keep_freed_blocks()
+    tune_malloc()
     with socket.socket(fileno=descriptor) as server:
         try:
             errand: WorkerSpec = pickle.loads(receive(server, _MOST_BYTES).data)
@@ -51,7 +51,7 @@ def main(descriptor: int) -> NoReturn:
             # Only what is written to is copied when a child is forked: no collection may go through what all of them share.
             gc.collect()
             gc.freeze()
-            give_back()
+            release_free_memory()
             while True:
                 receive(server, _MOST_BYTES)
                 _fork(server, errand, reader)

@@ -68,9 +68,9 @@ def test_auto_is_open_on_this_machine_alone_and_without_a_token() -> None:
 def test_a_tunnel_is_for_servers_that_only_this_machine_reaches_and_that_ask_for_tokens(
     setting: str,
 ) -> None:
-    assert "KEYLIKE_HOST" in (why_not_public(setting, loopback=False, told=True) or "")
-    assert why_not_public(setting, loopback=True, told=True) is None
-    refused = why_not_public(setting, loopback=True, told=False)
+    assert "KEYLIKE_HOST" in (why_not_public(setting, loopback=False, open_allowed=True) or "")
+    assert why_not_public(setting, loopback=True, open_allowed=True) is None
+    refused = why_not_public(setting, loopback=True, open_allowed=False)
     assert (refused is None) == (setting != "open") and "KEYLIKE_TUNNEL_OPEN=1" in (
         refused or "KEYLIKE_TUNNEL_OPEN=1"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from keylike.observability.metrics import Answered
+from keylike.observability.metrics import RequestRecord
 from keylike.observability.photo_trace import PhotoTrace
 from keylike.observability.rolling_stats import RecentErrors, RecentStages
 from keylike.settings import Settings
@@ -65,9 +65,9 @@ def test_clock_jump_does_not_affect_deadlines_or_the_cache(
     assert fault_server.post(cached)[2]["cached"] is False, "the entry never expired"
 
 
-def answered(crashed: bool) -> Answered:
+def answered(crashed: bool) -> RequestRecord:
     """Return a request that crashed or succeeded."""
-    return Answered("POST", "/", 500 if crashed else 200, 0.1, crashed)
+    return RequestRecord("POST", "/", 500 if crashed else 200, 0.1, crashed)
 
 
 @pytest.mark.parametrize("jump", [DAY_S, -DAY_S], ids=["forward", "back"])
@@ -75,10 +75,10 @@ def test_recent_errors_after_a_clock_jump_drop_older_ones(jump: float) -> None:
     now = [1_795_000_000.0]
     recent = RecentErrors(lambda: now[0])
     for _ in range(20):
-        recent.answered(answered(True))
+        recent.record_request(answered(True))
     assert recent.counts() == (20, 20)
     now[0] += jump
-    recent.answered(answered(False))
+    recent.record_request(answered(False))
     assert recent.counts() == (1, 0)
 
 
@@ -86,6 +86,6 @@ def test_recent_errors_after_a_clock_jump_drop_older_ones(jump: float) -> None:
 def test_recent_stages_after_a_clock_jump_drop_older_ones(jump: float) -> None:
     now = [1_795_000_000.0]
     recent = RecentStages(lambda: now[0])
-    recent.photo(PhotoTrace(0.0, 9.0, (), "read", False, 0.9, None))
+    recent.record_photo(PhotoTrace(0.0, 9.0, (), "read", False, 0.9, None))
     now[0] += jump
     assert recent.summaries()["whole"] is None

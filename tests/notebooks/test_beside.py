@@ -12,7 +12,7 @@ import pytest
 
 from keylike.access.store import TokenStore
 from keylike.access.tokens import Tier
-from keylike.tunnel.public import answers
+from keylike.tunnel.session import is_alive
 from notebooks.beside import Server, fetch_agent
 from tests.notebooks.running import BITTING, ROOT, read
 from tests.running import until
@@ -42,7 +42,7 @@ def test_a_tunnel_that_is_refused_leaves_a_server_that_reads(
     server = Server(PYTHON, ROOT, ngrok_token=NGROK_TOKEN)
     server.wait_until_ready(said.append)
     try:
-        assert any("does not know the token" in line for line in said) and server.link is None
+        assert any("rejects the authtoken" in line for line in said) and server.link is None
         assert server.token is not None and server.token not in "\n".join(said)
         assert (read(server.local, server.token), read(server.local, None)) == (
             BITTING,
@@ -50,7 +50,7 @@ def test_a_tunnel_that_is_refused_leaves_a_server_that_reads(
         )
     finally:
         server.stop()
-    assert not answers(server.local)
+    assert not is_alive(server.local)
 
 
 def test_a_lost_tunnel_has_a_new_link(standin: StandIn) -> None:
@@ -59,7 +59,7 @@ def test_a_lost_tunnel_has_a_new_link(standin: StandIn) -> None:
     try:
         before, token = server.link, server.token
         assert before is not None and before.endswith(f"/#token={token}")
-        standin.tell(9)
+        standin.send_signal(9)
         until(lambda: server.link != before)
         assert (
             server.link is not None
@@ -84,7 +84,7 @@ def test_one_that_takes_too_long_is_stopped(standin: StandIn) -> None:
     server = Server(PYTHON, ROOT)
     with pytest.raises(RuntimeError, match="not ready after 0 s"):
         server.wait_until_ready(limit_s=0)
-    assert server.local == "" or not answers(server.local)
+    assert server.local == "" or not is_alive(server.local)
 
 
 def test_a_program_that_is_there_is_not_downloaded(

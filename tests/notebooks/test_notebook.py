@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from keylike.tunnel.public import answers
+from keylike.tunnel.session import is_alive
 from tests.notebooks.running import BITTING, ROOT, SAMPLE, notebook, opened, picture, read
 from tests.running import until
 from tests.tunnel.standin import NGROK_TOKEN, StandIn
@@ -119,7 +119,7 @@ def test_through_a_tunnel_from_the_first_cell_to_the_last(tmp_path: Path, standi
         book.run("stop")
         assert book.picture("phone") is None and "The link has ended" in book.saved()
         assert token not in book.saved() and NGROK_TOKEN not in book.saved()
-        assert not answers(book.address()) and not answers(address) and standin.gone(), (
+        assert not is_alive(book.address()) and not is_alive(address) and standin.gone(), (
             "though the kernel still runs"
         )
 
@@ -132,13 +132,13 @@ def test_without_a_token_of_ngroks_it_reads_all_the_same(tmp_path: Path, standin
             and "There is no tunnel" in said
         )
         assert SAYS in said and book.picture("read") is not None and book.picture("phone") is None
-        assert not answers(book.address()) and standin.seen("pid") == []
+        assert not is_alive(book.address()) and standin.seen("pid") == []
 
 
 def test_nothing_outlives_a_kernel_that_is_killed(tmp_path: Path, standin: StandIn) -> None:
     with notebook(tmp_path, **with_ngrok(standin)) as book:
         book.run("get", "install", "serve")
-        assert answers(book.address()) and not standin.gone()
+        assert is_alive(book.address()) and not standin.gone()
         os.kill(book.kernel(), signal.SIGKILL)
-        until(lambda: not answers(book.address()))
+        until(lambda: not is_alive(book.address()))
         until(standin.gone)

@@ -13,13 +13,13 @@ ROOT = Path(__file__).resolve().parents[2]
 # Blocks of 64 kB are freed but for one in fifty and the last: nothing of it lies at the top, from where glibc would return it anyway.
 _CHILD = """
 from psutil import Process
-from keylike.observability.malloc_tuning import give_back, keep_freed_blocks
+from keylike.observability.malloc_tuning import release_free_memory, tune_malloc
 
-keep_freed_blocks()
+tune_malloc()
 held = [bytes([1]) * 65_536 for _ in range(2000)]
 held = [*held[::50], held[-1]]
 before = Process().memory_info().rss
-give_back()
+release_free_memory()
 print(before, Process().memory_info().rss, len(held))
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keylike.observability.metrics import Answered
+from keylike.observability.metrics import RequestRecord
 from keylike.observability.photo_trace import PhotoTrace, StageTiming
 from keylike.observability.rolling_stats import RecentErrors, RecentStages, Summary
 
@@ -25,25 +25,25 @@ def clock() -> Clock:
     return Clock()
 
 
-def passage(seconds: float) -> PhotoTrace:
+def trace(seconds: float) -> PhotoTrace:
     """A photo that took so long, half of it before and half of it after its decoding."""
-    spells = (
+    timings = (
         StageTiming("queue", 0.0, seconds / 2),
         StageTiming("decode", 0.0, 0.0),
         StageTiming("queue", seconds / 2, seconds),
     )
-    return PhotoTrace(0.0, seconds, spells, "read", False, 0.9, None)
+    return PhotoTrace(0.0, seconds, timings, "read", False, 0.9, None)
 
 
-def answered(*, crashed: bool) -> Answered:
+def answered(*, crashed: bool) -> RequestRecord:
     """A request."""
-    return Answered("POST", "/predict", 500 if crashed else 200, 0.1, crashed)
+    return RequestRecord("POST", "/predict", 500 if crashed else 200, 0.1, crashed)
 
 
 def test_percentiles(clock: Clock) -> None:
     recent = RecentStages(clock)
     for seconds in range(100, 0, -1):
-        recent.photo(passage(float(seconds)))
+        recent.record_photo(trace(float(seconds)))
     found = recent.summaries()
     assert found["whole"] == found["queue"] == Summary(100, 1.0, 50.5, 50.0, 95.0, 99.0)
     assert found["decode"] == Summary(100, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -52,19 +52,19 @@ def test_percentiles(clock: Clock) -> None:
 
 def test_one_is_all_percentiles(clock: Clock) -> None:
     recent = RecentStages(clock)
-    recent.photo(passage(2.0))
+    recent.record_photo(trace(2.0))
     assert recent.summaries()["whole"] == Summary(1, 2.0, 2.0, 2.0, 2.0, 2.0)
 
 
 def test_what_is_old_or_too_many_is_forgotten(clock: Clock) -> None:
     recent = RecentStages(clock, window_s=60, size=3)
     for seconds in (1.0, 2.0, 3.0, 4.0):
-        recent.photo(passage(seconds))
+        recent.record_photo(trace(seconds))
         clock.now += 25
     found = recent.summaries()["whole"]
     assert found is not None and (found.count, found.min) == (2, 3.0)
     for seconds in (5.0, 6.0, 7.0, 8.0):
-        recent.photo(passage(seconds))
+        recent.record_photo(trace(seconds))
     found = recent.summaries()["whole"]
     assert found is not None and (found.count, found.min) == (3, 6.0)
 
@@ -73,11 +73,11 @@ def test_errors_of_a_window(clock: Clock) -> None:
     errors = RecentErrors(clock, window_s=300)
     assert errors.counts() == (0, 0)
     for crashed in (True, False, True):
-        errors.answered(answered(crashed=crashed))
+        errors.record_request(answered(crashed=crashed))
         clock.now += 100
     assert errors.counts() == (2, 1)
     for _ in range(1000):
         clock.now += 7
-        errors.answered(answered(crashed=False))
+        errors.record_request(answered(crashed=False))
     assert len(errors._slots) <= 31
     assert errors.counts()[1] == 0

@@ -81,7 +81,7 @@ def test_what_the_time_of_a_photo_went_to(busy: Busy) -> None:
     busy.now += 5
     busy.reader.allowed.set()
     asked.result(20)
-    assert first.spells == [
+    assert first.timings == [
         StageTiming("queue", 100.0, 100.0),
         StageTiming("decode", 100.0, 100.0),
         StageTiming("queue", 100.0, 100.0),
@@ -97,7 +97,7 @@ def test_who_gave_up_has_waited_until_then(busy: Busy) -> None:
     busy.now += 2
     with pytest.raises(DeadlineExceeded):
         busy.asked.result(20)
-    assert notes.spells[-1].stage == "queue" and notes.spells[-1].ended == 102.0
+    assert notes.timings[-1].stage == "queue" and notes.timings[-1].ended == 102.0
 
 
 def test_over_http_a_reader_that_does_not_come_back_is_unhealthy(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from keylike.terminal.qr_code import qr_code
-from keylike.terminal.tunnel_notes import link
+from keylike.terminal.tunnel_console import link
 
 ADDRESS = "https://zookeeper-gutter-hatchling.ngrok-free.dev"
 LINK = link(ADDRESS, "kl_ll8mz0G5gcmTqL0NOIO-6tTY-zdEmjKq6kWDLtEl55Q")

@@ -1,8 +1,13 @@
-"""A stand-in for ngrok's agent, version 3: logs, answers and misbehaves as the real one does, and is a real proxy at a local port.
+"""A fake of ngrok's agent, version 3, that logs, answers and fails like the real one.
 
-`python agent.py FOLDER start ...`: in FOLDER, "mode" says how it misbehaves, "port" where its public address is, and "seen" gets a line of
-JSON for its arguments, environment, settings and everything asked of it. SIGUSR1 has its session drop; it does not come back by itself,
-and in the mode "clings" it lists the address all the same.
+It is a real reverse proxy on a local port. Usage: `python agent.py FOLDER start ...`. Files in
+FOLDER:
+
+- "mode" selects a failure
+- "port" sets the port of the public address
+- "seen" receives one line of JSON with the arguments, environment and settings, and one per request
+
+SIGUSR1 drops the session, which is not restored. In the mode "clings" the address stays listed.
 """
 
 from __future__ import annotations
@@ -37,25 +42,28 @@ REFUSALS = {
 
 
 def note(**seen: Any) -> None:
-    """For the test to read."""
+    """Append a line to "seen" for the test to read."""
     with (FOLDER / "seen").open("a") as file:
         print(json.dumps(seen), file=file)
 
 
 def log(lvl: str, msg: str, **fields: str) -> None:
-    """A line as the agent writes it."""
+    """Print a log line in the agent's format."""
     rest = " ".join(f'{name}="{value}"' for name, value in fields.items())
     print(f't=2026-11-21T10:00:00+0000 lvl={lvl} msg="{msg}" {rest}', flush=True)
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
-    """The public address: passes on what comes, and who sent it as X-Test-Client says, since all of a test is on one machine."""
+    """The public address, which forwards requests and names their client in X-Forwarded-For.
+
+    All requests of a test come from one machine, so X-Test-Client sets the client's address.
+    """
 
     protocol_version = "HTTP/1.1"
     upstream = ""
 
     def forward(self) -> None:
-        """One request."""
+        """Forward one request."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {
             name: value
@@ -95,24 +103,24 @@ class Proxy(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_OPTIONS = do_HEAD = do_DELETE = forward
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: stdout is the agent's log."""
+        """Log nothing, since stdout is the agent's log."""
 
 
 class Api(http.server.BaseHTTPRequestHandler):
-    """The agent's own interface on this machine."""
+    """The agent's local API."""
 
     endpoints: dict[str, dict[str, Any]] = {}  # noqa: RUF012
     proxies: list[http.server.ThreadingHTTPServer] = []  # noqa: RUF012
     mode = ""
 
     def do_GET(self) -> None:
-        """Lists what is open."""
+        """List the open addresses."""
         if self.path == "/api/endpoints" and self.mode != "old":
             return self.reply(200, {"endpoints": list(self.endpoints.values()), "uri": self.path})
         self.reply(404, {"status_code": 404, "msg": "not found"})
 
     def do_POST(self) -> None:
-        """Opens an address."""
+        """Open an address."""
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         note(endpoint=asked)
         wrong = {"taken": "ERR_NGROK_334", "domain": "ERR_NGROK_320", "new": "ERR_NGROK_9999"}.get(
@@ -140,7 +148,7 @@ class Api(http.server.BaseHTTPRequestHandler):
         self.reply(201, self.endpoints[asked["name"]])
 
     def reply(self, status: int, body: dict[str, Any]) -> None:
-        """As JSON."""
+        """Send a JSON response."""
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -149,18 +157,18 @@ class Api(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 class Public(http.server.ThreadingHTTPServer):
-    """Ends its connections with itself, as ngrok's do with the session."""
+    """A server whose connections end with it, as ngrok's end with the session."""
 
     daemon_threads = True
     request_queue_size = 64
 
 
 def open_address(upstream: str, *, deaf: bool) -> str:
-    """The public address, at the port of the file "port" if there is one."""
+    """Start the public address, on the port in the file "port" if it exists, and return its URL."""
     if deaf:
         return "http://127.0.0.1:1"
     port = FOLDER / "port"
@@ -172,7 +180,7 @@ def open_address(upstream: str, *, deaf: bool) -> str:
 
 
 def drop(*_: Any) -> None:
-    """The session is gone, and with it what was open."""
+    """Drop the session and close its public addresses."""
 
     def end() -> None:
         while Api.proxies:
@@ -188,7 +196,7 @@ def drop(*_: Any) -> None:
 
 
 def main() -> None:
-    """Starts as told."""
+    """Start the agent in the mode that the test selected."""
     mode_file = FOLDER / "mode"
     mode = mode_file.read_text() if mode_file.exists() else ""
     file = Path(ARGUMENTS[ARGUMENTS.index("--config") + 1])
@@ -213,7 +221,7 @@ def main() -> None:
         flush=True,
     )
     if mode in REFUSALS:
-        while True:  # the real one tries for ever, too
+        while True:  # as the real agent does
             log(
                 "eror",
                 "failed to reconnect session",
@@ -224,7 +232,8 @@ def main() -> None:
     signal.signal(signal.SIGUSR1, drop)
     log("info", "client session established", obj="tunnels.session")
     log("info", "tunnel session started", obj="tunnels.session")
-    while True:  # in short waits: a signal that another thread gets would end no longer one
+    # in short waits, since a signal that another thread receives does not interrupt a wait
+    while True:
         threading.Event().wait(0.02)
 
 

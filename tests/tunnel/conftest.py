@@ -1,4 +1,4 @@
-"""What the tests of the tunnel share: the stand-in, and servers before it that are ended."""
+"""Fixtures for the tunnel tests: the fake agent, and servers that use it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.tunnel.standin import Server, StandIn
 
 @pytest.fixture
 def standin(tmp_path: Path) -> StandIn:
-    """Well behaved until told otherwise."""
+    """Return a fake agent without failures."""
     return StandIn(tmp_path / "ngrok")
 
 
 @pytest.fixture
 def serve(standin: StandIn, tmp_path: Path) -> Iterator[Any]:
-    """Starts servers with a tunnel; afterwards no agent of theirs runs."""
+    """Return a function that starts servers with a tunnel; check afterwards that no agent is left."""
     started: list[Server] = []
 
     def start(*command: str, **environment: str) -> Server:

@@ -1,6 +1,7 @@
-"""How long the public address is away when the session drops, and what a program on this machine notices of it.
+"""Measures how long the public address is unavailable after a dropped session.
 
-`python -m tests.tunnel.drops [times]` prints a line for each drop and one of JSON at the end.
+A local client sends requests meanwhile and notes failures. `python -m tests.tunnel.drops [times]`
+prints one line per drop and one line of JSON at the end.
 """
 
 from __future__ import annotations
@@ -17,35 +18,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from keylike.tunnel.public import answers
+from keylike.tunnel.session import is_alive
 from tests.running import until
 from tests.tunnel.standin import Server, StandIn
 from tools.plain_pictures import plain
 
 
 @dataclass
-class Local:
-    """A program on this machine that asks for readings without a pause, with the token of the tunnel, until it is told to stop."""
+class LocalClient:
+    """A client on this machine that sends requests without a pause, with the tunnel's token."""
 
     address: str
     token: str
-    asked: int = 0
+    requests: int = 0
     failures: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
 
-    def run(self, over: threading.Event) -> None:
-        """One connection a request, as curl would."""
-        while not over.wait(0.02):
-            began = time.monotonic()
+    def run(self, stopped: threading.Event) -> None:
+        """Send requests, each on a connection of its own as curl does, until `stopped` is set."""
+        while not stopped.wait(0.02):
+            started = time.monotonic()
             status = read(self.address, self.token)
-            self.slowest_s = max(self.slowest_s, time.monotonic() - began)
-            self.asked += 1
+            self.slowest_s = max(self.slowest_s, time.monotonic() - started)
+            self.requests += 1
             if status != 200:
                 self.failures.append(str(status))
 
 
 def read(address: str, token: str, client: str = "203.0.113.9") -> int | str:
-    """The status of one reading, or what went wrong with the connection."""
+    """Return the status of one reading, or the name of the connection error."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
     try:
         connection.request(
@@ -63,51 +64,55 @@ def read(address: str, token: str, client: str = "203.0.113.9") -> int | str:
         connection.close()
 
 
-def drop_again_and_again(standin: StandIn, server: Server, times: int) -> tuple[list[float], Local]:
-    """Seconds from each drop until readings come through the public address again; it may be another then."""
-    address, token = server.link()
-    local, over = Local(server.local(), token), threading.Event()
-    thread = threading.Thread(target=local.run, args=(over,))
+def measure_drops(standin: StandIn, server: Server, times: int) -> tuple[list[float], LocalClient]:
+    """Drop the session several times while a local client sends requests.
+
+    Return the seconds from each drop until the public address works again, and the local client.
+    The new address may differ.
+    """
+    address, token = server.public_link()
+    local, stopped = LocalClient(server.local(), token), threading.Event()
+    thread = threading.Thread(target=local.run, args=(stopped,))
     thread.start()
-    away = []
+    away_s = []
     try:
         for _ in range(times):
             assert read(address, token) == 200
-            began = time.monotonic()
-            standin.tell(signal.SIGUSR1)
-            until(lambda address=address: not answers(address))  # type: ignore[misc]
-            until(lambda: read(server.link()[0], token) == 200)
-            away.append(time.monotonic() - began)
-            address = server.link()[0]
+            started = time.monotonic()
+            standin.send_signal(signal.SIGUSR1)
+            until(lambda address=address: not is_alive(address))  # type: ignore[misc]
+            until(lambda: read(server.public_link()[0], token) == 200)
+            away_s.append(time.monotonic() - started)
+            address = server.public_link()[0]
     finally:
-        over.set()
+        stopped.set()
         thread.join()
-    return away, local
+    return away_s, local
 
 
 def free_port() -> int:
-    """One of this machine's."""
+    """Return a free port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 
 
 def main(times: int) -> None:
-    """The trial."""
+    """Run the measurement and print its figures."""
     with tempfile.TemporaryDirectory() as folder:
         standin, home = StandIn(Path(folder) / "ngrok"), Path(folder) / "home"
         home.mkdir()
         server = Server(standin, home, KEYLIKE_LIMIT_FREE="1000000 per hour")
         try:
-            away, local = drop_again_and_again(standin, server, times)
+            away_s, local = measure_drops(standin, server, times)
         finally:
             server.end()
         until(standin.gone)
-    for number, seconds in enumerate(away, 1):
+    for number, seconds in enumerate(away_s, 1):
         print(f"drop {number}: the public address works again after {seconds:.2f} s")
     figures = {
         "drops": times,
-        "away_s": [round(each, 2) for each in away],
-        "local_requests": local.asked,
+        "away_s": [round(each, 2) for each in away_s],
+        "local_requests": local.requests,
     }
     print(
         json.dumps(

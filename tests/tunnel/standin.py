@@ -1,4 +1,4 @@
-"""A machine on which the stand-in for ngrok's agent is installed, and the server as a process that opens a tunnel there."""
+"""The fake ngrok agent as an installed program, and a server process that opens a tunnel with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NGROK_TOKEN = "2canaryNgrokToken0123456789_4AbCdEf"
 
 
 class StandIn:
-    """The program `ngrok` in a folder of its own, and what it was asked."""
+    """The program `ngrok` in a folder of its own, with a record of what it received."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,30 +30,33 @@ class StandIn:
         self.program.chmod(0o755)
 
     def misbehave(self, mode: str) -> None:
-        """From the next start on; "" is well behaved."""
+        """Set the failure mode of later starts; "" means none."""
         (self.folder / "mode").write_text(mode)
 
     def stay_at(self, port: int) -> None:
-        """The public address of every agent to come."""
+        """Set the port of the public address for later starts."""
         (self.folder / "port").write_text(str(port))
 
     def seen(self, what: str) -> list[Any]:
-        """Each time that one of its starts, or an address, was asked for: "pid", "argv", "environ", "settings", "modes", "endpoint"."""
+        """Return one value of every record:
+
+        "pid", "argv", "environ", "settings", "modes" or "endpoint".
+        """
         file = self.folder / "seen"
         lines = file.read_text().splitlines() if file.exists() else []
         return [found[what] for found in map(json.loads, lines) if what in found]
 
-    def tell(self, number: int) -> None:
-        """Sends the newest agent a signal; SIGUSR1 drops its session."""
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the newest agent; SIGUSR1 drops its session."""
         os.kill(self.seen("pid")[-1], number)
 
     def gone(self) -> bool:
-        """Whether no agent that ever started runs any more."""
+        """Return True if no agent that was started is still running."""
         return not any(_alive(pid) for pid in self.seen("pid"))
 
 
 class Server:
-    """`serve --tunnel` with the colour reader, before a stand-in; everything it says is kept."""
+    """The process `serve --tunnel` with the colour reader and the fake agent; its output is kept."""
 
     def __init__(
         self,
@@ -88,46 +91,48 @@ class Server:
                 start_new_session=True,
             )
 
-    def said(self) -> str:
-        """All that it has said on stdout."""
+    def output(self) -> str:
+        """Return everything it has written to stdout."""
         return self.out.read_text()
 
     def wait_for(self, words: str) -> str:
-        """Until it has said what matches; the first group, or all of it."""
-        until(lambda: re.search(words, self.said()) is not None or self.process.poll() is not None)
-        found = re.search(words, self.said())
-        assert found, (self.said(), self.err.read_text())
+        """Wait for output that matches `words`; return the first group, or the whole match."""
+        until(
+            lambda: re.search(words, self.output()) is not None or self.process.poll() is not None
+        )
+        found = re.search(words, self.output())
+        assert found, (self.output(), self.err.read_text())
         return found[1] if found.re.groups else found[0]
 
-    def link(self) -> tuple[str, str]:
-        """The newest public address, and the token in its link."""
+    def public_link(self) -> tuple[str, str]:
+        """Return the newest public address and the token in its link."""
         self.wait_for(r"Open on the phone:  \S+\n")
-        found = re.findall(r"Open on the phone:  (\S+)/(?:#token=(\S+))?\n", self.said())
+        found = re.findall(r"Open on the phone:  (\S+)/(?:#token=(\S+))?\n", self.output())
         return found[-1][0], found[-1][1]
 
     def local(self) -> str:
-        """Its own address."""
+        """Return its address on this machine."""
         return self.wait_for(r"serves on (http://127\.0\.0\.1:\d+)")
 
-    def go_on(self) -> None:
-        """Lets a patient reader begin."""
+    def let_reader_continue(self) -> None:
+        """Let a reader that waits for input proceed."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"\n")
         self.process.stdin.flush()
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Sends a signal; the exit status."""
+        """Send a signal and return the exit status."""
         self.process.send_signal(number)
         return self.process.wait(20)
 
     def kill(self) -> None:
-        """What a test leaves running."""
-        with self.process:  # which closes its stdin, and waits
+        """Kill the process if the test left it running."""
+        with self.process:  # closes its stdin and waits
             self.process.kill()
 
 
 def _alive(pid: int) -> bool:
-    """Running or stopped; a dead process that nobody has asked after is not."""
+    """Return True if the process runs or is stopped; a zombie does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

@@ -1,4 +1,4 @@
-"""ngrok's agent through the real pyngrok, with the stand-in in its place: opened, refused, silent, dead; and what it gets to know."""
+"""The ngrok launcher with the real pyngrok and a fake agent: opening, faults, and secrets."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from typing import Any
 import pytest
 from pyngrok import conf
 
-from keylike.tunnel.agents import START_S, Agents
+from keylike.tunnel.agents import START_S, NgrokLauncher
 from keylike.tunnel.faults import Fault, TunnelFault
-from keylike.tunnel.programs import ngrok_program
-from keylike.tunnel.public import answers
+from keylike.tunnel.ngrok_binary import find_ngrok
+from keylike.tunnel.session import is_alive
 from tests.running import Running, until
 from tests.tunnel.standin import NGROK_TOKEN, StandIn
 
 
-class Made:
-    """Agents that are closed after the test."""
+class LauncherFactory:
+    """A factory of launchers, which are closed after the test."""
 
     def __init__(self) -> None:
-        self.all: list[Agents] = []
+        self.all: list[NgrokLauncher] = []
 
     def __call__(
         self,
@@ -35,55 +35,57 @@ class Made:
         token: str | None = NGROK_TOKEN,
         domain: str | None = None,
         start_s: float = START_S,
-    ) -> Agents:
-        """One that has nothing open yet."""
+    ) -> NgrokLauncher:
+        """Return a launcher that has opened nothing yet."""
         self.all.append(
-            Agents(lambda: program, token, "http://127.0.0.1:9", domain, start_s=start_s)
+            NgrokLauncher(lambda: program, token, "http://127.0.0.1:9", domain, start_s=start_s)
         )
         return self.all[-1]
 
 
 @pytest.fixture
-def agents() -> Iterator[Made]:
-    """Makes them."""
-    made = Made()
-    yield made
-    for each in made.all:
+def make_launcher() -> Iterator[LauncherFactory]:
+    """Return a factory of launchers."""
+    factory = LauncherFactory()
+    yield factory
+    for each in factory.all:
         each.close()
 
 
-def fault_of(agents: Agents) -> Fault:
-    """Why it opens nothing."""
+def fault_of(launcher: NgrokLauncher) -> Fault:
+    """Return the fault with which opening fails."""
     with pytest.raises(TunnelFault) as caught:
-        agents.open()
+        launcher.open()
     return caught.value.fault
 
 
-def test_it_opens_an_address_and_lists_it_until_its_session_drops(
-    standin: StandIn, agents: Made
+def test_launcher_open_lists_the_address_until_the_session_drops(
+    standin: StandIn, make_launcher: LauncherFactory
 ) -> None:
-    one = agents(standin.program)
+    one = make_launcher(standin.program)
     agent = one.open()
-    assert agent.address.startswith("http://127.0.0.1:") and agent.listed()
+    assert agent.address.startswith("http://127.0.0.1:") and agent.lists_address()
     assert standin.seen("endpoint") == [
         {"name": "keylike", "upstream": {"url": "http://127.0.0.1:9"}, "inspect": False}
     ]
-    standin.tell(signal.SIGUSR1)
-    until(lambda: not agent.listed())
+    standin.send_signal(signal.SIGUSR1)
+    until(lambda: not agent.lists_address())
     again = one.open()
-    assert again.listed() and not agent.listed() and len(standin.seen("pid")) == 2
+    assert again.lists_address() and not agent.lists_address() and len(standin.seen("pid")) == 2
     one.close()
     until(standin.gone)
 
 
-def test_a_domain_of_the_account_is_asked_for(standin: StandIn, agents: Made) -> None:
-    agents(standin.program, domain="keys.example.org").open()
+def test_launcher_with_domain_requests_that_domain(
+    standin: StandIn, make_launcher: LauncherFactory
+) -> None:
+    make_launcher(standin.program, domain="keys.example.org").open()
     assert standin.seen("endpoint")[0]["url"] == "https://keys.example.org"
 
 
-def test_the_token_is_in_a_file_for_this_user_alone_and_only_while_it_is_needed(
+def test_launcher_keeps_the_token_in_a_private_short_lived_file(
     standin: StandIn,
-    agents: Made,
+    make_launcher: LauncherFactory,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -96,8 +98,8 @@ def test_the_token_is_in_a_file_for_this_user_alone_and_only_while_it_is_needed(
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    before = {*_family(os.getpid())}
-    agents(standin.program).open()
+    before = {*_children(os.getpid())}
+    make_launcher(standin.program).open()
     argv, environ, settings, modes = (
         standin.seen(what)[0] for what in ("argv", "environ", "settings", "modes")
     )
@@ -110,7 +112,7 @@ def test_the_token_is_in_a_file_for_this_user_alone_and_only_while_it_is_needed(
     assert not {*secrets} & {*environ} and "canary" not in json.dumps(environ)
     assert environ["https_proxy"] == "http://proxy.example:3128" and environ["PATH"]
     command_lines = [
-        Path(f"/proc/{each}/cmdline").read_bytes() for each in {*_family(os.getpid())} - before
+        Path(f"/proc/{each}/cmdline").read_bytes() for each in {*_children(os.getpid())} - before
     ]
     assert len(command_lines) == 2 and not any(
         NGROK_TOKEN.encode() in line for line in command_lines
@@ -118,10 +120,10 @@ def test_the_token_is_in_a_file_for_this_user_alone_and_only_while_it_is_needed(
     assert NGROK_TOKEN not in "".join(capfd.readouterr())
 
 
-def test_the_agent_keeps_nothing_of_what_passes_and_obeys_nobody_from_outside(
-    standin: StandIn, agents: Made
+def test_agent_configuration_forbids_inspection_and_remote_control(
+    standin: StandIn, make_launcher: LauncherFactory
 ) -> None:
-    agents(standin.program).open()
+    make_launcher(standin.program).open()
     settings = standin.seen("settings")[0]["agent"]
     assert (
         settings["inspect_db_size"],
@@ -133,7 +135,7 @@ def test_the_agent_keeps_nothing_of_what_passes_and_obeys_nobody_from_outside(
     )
 
 
-# pyngrok lets go of what ends at once with a pipe that nobody closed.
+# pyngrok leaves the pipe of an agent that ends at once unclosed.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("mode", "name", "words", "final"),
@@ -150,9 +152,9 @@ def test_the_agent_keeps_nothing_of_what_passes_and_obeys_nobody_from_outside(
         ("old", "too_old", "ngrok update", False),
     ],
 )
-def test_each_refusal_has_its_words_and_leaves_no_agent(
+def test_launcher_fault_names_the_next_step_and_leaves_no_agent(
     standin: StandIn,
-    agents: Made,
+    make_launcher: LauncherFactory,
     capfd: pytest.CaptureFixture[str],
     mode: str,
     name: str,
@@ -160,34 +162,36 @@ def test_each_refusal_has_its_words_and_leaves_no_agent(
     final: bool,
 ) -> None:
     standin.misbehave(mode)
-    one = agents(
+    one = make_launcher(
         standin.program, start_s=1.0 if mode in ("offline", "silent", "old", "limit") else START_S
     )
     fault = fault_of(one)
     assert (fault.name, fault.final) == (name, final)
-    assert words in fault.saw + fault.advice
-    assert NGROK_TOKEN not in fault.saw + fault.advice + "".join(capfd.readouterr())
+    assert words in fault.message + fault.advice
+    assert NGROK_TOKEN not in fault.message + fault.advice + "".join(capfd.readouterr())
     until(standin.gone)
     gc.collect()
     standin.misbehave("")
-    assert agents(standin.program).open().listed()
+    assert make_launcher(standin.program).open().lists_address()
 
 
-def test_an_agent_that_says_nothing_has_its_time_and_no_more(
-    standin: StandIn, agents: Made
+def test_launcher_silent_agent_is_ended_after_its_timeout(
+    standin: StandIn, make_launcher: LauncherFactory
 ) -> None:
-    """pyngrok's own limit is looked at after each line of the log, and here there is none."""
+    """pyngrok checks its own timeout only after a log line, and a silent agent logs none."""
     standin.misbehave("silent")
-    one = agents(standin.program, start_s=0.3)
+    one = make_launcher(standin.program, start_s=0.3)
     before = len(_descriptors())
     for _ in range(3):
         assert fault_of(one).name == "silent"
     assert len(standin.seen("pid")) >= 1 and len(_descriptors()) <= before + 2
 
 
-def test_without_a_token_or_a_program_nothing_is_started(standin: StandIn, agents: Made) -> None:
-    assert fault_of(agents(standin.program, token=None)).name == "no_token"
-    missing = fault_of(agents(None))
+def test_launcher_without_token_or_program_starts_nothing(
+    standin: StandIn, make_launcher: LauncherFactory
+) -> None:
+    assert fault_of(make_launcher(standin.program, token=None)).name == "no_token"
+    missing = fault_of(make_launcher(None))
     assert (
         missing.name == "no_program"
         and "https://ngrok.com/download" in missing.advice
@@ -197,17 +201,21 @@ def test_without_a_token_or_a_program_nothing_is_started(standin: StandIn, agent
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_program_that_cannot_be_run(tmp_path: Path, agents: Made) -> None:
+def test_launcher_with_an_unusable_program_reports_a_fault(
+    tmp_path: Path, make_launcher: LauncherFactory
+) -> None:
     broken = tmp_path / "broken"
     broken.write_bytes(b"\x7fELF no program")
     broken.chmod(0o755)
-    assert fault_of(agents(broken)).name in ("broken_program", "silent")
+    assert fault_of(make_launcher(broken)).name in ("broken_program", "silent")
     gc.collect()
 
 
-def test_a_start_is_ended_when_nobody_wants_it_any_more(standin: StandIn, agents: Made) -> None:
+def test_launcher_close_ends_an_agent_that_still_starts(
+    standin: StandIn, make_launcher: LauncherFactory
+) -> None:
     standin.misbehave("silent")
-    one, found = agents(standin.program), []
+    one, found = make_launcher(standin.program), []
     thread = threading.Thread(target=lambda: found.append(fault_of(one)))
     thread.start()
     until(lambda: standin.seen("pid") != [])
@@ -216,73 +224,73 @@ def test_a_start_is_ended_when_nobody_wants_it_any_more(standin: StandIn, agents
     assert not thread.is_alive() and standin.gone() and found[0].name == "silent"
 
 
-def test_an_agent_that_is_stopped_lists_nothing_in_good_time_and_can_be_ended(
-    standin: StandIn, agents: Made
+def test_stopped_agent_lists_nothing_and_can_be_ended(
+    standin: StandIn, make_launcher: LauncherFactory
 ) -> None:
-    one = agents(standin.program)
+    one = make_launcher(standin.program)
     agent = one.open()
-    standin.tell(signal.SIGSTOP)
-    began = time.monotonic()
-    assert not agent.listed()
-    assert time.monotonic() - began < 10
+    standin.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    assert not agent.lists_address()
+    assert time.monotonic() - started < 10
     one.close()
     assert standin.gone()
 
 
-def test_a_stand_in_that_is_up_brings_what_is_asked(standin: StandIn, settings: Any) -> None:
+def test_is_alive_follows_the_session_of_the_agent(standin: StandIn, settings: Any) -> None:
     from tests.fakes import ColourReader
 
     server = Running(settings, ColourReader())
-    one = Agents(
+    one = NgrokLauncher(
         lambda: standin.program, NGROK_TOKEN, f"http://127.0.0.1:{server.server.port}", None
     )
     try:
         agent = one.open()
-        assert answers(agent.address)
-        assert not answers("http://127.0.0.1:1")
-        standin.tell(signal.SIGUSR1)
-        until(lambda: not answers(agent.address))
+        assert is_alive(agent.address)
+        assert not is_alive("http://127.0.0.1:1")
+        standin.send_signal(signal.SIGUSR1)
+        until(lambda: not is_alive(agent.address))
     finally:
         one.close()
         server.stop()
 
 
-def test_what_answers_must_be_keylike(standin: StandIn, agents: Made) -> None:
-    agent = agents(
+def test_is_alive_is_false_for_a_page_that_is_not_keylike(
+    standin: StandIn, make_launcher: LauncherFactory
+) -> None:
+    agent = make_launcher(
         standin.program
-    ).open()  # whose upstream is a closed port: a page of ngrok's own comes, in HTML
-    assert agent.listed() and not answers(agent.address)
+    ).open()  # its upstream is a closed port, so ngrok answers with an HTML page of its own
+    assert agent.lists_address() and not is_alive(agent.address)
 
 
-def test_the_program_is_looked_for_on_the_path_and_where_pyngrok_keeps_it(
+def test_find_ngrok_searches_path_and_pyngroks_download_folder(
     standin: StandIn, tmp_path: Path, monkeypatch: Any
 ) -> None:
     kept = tmp_path / "kept"
     monkeypatch.setattr(conf, "DEFAULT_NGROK_PATH", str(kept / "ngrok"))
-    assert ngrok_program(str(tmp_path)) is None
-    assert ngrok_program(f"{tmp_path}:{standin.bin}") == standin.program
+    assert find_ngrok(str(tmp_path)) is None
+    assert find_ngrok(f"{tmp_path}:{standin.bin}") == standin.program
     kept.mkdir()
     (kept / "ngrok").write_bytes(standin.program.read_bytes())
-    assert ngrok_program(str(tmp_path)) is None, "it may not be run"
+    assert find_ngrok(str(tmp_path)) is None, "the file is not executable"
     (kept / "ngrok").chmod(0o755)
-    assert ngrok_program(str(tmp_path)) == kept / "ngrok"
+    assert find_ngrok(str(tmp_path)) == kept / "ngrok"
 
 
-def test_the_script_of_the_same_name_that_pyngrok_brings_along_is_passed_over(
-    standin: StandIn, tmp_path: Path
-) -> None:
-    """It would download the agent, and end without it."""
+def test_find_ngrok_skips_the_wrapper_script_of_pyngrok(standin: StandIn, tmp_path: Path) -> None:
+    """The wrapper would download the agent, and could end without it."""
     wrapper = tmp_path / "venv" / "ngrok"
     wrapper.parent.mkdir()
     wrapper.write_text(
         "#!/usr/bin/python3\nimport re\nimport sys\nfrom pyngrok.ngrok import main\nsys.exit(main())\n"
     )
     wrapper.chmod(0o755)
-    assert ngrok_program(f"{wrapper.parent}:{standin.bin}") == standin.program
+    assert find_ngrok(f"{wrapper.parent}:{standin.bin}") == standin.program
 
 
-def _family(pid: int) -> list[int]:
-    """The children of a process that are running programs."""
+def _children(pid: int) -> list[int]:
+    """Return the child processes of `pid`."""
     children = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for file in children for child in file.read_text().split()]
 

@@ -1,4 +1,4 @@
-"""The watchdog by itself: when it looks, what it takes for a loss, when it tries again, and what it tells."""
+"""The watchdog with a fake clock and agent: checks, losses, retries and events."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 
 from keylike.tunnel.faults import BAD_TOKEN, NO_ANSWER, NO_NETWORK, TOO_MANY, Fault, TunnelFault
 from keylike.tunnel.watchdog import (
-    ANSWER_S,
-    ASK_S,
-    LONGEST_PAUSE_S,
-    STEADY_S,
+    FIRST_ANSWER_S,
+    MAX_BACKOFF_S,
+    PROBE_S,
+    STABLE_S,
     Stage,
     Tunnel,
     TunnelStatus,
@@ -22,183 +22,198 @@ HERE, THERE = "https://one.example", "https://two.example"
 
 
 class FakeAgent:
-    """Lists its address until told otherwise."""
+    """A fake agent that lists its address until a test changes that."""
 
     def __init__(self, address: str) -> None:
-        self.address, self.there, self.complains = address, True, False
+        self.address, self.is_listed, self.has_error = address, True, False
 
-    def troubled(self) -> bool:
-        """As told, once."""
-        found, self.complains = self.complains, False
+    def logged_error(self) -> bool:
+        """Return the flag that the test set, once."""
+        found, self.has_error = self.has_error, False
         return found
 
-    def listed(self) -> bool:
-        """As told."""
-        return self.there
+    def lists_address(self) -> bool:
+        """Return the flag that the test set."""
+        return self.is_listed
 
 
-class Scene:
-    """A tunnel whose time goes on when it waits; it is over after so many seconds. `comes` is what each opening gives."""
+class Scenario:
+    """A tunnel on a fake clock, which advances with each wait until `stops_at` seconds.
 
-    def __init__(self, comes: Iterable[str | Fault], *, lasts: float, chance: float = 1.0) -> None:
-        self.comes: Iterator[str | Fault] = iter(comes)
-        self.now, self.lasts = 0.0, lasts
-        self.told: list[tuple[float, str]] = []
-        self.asked: list[tuple[float, str]] = []
+    `outcomes` holds the result of each opening. `actions` maps times to functions to call.
+    """
+
+    def __init__(
+        self, outcomes: Iterable[str | Fault], *, stops_at: float, random: float = 1.0
+    ) -> None:
+        self.outcomes: Iterator[str | Fault] = iter(outcomes)
+        self.now, self.stops_at = 0.0, stops_at
+        self.events: list[tuple[float, str]] = []
+        self.probes: list[tuple[float, str]] = []
         self.openings: list[float] = []
         self.silent: set[str] = set()
-        self.at: dict[float, Callable[[], None]] = {}
+        self.actions: dict[float, Callable[[], None]] = {}
         self.agent = FakeAgent("")
         self.closed = 0
-        self.standing = TunnelStatus()
+        self.status = TunnelStatus()
         self.tunnel = Tunnel(
             self,
-            self.works,
+            self.is_alive,
             LOCAL,
             self,
-            self.standing,
+            self.status,
             wait=self.wait,
             clock=lambda: self.now,
-            chance=lambda: chance,
+            random=lambda: random,
         )
 
-    def run(self) -> Scene:
-        """To its end."""
-        self.standing.stage = Stage.OPENING
+    def run(self) -> Scenario:
+        """Run the watchdog to its end."""
+        self.status.stage = Stage.OPENING
         self.tunnel.run()
         return self
 
     def wait(self, seconds: float) -> bool:
-        """Lets what happens in this time happen."""
+        """Advance the clock and run the actions that are due."""
         self.now += seconds
-        for when in sorted(self.at):
+        for when in sorted(self.actions):
             if when <= self.now:
-                self.at.pop(when)()
-        return self.now >= self.lasts
+                self.actions.pop(when)()
+        return self.now >= self.stops_at
 
     def open(self) -> FakeAgent:
-        """What comes next; the last for ever."""
+        """Return the next agent, or raise the next fault."""
         self.openings.append(self.now)
-        outcome = next(self.comes)
+        outcome = next(self.outcomes)
         if isinstance(outcome, Fault):
             raise TunnelFault(outcome)
         self.agent = FakeAgent(outcome)
         return self.agent
 
     def close(self) -> None:
-        """Counted."""
+        """Count the call."""
         self.closed += 1
 
-    def works(self, address: str) -> bool:
-        """Unless it is silent."""
-        self.asked.append((self.now, address))
+    def is_alive(self, address: str) -> bool:
+        """Return True unless the address is silent, and note the probe."""
+        self.probes.append((self.now, address))
         return address not in self.silent
 
     def lose(self) -> None:
-        """The agent lists nothing any more."""
-        self.agent.there = False
+        """Make the agent stop listing its address."""
+        self.agent.is_listed = False
 
     def opened(self, address: str, *, new: bool) -> None:
-        """Told."""
-        self.told.append((self.now, f"{'new' if new else 'again'} {address}"))
+        """Record the event."""
+        self.events.append((self.now, f"{'new' if new else 'again'} {address}"))
 
     def lost(self) -> None:
-        """Told."""
-        self.told.append((self.now, "lost"))
+        """Record the event."""
+        self.events.append((self.now, "lost"))
 
     def refused(self, fault: Fault) -> None:
-        """Told."""
-        self.told.append((self.now, fault.name))
+        """Record the event."""
+        self.events.append((self.now, fault.name))
 
 
-def test_it_is_told_once_it_works_and_left_open_at_the_end() -> None:
-    scene = Scene([HERE], lasts=1000).run()
-    assert scene.told == [(0.0, f"new {HERE}")] and scene.openings == [0.0]
-    assert (scene.standing.stage, scene.closed) == (Stage.UP, 0)
-    scene.tunnel.close()
-    assert (scene.standing.stage, scene.closed) == (Stage.OFF, 1)
+def test_tunnel_open_is_reported_once_and_kept_until_close() -> None:
+    scenario = Scenario([HERE], stops_at=1000).run()
+    assert scenario.events == [(0.0, f"new {HERE}")] and scenario.openings == [0.0]
+    assert (scenario.status.stage, scenario.closed) == (Stage.UP, 0)
+    scenario.tunnel.close()
+    assert (scenario.status.stage, scenario.closed) == (Stage.OFF, 1)
 
 
-def test_the_public_address_is_asked_so_seldom_that_a_free_account_bears_it() -> None:
-    scene = Scene([HERE], lasts=30 * 24 * 3600).run()
-    assert {address for _, address in scene.asked} == {HERE}
-    assert 30 * 24 * 3600 / ASK_S <= len(scene.asked) + 1 <= 10_000
+def test_probes_of_the_public_address_fit_a_free_account() -> None:
+    scenario = Scenario([HERE], stops_at=30 * 24 * 3600).run()
+    assert {address for _, address in scenario.probes} == {HERE}
+    assert 30 * 24 * 3600 / PROBE_S <= len(scenario.probes) + 1 <= 10_000
 
 
-def test_a_loss_is_seen_within_two_seconds_and_mended_at_once() -> None:
-    scene = Scene([HERE, HERE], lasts=200)
-    scene.at[100.2] = scene.lose
-    scene.run()
-    assert [what for _, what in scene.told] == [f"new {HERE}", "lost", f"again {HERE}"]
-    assert scene.told[1][0] <= 102.0 and scene.openings == [0.0, scene.told[1][0]]
+def test_loss_is_noticed_within_two_seconds_and_repaired_at_once() -> None:
+    scenario = Scenario([HERE, HERE], stops_at=200)
+    scenario.actions[100.2] = scenario.lose
+    scenario.run()
+    assert [what for _, what in scenario.events] == [f"new {HERE}", "lost", f"again {HERE}"]
+    assert scenario.events[1][0] <= 102.0 and scenario.openings == [0.0, scenario.events[1][0]]
 
 
-def test_a_single_miss_is_no_loss_but_the_public_address_is_asked() -> None:
-    scene = Scene([HERE], lasts=200)
-    scene.at[100.2], scene.at[101.2] = scene.lose, lambda: setattr(scene.agent, "there", True)
-    scene.run()
-    assert len(scene.told) == 1 and [when for when, _ in scene.asked] == [0.0, 101.5]
+def test_single_miss_causes_a_probe_but_no_loss() -> None:
+    scenario = Scenario([HERE], stops_at=200)
+    scenario.actions[100.2], scenario.actions[101.2] = (
+        scenario.lose,
+        lambda: setattr(scenario.agent, "is_listed", True),
+    )
+    scenario.run()
+    assert len(scenario.events) == 1 and [when for when, _ in scenario.probes] == [0.0, 101.5]
 
 
-def test_a_new_address_is_said_to_be_new() -> None:
-    scene = Scene([HERE, THERE], lasts=200)
-    scene.at[100.2] = scene.lose
-    assert scene.run().told[-1][1] == f"new {THERE}"
+def test_reopening_at_another_address_is_reported_as_new() -> None:
+    scenario = Scenario([HERE, THERE], stops_at=200)
+    scenario.actions[100.2] = scenario.lose
+    assert scenario.run().events[-1][1] == f"new {THERE}"
 
 
-def test_an_address_that_is_listed_and_does_not_answer_is_lost() -> None:
-    scene = Scene([HERE, THERE], lasts=2 * ASK_S)
-    scene.at[100.0] = lambda: scene.silent.add(HERE)
-    scene.run()
-    assert [what for _, what in scene.told] == [f"new {HERE}", "lost", f"new {THERE}"]
-    assert scene.told[1][0] <= ASK_S + 2
+def test_listed_address_that_does_not_answer_is_a_loss() -> None:
+    scenario = Scenario([HERE, THERE], stops_at=2 * PROBE_S)
+    scenario.actions[100.0] = lambda: scenario.silent.add(HERE)
+    scenario.run()
+    assert [what for _, what in scenario.events] == [f"new {HERE}", "lost", f"new {THERE}"]
+    assert scenario.events[1][0] <= PROBE_S + 2
 
 
-def test_an_agent_that_complains_has_its_address_looked_at() -> None:
-    scene = Scene([HERE, THERE], lasts=200)
+def test_error_in_the_agents_log_causes_a_probe() -> None:
+    scenario = Scenario([HERE, THERE], stops_at=200)
 
     def complain() -> None:
-        scene.agent.complains = True
+        scenario.agent.has_error = True
 
-    scene.at[50.2] = complain
-    scene.at[100.2], scene.at[100.3] = complain, lambda: scene.silent.add(HERE)
-    scene.run()
-    assert [when for when, address in scene.asked if address == HERE] == [0.0, 51.0, 101.0, 101.5]
-    assert scene.told[1][1] == "lost" and scene.told[1][0] <= 102
-
-
-def test_a_server_that_does_not_even_answer_here_is_not_the_tunnels_fault() -> None:
-    scene = Scene([HERE], lasts=10 * ASK_S)
-    scene.at[100.0] = lambda: scene.silent.update((HERE, LOCAL))
-    assert len(scene.run().told) == 1
-
-
-def test_an_address_that_never_answers_is_refused() -> None:
-    scene = Scene([HERE, HERE], lasts=ANSWER_S + 2)
-    scene.silent.add(HERE)
-    scene.run()
-    assert scene.told == [(ANSWER_S, NO_ANSWER.name)] and scene.standing.stage is Stage.REFUSED
-
-
-def test_it_is_tried_again_more_and_more_slowly_and_told_once() -> None:
-    scene = Scene([NO_NETWORK] * 100, lasts=1000).run()
-    assert scene.told == [(0.0, "no_network")]
-    pauses = [
-        later - before for before, later in zip(scene.openings, scene.openings[1:], strict=False)
+    scenario.actions[50.2] = complain
+    scenario.actions[100.2], scenario.actions[100.3] = complain, lambda: scenario.silent.add(HERE)
+    scenario.run()
+    assert [when for when, address in scenario.probes if address == HERE] == [
+        0.0,
+        51.0,
+        101.0,
+        101.5,
     ]
-    assert pauses[:7] == [1, 2, 4, 8, 16, 32, LONGEST_PAUSE_S] and set(pauses[6:]) == {
-        LONGEST_PAUSE_S
-    }
+    assert scenario.events[1][1] == "lost" and scenario.events[1][0] <= 102
 
 
-def test_each_server_waits_as_long_as_chance_has_it() -> None:
-    scene = Scene([NO_NETWORK] * 100, lasts=100, chance=0.0).run()
-    assert scene.openings[:4] == [0.0, 0.5, 1.5, 3.5]
+def test_server_that_does_not_answer_locally_is_no_loss() -> None:
+    scenario = Scenario([HERE], stops_at=10 * PROBE_S)
+    scenario.actions[100.0] = lambda: scenario.silent.update((HERE, LOCAL))
+    assert len(scenario.run().events) == 1
 
 
-def test_another_reason_is_told_again() -> None:
-    scene = Scene([NO_NETWORK, NO_NETWORK, TOO_MANY, NO_NETWORK, HERE], lasts=100).run()
-    assert [what for _, what in scene.told] == [
+def test_new_address_that_never_answers_is_refused() -> None:
+    scenario = Scenario([HERE, HERE], stops_at=FIRST_ANSWER_S + 2)
+    scenario.silent.add(HERE)
+    scenario.run()
+    assert (
+        scenario.events == [(FIRST_ANSWER_S, NO_ANSWER.name)]
+        and scenario.status.stage is Stage.REFUSED
+    )
+
+
+def test_retries_back_off_and_report_the_fault_once() -> None:
+    scenario = Scenario([NO_NETWORK] * 100, stops_at=1000).run()
+    assert scenario.events == [(0.0, "no_network")]
+    pauses = [
+        later - before
+        for before, later in zip(scenario.openings, scenario.openings[1:], strict=False)
+    ]
+    assert pauses[:7] == [1, 2, 4, 8, 16, 32, MAX_BACKOFF_S] and set(pauses[6:]) == {MAX_BACKOFF_S}
+
+
+def test_random_part_shortens_the_backoff() -> None:
+    scenario = Scenario([NO_NETWORK] * 100, stops_at=100, random=0.0).run()
+    assert scenario.openings[:4] == [0.0, 0.5, 1.5, 3.5]
+
+
+def test_different_fault_is_reported_again() -> None:
+    scenario = Scenario([NO_NETWORK, NO_NETWORK, TOO_MANY, NO_NETWORK, HERE], stops_at=100).run()
+    assert [what for _, what in scenario.events] == [
         "no_network",
         "too_many_agents",
         "no_network",
@@ -206,28 +221,31 @@ def test_another_reason_is_told_again() -> None:
     ]
 
 
-def test_what_only_people_can_mend_is_not_tried_again() -> None:
-    scene = Scene([NO_NETWORK, BAD_TOKEN], lasts=10_000).run()
-    assert [what for _, what in scene.told] == ["no_network", "bad_token"] and scene.now < 10
-    assert scene.standing.stage is Stage.REFUSED
+def test_final_fault_ends_the_retries() -> None:
+    scenario = Scenario([NO_NETWORK, BAD_TOKEN], stops_at=10_000).run()
+    assert [what for _, what in scenario.events] == [
+        "no_network",
+        "bad_token",
+    ] and scenario.now < 10
+    assert scenario.status.stage is Stage.REFUSED
 
 
-def test_a_tunnel_that_is_lost_again_and_again_is_not_opened_in_a_frenzy() -> None:
-    scene = Scene([HERE] * 100, lasts=300)
+def test_repeated_losses_back_off_unless_the_tunnel_was_stable() -> None:
+    scenario = Scenario([HERE] * 100, stops_at=300)
     for second in range(300):
-        scene.at[float(second)] = scene.lose
-    scene.run()
-    assert 5 < len(scene.openings) < 15
-    steady = Scene([HERE] * 100, lasts=10 * STEADY_S)
-    for at in range(1, 8):
-        steady.at[at * (STEADY_S + 2)] = steady.lose
+        scenario.actions[float(second)] = scenario.lose
+    scenario.run()
+    assert 5 < len(scenario.openings) < 15
+    steady = Scenario([HERE] * 100, stops_at=10 * STABLE_S)
+    for loss in range(1, 8):
+        steady.actions[loss * (STABLE_S + 2)] = steady.lose
     steady.run()
-    losses = [when for when, what in steady.told if what == "lost"]
+    losses = [when for when, what in steady.events if what == "lost"]
     assert len(losses) == 7 and steady.openings[1:] == losses
 
 
-@pytest.mark.parametrize("lasts", [0.0, 0.4, 7.0])
-def test_nothing_is_said_of_a_start_that_the_end_interrupts(lasts: float) -> None:
-    scene = Scene([HERE], lasts=lasts)
-    scene.silent.add(HERE)
-    assert scene.run().told == [] and scene.standing.stage is Stage.OPENING
+@pytest.mark.parametrize("stops_at", [0.0, 0.4, 7.0])
+def test_stop_during_the_first_opening_reports_nothing(stops_at: float) -> None:
+    scenario = Scenario([HERE], stops_at=stops_at)
+    scenario.silent.add(HERE)
+    assert scenario.run().events == [] and scenario.status.stage is Stage.OPENING

@@ -1,0 +1,101 @@
+"""A tunnel for as long as the server runs, assembled from the ngrok agent and the watchdog."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.request import Request, urlopen
+
+from keylike.tunnel.agents import NgrokLauncher
+from keylike.tunnel.ngrok_binary import find_ngrok
+from keylike.tunnel.watchdog import Listener, Tunnel, TunnelStatus
+
+# The only route that needs no token under any policy. ngrok shows browsers a warning page first,
+# which the header skips.
+_ALIVE_PATH = "/health/live"
+_HEADERS = {"ngrok-skip-browser-warning": "1", "User-Agent": "keylike-watchdog"}
+_MAX_BYTES = 1000
+_NO_PROXY = ("no_proxy", "NO_PROXY")
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelOptions:
+    """Options of a tunnel.
+
+    Attributes:
+        local: address of the server on this machine.
+        token: ngrok's authtoken.
+        domain: domain of the ngrok account; None for an address that ngrok chooses.
+    """
+
+    local: str
+    token: str | None = field(repr=False)
+    domain: str | None = None
+
+
+@contextmanager
+def open_tunnel(
+    options: TunnelOptions, listener: Listener, status: TunnelStatus, stopped: threading.Event
+) -> Iterator[None]:
+    """Keep a tunnel open while the block runs.
+
+    The watchdog stops when `stopped` is set, at the latest on exit. The tunnel closes on exit.
+    """
+    launcher = NgrokLauncher(find_ngrok, options.token, options.local, options.domain)
+    tunnel = Tunnel(
+        launcher,
+        is_alive,
+        options.local,
+        listener,
+        status,
+        wait=stopped.wait,
+        clock=time.monotonic,
+        random=random.random,
+    )
+    with _no_proxy_for_localhost():
+        tunnel.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            tunnel.close()
+
+
+def is_alive(address: str, timeout_s: float = 5.0) -> bool:
+    """Return True if Keylike answers at `address`, as any HTTP client would see it.
+
+    Sends one request; each step of it may take `timeout_s`.
+    """
+    try:
+        request = Request(address + _ALIVE_PATH, headers=_HEADERS)
+        with urlopen(request, timeout=timeout_s) as response:
+            body = json.loads(response.read(_MAX_BYTES))
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    return isinstance(body, dict) and body.get("status") == "alive"
+
+
+@contextmanager
+def _no_proxy_for_localhost() -> Iterator[None]:
+    """Exempt this machine from proxies, and restore the environment on exit.
+
+    Otherwise pyngrok would send its requests to the local agent through the proxy.
+    """
+    before = {name: os.environ.get(name) for name in _NO_PROXY}
+    for name, value in before.items():
+        os.environ[name] = ",".join([*filter(None, [value]), "127.0.0.1", "localhost"])
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
