@@ -368,9 +368,11 @@ def _tell(*lines: str) -> None:
 
 
 def _reader(settings: Settings) -> Reader:
+    from keylike.images.libraries import configure_image_libraries
     from keylike.readers.loading import why
     from keylike.service import chosen_reader
 
+    configure_image_libraries()
     try:
         return chosen_reader(settings)
     except Exception as error:

@@ -42,6 +42,7 @@ from keylike.cache.factory import new_cache
 from keylike.cache.reading_cache import ReadingCache
 from keylike.http_server.listener import ErrorRenderer
 from keylike.http_server.server import MAX_DISCARDED_BYTES, Binding, Server
+from keylike.images.libraries import configure_image_libraries
 from keylike.inference import Classifying, Inference, Limits
 from keylike.observability.gpu import find_gpu, gpu_memory
 from keylike.observability.logs import make_logger
@@ -83,6 +84,7 @@ def create_app(
     """The application. Without `model` the one of the settings is loaded here and now, which raises ModelError if it cannot be;
     without `cache` readings are kept as the settings say, without `scheduler` photos wait as they say; `metrics` are this application's
     alone, and without `traces` none are sent; `standing` tells of a tunnel, and `once` is a token for this run."""
+    configure_image_libraries()
     log = log or make_logger(settings.logs, settings.log_level)
     if model is None:
         model = model_slot(settings, log)

@@ -64,10 +64,12 @@ def _draw_qr_code(link: bytes) -> None:
 
 
 def _draw_overlay(given: bytes) -> None:
+    from keylike.images.libraries import configure_image_libraries
     from keylike.images.photo import open_photo
     from keylike.readers.caliper.overlay import draw_overlay
     from keylike.readers.contract import Cut, CutLine, Drawing, Quality, Reading
 
+    configure_image_libraries()
     facts, _, photo = given.partition(b"\n")
     keyway, codes, confidence, calibrated, cuts, place = json.loads(facts)
     drawing = None

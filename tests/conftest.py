@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
+from keylike.images.libraries import configure_image_libraries
 from keylike.readers.loading import ModelSlot
 from keylike.service import create_app, reading_scheduler
 from keylike.settings import Settings
@@ -18,6 +19,7 @@ from tests.fakes import colour_reader
 from tests.gemma_models import GemmaModels, make
 from tests.redis_server import RedisServer
 
+configure_image_libraries()
 NOW = 1_795_000_000.125
 
 

@@ -1,4 +1,4 @@
-"""Reads how large a picture coded in AV1 is by its own first bits (AV1 bitstream specification 1.0.0, 5.3 and 5.5)."""
+"""Read the size of an AV1 picture from its sequence headers (AV1 bitstream 1.0.0, 5.3 and 5.5)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from keylike.errors import BadImage
 Size = tuple[int, int]
 
 _SEQUENCE_HEADER = 1
-# A picture has a handful of units; they are gone through one by one, in Python.
-_MOST_UNITS = 2000
+# A real picture has a handful of units. This module walks through them in Python, so more would
+# cost time.
+_MAX_UNITS = 2000
 # More than a sequence header can take.
-_HEADER_BYTES = 1000
+_MAX_HEADER_BYTES = 1000
 
 
 def sizes(data: bytes) -> Iterator[Size]:
-    """The largest width and height of every sequence header, in pixels. Raises BadImage where they cannot be told."""
+    """Yield the largest width and height, in pixels, that each sequence header allows.
+
+    Raises:
+        BadImage: A header is truncated, or there are too many units.
+    """
     at = 0
-    for _ in range(_MOST_UNITS):
+    for _ in range(_MAX_UNITS):
         if at >= len(data):
             return
         head, at = data[at], at + 1 + (data[at] >> 2 & 1)
@@ -26,28 +31,27 @@ def sizes(data: bytes) -> Iterator[Size]:
         if head & 2:
             size, at = _leb128(data, at)
         if head >> 3 & 15 == _SEQUENCE_HEADER:
-            yield _sequence(_Bits(data[at : at + min(size, _HEADER_BYTES)]))
+            yield _sequence_size(_BitReader(data[at : at + min(size, _MAX_HEADER_BYTES)]))
         at += size
-    raise BadImage(
-        "The coded picture is in more pieces than any encoder writes.", max_pieces=_MOST_UNITS
-    )
+    raise BadImage("The picture has more AV1 units than any encoder writes.", max_pieces=_MAX_UNITS)
 
 
-class _Bits:
-    """Takes bits from the front of some bytes. Raises BadImage at their end."""
+class _BitReader:
+    """A reader of single bits that raises BadImage at the end of the data."""
 
     def __init__(self, data: bytes) -> None:
-        self._number, self._left = int.from_bytes(data, "big"), 8 * len(data)
+        self._number = int.from_bytes(data, "big")
+        self._left = 8 * len(data)
 
     def take(self, count: int) -> int:
-        """The next `count` bits as a number."""
+        """Return the next `count` bits as a number."""
         self._left -= count
         if self._left < 0:
-            raise BadImage("The coded picture's header is broken off.")
+            raise BadImage("The picture's AV1 header is truncated.")
         return self._number >> self._left & (1 << count) - 1
 
     def skip_golomb(self) -> None:
-        """Passes over a number in exponential Golomb code."""
+        """Skip a number in exponential Golomb code."""
         zeros = 0
         while not self.take(1):
             zeros += 1
@@ -55,28 +59,30 @@ class _Bits:
 
 
 def _leb128(data: bytes, at: int) -> tuple[int, int]:
+    """Return the LEB128 number at an offset and the offset behind it."""
     value = 0
     for place, byte in enumerate(data[at : at + 8]):
         value |= (byte & 127) << 7 * place
         if byte < 128:
             return value, at + place + 1
-    raise BadImage("The coded picture's header is broken off.")
+    raise BadImage("The picture's AV1 header is truncated.")
 
 
-def _sequence(bits: _Bits) -> Size:
+def _sequence_size(bits: _BitReader) -> Size:
     bits.take(3 + 1)
     still = bits.take(1)
     if still:
         bits.take(5)
     else:
         _skip_operating_points(bits)
-    across, down = bits.take(4) + 1, bits.take(4) + 1
-    width, height = bits.take(across) + 1, bits.take(down) + 1
-    # Only a still picture's frame is bound by these: any other may say its own size, in so many bits.
-    return (width, height) if still else (1 << across, 1 << down)
+    width_bits, height_bits = bits.take(4) + 1, bits.take(4) + 1
+    width, height = bits.take(width_bits) + 1, bits.take(height_bits) + 1
+    # These values bind only still pictures. Any other frame may state its own size, in as many
+    # bits.
+    return (width, height) if still else (1 << width_bits, 1 << height_bits)
 
 
-def _skip_operating_points(bits: _Bits) -> None:
+def _skip_operating_points(bits: _BitReader) -> None:
     delay_bits = 0
     if bits.take(1):
         bits.take(64)

@@ -1,4 +1,4 @@
-"""Turns the bytes of a picture into one upright, bounded RGB photo, and refuses everything that is not one."""
+"""Decode the bytes of a picture into one upright, size-bounded RGB photo, or refuse them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import errno
 import io
 import math
 import threading
-import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from keylike.errors import (
     RETRY_AFTER_S,
@@ -26,27 +26,26 @@ from keylike.errors import (
     Overloaded,
     UnsupportedImageType,
 )
-from keylike.images.decoding_cost import bytes_a_pixel, heic_bytes_a_pixel, jpeg_bytes_a_pixel
 from keylike.images.image_guard import check_gif, check_png, jpeg_scans
 from keylike.images.iso_media import av1_sizes
 
 ACCEPTED = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "GIF")
+_HEIC_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
-# Process-wide and once: `warnings.catch_warnings` is not safe between threads. Broken EXIF and the like are no news here.
-warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-warnings.simplefilter("error", Image.DecompressionBombWarning)
-# Pillow keeps two freed blocks (16 MB each) for the next photo: fresh pages from the kernel cost as much as a third of the decoding.
-Image.core.set_blocks_max(2)  # type: ignore[attr-defined]
-pillow_heif.options.THUMBNAILS = pillow_heif.options.DEPTH_IMAGES = (
-    pillow_heif.options.AUX_IMAGES
-) = False
+# Peak memory above the idle process in bytes per pixel, measured with Pillow 13.0 and pillow-heif
+# 1.4 on 16 to 50 megapixels: decoding at reduced size, whole rows, and several full copies.
+_REDUCED_BYTES, _ROWS_BYTES, _COPIES_BYTES = 1.0, 5.0, 18.0
 
-# A lossless WebP of a megapixel can make its decoder take 360 MB for tables that nothing but decoding tells of: not twice at a time.
+# A lossless WebP of one megapixel can make its decoder allocate 360 MB for tables. No header
+# reveals this, so only one such picture is decoded at a time.
 _LOSSLESS_WEBP = threading.Lock()
-_ORIENTATION = 0x0112
-# What the machine lacks is no fault of the picture: a decoder that is loaded at its first picture needs a file.
+# Errors of the machine and not of the picture. Pillow loads a decoder from a file at first use.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-# EXIF 2.3, tag Orientation: what turns the stored picture upright.
+# EXIF 2.3, tag Orientation: the operation that turns the stored picture upright.
+_ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -60,10 +59,13 @@ _TURNS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """One decoded picture, upright.
+    """One decoded, upright picture.
 
-    `pixels` HxWx3 uint8 RGB, read-only; `size` width and height of the original in its pixels, after the EXIF turn;
-    `format` one of ACCEPTED; `scale` pixels here for each pixel of the original, at most 1.
+    Attributes:
+        pixels: Array of shape (height, width, 3), uint8, RGB, read-only.
+        size: Width and height of the original in pixels, after the EXIF rotation.
+        format: One of `ACCEPTED`.
+        scale: Pixels of the photo per pixel of the original, at most 1.
     """
 
     pixels: NDArray[np.uint8]
@@ -85,15 +87,28 @@ def open_photo(
     max_memory: int = 250_000_000,
     long_side: int = 2048,
 ) -> Photo:
-    """Decodes `data` to a photo whose longer side has at most `long_side` pixels.
+    """Decode `data` to a photo.
 
-    The format is told from the content alone. `max_memory`, bytes, lowers `max_pixels` for formats that cannot be decoded small:
-    with 250 MB to 13.8 megapixels for WebP and AVIF, while JPEG, PNG, GIF and phones' HEIC keep 50. Raises NoImage (nothing
-    there), ImageTooLarge (bytes, or pixels as the header gives them: checked before anything is decoded),
-    UnsupportedImageType (not one of ACCEPTED), BadImage (truncated, corrupt), Overloaded (there is no memory for it now).
+    The content determines the format. Sizes are checked before anything is decoded.
+
+    Args:
+        data: The file.
+        max_bytes: Largest file.
+        max_pixels: Largest picture.
+        max_memory: Bytes for decoding. This lowers `max_pixels` for formats that cannot be decoded
+            at reduced size: with 250 MB to 13.8 megapixels for WebP and AVIF, while JPEG, PNG, GIF
+            and the HEIC of phones keep 50.
+        long_side: Longer side of the photo in pixels; larger pictures are reduced.
+
+    Raises:
+        NoImage: `data` is empty.
+        ImageTooLarge: The file has too many bytes, or its header states too many pixels.
+        UnsupportedImageType: The format is not in `ACCEPTED`.
+        BadImage: The picture is truncated or corrupt.
+        Overloaded: There is not enough memory at present.
     """
     if not data:
-        raise NoImage("The picture is empty: the file that arrived has no bytes.")
+        raise NoImage("The picture is empty: the file has no bytes.")
     if len(data) > max_bytes:
         raise ImageTooLarge(
             f"The picture is larger than {max_bytes / 1e6:g} MB.", max_bytes=max_bytes
@@ -101,7 +116,7 @@ def open_photo(
     kind = image_format(data)
     if kind is None:
         raise UnsupportedImageType(
-            "This is not a picture Keylike can read.", accepted=list(ACCEPTED)
+            "This is not a picture that Keylike can read.", accepted=list(ACCEPTED)
         )
     limits = _Limits(max_pixels, max_memory)
     try:
@@ -114,17 +129,17 @@ def open_photo(
         raise _too_many_pixels(kind, max_pixels) from None
     except KeylikeError:
         raise
-    # Decoders meet hostile bytes with nearly every exception there is (struct.error, SyntaxError, KeyError, RuntimeError …).
-    except Exception as broken:
-        if isinstance(broken, MemoryError) or getattr(broken, "errno", None) in _EXHAUSTED:
+    # Hostile bytes make decoders raise almost anything: struct.error, SyntaxError, KeyError …
+    except Exception as error:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) in _EXHAUSTED:
             raise Overloaded(
                 "There is not enough memory to open this picture now.", retry_after_s=RETRY_AFTER_S
             ) from None
-        raise BadImage(f"The {kind} picture is truncated or corrupt.", format=kind) from broken
+        raise BadImage(f"The {kind} picture is truncated or corrupt.", format=kind) from error
 
 
 def image_format(data: bytes) -> str | None:
-    """The name in ACCEPTED that the first bytes promise, or None."""
+    """Return the format that the first bytes announce, or None if it is not in `ACCEPTED`."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -139,49 +154,73 @@ def image_format(data: bytes) -> str | None:
 
 
 def _iso_media_format(data: bytes) -> str | None:
-    """HEIC or AVIF by the brands of the leading `ftyp` box (ISO 14496-12); the same box also opens MP4 and CR3."""
+    """Return HEIC or AVIF by the brands of the `ftyp` box (ISO 14496-12).
+
+    MP4 and CR3 files start with the same box.
+    """
     end = min(int.from_bytes(data[:4], "big"), 256)
     brands = {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
-    if brands & {b"avif", b"avis"}:
+    if brands & _AVIF_BRANDS:
         return "AVIF"
-    if brands & {
-        b"heic",
-        b"heix",
-        b"heim",
-        b"heis",
-        b"hevc",
-        b"hevx",
-        b"hevm",
-        b"hevs",
-        b"mif1",
-        b"msf1",
-    }:
+    if brands & _HEIC_BRANDS:
         return "HEIC"
     return None
 
 
+def jpeg_bytes_per_pixel(image: Image.Image, scans: int) -> float:
+    """Return the memory for decoding a JPEG.
+
+    With several scans, libjpeg keeps two bytes for each coefficient of each component.
+    """
+    if scans <= 1 or not isinstance(image, JpegImageFile):
+        return _REDUCED_BYTES
+    samples = [(across, down) for _, across, down, _ in image.layer]
+    return (
+        2
+        * sum(across * down for across, down in samples)
+        / (max(a for a, _ in samples) * max(d for _, d in samples))
+    )
+
+
+def heic_bytes_per_pixel(mode: str, info: dict[str, Any]) -> float:
+    """Return the memory for decoding a HEIC.
+
+    Phones write 8 bits in 4:2:0. Other depths, subsamplings and transparency need several
+    conversions.
+    """
+    plain = mode == "RGB" and info.get("bit_depth") == 8 and info.get("chroma") not in (422, 444)
+    return _ROWS_BYTES if plain else _COPIES_BYTES
+
+
+def bytes_per_pixel(kind: str) -> float:
+    """Return the memory for decoding the other formats.
+
+    WebP and AVIF decoders keep several full frames, those of PNG and GIF only the picture.
+    """
+    return _COPIES_BYTES if kind in ("WEBP", "AVIF") else _ROWS_BYTES
+
+
 def _too_many_pixels(kind: str, max_pixels: int) -> ImageTooLarge:
-    most = math.floor(max_pixels / 1e5) / 10
+    megapixels = math.floor(max_pixels / 1e5) / 10
     return ImageTooLarge(
-        f"{kind} pictures of this sort may have {most:g} megapixels at most.",
+        f"{kind} pictures of this kind may have {megapixels:g} megapixels at most.",
         format=kind,
         max_pixels=max_pixels,
     )
 
 
-def _check_size(kind: str, size: tuple[int, int], bytes_a_pixel: float, limits: _Limits) -> None:
-    most = min(limits.pixels, int(limits.memory / bytes_a_pixel))
-    if size[0] * size[1] > most:
-        raise _too_many_pixels(kind, most)
+def _check_size(kind: str, size: tuple[int, int], pixel_bytes: float, limits: _Limits) -> None:
+    max_pixels = min(limits.pixels, int(limits.memory / pixel_bytes))
+    if size[0] * size[1] > max_pixels:
+        raise _too_many_pixels(kind, max_pixels)
 
 
 def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
-    scans = _look_through(data, kind, limits)
-    with _turn(data, kind), Image.open(io.BytesIO(data), formats=[kind]) as image:
+    scans = _check_structure(data, kind, limits)
+    with _decoder_lock(data, kind), Image.open(io.BytesIO(data), formats=[kind]) as image:
         size = image.size
-        _check_size(
-            kind, size, jpeg_bytes_a_pixel(image, scans) if scans else bytes_a_pixel(kind), limits
-        )
+        pixel_bytes = jpeg_bytes_per_pixel(image, scans) if scans else bytes_per_pixel(kind)
+        _check_size(kind, size, pixel_bytes, limits)
         _draft(image, long_side)
         image.load()
         turn = _TURNS.get(_orientation(image))
@@ -198,10 +237,10 @@ def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
 
 
 def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
-    """Past Pillow, which would hold the whole picture a second time; the decoder turns it upright by itself."""
-    _look_through(data, "HEIC", limits)
+    """Decode without Pillow, which would keep a second copy. The decoder applies the rotation."""
+    _check_structure(data, "HEIC", limits)
     heif = pillow_heif.open_heif(data)
-    _check_size("HEIC", heif.size, heic_bytes_a_pixel(heif.mode, heif.info), limits)
+    _check_size("HEIC", heif.size, heic_bytes_per_pixel(heif.mode, heif.info), limits)
     pixels = np.asarray(heif)
     width, height = heif.size
     small = _shrink(
@@ -210,8 +249,12 @@ def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
     return _photo(small, (width, height), "HEIC")
 
 
-def _look_through(data: bytes, kind: str, limits: _Limits) -> int:
-    """Refuses what would keep the decoder busy without end, or is larger than it says. The scans of a JPEG, otherwise 0."""
+def _check_structure(data: bytes, kind: str, limits: _Limits) -> int:
+    """Refuse files that keep a decoder busy or are larger than they claim.
+
+    Returns:
+        The number of scans of a JPEG, and 0 for other formats.
+    """
     if kind == "JPEG":
         return jpeg_scans(data)
     if kind == "PNG":
@@ -219,15 +262,15 @@ def _look_through(data: bytes, kind: str, limits: _Limits) -> int:
     elif kind == "GIF":
         check_gif(data)
     elif data[8:12] == b"avis":
-        raise UnsupportedImageType("Moving AVIF pictures are not read.", accepted=list(ACCEPTED))
+        raise UnsupportedImageType("Animated AVIF is not supported.", accepted=list(ACCEPTED))
     if kind in ("AVIF", "HEIC"):
         for size in av1_sizes(data):
-            _check_size(kind, size, bytes_a_pixel("AVIF"), limits)
+            _check_size(kind, size, bytes_per_pixel("AVIF"), limits)
     return 0
 
 
-def _turn(data: bytes, kind: str) -> AbstractContextManager[object]:
-    """Lets one picture at a time into WebP's lossless decoder, which also reads the transparency of others."""
+def _decoder_lock(data: bytes, kind: str) -> AbstractContextManager[object]:
+    """Return the lock of WebP's lossless decoder, which also decodes transparency, or no lock."""
     return _LOSSLESS_WEBP if kind == "WEBP" and data[12:16] != b"VP8 " else nullcontext()
 
 
@@ -238,7 +281,10 @@ def _photo(upright: Image.Image, size: tuple[int, int], kind: str) -> Photo:
 
 
 def _draft(image: Image.Image, long_side: int) -> None:
-    """Lets libjpeg decode at 1/2, 1/4 or 1/8: the largest that fits, so that no resampling follows; no other format can."""
+    """Let libjpeg decode at the largest of 1/1, 1/2, 1/4 and 1/8 that fits.
+
+    This saves a resampling. Other formats ignore it.
+    """
     width, height = image.size
     for step in (1, 2, 4, 8):
         if -(-max(width, height) // step) <= long_side or step == 8:
@@ -247,7 +293,7 @@ def _draft(image: Image.Image, long_side: int) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) where there is none or the EXIF block is broken; HEIC is turned by its decoder."""
+    """Return the EXIF orientation, or 1 (upright) if there is none or the EXIF is broken."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:
@@ -257,9 +303,14 @@ def _orientation(image: Image.Image) -> int:
 def _shrink(
     size: tuple[int, int], band: Callable[[int, int], Image.Image], long_side: int
 ) -> Image.Image:
-    """Eight-bit RGB of bounded size, made from bands of rows (`band` gives those from one up to another, in any mode).
+    """Return an 8-bit RGB picture of bounded size.
 
-    A copy of 50 megapixels in another mode would take 200 MB more.
+    Works in bands of rows, because a copy of 50 megapixels in another mode would take 200 MB.
+
+    Args:
+        size: Width and height of the picture.
+        band: Returns the rows from one number up to another, in any mode.
+        long_side: Longer side of the result.
     """
     width, height = size
     factor = max(1, max(size) // long_side)
@@ -275,7 +326,7 @@ def _shrink(
 
 
 def _eight_bits(band: Image.Image) -> Image.Image:
-    """RGB, or RGBA where anything shines through; 16-bit grey is scaled to its high byte."""
+    """Convert to RGB, or RGBA if there is transparency. 16-bit grey keeps its high byte."""
     if band.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8)).convert("RGB")
     mode = "RGBA" if band.has_transparency_data else "RGB"

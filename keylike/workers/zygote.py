@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from keylike.errors import ModelError
+from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import Photo
 from keylike.observability.malloc_tuning import release_free_memory, tune_malloc
 from keylike.readers.contract import Reader
@@ -44,6 +45,7 @@ def main(descriptor: int) -> NoReturn:
     """Serves the server's end of this socket."""
     _leave_signals_to_the_server()
     tune_malloc()
+    configure_image_libraries()
     with socket.socket(fileno=descriptor) as server:
         try:
             errand: WorkerSpec = pickle.loads(receive(server, _MOST_BYTES).data)

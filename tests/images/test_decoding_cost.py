@@ -1,4 +1,4 @@
-"""Costs are told from headers: a JPEG's own scans are counted, and not those of its thumbnail or of what follows it."""
+"""Tests of the memory that decoding takes, as estimated from the header."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ import io
 import pytest
 from PIL import Image
 
-from keylike.images.decoding_cost import bytes_a_pixel, heic_bytes_a_pixel, jpeg_bytes_a_pixel
 from keylike.images.image_guard import jpeg_scans
+from keylike.images.photo import bytes_per_pixel, heic_bytes_per_pixel, jpeg_bytes_per_pixel
 from tools.plain_pictures import encode, many_scans, plain
 
 
-def test_scans_are_counted() -> None:
+def test_jpeg_scans_counts_scans() -> None:
     assert jpeg_scans(plain()) == 1
     assert jpeg_scans(many_scans(25)) == 25
     assert jpeg_scans(b"\xff\xd8\xff") == 0
 
 
-def test_neither_thumbnail_nor_video_counts() -> None:
+def test_jpeg_scans_ignores_thumbnail_and_trailing_data() -> None:
     thumbnail = b"Exif\0\0" + plain(size=(8, 8))
     picture = encode(Image.new("RGB", (80, 60)), "JPEG", exif=thumbnail)
     assert thumbnail in picture
     assert jpeg_scans(picture + b"\xff\xda" * 100) == 1
 
 
-@pytest.mark.parametrize(("subsampling", "cost"), [(0, 6), (1, 4), (2, 3)])
-def test_coefficients_follow_the_sampling(subsampling: int, cost: float) -> None:
+@pytest.mark.parametrize(("subsampling", "expected"), [(0, 6), (1, 4), (2, 3)])
+def test_jpeg_bytes_per_pixel_with_several_scans_follow_the_subsampling(
+    subsampling: int, expected: float
+) -> None:
     picture = encode(Image.new("RGB", (80, 60)), "JPEG", progressive=True, subsampling=subsampling)
     with Image.open(io.BytesIO(picture)) as image:
-        assert jpeg_bytes_a_pixel(image, jpeg_scans(picture)) == cost
-        assert jpeg_bytes_a_pixel(image, 1) < cost
+        assert jpeg_bytes_per_pixel(image, jpeg_scans(picture)) == expected
+        assert jpeg_bytes_per_pixel(image, 1) < expected
 
 
-def test_deep_fine_or_transparent_heic_costs_more() -> None:
-    phone = heic_bytes_a_pixel("RGB", {"bit_depth": 8, "chroma": 420})
-    dear = [("RGBA", 8, 420), ("RGB", 10, 420), ("RGB", 8, 444)]
+def test_heic_bytes_per_pixel_is_higher_for_transparency_depth_and_full_chroma() -> None:
+    phone = heic_bytes_per_pixel("RGB", {"bit_depth": 8, "chroma": 420})
+    expensive = [("RGBA", 8, 420), ("RGB", 10, 420), ("RGB", 8, 444)]
     assert all(
-        heic_bytes_a_pixel(mode, {"bit_depth": bits, "chroma": chroma}) > phone
-        for mode, bits, chroma in dear
+        heic_bytes_per_pixel(mode, {"bit_depth": bits, "chroma": chroma}) > phone
+        for mode, bits, chroma in expensive
     )
-    assert bytes_a_pixel("WEBP") > bytes_a_pixel("PNG")
+    assert bytes_per_pixel("WEBP") > bytes_per_pixel("PNG")

@@ -1,4 +1,4 @@
-"""Pictures of every kind come out upright, eight-bit RGB, bounded and read-only."""
+"""Tests of open_photo: formats, orientation, colour modes, size limits and damaged files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keylike.images.photo import open_photo
 from tools.plain_pictures import BLUE, RED, encode, many_frames, many_scans, plain, png
 
 DATA = Path(__file__).parent.parent / "data"
-# Red above blue on the left, black on the right: no turn or mirror image looks the same.
+# Red above blue on the left, black on the right: every rotation and reflection differs.
 SCENE = np.zeros((40, 60, 3), np.uint8)
 SCENE[:20, :30], SCENE[20:, :30] = RED, BLUE
 STORED = {
@@ -31,16 +31,16 @@ STORED = {
 }
 
 
-def near(pixels: NDArray[np.uint8], expected: NDArray[np.uint8], allowance: float = 6) -> bool:
-    """Whether two pictures are the same but for what compression does."""
+def near(pixels: NDArray[np.uint8], expected: NDArray[np.uint8], tolerance: float = 6) -> bool:
+    """Return True if two pictures are equal except for compression losses."""
     return (
         pixels.shape == expected.shape
-        and float(np.abs(pixels.astype(int) - expected).mean()) < allowance
+        and float(np.abs(pixels.astype(int) - expected).mean()) < tolerance
     )
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "GIF"])
-def test_every_format(kind: str) -> None:
+def test_open_photo_accepts_every_format(kind: str) -> None:
     photo = open_photo(encode(Image.fromarray(SCENE), kind))
     assert near(photo.pixels, SCENE)
     assert (photo.format, photo.size, photo.scale, str(photo.pixels.dtype)) == (
@@ -55,7 +55,7 @@ def test_every_format(kind: str) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_exif_turn(kind: str, orientation: int) -> None:
+def test_open_photo_applies_the_exif_orientation(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     photo = open_photo(
@@ -65,28 +65,28 @@ def test_exif_turn(kind: str, orientation: int) -> None:
     assert photo.size == (60, 40)
 
 
-def test_exif_turn_of_a_large_photo_keeps_the_original_size() -> None:
+def test_open_photo_of_a_rotated_large_picture_keeps_the_original_size() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     photo = open_photo(encode(Image.new("RGB", (4000, 3000), RED), "JPEG", exif=exif))
     assert (photo.size, photo.pixels.shape, photo.scale) == ((3000, 4000), (2000, 1500, 3), 0.5)
 
 
-def test_broken_exif_is_no_reason_to_refuse() -> None:
-    photo = open_photo(encode(Image.fromarray(SCENE), "JPEG", exif=b"Exif\0\0II*\0rubbish"))
+def test_open_photo_with_broken_exif_is_accepted() -> None:
+    photo = open_photo(encode(Image.fromarray(SCENE), "JPEG", exif=b"Exif\0\0II*\0garbage"))
     assert near(photo.pixels, SCENE)
 
 
-def test_heic_plain_and_turned() -> None:
-    plain_heic, turned = (
+def test_open_photo_of_a_heic_applies_its_rotation() -> None:
+    plain_heic, rotated = (
         open_photo((DATA / f"{name}.heic").read_bytes()) for name in ("plain", "turned")
     )
-    assert (plain_heic.format, plain_heic.size, turned.size) == ("HEIC", (64, 48), (48, 64))
+    assert (plain_heic.format, plain_heic.size, rotated.size) == ("HEIC", (64, 48), (48, 64))
     assert near(plain_heic.pixels[5:9, 5:9], np.full((4, 4, 3), (255, 0, 0), np.uint8))
-    assert near(turned.pixels[5:9, -9:-5], np.full((4, 4, 3), (255, 0, 0), np.uint8))
+    assert near(rotated.pixels[5:9, -9:-5], np.full((4, 4, 3), (255, 0, 0), np.uint8))
 
 
-def test_phones_that_pack_two_pictures_into_a_jpeg() -> None:
+def test_open_photo_of_a_multi_picture_jpeg_returns_the_first() -> None:
     two = encode(
         Image.fromarray(SCENE), "MPO", save_all=True, append_images=[Image.new("RGB", (60, 40))]
     )
@@ -95,19 +95,19 @@ def test_phones_that_pack_two_pictures_into_a_jpeg() -> None:
     assert near(photo.pixels, SCENE)
 
 
-def test_cmyk() -> None:
+def test_open_photo_converts_cmyk() -> None:
     assert near(
         open_photo(encode(Image.fromarray(SCENE).convert("CMYK"), "JPEG")).pixels, SCENE, 40
     )
 
 
-def test_sixteen_bits_are_scaled_not_clipped() -> None:
+def test_open_photo_of_16_bit_grey_scales_instead_of_clipping() -> None:
     ramp = np.linspace(0, 65535, 2400).reshape(40, 60).astype(np.uint16)
     photo = open_photo(encode(Image.fromarray(ramp), "PNG"))
     assert near(photo.pixels, np.repeat((ramp >> 8).astype(np.uint8)[:, :, None], 3, 2), 1)
 
 
-def test_grey_and_palette() -> None:
+def test_open_photo_converts_grey_and_palette() -> None:
     picture = Image.fromarray(SCENE)
     assert near(open_photo(encode(picture.quantize(8), "PNG")).pixels, SCENE)
     grey = np.repeat(np.asarray(picture.convert("L"))[:, :, None], 3, 2)
@@ -116,7 +116,7 @@ def test_grey_and_palette() -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_transparency_lies_over_white(kind: str) -> None:
+def test_open_photo_places_transparency_over_white(kind: str) -> None:
     glass = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
     glass.paste((200, 20, 20, 255), (0, 0, 10, 20))
     pixels = open_photo(
@@ -126,13 +126,13 @@ def test_transparency_lies_over_white(kind: str) -> None:
     assert near(pixels[:, :9], np.full((20, 9, 3), RED, np.uint8))
 
 
-def test_transparent_palette() -> None:
-    stamp = Image.new("P", (8, 8), 0)
-    stamp.putpalette([0, 0, 0] * 256)
-    assert open_photo(encode(stamp, "GIF", transparency=0)).pixels.min() == 255
+def test_open_photo_places_a_transparent_palette_over_white() -> None:
+    picture = Image.new("P", (8, 8), 0)
+    picture.putpalette([0, 0, 0] * 256)
+    assert open_photo(encode(picture, "GIF", transparency=0)).pixels.min() == 255
 
 
-def test_first_frame_of_many() -> None:
+def test_open_photo_of_an_animation_returns_the_first_frame() -> None:
     photo = open_photo(many_frames())
     assert near(photo.pixels, np.full((300, 400, 3), RED, np.uint8))
 
@@ -148,14 +148,16 @@ def test_first_frame_of_many() -> None:
         ("PNG", (5000, 1), (1, 2048)),
     ],
 )
-def test_long_side_is_bounded(kind: str, size: tuple[int, int], shape: tuple[int, int]) -> None:
+def test_open_photo_bounds_the_long_side(
+    kind: str, size: tuple[int, int], shape: tuple[int, int]
+) -> None:
     photo = open_photo(plain(kind=kind, size=size))
     assert photo.pixels.shape[:2] == shape
     assert photo.size == size
     assert photo.scale == max(shape) / max(size)
 
 
-def test_shrinking_in_bands_is_seamless() -> None:
+def test_open_photo_reduced_in_bands_shows_no_seams() -> None:
     rows = np.linspace(0, 255, 6000)[:, None, None]
     ramp = np.broadcast_to(rows, (6000, 30, 3)).astype(np.uint8)
     pixels = open_photo(encode(Image.fromarray(ramp), "PNG")).pixels
@@ -163,8 +165,8 @@ def test_shrinking_in_bands_is_seamless() -> None:
     assert int(np.abs(np.diff(pixels[:, 5, 0].astype(int))).max()) <= 1
 
 
-def test_limits_are_checked_before_decoding() -> None:
-    # The data behind the header is missing: had it been decoded, this would be BadImage.
+def test_open_photo_checks_limits_before_decoding() -> None:
+    # The pixel data is missing, so decoding would raise BadImage.
     with pytest.raises(ImageTooLarge):
         open_photo(png(20_000, 20_000)[:60])
     with pytest.raises(ImageTooLarge):
@@ -174,22 +176,22 @@ def test_limits_are_checked_before_decoding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "most"),
+    ("picture", "max_pixels"),
     [
         (plain(kind="WEBP", size=(4000, 4000)), 13_888_888),
         (plain(kind="AVIF", size=(4000, 4000)), 13_888_888),
         (many_scans(10, (7000, 7000), subsampling=0), 41_666_666),
     ],
-    ids=["WebP", "AVIF", "JPEG in scans"],
+    ids=["WebP", "AVIF", "progressive JPEG"],
 )
-def test_what_decoding_would_hold_is_bounded(picture: bytes, most: int) -> None:
+def test_open_photo_beyond_the_memory_limit_is_refused(picture: bytes, max_pixels: int) -> None:
     with pytest.raises(ImageTooLarge) as refusal:
         open_photo(picture)
-    assert refusal.value.details["max_pixels"] == most
-    assert f"{most // 100_000 / 10:g} megapixels" in refusal.value.message
+    assert refusal.value.details["max_pixels"] == max_pixels
+    assert f"{max_pixels // 100_000 / 10:g} megapixels" in refusal.value.message
 
 
-def test_endless_scans_are_refused() -> None:
+def test_open_photo_with_too_many_scans_is_refused() -> None:
     with pytest.raises(BadImage) as refusal:
         open_photo(many_scans(1000))
     assert refusal.value.details["max_scans"] == 32
@@ -197,7 +199,7 @@ def test_endless_scans_are_refused() -> None:
 
 
 @given(cut=st.integers(0, 400), junk=st.binary(max_size=40))
-def test_damage_is_refused_or_decoded_but_nothing_else(cut: int, junk: bytes) -> None:
+def test_open_photo_of_a_damaged_file_decodes_or_refuses(cut: int, junk: bytes) -> None:
     picture = plain(kind="PNG")
     try:
         photo = open_photo(picture[:cut] + junk + picture[cut + len(junk) :])

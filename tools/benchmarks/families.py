@@ -15,6 +15,7 @@ import cv2
 from rich.console import Console
 from rich.table import Table
 
+from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
 from keylike.readers.caliper.networks import KINDS
 from keylike.readers.classifiers.contract import Classification
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=100, help="photos of each kind")
     parser.add_argument("--seed", type=int, default=9400)
     options = parser.parse_args()
+    configure_image_libraries()
     cv2.setNumThreads(1)
     result = figures(classify_all(options.model, options.each, options.seed))
     table = Table("kind", "photos", "no blade found", "told right where found", "confidence there")

@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
 from keylike.readers.caliper.reader import CaliperReader
 from keylike.readers.evaluation import Shot, shots
@@ -164,6 +165,7 @@ def main() -> None:
         "--work", type=Path, default=Path("work/bench-gemma"), help="for the tiny model"
     )
     options = parser.parse_args()
+    configure_image_libraries()
     if options.model and not options.photos:
         parser.error("--model needs --photos")
     model, photos = (

@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
 from keylike.readers.caliper.confidence import FIGURES, confidence, kind_probabilities
 from keylike.readers.caliper.decode import Noise
@@ -250,6 +251,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--version", required=True)
     options = parser.parse_args()
+    configure_image_libraries()
     cv2.setNumThreads(1)
     tried = try_all(options.model, shots(options.photos))
     fitted, kept = halves(tried)

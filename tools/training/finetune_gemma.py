@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import track
 
 from keylike.errors import ModelError
+from keylike.images.libraries import configure_image_libraries
 from keylike.readers.caliper.reader import CaliperReader
 from keylike.readers.contract import ReaderInfo
 from keylike.readers.evaluation import Report, Shot, judge
@@ -243,6 +244,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     options = _parser().parse_args(arguments)
+    configure_image_libraries()
     try:
         told = finetune(_task(options))
     except (DataError, ModelError) as error:

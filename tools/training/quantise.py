@@ -16,6 +16,7 @@ import cv2
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
 from keylike.readers.caliper.frames import Array, to_input
 from keylike.readers.caliper.locate import find, first_thought
@@ -105,6 +106,7 @@ def _trunk(model: onnx.ModelProto, types: set[str]) -> list[str]:
 
 def quantise_all(model: Path, out: Path) -> None:
     """The three networks, one after the other; says how large they are."""
+    configure_image_libraries()
     out.mkdir(parents=True, exist_ok=True)
     for name, pictures in drawn_inputs(model).items():
         path = quantise(name, model, out, pictures)

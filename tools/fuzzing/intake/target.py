@@ -17,11 +17,13 @@ with atheris.instrument_imports(
         "werkzeug.formparser",
     ]
 ):
+    from keylike.images.libraries import configure_image_libraries
     from tools.fuzzing.intake.doors import look_at
 
 
 def main() -> None:
     """Takes libFuzzer's own arguments."""
+    configure_image_libraries()
     atheris.Setup(sys.argv, lambda data: look_at(data) and None)
     atheris.Fuzz()
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import Photo, open_photo
 from keylike.readers.caliper.reader import CaliperReader
 from keylike.readers.contract import Reader
@@ -19,6 +20,7 @@ CORES = len(os.sched_getaffinity(0))
 
 def load() -> Reader:
     """The embedded reader, ready."""
+    configure_image_libraries()
     reader = CaliperReader.load(Path(__file__).resolve().parents[4] / "models" / "caliper")
     reader.warm()
     return reader
