@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from keylike.resources import COMMAND, HOME, SAMPLES
 from keylike.settings import Settings, SettingsError, load_settings
 from keylike.terminal.cli_errors import labelled_photos, stop
 from keylike.terminal.tokens_command import tokens_cli
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from keylike.readers.loading import ModelSlot
     from keylike.tunnel.watchdog import TunnelStatus
 
-SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 # The embedded reader is ready before the first request is looked at, and a slow load keeps /health/live waiting no longer than this.
 HEAD_START_S = 1.0
 
@@ -60,7 +60,7 @@ def without_a_word(context: typer.Context, tunnel: _Tunnel = False) -> None:
         serve(tunnel)
     elif tunnel:
         raise stop(
-            f"--tunnel belongs to serve: python app.py {context.invoked_subcommand} has none"
+            f"--tunnel belongs to serve: {COMMAND} {context.invoked_subcommand} has none"
         )
 
 
@@ -229,7 +229,7 @@ def doctor(
         settings, fault = Settings.model_construct(), str(error)
     subject = Subject(
         settings_fault=fault,
-        home=SAMPLES.parent,
+        home=HOME,
         model=settings.model_folder,
         embedded=settings.models / "caliper",
         base_model=settings.base_model,

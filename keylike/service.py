@@ -55,12 +55,12 @@ from keylike.readers import loading as model_loader
 from keylike.readers.classifiers.catalog import Classifiers
 from keylike.readers.contract import Reader, Reason
 from keylike.readers.loading import Choices, ModelSlot
+from keylike.resources import WEB
 from keylike.scheduling.scheduler import Scheduler
 from keylike.settings import Settings
 from keylike.tunnel.watchdog import TunnelStatus
 from keylike.workers.pool import ReadingProcesses
 
-WEB = Path(__file__).resolve().parent / "web"
 _SPARE_THREADS = 8
 # What it may take to send the answer of a request that was finished at its deadline.
 _ANSWER_S = 2.0

@@ -15,7 +15,8 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-_HOME = Path(__file__).resolve().parents[1]
+from keylike.resources import COMMAND, MODELS, state_folder
+
 _PREFIX = "KEYLIKE_"
 _SHORTEST_TOKEN = 16
 # No pattern, nor anything that flask-cors would take for one: https://*.example.org would let in https://xexample.org.evil.example.
@@ -69,8 +70,11 @@ class Settings(BaseSettings):
         le=600,
         description="Seconds that a request may take; X-Request-Timeout may ask for less.",
     )
-    models: Path = Field(_HOME / "models", description="Folder that holds one folder a model.")
-    logs: Path = Field(_HOME / "logs", description="Folder that api.log is written to.")
+    models: Path = Field(MODELS, description="Folder that holds one folder a model.")
+    logs: Path = Field(
+        default_factory=lambda: state_folder() / "logs",
+        description="Folder that api.log is written to.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least important line that is logged."
     )
@@ -94,8 +98,8 @@ class Settings(BaseSettings):
         None, description="One token for everything (X-API-Key, or Authorization: Bearer)."
     )
     tokens: Path = Field(
-        _HOME / "tokens.sqlite3",
-        description="File that keeps the tokens of `python app.py tokens`, hashed.",
+        default_factory=lambda: state_folder() / "tokens.sqlite3",
+        description="File with the hashed tokens of the command `tokens`.",
     )
     policy: Literal["auto", "open", "predictions", "all"] = Field(
         "auto",
@@ -222,7 +226,7 @@ class Settings(BaseSettings):
             len(clear) < _SHORTEST_TOKEN or not clear.isascii() or not clear.isprintable()
         ):
             raise ValueError(
-                f"a token of {_SHORTEST_TOKEN} or more plain characters; python app.py tokens new makes good ones"
+                f"a token of {_SHORTEST_TOKEN} or more plain characters; {COMMAND} tokens new makes good ones"
             )
         return token
 

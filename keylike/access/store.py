@@ -192,6 +192,7 @@ class TokenStore:
 
     def _made(self) -> sqlite3.Connection:
         """The same, with an empty table where there was none."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
             # For the owner alone; SQLite gives its journal the same mode.
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keylike.access.addresses import is_local_host
 from keylike.doctor.finding import Finding, State
+from keylike.resources import COMMAND
 from keylike.tunnel.faults import NO_PROGRAM, NO_TOKEN
 
 _TIMEOUT_S = 1.0
@@ -56,7 +57,7 @@ def access(host: str, *, guarded: bool, tokens: bool | None, tunnel: bool = Fals
             "access",
             State.WARN,
             f"{saw}, and there is none",
-            "make one: python app.py tokens new NAME",
+            f"make one: {COMMAND} tokens new NAME",
         )
     if guarded or local_only:
         return Finding("access", State.OK, saw)
@@ -92,7 +93,7 @@ def tunnel(
         return (
             Finding("tunnel", State.OK, saw)
             if wanted
-            else Finding("tunnel", State.NOTE, saw, "python app.py --tunnel opens one")
+            else Finding("tunnel", State.NOTE, saw, f"{COMMAND} --tunnel opens one")
         )
     return Finding(
         "tunnel", State.WARN if wanted else State.NOTE, saw, f"for a tunnel, {missing.advice}"

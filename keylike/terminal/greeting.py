@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from keylike.resources import COMMAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +20,19 @@ class Sample:
 
 
 def first_sample(samples: Path) -> Sample | None:
-    """The first of the labelled ones, if there are any."""
+    """Return the first labelled sample that is there, with its path as a shell reads it."""
     labels = samples / "labels.jsonl"
     if not labels.is_file():
         return None
-    first = json.loads(labels.read_text().partition("\n")[0])
-    return Sample(
-        f"samples/{first['file']}", f"{first['keyway']} {','.join(map(str, first['bitting']))}"
-    )
+    for line in labels.read_text(encoding="utf-8").splitlines():
+        label = json.loads(line)
+        photo = samples / label["file"]
+        if photo.is_file():
+            if photo.is_relative_to(Path.cwd()):
+                photo = photo.relative_to(Path.cwd())
+            reading = f"{label['keyway']} {','.join(map(str, label['bitting']))}"
+            return Sample(shlex.quote(str(photo)), reading)
+    return None
 
 
 def address_of(host: str, port: int) -> str:
@@ -50,13 +58,13 @@ def greeting(
     """
     yield f"Keylike serves on {address} with the model {model}; its documentation is at {address}/docs"
     if spare:
-        yield "NGROK_TOKEN is set: python app.py --tunnel opens a public address, for a phone."
+        yield f"NGROK_TOKEN is set: {COMMAND} --tunnel opens a public address, for a phone."
     if tunnel:
         yield "A tunnel is being opened: a link and a QR code follow."
     if token is None and tunnel:
         return
     if token is None:
-        yield "Readings ask for a token, and there is none yet. Make one:  python app.py tokens new phone"
+        yield f"Readings need a token, and there is none yet. Make one:  {COMMAND} tokens new phone"
     if sample:
         header = f'-H "X-API-Key: ${token or "TOKEN"}" ' if token != "" else ""
         yield f"Try it:  curl {header}-F image=@{sample.photo} {address}/"
