@@ -59,9 +59,7 @@ def without_a_word(context: typer.Context, tunnel: _Tunnel = False) -> None:
     if context.invoked_subcommand is None:
         serve(tunnel)
     elif tunnel:
-        raise stop(
-            f"--tunnel belongs to serve: {COMMAND} {context.invoked_subcommand} has none"
-        )
+        raise stop(f"--tunnel belongs to serve: {COMMAND} {context.invoked_subcommand} has none")
 
 
 @cli.command()

@@ -77,6 +77,12 @@ def test_an_empty_file_holds_no_tokens(store: TokenStore) -> None:
     assert store.find(store.new("phone", Tier.FREE, None)) is not None
 
 
+def test_new_token_creates_a_missing_folder_for_the_owner_only(tmp_path: Path) -> None:
+    with opened(tmp_path / "keylike" / "tokens.sqlite3") as store:
+        assert store.find(store.new("phone", Tier.FREE, None)) is not None
+        assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
+
+
 def test_the_file_tells_nobody_a_token(store: TokenStore) -> None:
     clear = store.new("phone", Tier.FREE, None)
     assert store.find(clear)

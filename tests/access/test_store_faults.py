@@ -215,7 +215,7 @@ def test_a_folder_in_its_place_lets_nobody_in(store: TokenStore) -> None:
         store.find("kl_" + "a" * 43)
 
 
-@pytest.mark.parametrize("path", ["none/tokens.sqlite3", "link"])
+@pytest.mark.parametrize("path", ["link/tokens.sqlite3", "link"])
 def test_a_file_that_cannot_be_made_is_told(tmp_path: Path, path: str) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "tokens.sqlite3")
     with opened(tmp_path / path) as store:

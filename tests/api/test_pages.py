@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from keylike.api.web_pages import web_blueprint
-from keylike.service import WEB
+from keylike.resources import WEB
 from tests.contract import check_described
 
 
