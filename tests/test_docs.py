@@ -14,6 +14,8 @@ from keylike.settings import Settings
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+# The log and the changelog keep the paths of their day.
+CURRENT = [page for page in PAGES if page.name not in ("LOG.md", "CHANGELOG.md")]
 COLUMNS = 100
 # Files that a tool generates.
 GENERATED = {
@@ -63,6 +65,16 @@ def test_architecture_page_names_every_module_of_the_package_and_only_existing_p
             assert f"`{path.name}/`" in tables, path.name
     for name in re.findall(r"`([\w/]+(?:\.\w+|/))`", tables):
         assert (ROOT / name).exists() or (ROOT / "keylike" / name).exists(), name
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_and_modules_named_in_the_text_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:keylike|tools|tests|deploy|clients|locks)/[\w./-]+)`", text):
+        assert (ROOT / name).exists(), name
+    for module in re.findall(r"python -m ((?:keylike|tools|tests)\.[\w.]+)", text):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
