@@ -18,11 +18,7 @@ DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 CURRENT = [page for page in PAGES if page.name not in ("LOG.md", "CHANGELOG.md")]
 COLUMNS = 100
 # Files that a tool generates.
-GENERATED = {
-    "docs/benchmarks/README.md",
-    "docs/evaluation/model-card.md",
-    "docs/screenshots/README.md",
-}
+GENERATED = {"docs/benchmarks/README.md", "docs/evaluation/model-card.md"}
 # Defaults that depend on the machine or on the folder of the code.
 DESCRIBED = {
     "threads": "number of cores",
