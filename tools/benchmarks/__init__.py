@@ -1,1 +1,2 @@
-"""Measurements of speed and accuracy; each ends with one line of JSON. Never imported by the server."""
+"""Benchmarks of speed and accuracy. Each prints one line of JSON at the end. The server never
+imports them."""

@@ -1,7 +1,8 @@
-"""How well the caliper tells families of keys apart, on as many drawn photos of each kind: `python -m tools.benchmarks.families`.
+"""Measure how well the caliper classifies key families: `python -m tools.benchmarks.families`.
 
-Prints a table: photos of each kind, on how many no blade was found, and of the others how many were told right and how sure it was. The
-last line is JSON. Takes most of a second a photo.
+The benchmark draws the same number of photos of each kind. It prints a table with the photos per
+kind, the photos without a detected blade, and for the rest the accuracy and the mean confidence.
+The last line is JSON. One photo takes most of a second.
 """
 
 from __future__ import annotations
@@ -28,46 +29,46 @@ SIZE = (1280, 960)
 
 
 def classify_all(folder: Path, each: int, seed: int) -> dict[str, list[Classification]]:
-    """What is said about every photo, by the kind that is really on it."""
+    """Return the classifications of all drawn photos, grouped by true kind."""
     classifier = families(load(folder))
-    said: dict[str, list[Classification]] = {kind: [] for kind in KINDS}
+    predictions: dict[str, list[Classification]] = {kind: [] for kind in KINDS}
     for sample in photos(Scene(seed, grounds=40), each * len(KINDS), SIZE, kinds=KINDS):
         _, data = cv2.imencode(".jpg", sample.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
         answer = classifier.classify(open_photo(data.tobytes()))
         if isinstance(answer, Classification):
-            said[sample.kind].append(answer)
-    return said
+            predictions[sample.kind].append(answer)
+    return predictions
 
 
-def figures(said: dict[str, list[Classification]]) -> dict[str, dict[str, float]]:
-    """Counts of each kind, and over those with a blade the share told right and the mean confidence."""
+def figures(predictions: dict[str, list[Classification]]) -> dict[str, dict[str, float]]:
+    """Return counts per kind, and accuracy and mean confidence over the photos with a blade."""
     table = {}
-    for kind, answers in said.items():
-        found = [answer for answer in answers if answer is not NO_BLADE]
+    for kind, answers in predictions.items():
+        with_blade = [answer for answer in answers if answer is not NO_BLADE]
         table[kind] = {
             "photos": len(answers),
-            "no_blade": len(answers) - len(found),
-            "right": round(statistics.mean(answer.predicted == kind for answer in found), 4)
-            if found
+            "no_blade": len(answers) - len(with_blade),
+            "right": round(statistics.mean(answer.predicted == kind for answer in with_blade), 4)
+            if with_blade
             else 0.0,
-            "confidence": round(statistics.mean(answer.confidence for answer in found), 4)
-            if found
+            "confidence": round(statistics.mean(answer.confidence for answer in with_blade), 4)
+            if with_blade
             else 0.0,
         }
     return table
 
 
 def main() -> None:
-    """Command line."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "caliper")
-    parser.add_argument("--each", type=int, default=100, help="photos of each kind")
+    parser.add_argument("--each", type=int, default=100, help="photos to draw per kind")
     parser.add_argument("--seed", type=int, default=9400)
     options = parser.parse_args()
     configure_image_libraries()
     cv2.setNumThreads(1)
     result = figures(classify_all(options.model, options.each, options.seed))
-    table = Table("kind", "photos", "no blade found", "told right where found", "confidence there")
+    table = Table("kind", "photos", "no blade found", "accuracy where found", "mean confidence")
     for kind, row in result.items():
         table.add_row(kind, *(f"{value:g}" for value in row.values()))
     Console().print(table)

@@ -1,8 +1,9 @@
-"""Times Gemma's slot decoding against the older way, on one model and the same photos: `python -m tools.benchmarks.gemma`.
+"""Compare Gemma's slot decoding with plain generation: `python -m tools.benchmarks.gemma`.
 
-The older way is one generate call of 80 new tokens for each photo, greedy, its text searched for the code; timed as well is the same call
-where it may stop when the model ends its turn. All ways get the same tensors; framing and the processor are timed for none. Without
---model a tiny Gemma 3n, as deep as the real one, is built and taught the longer reply first.
+Plain generation makes one greedy `generate` call of 80 new tokens per photo and searches the text
+for the code. A second variant of it may stop at the end of the model's turn. Every method gets the
+same tensors; the times exclude framing and the processor. Without --model, the benchmark first
+builds a tiny Gemma 3n as deep as the real one and trains it on the long reply.
 """
 
 from __future__ import annotations
@@ -33,101 +34,110 @@ from keylike.readers.gemma.slots import end_of_turn, lay_out
 from keylike.readers.reply import parse_reply
 from tools.benchmarks.tiny_checkpoint import tiny_checkpoint
 
-OLDER_TOKENS = 80
+GENERATED_TOKENS = 80
 Code = tuple[str | None, tuple[int, ...]] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One way to read a batch of inputs: its codes, and how many forward passes it took."""
+class Method:
+    """Method that reads a batch of inputs into codes and the number of forward passes."""
 
     name: str
     read: Callable[[Any], tuple[list[Code], int]]
 
 
-def older_way(loaded: Loaded, manifest: GemmaManifest, *, stops: bool) -> Way:
-    """One generate call, then the text up to the end of the turn."""
+def generate_method(loaded: Loaded, manifest: GemmaManifest, *, stops: bool) -> Method:
+    """Build the method that makes one `generate` call and parses the text up to the end of the
+    turn."""
     tokenizer = loaded.processor.tokenizer
-    ends = [int(tokenizer.eos_token_id), end_of_turn(tokenizer)]
+    end_tokens = [int(tokenizer.eos_token_id), end_of_turn(tokenizer)]
 
     def read(inputs: Any) -> tuple[list[Code], int]:
-        how = {"eos_token_id": ends if stops else None, "pad_token_id": tokenizer.pad_token_id}
-        made = loaded.model.generate(**inputs, max_new_tokens=OLDER_TOKENS, do_sample=False, **how)
-        new = made[:, inputs["input_ids"].shape[1] :]
+        how = {
+            "eos_token_id": end_tokens if stops else None,
+            "pad_token_id": tokenizer.pad_token_id,
+        }
+        output = loaded.model.generate(
+            **inputs, max_new_tokens=GENERATED_TOKENS, do_sample=False, **how
+        )
+        new = output[:, inputs["input_ids"].shape[1] :]
         replies = [
             parse_reply(
-                tokenizer.decode(_turn(row, ends), skip_special_tokens=True), manifest.keyways
+                tokenizer.decode(_before_end_of_turn(row, end_tokens), skip_special_tokens=True),
+                manifest.keyways,
             )
             for row in new.tolist()
         ]
         return [(reply.keyway, reply.digits) if reply else None for reply in replies], new.shape[1]
 
-    return Way("generate_until_stop" if stops else f"generate_{OLDER_TOKENS}", read)
+    return Method("generate_until_stop" if stops else f"generate_{GENERATED_TOKENS}", read)
 
 
-def _turn(tokens: list[int], ends: Sequence[int]) -> list[int]:
-    """What comes before the end of the turn."""
+def _before_end_of_turn(tokens: list[int], ends: Sequence[int]) -> list[int]:
+    """Return the tokens before the end of the turn."""
     return tokens[
         : next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
     ]
 
 
-def slot_way(loaded: Loaded, manifest: GemmaManifest) -> Way:
-    """The slots."""
+def slot_method(loaded: Loaded, manifest: GemmaManifest) -> Method:
+    """Build the method that decodes the slots of the reply."""
     layout = lay_out(manifest, loaded.processor.tokenizer)
 
     def read(inputs: Any) -> tuple[list[Code], int]:
-        heard = read_slots(loaded.model, inputs, layout, manifest.reply.beams)
-        # The prompt's pass, the keyways' (where there is a choice), and one for each cut after the first.
+        readings = read_slots(loaded.model, inputs, layout, manifest.reply.beams)
+        # One pass for the prompt, one for the keyway if there is a choice, and one per cut after
+        # the first.
         passes = (
             1
             + (len(layout.options) > 1)
-            + max((len(one.choices[0].codes) for one in heard if one.choices), default=1)
+            + max((len(one.choices[0].codes) for one in readings if one.choices), default=1)
             - 1
         )
         return [
-            (one.choices[0].keyway, one.choices[0].codes) if one.choices else None for one in heard
+            (one.choices[0].keyway, one.choices[0].codes) if one.choices else None
+            for one in readings
         ], passes
 
-    return Way("slots", read)
+    return Method("slots", read)
 
 
 @dataclass
-class Tally:
-    """What one way did: milliseconds a photo, round by round, right codes and passes."""
+class MethodResult:
+    """Results of one method: milliseconds per photo in each round, correct codes and passes."""
 
     ms: list[float]
-    right: int
+    correct: int
     passes: int
 
 
-def race(
-    ways: Sequence[Way], batches: Sequence[tuple[Any, list[Shot]]], rounds: int
-) -> dict[str, Tally]:
-    """Every way over every batch, taking turns, after one round that does not count."""
-    tallies = {way.name: Tally([], 0, 0) for way in ways}
-    for turn in range(rounds + 1):
-        for way in ways:
-            tally, right, spent = tallies[way.name], 0, 0.0
+def compare(
+    methods: Sequence[Method], batches: Sequence[tuple[Any, list[Shot]]], rounds: int
+) -> dict[str, MethodResult]:
+    """Run every method over every batch in alternating rounds. The first round is a warm-up."""
+    results = {method.name: MethodResult([], 0, 0) for method in methods}
+    for round_number in range(rounds + 1):
+        for method in methods:
+            result, correct, spent = results[method.name], 0, 0.0
             for inputs, labelled in batches:
                 start = time.perf_counter()
-                codes, passes = way.read(inputs)
+                codes, passes = method.read(inputs)
                 spent += time.perf_counter() - start
-                right += sum(
+                correct += sum(
                     code == (shot.keyway, shot.codes)
                     for code, shot in zip(codes, labelled, strict=True)
                 )
-                tally.passes = max(tally.passes, passes)
-            tally.right = right
-            if turn:
-                tally.ms.append(spent * 1e3 / sum(len(labelled) for _, labelled in batches))
-    return tallies
+                result.passes = max(result.passes, passes)
+            result.correct = correct
+            if round_number:
+                result.ms.append(spent * 1e3 / sum(len(labelled) for _, labelled in batches))
+    return results
 
 
 def prepare(
     checkpoint: Checkpoint, loaded: Loaded, photos: Sequence[Shot], batch: int
 ) -> list[tuple[Any, list[Shot]]]:
-    """The photos as the processor's tensors, `batch` at a time."""
+    """Return batches of the processor's tensors with their labelled photos."""
     manifest = checkpoint.manifest
     framer = Framer(manifest.picture, CaliperReader.load(Path("models/caliper")))
     side = manifest.picture.side or int(loaded.processor.image_processor.size["height"])
@@ -145,24 +155,24 @@ def prepare(
 
 
 def main() -> None:
-    """Command line."""
+    """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--model", type=Path, help="a LoRA or merged folder; without it a tiny one is built"
+        "--model", type=Path, help="a LoRA or merged model folder; a tiny model is built by default"
     )
-    parser.add_argument("--base", type=Path, help="the base of a LoRA")
+    parser.add_argument("--base", type=Path, help="the base model of a LoRA folder")
     parser.add_argument(
         "--photos",
         type=Path,
-        help="labels.jsonl and images/; without it what the tiny model was taught",
+        help="folder with labels.jsonl and images/; default: the tiny model's training photos",
     )
     parser.add_argument("--precision", default="auto", choices=("auto", "bf16", "nf4", "fp32"))
     parser.add_argument("--backend", default="auto", choices=("auto", "transformers", "unsloth"))
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1, help="of PyTorch, on the CPU")
+    parser.add_argument("--threads", type=int, default=1, help="PyTorch CPU threads")
     parser.add_argument(
-        "--work", type=Path, default=Path("work/bench-gemma"), help="for the tiny model"
+        "--work", type=Path, default=Path("work/bench-gemma"), help="folder for the tiny model"
     )
     options = parser.parse_args()
     configure_image_libraries()
@@ -181,25 +191,27 @@ def main() -> None:
     ]
     batches = prepare(checkpoint, loaded, keys, options.batch)
     manifest = checkpoint.manifest
-    ways = [
-        older_way(loaded, manifest, stops=False),
-        older_way(loaded, manifest, stops=True),
-        slot_way(loaded, manifest),
+    methods = [
+        generate_method(loaded, manifest, stops=False),
+        generate_method(loaded, manifest, stops=True),
+        slot_method(loaded, manifest),
     ]
-    tell(race(ways, batches, options.rounds), len(keys), loaded, options.batch)
+    print_results(compare(methods, batches, options.rounds), len(keys), loaded, options.batch)
 
 
-def tell(tallies: dict[str, Tally], photos: int, loaded: Loaded, batch: int) -> None:
-    """A table, and one line of JSON."""
-    table = Table("", "ms a photo (median)", "least", "most", "passes", "codes right")
+def print_results(
+    results: dict[str, MethodResult], photos: int, loaded: Loaded, batch: int
+) -> None:
+    """Print a table and one line of JSON."""
+    table = Table("", "median ms per photo", "min", "max", "passes", "correct codes")
     figures = {}
-    for name, tally in tallies.items():
-        median = statistics.median(tally.ms)
-        times = (f"{ms:.1f}" for ms in (median, min(tally.ms), max(tally.ms)))
-        table.add_row(name, *times, str(tally.passes), f"{tally.right} of {photos}")
-        figures[name] = {"ms": round(median, 2), "passes": tally.passes, "right": tally.right}
+    for name, result in results.items():
+        median = statistics.median(result.ms)
+        times = (f"{ms:.1f}" for ms in (median, min(result.ms), max(result.ms)))
+        table.add_row(name, *times, str(result.passes), f"{result.correct} of {photos}")
+        figures[name] = {"ms": round(median, 2), "passes": result.passes, "right": result.correct}
     Console().print(table)
-    slots, older, stopped = (
+    slots, generated, stopped = (
         figures[name]["ms"] for name in ("slots", *(name for name in figures if name != "slots"))
     )
     how = {
@@ -214,7 +226,7 @@ def tell(tallies: dict[str, Tally], photos: int, loaded: Loaded, batch: int) -> 
             {
                 **how,
                 **figures,
-                "times_faster": round(older / slots, 2),
+                "times_faster": round(generated / slots, 2),
                 "times_faster_than_stopping": round(stopped / slots, 2),
             }
         )

@@ -1,4 +1,7 @@
-"""A tiny Gemma 3n that was taught a handful of drawn keys and the longer reply, for measuring where no real checkpoint is at hand."""
+"""Tiny Gemma 3n checkpoint for benchmarks without a real one.
+
+It is trained on a handful of drawn keys with the long reply.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ import sys
 from pathlib import Path
 
 SIDE, IMAGE_TOKENS, PHOTOS = 64, 16, 8
-# As deep as the real model, in text as in vision, so that reading a picture and writing a word cost in proportion.
+# As many layers as the real model for text and vision, so that the two costs keep their proportion.
 LAYERS = 35
-# The longer reply is about five times as long as the short one, and takes more steps to be known by heart.
-COURSE = (
+# The long reply has about five times the tokens of the short one and needs more steps to memorise.
+TRAINING_OPTIONS = (
     "--reply",
     "long",
     "--steps",
@@ -28,9 +31,9 @@ COURSE = (
 
 
 def tiny_checkpoint(work: Path) -> tuple[Path, Path]:
-    """The merged folder and its photos, made in about two minutes where they are not there yet."""
-    base, photos, taught = work / "tiny-gemma", work / "photos", work / "taught"
-    if not (taught / "merged" / "manifest.toml").exists():
+    """Return the merged model folder and its photos. Building them takes about two minutes, once."""
+    base, photos, trained = work / "tiny-gemma", work / "photos", work / "taught"
+    if not (trained / "merged" / "manifest.toml").exists():
         _run(
             "tools.training.tiny_gemma",
             base,
@@ -55,12 +58,15 @@ def tiny_checkpoint(work: Path) -> tuple[Path, Path]:
             "easy",
             "--plain",
         )
-        _run("tools.training.finetune_gemma", photos, taught, "--base", base, *COURSE)
-    return taught / "merged", photos
+        _run("tools.training.finetune_gemma", photos, trained, "--base", base, *TRAINING_OPTIONS)
+    return trained / "merged", photos
 
 
 def _run(module: str, *arguments: object) -> None:
-    """One of the project's commands, on one core: PyTorch's small products wait for each other with more."""
+    """Run one of the project's commands on one core.
+
+    PyTorch's small matrix products are slower with several threads, which wait for each other.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     subprocess.run(
         command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL

@@ -1,1 +1,1 @@
-"""The benchmarks: what can be tested of them without the others of the race."""
+"""Tests of the benchmarks that run without the compared servers."""

@@ -1,4 +1,4 @@
-"""Contenders while they serve, and a short race of little servers."""
+"""Tests of server processes and of a short comparison of stub servers."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the load needs aiohttp: make bench installs it")
 
-from tests.tools.benchmarks.comparisons import SIZES, contender
-from tools.benchmarks.serving.comparison import CONCURRENCY, Course, machine
+from tests.tools.benchmarks.fake_comparison import SIZES, stub_spec
+from tools.benchmarks.serving.comparison import CONCURRENCY, Comparison, machine
 from tools.benchmarks.serving.photos import photos
-from tools.benchmarks.serving.report import line, page
-from tools.benchmarks.serving.running import running
-from tools.benchmarks.serving.servers import BENTOML, GUIDE, KEYLIKE, LITSERVE, contenders
+from tools.benchmarks.serving.report import json_line, page
+from tools.benchmarks.serving.server_process import run_server
+from tools.benchmarks.serving.servers import BENTOML, GUIDE, KEYLIKE, LITSERVE, server_specs
 
 
-def test_nothing_of_a_contender_is_left(tmp_path: Path) -> None:
-    """Its child takes no notice of being asked to end."""
-    with running(contender(), lambda: b"photo", tmp_path) as server:
-        child = int((tmp_path / KEYLIKE / "said.txt").read_text())
-        family = [psutil.Process(server.pid), psutil.Process(child)]
-        assert all(one.is_running() for one in family)
-    _, alive = psutil.wait_procs(family, timeout=10)
+def test_run_server_on_exit_stops_all_processes(tmp_path: Path) -> None:
+    """The stub server's child ignores SIGTERM."""
+    with run_server(stub_spec(), lambda: b"photo", tmp_path) as server:
+        child = int((tmp_path / KEYLIKE / "output.txt").read_text())
+        processes = [psutil.Process(server.pid), psutil.Process(child)]
+        assert all(process.is_running() for process in processes)
+    _, alive = psutil.wait_procs(processes, timeout=10)
     assert alive == []
 
 
-def test_one_that_ends_at_once_says_why(tmp_path: Path) -> None:
-    broken = replace(contender(), command=("-m", "tests.tools.benchmarks.little_server", "no port"))
+def test_run_server_failed_start_reports_output(tmp_path: Path) -> None:
+    broken = replace(stub_spec(), command=("-m", "tests.tools.benchmarks.stub_server", "no port"))
     with (
         pytest.raises(RuntimeError, match=r"Keylike does not answer(?s:.*)invalid literal"),
-        running(broken, lambda: b"photo", tmp_path),
+        run_server(broken, lambda: b"photo", tmp_path),
     ):
-        pytest.fail("it never served")
+        pytest.fail("the server started")
 
 
-def test_settings_of_whoever_runs_it_stay_out(
+def test_server_variables_exclude_own_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KEYLIKE_THREADS", "1")
     monkeypatch.setenv("MODEL_PATH", "elsewhere")
-    keylike = contenders(Path("python"), Path("envs"))[0]
+    keylike = server_specs(Path("python"), Path("envs"))[0]
     variables = keylike.variables(8000, tmp_path)
     assert {
         name: value
@@ -54,34 +54,38 @@ def test_settings_of_whoever_runs_it_stay_out(
     }
 
 
-def test_everyone_has_a_port_of_its_own_choosing(tmp_path: Path) -> None:
-    for one in contenders(Path("python"), Path("envs")):
-        told = [*one.arguments(8123, tmp_path), *one.variables(8123, tmp_path).values()]
-        assert "8123" in told, one.name
+def test_server_specs_all_use_the_given_port(tmp_path: Path) -> None:
+    for process in server_specs(Path("python"), Path("envs")):
+        arguments_and_values = [
+            *process.arguments(8123, tmp_path),
+            *process.variables(8123, tmp_path).values(),
+        ]
+        assert "8123" in arguments_and_values, process.name
 
 
-def test_a_machine_in_words() -> None:
+def test_machine_describes_processor_and_memory() -> None:
     assert "of Some Processor, 24 GiB" in machine(
         "processor: 0\nmodel name\t: Some Processor\nmodel name\t: other\n", 24 * 2**30
     )
 
 
-def test_a_short_race(tmp_path: Path) -> None:
-    made = dict.fromkeys(SIZES, photos("640x480")[:1])
-    said: list[str] = []
-    racers = [contender(name) for name in (KEYLIKE, GUIDE, LITSERVE, BENTOML)]
-    race = Course(racers, made, 0.02, 2, tmp_path, said.append).run("a test")
-    assert len(race.measured) == 2 * len(racers) * len(SIZES) * len(CONCURRENCY)
+def test_comparison_of_stub_servers_measures_everything(tmp_path: Path) -> None:
+    samples = dict.fromkeys(SIZES, photos("640x480")[:1])
+    messages: list[str] = []
+    specs = [stub_spec(name) for name in (KEYLIKE, GUIDE, LITSERVE, BENTOML)]
+    results = Comparison(specs, samples, 0.02, 2, tmp_path, messages.append).run("a test command")
+    assert len(results.measurements) == 2 * len(specs) * len(SIZES) * len(CONCURRENCY)
     assert all(
-        row.got.errors == {} and row.got.answered >= row.got.callers for row in race.measured
+        row.figures.errors == {} and row.figures.answered >= row.figures.clients
+        for row in results.measurements
     )
-    first_of_second_round = next(row.name for row in race.measured if row.round == 1)
+    first_of_second_round = next(row.name for row in results.measurements if row.round == 1)
     assert first_of_second_round == LITSERVE
-    assert {(limit.round, limit.size) for limit in race.limits} == {
+    assert {(baseline.round, baseline.size) for baseline in results.baselines} == {
         (number, size) for number in range(2) for size in SIZES
     }
-    assert KEYLIKE in race.overloads and len(race.overloads) == 2
-    assert len(race.alone.http_ms) == len(race.alone.loop_ms) > 0
-    assert any("overload: Keylike" in words for words in said)
-    assert "## What it is to show" in page(race, SIZES, [])
-    assert '"benchmark": "serving"' in line(race, SIZES)
+    assert KEYLIKE in results.overloads and len(results.overloads) == 2
+    assert len(results.single_client.http_ms) == len(results.single_client.baseline_ms) > 0
+    assert any("overload: Keylike" in message for message in messages)
+    assert "## Targets" in page(results, SIZES, [])
+    assert '"benchmark": "serving"' in json_line(results, SIZES)

@@ -1,10 +1,15 @@
-"""Figures of a load, from requests that were made up."""
+"""Tests of figures computed from invented requests."""
 
 from __future__ import annotations
 
 import pytest
 
-from tools.benchmarks.serving.figures import Shot, callers_got, overload_gave, percentile
+from tools.benchmarks.serving.figures import (
+    RequestOutcome,
+    load_figures,
+    overload_figures,
+    percentile,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,29 +22,45 @@ from tools.benchmarks.serving.figures import Shot, callers_got, overload_gave, p
         ([1.0, 2.0], 1.0, 2.0),
     ],
 )
-def test_percentile(values: list[float], share: float, expected: float | None) -> None:
+def test_percentile_returns_smallest_sufficient_value(
+    values: list[float], share: float, expected: float | None
+) -> None:
     assert percentile(values, share) == expected
 
 
-def shot(
+def outcome(
     status: int, sent: float = 0.0, answered: float = 0.1, *, retry_after: bool = False
-) -> Shot:
-    """A request that was sent 2 ms late."""
-    return Shot(status, sent, answered, 0.002, retry_after)
+) -> RequestOutcome:
+    """Return the outcome of a request that was sent 2 ms late."""
+    return RequestOutcome(status, sent, answered, 0.002, retry_after)
 
 
-def test_callers() -> None:
-    shots = [shot(200), shot(200, 1.0, 1.3), shot(200, 1.0, 1.2), shot(500), shot(0), shot(500)]
-    got = callers_got(shots, 4, took=2.0, cpu_s=0.06, load_cpu_s=0.003, memory=150_000_000)
-    assert (got.callers, got.answered, got.per_s, got.memory_mb) == (4, 3, 1.5, 150.0)
-    assert [got.p50_ms, got.p95_ms, got.p99_ms] == pytest.approx([200, 300, 300])
-    assert [got.cpu_ms, got.load_cpu_ms] == pytest.approx([20, 1])
-    assert got.errors == {"0": 1, "500": 2}
+def test_load_figures_count_only_answered_requests() -> None:
+    outcomes = [
+        outcome(200),
+        outcome(200, 1.0, 1.3),
+        outcome(200, 1.0, 1.2),
+        outcome(500),
+        outcome(0),
+        outcome(500),
+    ]
+    figures = load_figures(
+        outcomes, 4, seconds=2.0, cpu_s=0.06, load_cpu_s=0.003, memory=150_000_000
+    )
+    assert (figures.clients, figures.answered, figures.per_s, figures.memory_mb) == (
+        4,
+        3,
+        1.5,
+        150.0,
+    )
+    assert [figures.p50_ms, figures.p95_ms, figures.p99_ms] == pytest.approx([200, 300, 300])
+    assert [figures.cpu_ms, figures.load_cpu_ms] == pytest.approx([20, 1])
+    assert figures.errors == {"0": 1, "500": 2}
 
 
-def test_nothing_answered() -> None:
-    got = callers_got([shot(503)], 1, took=1.0, cpu_s=0.1, load_cpu_s=0.1, memory=0)
-    assert (got.per_s, got.p50_ms, got.p99_ms, got.cpu_ms, got.errors) == (
+def test_load_figures_without_answers_are_none() -> None:
+    figures = load_figures([outcome(503)], 1, seconds=1.0, cpu_s=0.1, load_cpu_s=0.1, memory=0)
+    assert (figures.per_s, figures.p50_ms, figures.p99_ms, figures.cpu_ms, figures.errors) == (
         0.0,
         None,
         None,
@@ -48,21 +69,21 @@ def test_nothing_answered() -> None:
     )
 
 
-def test_overload() -> None:
+def test_overload_figures_separate_accepted_refused_and_failed() -> None:
     accepted = [
-        shot(200, 0.0, 1.0),
-        shot(200, 0.5, 2.0),
-        shot(200, 1.5, 2.5),
-    ]  # the last after the load
-    refused = [shot(503, 0.0, 0.01, retry_after=True), shot(503, 1.0, 1.02, retry_after=True)]
-    failed = [shot(503), shot(0), shot(504, retry_after=True)]
-    run = overload_gave(
+        outcome(200, 0.0, 1.0),
+        outcome(200, 0.5, 2.0),
+        outcome(200, 1.5, 2.5),
+    ]  # the last is answered after the load
+    refused = [outcome(503, 0.0, 0.01, retry_after=True), outcome(503, 1.0, 1.02, retry_after=True)]
+    failed = [outcome(503), outcome(0), outcome(504, retry_after=True)]
+    overload = overload_figures(
         accepted + refused + failed, peak=2.0, offered=4.0, seconds=2.0, memory=5_000_000
     )
-    assert (run.sent, run.accepted, run.refused) == (8, 3, 2)
-    assert run.accepted_per_s == 1.0
-    assert run.share_of_peak == 0.5
-    assert run.accepted_p99_ms == pytest.approx(1500)
-    assert [run.refused_p50_ms, run.refused_p95_ms] == pytest.approx([10, 20])
-    assert run.failures == {"0": 1, "503": 1, "504": 1}
-    assert run.late_p95_ms == pytest.approx(2)
+    assert (overload.sent, overload.accepted, overload.refused) == (8, 3, 2)
+    assert overload.accepted_per_s == 1.0
+    assert overload.share_of_peak == 0.5
+    assert overload.accepted_p99_ms == pytest.approx(1500)
+    assert [overload.refused_p50_ms, overload.refused_p95_ms] == pytest.approx([10, 20])
+    assert overload.failures == {"0": 1, "503": 1, "504": 1}
+    assert overload.late_p95_ms == pytest.approx(2)

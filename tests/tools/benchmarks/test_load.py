@@ -1,4 +1,4 @@
-"""The load against a little server: how many at a time, what arrives, and what is made of the answers."""
+"""Tests of the load generators against a stub server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="the load needs aiohttp: make bench installs it")
 
-from tools.benchmarks.serving.load import one_after_another, steadily, together
+from tools.benchmarks.serving.load import closed_loop, open_loop, sequential
 
 
-class Counting(ThreadingHTTPServer):
-    """Answers the statuses in turn, 0 by hanging up; holds each request until `expected` are there at once."""
+class StubServer(ThreadingHTTPServer):
+    """Server that answers with each status in turn and waits until `expected` requests have
+    arrived.
+
+    Status 0 stands for closing the connection without a response.
+    """
 
     request_queue_size = 128
 
@@ -25,18 +29,18 @@ class Counting(ThreadingHTTPServer):
         self.statuses = itertools.cycle(statuses)
         self.bodies: list[bytes] = []
         self.encodings: set[str | None] = set()
-        self.all_there = threading.Barrier(expected)
+        self.all_arrived = threading.Barrier(expected)
         self.url = f"http://127.0.0.1:{self.server_port}/predict"
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Counting
+    server: StubServer
 
     def do_POST(self) -> None:
         self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.encodings.add(self.headers["Accept-Encoding"])
-        self.server.all_there.wait()
+        self.server.all_arrived.wait()
         if (status := next(self.server.statuses)) == 0:
             self.close_connection = True
             return
@@ -48,36 +52,38 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Discard the message."""
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Iterator[Counting]:
-    """It, with the statuses and the number at once that the test asks for."""
-    with Counting(*request.param) as one:
-        thread = threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01})
+def server(request: pytest.FixtureRequest) -> Iterator[StubServer]:
+    """Run a server with the statuses and the expected number of requests that the test requests."""
+    with StubServer(*request.param) as stub:
+        thread = threading.Thread(target=stub.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield one
-        one.shutdown()
+        yield stub
+        stub.shutdown()
         thread.join()
 
 
 @pytest.mark.parametrize("server", [([200], 3)], indirect=True)
-def test_callers_are_there_at_once_and_each_sends_one_at_least(server: Counting) -> None:
+def test_closed_loop_sends_concurrently_and_at_least_once(server: StubServer) -> None:
     names = map(str, itertools.count())
-    shots = asyncio.run(together(server.url, lambda: next(names).encode(), callers=3, seconds=0))
-    assert [shot.status for shot in shots] == [200] * 3
+    outcomes = asyncio.run(
+        closed_loop(server.url, lambda: next(names).encode(), clients=3, seconds=0)
+    )
+    assert [outcome.status for outcome in outcomes] == [200] * 3
     assert len(server.bodies) == 3
     assert all(b'name="image"' in body for body in server.bodies)
     assert {body.split(b"\r\n")[4] for body in server.bodies} == {b"0", b"1", b"2"}
     assert server.encodings == {"identity"}
-    assert all(0 <= shot.sent < shot.answered for shot in shots)
+    assert all(0 <= outcome.sent < outcome.answered for outcome in outcomes)
 
 
 @pytest.mark.parametrize("server", [([200, 503, 0, 500],)], indirect=True)
-def test_what_is_made_of_the_answers(server: Counting) -> None:
-    shots = one_after_another(server.url, [b"a", b"b", b"c", b"d"])
-    assert [(shot.status, shot.retry_after) for shot in shots] == [
+def test_sequential_records_status_and_retry_after(server: StubServer) -> None:
+    outcomes = sequential(server.url, [b"a", b"b", b"c", b"d"])
+    assert [(outcome.status, outcome.retry_after) for outcome in outcomes] == [
         (200, False),
         (503, True),
         (0, False),
@@ -86,11 +92,11 @@ def test_what_is_made_of_the_answers(server: Counting) -> None:
 
 
 @pytest.mark.parametrize("server", [([200], 10)], indirect=True)
-def test_a_steady_load_waits_for_nobody(server: Counting) -> None:
-    """None is answered before all ten are there."""
-    shots = asyncio.run(steadily(server.url, lambda: b"photo", rate=1000, seconds=0.01))
-    assert [shot.status for shot in shots] == [200] * 10
-    assert all(shot.late >= 0 for shot in shots)
-    assert [shot.sent - shot.late for shot in shots] == pytest.approx(
+def test_open_loop_does_not_wait_for_responses(server: StubServer) -> None:
+    """The server answers only once all ten requests have arrived."""
+    outcomes = asyncio.run(open_loop(server.url, lambda: b"photo", rate=1000, seconds=0.01))
+    assert [outcome.status for outcome in outcomes] == [200] * 10
+    assert all(outcome.late >= 0 for outcome in outcomes)
+    assert [outcome.sent - outcome.late for outcome in outcomes] == pytest.approx(
         [number / 1000 for number in range(10)]
     )

@@ -1,19 +1,19 @@
-"""The photos of the race: no two alike, and all as they were."""
+"""Tests of the photos that the comparison sends."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from keylike.images.photo import open_photo
-from tools.benchmarks.serving.photos import Stream, photos
+from tools.benchmarks.serving.photos import PhotoStream, photos
 
 
-def test_no_photo_comes_twice_and_each_still_shows_the_same() -> None:
-    made = photos("640x480")
-    stream = Stream(made)
-    sent = [next(stream) for _ in range(3 * len(made))]
+def test_photo_stream_gives_unique_bytes_and_the_same_pixels() -> None:
+    samples = photos("640x480")
+    stream = PhotoStream(samples)
+    sent = [next(stream) for _ in range(3 * len(samples))]
     assert len(set(sent)) == len(sent)
-    for number, photo in enumerate(sent[: len(made) + 1]):
-        opened, original = open_photo(photo), open_photo(made[number % len(made)])
+    for number, photo in enumerate(sent[: len(samples) + 1]):
+        opened, original = open_photo(photo), open_photo(samples[number % len(samples)])
         assert opened.pixels.shape == (480, 640, 3)
         assert np.array_equal(opened.pixels, original.pixels)

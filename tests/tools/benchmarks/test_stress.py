@@ -1,4 +1,4 @@
-"""What the trials judge by: the fate of a request, the trend of memory, and a connection spoken by hand."""
+"""Tests of how stress scenarios classify requests, fit a memory trend and parse responses."""
 
 from __future__ import annotations
 
@@ -7,94 +7,103 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tools.benchmarks.serving.stress.memory import growth
-from tools.benchmarks.serving.stress.stop import Fate, Sent
-from tools.benchmarks.serving.stress.wire import Answer, Torn, Wire, head
+from tools.benchmarks.serving.stress.connection import Connection, Response, TruncatedResponse, head
+from tools.benchmarks.serving.stress.memory import growth_per_1000
+from tools.benchmarks.serving.stress.stop import RequestResult, RequestTimes
 
 STOPPED = 10.0
-GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nread"
-NOT_NOW = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno"
+GOOD_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nread"
+REFUSED_RESPONSE = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno"
 
 
 @pytest.mark.parametrize(
-    ("began", "whole", "answer", "fate"),
+    ("began", "completed", "response", "result"),
     [
-        (9.0, 9.5, Answer(200, False, False, b""), Fate.READ),
-        (11.0, 11.5, Answer(200, False, False, b""), Fate.READ),
-        (9.0, 9.5, Answer(503, True, True, b""), Fate.TOLD),
-        (9.0, 9.5, Answer(503, False, True, b""), Fate.OTHER),
-        (9.0, 9.5, Answer(500, False, False, b""), Fate.OTHER),
-        (9.0, 9.5, None, Fate.LOST),
-        (9.0, 10.5, None, Fate.CUT),
-        (9.0, None, None, Fate.CUT),
-        (10.5, 10.6, None, Fate.LATE),
-        (10.5, None, None, Fate.LATE),
+        (9.0, 9.5, Response(200, False, False, b""), RequestResult.READ),
+        (11.0, 11.5, Response(200, False, False, b""), RequestResult.READ),
+        (9.0, 9.5, Response(503, True, True, b""), RequestResult.REFUSED),
+        (9.0, 9.5, Response(503, False, True, b""), RequestResult.OTHER),
+        (9.0, 9.5, Response(500, False, False, b""), RequestResult.OTHER),
+        (9.0, 9.5, None, RequestResult.LOST),
+        (9.0, 10.5, None, RequestResult.CUT),
+        (9.0, None, None, RequestResult.CUT),
+        (10.5, 10.6, None, RequestResult.LATE),
+        (10.5, None, None, RequestResult.LATE),
     ],
 )
-def test_the_fate_of_a_request(
-    began: float, whole: float | None, answer: Answer | None, fate: Fate
+def test_request_result_by_response_and_stop_time(
+    began: float, completed: float | None, response: Response | None, result: RequestResult
 ) -> None:
-    assert Sent(began, whole).fate(answer, STOPPED) is fate
+    assert RequestTimes(began, completed).outcome(response, STOPPED) is result
 
 
-def test_growth_is_what_the_last_half_grows_by() -> None:
+def test_growth_uses_only_the_second_half() -> None:
     requests = list(range(0, 11_000, 1000))
     filling = [min(requested, 5000) * 50_000 for requested in requests]
-    assert growth(requests, filling) == pytest.approx(0)
+    assert growth_per_1000(requests, filling) == pytest.approx(0)
     leaking = [held + 2_000 * requested for held, requested in zip(filling, requests, strict=True)]
-    assert growth(requests, leaking) == pytest.approx(2.0)
+    assert growth_per_1000(requests, leaking) == pytest.approx(2.0)
 
 
-def ask(reply: bytes, use: Callable[[Wire], Awaitable[None]], sent: bytes = b"") -> bytes:
-    """Gives `use` a connection to somebody who reads what is `sent`, says `reply` and hangs up; what was read."""
-    heard = bytearray()
+def exchange(
+    reply: bytes, use: Callable[[Connection], Awaitable[None]], sent: bytes = b""
+) -> bytes:
+    """Connect to a stub server, pass the connection to `use` and return the bytes the server
+    received.
+
+    Args:
+        reply: Bytes that the server sends before it closes the connection.
+        use: Function that receives the connection.
+        sent: Bytes to send first.
+    """
+    received = bytearray()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.extend(await reader.readexactly(len(sent)))
+        received.extend(await reader.readexactly(len(sent)))
         writer.write(reply)
         await writer.drain()
         writer.close()
 
-    async def both() -> None:
+    async def run() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            wire = await Wire.connect(server.sockets[0].getsockname()[1])
+            connection = await Connection.connect(server.sockets[0].getsockname()[1])
             if sent:
-                await wire.send(sent)
-            await use(wire)
-            wire.close()
+                await connection.send(sent)
+            await use(connection)
+            connection.close()
 
-    asyncio.run(asyncio.wait_for(both(), 20))
-    return bytes(heard)
+    asyncio.run(asyncio.wait_for(run(), 20))
+    return bytes(received)
 
 
 @pytest.mark.parametrize(
-    ("reply", "answer"),
+    ("reply", "response"),
     [
-        (GOOD, Answer(200, False, False, b"read")),
-        (NOT_NOW, Answer(503, True, True, b"no")),
+        (GOOD_RESPONSE, Response(200, False, False, b"read")),
+        (REFUSED_RESPONSE, Response(503, True, True, b"no")),
         (b"", None),
     ],
-    ids=["read", "not now", "nothing"],
+    ids=["read", "refused", "no response"],
 )
-def test_an_answer_is_taken_apart(reply: bytes, answer: Answer | None) -> None:
-    async def use(wire: Wire) -> None:
-        assert await wire.answer() == answer
+def test_connection_parses_response(reply: bytes, response: Response | None) -> None:
+    async def use(connection: Connection) -> None:
+        assert await connection.response() == response
 
     sent = head(5) + b"photo"
-    assert ask(reply, use, sent) == sent
+    assert exchange(reply, use, sent) == sent
 
 
-@pytest.mark.parametrize("length", [5, len(GOOD) - 4, len(GOOD) - 1])
-def test_an_answer_that_ends_early_is_torn(length: int) -> None:
-    async def use(wire: Wire) -> None:
-        with pytest.raises(Torn):
-            await wire.answer()
+@pytest.mark.parametrize("length", [5, len(GOOD_RESPONSE) - 4, len(GOOD_RESPONSE) - 1])
+def test_connection_incomplete_response_raises(length: int) -> None:
+    async def use(connection: Connection) -> None:
+        with pytest.raises(TruncatedResponse):
+            await connection.response()
 
-    ask(GOOD[:length], use)
+    exchange(GOOD_RESPONSE[:length], use)
 
 
-def test_whoever_hangs_up_is_not_quiet() -> None:
-    async def use(wire: Wire) -> None:
-        assert not await wire.quiet(20)
+def test_connection_closed_by_peer_is_not_quiet() -> None:
+    async def use(connection: Connection) -> None:
+        assert not await connection.quiet(20)
 
-    ask(b"", use)
+    exchange(b"", use)

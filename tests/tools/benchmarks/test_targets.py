@@ -1,4 +1,4 @@
-"""Ratios, targets and the report, from races that were made up."""
+"""Tests of ratios, targets and the report with invented results."""
 
 from __future__ import annotations
 
@@ -8,33 +8,40 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.benchmarks.comparisons import GOT, OVERLOAD, SIZES, race
-from tools.benchmarks.serving.figures import Overload
-from tools.benchmarks.serving.report import line, page
-from tools.benchmarks.serving.results import Limit, Measured, Race, saved
+from tests.tools.benchmarks.fake_comparison import FIGURES, OVERLOAD_FIGURES, SIZES, fake_results
+from tools.benchmarks.serving.figures import OverloadFigures
+from tools.benchmarks.serving.report import json_line, page
+from tools.benchmarks.serving.results import (
+    BaselineResult,
+    ComparisonResults,
+    Measurement,
+    load_results,
+)
 from tools.benchmarks.serving.servers import BENTOML, GUIDE, KEYLIKE, LITSERVE
 from tools.benchmarks.serving.targets import targets
 
 
-def missed(run: Race) -> set[str]:
-    """Names of the targets that are."""
-    return {one.name for one in targets(run) if not one.met}
+def missed(results: ComparisonResults) -> set[str]:
+    """Return the names of the missed targets."""
+    return {target.name for target in targets(results) if not target.met}
 
 
-def changed(run: Race, name: str, size: str, **figures: float | None) -> Race:
-    """The same with other figures of a contender, in every round."""
+def changed(
+    results: ComparisonResults, name: str, size: str, **figures: float | None
+) -> ComparisonResults:
+    """Return the results with other figures for one server and size in every round."""
     rows = [
-        replace(row, got=replace(row.got, **figures))  # type: ignore[arg-type]
+        replace(row, figures=replace(row.figures, **figures))  # type: ignore[arg-type]
         if (row.name, row.size) == (name, size)
         else row
-        for row in run.measured
+        for row in results.measurements
     ]
-    return replace(run, measured=rows)
+    return replace(results, measurements=rows)
 
 
-def test_all_met() -> None:
-    assert missed(race()) == set()
-    assert len(targets(race())) == 14
+def test_targets_good_results_are_all_met() -> None:
+    assert missed(fake_results()) == set()
+    assert len(targets(fake_results())) == 14
 
 
 @pytest.mark.parametrize(
@@ -51,98 +58,111 @@ def test_all_met() -> None:
         (BENTOML, "12 MP", {"memory_mb": 199.0}, {"memory_bentoml_12mp"}),
     ],
 )
-def test_missed_by_a_measurement(
+def test_targets_bad_measurement_misses_one(
     name: str, size: str, figures: dict[str, float | None], expected: set[str]
 ) -> None:
-    assert missed(changed(race(), name, size, **figures)) == expected
+    assert missed(changed(fake_results(), name, size, **figures)) == expected
 
 
 @pytest.mark.parametrize(
-    ("run", "expected"),
+    ("overload", "expected"),
     [
-        (replace(OVERLOAD, accepted_per_s=53.9), "overload_share_of_peak"),
-        (replace(OVERLOAD, accepted_p99_ms=30_001.0), "overload_accepted_p99_ms"),
-        (replace(OVERLOAD, refused_p95_ms=51.0), "overload_refused_p95_ms"),
-        (replace(OVERLOAD, refused_p95_ms=None), "overload_refused_p95_ms"),
-        (replace(OVERLOAD, failures={"0": 1}), "overload_failures"),
+        (replace(OVERLOAD_FIGURES, accepted_per_s=53.9), "overload_share_of_peak"),
+        (replace(OVERLOAD_FIGURES, accepted_p99_ms=30_001.0), "overload_accepted_p99_ms"),
+        (replace(OVERLOAD_FIGURES, refused_p95_ms=51.0), "overload_refused_p95_ms"),
+        (replace(OVERLOAD_FIGURES, refused_p95_ms=None), "overload_refused_p95_ms"),
+        (replace(OVERLOAD_FIGURES, failures={"0": 1}), "overload_failures"),
     ],
 )
-def test_missed_by_the_overload(run: Overload, expected: str) -> None:
-    assert missed(replace(race(), overloads={KEYLIKE: run})) == {expected}
+def test_targets_bad_overload_misses_one(overload: OverloadFigures, expected: str) -> None:
+    assert missed(replace(fake_results(), overloads={KEYLIKE: overload})) == {expected}
 
 
-def test_missed_by_one_caller() -> None:
-    alone = replace(race().alone, http_ms=[30.0, 35.1, 36.0])
-    assert alone.added_ms == pytest.approx(4.1)
-    assert missed(replace(race(), alone=alone)) == {"http_adds_ms"}
+def test_targets_slow_single_client_misses_one() -> None:
+    single_client = replace(fake_results().single_client, http_ms=[30.0, 35.1, 36.0])
+    assert single_client.added_ms == pytest.approx(4.1)
+    assert missed(replace(fake_results(), single_client=single_client)) == {"http_adds_ms"}
 
 
-def test_ratios_are_taken_within_a_round() -> None:
-    """The machine is half as fast in the second round, for everybody: no ratio changes."""
-    later = [row for row in race().measured if row.round == 1]
+def test_ratios_are_computed_within_a_round() -> None:
+    """All servers are half as fast in the second round, so the ratios stay the same."""
+    later = [row for row in fake_results().measurements if row.round == 1]
     slow = [
-        replace(row, got=replace(row.got, per_s=row.got.per_s / 2, cpu_ms=44.0)) for row in later
+        replace(row, figures=replace(row.figures, per_s=row.figures.per_s / 2, cpu_ms=44.0))
+        for row in later
     ]
-    run = replace(
-        race(),
-        measured=[row for row in race().measured if not row.round] + slow,
-        limits=[
-            Limit(limit.round, limit.size, limit.per_s, limit.cpu_ms * (1 + limit.round))
-            for limit in race().limits
+    results = replace(
+        fake_results(),
+        measurements=[row for row in fake_results().measurements if not row.round] + slow,
+        baselines=[
+            BaselineResult(
+                baseline.round,
+                baseline.size,
+                baseline.per_s,
+                baseline.cpu_ms * (1 + baseline.round),
+            )
+            for baseline in fake_results().baselines
         ],
     )
-    assert run.cpu_ratio("12 MP", 16) == pytest.approx(1.1)
-    assert run.speed_ratio("12 MP", 16, [GUIDE]) == pytest.approx(2.0)
-    assert run.median(KEYLIKE, "12 MP", 16, lambda got: got.per_s) == pytest.approx(37.5)
-
-
-def test_most_memory_is_of_any_number_of_callers() -> None:
-    more = Measured(1, KEYLIKE, "12 MP", replace(GOT, callers=64, memory_mb=170.0))
-    run = replace(race(), measured=[*race().measured, more])
-    assert missed(run) == {"memory_litserve_12mp", "memory_bentoml_12mp"}
-
-
-def test_kept_and_read_again(tmp_path: Path) -> None:
-    race().save(tmp_path / "race.json")
-    assert saved(tmp_path / "race.json") == race()
-
-
-def test_the_page_says_what_was_missed_and_what_went_wrong() -> None:
-    run = changed(race(), BENTOML, "12 MP", memory_mb=100.0, p50_ms=None)
-    run = replace(
-        run,
-        measured=[*run.measured, Measured(0, BENTOML, "12 MP", replace(GOT, errors={"503": 3}))],
+    assert results.cpu_ratio("12 MP", 16) == pytest.approx(1.1)
+    assert results.speed_ratio("12 MP", 16, [GUIDE]) == pytest.approx(2.0)
+    assert results.median(KEYLIKE, "12 MP", 16, lambda figures: figures.per_s) == pytest.approx(
+        37.5
     )
-    written = page(run, SIZES, ["cpu.svg"])
-    assert "| 12 MP: most memory, by that of BentoML | 1.00 | at most 0.5 | **missed** |" in written
+
+
+def test_peak_memory_covers_every_number_of_clients() -> None:
+    more = Measurement(1, KEYLIKE, "12 MP", replace(FIGURES, clients=64, memory_mb=170.0))
+    results = replace(fake_results(), measurements=[*fake_results().measurements, more])
+    assert missed(results) == {"memory_litserve_12mp", "memory_bentoml_12mp"}
+
+
+def test_results_survive_save_and_load(tmp_path: Path) -> None:
+    fake_results().save(tmp_path / "comparison.json")
+    assert load_results(tmp_path / "comparison.json") == fake_results()
+
+
+def test_page_shows_missed_targets_and_errors() -> None:
+    results = changed(fake_results(), BENTOML, "12 MP", memory_mb=100.0, p50_ms=None)
+    results = replace(
+        results,
+        measurements=[
+            *results.measurements,
+            Measurement(0, BENTOML, "12 MP", replace(FIGURES, errors={"503": 3})),
+        ],
+    )
+    written = page(results, SIZES, ["cpu.svg"])
+    assert "| 12 MP: peak memory relative to BentoML | 1.00 | at most 0.5 | **missed** |" in written
     assert written.count("**missed**") == 1
     assert "3 x 503" in written
     assert "![cpu](cpu.svg)" in written
     assert "HTTP adds 2.0 ms" in written
 
 
-def test_the_last_line() -> None:
-    told = json.loads(line(changed(race(), LITSERVE, "640x480", memory_mb=150.0), SIZES))
-    assert told["targets"]["memory_litserve_captures"] == {
+def test_json_line_has_targets_and_figures() -> None:
+    output = json.loads(
+        json_line(changed(fake_results(), LITSERVE, "640x480", memory_mb=150.0), SIZES)
+    )
+    assert output["targets"]["memory_litserve_captures"] == {
         "value": 0.667,
         "at_most": 0.5,
         "met": False,
     }
-    assert told["targets"]["speed_guide_12mp"] == {"value": 2.0, "at_least": 1.8, "met": True}
-    assert told["figures"]["12 MP"][LITSERVE]["16"]["per_s"] == 45.0
-    assert told["no_server"]["12 MP"] == {"per_s": 55.0, "cpu_ms": 20.0}
-    assert told["one_caller"] == {"http_p50_ms": 33.0, "loop_p50_ms": 31.0}
-    assert told["overload"][KEYLIKE]["refused"] == 2400
+    assert output["targets"]["speed_guide_12mp"] == {"value": 2.0, "at_least": 1.8, "met": True}
+    assert output["figures"]["12 MP"][LITSERVE]["16"]["per_s"] == 45.0
+    assert output["no_server"]["12 MP"] == {"per_s": 55.0, "cpu_ms": 20.0}
+    assert output["single_client"] == {"http_p50_ms": 33.0, "baseline_p50_ms": 31.0}
+    assert output["overload"][KEYLIKE]["refused"] == 2400
 
 
-def test_plots_are_small_and_always_the_same(tmp_path: Path) -> None:
+def test_plots_are_small_and_reproducible(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="plots need matplotlib: make bench installs it")
     from tools.benchmarks.serving.plots import draw
 
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
-        assert draw(race(), list(SIZES), folder) == [
+        assert draw(fake_results(), list(SIZES), folder) == [
             "throughput.svg",
             "p95.svg",
             "cpu.svg",

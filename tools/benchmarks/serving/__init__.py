@@ -1,1 +1,2 @@
-"""The race: Keylike against other ways to serve the same reader, and against no server at all."""
+"""Benchmark of serving: Keylike against other servers around the same reader, and against no
+server."""

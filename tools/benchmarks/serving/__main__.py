@@ -1,6 +1,8 @@
-"""The race: `python -m tools.benchmarks.serving --server PYTHON --envs FOLDER`, or `make bench`, which installs what it needs.
+"""Compare Keylike with other servers: `make bench`, or run the module.
 
-Prints a line a measurement, writes a page and plots, and ends with one line of JSON. `--again` writes them anew from the last race.
+`make bench` installs the servers and then runs `python -m tools.benchmarks.serving --server PYTHON
+--envs FOLDER`. The command prints one line per measurement, writes a page with plots, and ends with
+one line of JSON. `--again` writes the page from the previous results.
 """
 
 from __future__ import annotations
@@ -10,72 +12,76 @@ import resource
 import sys
 from pathlib import Path
 
-from tools.benchmarks.serving.comparison import Course
+from tools.benchmarks.serving.comparison import Comparison
 from tools.benchmarks.serving.photos import SIZES, photos
 from tools.benchmarks.serving.plots import draw
-from tools.benchmarks.serving.report import line, page
-from tools.benchmarks.serving.results import Race, saved
-from tools.benchmarks.serving.servers import contenders
+from tools.benchmarks.serving.report import json_line, page
+from tools.benchmarks.serving.results import ComparisonResults, load_results
+from tools.benchmarks.serving.servers import server_specs
 
 
 def main() -> None:
-    """Command line."""
+    """Run the comparison from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--work",
         type=Path,
         default=Path("work/bench"),
-        help="what the servers say and write, and every measurement",
+        help="folder for the servers' output and all measurements",
     )
     parser.add_argument(
-        "--docs", type=Path, default=Path("docs/benchmarks"), help="the page and its plots"
+        "--docs",
+        type=Path,
+        default=Path("docs/benchmarks"),
+        help="folder for the page and its plots",
     )
     parser.add_argument(
         "--server",
         type=Path,
         default=Path(".venv/bin/python"),
-        help="the Python that runs the server",
+        help="Python interpreter that runs Keylike",
     )
     parser.add_argument(
         "--envs",
         type=Path,
         default=Path("tools/benchmarks/.envs"),
-        help="the environments of the others",
+        help="folder with one virtual environment per compared server",
     )
-    parser.add_argument("--seconds", type=float, default=8.0, help="of a measurement")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=8.0, help="seconds per measurement")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds over all servers")
     parser.add_argument(
         "--again",
         action="store_true",
-        help="only the page, from what the last race in --work measured",
+        help="write the page again from the previous results in --work",
     )
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    kept = options.work / "race.json"
-    race = saved(kept) if options.again else run(options)
-    race.save(kept)
+    saved = options.work / "comparison.json"
+    results = load_results(saved) if options.again else run(options)
+    results.save(saved)
     options.docs.mkdir(parents=True, exist_ok=True)
-    pictures = draw(race, list(SIZES), options.docs)
-    (options.docs / "README.md").write_text(page(race, list(SIZES), pictures) + "\n")
-    print(line(race, list(SIZES)))
+    plots = draw(results, list(SIZES), options.docs)
+    (options.docs / "README.md").write_text(page(results, list(SIZES), plots) + "\n")
+    print(json_line(results, list(SIZES)))
 
 
-def run(options: argparse.Namespace) -> Race:
-    """The race with these options."""
-    # An overloaded server may leave thousands of connections open; the children inherit this.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    racers = contenders(options.server.absolute(), options.envs.absolute())
-    made = {size: photos(size) for size in SIZES}
-    course = Course(
-        racers,
-        made,
+def run(options: argparse.Namespace) -> ComparisonResults:
+    """Run the comparison with these options."""
+    # An overloaded server may keep thousands of connections open. Child processes inherit this
+    # limit.
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
+    specs = server_specs(options.server.absolute(), options.envs.absolute())
+    samples = {size: photos(size) for size in SIZES}
+    comparison = Comparison(
+        specs,
+        samples,
         options.seconds,
         options.rounds,
         options.work.absolute(),
-        lambda words: print(words, file=sys.stderr),
+        lambda message: print(message, file=sys.stderr),
     )
-    return course.run(f"make bench SECONDS={options.seconds:g} ROUNDS={options.rounds}")
+    return comparison.run(f"make bench SECONDS={options.seconds:g} ROUNDS={options.rounds}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The race itself: rounds in which every contender is started, measured and stopped, the loop beside them; then the overload."""
+"""Run the comparison: start, measure and stop every server in several rounds, then overload two of
+them."""
 
 from __future__ import annotations
 
@@ -10,125 +11,156 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.benchmarks.serving.figures import Overload
-from tools.benchmarks.serving.loop import Loop, Turn
-from tools.benchmarks.serving.measure import for_callers, one_caller, overloaded
+from tools.benchmarks.serving.baseline import Baseline, BaselineRun
+from tools.benchmarks.serving.figures import OverloadFigures
+from tools.benchmarks.serving.measure import (
+    measure_clients,
+    measure_overload,
+    measure_single_client,
+)
 from tools.benchmarks.serving.peers.work import CORES
-from tools.benchmarks.serving.photos import Stream
-from tools.benchmarks.serving.results import About, Alone, Limit, Measured, Race
-from tools.benchmarks.serving.running import running
-from tools.benchmarks.serving.servers import KEYLIKE, Contender
-from tools.benchmarks.serving.targets import CALLERS, CAPTURES
+from tools.benchmarks.serving.photos import PhotoStream
+from tools.benchmarks.serving.results import (
+    BaselineResult,
+    ComparisonResults,
+    Measurement,
+    RunInfo,
+    SingleClientResult,
+)
+from tools.benchmarks.serving.server_process import run_server
+from tools.benchmarks.serving.servers import KEYLIKE, ServerSpec
+from tools.benchmarks.serving.targets import CAPTURES, CLIENTS
 
 CONCURRENCY = (1, 4, 16, 64)
-_WARM_CALLERS, _WARM_S = 4, 2.0
-# Three times the capacity, for so many times as long as another measurement.
-_OVERLOAD_TIMES, _OVERLOAD_LENGTH = 3.0, 2.5
-# How often one caller and the loop take turns for each second of a measurement.
+_WARM_CLIENTS, _WARM_S = 4, 2.0
+# Offer three times the server's peak throughput, for 2.5 times as long as another measurement.
+_OVERLOAD_FACTOR, _OVERLOAD_LENGTH = 3.0, 2.5
+# Turns of the single client and of the baseline, per second of a measurement.
 _TURNS = 4
 
 
 @dataclass(frozen=True)
-class Course:
-    """What is run: the contenders, Keylike first, the photos of each size, seconds a measurement, and how often all of it."""
+class Comparison:
+    """Comparison of several servers.
 
-    contenders: Sequence[Contender]
-    made: Mapping[str, Sequence[bytes]]
+    Attributes:
+        specs: Servers to compare, Keylike first.
+        photos: Photos by size.
+        seconds: Length of one measurement.
+        rounds: Number of rounds over all servers.
+        work: Folder for the servers' output.
+        report: Function that receives one message per measurement.
+    """
+
+    specs: Sequence[ServerSpec]
+    photos: Mapping[str, Sequence[bytes]]
     seconds: float
     rounds: int
     work: Path
-    tell: Callable[[str], None]
+    report: Callable[[str], None]
 
-    def run(self, command: str) -> Race:
-        """The whole race."""
-        measured: list[Measured] = []
-        limits: list[Limit] = []
-        with Loop(CORES, self.made) as loop:
+    def run(self, command: str) -> ComparisonResults:
+        """Run all measurements. `command` is recorded in the results."""
+        measurements: list[Measurement] = []
+        baselines: list[BaselineResult] = []
+        with Baseline(CORES, self.photos) as baseline:
             for number in range(self.rounds):
-                for contender in self._order(number):
-                    turns = [self._limits(number, loop)] if contender.name == KEYLIKE else []
-                    measured += self._contender(number, contender)
-                    turns += [self._limits(number, loop)] if contender.name == KEYLIKE else []
-                    limits += [limit for turn in turns for limit in turn]
-            alone = self._alone(loop)
-        race = Race(self._about(command), measured, limits, {}, alone)
-        for contender in self._overloaded(race):
-            race.overloads[contender.name] = self._overload(contender, race)
-        return race
+                for spec in self._order(number):
+                    # Keylike is compared with the baseline, so measure the baseline right before and after.
+                    if spec.name == KEYLIKE:
+                        baselines += self._measure_baseline(number, baseline)
+                    measurements += self._measure_server(number, spec)
+                    if spec.name == KEYLIKE:
+                        baselines += self._measure_baseline(number, baseline)
+            single_client = self._single_client(baseline)
+        results = ComparisonResults(
+            self._run_info(command), measurements, baselines, {}, single_client
+        )
+        for spec in self._servers_to_overload(results):
+            results.overloads[spec.name] = self._measure_overload(spec, results)
+        return results
 
-    def _order(self, number: int) -> list[Contender]:
-        """Everybody's turn comes earlier in some rounds and later in others."""
-        first = number * len(self.contenders) // self.rounds
-        return [*self.contenders[first:], *self.contenders[:first]]
+    def _order(self, number: int) -> list[ServerSpec]:
+        """Return the servers of one round, rotated so that their order differs between rounds."""
+        first = number * len(self.specs) // self.rounds
+        return [*self.specs[first:], *self.specs[:first]]
 
-    def _contender(self, number: int, contender: Contender) -> list[Measured]:
-        # One stream of a size for as long as a server runs: it must see no photo twice.
-        rows, photos = [], {size: Stream(made).__next__ for size, made in self.made.items()}
-        with running(contender, photos[CAPTURES], self.work) as server:
+    def _measure_server(self, number: int, spec: ServerSpec) -> list[Measurement]:
+        # Keep one stream per size while the server runs: it must see no photo twice.
+        rows = []
+        photos = {size: PhotoStream(samples).__next__ for size, samples in self.photos.items()}
+        with run_server(spec, photos[CAPTURES], self.work) as server:
             for size, photo in photos.items():
-                for_callers(server, photo, _WARM_CALLERS, min(_WARM_S, self.seconds))
-                for callers in CONCURRENCY:
-                    got = for_callers(server, photo, callers, self.seconds)
-                    rows.append(Measured(number, contender.name, size, got))
-                    self.tell(
-                        f"round {number + 1}: {contender.name}, {size}, {callers} callers: {got.per_s:.1f}/s {got.errors or ''}"
+                measure_clients(server, photo, _WARM_CLIENTS, min(_WARM_S, self.seconds))
+                for clients in CONCURRENCY:
+                    figures = measure_clients(server, photo, clients, self.seconds)
+                    rows.append(Measurement(number, spec.name, size, figures))
+                    self.report(
+                        f"round {number + 1}: {spec.name}, {size}, {clients} clients: {figures.per_s:.1f}/s {figures.errors or ''}"
                     )
         return rows
 
-    def _limits(self, number: int, loop: Loop) -> list[Limit]:
-        limits = []
-        for size in self.made:
-            turns = loop.all_cores(size, self.seconds)
-            limits.append(limit(number, size, turns))
-            self.tell(f"round {number + 1}: no server, {size}: {limits[-1].per_s:.1f}/s")
-        return limits
+    def _measure_baseline(self, number: int, baseline: Baseline) -> list[BaselineResult]:
+        baselines = []
+        for size in self.photos:
+            runs = baseline.all_cores(size, self.seconds)
+            baselines.append(combine(number, size, runs))
+            self.report(f"round {number + 1}: no server, {size}: {baselines[-1].per_s:.1f}/s")
+        return baselines
 
-    def _alone(self, loop: Loop) -> Alone:
-        """In short turns, each photo once in each, since a machine is not equally fast for long."""
-        keylike, http, without = self.contenders[0], list[float](), list[float]()
-        made = self.made[CAPTURES]
-        stream = Stream(made)
-        with running(keylike, stream.__next__, self.work) as server:
-            for_callers(server, stream.__next__, _WARM_CALLERS, min(_WARM_S, self.seconds))
+    def _single_client(self, baseline: Baseline) -> SingleClientResult:
+        """Measure a single client and the baseline in short alternating turns.
+
+        The speed of a machine drifts, so each turn sends every photo once.
+        """
+        keylike = self.specs[0]
+        http_ms: list[float] = []
+        baseline_ms: list[float] = []
+        samples = self.photos[CAPTURES]
+        stream = PhotoStream(samples)
+        with run_server(keylike, stream.__next__, self.work) as server:
+            measure_clients(server, stream.__next__, _WARM_CLIENTS, min(_WARM_S, self.seconds))
             for _ in range(math.ceil(_TURNS * self.seconds)):
-                http += one_caller(server, [next(stream) for _ in made])
-                without += [1e3 * seconds for seconds in loop.each_once(CAPTURES)]
-        return Alone(http, without)
+                http_ms += measure_single_client(server, [next(stream) for _ in samples])
+                baseline_ms += [1e3 * seconds for seconds in baseline.each_once(CAPTURES)]
+        return SingleClientResult(http_ms, baseline_ms)
 
-    def _overloaded(self, race: Race) -> list[Contender]:
-        """Keylike and the fastest of its peers."""
+    def _servers_to_overload(self, results: ComparisonResults) -> list[ServerSpec]:
+        """Return Keylike and its fastest peer."""
         fastest = max(
-            race.peers(),
-            key=lambda name: race.median(name, CAPTURES, CALLERS, lambda got: got.per_s) or 0.0,
-        )
-        return [contender for contender in self.contenders if contender.name in (KEYLIKE, fastest)]
-
-    def _overload(self, contender: Contender, race: Race) -> Overload:
-        stream = Stream(self.made[CAPTURES])
-        callers = max(
-            CONCURRENCY,
-            key=lambda many: (
-                race.median(contender.name, CAPTURES, many, lambda got: got.per_s) or 0.0
+            results.peer_names(),
+            key=lambda name: (
+                results.median(name, CAPTURES, CLIENTS, lambda figures: figures.per_s) or 0.0
             ),
         )
-        with running(contender, stream.__next__, self.work) as server:
-            for_callers(server, stream.__next__, _WARM_CALLERS, min(_WARM_S, self.seconds))
+        return [spec for spec in self.specs if spec.name in (KEYLIKE, fastest)]
+
+    def _measure_overload(self, spec: ServerSpec, results: ComparisonResults) -> OverloadFigures:
+        stream = PhotoStream(self.photos[CAPTURES])
+        clients = max(
+            CONCURRENCY,
+            key=lambda clients: (
+                results.median(spec.name, CAPTURES, clients, lambda figures: figures.per_s) or 0.0
+            ),
+        )
+        with run_server(spec, stream.__next__, self.work) as server:
+            measure_clients(server, stream.__next__, _WARM_CLIENTS, min(_WARM_S, self.seconds))
             length = _OVERLOAD_LENGTH * self.seconds
-            got = overloaded(
+            figures = measure_overload(
                 server,
                 stream.__next__,
-                callers,
-                times=_OVERLOAD_TIMES,
+                clients,
+                factor=_OVERLOAD_FACTOR,
                 peak_s=self.seconds,
                 seconds=length,
             )
-        self.tell(
-            f"overload: {contender.name}: {got.accepted_per_s:.1f}/s of {got.peak_per_s:.1f}/s, {got.refused} of {got.sent} refused"
+        self.report(
+            f"overload: {spec.name}: {figures.accepted_per_s:.1f}/s of {figures.peak_per_s:.1f}/s, {figures.refused} of {figures.sent} refused"
         )
-        return got
+        return figures
 
-    def _about(self, command: str) -> About:
-        return About(
+    def _run_info(self, command: str) -> RunInfo:
+        return RunInfo(
             machine=machine(
                 Path("/proc/cpuinfo").read_text(),
                 os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -137,24 +169,24 @@ class Course:
             command=command,
             seconds=self.seconds,
             rounds=self.rounds,
-            versions={contender.name: contender.version() for contender in self.contenders},
-            how={contender.name: contender.how for contender in self.contenders},
+            versions={spec.name: spec.version() for spec in self.specs},
+            setup={spec.name: spec.setup for spec in self.specs},
         )
 
 
-def limit(number: int, size: str, turns: Sequence[Turn]) -> Limit:
-    """What the processes did together."""
-    count = sum(turn.photos for turn in turns)
-    return Limit(
+def combine(number: int, size: str, runs: Sequence[BaselineRun]) -> BaselineResult:
+    """Return the combined throughput and processor time of the baseline's processes."""
+    count = sum(run.photos for run in runs)
+    return BaselineResult(
         number,
         size,
-        sum(turn.photos / turn.seconds for turn in turns),
-        1e3 * sum(turn.cpu_s for turn in turns) / count,
+        sum(run.photos / run.seconds for run in runs),
+        1e3 * sum(run.cpu_s for run in runs) / count,
     )
 
 
 def machine(cpuinfo: str, memory: int) -> str:
-    """In words: cores, their make, memory and Python."""
+    """Describe the machine: cores, processor model, memory, Linux and Python versions."""
     model = next(
         (
             line.partition(":")[2].strip()

@@ -1,4 +1,4 @@
-"""The load: callers who each wait for their answer, or requests at a fixed rate whatever the answers do."""
+"""Load generators: clients that wait for each response, or requests at a fixed rate."""
 
 from __future__ import annotations
 
@@ -10,82 +10,105 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tools.benchmarks.serving.figures import Shot
+from tools.benchmarks.serving.figures import RequestOutcome
 
-__all__ = ["Shot", "one_after_another", "steadily", "together"]
+__all__ = ["RequestOutcome", "closed_loop", "open_loop", "sequential"]
 
 _BOUNDARY = "a-boundary-that-no-photo-holds"
 _HEAD = (
     f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="key.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
 ).encode()
 _TAIL = f"\r\n--{_BOUNDARY}--\r\n".encode()
-# Answers as they are: some servers would compress them, and spend on that what the others do not.
+# Ask for uncompressed responses: some servers would otherwise spend processor time on compression.
 _HEADERS = {
     "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
     "Accept-Encoding": "identity",
 }
-# Whoever has no answer by then never gets one.
-_PATIENCE = aiohttp.ClientTimeout(total=120)
+# No server in the comparison answers later than this.
+_TIMEOUT = aiohttp.ClientTimeout(total=120)
 
 
-async def together(
-    url: str, photo: Callable[[], bytes], callers: int, seconds: float
-) -> list[Shot]:
-    """So many callers, each of whom sends the next photo when the last is answered, for so many seconds; each sends one at least."""
-    shots: list[Shot] = []
-    async with _Gun(url) as gun:
+async def closed_loop(
+    url: str, photo: Callable[[], bytes], clients: int, seconds: float
+) -> list[RequestOutcome]:
+    """Run concurrent clients that each send the next photo after the previous response.
 
-        async def caller() -> None:
+    Args:
+        url: Address that takes photos.
+        photo: Function that returns the next photo.
+        clients: Number of concurrent clients.
+        seconds: Duration. Each client sends at least one photo.
+    """
+    outcomes: list[RequestOutcome] = []
+    async with _LoadClient(url) as client:
+
+        async def run_client() -> None:
             while True:
-                shots.append(await gun.shoot(photo(), gun.now()))
-                if gun.now() >= seconds:
+                outcomes.append(await client.send(photo(), client.now()))
+                if client.now() >= seconds:
                     return
 
-        await asyncio.gather(*(caller() for _ in range(callers)))
-    return shots
+        await asyncio.gather(*(run_client() for _ in range(clients)))
+    return outcomes
 
 
-async def steadily(url: str, photo: Callable[[], bytes], rate: float, seconds: float) -> list[Shot]:
-    """So many requests a second for so many seconds, each sent at its time."""
-    async with _Gun(url) as gun:
-        under_way = []
+async def open_loop(
+    url: str, photo: Callable[[], bytes], rate: float, seconds: float
+) -> list[RequestOutcome]:
+    """Send requests at a fixed rate, whether or not the server keeps up.
+
+    Args:
+        url: Address that takes photos.
+        photo: Function that returns the next photo.
+        rate: Requests per second.
+        seconds: Duration.
+    """
+    async with _LoadClient(url) as client:
+        tasks = []
         for number in range(round(rate * seconds)):
             due = number / rate
-            await asyncio.sleep(max(0.0, due - gun.now()))
-            under_way.append(asyncio.create_task(gun.shoot(photo(), due)))
-        return await asyncio.gather(*under_way)
+            await asyncio.sleep(max(0.0, due - client.now()))
+            tasks.append(asyncio.create_task(client.send(photo(), due)))
+        return await asyncio.gather(*tasks)
 
 
-def one_after_another(url: str, photos: Sequence[bytes]) -> list[Shot]:
-    """Each of the photos once, by one caller, whose client is the standard library's: its own time is the least part of the answer's."""
+def sequential(url: str, photos: Sequence[bytes]) -> list[RequestOutcome]:
+    """Send each photo once from a single client.
+
+    The client is the standard library's, whose own processor time is small compared with a
+    response.
+    """
     address = urlsplit(url)
     connection, began = http.client.HTTPConnection(address.netloc, timeout=120), time.perf_counter()
-    shots = []
+    outcomes = []
     for photo in photos:
         sent = time.perf_counter()
         try:
             connection.request("POST", address.path, _HEAD + photo + _TAIL, _HEADERS)
-            answer = connection.getresponse()
-            answer.read()
-            status, retry_after = answer.status, "Retry-After" in answer.headers
+            response = connection.getresponse()
+            response.read()
+            status, retry_after = response.status, "Retry-After" in response.headers
         except (http.client.HTTPException, OSError):
             connection.close()
             status, retry_after = 0, False
-        shots.append(Shot(status, sent - began, time.perf_counter() - began, 0.0, retry_after))
+        outcomes.append(
+            RequestOutcome(status, sent - began, time.perf_counter() - began, 0.0, retry_after)
+        )
     connection.close()
-    return shots
+    return outcomes
 
 
-class _Gun:
-    """Sends photos to one address over as many connections as it takes, and counts seconds from its beginning."""
+class _LoadClient:
+    """Client that sends photos over any number of connections and measures time from its creation."""
 
     def __init__(self, url: str) -> None:
-        self._url, self._began = url, time.perf_counter()
-
-    async def __aenter__(self) -> _Gun:
+        self._url = url
+        self._began = time.perf_counter()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=_PATIENCE
+            connector=aiohttp.TCPConnector(limit=0), timeout=_TIMEOUT
         )
+
+    async def __aenter__(self) -> _LoadClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -94,15 +117,15 @@ class _Gun:
     def now(self) -> float:
         return time.perf_counter() - self._began
 
-    async def shoot(self, photo: bytes, due: float) -> Shot:
-        """One request, that should have been sent when it was `due`."""
+    async def send(self, photo: bytes, due: float) -> RequestOutcome:
+        """Send one request that was scheduled for `due`."""
         sent = self.now()
         try:
             async with self._session.post(
                 self._url, data=_HEAD + photo + _TAIL, headers=_HEADERS
-            ) as answer:
-                await answer.read()
-                status, retry_after = answer.status, "Retry-After" in answer.headers
+            ) as response:
+                await response.read()
+                status, retry_after = response.status, "Retry-After" in response.headers
         except (aiohttp.ClientError, OSError, TimeoutError):
             status, retry_after = 0, False
-        return Shot(status, sent, self.now(), sent - due, retry_after)
+        return RequestOutcome(status, sent, self.now(), sent - due, retry_after)

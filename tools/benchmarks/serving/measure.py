@@ -1,4 +1,4 @@
-"""One measurement: a load on a running server, and what came of it."""
+"""Measurements of one load on a running server."""
 
 from __future__ import annotations
 
@@ -7,50 +7,70 @@ import time
 from collections.abc import Callable, Sequence
 
 from tools.benchmarks.serving.figures import (
-    Overload,
-    Together,
+    LoadFigures,
+    OverloadFigures,
     by_status,
-    callers_got,
-    overload_gave,
+    load_figures,
+    overload_figures,
 )
-from tools.benchmarks.serving.load import one_after_another, steadily, together
-from tools.benchmarks.serving.running import Running
-from tools.benchmarks.serving.watch import Watch
+from tools.benchmarks.serving.load import closed_loop, open_loop, sequential
+from tools.benchmarks.serving.resource_monitor import ResourceMonitor
+from tools.benchmarks.serving.server_process import RunningServer
 
 Photo = Callable[[], bytes]
 
 
-def for_callers(server: Running, photo: Photo, callers: int, seconds: float) -> Together:
-    """So many callers who wait, for so many seconds and until the last is answered."""
-    with Watch(server.pid) as watch:
-        began, cpu, mine = time.perf_counter(), watch.cpu_s(), time.process_time()
-        shots = asyncio.run(together(server.url, photo, callers, seconds))
+def measure_clients(
+    server: RunningServer, photo: Photo, clients: int, seconds: float
+) -> LoadFigures:
+    """Measure concurrent clients that each wait for their response."""
+    with ResourceMonitor(server.pid) as monitor:
+        began, cpu, own_cpu = time.perf_counter(), monitor.cpu_s(), time.process_time()
+        outcomes = asyncio.run(closed_loop(server.url, photo, clients, seconds))
         took, cpu_s, load_cpu_s = (
             time.perf_counter() - began,
-            watch.cpu_s() - cpu,
-            time.process_time() - mine,
+            monitor.cpu_s() - cpu,
+            time.process_time() - own_cpu,
         )
-    return callers_got(
-        shots, callers, took=took, cpu_s=cpu_s, load_cpu_s=load_cpu_s, memory=watch.peak
+    return load_figures(
+        outcomes, clients, seconds=took, cpu_s=cpu_s, load_cpu_s=load_cpu_s, memory=monitor.peak
     )
 
 
-def overloaded(
-    server: Running, photo: Photo, callers: int, *, times: float, peak_s: float, seconds: float
-) -> Overload:
-    """The peak of so many callers who wait, then requests at so many times that rate, then the peak again: machines drift."""
-    before = for_callers(server, photo, callers, peak_s).per_s
-    with Watch(server.pid) as watch:
-        shots = asyncio.run(steadily(server.url, photo, before * times, seconds))
-    after = for_callers(server, photo, callers, peak_s).per_s
-    return overload_gave(
-        shots, peak=(before + after) / 2, offered=before * times, seconds=seconds, memory=watch.peak
+def measure_overload(
+    server: RunningServer,
+    photo: Photo,
+    clients: int,
+    *,
+    factor: float,
+    peak_s: float,
+    seconds: float,
+) -> OverloadFigures:
+    """Measure the peak with waiting clients, then an open load at `times` that rate, then the peak
+    again.
+
+    The speed of a machine drifts, so the reported peak is the mean of the two.
+    """
+    before = measure_clients(server, photo, clients, peak_s).per_s
+    with ResourceMonitor(server.pid) as monitor:
+        outcomes = asyncio.run(open_loop(server.url, photo, before * factor, seconds))
+    after = measure_clients(server, photo, clients, peak_s).per_s
+    return overload_figures(
+        outcomes,
+        peak=(before + after) / 2,
+        offered=before * factor,
+        seconds=seconds,
+        memory=monitor.peak,
     )
 
 
-def one_caller(server: Running, photos: Sequence[bytes]) -> list[float]:
-    """Milliseconds of each photo, one after the other. Raises RuntimeError where one is not answered."""
-    shots = one_after_another(server.url, photos)
-    if failed := by_status(shot for shot in shots if shot.status != 200):
-        raise RuntimeError(f"one caller on an idle server was refused: {failed}")
-    return [1e3 * shot.seconds for shot in shots]
+def measure_single_client(server: RunningServer, photos: Sequence[bytes]) -> list[float]:
+    """Return the milliseconds of each photo, sent one after the other.
+
+    Raises:
+        RuntimeError: A photo was not answered with status 200.
+    """
+    outcomes = sequential(server.url, photos)
+    if failed := by_status(outcome for outcome in outcomes if outcome.status != 200):
+        raise RuntimeError(f"an idle server did not read the photos of a single client: {failed}")
+    return [1e3 * outcome.seconds for outcome in outcomes]

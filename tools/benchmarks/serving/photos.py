@@ -1,4 +1,7 @@
-"""The photos of the race: the shipped samples as phones send them, and each sent once so that no cache can spare its reading."""
+"""Photos of the comparison: the shipped samples at the sizes that phones send.
+
+Every photo is sent with different bytes, so that no cache can answer in place of the reader.
+"""
 
 from __future__ import annotations
 
@@ -11,39 +14,41 @@ import numpy as np
 from PIL import Image
 
 SAMPLES = Path(__file__).resolve().parents[3] / "samples"
-# Pixels and JPEG quality: what a page takes from a camera, and what the camera itself keeps.
+# Pixels and JPEG quality: a frame that a web page takes from the camera, and a full camera photo.
 SIZES = {"640x480": ((640, 480), 85), "12 MP": ((4000, 3000), 92)}
-# Of a sensor, in grey levels: without it a photo made larger would be a third of the bytes that a camera's has.
-_GRAIN = 4.0
-# Made small this one is thought over for a quarter of a second, ten times as long as the others: it would hide what servers cost.
-_LEFT_OUT = "sc1_03.jpg"
+# Sensor noise in grey levels. Without it, an enlarged photo has a third of the bytes of a real one.
+_NOISE = 4.0
+# At the small size this sample takes a quarter of a second, ten times as long as the others. It
+# would hide the cost of the servers.
+_EXCLUDED = "sc1_03.jpg"
 
 
 def photos(size: str) -> list[bytes]:
-    """Every shipped sample as a JPEG of one of SIZES."""
+    """Return every shipped sample as a JPEG of one of SIZES."""
     (width, height), quality = SIZES[size]
     random = np.random.default_rng(1)
-    made = []
-    for path in sorted(path for path in SAMPLES.glob("*.jpg") if path.name != _LEFT_OUT):
+    encoded = []
+    for path in sorted(path for path in SAMPLES.glob("*.jpg") if path.name != _EXCLUDED):
         picture = Image.open(path).convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
         if max(picture.size) > 1024:
-            grain = random.normal(0.0, _GRAIN, (height, width, 1)).astype(np.float32)
-            picture = Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8))
+            noise = random.normal(0.0, _NOISE, (height, width, 1)).astype(np.float32)
+            picture = Image.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
         file = io.BytesIO()
         picture.save(file, "JPEG", quality=quality)
-        made.append(file.getvalue())
-    return made
+        encoded.append(file.getvalue())
+    return encoded
 
 
-class Stream:
-    """The photos one after the other without end, each with a comment of its own, so that no two have the same bytes."""
+class PhotoStream:
+    """Endless cycle of photos, each with a unique comment so that no two have the same bytes."""
 
-    def __init__(self, made: Sequence[bytes]) -> None:
+    def __init__(self, photos: Sequence[bytes]) -> None:
         self._next: Iterator[tuple[int, bytes]] = zip(
-            itertools.count(), itertools.cycle(made), strict=False
+            itertools.count(), itertools.cycle(photos), strict=False
         )
 
     def __next__(self) -> bytes:
         number, photo = next(self._next)
-        # After the start marker: a COM segment of eight bytes, its length counting itself (ITU-T T.81, B.2.4.5).
+        # Insert a COM segment with eight bytes of data after the start marker. Its length field
+        # counts itself (ITU-T T.81, B.2.4.5).
         return photo[:2] + b"\xff\xfe\x00\x0a" + number.to_bytes(8, "big") + photo[2:]

@@ -1,4 +1,4 @@
-"""The race as pictures: SVG files on white, small enough to live beside the words."""
+"""Plots of the comparison: small SVG files on a white background."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from tools.benchmarks.serving.figures import Overload, Together
-from tools.benchmarks.serving.results import Race
+from tools.benchmarks.serving.figures import LoadFigures, OverloadFigures
+from tools.benchmarks.serving.results import ComparisonResults
 from tools.benchmarks.serving.servers import KEYLIKE
-from tools.benchmarks.serving.targets import CALLERS
+from tools.benchmarks.serving.targets import CLIENTS
 
-# Told apart by those who see colours differently as well (Okabe and Ito, 2008); the first is Keylike's.
+# Colours that colour-blind readers can distinguish (Okabe and Ito, 2008). The first is Keylike's.
 _COLOURS = ("#d55e00", "#999999", "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#e69f00")
 _GREY = "#555555"
-# The same measurements give the same file.
+# A fixed salt and embedded fonts make the output reproducible.
 _STYLE = {
-    "svg.hashsalt": "race",
+    "svg.hashsalt": "comparison",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
@@ -29,12 +29,12 @@ _STYLE = {
     "grid.color": "#e5e5e5",
     "axes.axisbelow": True,
 }
-Wanted = Callable[[Together], float | None]
-# What became of a request.
-_BECAME: tuple[tuple[str, str, Callable[[Overload], float]], ...] = (
-    ("accepted, answered while it lasted", "#009e73", lambda run: run.accepted_per_s * run.seconds),
+Value = Callable[[LoadFigures], float | None]
+# Outcomes of a request: label, colour and count.
+_OUTCOMES: tuple[tuple[str, str, Callable[[OverloadFigures], float]], ...] = (
+    ("accepted, answered during the load", "#009e73", lambda run: run.accepted_per_s * run.seconds),
     (
-        "accepted, answered afterwards",
+        "accepted, answered after the load",
         "#a6dccb",
         lambda run: run.accepted - run.accepted_per_s * run.seconds,
     ),
@@ -43,71 +43,75 @@ _BECAME: tuple[tuple[str, str, Callable[[Overload], float]], ...] = (
 )
 
 
-def draw(race: Race, sizes: list[str], folder: Path) -> list[str]:
-    """Writes them into the folder; gives the names of the files."""
+def draw(results: ComparisonResults, sizes: list[str], folder: Path) -> list[str]:
+    """Write the plots into the folder and return their file names."""
     with rc_context(_STYLE):
-        pictures = {
-            "throughput.svg": _by_callers(
-                race, sizes, lambda got: got.per_s, "photos a second", limit=True
-            ),
-            "p95.svg": _by_callers(
-                race,
+        plots = {
+            "throughput.svg": _lines_by_clients(
+                results,
                 sizes,
-                lambda got: got.p95_ms and got.p95_ms / 1e3,
-                "seconds to the answer, p95",
+                lambda figures: figures.per_s,
+                "photos per second",
+                show_baseline=True,
+            ),
+            "p95.svg": _lines_by_clients(
+                results,
+                sizes,
+                lambda figures: figures.p95_ms and figures.p95_ms / 1e3,
+                "latency in seconds, p95",
                 log=True,
             ),
             "cpu.svg": _bars(
-                race,
+                results,
                 sizes,
-                lambda name, size: race.median(name, size, CALLERS, _cpu),
-                "processor ms a photo",
-                limit=True,
+                lambda name, size: results.median(name, size, CLIENTS, _cpu),
+                "processor ms per photo",
+                show_baseline=True,
             ),
-            "memory.svg": _bars(race, sizes, race.most_memory, "most memory, MB"),
-            "overload.svg": _overload(race),
+            "memory.svg": _bars(results, sizes, results.peak_memory, "peak memory, MB"),
+            "overload.svg": _overload(results),
         }
-        for name, picture in pictures.items():
-            picture.savefig(
+        for name, figure in plots.items():
+            figure.savefig(
                 folder / name, metadata={"Date": None}, facecolor="white", bbox_inches="tight"
             )
-    return list(pictures)
+    return list(plots)
 
 
-def _cpu(got: Together) -> float | None:
-    return got.cpu_ms
+def _cpu(figures: LoadFigures) -> float | None:
+    return figures.cpu_ms
 
 
-def _by_callers(
-    race: Race,
+def _lines_by_clients(
+    results: ComparisonResults,
     sizes: list[str],
-    figure: Wanted,
-    words: str,
+    value: Value,
+    label: str,
     *,
-    limit: bool = False,
+    show_baseline: bool = False,
     log: bool = False,
 ) -> Any:
-    """A line a contender, a panel a size; the loop's as a dashed one."""
-    picture = Figure(figsize=(9, 3.4))
-    panels = picture.subplots(1, len(sizes), squeeze=False)
-    callers = sorted({row.got.callers for row in race.measured})
+    """Plot one line per server and one panel per size. The baseline without a server is dashed."""
+    figure = Figure(figsize=(9, 3.4))
+    panels = figure.subplots(1, len(sizes), squeeze=False)
+    clients = sorted({row.figures.clients for row in results.measurements})
     for panel, size in zip(panels[0], sizes, strict=True):
-        for name, colour in _coloured(race):
-            heights = [race.median(name, size, many, figure) for many in callers]
-            width, above = (2.4, 3) if name == KEYLIKE else (1.3, 2)
+        for name, colour in _colours_by_name(results):
+            values = [results.median(name, size, number, value) for number in clients]
+            width, order = (2.4, 3) if name == KEYLIKE else (1.3, 2)
             panel.plot(
-                callers,
-                heights,
+                clients,
+                values,
                 marker="o",
                 markersize=3.5,
                 color=colour,
                 linewidth=width,
                 label=name,
-                zorder=above,
+                zorder=order,
             )
-        if limit:
+        if show_baseline:
             panel.axhline(
-                race.limit(size, lambda loop: loop.per_s),
+                results.baseline(size, lambda baseline: baseline.per_s),
                 color=_GREY,
                 linestyle="--",
                 linewidth=1,
@@ -115,10 +119,10 @@ def _by_callers(
             )
         panel.set(
             title=size,
-            xlabel="callers",
+            xlabel="clients",
             xscale="log",
-            xticks=callers,
-            xticklabels=list(map(str, callers)),
+            xticks=clients,
+            xticklabels=list(map(str, clients)),
         )
         panel.minorticks_off()
         if log:
@@ -126,52 +130,54 @@ def _by_callers(
             panel.yaxis.set_major_formatter("{x:g}")
         else:
             panel.set(ylim=(0, None))
-    panels[0][0].set_ylabel(words)
+    panels[0][0].set_ylabel(label)
     panels[0][-1].legend(frameon=False, bbox_to_anchor=(1.02, 1), loc="upper left")
-    return picture
+    return figure
 
 
 def _bars(
-    race: Race,
+    results: ComparisonResults,
     sizes: list[str],
     height: Callable[[str, str], float | None],
-    words: str,
+    label: str,
     *,
-    limit: bool = False,
+    show_baseline: bool = False,
 ) -> Any:
-    """A bar a contender, a panel a size."""
-    picture = Figure(figsize=(9, 2.8))
-    panels = picture.subplots(1, len(sizes), sharey=True, squeeze=False)
-    names, colours = zip(*reversed(_coloured(race)), strict=True)
+    """Plot one bar per server and one panel per size."""
+    figure = Figure(figsize=(9, 2.8))
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)
+    names, colours = zip(*reversed(_colours_by_name(results)), strict=True)
     for panel, size in zip(panels[0], sizes, strict=True):
         bars = panel.barh(names, [height(name, size) or 0.0 for name in names], color=colours)
         panel.bar_label(bars, fmt="%.0f", padding=2, color=_GREY)
-        if limit:
+        if show_baseline:
             panel.axvline(
-                race.limit(size, lambda loop: loop.cpu_ms),
+                results.baseline(size, lambda baseline: baseline.cpu_ms),
                 color=_GREY,
                 linestyle="--",
                 linewidth=1,
                 label="no server",
             )
             panel.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18))
-        panel.set(title=size, xlabel=words)
+        panel.set(title=size, xlabel=label)
         panel.grid(axis="y", visible=False)
         panel.margins(x=0.12)
-    return picture
+    return figure
 
 
-def _overload(race: Race) -> Any:
-    """What became of each second's requests, and the peak beside."""
-    picture = Figure(figsize=(9, 0.9 + 0.6 * len(race.overloads)))
-    panel = picture.subplots()
-    names = list(reversed(race.overloads))
+def _overload(results: ComparisonResults) -> Any:
+    """Plot the outcomes of each second's requests, with the peak rate marked."""
+    figure = Figure(figsize=(9, 0.9 + 0.6 * len(results.overloads)))
+    panel = figure.subplots()
+    names = list(reversed(results.overloads))
     left = [0.0] * len(names)
-    for words, colour, count in _BECAME:
-        widths = [count(race.overloads[name]) / race.overloads[name].seconds for name in names]
-        panel.barh(names, widths, left=left, color=colour, label=words, height=0.6)
+    for label, colour, count in _OUTCOMES:
+        widths = [
+            count(results.overloads[name]) / results.overloads[name].seconds for name in names
+        ]
+        panel.barh(names, widths, left=left, color=colour, label=label, height=0.6)
         left = [before + width for before, width in zip(left, widths, strict=True)]
-    peaks = [race.overloads[name].peak_per_s for name in names]
+    peaks = [results.overloads[name].peak_per_s for name in names]
     panel.plot(
         peaks,
         range(len(names)),
@@ -181,11 +187,11 @@ def _overload(race: Race) -> Any:
         markeredgewidth=2,
         label="peak without overload",
     )
-    panel.set(xlabel="requests for each second of the overload")
+    panel.set(xlabel="requests per second of the overload")
     panel.grid(axis="y", visible=False)
     panel.legend(frameon=False, bbox_to_anchor=(1.02, 1.1), loc="upper left", markerscale=0.4)
-    return picture
+    return figure
 
 
-def _coloured(race: Race) -> list[tuple[str, str]]:
-    return list(zip(race.names(), _COLOURS, strict=False))
+def _colours_by_name(results: ComparisonResults) -> list[tuple[str, str]]:
+    return list(zip(results.server_names(), _COLOURS, strict=False))

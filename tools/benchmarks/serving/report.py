@@ -1,220 +1,227 @@
-"""The race in words: a page of tables, and one line of JSON."""
+"""Report of the comparison: a page of tables and one line of JSON."""
 
 from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tools.benchmarks.serving.figures import Together
-from tools.benchmarks.serving.results import Race
+from tools.benchmarks.serving.figures import LoadFigures
+from tools.benchmarks.serving.results import ComparisonResults
 from tools.benchmarks.serving.servers import GUIDE
-from tools.benchmarks.serving.targets import CALLERS, targets
+from tools.benchmarks.serving.targets import CLIENTS, targets
 
 _WORDS = f"""\
-How to read it. Every contender decodes with `utils/image_processing.py` ({GUIDE} with Pillow, in full) and reads with the same embedded
-reader. Photos are the shipped samples, made 640x480 or 4000x3000 pixels large, each sent with a comment of its own in it, so that no cache
-spares its reading. Callers send the next photo when the last is answered. The load runs on the same cores as the server, so processor time,
-which is the server's own, says more than photos a second: user and system time of all processes of a server, by photos answered with 200.
-Memory is the most that they held at any number of callers, pages that processes share counted once. "No server" is decoding and reading in
-a plain loop, a process a core. Figures are medians over the rounds; ratios are taken within a round, since machines drift. In the overload
-requests are sent three times as fast as the server just answered callers who wait, whether or not it keeps up; accepted ones are counted
-while that lasts, and the peak beside them is that of such callers right before and after. The one compared with is the fastest peer."""
+- Every server decodes photos with `keylike.images.photo` and reads them with the same embedded
+  reader. Only {GUIDE} decodes at full size, with Pillow.
+- The photos are the shipped samples at 640x480 and 4000x3000 pixels. Each is sent with a unique
+  comment, so that no cache can answer it.
+- A client sends the next photo when the previous one is answered.
+- The load generator runs on the same cores as the server. Processor time therefore says more than
+  throughput: it is the user and system time of all processes of the server per photo read.
+- Memory is the peak over all numbers of clients. Pages that processes share count once.
+- "No server" is decoding and reading in a plain loop, one process per core.
+- Figures are medians over the rounds. Ratios are computed within a round, because the speed of a
+  machine drifts.
+- The overload offers three times the throughput that waiting clients just reached, whether or not
+  the server keeps up. Accepted requests are counted while it lasts. The peak next to them is the
+  throughput of waiting clients right before and after. The second server is the fastest peer."""
 
 
-def page(race: Race, sizes: Sequence[str], pictures: Sequence[str]) -> str:
-    """The whole page, in Markdown."""
-    about = race.about
+def page(results: ComparisonResults, sizes: Sequence[str], plots: Sequence[str]) -> str:
+    """Return the whole page in Markdown."""
+    run_info = results.run_info
     return "\n\n".join(
         [
-            "# The race",
-            f"{about.machine}; {about.date}; `{about.command}`: {about.rounds} round(s), {about.seconds:g} seconds a measurement. "
-            "This page and its plots are written by it.",
+            "# Serving benchmark",
+            f"{run_info.machine}; {run_info.date}; `{run_info.command}`: {run_info.rounds} round(s), "
+            f"{run_info.seconds:g} seconds per measurement. The command writes this page and its plots.",
+            "## Method",
             _WORDS,
-            _contenders(race),
-            "## What it is to show",
-            _targets(race),
+            _servers(results),
+            "## Targets",
+            _targets(results),
             *(
                 part
                 for size in sizes
-                for part in (f"## {size}", _at(race, size), _by_callers(race, size))
+                for part in (f"## {size}", _at_one_count(results, size), _by_clients(results, size))
             ),
             "## Overload: three times the peak, 640x480",
-            _overload(race),
-            "## One caller",
-            _alone(race),
-            *(f"![{name.removesuffix('.svg')}]({name})" for name in pictures),
+            _overload(results),
+            "## A single client",
+            _single_client(results),
+            *(f"![{name.removesuffix('.svg')}]({name})" for name in plots),
         ]
     )
 
 
-def line(race: Race, sizes: Sequence[str]) -> str:
-    """Everything as one line of JSON."""
-    callers = sorted({row.got.callers for row in race.measured})
+def json_line(results: ComparisonResults, sizes: Sequence[str]) -> str:
+    """Return all figures as one line of JSON."""
+    clients = sorted({row.figures.clients for row in results.measurements})
     figures = {
         size: {
-            name: {str(many): _medians(race, name, size, many) for many in callers}
-            for name in race.names()
+            name: {str(count): _medians(results, name, size, count) for count in clients}
+            for name in results.server_names()
         }
         for size in sizes
     }
-    limits = {
+    baselines = {
         size: {
-            "per_s": _round(race.limit(size, lambda loop: loop.per_s)),
-            "cpu_ms": _round(race.limit(size, lambda loop: loop.cpu_ms)),
+            "per_s": _round(results.baseline(size, lambda baseline: baseline.per_s)),
+            "cpu_ms": _round(results.baseline(size, lambda baseline: baseline.cpu_ms)),
         }
         for size in sizes
     }
-    about = asdict(race.about)
-    del about["how"]
+    run_info = asdict(results.run_info)
+    del run_info["setup"]
     return json.dumps(
         {
             "benchmark": "serving",
-            **about,
+            **run_info,
             "figures": figures,
-            "no_server": limits,
-            "overload": {name: _rounded(asdict(run)) for name, run in race.overloads.items()},
-            "one_caller": {
-                "http_p50_ms": _round(statistics.median(race.alone.http_ms)),
-                "loop_p50_ms": _round(statistics.median(race.alone.loop_ms)),
+            "no_server": baselines,
+            "overload": {
+                name: _rounded(asdict(overload)) for name, overload in results.overloads.items()
+            },
+            "single_client": {
+                "http_p50_ms": _round(statistics.median(results.single_client.http_ms)),
+                "baseline_p50_ms": _round(statistics.median(results.single_client.baseline_ms)),
             },
             "targets": {
-                one.name: {
-                    "value": _round(one.value),
-                    "at_least" if one.least else "at_most": one.limit,
-                    "met": one.met,
+                target.name: {
+                    "value": _round(target.value),
+                    "at_least" if target.at_least else "at_most": target.limit,
+                    "met": target.met,
                 }
-                for one in targets(race)
+                for target in targets(results)
             },
         }
     )
 
 
-def _contenders(race: Race) -> str:
-    rows = [(name, race.about.versions[name], how) for name, how in race.about.how.items()]
-    return _table(("contender", "version", "how it is run"), rows)
+def _servers(results: ComparisonResults) -> str:
+    rows = [
+        (name, results.run_info.versions[name], setup)
+        for name, setup in results.run_info.setup.items()
+    ]
+    return _table(("server", "version", "setup"), rows)
 
 
-def _targets(race: Race) -> str:
+def _targets(results: ComparisonResults) -> str:
     rows = [
         (
-            one.words,
-            _number(one.value, 2),
-            f"{'at least' if one.least else 'at most'} {one.limit:g}",
-            "met" if one.met else "**missed**",
+            target.label,
+            _number(target.value, 2),
+            f"{'at least' if target.at_least else 'at most'} {target.limit:g}",
+            "met" if target.met else "**missed**",
         )
-        for one in targets(race)
+        for target in targets(results)
     ]
     return _table(("", "measured", "target", ""), rows)
 
 
-def _at(race: Race, size: str) -> str:
-    """Every figure at one number of callers, the loop last."""
+def _at_one_count(results: ComparisonResults, size: str) -> str:
+    """Return the table of all figures at one number of clients, with the baseline in the last row."""
 
     def row(name: str) -> list[str]:
-        figures = [
-            _number(race.median(name, size, CALLERS, figure), 1) for figure in _FIGURES.values()
+        row_figures = [
+            _number(results.median(name, size, CLIENTS, figure), 1) for figure in _FIGURES.values()
         ]
-        errors = (
-            ", ".join(f"{count} x {status}" for status, count in race.errors(name, size).items())
-            or "none"
-        )
-        return [name, *figures, _number(race.most_memory(name, size)), errors]
+        errors = _counts(results.errors(name, size))
+        return [name, *row_figures, _number(results.peak_memory(name, size)), errors]
 
-    limit = [
-        _number(race.limit(size, lambda loop: loop.per_s), 1),
+    baseline = [
+        _number(results.baseline(size, lambda baseline: baseline.per_s), 1),
         "",
         "",
         "",
-        _number(race.limit(size, lambda loop: loop.cpu_ms), 1),
+        _number(results.baseline(size, lambda baseline: baseline.cpu_ms), 1),
     ]
-    heads = (f"{CALLERS} callers", *_FIGURES, "most memory, MB", "errors, at any number of callers")
-    return _table(heads, [*map(row, race.names()), ["no server", *limit, "", ""]])
+    heads = (f"{CLIENTS} clients", *_FIGURES, "peak memory, MB", "errors, any number of clients")
+    return _table(heads, [*map(row, results.server_names()), ["no server", *baseline, "", ""]])
 
 
-_FIGURES: dict[str, Callable[[Together], float | None]] = {
-    "photos/s": lambda got: got.per_s,
-    "p50 ms": lambda got: got.p50_ms,
-    "p95 ms": lambda got: got.p95_ms,
-    "p99 ms": lambda got: got.p99_ms,
-    "processor ms a photo": lambda got: got.cpu_ms,
+_FIGURES: dict[str, Callable[[LoadFigures], float | None]] = {
+    "photos/s": lambda figures: figures.per_s,
+    "p50 ms": lambda figures: figures.p50_ms,
+    "p95 ms": lambda figures: figures.p95_ms,
+    "p99 ms": lambda figures: figures.p99_ms,
+    "processor ms per photo": lambda figures: figures.cpu_ms,
 }
 
 
-def _by_callers(race: Race, size: str) -> str:
-    callers = sorted({row.got.callers for row in race.measured})
+def _by_clients(results: ComparisonResults, size: str) -> str:
+    clients = sorted({row.figures.clients for row in results.measurements})
 
-    def cell(name: str, many: int) -> str:
-        return f"{_number(race.median(name, size, many, _per_s), 1)} ({_number(race.median(name, size, many, _p95_ms))})"
+    def cell(name: str, count: int) -> str:
+        return f"{_number(results.median(name, size, count, _per_s), 1)} ({_number(results.median(name, size, count, _p95_ms))})"
 
-    rows = [(name, *(cell(name, many) for many in callers)) for name in race.names()]
-    return _table(("photos/s (p95 ms) of so many callers", *map(str, callers)), rows)
-
-
-def _per_s(got: Together) -> float | None:
-    return got.per_s
+    rows = [(name, *(cell(name, count) for count in clients)) for name in results.server_names()]
+    return _table(("photos/s (p95 ms) by number of clients", *map(str, clients)), rows)
 
 
-def _p95_ms(got: Together) -> float | None:
-    return got.p95_ms
+def _per_s(figures: LoadFigures) -> float | None:
+    return figures.per_s
 
 
-def _overload(race: Race) -> str:
+def _p95_ms(figures: LoadFigures) -> float | None:
+    return figures.p95_ms
+
+
+def _overload(results: ComparisonResults) -> str:
     rows = []
-    for name, run in race.overloads.items():
-        failures = (
-            ", ".join(f"{count} x {status}" for status, count in run.failures.items()) or "none"
-        )
+    for name, overload in results.overloads.items():
         accepted = (
-            f"{run.accepted_per_s:.1f} of {run.peak_per_s:.1f}",
-            _number(run.accepted_p99_ms),
+            f"{overload.accepted_per_s:.1f} of {overload.peak_per_s:.1f}",
+            _number(overload.accepted_p99_ms),
         )
         refused = (
-            f"{run.refused} of {run.sent}",
-            _number(run.refused_p50_ms, 1),
-            _number(run.refused_p95_ms, 1),
+            f"{overload.refused} of {overload.sent}",
+            _number(overload.refused_p50_ms, 1),
+            _number(overload.refused_p95_ms, 1),
         )
         rows.append(
             (
                 name,
-                f"{run.offered_per_s:.0f}",
+                f"{overload.offered_per_s:.0f}",
                 *accepted,
                 *refused,
-                failures,
-                _number(run.memory_mb),
+                _counts(overload.failures),
+                _number(overload.memory_mb),
             )
         )
     return _table(
         (
             "",
             "offered/s",
-            "accepted/s, of the peak",
+            "accepted/s of peak/s",
             "accepted p99 ms",
             "refused with 503 and Retry-After",
             "refused p50 ms",
             "refused p95 ms",
-            "failed, 0 being a broken connection",
-            "most memory, MB",
+            "failed (0: broken connection)",
+            "peak memory, MB",
         ),
         rows,
     )
 
 
-def _alone(race: Race) -> str:
-    with_it, without = (
-        _number(statistics.median(ms), 1) for ms in (race.alone.http_ms, race.alone.loop_ms)
+def _single_client(results: ComparisonResults) -> str:
+    http_ms, baseline_ms = (
+        _number(statistics.median(ms), 1)
+        for ms in (results.single_client.http_ms, results.single_client.baseline_ms)
     )
     return (
-        f"640x480, one caller, idle server: p50 {with_it} ms; the same photos in one process without HTTP, taking turns: {without} ms. "
-        f"HTTP adds {race.alone.added_ms:.1f} ms."
+        f"640x480, a single client, idle server: p50 {http_ms} ms. The same photos in one process "
+        f"without HTTP, in alternating turns: {baseline_ms} ms. HTTP adds {results.single_client.added_ms:.1f} ms."
     )
 
 
-def _medians(race: Race, name: str, size: str, callers: int) -> dict[str, Any]:
-    """Every figure of `Together`, the median over the rounds; errors are summed."""
-    rows = [asdict(got) for got in race.of(name, size, callers)]
+def _medians(results: ComparisonResults, name: str, size: str, clients: int) -> dict[str, Any]:
+    """Return the median over the rounds of every figure, and the sum of the errors."""
+    rows = [asdict(figures) for figures in results.of(name, size, clients)]
     medians: dict[str, Any] = {}
     for figure in rows[0]:
         values = [row[figure] for row in rows if row[figure] is not None]
@@ -230,6 +237,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _number(value: float | None, places: int = 0) -> str:
     return "-" if value is None else f"{value:.{places}f}"
+
+
+def _counts(by_status: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} x {status}" for status, count in by_status.items()) or "none"
 
 
 def _round(value: float | None) -> float | None:

@@ -1,4 +1,5 @@
-"""What a race brought: every measurement of every round, kept as JSON, and the figures that are taken from it."""
+"""Results of a comparison: every measurement of every round, stored as JSON, and the figures
+computed from them."""
 
 from __future__ import annotations
 
@@ -8,23 +9,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tools.benchmarks.serving.figures import Overload, Together
+from tools.benchmarks.serving.figures import LoadFigures, OverloadFigures
 from tools.benchmarks.serving.servers import GUIDE, KEYLIKE
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One measurement of a contender in a round."""
+class Measurement:
+    """Measurement of one server in one round."""
 
     round: int
     name: str
     size: str
-    got: Together
+    figures: LoadFigures
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """What the loop did in a round without HTTP: photos a second on all cores, and processor milliseconds for each."""
+class BaselineResult:
+    """Baseline without HTTP in one round: photos per second on all cores, and processor
+    milliseconds per photo."""
 
     round: int
     size: str
@@ -33,21 +35,31 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
-    """One caller on an idle server and one process of the loop, taking turns over the same photos: milliseconds of each."""
+class SingleClientResult:
+    """Milliseconds per photo of a single client on an idle server and of one baseline process."""
 
     http_ms: list[float]
-    loop_ms: list[float]
+    baseline_ms: list[float]
 
     @property
     def added_ms(self) -> float:
-        """What HTTP adds to the median."""
-        return statistics.median(self.http_ms) - statistics.median(self.loop_ms)
+        """Return the median time that HTTP adds, in milliseconds."""
+        return statistics.median(self.http_ms) - statistics.median(self.baseline_ms)
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """Where, when and how: the machine in words, the versions of all, what each does, and how the race was started."""
+class RunInfo:
+    """Description of a run.
+
+    Attributes:
+        machine: Processor, memory and versions in words.
+        date: ISO date.
+        command: Command that started the run.
+        seconds: Length of one measurement.
+        rounds: Number of rounds.
+        versions: Version of each server.
+        setup: Setup of each server in words.
+    """
 
     machine: str
     date: str
@@ -55,111 +67,123 @@ class About:
     seconds: float
     rounds: int
     versions: dict[str, str]
-    how: dict[str, str]
+    setup: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
-    """All of it."""
+class ComparisonResults:
+    """All measurements of a comparison."""
 
-    about: About
-    measured: list[Measured]
-    limits: list[Limit]
-    overloads: dict[str, Overload]
-    alone: Alone
+    run_info: RunInfo
+    measurements: list[Measurement]
+    baselines: list[BaselineResult]
+    overloads: dict[str, OverloadFigures]
+    single_client: SingleClientResult
 
-    def names(self) -> list[str]:
-        """The contenders, Keylike first."""
-        return list(self.about.how)
+    def server_names(self) -> list[str]:
+        """Return the names of the servers, Keylike first."""
+        return list(self.run_info.setup)
 
-    def of(self, name: str, size: str, callers: int, round: int | None = None) -> list[Together]:
-        """Measurements of one contender, of one round or of all."""
+    def of(self, name: str, size: str, clients: int, round: int | None = None) -> list[LoadFigures]:
+        """Return the figures of one server in one round, or in all rounds."""
         rows = (
             row
-            for row in self.measured
-            if (row.name, row.size, row.got.callers) == (name, size, callers)
+            for row in self.measurements
+            if (row.name, row.size, row.figures.clients) == (name, size, clients)
         )
-        return [row.got for row in rows if round in (None, row.round)]
+        return [row.figures for row in rows if round in (None, row.round)]
 
     def median(
-        self, name: str, size: str, callers: int, figure: Callable[[Together], float | None]
+        self, name: str, size: str, clients: int, value: Callable[[LoadFigures], float | None]
     ) -> float | None:
-        """Of one figure over the rounds; None where there is none."""
-        return _median(figure(got) for got in self.of(name, size, callers))
+        """Return the median of a figure over the rounds, or None if it was never measured."""
+        return _median(value(figures) for figures in self.of(name, size, clients))
 
-    def limit(
-        self, size: str, figure: Callable[[Limit], float], round: int | None = None
+    def baseline(
+        self, size: str, value: Callable[[BaselineResult], float], round: int | None = None
     ) -> float | None:
-        """The loop's figure, the median of its turns."""
+        """Return the median of a baseline figure in one round, or in all rounds."""
         return _median(
-            figure(limit)
-            for limit in self.limits
-            if limit.size == size and round in (None, limit.round)
+            value(baseline)
+            for baseline in self.baselines
+            if baseline.size == size and round in (None, baseline.round)
         )
 
     def errors(self, name: str, size: str) -> dict[str, int]:
-        """Of all rounds, by status."""
+        """Return the errors of all rounds by status."""
         total: dict[str, int] = {}
-        for row in self.measured:
+        for row in self.measurements:
             if (row.name, row.size) == (name, size):
-                for status, count in row.got.errors.items():
+                for status, count in row.figures.errors.items():
                     total[status] = total.get(status, 0) + count
         return total
 
-    def most_memory(self, name: str, size: str) -> float:
-        """Megabytes, whatever the number of callers and the round."""
+    def peak_memory(self, name: str, size: str) -> float:
+        """Return the peak memory in megabytes over all numbers of clients and all rounds."""
         return max(
-            row.got.memory_mb for row in self.measured if (row.name, row.size) == (name, size)
+            row.figures.memory_mb
+            for row in self.measurements
+            if (row.name, row.size) == (name, size)
         )
 
-    def cpu_ratio(self, size: str, callers: int) -> float | None:
-        """Keylike's processor time a photo by the loop's in the same round; the median of the rounds."""
+    def cpu_ratio(self, size: str, clients: int) -> float | None:
+        """Return Keylike's processor time per photo relative to the baseline's.
+
+        Ratios are computed within a round; the result is their median.
+        """
         ratios = []
         for number in self._rounds():
-            mine = _median(got.cpu_ms for got in self.of(KEYLIKE, size, callers, number))
-            loop = self.limit(size, lambda limit: limit.cpu_ms, number)
-            ratios.append(mine / loop if mine and loop else None)
+            own = _median(figures.cpu_ms for figures in self.of(KEYLIKE, size, clients, number))
+            baseline_value = self.baseline(size, lambda baseline: baseline.cpu_ms, number)
+            ratios.append(own / baseline_value if own and baseline_value else None)
         return _median(ratios)
 
-    def speed_ratio(self, size: str, callers: int, others: Iterable[str]) -> float | None:
-        """Keylike's photos a second by those of the best of the others in the same round; the median of the rounds."""
+    def speed_ratio(self, size: str, clients: int, other_names: Iterable[str]) -> float | None:
+        """Return Keylike's throughput relative to that of the fastest of the other servers.
+
+        Ratios are computed within a round; the result is their median.
+        """
         ratios = []
         for number in self._rounds():
-            mine = _median(got.per_s for got in self.of(KEYLIKE, size, callers, number))
+            own = _median(figures.per_s for figures in self.of(KEYLIKE, size, clients, number))
             best = max(
-                (got.per_s for name in others for got in self.of(name, size, callers, number)),
+                (
+                    figures.per_s
+                    for name in other_names
+                    for figures in self.of(name, size, clients, number)
+                ),
                 default=None,
             )
-            ratios.append(mine / best if mine and best else None)
+            ratios.append(own / best if own and best else None)
         return _median(ratios)
 
-    def peers(self) -> list[str]:
-        """All but Keylike and the guide's way."""
-        return [name for name in self.names() if name not in (KEYLIKE, GUIDE)]
+    def peer_names(self) -> list[str]:
+        """Return the names of all servers except Keylike and the older guide's."""
+        return [name for name in self.server_names() if name not in (KEYLIKE, GUIDE)]
 
     def save(self, path: Path) -> None:
-        """As JSON."""
+        """Write the results as JSON."""
         path.write_text(json.dumps(asdict(self)))
 
     def _rounds(self) -> range:
-        return range(self.about.rounds)
+        return range(self.run_info.rounds)
 
 
-def saved(path: Path) -> Race:
-    """What `save` wrote."""
-    found = json.loads(path.read_text())
-    return Race(
-        About(**found["about"]),
+def load_results(path: Path) -> ComparisonResults:
+    """Load results that `ComparisonResults.save` wrote."""
+    content = json.loads(path.read_text())
+    return ComparisonResults(
+        RunInfo(**content["run_info"]),
         [
-            Measured(row["round"], row["name"], row["size"], Together(**row["got"]))
-            for row in found["measured"]
+            Measurement(row["round"], row["name"], row["size"], LoadFigures(**row["figures"]))
+            for row in content["measurements"]
         ],
-        [Limit(**limit) for limit in found["limits"]],
-        {name: Overload(**overload) for name, overload in found["overloads"].items()},
-        Alone(**found["alone"]),
+        [BaselineResult(**baseline) for baseline in content["baselines"]],
+        {name: OverloadFigures(**overload) for name, overload in content["overloads"].items()},
+        SingleClientResult(**content["single_client"]),
     )
 
 
 def _median(values: Iterable[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return statistics.median(there) if there else None
+    present = [value for value in values if value is not None]
+    return statistics.median(present) if present else None

@@ -1,4 +1,7 @@
-"""Who takes part in the race, and how each is started: the same reader, decoding and photos, each with the settings that suit it best."""
+"""Servers of the comparison and how to start them.
+
+All use the same reader, decoding and photos, each with the settings that suit it best.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +15,39 @@ from tools.benchmarks.serving.peers.work import CORES
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYLIKE = "Keylike"
-GUIDE = "the guide's way"
+GUIDE = "the older guide's server"
 LITSERVE, BENTOML = "LitServe", "BentoML"
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
-    """One way to serve: the command that starts it, {port} standing for where it is to listen and {folder} for where it may write;
-    the Python that runs it and the package whose version counts; `how` says in words what it does."""
+class ServerSpec:
+    """Server to compare.
+
+    Attributes:
+        name: Name in tables and plots.
+        how: Setup in words.
+        python: Python interpreter that runs it.
+        package: Package whose version is reported.
+        command: Arguments of the interpreter. `{port}` and `{folder}` are replaced by the port to
+            listen on and a writable folder.
+        environment: Environment variables, with the same placeholders.
+    """
 
     name: str
-    how: str
+    setup: str
     python: Path
     package: str | None
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def arguments(self, port: int, folder: Path) -> list[str]:
-        """What to run."""
+        """Return the command line."""
         return [str(self.python), *(part.format(port=port, folder=folder) for part in self.command)]
 
     def variables(self, port: int, folder: Path) -> dict[str, str]:
-        """The environment: that of the race without anybody's settings of the server."""
-        mine = {
+        """Return the environment variables, without any Keylike settings of the person who runs the
+        benchmark."""
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith("KEYLIKE_") and name != "MODEL_PATH"
@@ -42,20 +55,25 @@ class Contender:
         own = {
             name: value.format(port=port, folder=folder) for name, value in self.environment.items()
         }
-        return {**mine, "PYTHONPATH": str(ROOT), **own}
+        return {**inherited, "PYTHONPATH": str(ROOT), **own}
 
     def version(self) -> str:
-        """Of its package, as it is installed."""
+        """Return the installed version of the package."""
         if self.package is None:
             return ""
-        ask = f"from importlib.metadata import version; print(version({self.package!r}))"
+        script = f"from importlib.metadata import version; print(version({self.package!r}))"
         return subprocess.run(
-            [self.python, "-c", ask], check=True, capture_output=True, text=True
+            [self.python, "-c", script], check=True, capture_output=True, text=True
         ).stdout.strip()
 
 
-def contenders(server: Path, environments: Path) -> list[Contender]:
-    """All of them; `server` is the Python of Keylike, and each of the others has a folder of its own in `environments`."""
+def server_specs(server: Path, environments: Path) -> list[ServerSpec]:
+    """Return all servers.
+
+    Args:
+        server: Python interpreter that runs Keylike.
+        environments: Folder with one virtual environment per other server.
+    """
     peers = "tools.benchmarks.serving.peers"
     uvicorn = (
         "-m",
@@ -69,46 +87,46 @@ def contenders(server: Path, environments: Path) -> list[Contender]:
     )
     fastapi = environments / "fastapi" / "bin" / "python"
     return [
-        Contender(
+        ServerSpec(
             KEYLIKE,
-            "as `make serve` starts it",
+            "started as `make serve` does",
             server,
             None,
             (str(ROOT / "app.py"),),
             {"KEYLIKE_PORT": "{port}", "KEYLIKE_LOGS": "{folder}"},
         ),
-        Contender(
+        ServerSpec(
             GUIDE,
-            "Flask's own server, a thread a request, the picture decoded in full and then made smaller",
+            "Flask's development server, one thread per request, full-size decoding before resizing",
             server,
             "flask",
             ("-m", f"{peers}.guide", "{port}"),
         ),
-        Contender(
+        ServerSpec(
             "FastAPI",
-            "uvicorn with uvloop and httptools in one process, a plain function in FastAPI's pool of 40 threads",
+            "one uvicorn process with uvloop and httptools; a plain function in FastAPI's pool of 40 threads",
             fastapi,
             "fastapi",
             uvicorn,
         ),
-        Contender(
+        ServerSpec(
             f"FastAPI, {CORES} processes",
-            f"the same in {CORES} processes, as many as there are cores",
+            f"the same in {CORES} processes, one per core",
             fastapi,
             "fastapi",
             (*uvicorn, "--workers", str(CORES)),
         ),
-        Contender(
+        ServerSpec(
             LITSERVE,
-            f"{CORES} workers and {CORES} processes for HTTP, as many as there are cores; decoding and reading in the workers; "
-            "its fast_queue was tried and cost as much",
+            f"{CORES} workers and {CORES} HTTP processes, one of each per core; decoding and reading in the workers "
+            "(fast_queue was tried and made no difference)",
             environments / "litserve" / "bin" / "python",
             "litserve",
             ("-m", f"{peers}.litserve_app", "{port}"),
         ),
-        Contender(
+        ServerSpec(
             BENTOML,
-            f"{CORES} workers, as many as there are cores; no log line a request",
+            f"{CORES} workers, one per core; no access log",
             environments / "bentoml" / "bin" / "python",
             "bentoml",
             (

@@ -1,88 +1,96 @@
-"""What the race is to show, and whether it does."""
+"""Targets of the comparison."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tools.benchmarks.serving.results import Race
+from tools.benchmarks.serving.results import ComparisonResults
 from tools.benchmarks.serving.servers import BENTOML, GUIDE, KEYLIKE, LITSERVE
 
-CALLERS = 16
+CLIENTS = 16
 CAPTURES, LARGE = "640x480", "12 MP"
-# The server's own, KEYLIKE_DEADLINE_S as it comes.
+# Keylike's default request deadline (KEYLIKE_DEADLINE_S).
 _DEADLINE_MS = 30_000.0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure and what it may be at most or, where `least`, must be at least. What could not be measured is missed."""
+    """Target for one figure. A figure that could not be measured misses its target.
+
+    Attributes:
+        name: Key in the JSON output.
+        label: Description in the report.
+        value: Measured value.
+        limit: Upper bound of the value, or its lower bound if `at_least` is set.
+        at_least: Whether `limit` is a lower bound.
+    """
 
     name: str
-    words: str
+    label: str
     value: float | None
     limit: float
-    least: bool = False
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
-        """Whether it is so."""
+        """Return True if the value is within its limit."""
         if self.value is None:
             return False
-        return self.value >= self.limit if self.least else self.value <= self.limit
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
-def targets(race: Race) -> list[Target]:
-    """All of them, in the order in which they are told."""
-    return [*_cost(race), *_against_others(race), *_overload(race)]
+def targets(results: ComparisonResults) -> list[Target]:
+    """Return all targets in the order of the report."""
+    return [*_cost(results), *_against_others(results), *_overload(results)]
 
 
-def _cost(race: Race) -> list[Target]:
-    words = f"processor time a photo, by that of the loop without HTTP, {CALLERS} callers"
+def _cost(results: ComparisonResults) -> list[Target]:
+    label = f"processor time per photo relative to no server, {CLIENTS} clients"
     return [
         Target(
-            "cpu_ratio_captures", f"{CAPTURES}: {words}", race.cpu_ratio(CAPTURES, CALLERS), 1.15
+            "cpu_ratio_captures", f"{CAPTURES}: {label}", results.cpu_ratio(CAPTURES, CLIENTS), 1.15
         ),
-        Target("cpu_ratio_12mp", f"{LARGE}: {words}", race.cpu_ratio(LARGE, CALLERS), 1.10),
+        Target("cpu_ratio_12mp", f"{LARGE}: {label}", results.cpu_ratio(LARGE, CLIENTS), 1.10),
         Target(
             "http_adds_ms",
-            f"{CAPTURES}: milliseconds that HTTP adds to decoding and reading, one caller, p50",
-            race.alone.added_ms,
+            f"{CAPTURES}: milliseconds that HTTP adds to decoding and reading, single client, p50",
+            results.single_client.added_ms,
             4.0,
         ),
     ]
 
 
-def _against_others(race: Race) -> list[Target]:
-    others = [*race.peers(), GUIDE]
-    best = f"photos a second, by those of the best of the others, {CALLERS} callers"
-    memory = "most memory, by that of"
+def _against_others(results: ComparisonResults) -> list[Target]:
+    others = [*results.peer_names(), GUIDE]
+    best = f"throughput relative to the fastest other server, {CLIENTS} clients"
+    memory = "peak memory relative to"
     return [
         Target(
             "speed_captures",
             f"{CAPTURES}: {best}",
-            race.speed_ratio(CAPTURES, CALLERS, others),
+            results.speed_ratio(CAPTURES, CLIENTS, others),
             1.0,
-            least=True,
+            at_least=True,
         ),
         Target(
             "speed_12mp",
             f"{LARGE}: {best}",
-            race.speed_ratio(LARGE, CALLERS, others),
+            results.speed_ratio(LARGE, CLIENTS, others),
             1.0,
-            least=True,
+            at_least=True,
         ),
         Target(
             "speed_guide_12mp",
-            f"{LARGE}: photos a second, by those of {GUIDE}, {CALLERS} callers",
-            race.speed_ratio(LARGE, CALLERS, [GUIDE]),
+            f"{LARGE}: throughput relative to {GUIDE}, {CLIENTS} clients",
+            results.speed_ratio(LARGE, CLIENTS, [GUIDE]),
             1.8,
-            least=True,
+            at_least=True,
         ),
         *(
             Target(
                 f"memory_{name.lower()}_{short}",
                 f"{size}: {memory} {name}",
-                _memory(race, size, name),
+                _memory(results, size, name),
                 0.5,
             )
             for name in (LITSERVE, BENTOML)
@@ -91,36 +99,36 @@ def _against_others(race: Race) -> list[Target]:
     ]
 
 
-def _memory(race: Race, size: str, name: str) -> float:
-    return race.most_memory(KEYLIKE, size) / race.most_memory(name, size)
+def _memory(results: ComparisonResults, size: str, name: str) -> float:
+    return results.peak_memory(KEYLIKE, size) / results.peak_memory(name, size)
 
 
-def _overload(race: Race) -> list[Target]:
-    run = race.overloads[KEYLIKE]
-    failed = float(sum(run.failures.values()))
+def _overload(results: ComparisonResults) -> list[Target]:
+    overload = results.overloads[KEYLIKE]
+    failed = float(sum(overload.failures.values()))
     return [
         Target(
             "overload_share_of_peak",
-            "overload: accepted requests a second, of the peak's",
-            run.share_of_peak,
+            "overload: accepted requests per second relative to the peak",
+            overload.share_of_peak,
             0.9,
-            least=True,
+            at_least=True,
         ),
         Target(
             "overload_accepted_p99_ms",
-            "overload: milliseconds of the accepted, p99; the deadline",
-            run.accepted_p99_ms,
+            "overload: milliseconds to accept, p99 (limit: the deadline)",
+            overload.accepted_p99_ms,
             _DEADLINE_MS,
         ),
         Target(
             "overload_refused_p95_ms",
-            "overload: milliseconds of the refused, p95",
-            run.refused_p95_ms,
+            "overload: milliseconds to refuse, p95",
+            overload.refused_p95_ms,
             50.0,
         ),
         Target(
             "overload_failures",
-            "overload: answers that are neither 200 nor 503 with Retry-After",
+            "overload: responses that are neither 200 nor 503 with Retry-After",
             failed,
             0.0,
         ),

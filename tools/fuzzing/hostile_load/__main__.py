@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tools.benchmarks.serving.stress.memory import growth
+from tools.benchmarks.serving.stress.memory import growth_per_1000
 from tools.benchmarks.serving.stress.server import Server
 from tools.fuzzing.hostile_load.callers import Tally, storm
 from tools.fuzzing.hostile_load.cases import Cases, samples
@@ -83,7 +83,7 @@ def _stormed(
     before = _wrong_samples(
         address
     )  # which also has the server settle: networks, caches and threads are there
-    all_of_it, looked, used = Tally(), [0], [server.watch.memory() if server else 0]
+    all_of_it, looked, used = Tally(), [0], [server.monitor.memory() if server else 0]
     began = time.monotonic()
     for tally in storm(address, cases, count, callers, _DEADLINE_S + _LATE_S):
         all_of_it.add(tally)
@@ -91,7 +91,7 @@ def _stormed(
             print(f"FAILED --seed {cases.seed} --only {number} ({kind}): {fault}", flush=True)
         if all_of_it.cases >= looked[-1] + max(1, count // _LOOKS):
             looked.append(all_of_it.cases)
-            used.append(server.watch.memory() if server else 0)
+            used.append(server.monitor.memory() if server else 0)
             if len(looked) % 10 == 1:
                 print(
                     f"{all_of_it.cases} cases, {time.monotonic() - began:.0f} s, {used[-1] / MB:.0f} MB",
@@ -134,8 +134,8 @@ def _memory(
     }
     return {
         **at,
-        "peak": round(server.watch.peak / MB, 1),
-        "mb_per_1000": round(growth(looked, used), 3) if count >= _TREND else None,
+        "peak": round(server.monitor.peak / MB, 1),
+        "mb_per_1000": round(growth_per_1000(looked, used), 3) if count >= _TREND else None,
     }
 
 

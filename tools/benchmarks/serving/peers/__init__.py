@@ -1,1 +1,2 @@
-"""The others, each as its own documents show it, around the same decoding and the same reader."""
+"""Compared servers, each written as its documentation shows, around the same decoding and the same
+reader."""

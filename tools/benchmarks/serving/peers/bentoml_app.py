@@ -1,4 +1,4 @@
-"""BentoML: a service in as many worker processes as there are cores."""
+"""BentoML service with one worker process per core."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 import bentoml
 
-from tools.benchmarks.serving.peers.work import CORES, load, open_photo, read
+from tools.benchmarks.serving.peers.work import CORES, load_reader, open_photo, read
 
 
 @bentoml.service(workers=CORES, traffic={"timeout": 100}, logging={"access": {"enabled": False}})
 class Keys:
-    """One of them in each worker."""
+    """Service that reads keys; each worker has one instance."""
 
     def __init__(self) -> None:
-        self.reader = load()
+        self.reader = load_reader()
 
     @bentoml.api(route="/predict")
     def predict(self, image: Path) -> dict[str, Any]:
-        """Reads the key in a photo."""
+        """Return the reading of a photo."""
         return read(self.reader, open_photo(image.read_bytes()))

@@ -1,4 +1,4 @@
-"""FastAPI: a plain function, which it runs in its pool of threads."""
+"""FastAPI application with a plain function, which FastAPI runs in its thread pool."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any
 
 from fastapi import FastAPI, UploadFile
 
-from tools.benchmarks.serving.peers.work import load, open_photo, read
+from tools.benchmarks.serving.peers.work import load_reader, open_photo, read
 
 app = FastAPI()
-_reader = load()
+_reader = load_reader()
 
 
 @app.post("/predict")
 def predict(image: UploadFile) -> dict[str, Any]:
-    """Reads the key in a photo."""
+    """Return the reading of a photo."""
     return read(_reader, open_photo(image.file.read()))

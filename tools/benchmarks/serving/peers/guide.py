@@ -1,4 +1,5 @@
-"""The older guide's way: Flask's own server, the whole picture decoded, each request in a thread of its own."""
+"""Server of the older guide: Flask's development server, one thread per request, full-size
+decoding."""
 
 from __future__ import annotations
 
@@ -9,15 +10,15 @@ from flask import Flask, Response, jsonify, request
 from PIL import Image, ImageOps
 
 from keylike.images.photo import Photo
-from tools.benchmarks.serving.peers.work import load, read
+from tools.benchmarks.serving.peers.work import load_reader, read
 
 app = Flask(__name__)
-_reader = load()
+_reader = load_reader()
 
 
 @app.post("/predict")
 def predict() -> Response:
-    """Reads the key in a photo."""
+    """Return the reading of a photo."""
     picture = ImageOps.exif_transpose(Image.open(request.files["image"].stream)).convert("RGB")
     size = picture.size
     picture.thumbnail((2048, 2048))

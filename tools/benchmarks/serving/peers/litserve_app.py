@@ -1,7 +1,7 @@
-"""LitServe: decoding and reading in worker processes, one a core."""
+"""LitServe server that decodes and reads in worker processes, one per core."""
 
-# Annotations must not be postponed here: LitServe looks for Request itself in the signature of decode_request, and otherwise tries to
-# send the whole request to the worker.
+# Do not postpone annotations in this module. LitServe looks for Request in the signature of
+# decode_request, and otherwise sends the whole request to the worker.
 import sys
 from typing import Any
 
@@ -9,26 +9,26 @@ import litserve
 from fastapi import Request
 
 from keylike.images.photo import Photo
-from tools.benchmarks.serving.peers.work import CORES, load, open_photo, read
+from tools.benchmarks.serving.peers.work import CORES, load_reader, open_photo, read
 
 
 class Keys(litserve.LitAPI):
     """The three steps of a request."""
 
     def setup(self, device: str) -> None:
-        """Once in each worker."""
-        self.reader = load()
+        """Load the reader, once per worker."""
+        self.reader = load_reader()
 
     def decode_request(self, request: Request) -> Photo:
-        """From the form's file to a photo."""
+        """Decode the uploaded file into a photo."""
         return open_photo(request["image"].file.read())
 
     def predict(self, photo: Photo) -> dict[str, Any]:
-        """Reads the key."""
+        """Return the reading of a photo."""
         return read(self.reader, photo)
 
     def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-        """Ready for JSON as it is."""
+        """Return the output unchanged; it can be encoded as JSON."""
         return output
 
 

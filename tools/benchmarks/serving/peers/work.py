@@ -1,4 +1,4 @@
-"""What all of them do with a photo: the same decoding, the same reader, a short answer."""
+"""Work that all servers share: the same decoding, the same reader and a short response."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from keylike.images.photo import Photo, open_photo
 from keylike.readers.caliper.reader import CaliperReader
 from keylike.readers.contract import Reader
 
-__all__ = ["CORES", "load", "open_photo", "read"]
+__all__ = ["CORES", "load_reader", "open_photo", "read"]
 
-# Those that this process may use.
+# Number of cores that this process may use.
 CORES = len(os.sched_getaffinity(0))
 
 
-def load() -> Reader:
-    """The embedded reader, ready."""
+def load_reader() -> Reader:
+    """Return the embedded reader, warmed up."""
     configure_image_libraries()
     reader = CaliperReader.load(Path(__file__).resolve().parents[4] / "models" / "caliper")
     reader.warm()
@@ -27,5 +27,5 @@ def load() -> Reader:
 
 
 def read(reader: Reader, photo: Photo) -> dict[str, Any]:
-    """What it says, ready for JSON."""
+    """Return the reading of a photo as a value that can be encoded as JSON."""
     return asdict(reader.read([photo])[0])

@@ -1,1 +1,2 @@
-"""The server under bad conditions: each trial starts it as a process of its own, mistreats it, and says what became of whom."""
+"""Stress scenarios: each starts the server as a separate process, puts it under bad conditions and
+checks targets."""

@@ -1,4 +1,8 @@
-"""Puts the server on trial: `python -m tools.benchmarks.serving.stress --work DIR [--quick] [NAME…]`. The last line is JSON."""
+"""Run the stress scenarios: `python -m tools.benchmarks.serving.stress --work DIR [--quick]
+[NAME…]`.
+
+The last line of the output is JSON.
+"""
 
 from __future__ import annotations
 
@@ -10,48 +14,51 @@ from pathlib import Path
 from tools.benchmarks.serving.photos import photos
 from tools.benchmarks.serving.stress.backlog import backlog
 from tools.benchmarks.serving.stress.batch import batch
-from tools.benchmarks.serving.stress.contract import Outcome, Terms, Trial
+from tools.benchmarks.serving.stress.contract import Outcome, Scenario, ScenarioOptions
 from tools.benchmarks.serving.stress.flood import flood
-from tools.benchmarks.serving.stress.grow import grow
-from tools.benchmarks.serving.stress.halves import halves
-from tools.benchmarks.serving.stress.same import same
-from tools.benchmarks.serving.stress.slow import slow
+from tools.benchmarks.serving.stress.growth import growth
+from tools.benchmarks.serving.stress.half_sent import half_sent
+from tools.benchmarks.serving.stress.identical import identical
+from tools.benchmarks.serving.stress.slow_clients import slow_clients
 from tools.benchmarks.serving.stress.stop import stop
 
-TRIALS: dict[str, Trial] = {
-    "same": same,
+SCENARIOS: dict[str, Scenario] = {
+    "identical": identical,
     "batch": batch,
     "stop": stop,
     "backlog": backlog,
-    "slow": slow,
-    "halves": halves,
+    "slow-clients": slow_clients,
+    "half-sent": half_sent,
     "flood": flood,
-    "grow": grow,
+    "growth": growth,
 }
 
 
 def main() -> None:
-    """One after the other."""
+    """Run the named scenarios one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(TRIALS)}; all without one"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"scenarios to run (default: all): {', '.join(SCENARIOS)}",
     )
-    parser.add_argument("--work", type=Path, required=True, help="a folder for logs")
+    parser.add_argument("--work", type=Path, required=True, help="folder for logs")
     parser.add_argument(
-        "--quick", action="store_true", help="short runs, which leave out what only long ones show"
+        "--quick", action="store_true", help="short runs without the targets that need long ones"
     )
-    arguments = parser.parse_args()
-    unknown = set(arguments.names) - set(TRIALS)
+    options = parser.parse_args()
+    unknown = set(options.names) - set(SCENARIOS)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    terms = Terms(arguments.work, arguments.quick, cache(photos))
-    outcomes = {name: _tried(name, terms) for name in arguments.names or TRIALS}
+        parser.error(f"unknown scenarios: {', '.join(sorted(unknown))}")
+    scenario_options = ScenarioOptions(options.work, options.quick, cache(photos))
+    outcomes = {name: _run_scenario(name, scenario_options) for name in options.names or SCENARIOS}
     print(
         json.dumps(
             {
-                "quick": arguments.quick,
+                "quick": options.quick,
                 "met": all(all(outcome.targets.values()) for outcome in outcomes.values()),
-                "trials": {
+                "scenarios": {
                     name: {"figures": outcome.figures, "targets": outcome.targets}
                     for name, outcome in outcomes.items()
                 },
@@ -60,20 +67,20 @@ def main() -> None:
     )
 
 
-def _tried(name: str, terms: Terms) -> Outcome:
-    outcome = TRIALS[name](terms)
+def _run_scenario(name: str, scenario_options: ScenarioOptions) -> Outcome:
+    outcome = SCENARIOS[name](scenario_options)
     print(name)
     for figure, value in outcome.figures.items():
-        print(f"  {figure}: {json.dumps(_short(value))}")
+        print(f"  {figure}: {json.dumps(_rounded(value))}")
     for target, met in outcome.targets.items():
         print(f"  {'met   ' if met else 'MISSED'} {target}", flush=True)
     return outcome
 
 
-def _short(value: object) -> object:
-    """For reading: the JSON at the end has all digits."""
+def _rounded(value: object) -> object:
+    """Round the numbers for reading. The JSON line has all digits."""
     if isinstance(value, dict):
-        return {name: _short(each) for name, each in value.items()}
+        return {name: _rounded(each) for name, each in value.items()}
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 

@@ -1,66 +1,75 @@
-"""Requests that the machine has as a whole, and the server has not looked at yet, when the signal comes: they were accepted, too."""
+"""Backlog scenario: requests that the kernel has received, but the server has not read yet, when
+SIGTERM arrives.
+
+The kernel accepted these requests on behalf of the server, so the server must answer them.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 
-from tools.benchmarks.serving.photos import Stream
-from tools.benchmarks.serving.stress.contract import Outcome, Terms
+from tools.benchmarks.serving.photos import PhotoStream
+from tools.benchmarks.serving.stress.connection import Connection, TruncatedResponse, head
+from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.server import Server
-from tools.benchmarks.serving.stress.wire import Torn, Wire, head
 
 _REQUESTS = 16
 
 
-async def _wires(port: int) -> list[Wire]:
-    return [await Wire.connect(port) for _ in range(_REQUESTS)]
+async def _connect(port: int) -> list[Connection]:
+    return [await Connection.connect(port) for _ in range(_REQUESTS)]
 
 
-async def _make_known(wires: list[Wire]) -> None:
-    """By a request each, which the server answers."""
-    for wire in wires:
-        await wire.send(b"GET /health/live HTTP/1.1\r\nHost: keylike\r\n\r\n")
-        await wire.answer()
+async def _exchange_once(connections: list[Connection]) -> None:
+    """Send one request on each connection and wait for the response."""
+    for connection in connections:
+        await connection.send(b"GET /health/live HTTP/1.1\r\nHost: keylike\r\n\r\n")
+        await connection.response()
 
 
-async def _unseen(server: Server, photos: Stream, *, known: bool) -> dict[str, int]:
-    """The server is held still while photos and then the signal are sent: what a busy processor does to it, for certain."""
-    wires = await _wires(server.port) if known else []
-    await _make_known(wires)
-    server.hold_still()
-    wires = wires or await _wires(server.port)
-    for wire in wires:
+async def _stop_with_backlog(
+    server: Server, photos: PhotoStream, *, connected: bool
+) -> dict[str, int]:
+    """Suspend the server while photos and then SIGTERM are sent.
+
+    This reproduces reliably what a busy processor causes by chance.
+    """
+    connections = await _connect(server.port) if connected else []
+    await _exchange_once(connections)
+    server.suspend()
+    connections = connections or await _connect(server.port)
+    for connection in connections:
         photo = next(photos)
-        await wire.send(head(len(photo)) + photo)
+        await connection.send(head(len(photo)) + photo)
     server.signal()
-    server.go_on()
-    told = Counter([await _told(wire) for wire in wires])
-    await asyncio.to_thread(server.ended)
-    return dict(told)
+    server.resume()
+    outcomes = Counter([await _outcome(connection) for connection in connections])
+    await asyncio.to_thread(server.wait_until_ended)
+    return dict(outcomes)
 
 
-async def _told(wire: Wire) -> str:
+async def _outcome(connection: Connection) -> str:
     try:
-        answer = await wire.answer()
-    except Torn:
-        return "torn"
+        response = await connection.response()
+    except TruncatedResponse:
+        return "truncated"
     finally:
-        wire.close()
-    return str(answer.status) if answer else "lost"
+        connection.close()
+    return str(response.status) if response else "lost"
 
 
-def backlog(terms: Terms) -> Outcome:
-    """On connections that the server knows, and on new ones."""
+def backlog(options: ScenarioOptions) -> Outcome:
+    """Test connections that the server has already accepted, and new ones."""
     figures: dict[str, dict[str, int]] = {}
-    photos = Stream(list(terms.photos("640x480")))
-    for name, known in (("known connections", True), ("new connections", False)):
-        with Server(terms.work / "backlog") as server:
-            figures[name] = asyncio.run(_unseen(server, photos, known=known))
+    photos = PhotoStream(list(options.photos("640x480")))
+    for name, connected in (("open connections", True), ("new connections", False)):
+        with Server(options.work / "backlog") as server:
+            figures[name] = asyncio.run(_stop_with_backlog(server, photos, connected=connected))
     return Outcome(
         dict(figures),
         {
-            f"{name}: all are answered": found == {"200": _REQUESTS}
-            for name, found in figures.items()
+            f"{name}: all requests are answered": counts == {"200": _REQUESTS}
+            for name, counts in figures.items()
         },
     )

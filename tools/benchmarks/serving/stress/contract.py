@@ -1,4 +1,4 @@
-"""What a trial is given and what it gives."""
+"""Interface of a stress scenario."""
 
 from __future__ import annotations
 
@@ -9,9 +9,15 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """`work`: a folder for logs; `quick`: seconds in place of minutes, and no target that a short run cannot judge; `photos` gives the
-    sample photos of a size that tools.benchmarks.serving.photos knows."""
+class ScenarioOptions:
+    """Options of a scenario.
+
+    Attributes:
+        work: Folder for logs.
+        quick: Run for seconds in place of minutes, without targets that need a long run.
+        photos: Function that returns the sample photos of a size from
+            `tools.benchmarks.serving.photos`.
+    """
 
     work: Path
     quick: bool
@@ -20,10 +26,10 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Figures that go into the line of JSON, and for each target whether it was met."""
+    """Figures for the JSON line, and whether each target was met."""
 
     figures: dict[str, Any]
     targets: dict[str, bool]
 
 
-Trial = Callable[[Terms], Outcome]
+Scenario = Callable[[ScenarioOptions], Outcome]

@@ -1,54 +1,60 @@
-"""More photos of 12 megapixels than can be read: what memory they take, who is answered how, and what is left of it."""
+"""Flood scenario: more 12-megapixel photos than the server can read.
+
+It measures the peak memory, the responses, and the memory afterwards.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from tools.benchmarks.serving.load import together
-from tools.benchmarks.serving.photos import Stream
-from tools.benchmarks.serving.stress.contract import Outcome, Terms
+from tools.benchmarks.serving.load import closed_loop
+from tools.benchmarks.serving.photos import PhotoStream
+from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.memory import MB
+from tools.benchmarks.serving.stress.response_counts import REFUSED, count_responses
 from tools.benchmarks.serving.stress.server import Server
-from tools.benchmarks.serving.stress.tally import TOLD, tally
 
-# Callers and seconds.
-_WAVES, _QUICK = ((64, 30.0), (200, 15.0)), ((64, 8.0), (200, 5.0))
+# Numbers of clients and seconds.
+_WAVES, _QUICK_WAVES = ((64, 30.0), (200, 15.0)), ((64, 8.0), (200, 5.0))
 _AFTER_S = 10.0
-# Half of what the smallest machine has that is worth serving from: two gigabytes.
-_MOST_MB = 1000
-# A dozen photos' worth of fragments may stay.
-_LEFT_MB = 100
+# Half the memory of the smallest useful machine, which has two gigabytes.
+_PEAK_LIMIT_MB = 1000
+# Fragmentation may keep the memory of a dozen photos.
+_RETAINED_LIMIT_MB = 100
 
 
-async def _wave(server: Server, photos: Stream, callers: int, seconds: float) -> dict[str, Any]:
-    server.watch.peak = 0
-    shots = await together(f"{server.url}/predict", lambda: next(photos), callers, seconds)
+async def _wave(
+    server: Server, photos: PhotoStream, clients: int, seconds: float
+) -> dict[str, Any]:
+    server.monitor.peak = 0
+    outcomes = await closed_loop(f"{server.url}/predict", lambda: next(photos), clients, seconds)
     return {
-        "answers": tally(shots),
-        "peak_mb": server.watch.peak / MB,
-        "slowest_s": max(shot.seconds for shot in shots),
+        "responses": count_responses(outcomes),
+        "peak_mb": server.monitor.peak / MB,
+        "slowest_s": max(outcome.seconds for outcome in outcomes),
     }
 
 
-def flood(terms: Terms) -> Outcome:
-    """Wave after wave against one server."""
+def flood(options: ScenarioOptions) -> Outcome:
+    """Send several waves to one server."""
     figures: dict[str, Any] = {}
-    photos = Stream(list(terms.photos("12 MP")))
-    with Server(terms.work / "flood") as server:
-        before = server.watch.memory() / MB
-        for callers, seconds in _QUICK if terms.quick else _WAVES:
-            figures[f"{callers} callers"] = asyncio.run(_wave(server, photos, callers, seconds))
+    photos = PhotoStream(list(options.photos("12 MP")))
+    with Server(options.work / "flood") as server:
+        before = server.monitor.memory() / MB
+        for clients, seconds in _QUICK_WAVES if options.quick else _WAVES:
+            figures[f"{clients} clients"] = asyncio.run(_wave(server, photos, clients, seconds))
         asyncio.run(asyncio.sleep(_AFTER_S))
-        after = server.watch.memory() / MB
+        after = server.monitor.memory() / MB
     waves = list(figures.values())
-    honest = all(set(wave["answers"]) <= {"200", TOLD} for wave in waves)
+    answered = all(set(wave["responses"]) <= {"200", REFUSED} for wave in waves)
     return Outcome(
         {"before_mb": before, **figures, "after_mb": after},
         {
-            "each is read, or told when to come back": honest,
-            f"never above {_MOST_MB} MB": max(wave["peak_mb"] for wave in waves) <= _MOST_MB,
-            f"{_AFTER_S:g} s later at most {_LEFT_MB} MB above what it began with": after - before
-            <= _LEFT_MB,
+            "every request is read or refused with Retry-After": answered,
+            f"peak at most {_PEAK_LIMIT_MB} MB": max(wave["peak_mb"] for wave in waves)
+            <= _PEAK_LIMIT_MB,
+            f"{_AFTER_S:g} s later at most {_RETAINED_LIMIT_MB} MB above the start": after - before
+            <= _RETAINED_LIMIT_MB,
         },
     )

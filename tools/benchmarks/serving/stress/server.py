@@ -1,4 +1,4 @@
-"""The server on trial: app.py with its defaults, in a process group of its own."""
+"""Server under test: app.py with default settings, in its own process group."""
 
 from __future__ import annotations
 
@@ -15,28 +15,36 @@ from typing import Self
 
 import psutil
 
-from tools.benchmarks.serving.watch import Watch
+from tools.benchmarks.serving.resource_monitor import ResourceMonitor
 
 ROOT = Path(__file__).resolve().parents[4]
 _START_S, _STOP_S = 60.0, 60.0
-# Whoever runs the trials may have settings of their own.
-_SETTINGS = ("KEYLIKE_", "OTEL_", "MODEL_PATH", "NGROK_TOKEN")
+# Prefixes of variables that the person who runs the scenarios may have set.
+_SETTING_PREFIXES = ("KEYLIKE_", "OTEL_", "MODEL_PATH", "NGROK_TOKEN")
 
 
 class Server:
-    """Ready once it is entered, gone once it is left; `work` takes its logs. Raises RuntimeError where it does not get ready."""
+    """Server that is ready once the context is entered, and has ended once it is left.
+
+    `work` is the folder for its logs.
+
+    Raises:
+        RuntimeError: The server did not become ready.
+    """
 
     def __init__(self, work: Path) -> None:
         work = work.resolve()
         work.mkdir(parents=True, exist_ok=True)
         environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(_SETTING_PREFIXES)
         }
         environment |= {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(work / "logs")}
         with (work / "stderr.txt").open("w") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "app.py")],
-                cwd=work,  # where no .env lies
+                cwd=work,  # a folder without a .env file
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -46,19 +54,19 @@ class Server:
 
     def __enter__(self) -> Self:
         assert self.process.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.process.stdout.readline())
-        if found is None:
+        match = re.search(r"http://127\.0\.0\.1:(\d+)", self.process.stdout.readline())
+        if match is None:
             self._end()
-            raise RuntimeError("the server did not start; its stderr.txt says why")
-        self.port = int(found[1])
+            raise RuntimeError("the server did not start; see its stderr.txt")
+        self.port = int(match[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        until = time.monotonic() + _START_S
+        deadline = time.monotonic() + _START_S
         while not self._ready():
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 self._end()
-                raise RuntimeError("the server did not get ready")
+                raise RuntimeError("the server did not become ready")
             time.sleep(0.05)
-        self.watch = Watch(self.process.pid)
+        self.monitor = ResourceMonitor(self.process.pid)
         return self
 
     def __exit__(
@@ -67,13 +75,16 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.watch.stop()
+        self.monitor.stop()
         self._end()
 
     def metric(self, name: str) -> float:
-        """The value of a series as /metrics shows it, its labels as written there. Raises KeyError where there is none."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=_START_S) as answer:
-            lines: list[str] = answer.read().decode().splitlines()
+        """Return the value of a series in /metrics.
+
+        `name` includes the labels as written there. Raises KeyError if there is no such series.
+        """
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=_START_S) as response:
+            lines: list[str] = response.read().decode().splitlines()
         values = {
             series: float(value)
             for series, _, value in (
@@ -83,21 +94,22 @@ class Server:
         return values[name]
 
     def signal(self) -> None:
-        """SIGTERM, to the server alone."""
+        """Send SIGTERM to the server process only."""
         self.process.send_signal(signal.SIGTERM)
 
-    def hold_still(self) -> None:
-        """It gets no processor time until `go_on`; its connections stay. Comes back once it stands still."""
+    def suspend(self) -> None:
+        """Suspend the server until `resume`, and wait until it has stopped. Its connections stay
+        open."""
         self.process.send_signal(signal.SIGSTOP)
         while psutil.Process(self.process.pid).status() != psutil.STATUS_STOPPED:
             time.sleep(0.01)
 
-    def go_on(self) -> None:
-        """After `hold_still`."""
+    def resume(self) -> None:
+        """Resume a suspended server."""
         self.process.send_signal(signal.SIGCONT)
 
-    def ended(self) -> int | None:
-        """Its exit status, once it has one; None where it goes on after a minute."""
+    def wait_until_ended(self) -> int | None:
+        """Wait for the server to end and return its exit status, or None after a minute."""
         try:
             return self.process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
@@ -111,9 +123,9 @@ class Server:
             return False
 
     def _end(self) -> None:
-        """Asks it, then kills the whole group."""
+        """Ask the server to end, then kill the whole group."""
         if self.process.poll() is None:
             self.signal()
-            if self.ended() is None:
+            if self.wait_until_ended() is None:
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()

@@ -1,4 +1,7 @@
-"""SIGTERM while sixteen callers send photos as fast as they can: who is answered, who is not, and how long the stop takes."""
+"""Stop scenario: SIGTERM while sixteen clients send photos as fast as they can.
+
+It records which requests are answered and how long the stop takes.
+"""
 
 from __future__ import annotations
 
@@ -11,148 +14,169 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tools.benchmarks.serving.photos import Stream
-from tools.benchmarks.serving.stress.contract import Outcome, Terms
+from tools.benchmarks.serving.photos import PhotoStream
+from tools.benchmarks.serving.stress.connection import Connection, Response, TruncatedResponse, head
+from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.server import Server
-from tools.benchmarks.serving.stress.wire import Answer, Torn, Wire, head
 
-_CALLERS = 16
+_CLIENTS = 16
 _BEFORE_S = 3.0
-# Sixteen photos are read in one or two seconds; a stop that goes on for longer takes on new work.
-_PROMPT_S = 10.0
-# In flight at the second signal: on two cores, seconds of work.
-_MANY = 48
-_AT_ONCE_S = 2.0
-_TIMES = 5
+# Reading sixteen photos takes one or two seconds. A longer stop means that the server accepted new
+# work.
+_STOP_LIMIT_S = 10.0
+# Requests in flight at the second signal: seconds of work on two cores.
+_IN_FLIGHT = 48
+_IMMEDIATE_S = 2.0
+_REPEATS = 5
 _STATUS = 128 + signal.SIGTERM
 
 
-class Fate(StrEnum):
-    """What became of a request."""
+class RequestResult(StrEnum):
+    """Outcome of a request."""
 
     READ = "read"  # 200
-    TOLD = "told_when_to_come_back"  # 503 with Retry-After
+    REFUSED = "refused"  # 503 with Retry-After
     OTHER = "other_status"
-    LOST = "lost"  # handed over as a whole before the stop, and not answered
-    CUT = "cut"  # begun before the stop, and broken off
-    TORN = "torn"  # its answer ended in the middle
-    LATE = "late"  # begun after the stop, on a connection that the server closed: HTTP allows it, and callers send it again
+    LOST = "lost"  # sent completely before the stop, and not answered
+    CUT = "cut"  # started before the stop, and cut off while sending
+    TRUNCATED = "truncated"  # the response is incomplete
+    # Started after the stop on a connection that the server closed. HTTP allows this: clients retry.
+    LATE = "late"
 
 
-_FAULTS = (Fate.OTHER, Fate.LOST, Fate.CUT, Fate.TORN)
+_FAILURES = (RequestResult.OTHER, RequestResult.LOST, RequestResult.CUT, RequestResult.TRUNCATED)
 
 
 @dataclass(slots=True)
-class Sent:
-    """A request: when its first byte was handed over, and its last; None where it did not get that far. Seconds of one clock."""
+class RequestTimes:
+    """Times at which the first and the last byte of a request were sent, in seconds of one clock.
+
+    `completed` is None if the last byte was never sent.
+    """
 
     began: float
-    whole: float | None = None
+    completed: float | None = None
 
-    def fate(self, answer: Answer | None, stopped: float) -> Fate:
-        """`answer` is None where there was none; `stopped` is when the signal was sent."""
-        if answer is not None:
-            told = answer.status == 503 and answer.retry_after
-            return Fate.READ if answer.status == 200 else Fate.TOLD if told else Fate.OTHER
-        if self.whole is not None and self.whole < stopped:
-            return Fate.LOST
-        return Fate.CUT if self.began < stopped else Fate.LATE
+    def outcome(self, response: Response | None, stopped: float) -> RequestResult:
+        """Classify the request.
+
+        Args:
+            response: Response, or None if there was none.
+            stopped: Time at which the signal was sent.
+        """
+        if response is not None:
+            if response.status == 200:
+                return RequestResult.READ
+            refused = response.status == 503 and response.retry_after
+            return RequestResult.REFUSED if refused else RequestResult.OTHER
+        if self.completed is not None and self.completed < stopped:
+            return RequestResult.LOST
+        return RequestResult.CUT if self.began < stopped else RequestResult.LATE
 
 
 @dataclass(slots=True)
-class Callers:
-    """Those who send, and what became of what they sent; `stopped` once the signal was sent."""
+class Clients:
+    """Concurrent clients and the outcomes of their requests.
+
+    `stopped` is the time of the signal, once it was sent.
+    """
 
     port: int
-    photos: Stream
+    photos: PhotoStream
     stopped: float = float("inf")
-    before: Counter[Fate] = field(default_factory=Counter)
-    after: Counter[Fate] = field(default_factory=Counter)
+    before: Counter[RequestResult] = field(default_factory=Counter)
+    after: Counter[RequestResult] = field(default_factory=Counter)
 
     async def send(self) -> None:
-        """One caller, who keeps the connection as long as the server does and calls again until nobody listens."""
-        wire: Wire | None = None
+        """Run one client until the server no longer listens. It keeps its connection while the
+        server does."""
+        connection: Connection | None = None
         while True:
             try:
-                wire = wire or await Wire.connect(self.port)
+                connection = connection or await Connection.connect(self.port)
             except OSError:
                 return
-            if not await self._ask(wire):
-                wire.close()
-                wire = None
+            if not await self._send_photo(connection):
+                connection.close()
+                connection = None
 
-    async def _ask(self, wire: Wire) -> bool:
-        """Whether the connection can be used again."""
-        photo, sent, answer = next(self.photos), Sent(time.monotonic()), None
-        with suppress(ConnectionError):  # an answer may have come all the same
-            await wire.send(head(len(photo)))
-            await wire.send(photo)
-            sent.whole = time.monotonic()
+    async def _send_photo(self, connection: Connection) -> bool:
+        """Send one request and return True if the connection can be used again."""
+        photo, sent, response = next(self.photos), RequestTimes(time.monotonic()), None
+        with suppress(ConnectionError):  # a response may have arrived anyway
+            await connection.send(head(len(photo)))
+            await connection.send(photo)
+            sent.completed = time.monotonic()
         try:
-            answer = await wire.answer()
-            fate = sent.fate(answer, self.stopped)
-        except Torn:
-            fate = Fate.TORN
-        (self.before if time.monotonic() < self.stopped else self.after)[fate] += 1
-        return answer is not None and not answer.closes
+            response = await connection.response()
+            outcome = sent.outcome(response, self.stopped)
+        except TruncatedResponse:
+            outcome = RequestResult.TRUNCATED
+        (self.before if time.monotonic() < self.stopped else self.after)[outcome] += 1
+        return response is not None and not response.closes
 
 
-async def _under_load(server: Server, photos: Stream) -> dict[str, Any]:
-    callers = Callers(server.port, photos)
-    sending = [asyncio.create_task(callers.send()) for _ in range(_CALLERS)]
+async def _under_load(server: Server, photos: PhotoStream) -> dict[str, Any]:
+    clients = Clients(server.port, photos)
+    sending = [asyncio.create_task(clients.send()) for _ in range(_CLIENTS)]
     await asyncio.sleep(_BEFORE_S)
-    callers.stopped = time.monotonic()
+    clients.stopped = time.monotonic()
     server.signal()
-    status = await asyncio.to_thread(server.ended)
-    took = time.monotonic() - callers.stopped
+    status = await asyncio.to_thread(server.wait_until_ended)
+    seconds = time.monotonic() - clients.stopped
     await asyncio.gather(*sending)
     return {
-        "stop_s": took,
+        "stop_s": seconds,
         "exit_status": status,
-        "before": dict(callers.before),
-        "after": dict(callers.after),
-        "faults": sum((callers.before + callers.after)[fate] for fate in _FAULTS),
+        "before": dict(clients.before),
+        "after": dict(clients.after),
+        "failures": sum((clients.before + clients.after)[outcome] for outcome in _FAILURES),
     }
 
 
-async def _twice(server: Server, photos: Stream) -> dict[str, Any]:
-    """Two signals, and work for longer than the second may take."""
-    wires = [await Wire.connect(server.port) for _ in range(_MANY)]
-    for wire in wires:
+async def _second_signal(server: Server, photos: PhotoStream) -> dict[str, Any]:
+    """Send a second signal while the server has more work than it may finish."""
+    connections = [await Connection.connect(server.port) for _ in range(_IN_FLIGHT)]
+    for connection in connections:
         photo = next(photos)
-        await wire.send(head(len(photo)) + photo)
+        await connection.send(head(len(photo)) + photo)
     server.signal()
     await asyncio.sleep(0.2)
     in_flight = server.process.poll() is None
     began = time.monotonic()
     server.signal()
-    status = await asyncio.to_thread(server.ended)
-    took = time.monotonic() - began
-    for wire in wires:
-        wire.close()
-    return {"in_flight": in_flight, "stop_s": took, "exit_status": status}
+    status = await asyncio.to_thread(server.wait_until_ended)
+    seconds = time.monotonic() - began
+    for connection in connections:
+        connection.close()
+    return {"in_flight": in_flight, "stop_s": seconds, "exit_status": status}
 
 
-def stop(terms: Terms) -> Outcome:
-    """Captures, photos of 12 megapixels, and a second signal, which comes several times: what it falls into is chance."""
+def stop(options: ScenarioOptions) -> Outcome:
+    """Stop under captures, under 12-megapixel photos, and with a second signal.
+
+    The second signal is repeated, because its timing decides what it interrupts.
+    """
     figures: dict[str, Any] = {}
     targets: dict[str, bool] = {}
     for size in ("640x480", "12 MP"):
-        with Server(terms.work / "stop") as server:
-            figures[size] = found = asyncio.run(
-                _under_load(server, Stream(list(terms.photos(size))))
+        with Server(options.work / "stop") as server:
+            figures[size] = result = asyncio.run(
+                _under_load(server, PhotoStream(list(options.photos(size))))
             )
-        targets[f"{size}: every accepted request is answered"] = found["faults"] == 0
-        targets[f"{size}: ends with status 0"] = found["exit_status"] == 0
-        targets[f"{size}: ends within {_PROMPT_S:g} s"] = found["stop_s"] <= _PROMPT_S
-    figures["second signal"] = times = []
-    for _ in range(_TIMES):
-        with Server(terms.work / "stop") as server:
-            times.append(asyncio.run(_twice(server, Stream(list(terms.photos("12 MP"))))))
-    targets["a second signal ends it at once"] = all(
-        one["in_flight"] and one["stop_s"] <= _AT_ONCE_S for one in times
+        targets[f"{size}: every accepted request is answered"] = result["failures"] == 0
+        targets[f"{size}: exit status 0"] = result["exit_status"] == 0
+        targets[f"{size}: ends within {_STOP_LIMIT_S:g} s"] = result["stop_s"] <= _STOP_LIMIT_S
+    figures["second signal"] = attempts = []
+    for _ in range(_REPEATS):
+        with Server(options.work / "stop") as server:
+            attempts.append(
+                asyncio.run(_second_signal(server, PhotoStream(list(options.photos("12 MP")))))
+            )
+    targets["a second signal stops the server immediately"] = all(
+        attempt["in_flight"] and attempt["stop_s"] <= _IMMEDIATE_S for attempt in attempts
     )
-    targets[f"a second signal ends it with status {_STATUS}"] = all(
-        one["exit_status"] == _STATUS for one in times
+    targets[f"a second signal gives exit status {_STATUS}"] = all(
+        attempt["exit_status"] == _STATUS for attempt in attempts
     )
     return Outcome(figures, targets)

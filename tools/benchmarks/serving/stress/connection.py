@@ -1,4 +1,4 @@
-"""One HTTP connection spoken by hand: only so is it known which bytes were handed over when, and half a request can be sent."""
+"""Hand-written HTTP connection that knows which bytes were sent when, and can send half a request."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _HEAD_END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """`closes`: the server says that no other request is taken on this connection."""
+class Response:
+    """Response. `closes` is true if the server closes the connection after it."""
 
     status: int
     retry_after: bool
@@ -22,53 +22,61 @@ class Answer:
     body: bytes
 
 
-class Torn(Exception):
-    """The connection ended in the middle of an answer."""
+class TruncatedResponse(Exception):
+    """The connection ended in the middle of a response."""
 
 
-class Wire:
-    """A connection to this machine, with one request at a time. Connecting and sending raise OSError where the other side has hung up."""
+class Connection:
+    """Connection to a local port with one request at a time.
+
+    Connecting and sending raise OSError if the server has closed the connection.
+    """
 
     def __init__(self, connected: socket.socket) -> None:
-        self._socket, self._loop = connected, asyncio.get_running_loop()
+        self._socket = connected
+        self._loop = asyncio.get_running_loop()
 
     @classmethod
     async def connect(cls, port: int) -> Self:
-        """A new one."""
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        made.setblocking(False)
+        """Open a connection."""
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
         try:
-            await asyncio.get_running_loop().sock_connect(made, ("127.0.0.1", port))
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
         except OSError:
-            made.close()
+            sock.close()
             raise
-        return cls(made)
+        return cls(sock)
 
     async def send(self, data: bytes) -> None:
-        """Comes back once the system has taken all of it; never holds a copy."""
+        """Send all of the data, without copying it."""
         await self._loop.sock_sendall(self._socket, memoryview(data))
 
-    async def answer(self) -> Answer | None:
-        """The next answer, or None where the connection ends before it begins. Raises Torn."""
+    async def response(self) -> Response | None:
+        """Return the next response, or None if the connection ends before it begins.
+
+        Raises:
+            TruncatedResponse: The connection ended in the middle of the response.
+        """
         read = b""
         while (end := read.find(_HEAD_END)) < 0:
             if not (more := await self._more()) and not read:
                 return None
             read = _joined(read, more)
-        line, _, fields = read[:end].partition(b"\r\n")
+        status_line, _, fields = read[:end].partition(b"\r\n")
         headers = parse_headers(io.BytesIO(fields + _HEAD_END))
         body = read[end + len(_HEAD_END) :]
         while len(body) < int(headers["Content-Length"]):
             body = _joined(body, await self._more())
-        return Answer(
-            int(line.split()[1]),
+        return Response(
+            int(status_line.split()[1]),
             "Retry-After" in headers,
             headers.get("Connection", "").lower() == "close",
             body,
         )
 
     async def quiet(self, seconds: float) -> bool:
-        """Waits; whether the other side neither said anything nor hung up meanwhile."""
+        """Wait and return True if the server neither sent anything nor closed the connection."""
         try:
             await asyncio.wait_for(self._loop.sock_recv(self._socket, 1), seconds)
         except TimeoutError:
@@ -78,11 +86,11 @@ class Wire:
         return False
 
     def close(self) -> None:
-        """Hangs up."""
+        """Close the connection."""
         self._socket.close()
 
     async def _more(self) -> bytes:
-        """Nothing at the end, however it came."""
+        """Return the next bytes, or nothing at the end of the connection."""
         try:
             return await self._loop.sock_recv(self._socket, 1 << 16)
         except ConnectionError:
@@ -91,10 +99,10 @@ class Wire:
 
 def _joined(read: bytes, more: bytes) -> bytes:
     if not more:
-        raise Torn
+        raise TruncatedResponse
     return read + more
 
 
 def head(length: int, path: str = "/predict") -> bytes:
-    """What stands before a JPEG of so many bytes."""
+    """Return the request head of a JPEG with `length` bytes."""
     return f"POST {path} HTTP/1.1\r\nHost: keylike\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n".encode()

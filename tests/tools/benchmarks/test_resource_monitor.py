@@ -1,4 +1,4 @@
-"""What a server costs is counted over all of its processes, also those that are gone."""
+"""Tests that resource use covers all processes of a server, including ended ones."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 import psutil
 import pytest
 
-from tools.benchmarks.serving.watch import Watch
+from tools.benchmarks.serving.resource_monitor import ResourceMonitor
 
 _MB = 1_000_000
-# A process that starts another; that one takes memory and processor time, and ends when it is told to.
+# A process that starts a child. The child uses memory and processor time, and ends on request.
 _CHILD = """
 import sys, time
 held = bytearray(b"x") * 60_000_000
@@ -27,27 +27,27 @@ sys.stdin.read(1); child.communicate(b"x"); print("gone", flush=True); sys.stdin
 """
 
 
-def test_a_childs_time_and_memory_count() -> None:
+def test_monitor_counts_children_also_after_they_end() -> None:
     command = [sys.executable, "-c", _PARENT]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=0
     ) as parent:
         assert parent.stdin and parent.stdout
         assert parent.stdout.readline() == "ready\n"
-        with Watch(parent.pid, every_s=3600) as watch:
-            with_child = watch.memory()
+        with ResourceMonitor(parent.pid, interval_s=3600) as monitor:
+            with_child = monitor.memory()
             assert with_child > 60 * _MB
-            assert watch.cpu_s() >= 0.3
+            assert monitor.cpu_s() >= 0.3
             parent.stdin.write("x")
             assert parent.stdout.readline() == "gone\n"
-            assert watch.cpu_s() >= 0.3
-            assert watch.memory() < with_child - 55 * _MB
-        assert watch.peak > 60 * _MB
+            assert monitor.cpu_s() >= 0.3
+            assert monitor.memory() < with_child - 55 * _MB
+        assert monitor.peak > 60 * _MB
         parent.stdin.write("x")
 
 
-def test_nobody_to_watch() -> None:
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
+def test_monitor_missing_process_raises() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
     with pytest.raises(psutil.NoSuchProcess):
-        Watch(gone.pid)
+        ResourceMonitor(ended.pid)

@@ -1,4 +1,5 @@
-"""A contender for tests: answers a status to everything, and has a child that takes no notice of being asked to end."""
+"""Stub server that answers every request with one status, and has a child process that ignores
+SIGTERM."""
 
 from __future__ import annotations
 
@@ -20,15 +21,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Discard the message."""
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = 128  # as many as come at once
+    request_queue_size = 128  # enough for all clients of a test
 
 
 def main() -> None:
-    """Port and status are the arguments; says the id of its child."""
+    """Serve on the port and with the status given as arguments, and print the child's process id."""
     child = subprocess.Popen([sys.executable, "-c", _CHILD], stdout=subprocess.PIPE)
     assert child.stdout and child.stdout.readline()
     print(child.pid, flush=True)

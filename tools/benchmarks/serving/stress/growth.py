@@ -1,0 +1,103 @@
+"""Growth scenario: does the server's memory grow over 10,000 requests?
+
+One run sends photos that are read, the other sends requests that are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tools.benchmarks.serving.photos import PhotoStream
+from tools.benchmarks.serving.stress.connection import Connection, head
+from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
+from tools.benchmarks.serving.stress.memory import MB, growth_per_1000
+from tools.benchmarks.serving.stress.server import Server
+
+_REQUESTS, _QUICK_REQUESTS = 10_000, 500
+# Many samples: the memory that the allocator retains varies by 20 MB from sample to sample.
+_SAMPLES = 40
+_CLIENTS = 4
+# A server that reads ten photos per second would grow by 26 GB in a month at this rate. Allocator
+# fragmentation over five thousand requests shows a smaller trend.
+_LIMIT_MB = 1.0
+
+Request = tuple[bytes, bytes]
+
+
+async def _send(port: int, requests: Iterator[Request], statuses: Counter[int]) -> None:
+    """Send requests over one connection, and reconnect when the server closes it."""
+    connection = await Connection.connect(port)
+    for request_head, body in requests:
+        await connection.send(request_head + body)
+        response = await connection.response()
+        statuses[response.status if response else 0] += 1
+        if response is None or response.closes:
+            connection.close()
+            connection = await Connection.connect(port)
+    connection.close()
+
+
+async def _measure(
+    server: Server, next_request: Callable[[], Request], total: int
+) -> dict[str, Any]:
+    """Measure the memory before the load and after each part of it."""
+    statuses: Counter[int] = Counter()
+    counts, memory = [0], [server.monitor.memory()]
+    for sample in range(1, _SAMPLES + 1):
+        requests = (next_request() for _ in range(total // _SAMPLES))
+        await asyncio.gather(*(_send(server.port, requests, statuses) for _ in range(_CLIENTS)))
+        counts.append(sample * (total // _SAMPLES))
+        memory.append(server.monitor.memory())
+    mb_per_1000 = growth_per_1000(counts, memory)
+    return {
+        "requests": counts[-1],
+        "statuses": dict(statuses),
+        "memory_mb": [round(each / MB, 1) for each in memory],
+        "mb_per_1000": mb_per_1000,
+    }
+
+
+def _refused(photo: bytes) -> Callable[[], Request]:
+    """Return a function that cycles through three refused requests.
+
+    They are an unsupported content type, a truncated photo and an unknown path.
+    """
+    unsupported = b"POST /predict HTTP/1.1\r\nHost: keylike\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n"
+    truncated = photo[: len(photo) // 2]
+    cycle = itertools.cycle(
+        [
+            (unsupported, b"a key"),
+            (head(len(truncated)), truncated),
+            (b"GET /nothing HTTP/1.1\r\nHost: keylike\r\n\r\n", b""),
+        ]
+    )
+    return lambda: next(cycle)
+
+
+def growth(options: ScenarioOptions) -> Outcome:
+    """Send photos to one server and refused requests to another."""
+    photos = PhotoStream(list(options.photos("640x480")))
+
+    def photo() -> Request:
+        data = next(photos)
+        return head(len(data)), data
+
+    total = _QUICK_REQUESTS if options.quick else _REQUESTS
+    figures: dict[str, Any] = {}
+    targets: dict[str, bool] = {}
+    for name, next_request, allowed in (
+        ("read", photo, {200}),
+        ("refused", _refused(next(photos)), {400, 404, 415}),
+    ):
+        with Server(options.work / "growth") as server:
+            figures[name] = result = asyncio.run(_measure(server, next_request, total))
+        targets[f"{name}: expected statuses only"] = set(result["statuses"]) <= allowed
+        if not options.quick:
+            targets[f"{name}: grows by less than {_LIMIT_MB:g} MB per 1000 requests"] = (
+                result["mb_per_1000"] < _LIMIT_MB
+            )
+    return Outcome(figures, targets)

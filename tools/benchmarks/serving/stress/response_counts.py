@@ -1,0 +1,21 @@
+"""Counts of responses by status."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tools.benchmarks.serving.load import RequestOutcome
+
+# An honest refusal.
+REFUSED = "503 with Retry-After"
+
+
+def count_responses(outcomes: Sequence[RequestOutcome]) -> dict[str, int]:
+    """Count responses by status. 0 is a broken connection; refusals with Retry-After are separate."""
+    return dict(
+        Counter(
+            f"{outcome.status} with Retry-After" if outcome.retry_after else str(outcome.status)
+            for outcome in outcomes
+        )
+    )
