@@ -116,13 +116,13 @@ def _overload(results: ComparisonResults) -> list[Target]:
         ),
         Target(
             "overload_accepted_p99_ms",
-            "overload: milliseconds to accept, p99 (limit: the deadline)",
+            "overload: latency of accepted requests, p99 ms (limit: the deadline)",
             overload.accepted_p99_ms,
             _DEADLINE_MS,
         ),
         Target(
             "overload_refused_p95_ms",
-            "overload: milliseconds to refuse, p95",
+            "overload: latency of refused requests, p95 ms",
             overload.refused_p95_ms,
             50.0,
         ),
