@@ -71,7 +71,7 @@ bench-gemma: $(VENV)/gemma ## time slot decoding against one generate call, with
 
 # Three minutes unless SECONDS is given.
 fuzz: $(VENV)/fuzz ## search for pictures and requests that break request parsing (Linux)
-	@$(VENV)/bin/python -m tools.fuzzing.intake --work $(WORK)/fuzz --seconds $(if $(filter file,$(origin SECONDS)),180,$(SECONDS))
+	@$(VENV)/bin/python -m tools.fuzzing.coverage_guided --work $(WORK)/fuzz --seconds $(if $(filter file,$(origin SECONDS)),180,$(SECONDS))
 
 hostile-load: $(VENV)/dev ## send COUNT hostile requests over sockets and check every response
 	@$(VENV)/bin/python -m tools.fuzzing.hostile_load --work $(WORK)/hostile-load --count $(COUNT)

@@ -1,4 +1,4 @@
-"""Pictures made for tests, in memory."""
+"""Simple pictures for tests, built in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RED, GREEN, BLUE = (200, 20, 20), (20, 200, 20), (20, 20, 200)
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
-    """The bytes of a picture in a format of Pillow's."""
+    """Encode an image in one of Pillow's formats."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -21,12 +21,15 @@ def encode(image: Image.Image, kind: str, **options: object) -> bytes:
 def plain(
     colour: tuple[int, int, int] = RED, kind: str = "JPEG", size: tuple[int, int] = (120, 60)
 ) -> bytes:
-    """One colour: red reads as SC1 2,5,4,7,3 with the colour reader, green as 1,1,1,1,1, blue is refused."""
+    """Return a picture of one colour.
+
+    The colour reader reads red as SC1 2,5,4,7,3 and green as 1,1,1,1,1, and refuses blue.
+    """
     return encode(Image.new("RGB", size, colour), kind)
 
 
 def png(width: int, height: int, *, bits: int = 1, colour_type: int = 0) -> bytes:
-    """A well-formed PNG of zeros, tiny in bytes whatever its size in pixels."""
+    """Return a valid PNG of zeros, which is tiny in bytes at any size in pixels."""
     samples = {0: 1, 2: 3, 6: 4}[colour_type]
     packer = zlib.compressobj(9)
     row = bytes(1 + (width * bits * samples + 7) // 8)
@@ -41,14 +44,17 @@ def png(width: int, height: int, *, bits: int = 1, colour_type: int = 0) -> byte
 
 
 def with_text_bomb(picture: bytes, unpacked: int = 100_000_000) -> bytes:
-    """A PNG with a text chunk that unpacks to `unpacked` bytes."""
+    """Return a PNG with a text chunk that unpacks to `unpacked` bytes."""
     return (
         picture[:33] + _chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(unpacked), 9)) + picture[33:]
     )
 
 
 def many_scans(scans: int, size: tuple[int, int] = (400, 300), subsampling: int = 2) -> bytes:
-    """A progressive JPEG, tiny in bytes, whose header claims `size`, with its last scan repeated until there are `scans`."""
+    """Return a progressive JPEG with `scans` scans, whose header claims `size`.
+
+    It repeats the last scan, so it stays small in bytes.
+    """
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), RED).save(buffer, "JPEG", progressive=True, subsampling=subsampling)
     picture = buffer.getvalue()
@@ -59,7 +65,7 @@ def many_scans(scans: int, size: tuple[int, int] = (400, 300), subsampling: int 
 
 
 def many_frames(frames: int = 60) -> bytes:
-    """A GIF whose first frame is red, with many blue ones behind it."""
+    """Return a GIF whose first frame is red, followed by many blue frames."""
     first, *rest = [
         Image.new("RGB", (400, 300), RED if not at else (20, 20, 100 + at)) for at in range(frames)
     ]

@@ -15,7 +15,7 @@ from keylike.readers.loading import ModelSlot
 from keylike.service import create_app
 from keylike.settings import Settings
 from tests.fakes import colour_reader
-from tools.fuzzing.hostile_load.drawn import register
+from tools.fuzzing.hostile_load.generated import register
 from tools.plain_pictures import GREEN, RED, plain
 
 PHOTOS = st.sampled_from([plain(RED), plain(GREEN, "PNG"), plain(RED, "WEBP")])

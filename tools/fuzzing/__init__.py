@@ -1,1 +1,2 @@
-"""Hostile input: broken pictures, a coverage-guided search through the intake, and a storm of requests; never imported by the server."""
+"""Hostile input: broken pictures, coverage-guided fuzzing of request parsing, and hostile load. The
+server never imports it."""

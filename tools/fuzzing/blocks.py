@@ -1,4 +1,8 @@
-"""Where the parts of a picture's file lie: PNG chunks, JPEG segments, RIFF chunks, ISO boxes and GIF blocks, whatever state they are in."""
+"""Positions of the blocks of a picture file: PNG and RIFF chunks, JPEG segments, ISO boxes and GIF
+blocks.
+
+The functions also work on damaged files.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,8 @@ from typing import Literal
 
 from keylike.images.photo import image_format
 
-_MOST = 400
-# Boxes of ISO 14496-12 that hold others, and how many bytes stand before those.
+_MAX_BLOCKS = 400
+# Boxes of ISO 14496-12 that contain other boxes, and the bytes before the first of those.
 _CONTAINERS = {
     b"meta": 12,
     b"iprp": 8,
@@ -26,7 +30,16 @@ _IMAGE, _EXTENSION = 0x2C, 0x21
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Bytes `start` to `end` of a file. Its length stands at `length_at` in `length_size` bytes of `order`; None where it has none."""
+    """Bytes `start` to `end` of a file.
+
+    Attributes:
+        kind: Name of the block.
+        start: Position of its first byte.
+        end: Position after its last byte.
+        length_at: Position of the length field, or None if there is none.
+        length_size: Bytes of the length field.
+        order: Byte order of the length field.
+    """
 
     kind: bytes
     start: int
@@ -37,15 +50,15 @@ class Block:
 
 
 def blocks(data: bytes) -> list[Block]:
-    """In the file's order, as far as it can be followed; none of what is no picture."""
-    follow = _FOLLOW.get(image_format(data) or "")
-    if follow is None:
+    """Return the blocks in file order, as far as they can be followed. Unknown formats have none."""
+    parse = _PARSERS.get(image_format(data) or "")
+    if parse is None:
         return []
     found: list[Block] = []
     try:
-        for block in follow(data):
+        for block in parse(data):
             found.append(block)
-            if len(found) >= _MOST:
+            if len(found) >= _MAX_BLOCKS:
                 break
     except (IndexError, struct.error):
         pass  # the file ends within a block
@@ -64,7 +77,7 @@ def _jpeg(data: bytes) -> Iterator[Block]:
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF or data[at + 1] in (0, 0xFF, *range(0xD0, 0xD8)):
-            at += 1  # within coded data
+            at += 1  # inside entropy-coded data
             continue
         end = at + 2 + int(struct.unpack_from(">H", data, at + 2)[0])
         yield Block(data[at : at + 2], at, min(end, len(data)), at + 2, 2)
@@ -105,7 +118,7 @@ def _gif(data: bytes) -> Iterator[Block]:
         yield Block(data[start : start + 1], start, at, first, 1)
 
 
-_FOLLOW: dict[str, Callable[[bytes], Iterator[Block]]] = {
+_PARSERS: dict[str, Callable[[bytes], Iterator[Block]]] = {
     "PNG": _png,
     "JPEG": _jpeg,
     "WEBP": _webp,

@@ -1,4 +1,5 @@
-"""Mutilated EXIF: tables that point past their end, into themselves or at nothing, in a picture that is sound otherwise."""
+"""Broken EXIF in an otherwise valid picture: tables that point past their end, into themselves or
+nowhere."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ _COUNTS = (0, 1, 2, 3, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 _OFFSETS = (0, 1, 4, 7, 8, 10, 0x7FFFFFFF, 0xFFFFFFF0)
 
 
-def exif_mutilated(chance: Random, data: bytes) -> bytes:
-    """A JPEG, PNG or WebP with such a block put in front; any other picture with it behind."""
-    block = _tiff(chance)
+def insert_broken_exif(rng: Random, data: bytes) -> bytes:
+    """Insert a broken EXIF block into a JPEG, PNG or WebP. Other formats get it appended."""
+    block = _tiff(rng)
     if data.startswith(b"\xff\xd8"):
         body = b"Exif\0\0" + block
         return (
@@ -38,25 +39,25 @@ def exif_mutilated(chance: Random, data: bytes) -> bytes:
     return data + block
 
 
-def _tiff(chance: Random) -> bytes:
-    order = chance.choice("<>")
+def _tiff(rng: Random) -> bytes:
+    order = rng.choice("<>")
     head = (b"II" if order == "<" else b"MM") + struct.pack(
-        f"{order}HI", chance.choice((42, 42, 42, 43, 0)), chance.choice((8, 8, 8, *_OFFSETS))
+        f"{order}HI", rng.choice((42, 42, 42, 43, 0)), rng.choice((8, 8, 8, *_OFFSETS))
     )
     entries = b"".join(
         struct.pack(
             f"{order}HHII",
-            chance.choice(_TAGS),
-            chance.randrange(14),
-            chance.choice(_COUNTS),
-            chance.choice((*_OFFSETS, chance.randrange(10), chance.getrandbits(32))),
+            rng.choice(_TAGS),
+            rng.randrange(14),
+            rng.choice(_COUNTS),
+            rng.choice((*_OFFSETS, rng.randrange(10), rng.getrandbits(32))),
         )
-        for _ in range(chance.choice((0, 1, 3, 12, 500)))
+        for _ in range(rng.choice((0, 1, 3, 12, 500)))
     )
-    count = chance.choice((len(entries) // 12, len(entries) // 12, 0xFFFF, 0))
+    count = rng.choice((len(entries) // 12, len(entries) // 12, 0xFFFF, 0))
     return (
         head
         + struct.pack(f"{order}H", count)
         + entries
-        + struct.pack(f"{order}I", chance.choice(_OFFSETS))
+        + struct.pack(f"{order}I", rng.choice(_OFFSETS))
     )

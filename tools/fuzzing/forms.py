@@ -1,4 +1,7 @@
-"""Forms as browsers and curl send them (RFC 7578); werkzeug's own test client leaves out a line where a file is empty."""
+"""Multipart forms as browsers and curl send them (RFC 7578).
+
+werkzeug's test client writes a line too few when a file is empty, so the tests build forms here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ BOUNDARY = "a-boundary-that-no-picture-holds"
 
 
 def form(*parts: tuple[str, str | bytes]) -> dict[str, Any]:
-    """For `client.post`: a form whose fields are text and whose files are bytes, in order."""
+    """Return the arguments of `client.post` for a form. Text values become fields, bytes become
+    files."""
     body = b"".join(map(_part, parts)) + f"--{BOUNDARY}--\r\n".encode()
     return {"data": body, "content_type": f"multipart/form-data; boundary={BOUNDARY}"}
 

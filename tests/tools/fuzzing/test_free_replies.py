@@ -1,4 +1,5 @@
-"""Whatever a model writes freely: what is read from it is a key that its maker could cut, in numbers that stand in the text."""
+"""Tests of free model replies: a reading is always a key that can be cut, with digits from the
+text."""
 
 from __future__ import annotations
 
@@ -27,12 +28,12 @@ TEXTS = st.lists(st.sampled_from(PIECES) | CODES, min_size=1, max_size=8).map(""
 
 @given(TEXTS, st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_no_reading_breaks_depths_or_macs(text: str, finished: bool) -> None:
-    found = answer(heard(text, finished=finished), MANIFEST, 20.0)
-    if isinstance(found, Reading):
-        assert Bitting(keyway(found.keyway), found.codes).valid
-        assert all(Bitting(keyway(found.keyway), other.codes).valid for other in found.candidates)
-        assert "".join(map(str, found.codes)) in "".join(
+def test_free_reply_reading_is_always_valid(text: str, finished: bool) -> None:
+    result = answer(heard(text, finished=finished), MANIFEST, 20.0)
+    if isinstance(result, Reading):
+        assert Bitting(keyway(result.keyway), result.codes).valid
+        assert all(Bitting(keyway(result.keyway), other.codes).valid for other in result.candidates)
+        assert "".join(map(str, result.codes)) in "".join(
             letter for letter in text if letter.isdigit()
         )
-        assert 0 <= found.confidence <= 1
+        assert 0 <= result.confidence <= 1

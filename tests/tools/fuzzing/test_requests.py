@@ -1,4 +1,5 @@
-"""Requests of any shape through the application's own door: never a failure of the server, and every failure as the contract says."""
+"""Tests of the application with arbitrary requests: no server error, and every failure matches the
+contract."""
 
 from __future__ import annotations
 
@@ -9,14 +10,14 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tools.fuzzing.hostile_load.bodies import Body, strange_form, strange_json
+from tools.fuzzing.hostile_load.bodies import Body, malformed_form, malformed_json
 from tools.fuzzing.hostile_load.case import Case
-from tools.fuzzing.hostile_load.drawn import forms, jsons, raws
-from tools.fuzzing.hostile_load.verdict import faults
-from tools.fuzzing.hostile_load.wire import Answer, Outcome
-from tools.fuzzing.hostile_load.words import PHOTO_PATHS, WORDS
+from tools.fuzzing.hostile_load.exchange import Exchange, Response
+from tools.fuzzing.hostile_load.generated import forms, jsons, raws
+from tools.fuzzing.hostile_load.payloads import PHOTO_PATHS, TEXTS
+from tools.fuzzing.hostile_load.violations import violations
 
-ANYHOW = settings(
+SETTINGS = settings(
     max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -25,9 +26,9 @@ PATHS = st.sampled_from(PHOTO_PATHS)
 
 
 def check(client: FlaskClient, path: str, body: Body, query: dict[str, str] | None = None) -> None:
-    """Posts it, and holds the answer against the contract."""
+    """Post the body and check the response against the contract."""
     response = client.post(path, data=body[1], content_type=body[0], query_string=query)
-    answer = Answer(
+    answer = Response(
         response.status_code,
         {name.lower(): value for name, value in response.headers},
         response.get_data(),
@@ -35,37 +36,37 @@ def check(client: FlaskClient, path: str, body: Body, query: dict[str, str] | No
     )
     assert (
         response.status_code != 504
-        and faults(Case("test", ()), Outcome((answer,), None, 0.0)) == []
+        and violations(Case("test", ()), Exchange((answer,), None, 0.0)) == []
     )
 
 
 @given(path=PATHS, body=forms())
-@ANYHOW
-def test_any_form(client: FlaskClient, path: str, body: Body) -> None:
+@SETTINGS
+def test_predict_any_form_matches_contract(client: FlaskClient, path: str, body: Body) -> None:
     check(client, path, body)
 
 
 @given(path=PATHS, body=jsons())
-@ANYHOW
-def test_any_json(client: FlaskClient, path: str, body: Body) -> None:
+@SETTINGS
+def test_predict_any_json_matches_contract(client: FlaskClient, path: str, body: Body) -> None:
     check(client, path, body)
 
 
 @given(
     path=PATHS,
     body=raws(),
-    zipcode=st.text(max_size=8) | st.sampled_from(WORDS),
-    model=st.none() | st.sampled_from(WORDS),
+    zipcode=st.text(max_size=8) | st.sampled_from(TEXTS),
+    model=st.none() | st.sampled_from(TEXTS),
 )
-@ANYHOW
-def test_any_bytes_of_any_kind(
+@SETTINGS
+def test_predict_any_body_and_content_type_matches_contract(
     client: FlaskClient, path: str, body: Body, zipcode: str, model: str | None
 ) -> None:
     check(client, path, body, {"zipcode": zipcode} | ({} if model is None else {"model": model}))
 
 
-@pytest.mark.parametrize("make", [strange_form, strange_json])
-def test_what_the_storm_makes_up(client: FlaskClient, make: object) -> None:
+@pytest.mark.parametrize("make_body", [malformed_form, malformed_json])
+def test_predict_malformed_body_matches_contract(client: FlaskClient, make_body: object) -> None:
     for number in range(200):
-        chance = Random(number)
-        check(client, chance.choice(PHOTO_PATHS), make(chance))  # type: ignore[operator]
+        rng = Random(number)
+        check(client, rng.choice(PHOTO_PATHS), make_body(rng))  # type: ignore[operator]

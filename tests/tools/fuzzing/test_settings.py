@@ -1,4 +1,4 @@
-"""Whatever stands in the environment or in .env: settings, or one line that says what is wrong and holds no secret."""
+"""Tests of settings with arbitrary values: they load, or fail with one line that reveals no secret."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keylike.settings import Settings, SettingsError, load_settings
-from tools.fuzzing.hostile_load.words import WORDS
+from tools.fuzzing.hostile_load.payloads import TEXTS
 
 NAMES = [
     str(field.validation_alias or f"KEYLIKE_{name.upper()}")
@@ -20,19 +20,19 @@ SECRETS = [
     for name, field in Settings.model_fields.items()
     if "Secret" in str(field.annotation)
 ]
-# Nothing else can stand in an environment.
+# Environment variables cannot contain other characters.
 VALUES = st.text(
     st.characters(exclude_characters="\0", codec="utf-8"), max_size=30
-) | st.sampled_from([word for word in WORDS if "\0" not in word])
+) | st.sampled_from([word for word in TEXTS if "\0" not in word])
 NUMBERS = st.integers().map(str) | st.floats().map(str)
-ANYHOW = settings(
+TEST_SETTINGS = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 CANARY = "c4nary"
 
 
 def load() -> Settings | None:
-    """The settings, if they could be read; else the error has been looked at."""
+    """Return the settings, or None after checking the error message."""
     try:
         return load_settings()
     except SettingsError as error:
@@ -40,29 +40,29 @@ def load() -> Settings | None:
         return None
 
 
-@given(chosen=st.dictionaries(st.sampled_from(NAMES), VALUES | NUMBERS, max_size=6))
-@ANYHOW
-def test_any_values_in_the_environment(
-    monkeypatch: pytest.MonkeyPatch, chosen: dict[str, str]
+@given(values=st.dictionaries(st.sampled_from(NAMES), VALUES | NUMBERS, max_size=6))
+@TEST_SETTINGS
+def test_settings_any_environment_loads_or_fails_cleanly(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str]
 ) -> None:
-    with monkeypatch.context() as inside:
-        for name, value in chosen.items():
-            inside.setenv(name, value)
-        found = load()
-    assert found is None or (
-        0 <= found.port <= 65535 and found.threads >= 1 and found.deadline_s > 0
+    with monkeypatch.context() as patch:
+        for name, value in values.items():
+            patch.setenv(name, value)
+        loaded = load()
+    assert loaded is None or (
+        0 <= loaded.port <= 65535 and loaded.threads >= 1 and loaded.deadline_s > 0
     )
 
 
 @given(name=st.sampled_from(SECRETS), before=VALUES, after=VALUES)
-@ANYHOW
-def test_no_secret_is_told(
+@TEST_SETTINGS
+def test_settings_secret_never_appears_in_errors_or_repr(
     monkeypatch: pytest.MonkeyPatch, name: str, before: str, after: str
 ) -> None:
-    with monkeypatch.context() as inside:
-        inside.setenv(name, before + CANARY + after)
-        found = load()
-    assert found is None or CANARY not in repr(found) + str(found) + found.model_dump_json()
+    with monkeypatch.context() as patch:
+        patch.setenv(name, before + CANARY + after)
+        loaded = load()
+    assert loaded is None or CANARY not in repr(loaded) + str(loaded) + loaded.model_dump_json()
 
 
 @given(
@@ -71,7 +71,7 @@ def test_no_secret_is_told(
         lambda lines: "\n".join(map("=".join, lines)).encode()
     )
 )
-@ANYHOW
-def test_any_file(tmp_path: Path, content: bytes) -> None:
+@TEST_SETTINGS
+def test_settings_any_env_file_loads_or_fails_cleanly(tmp_path: Path, content: bytes) -> None:
     (tmp_path / ".env").write_bytes(content)
     load()

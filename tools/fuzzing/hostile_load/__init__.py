@@ -1,1 +1,2 @@
-"""The storm: a hundred thousand hostile requests over real sockets, every answer held against the contract."""
+"""Hostile load: 100,000 hostile requests over sockets, with every response checked against the API
+contract."""

@@ -1,7 +1,9 @@
-"""A storm over the real server: `python -m tools.fuzzing.hostile_load --work DIR [--count N] [--callers N] [--seed N] [--only N] [--base URL]`.
+"""Send hostile requests to a server and check every response.
 
-Status 1 where an answer was not as it must be; each such case is told with its number, and `--only`, with the same seed and the same
---drawn, sends it again and shows what was sent and what came back. The last line is JSON.
+Run it with `python -m tools.fuzzing.hostile_load --work DIR`. The exit status is 1 if a response
+breaks the contract. The output has the number of each failed case: `--only` with the same --seed
+and --generated sends that case again and prints the request and the response. The last line of the
+output is JSON.
 """
 
 from __future__ import annotations
@@ -17,146 +19,148 @@ from urllib.parse import urlsplit
 
 from tools.benchmarks.serving.stress.memory import growth_per_1000
 from tools.benchmarks.serving.stress.server import Server
-from tools.fuzzing.hostile_load.callers import Tally, storm
 from tools.fuzzing.hostile_load.cases import Cases, samples
-from tools.fuzzing.hostile_load.drawn import from_document, from_hypothesis
-from tools.fuzzing.hostile_load.verdict import faults
-from tools.fuzzing.hostile_load.wire import exchange
+from tools.fuzzing.hostile_load.clients import Summary, send_all
+from tools.fuzzing.hostile_load.exchange import exchange
+from tools.fuzzing.hostile_load.generated import from_hypothesis, from_schema
+from tools.fuzzing.hostile_load.violations import violations
 
-# The server's default. An answer must be there by then; whoever waits does so a little longer, to see one that comes too late.
-_DEADLINE_S, _LATE_S = 30.0, 10.0
-# The document describes about so many operations.
+# The server's default deadline. The client waits a little longer, to detect late responses.
+_DEADLINE_S, _GRACE_S = 30.0, 10.0
+# Approximate number of operations in the OpenAPI document.
 _OPERATIONS = 10
-_LOOKS = 100
-# As in the trials: what a server may grow by for a thousand requests, and from how many requests on its trend says something.
-_GROWTH_MB, _TREND = 1.0, 20_000
-_SHOWN = 2000
+_SAMPLES = 100
+# Allowed memory growth per thousand requests, as in the stress scenarios, and the number of
+# requests from which the trend is meaningful.
+_GROWTH_LIMIT_MB, _MIN_TREND_REQUESTS = 1.0, 20_000
+_SHOWN_BYTES = 2000
 MB = 1_000_000
 
 
 def main() -> None:
-    """Draws, storms, looks after the server, and says what came of it."""
+    """Generate the cases, send them, monitor the server and report the result."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="a folder for the server's logs")
+    parser.add_argument("--work", type=Path, required=True, help="folder for the server's logs")
     parser.add_argument("--count", type=int, default=100_000, help="cases to send")
-    parser.add_argument("--callers", type=int, default=8, help="cases at the same time")
-    parser.add_argument("--seed", type=int, default=1, help="of all that is chance here")
+    parser.add_argument("--clients", type=int, default=8, help="concurrent client processes")
+    parser.add_argument("--seed", type=int, default=1, help="seed of all random choices")
     parser.add_argument(
-        "--drawn",
+        "--generated",
         type=int,
         default=3000,
-        help="requests to have Hypothesis draw, and about as many Schemathesis",
+        help="requests to generate with Hypothesis, and about as many with Schemathesis",
     )
-    parser.add_argument("--only", type=int, help="this case alone")
+    parser.add_argument("--only", type=int, help="send only this case")
     parser.add_argument(
         "--base",
-        help="a server that runs already, in place of one of its own; its memory is not looked at",
+        help="URL of a running server to test; its memory is not measured",
     )
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        server = None if arguments.base else stack.enter_context(Server(arguments.work))
-        base = arguments.base or (server.url if server else "")
-        with urllib.request.urlopen(f"{base}/openapi.json", timeout=_DEADLINE_S) as answer:
-            document = json.load(answer)
+        server = None if options.base else stack.enter_context(Server(options.work))
+        base = options.base or (server.url if server else "")
+        with urllib.request.urlopen(f"{base}/openapi.json", timeout=_DEADLINE_S) as response:
+            document = json.load(response)
         began = time.monotonic()
-        drawn, each = (
-            from_hypothesis(arguments.drawn, arguments.seed),
-            -(-arguments.drawn // _OPERATIONS),
+        generated, per_operation = (
+            from_hypothesis(options.generated, options.seed),
+            -(-options.generated // _OPERATIONS),
         )
-        cases = Cases(arguments.seed, drawn, from_document(document, each, arguments.seed))
+        cases = Cases(options.seed, generated, from_schema(document, per_operation, options.seed))
         print(
-            f"{len(cases.drawn)} requests drawn by Hypothesis, {len(cases.described)} by Schemathesis, in {time.monotonic() - began:.0f} s",
+            f"generated {len(cases.generated)} requests with Hypothesis and {len(cases.from_schema)} with Schemathesis in {time.monotonic() - began:.0f} s",
             flush=True,
         )
         url = urlsplit(base)
         address = (url.hostname or "", url.port or 80)
-        if arguments.only is not None:
-            sys.exit(_shown(address, cases, arguments.only))
-        summary = _stormed(address, cases, arguments.count, arguments.callers, server)
+        if options.only is not None:
+            sys.exit(_show(address, cases, options.only))
+        summary = _run(address, cases, options.count, options.clients, server)
     print(json.dumps(summary))
     sys.exit(0 if summary["met"] else 1)
 
 
-def _stormed(
-    address: tuple[str, int], cases: Cases, count: int, callers: int, server: Server | None
+def _run(
+    address: tuple[str, int], cases: Cases, count: int, clients: int, server: Server | None
 ) -> dict[str, object]:
-    before = _wrong_samples(
-        address
-    )  # which also has the server settle: networks, caches and threads are there
-    all_of_it, looked, used = Tally(), [0], [server.monitor.memory() if server else 0]
+    # This also warms the server up: networks, caches and threads.
+    wrong_before = _wrong_samples(address)
+    total, counts, memory = Summary(), [0], [server.monitor.memory() if server else 0]
     began = time.monotonic()
-    for tally in storm(address, cases, count, callers, _DEADLINE_S + _LATE_S):
-        all_of_it.add(tally)
-        for number, kind, fault in tally.failures:
+    for part in send_all(address, cases, count, clients, _DEADLINE_S + _GRACE_S):
+        total.add(part)
+        for number, kind, fault in part.failures:
             print(f"FAILED --seed {cases.seed} --only {number} ({kind}): {fault}", flush=True)
-        if all_of_it.cases >= looked[-1] + max(1, count // _LOOKS):
-            looked.append(all_of_it.cases)
-            used.append(server.monitor.memory() if server else 0)
-            if len(looked) % 10 == 1:
+        if total.cases >= counts[-1] + max(1, count // _SAMPLES):
+            counts.append(total.cases)
+            memory.append(server.monitor.memory() if server else 0)
+            if len(counts) % 10 == 1:
                 print(
-                    f"{all_of_it.cases} cases, {time.monotonic() - began:.0f} s, {used[-1] / MB:.0f} MB",
+                    f"{total.cases} cases, {time.monotonic() - began:.0f} s, {memory[-1] / MB:.0f} MB",
                     flush=True,
                 )
-    took_s = time.monotonic() - began
-    wrong = before + _wrong_samples(address)
-    memory = _memory(looked, used, server, count)
-    late = all_of_it.slowest[0] > _DEADLINE_S
-    grown = (
-        memory is not None
-        and memory["mb_per_1000"] is not None
-        and float(str(memory["mb_per_1000"])) > _GROWTH_MB
+    seconds = time.monotonic() - began
+    wrong = wrong_before + _wrong_samples(address)
+    memory_summary = _memory(counts, memory, server, count)
+    late = total.slowest[0] > _DEADLINE_S
+    growing = (
+        memory_summary is not None
+        and memory_summary["mb_per_1000"] is not None
+        and float(str(memory_summary["mb_per_1000"])) > _GROWTH_LIMIT_MB
     )
     alive = server is None or server.process.poll() is None
     return {
-        "met": not (all_of_it.failures or wrong or late or grown) and alive,
-        "cases": all_of_it.cases,
-        "seconds": round(took_s, 1),
-        "failures": len(all_of_it.failures),
-        "kinds": dict(sorted(all_of_it.kinds.items())),
-        "statuses": dict(sorted(all_of_it.statuses.items())),
-        "slowest_s": round(all_of_it.slowest[0], 3),
-        "slowest_case": all_of_it.slowest[1],
+        "met": not (total.failures or wrong or late or growing) and alive,
+        "cases": total.cases,
+        "seconds": round(seconds, 1),
+        "failures": len(total.failures),
+        "kinds": dict(sorted(total.kinds.items())),
+        "statuses": dict(sorted(total.statuses.items())),
+        "slowest_s": round(total.slowest[0], 3),
+        "slowest_case": total.slowest[1],
         "samples_wrong": wrong,
-        "memory": memory,
+        "memory": memory_summary,
         "seed": cases.seed,
     }
 
 
 def _memory(
-    looked: list[int], used: list[int], server: Server | None, count: int
+    counts: list[int], memory: list[int], server: Server | None, count: int
 ) -> dict[str, float | None] | None:
-    """MB as the storm went on, and by the trend of its second half."""
+    """Return the memory in MB during the load, and its trend over the second half."""
     if server is None:
         return None
     at = {
-        f"at_{share}": round(used[min(len(used) - 1, share * len(used) // 100)] / MB, 1)
+        f"at_{share}": round(memory[min(len(memory) - 1, share * len(memory) // 100)] / MB, 1)
         for share in (0, 10, 50, 100)
     }
     return {
         **at,
         "peak": round(server.monitor.peak / MB, 1),
-        "mb_per_1000": round(growth_per_1000(looked, used), 3) if count >= _TREND else None,
+        "mb_per_1000": round(growth_per_1000(counts, memory), 3)
+        if count >= _MIN_TREND_REQUESTS
+        else None,
     }
 
 
 def _wrong_samples(address: tuple[str, int]) -> int:
-    """How many of the samples are not read as they should be."""
-    return sum(bool(faults(case, exchange(address, case, _DEADLINE_S))) for case in samples())
+    """Return the number of samples that are not read correctly."""
+    return sum(bool(violations(case, exchange(address, case, _DEADLINE_S))) for case in samples())
 
 
-def _shown(address: tuple[str, int], cases: Cases, number: int) -> int:
-    """One case, with its bytes and what came back; gives the exit status."""
+def _show(address: tuple[str, int], cases: Cases, number: int) -> int:
+    """Send one case, print its bytes and the responses, and return the exit status."""
     case = cases.case(number)
-    outcome = exchange(address, case, _DEADLINE_S + _LATE_S)
+    outcome = exchange(address, case, _DEADLINE_S + _GRACE_S)
     print(
-        f"case {number}: {case.kind}, {case.ending}, {sum(map(len, case.pieces))} bytes\n{b''.join(case.pieces)[:_SHOWN]!r}"
+        f"case {number}: {case.kind}, {case.ending}, {sum(map(len, case.pieces))} bytes\n{b''.join(case.pieces)[:_SHOWN_BYTES]!r}"
     )
-    for answer in outcome.answers:
+    for answer in outcome.responses:
         print(
-            f"{answer.status} after {answer.took_s:.3f} s {answer.headers}\n{answer.body[:_SHOWN]!r}"
+            f"{answer.status} after {answer.seconds:.3f} s {answer.headers}\n{answer.body[:_SHOWN_BYTES]!r}"
         )
-    found = faults(case, outcome)
-    print("as it should be" if not found else "\n".join(found))
+    found = violations(case, outcome)
+    print("no violations" if not found else "\n".join(found))
     return 1 if found else 0
 
 

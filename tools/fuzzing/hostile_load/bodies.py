@@ -1,4 +1,4 @@
-"""Bodies that break the rules of forms and of JSON: each a content type and bytes."""
+"""Request bodies that break the rules of forms and JSON. Each is a content type and bytes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 from random import Random
 from typing import Any
 
-from tools.fuzzing.damage import ANYWHERE
-from tools.fuzzing.hostile_load.words import (
+from tools.fuzzing.broken_pictures import broken_picture
+from tools.fuzzing.hostile_load.payloads import (
     FORM_TYPES,
     JSON_TYPES,
     NAMES,
@@ -16,81 +16,82 @@ from tools.fuzzing.hostile_load.words import (
     OPENINGS,
     PART_HEADERS,
     RAW_TYPES,
-    WORDS,
+    TEXTS,
 )
-from tools.fuzzing.pictures import broken
-from tools.fuzzing.sound import sound_pictures
+from tools.fuzzing.mutations import BYTE_MUTATIONS
+from tools.fuzzing.valid_pictures import valid_pictures
 
 Body = tuple[str, bytes]
 
-_DEEP = (3, 30, 100, 101, 2000, 50_000)
+_DEPTHS = (3, 30, 100, 101, 2000, 50_000)
 
 
-def photo_body(chance: Random, photo: bytes) -> Body:
-    """A picture in one of the three ways, sent as it should be."""
-    way = chance.random()
-    if way < 0.4:
-        return chance.choice(RAW_TYPES), photo
-    if way < 0.75:
-        return form(chance, [("image", photo, "photo.jpg")])
+def photo_body(rng: Random, photo: bytes) -> Body:
+    """Return a picture in one of the three accepted encodings."""
+    choice = rng.random()
+    if choice < 0.4:
+        return rng.choice(RAW_TYPES), photo
+    if choice < 0.75:
+        return form(rng, [("image", photo, "photo.jpg")])
     text = base64.b64encode(photo).decode()
-    head = chance.choice(("", "", "data:image/png;base64,", "data:,", "data:image/jpeg"))
+    head = rng.choice(("", "", "data:image/png;base64,", "data:,", "data:image/jpeg"))
     return "application/json", json.dumps(
-        {"image_data": head + text, "zipcode": chance.choice(("12345", "00000"))}
+        {"image_data": head + text, "zipcode": rng.choice(("12345", "00000"))}
     ).encode()
 
 
-def form(chance: Random, parts: list[tuple[str, bytes, str | None]]) -> Body:
-    """A form of fields and files, as browsers write it."""
-    boundary = f"----keylike{chance.getrandbits(64):016x}"
+def form(rng: Random, parts: list[tuple[str, bytes, str | None]]) -> Body:
+    """Return a valid form of fields and files."""
+    boundary = f"----keylike{rng.getrandbits(64):016x}"
     body = b"".join(_part(boundary, *part) for part in parts) + f"--{boundary}--\r\n".encode()
     return f"multipart/form-data; boundary={boundary}", body
 
 
-def batch_form(chance: Random) -> Body:
-    """Several pictures, most of them broken; sometimes more than are taken."""
-    count = chance.choice((1, 2, 3, 3, 5, 5, 33))
+def batch_form(rng: Random) -> Body:
+    """Return a form of several pictures, most of them broken, and sometimes too many."""
+    count = rng.choice((1, 2, 3, 3, 5, 5, 33))
     return form(
-        chance, [("image", broken(chance.getrandbits(40)), f"{at}.jpg") for at in range(count)]
+        rng, [("image", broken_picture(rng.getrandbits(40)), f"{at}.jpg") for at in range(count)]
     )
 
 
-def strange_form(chance: Random) -> Body:
-    """Parts of any name in any number, a boundary that is not the one announced, headers that no part has, bytes lost on the way."""
-    count = chance.choices((0, 1, 3, 20, 1200), (2, 4, 8, 3, 1))[0]
-    parts = [_strange_part(chance) if count < 100 else ("x", b"", None) for _ in range(count)]
-    kind, body = form(chance, parts)
-    if chance.random() < 0.5:
+def malformed_form(rng: Random) -> Body:
+    """Return a form with unusual parts, boundaries or headers, or with mutated bytes."""
+    count = rng.choices((0, 1, 3, 20, 1200), (2, 4, 8, 3, 1))[0]
+    parts = [_unusual_part(rng) if count < 100 else ("x", b"", None) for _ in range(count)]
+    kind, body = form(rng, parts)
+    if rng.random() < 0.5:
         body = body.replace(
             b"\r\n\r\n",
-            b"\r\n" + chance.choice(PART_HEADERS) + b"\r\n\r\n",
-            chance.choice((1, 1, -1)),
+            b"\r\n" + rng.choice(PART_HEADERS) + b"\r\n\r\n",
+            rng.choice((1, 1, -1)),
         )
-    for _ in range(chance.choice((0, 0, 1, 3))):
-        body = chance.choice(ANYWHERE)(chance, body)
-    return (chance.choice(FORM_TYPES) if chance.random() < 0.3 else kind), body
+    for _ in range(rng.choice((0, 0, 1, 3))):
+        body = rng.choice(BYTE_MUTATIONS)(rng, body)
+    return (rng.choice(FORM_TYPES) if rng.random() < 0.3 else kind), body
 
 
-def strange_json(chance: Random) -> Body:
-    """Any values under any names; too deep, too many, no JSON, no UTF-8, numbers without end."""
-    kind, way = chance.choice(JSON_TYPES), chance.randrange(8)
-    if way == 0:
-        return kind, chance.choice(OPENINGS) * chance.choice(_DEEP)
-    if way == 1:
-        return kind, b'{"image_data": ' + chance.choice(ODD_VALUES) + b"}"
-    values = _known(chance) | {
-        chance.choice(NAMES): _value(chance, 3) for _ in range(chance.choice((0, 1, 2, 5)))
+def malformed_json(rng: Random) -> Body:
+    """Return JSON with any names and values, or JSON that is too deep, too long, invalid or not
+    UTF-8."""
+    kind, choice = rng.choice(JSON_TYPES), rng.randrange(8)
+    if choice == 0:
+        return kind, rng.choice(OPENINGS) * rng.choice(_DEPTHS)
+    if choice == 1:
+        return kind, b'{"image_data": ' + rng.choice(ODD_VALUES) + b"}"
+    values = _known_fields(rng) | {
+        rng.choice(NAMES): _value(rng, 3) for _ in range(rng.choice((0, 1, 2, 5)))
     }
     text = json.dumps(values)
-    if way == 2:
-        return kind, text.encode(chance.choice(("utf-16", "utf-32", "utf-8-sig")))
-    return kind, chance.choice(ANYWHERE)(chance, text.encode()) if way == 3 else text.encode()
+    if choice == 2:
+        return kind, text.encode(rng.choice(("utf-16", "utf-32", "utf-8-sig")))
+    return kind, rng.choice(BYTE_MUTATIONS)(rng, text.encode()) if choice == 3 else text.encode()
 
 
-def _known(chance: Random) -> dict[str, Any]:
-    """Fields that the intake looks at, of right and of wrong types."""
-    text = base64.b64encode(broken(chance.getrandbits(40))).decode()
-    whole = (
+def _known_fields(rng: Random) -> dict[str, Any]:
+    """Return the fields that the server parses, with values of correct and wrong types."""
+    text = base64.b64encode(broken_picture(rng.getrandbits(40))).decode()
+    variants = (
         text,
         text,
         text[:-1],
@@ -99,37 +100,37 @@ def _known(chance: Random) -> dict[str, Any]:
         text[::-1],
         " \n" + text,
     )
-    data: Any = chance.choice((*whole, "====", "%%%", None, 0, [], {}, True))
-    zipcode = chance.choice((*WORDS, None, 12345, 1.5, ["12345"]))
-    known = {
+    data: Any = rng.choice((*variants, "====", "%%%", None, 0, [], {}, True))
+    zipcode = rng.choice((*TEXTS, None, 12345, 1.5, ["12345"]))
+    fields = {
         "image_data": data,
         "zipcode": zipcode,
-        "format": _value(chance, 1),
-        "command": _value(chance, 1),
+        "format": _value(rng, 1),
+        "command": _value(rng, 1),
     }
-    return {name: value for name, value in known.items() if chance.random() < 0.5}
+    return {name: value for name, value in fields.items() if rng.random() < 0.5}
 
 
-def _value(chance: Random, depth: int) -> Any:
-    way = chance.randrange(7 if depth else 5)
-    if way < 3:
-        return chance.choice(WORDS)
-    if way < 5:
-        return chance.choice((None, True, 0, -1, 1e308, 10**40, "predict", "base64"))
-    if way == 5:
-        return [_value(chance, depth - 1) for _ in range(chance.randrange(4))]
-    return {chance.choice(NAMES): _value(chance, depth - 1) for _ in range(chance.randrange(4))}
+def _value(rng: Random, depth: int) -> Any:
+    choice = rng.randrange(7 if depth else 5)
+    if choice < 3:
+        return rng.choice(TEXTS)
+    if choice < 5:
+        return rng.choice((None, True, 0, -1, 1e308, 10**40, "predict", "base64"))
+    if choice == 5:
+        return [_value(rng, depth - 1) for _ in range(rng.randrange(4))]
+    return {rng.choice(NAMES): _value(rng, depth - 1) for _ in range(rng.randrange(4))}
 
 
-def _strange_part(chance: Random) -> tuple[str, bytes, str | None]:
-    return chance.choice(NAMES), _content(chance), chance.choice((None, "a.jpg", *WORDS))
+def _unusual_part(rng: Random) -> tuple[str, bytes, str | None]:
+    return rng.choice(NAMES), _content(rng), rng.choice((None, "a.jpg", *TEXTS))
 
 
-def _content(chance: Random) -> bytes:
-    if chance.random() < 0.5:
-        return chance.choice(WORDS).encode()
+def _content(rng: Random) -> bytes:
+    if rng.random() < 0.5:
+        return rng.choice(TEXTS).encode()
     return (
-        broken(chance.getrandbits(40)) if chance.random() < 0.8 else chance.choice(sound_pictures())
+        broken_picture(rng.getrandbits(40)) if rng.random() < 0.8 else rng.choice(valid_pictures())
     )
 
 

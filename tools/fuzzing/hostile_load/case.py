@@ -1,4 +1,4 @@
-"""One case of the storm: the bytes that are sent, how the connection goes on, and what must come back."""
+"""One test case: the bytes to send, how the connection continues, and the expected response."""
 
 from __future__ import annotations
 
@@ -8,23 +8,33 @@ from enum import StrEnum
 
 
 class Ending(StrEnum):
-    """What happens once everything is sent."""
+    """What the client does after sending everything."""
 
-    ANSWERED = "answered"  # every request is complete: each gets its answer
-    ENDED = "ended"  # the sending side closes; whatever comes back must be sound, and the server must close too
-    DROPPED = "dropped"  # the caller is gone, and asks for nothing
+    # Every request is complete and gets a response.
+    ANSWERED = "answered"
+    # The client half-closes. Any response must be valid, and the server must close too.
+    ENDED = "ended"
+    # The client resets the connection and expects nothing.
+    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`pieces` go out one after the other. `methods` are those of the requests in it, in order, an answer each where `ending` is ANSWERED.
-    `reading` is keyway and bitting where a sound photo was sent; they are held back from the repr."""
+    """Case of the hostile load.
+
+    Attributes:
+        kind: Name for the statistics.
+        pieces: Bytes to send, one piece after the other.
+        methods: Methods of the requests. With `ANSWERED`, each gets one response.
+        ending: What the client does after sending.
+        expected_reading: Keyway and bitting of a valid photo, hidden from the repr.
+    """
 
     kind: str
     pieces: tuple[bytes, ...]
     methods: tuple[str, ...] = ("POST",)
     ending: Ending = Ending.ANSWERED
-    reading: tuple[str, str] | None = field(default=None, repr=False)
+    expected_reading: tuple[str, str] | None = field(default=None, repr=False)
 
 
 def request(
@@ -34,7 +44,8 @@ def request(
     body: bytes | None = None,
     version: str = "HTTP/1.1",
 ) -> bytes:
-    """A request as it stands on the wire, with its length where it has a body, and nothing checked. Latin-1."""
+    """Return the bytes of a request in Latin-1, unchecked, with a Content-Length if there is a
+    body."""
     lines = [_bytes(method) + b" " + _bytes(target) + b" " + version.encode(), b"Host: 127.0.0.1"]
     lines += [_bytes(name) + b": " + _bytes(value) for name, value in headers]
     if body is not None:

@@ -1,4 +1,4 @@
-"""Which case comes at which number: `Cases.case(n)` gives the same one for the same seed, whichever caller asks, in whatever order."""
+"""Numbered cases: `Cases.case(n)` returns the same case for the same seed in every process."""
 
 from __future__ import annotations
 
@@ -8,93 +8,100 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from tools.fuzzing.damage import ANYWHERE
-from tools.fuzzing.hostile_load.bodies import batch_form, photo_body, strange_form, strange_json
+from tools.fuzzing.broken_pictures import broken_picture
+from tools.fuzzing.hostile_load.bodies import batch_form, malformed_form, malformed_json, photo_body
 from tools.fuzzing.hostile_load.case import Case, Ending, request
-from tools.fuzzing.hostile_load.heads import (
+from tools.fuzzing.hostile_load.malformed_http import (
     chunked,
-    garbage,
-    half,
+    not_http,
+    partial_request,
     pipelined,
-    posted,
-    strange_head,
-    strange_length,
+    post_case,
+    unusual_request,
+    wrong_length,
 )
-from tools.fuzzing.hostile_load.words import PHOTO_PATHS
-from tools.fuzzing.pictures import broken
-from tools.fuzzing.sound import ROOT
+from tools.fuzzing.hostile_load.payloads import PHOTO_PATHS
+from tools.fuzzing.mutations import BYTE_MUTATIONS
+from tools.fuzzing.valid_pictures import ROOT
 
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """`drawn` are whole requests that hypothesis made, `described` those that schemathesis made from the API's own document: both are
-    replayed, half of them with something broken."""
+    """Source of cases.
+
+    Attributes:
+        seed: Seed of all random choices.
+        generated: Whole requests from Hypothesis.
+        from_schema: Whole requests that Schemathesis made from the OpenAPI document.
+
+    Half of the generated requests are mutated before they are sent.
+    """
 
     seed: int
-    drawn: Sequence[bytes]
-    described: Sequence[bytes]
+    generated: Sequence[bytes]
+    from_schema: Sequence[bytes]
 
     def case(self, number: int) -> Case:
-        """The case of this number."""
-        chance = Random(f"{self.seed}:{number}")
-        make = chance.choices(tuple(self._kinds), tuple(self._kinds.values()))[0]
-        return make(chance)
+        """Return the case with this number."""
+        rng = Random(f"{self.seed}:{number}")
+        make = rng.choices(tuple(self._kinds), tuple(self._kinds.values()))[0]
+        return make(rng)
 
     @property
     def _kinds(self) -> dict[Callable[[Random], Case], int]:
-        """Their shares, in hundredths."""
+        """Return the percentage of each kind of case."""
         return {
             _picture: 37,
             self._from_hypothesis: 12,
             self._from_document: 12,
             _form: 9,
             _json: 9,
-            strange_head: 7,
-            strange_length: 2,
+            unusual_request: 7,
+            wrong_length: 2,
             chunked: 3,
-            half: 3,
+            partial_request: 3,
             pipelined: 2,
-            garbage: 2,
-            _good: 2,
+            not_http: 2,
+            _valid_sample: 2,
         }
 
-    def _from_hypothesis(self, chance: Random) -> Case:
-        return _replayed(chance, "hypothesis", self.drawn)
+    def _from_hypothesis(self, rng: Random) -> Case:
+        return _replay(rng, "hypothesis", self.generated)
 
-    def _from_document(self, chance: Random) -> Case:
-        return _replayed(chance, "schemathesis", self.described)
+    def _from_document(self, rng: Random) -> Case:
+        return _replay(rng, "schemathesis", self.from_schema)
 
 
-def _picture(chance: Random) -> Case:
-    """A broken picture, sent as a picture should be."""
-    path = chance.choices(PHOTO_PATHS, (6, 2, 1, 1))[0]
+def _picture(rng: Random) -> Case:
+    """Return a valid request with a broken picture."""
+    path = rng.choices(PHOTO_PATHS, (6, 2, 1, 1))[0]
     body = (
-        batch_form(chance)
+        batch_form(rng)
         if path == "/predict/batch"
-        else photo_body(chance, broken(chance.getrandbits(40)))
+        else photo_body(rng, broken_picture(rng.getrandbits(40)))
     )
-    return posted(chance, "picture", path, body)
+    return post_case(rng, "picture", path, body)
 
 
-def _form(chance: Random) -> Case:
-    return posted(chance, "form", chance.choice(PHOTO_PATHS), strange_form(chance))
+def _form(rng: Random) -> Case:
+    return post_case(rng, "form", rng.choice(PHOTO_PATHS), malformed_form(rng))
 
 
-def _json(chance: Random) -> Case:
-    return posted(chance, "json", chance.choice(PHOTO_PATHS), strange_json(chance))
+def _json(rng: Random) -> Case:
+    return post_case(rng, "json", rng.choice(PHOTO_PATHS), malformed_json(rng))
 
 
-def _good(chance: Random) -> Case:
-    """A sample, whose code is known; half of them read anew."""
+def _valid_sample(rng: Random) -> Case:
+    """Return a sample with a known code. Half of the requests bypass the cache."""
     return _sample(
-        chance.choice(_LABELS),
-        chance.choice(PHOTO_PATHS[:2]),
-        chance.choice(("no-cache", "max-age=0")),
+        rng.choice(_LABELS),
+        rng.choice(PHOTO_PATHS[:2]),
+        rng.choice(("no-cache", "max-age=0")),
     )
 
 
 def samples() -> list[Case]:
-    """Each of the samples once, read anew."""
+    """Return one uncached request per sample."""
     return [_sample(label, "/predict", "no-store") for label in _LABELS]
 
 
@@ -104,22 +111,24 @@ def _sample(label: dict[str, Any], path: str, cache_control: str) -> Case:
     data = request(
         "POST", path, [("Content-Type", "image/jpeg"), ("Cache-Control", cache_control)], photo
     )
-    return Case("good", (data,), reading=(label["keyway"], code))
+    return Case("valid", (data,), expected_reading=(label["keyway"], code))
 
 
-def _replayed(chance: Random, kind: str, pool: Sequence[bytes]) -> Case:
-    data = chance.choice(pool)
+def _replay(rng: Random, kind: str, pool: Sequence[bytes]) -> Case:
+    data = rng.choice(pool)
     method = data.partition(b" ")[0].decode("latin-1")
-    head, gap, body = data.partition(b"\r\n\r\n")
-    way = chance.random()
-    if way < 0.5:
+    head, separator, body = data.partition(b"\r\n\r\n")
+    choice = rng.random()
+    if choice < 0.5:
         return Case(kind, (data,), (method,))
-    if way < 0.75 and body:
-        # As many bytes as before, so that the length announced is still right.
-        spoilt = chance.choice(ANYWHERE)(chance, body)
-        return Case(kind, (head + gap + (spoilt + bytes(len(body)))[: len(body)],), (method,))
+    if choice < 0.75 and body:
+        # Keep the number of bytes, so that the announced length stays correct.
+        mutated = rng.choice(BYTE_MUTATIONS)(rng, body)
+        return Case(
+            kind, (head + separator + (mutated + bytes(len(body)))[: len(body)],), (method,)
+        )
     return Case(
-        kind, (chance.choice(ANYWHERE)(chance, head) + gap + body,), (method,), Ending.ENDED
+        kind, (rng.choice(BYTE_MUTATIONS)(rng, head) + separator + body,), (method,), Ending.ENDED
     )
 
 

@@ -1,7 +1,6 @@
-"""Run the stress scenarios: `python -m tools.benchmarks.serving.stress --work DIR [--quick]
-[NAME…]`.
+"""Run the stress scenarios.
 
-The last line of the output is JSON.
+The command is `python -m tools.benchmarks.serving.stress --work DIR [--quick] [NAME…]`. The last line of the output is JSON.
 """
 
 from __future__ import annotations

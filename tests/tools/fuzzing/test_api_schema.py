@@ -1,4 +1,5 @@
-"""Requests made up from the API's document, under each policy of tokens: whatever is sent, the answers are those that it describes."""
+"""Tests of the whole API with requests generated from its OpenAPI document, under each token
+policy."""
 
 from __future__ import annotations
 
@@ -17,12 +18,13 @@ from keylike.readers.loading import ModelSlot
 from keylike.service import create_app
 from keylike.settings import Settings
 from tests.fakes import colour_reader
-from tools.fuzzing.hostile_load.drawn import register
+from tools.fuzzing.hostile_load.generated import register
 from tools.plain_pictures import GREEN, RED, plain
 
-TOKEN = "a-token-for-tests-alone"
+TOKEN = "a-token-for-tests-only"
 HEADERS = {"X-API-Key": TOKEN}
-# Open to everybody, whatever asks for a token; the page and the documents of the API are not in the document.
+# This path needs no token under any policy. The pages and documents are not part of the OpenAPI
+# document.
 LIVE = "/health/live"
 UNDESCRIBED = {
     "/openapi.json",
@@ -38,53 +40,57 @@ QUICK = settings(
 register(st.sampled_from([plain(RED), plain(GREEN, "PNG"), plain(RED, "WEBP")]))
 
 
-def application(policy: str) -> OpenAPI:
-    """The application with one token, as callers from elsewhere see it, logging nothing."""
+def build_app(policy: str) -> OpenAPI:
+    """Return an application with one token that sees a remote client and logs nothing."""
     model = ModelSlot(colour_reader)
     model.load()
     log = structlog.wrap_logger(
         logging.getLogger("nowhere"),
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
     )
-    chosen = Settings(api_key=TOKEN, policy=policy, limits="off", cache_ttl_s=0)
-    app = create_app(chosen, model=model, log=log)
-    answer = app.wsgi_app
-    app.wsgi_app = lambda environ, start_response: answer(  # type: ignore[method-assign]
+    chosen_settings = Settings(api_key=TOKEN, policy=policy, limits="off", cache_ttl_s=0)
+    app = create_app(chosen_settings, model=model, log=log)
+    wsgi_app = app.wsgi_app
+    app.wsgi_app = lambda environ, start_response: wsgi_app(  # type: ignore[method-assign]
         {**environ, "REMOTE_ADDR": "192.0.2.1"}, start_response
     )
     return app
 
 
-APPS = {policy: application(policy) for policy in ("open", "predictions", "all")}
+APPS = {policy: build_app(policy) for policy in ("open", "predictions", "all")}
 
 
 def schema(policy: str) -> BaseSchema:
-    """The document of an application, whose calls have no token by themselves."""
-    made = schemathesis.openapi.from_dict(APPS[policy].api_doc)
-    made.app = APPS[policy]
-    return made
+    """Return the schema of an application. Its calls have no token by default."""
+    document = schemathesis.openapi.from_dict(APPS[policy].api_doc)
+    document.app = APPS[policy]
+    return document
 
 
-of_all, of_predictions = schema("all"), schema("predictions")
+all_schema, predictions_schema = schema("all"), schema("predictions")
 
 
-@of_all.parametrize()
+@all_schema.parametrize()
 @QUICK
-def test_with_a_token_where_all_ask_for_one(case: schemathesis.Case[Any]) -> None:
+def test_api_with_token_under_policy_all_matches_schema(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(headers=HEADERS)
 
 
-@of_predictions.parametrize()
+@predictions_schema.parametrize()
 @QUICK
-def test_with_a_token_where_predictions_ask_for_one(case: schemathesis.Case[Any]) -> None:
+def test_api_with_token_under_policy_predictions_matches_schema(
+    case: schemathesis.Case[Any],
+) -> None:
     case.call_and_validate(headers=HEADERS)
 
 
-@of_all.parametrize()
+@all_schema.parametrize()
 @QUICK
-def test_with_no_token_or_a_wrong_one(case: schemathesis.Case[Any]) -> None:
-    # Browsers ask without one whether they may send one.
-    asked = case.method != "OPTIONS" and (case.path != LIVE or case.method not in ("GET", "HEAD"))
+def test_api_without_valid_token_answers_401(case: schemathesis.Case[Any]) -> None:
+    # Browsers send preflight requests without a token.
+    token_required = case.method != "OPTIONS" and (
+        case.path != LIVE or case.method not in ("GET", "HEAD")
+    )
     for headers in (
         {},
         {"X-API-Key": TOKEN[:-1]},
@@ -92,11 +98,11 @@ def test_with_no_token_or_a_wrong_one(case: schemathesis.Case[Any]) -> None:
         {"X-API-Key": "", "Authorization": "Bearer "},
     ):
         response = case.call(headers={**headers, "X-Forwarded-For": "127.0.0.1"})
-        assert (response.status_code == 401) == asked, (case.method, case.path)
+        assert (response.status_code == 401) == token_required, (case.method, case.path)
 
 
 @pytest.mark.parametrize("policy", APPS)
-def test_the_whole_api_is_described(policy: str) -> None:
+def test_openapi_document_covers_every_route(policy: str) -> None:
     rules = {
         rule.rule: rule
         for rule in APPS[policy].url_map.iter_rules()

@@ -1,4 +1,7 @@
-"""The ways into the intake, one chosen by an input's first byte; out of each comes a bounded photo or the project's own error."""
+"""Entry points of request parsing. The first byte of an input selects one.
+
+Each must return a bounded photo or raise one of Keylike's own errors.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +15,43 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from keylike.api.request_parsing import PhotoRequest, read_batch, read_request
 from keylike.errors import KeylikeError
 from keylike.images.photo import ACCEPTED, open_photo
+from tools.fuzzing.broken_pictures import broken_picture
 from tools.fuzzing.forms import BOUNDARY, form
-from tools.fuzzing.pictures import broken
-from tools.fuzzing.sound import sound_pictures
+from tools.fuzzing.valid_pictures import valid_pictures
 
-# Smaller than the server's: an input that would be refused for its size alone finds nothing out.
-_MOST_BYTES = 1_000_000
+# Smaller than the server's limit: inputs that are refused for their size find nothing.
+_MAX_BYTES = 1_000_000
 _LONG_SIDE = 2048
-_application = Flask(__name__)
-_application.request_class = PhotoRequest
-_application.config["MAX_CONTENT_LENGTH"] = _MOST_BYTES
+_app = Flask(__name__)
+_app.request_class = PhotoRequest
+_app.config["MAX_CONTENT_LENGTH"] = _MAX_BYTES
 
 
-def look_at(data: bytes) -> str:
-    """Sends `data` through the door that its first byte names. Gives the code of the refusal, or the photo's format; raises whatever is no
-    error of the project's own, and AssertionError where a photo is not as it must be."""
-    door = _DOORS[data[0] % len(_DOORS)] if data else _picture
+def fuzz_one_input(data: bytes) -> str:
+    """Pass `data` to the entry point that its first byte selects.
+
+    Returns:
+        The error code of the refusal, or the format of the photo.
+
+    Raises:
+        AssertionError: The photo breaks a guarantee of `open_photo`.
+        Exception: Any error that is not Keylike's own.
+    """
+    entry_point = _ENTRY_POINTS[data[0] % len(_ENTRY_POINTS)] if data else _picture
     try:
-        return door(data[1:])
-    except KeylikeError as refusal:
-        return refusal.code
+        return entry_point(data[1:])
+    except KeylikeError as error:
+        return error.code
     except RequestEntityTooLarge:
         return "image_too_large"
 
 
 def _picture(data: bytes) -> str:
-    photo = open_photo(data, max_bytes=_MOST_BYTES)
-    height, width, colours = photo.pixels.shape
+    photo = open_photo(data, max_bytes=_MAX_BYTES)
+    height, width, channels = photo.pixels.shape
     assert (
         photo.format in ACCEPTED
-        and colours == 3
+        and channels == 3
         and min(height, width) >= 1
         and max(height, width) <= _LONG_SIDE
     )
@@ -50,9 +60,9 @@ def _picture(data: bytes) -> str:
 
 
 def _request(kind: str, body: bytes, read: Callable[[], tuple[bytes | list[bytes], object]]) -> str:
-    # The content type of a real request holds no control characters: the server has refused it before.
+    # Real content types have no control characters: the server refuses them earlier.
     kind = "".join(letter for letter in kind if letter.isprintable())
-    with _application.test_request_context(
+    with _app.test_request_context(
         "/",
         method="POST",
         data=body,
@@ -61,7 +71,7 @@ def _request(kind: str, body: bytes, read: Callable[[], tuple[bytes | list[bytes
     ):
         found, _ = read()
     for picture in found if isinstance(found, list) else [found]:
-        look_at(b"\0" + picture)
+        fuzz_one_input(b"\0" + picture)
     return "read"
 
 
@@ -77,31 +87,32 @@ def _json(data: bytes) -> str:
     return _request("application/json", data, read_request)
 
 
-def _anything(data: bytes) -> str:
+def _any_content_type(data: bytes) -> str:
     kind, _, body = data.partition(b"\n")
     return _request(kind.decode("latin-1"), body, read_request)
 
 
-_DOORS = (_picture, _form, _batch, _json, _anything)
+_ENTRY_POINTS = (_picture, _form, _batch, _json, _any_content_type)
 
 
 def seeds(count: int) -> Iterator[bytes]:
-    """What the search begins with: sound pictures, `count` broken ones, and a few requests around them."""
-    pictures = [*sound_pictures(), *(broken(seed) for seed in range(count))]
+    """Return the initial corpus: valid pictures, `count` broken ones, and a few requests with a
+    picture."""
+    pictures = [*valid_pictures(), *(broken_picture(seed) for seed in range(count))]
     yield from (b"\0" + picture for picture in pictures if len(picture) < 20_000)
-    sound = sound_pictures()[0]
-    body = bytes(form(("zipcode", "12345"), ("image", sound), ("command", "predict"))["data"])
+    picture = valid_pictures()[0]
+    body = bytes(form(("zipcode", "12345"), ("image", picture), ("command", "predict"))["data"])
     yield from (b"\1" + body, b"\2" + body)
-    packed = base64.b64encode(sound).decode()
+    encoded = base64.b64encode(picture).decode()
     yield (
         b"\3"
         + json.dumps(
             {
-                "image_data": f"data:image/jpeg;base64,{packed}",
+                "image_data": f"data:image/jpeg;base64,{encoded}",
                 "zipcode": "12345",
                 "format": "base64",
             }
         ).encode()
     )
-    yield b"\4image/png\n" + sound
+    yield b"\4image/png\n" + picture
     yield f'\4multipart/form-data; boundary="{BOUNDARY}"\n'.encode() + body

@@ -1,4 +1,5 @@
-"""Codes of any numbers, and replies that something happened to: nothing is made up, and only its own error is raised."""
+"""Tests of bittings and reply parsing with random input: no code is invented, and only expected
+errors occur."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ EDITS = st.lists(
 
 @given(bittings() | st.builds(Bitting, KEYWAYS, st.lists(NUMBERS, max_size=9).map(tuple)))
 @settings(max_examples=500)
-def test_a_code_is_valid_or_says_what_is_wrong(bitting: Bitting) -> None:
+def test_bitting_is_valid_or_reports_problems(bitting: Bitting) -> None:
     record, codes = bitting.keyway, bitting.codes
     if bitting.valid:
         order = tuple(record.depths_mm)
@@ -50,7 +51,7 @@ def test_a_code_is_valid_or_says_what_is_wrong(bitting: Bitting) -> None:
 @given(
     KEYWAYS, st.lists(st.sampled_from("0123456789,;- \n\t\u0663\u00b2x."), max_size=40).map("".join)
 )
-def test_what_looks_like_a_code_is_read_as_it_stands_or_refused(keyway: object, text: str) -> None:
+def test_bitting_parse_keeps_all_digits_or_raises(keyway: object, text: str) -> None:
     try:
         bitting = Bitting.parse(keyway, text)  # type: ignore[arg-type]
     except BittingError:
@@ -65,12 +66,13 @@ def test_what_looks_like_a_code_is_read_as_it_stands_or_refused(keyway: object, 
     st.sampled_from(list(LABELLED.values())), EDITS, st.sampled_from([TAUGHT, ALL]), st.booleans()
 )
 @settings(max_examples=500)
-def test_a_reply_that_something_happened_to(
-    text: str, edits: list[tuple[int, int, str]], known: tuple[str, ...], twice: bool
+def test_parse_reply_edited_text_gives_no_invented_code(
+    text: str, edits: list[tuple[int, int, str]], accepted: tuple[str, ...], repeated: bool
 ) -> None:
-    # Said twice, and then one of the two changed: neither may be taken for the code.
-    text = f"{text}\n{text}" if twice else text
-    for at, lost, new in edits:
+    # The text names the code twice, and then one of the two is changed: neither may be taken for
+    # the code.
+    text = f"{text}\n{text}" if repeated else text
+    for at, removed, new in edits:
         at %= len(text) + 1
-        text = text[:at] + new + text[at + lost :]
-    reasonable(text, known)
+        text = text[:at] + new + text[at + removed :]
+    reasonable(text, accepted)

@@ -1,4 +1,5 @@
-"""Sound pictures of every kind that is taken, small, for others to break: a key each, cut out of the samples."""
+"""Small valid pictures in every accepted format, each with a key from the samples, as input for
+mutations."""
 
 from __future__ import annotations
 
@@ -12,50 +13,54 @@ from PIL import Image, PngImagePlugin
 
 ROOT = Path(__file__).resolve().parents[2]
 _SAMPLES = ("sc1_01.jpg", "kw1_01.jpg", "sc4_01.jpg")
-# The reader looks at nothing below 32 pixels, so that most broken pictures that decode all the same cost it nothing; a few are larger.
+# The reader ignores pictures below 32 pixels. Most broken pictures that still decode therefore cost
+# it nothing; a few are larger.
 _SMALL, _LARGER = (28, 20), (200, 150)
 _ORIENTATION, _MAKER, _GPS = 0x0112, 0x010F, 0x8825
 
 
 @cache
-def sound_pictures(larger: bool = False) -> tuple[bytes, ...]:
-    """JPEG, PNG, WebP, AVIF, GIF and HEIC, each in several of its forms. HEIC is no larger than 64x48: nothing here can write it."""
+def valid_pictures(larger: bool = False) -> tuple[bytes, ...]:
+    """Return JPEG, PNG, WebP, AVIF, GIF and HEIC pictures, several variants of each.
+
+    HEIC pictures are stored files of at most 64x48 pixels, because Pillow cannot write the format.
+    """
     size = _LARGER if larger else _SMALL
     stored = [
         (ROOT / "tests" / "data" / name).read_bytes() for name in ("plain.heic", "turned.heic")
     ]
     return (
         *itertools.chain.from_iterable(
-            _forms(name, size) for name in (_SAMPLES[:1] if larger else _SAMPLES)
+            _variants(name, size) for name in (_SAMPLES[:1] if larger else _SAMPLES)
         ),
         *stored,
     )
 
 
-def _forms(name: str, size: tuple[int, int]) -> Iterator[bytes]:
+def _variants(name: str, size: tuple[int, int]) -> Iterator[bytes]:
     with Image.open(ROOT / "samples" / name) as whole:
         picture = whole.convert("RGB").resize(size)
     frames = [picture, picture.rotate(180), picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
     exif = _exif()
-    many = {"save_all": True, "append_images": frames[1:]}
-    clear = picture.convert("RGBA")
-    clear.putalpha(128)
+    animation = {"save_all": True, "append_images": frames[1:]}
+    transparent = picture.convert("RGBA")
+    transparent.putalpha(128)
     yield _encoded(picture, "JPEG", quality=80, exif=exif)
     yield _encoded(picture, "JPEG", progressive=True, subsampling=0)
     yield _encoded(picture.convert("CMYK"), "JPEG", restart_marker_blocks=2)
     yield _encoded(picture.convert("L"), "JPEG", comment=b"a key", icc_profile=bytes(300))
-    yield _encoded(picture, "MPO", **many)
+    yield _encoded(picture, "MPO", **animation)
     yield _encoded(picture, "PNG", exif=exif, pnginfo=_texts())
-    yield _encoded(clear, "PNG")
+    yield _encoded(transparent, "PNG")
     yield _encoded(picture.quantize(16), "PNG", bits=4)
     yield _encoded(picture.convert("L").convert("I;16"), "PNG")
-    yield _encoded(picture, "PNG", **many, duration=20)
+    yield _encoded(picture, "PNG", **animation, duration=20)
     yield _encoded(picture, "WEBP", quality=50, exif=exif)
-    yield _encoded(clear, "WEBP", lossless=True)
-    yield _encoded(picture, "WEBP", **many, duration=20)
+    yield _encoded(transparent, "WEBP", lossless=True)
+    yield _encoded(picture, "WEBP", **animation, duration=20)
     yield _encoded(picture, "AVIF", speed=10, max_threads=1, exif=exif)
-    yield _encoded(clear, "AVIF", speed=10, max_threads=1)
-    yield _encoded(picture, "AVIF", speed=10, max_threads=1, **many, duration=20)
+    yield _encoded(transparent, "AVIF", speed=10, max_threads=1)
+    yield _encoded(picture, "AVIF", speed=10, max_threads=1, **animation, duration=20)
     yield _encoded(picture.quantize(32), "GIF")
     yield _encoded(
         picture.quantize(8),
@@ -67,7 +72,7 @@ def _forms(name: str, size: tuple[int, int]) -> Iterator[bytes]:
 
 
 def _exif() -> Image.Exif:
-    """As phones write it: turned, with a maker and a place."""
+    """Return EXIF as phones write it, with an orientation, a maker and a location."""
     exif = Image.Exif()
     exif[_ORIENTATION], exif[_MAKER] = 6, "Phone"
     exif.get_ifd(_GPS).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})

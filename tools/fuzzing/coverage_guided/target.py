@@ -1,4 +1,5 @@
-"""The searching process itself: libFuzzer's driver around `look_at`, which does not come back but ends the process."""
+"""Fuzzing process: libFuzzer's driver around `fuzz_one_input`. It never returns; it ends the
+process."""
 
 from __future__ import annotations
 
@@ -11,20 +12,20 @@ with atheris.instrument_imports(
         "PIL",
         "pillow_heif",
         "multipart",
-        "api",
-        "utils",
+        "keylike.api",
+        "keylike.images",
         "werkzeug.http",
         "werkzeug.formparser",
     ]
 ):
     from keylike.images.libraries import configure_image_libraries
-    from tools.fuzzing.intake.doors import look_at
+    from tools.fuzzing.coverage_guided.entry_points import fuzz_one_input
 
 
 def main() -> None:
-    """Takes libFuzzer's own arguments."""
+    """Start libFuzzer with its own arguments."""
     configure_image_libraries()
-    atheris.Setup(sys.argv, lambda data: look_at(data) and None)
+    atheris.Setup(sys.argv, lambda data: fuzz_one_input(data) and None)
     atheris.Fuzz()
 
 

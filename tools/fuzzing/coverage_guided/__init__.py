@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of request parsing and photo decoding (Atheris, libFuzzer)."""

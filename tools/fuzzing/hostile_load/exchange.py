@@ -1,0 +1,131 @@
+"""Send one case over a new connection and return the responses, as far as they are HTTP."""
+
+from __future__ import annotations
+
+import io
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from typing import Any, cast
+
+from tools.fuzzing.hostile_load.case import Case, Ending
+
+_MAX_RESPONSES = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Response with lower-case header names. `seconds` is the time since everything was sent."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Responses in order, and how the connection ended. `problem` is None if it ended correctly."""
+
+    responses: tuple[Response, ...]
+    problem: str | None
+    seconds: float
+
+
+class _PersistentReader(io.BufferedReader):
+    """Buffered reader of a connection that stays open after the first response."""
+
+    def close(self) -> None:
+        """Keep the connection open for the next response."""
+
+
+class _SocketFile:
+    """Part of the socket interface that `HTTPResponse` uses."""
+
+    def __init__(self, file: _PersistentReader) -> None:
+        self._file = file
+
+    def makefile(self, *_: Any) -> _PersistentReader:
+        return self._file
+
+
+def exchange(address: tuple[str, int], case: Case, timeout_s: float) -> Exchange:
+    """Send a case and return the exchange. Each step waits at most `timeout_s`.
+
+    Never raises for what the server does.
+    """
+    began = time.monotonic()
+    try:
+        with socket.create_connection(address, timeout=timeout_s) as connection:
+            return _send_and_receive(connection, case, began)
+    except OSError as error:
+        return Exchange((), f"no connection: {type(error).__name__}", time.monotonic() - began)
+
+
+def _send_and_receive(connection: socket.socket, case: Case, began: float) -> Exchange:
+    try:
+        for piece in case.pieces:
+            connection.sendall(piece)
+        if case.ending is Ending.ENDED:
+            connection.shutdown(socket.SHUT_WR)
+    except TimeoutError:
+        return Exchange((), "hang", time.monotonic() - began)
+    except OSError:
+        # The server may answer and close before it has received everything. Its response may still
+        # be readable.
+        pass
+    if case.ending is Ending.DROPPED:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return Exchange((), None, time.monotonic() - began)
+    file = _PersistentReader(socket.SocketIO(connection, "rb"))
+    responses: list[Response] = []
+    problem = _receive(file, case, responses)
+    if problem == "truncated" and case.ending is Ending.ENDED:
+        # Unread bytes after a refused request make the kernel reset the connection, which discards
+        # the refusal.
+        problem = None
+    return Exchange(tuple(responses), problem, time.monotonic() - began)
+
+
+def _receive(file: _PersistentReader, case: Case, responses: list[Response]) -> str | None:
+    """Append to `responses` and return the problem, if any."""
+    expected = len(case.methods) if case.ending is Ending.ANSWERED else _MAX_RESPONSES
+    while len(responses) < expected:
+        method = case.methods[min(len(responses), len(case.methods) - 1)]
+        sent = time.monotonic()
+        try:
+            if not file.peek(1):
+                return (
+                    None
+                    if case.ending is Ending.ENDED or _closing(responses)
+                    else "closed without a response"
+                )
+            responses.append(_parse_response(file, method, sent))
+        except TimeoutError:
+            return "hang"
+        except (ConnectionError, HTTPException, ValueError) as error:
+            return (
+                "truncated"
+                if isinstance(error, ConnectionError | HTTPException)
+                else f"not HTTP: {type(error).__name__}"
+            )
+    return None
+
+
+def _parse_response(file: _PersistentReader, method: str, sent: float) -> Response:
+    response = HTTPResponse(cast(socket.socket, _SocketFile(file)), method=method)
+    response.begin()
+    body = response.read()
+    return Response(
+        response.status,
+        {name.lower(): value for name, value in response.getheaders()},
+        body,
+        time.monotonic() - sent,
+    )
+
+
+def _closing(responses: list[Response]) -> bool:
+    """Return True if the last response announced that the server closes the connection."""
+    return bool(responses) and responses[-1].headers.get("connection", "").lower() == "close"

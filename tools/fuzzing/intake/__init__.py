@@ -1,1 +1,0 @@
-"""A search for inputs that the intake cannot bear, led by which of its lines they reach (Atheris, libFuzzer)."""
