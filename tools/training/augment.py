@@ -7,6 +7,7 @@ import math
 import cv2
 import numpy as np
 
+from keylike.keys.keyways import keyway
 from keylike.readers.caliper.frames import (
     ALIGN,
     FINDER_SIDE,
@@ -18,6 +19,7 @@ from keylike.readers.caliper.frames import (
     Array,
     Strip,
     fit_similarity,
+    pose_features,
     project,
 )
 from keylike.readers.caliper.networks import CUTS_OF, KINDS
@@ -130,8 +132,20 @@ def finder_sample(
         borderMode=border,
         borderValue=(120, 120, 120),
     )
-    targets = {"points": points @ matrix[:, :2].T + matrix[:, 2], "key": np.array(float(key))}
+    targets = {
+        "points": points @ matrix[:, :2].T + matrix[:, 2],
+        "key": np.array(float(key)),
+        "several": np.array(float(_several(labels, row, matrix))),
+    }
     return recolour(rng, picture), targets
+
+
+def _several(labels: Labels, row: int, matrix: Array) -> bool:
+    """True if a further blade lies whole inside the finder's square."""
+    if labels.others is None:
+        return False
+    ends = labels.others[row] @ matrix[:, :2].T + matrix[:, 2]
+    return bool(((ends > 0) & (ends < FINDER_SIDE)).all((1, 2)).any())
 
 
 def aligner_sample(
@@ -165,6 +179,8 @@ def measurer_sample(
     wrong = _nudged(rng, float(rng.choice([1.0, 0.5, 0.25])))
     if misfit:
         wrong = wrong @ _misfit(rng)
+    elif labels.row[row][1] and chance(rng, 0.55 if kind == "other" else 0.12):
+        wrong = wrong @ _taken_for(rng, labels.row[row])
     picture, to_strip = _cut(pictures, wrong, READ)
     fits = kind != "none" and not misfit
     edges, weight = _edge_targets(labels, row, to_strip, READ)
@@ -179,8 +195,27 @@ def measurer_sample(
     targets = {
         "edges": edges, "edge_weight": weight, "depths": depths, "visible": visible, "kind": np.array(float(KINDS.index(kind))),
         "fit": np.array(float(fits)), "corners": corners.ravel(), "known": np.array(float(not misfit)),
+        "pose": pose_features(labels.pose[row].astype(float) @ np.linalg.inv(wrong)),
     }  # fmt: skip
     return recolour(rng, picture), targets
+
+
+def _taken_for(rng: np.random.Generator, row: Array) -> Array:
+    """Squeeze a blade so that its cuts, (first, spacing) mm, lie where those of a readable family belong, mm to mm.
+
+    That is how foreign keys are read as ours: the pose takes up the difference as if it were tilt. Some slip by one cut besides.
+    """
+    way = keyway(("SC1", "KW1")[int(rng.integers(2))])
+    along = way.spacing_mm / float(row[1])
+    shift = (
+        way.first_cut_mm
+        - along * float(row[0])
+        + way.spacing_mm * int(rng.choice([0, 0, 0, 0, 0, 0, 1, -1]))
+    )
+    if abs(math.log(along)) > 0.3 or abs(shift) > 6:
+        return np.eye(3)
+    across = along if chance(rng, 0.25) else 1.0 + rng.normal(0, 0.015)
+    return np.array([[along, 0, shift], [0, across, 0], [0, 0, 1.0]])
 
 
 def _misfit(rng: np.random.Generator) -> Array:

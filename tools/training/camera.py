@@ -6,7 +6,7 @@ Pixels follow OpenCV: (0, 0) is the centre of the first pixel.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,7 +23,9 @@ STACK_MOST = 9
 class Pose:
     """A pinhole camera over the key. `to_pixels(z)` maps (u, v, 1) mm at height z (0: the face, negative: below) to pixels.
 
-    `view` is the unit vector from key to camera (u, v, out of the face); `px_per_mm` the scale at the aimed point.
+    `view` is the unit vector from key to camera (u, v, out of the face); `px_per_mm` the scale at the aimed point. `off_axis` is where
+    the aimed point lies from the optical axis, in focal lengths: a key at the rim of the picture shows its side wall without any tilt
+    of its plane against the picture's. `tilt_deg` is that tilt of the planes.
     """
 
     rotation: Array
@@ -33,47 +35,48 @@ class Pose:
     distance: float
     px_per_mm: float
     tilt_deg: float
+    off_axis: tuple[float, float] = (0.0, 0.0)
 
     def to_pixels(self, z: float = 0.0) -> Array:
         """Homography (3, 3) of the plane at height z mm."""
         r, m = self.rotation, self.mirror
-        shift = r @ np.array([-self.aim[0], -m * self.aim[1], -z]) + [0, 0, self.distance]
+        shift = r @ np.array([-self.aim[0], -m * self.aim[1], -z]) + self._centre
         return self.camera @ np.stack([r[:, 0], m * r[:, 1], shift], 1)
 
     @property
     def view(self) -> Array:
         """Unit vector towards the camera in the key's frame."""
-        back = self.rotation.T @ np.array([0, 0, -1.0])
+        back = self.rotation.T @ (-self._centre / np.linalg.norm(self._centre))
         return np.array([back[0], self.mirror * back[1], -back[2]])
+
+    @property
+    def _centre(self) -> Array:
+        return np.array([*self.off_axis, 1.0]) * self.distance
 
     def moved(self, dx: float, dy: float) -> Pose:
         """The same pose with the picture shifted by (dx, dy) pixels."""
         shift = np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1.0]])
-        return Pose(
-            self.rotation,
-            self.mirror,
-            self.aim,
-            shift @ self.camera,
-            self.distance,
-            self.px_per_mm,
-            self.tilt_deg,
-        )
+        return replace(self, camera=shift @ self.camera)
+
+    @property
+    def slant(self) -> float:
+        """Sine of the angle between the line of sight and the key's normal: how much of the side wall shows."""
+        return float(np.hypot(*self.view[:2]))
 
 
 def pose(
-    rng: np.random.Generator,
-    px_per_mm: float,
-    focal: float,
-    tilt_deg: float,
-    aim: tuple[float, float],
-) -> Pose:
+    rng: np.random.Generator, px_per_mm: float, focal: float, tilt_deg: float, aim: tuple[float, float],
+    off_axis: tuple[float, float] = (0.0, 0.0),
+) -> Pose:  # fmt: skip
     """A camera `focal` pixels long, any turn in the plane, either face, tilted by `tilt_deg` about a random axis; `aim` at pixel (0, 0)."""
     axis, turn = span(rng, 0, 2 * math.pi), span(rng, 0, 2 * math.pi)
     tilt = cv2.Rodrigues(np.array([math.cos(axis), math.sin(axis), 0]) * math.radians(tilt_deg))[0]
     rotation = cv2.Rodrigues(np.array([0, 0, turn]))[0] @ tilt
-    camera = np.array([[focal, 0, 0], [0, focal, 0], [0, 0, 1.0]])
+    camera = np.array(
+        [[focal, 0, -focal * off_axis[0]], [0, focal, -focal * off_axis[1]], [0, 0, 1.0]]
+    )
     mirror = -1.0 if chance(rng, 0.5) else 1.0
-    return Pose(rotation, mirror, aim, camera, focal / px_per_mm, px_per_mm, tilt_deg)
+    return Pose(rotation, mirror, aim, camera, focal / px_per_mm, px_per_mm, tilt_deg, off_axis)
 
 
 def plane_to_mm(shape: KeyShape) -> Array:
@@ -92,7 +95,7 @@ def lay(
 ) -> None:
     """Draws the key over the picture, in place: side wall as a stack of slices, then the face."""
     plane = plane_to_mm(shape)
-    shift_px = thickness * math.sin(math.radians(at.tilt_deg)) * at.px_per_mm
+    shift_px = thickness * at.slant * at.px_per_mm
     slices = int(np.clip(math.ceil(shift_px / STACK_STEP_PX), 1, STACK_MOST))
     below = np.dstack([wall, shape.mask])
     for i in range(slices):

@@ -15,18 +15,20 @@ import numpy as np
 
 from keylike.readers.caliper.frames import Strip, straighten
 from keylike.readers.caliper.networks import KINDS
-from tools.training.draw import Array
-from tools.training.render import Sample, Scene, label_frame, label_scale
+from tools.training.draw import Array, chance
+from tools.training.render import Sample, Scene, Wanted, label_frame, label_scale
 from tools.training.shapes import MOST_CUTS
 
 PLATE = Strip(516, 252, 12.0, -8.0, -6.0)
 WHOLE_SIDE = 256
+MOST_OTHERS = 6
+SEVERAL = 0.25  # share of wholes with further whole keys
 PROFILE_U = np.arange(0, 34, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Labels of n pictures, as arrays: see `describe` for each."""
+    """Labels of n pictures, as arrays: see `describe` for each. `others` only wholes have."""
 
     kind: Array
     depths: Array
@@ -37,17 +39,20 @@ class Labels:
     pose: Array
     px_per_mm: Array
     tilt_deg: Array
+    row: Array
+    others: Array | None = None
 
 
 def describe(sample: Sample) -> dict[str, Array]:
     """One sample's labels in the label frame's mm.
 
     kind: index in KINDS · depths (6,): blade height at each cut, NaN where there is none · visible (6,): whether the outline at
-    the cut really has that height · profile (2, 340): upper and lower edge at PROFILE_U · pose (3, 3).
+    the cut really has that height · profile (2, 340): upper and lower edge at PROFILE_U · pose (3, 3) · row (2,): first cut and
+    spacing, 0 where there are none · others (6, 2, 2): both ends of further blades in pixels, NaN where there is none.
     """
     depths, visible = np.full(MOST_CUTS, np.nan), np.zeros(MOST_CUTS)
     profile, length, tip_v = np.zeros((2, len(PROFILE_U))), 0.0, 0.0
-    blade = sample.blade
+    blade, row = sample.blade, np.zeros(2)
     if blade is not None:
         scale = label_scale(sample)
         u = blade.u / scale
@@ -58,6 +63,7 @@ def describe(sample: Sample) -> dict[str, Array]:
             ]
         )
         length, tip_v = blade.length / scale, blade.tip_v / scale
+        row = np.array(blade.row) / scale
         cut = np.interp(blade.centres, blade.u, blade.upper) if len(blade.centres) else np.zeros(0)
         count = min(MOST_CUTS, len(blade.depths))
         depths[:count] = (blade.depths / scale)[:count]
@@ -72,7 +78,16 @@ def describe(sample: Sample) -> dict[str, Array]:
         "pose": label_frame(sample),
         "px_per_mm": np.array(sample.px_per_mm),
         "tilt_deg": np.array(sample.tilt_deg),
+        "row": row,
+        "others": _others(sample),
     }
+
+
+def _others(sample: Sample) -> Array:
+    others = np.full((MOST_OTHERS, 2, 2), np.nan)
+    for place, blade in zip(others, sample.others, strict=False):
+        place[...] = blade
+    return others
 
 
 def draw(what: str, out: Path, seed: int, count: int) -> None:
@@ -83,11 +98,7 @@ def draw(what: str, out: Path, seed: int, count: int) -> None:
     pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, *shape))
     rows = []
     for index in range(count):
-        sample = (
-            scene.blade_crop()
-            if what == "plates"
-            else scene.whole(WHOLE_SIDE, WHOLE_SIDE, none_share=0.14)
-        )
+        sample = scene.blade_crop() if what == "plates" else _whole(scene)
         row = describe(sample)
         pictures[index] = (
             straighten(sample.picture, row["pose"], PLATE) if what == "plates" else sample.picture
@@ -99,6 +110,11 @@ def draw(what: str, out: Path, seed: int, count: int) -> None:
     }
     np.savez(out.with_suffix(".npz"), **labels)
     partial.rename(out.with_suffix(".npy"))
+
+
+def _whole(scene: Scene) -> Sample:
+    several = int(scene.rng.integers(1, 5)) if chance(scene.rng, SEVERAL) else 0
+    return scene.whole(WHOLE_SIDE, WHOLE_SIDE, none_share=0.3, wanted=Wanted(several=several))
 
 
 def load(folder: Path, what: str) -> tuple[list[Array], Array, Labels]:
@@ -115,12 +131,11 @@ def load(folder: Path, what: str) -> tuple[list[Array], Array, Labels]:
         ]
     )
     files = [np.load(path.with_suffix(".npz")) for path in paths]
+    names = [name for name in Labels.__slots__ if all(name in file for file in files)]
     return (
         shards,
         index,
-        Labels(
-            **{name: np.concatenate([file[name] for file in files]) for name in Labels.__slots__}
-        ),
+        Labels(**{name: np.concatenate([file[name] for file in files]) for name in names}),
     )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from keylike.readers.caliper.frames import ALIGN, FINDER_SIDE, READ
 from tools.training.fp16 import halve
-from tools.training.nets import NETS
+from tools.training.nets import NETS, POSE_FEATURES
 from tools.training.quantise import quantise_all
 
 OPSET = 17
@@ -28,7 +28,7 @@ SHAPES = {
     "measurer": (READ.height, READ.width),
 }
 OUTPUTS = {
-    "finder": ("points", "variance", "presence"),
+    "finder": ("points", "variance", "presence", "several"),
     "aligner": ("corners", "side"),
     "measurer": ("edges", "depths", "spread", "kinds", "fit", "corners"),
 }
@@ -41,8 +41,8 @@ class _Answers(nn.Module):
         super().__init__()
         self.net, self.skip = net, skip
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
-        answers: tuple[Tensor, ...] = self.net(picture)[self.skip :]
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        answers: tuple[Tensor, ...] = self.net(*given)[self.skip :]
         return answers
 
 
@@ -52,15 +52,15 @@ def export(name: str, checkpoint: Path, out: Path) -> Path:
     net.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
     net.eval()
     path = out / f"{name}.onnx"
-    names = OUTPUTS[name]
-    axes = {key: {0: "photos"} for key in ("picture", *names)}
-    example = torch.zeros(2, 3, *SHAPES[name])
-    wrapped = _Answers(net, len(net(example)) - len(names))
+    names, inputs = OUTPUTS[name], ["picture", "pose"] if name == "measurer" else ["picture"]
+    axes = {key: {0: "photos"} for key in (*inputs, *names)}
+    examples = (torch.zeros(2, 3, *SHAPES[name]), torch.zeros(2, POSE_FEATURES))[: len(inputs)]
+    wrapped = _Answers(net, len(net(*examples)) - len(names))
     torch.onnx.export(
         wrapped,
-        (example,),
+        examples,
         str(path),
-        input_names=["picture"],
+        input_names=inputs,
         output_names=list(names),
         dynamic_axes=axes,
         opset_version=OPSET,

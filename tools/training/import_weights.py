@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tools.training.draw import Array
 from tools.training.fp16 import widen
 from tools.training.nets import NETS, state
-from tools.training.train import RATE, Batches
+from tools.training.train import RATE, Batches, inputs_of
 
 BATCHES, BATCH, SEED = 24, 32, 77
 
@@ -100,7 +100,8 @@ def _measure(net: nn.Module, behind: dict[str, nn.Module], batches: Batches) -> 
     for path in behind:
         listen(path)
     for _ in range(BATCHES):
-        net(batches.next(torch.device("cpu"))[0])
+        x, targets = batches.next(torch.device("cpu"))
+        net(*inputs_of(x, targets))
     for each in hooks:
         each.remove()
     for path, layer in behind.items():

@@ -14,6 +14,7 @@ from keylike.readers.caliper.networks import KINDS
 POINTS = len(MIDLINE) + 1  # the midline and the tip
 DEPTHS = 11  # six cuts on Schlage's spacing, then five on Kwikset's
 STRIDE = 4  # strip pixels a column of the profile
+POSE_FEATURES = 5  # numbers of frames.pose_features
 
 
 def conv(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -81,10 +82,12 @@ class Finder(nn.Module):
             nn.Conv2d(40, 4 * POINTS, 1),
         )
         self.presence = nn.Linear(128 + 96, 1)
+        self.several = nn.Linear(128 + 96, 1)
         self.register_buffer("grid", (torch.arange(FINDER_SIDE // 2).float() + 0.5) * 2 - 0.5)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(n, 3, 160, 160) -> heat logits (n, 8, 80, 80), points (n, 8, 2) pixels, variance (n, 8) pixels squared, presence logit (n,)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """(n, 3, 160, 160) -> heat logits (n, 8, 80, 80), points (n, 8, 2) pixels, variance (n, 8) pixels squared, presence logit (n,),
+        logit of further whole keys (n,)."""
         e4 = self.to4(self.to2(x))
         e8 = self.to8(e4)
         e16 = self.to16(e8)
@@ -100,7 +103,14 @@ class Finder(nn.Module):
         spread = (across * (self.grid - x_mean[..., None]) ** 2).sum(2) + (
             down * (self.grid - y_mean[..., None]) ** 2
         ).sum(2)
-        return heat, torch.stack([x_mean, y_mean], 2), spread, self.presence(seen.float())[:, 0]
+        seen = seen.float()
+        return (
+            heat,
+            torch.stack([x_mean, y_mean], 2),
+            spread,
+            self.presence(seen)[:, 0],
+            self.several(seen)[:, 0],
+        )
 
 
 class StripNet(nn.Module):
@@ -134,7 +144,7 @@ class StripNet(nn.Module):
         )
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, 3, h, w) -> heat logits (n, 2, h/2, w/4); edges (n, 2, w/4) mm from the strip's top, upper then lower; (n, answers)."""
+        """(n, 3, h, w) -> heat logits (n, 2, h/2, w/4); edges (n, 2, w/4) mm from the strip's top, upper then lower; summary (n, 192)."""
         half = self.to4(self.stem(x))
         quarter = self.to8(half)
         heat = self.heat(self.merge(torch.cat([half, double(quarter)], 1))).float()
@@ -155,9 +165,7 @@ class StripNet(nn.Module):
         return (
             heat,
             edges,
-            self.out(
-                self.summary(self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1))
-            ).float(),
+            self.summary(self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1)),
         )
 
 
@@ -169,20 +177,35 @@ class Aligner(StripNet):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(n, 3, 144, 320) -> heat logits (n, 2, 72, 80); edges (n, 2, 80) mm; corner offsets (n, 8) mm, x right, y down; side (n,)."""
-        heat, edges, out = self.look(x)
+        heat, edges, summary = self.look(x)
+        out = self.out(summary).float()
         return heat, edges, out[:, :8], out[:, 8]
 
 
 class Measurer(StripNet):
-    """A straightened strip -> blade height at every cut with its spread, kind of key, fit, residual corners."""
+    """A straightened strip and the pose it was taken under -> blade height at every cut with its spread, kind of key, fit, residual corners.
+
+    The pose tells how far the strip was stretched; only together with the side wall and the shading in the picture does that tell a tilted
+    key from a foreign one that was squeezed until it fits.
+    """
 
     def __init__(self) -> None:
         super().__init__(READ, 2 * DEPTHS + len(KINDS) + 1 + 8)
+        self.weigh = nn.Linear(192 + POSE_FEATURES, 192)
+        self.fold = nn.Linear(192, 192)
+        nn.init.zeros_(self.fold.weight)
+        nn.init.zeros_(self.fold.bias)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(n, 3, 144, 384) -> heat logits (n, 2, 72, 96); edges (n, 2, 96) mm; depths (n, 11) mm; log spread (n, 11);
-        kind logits (n, 6); fit logit (n,); corner offsets (n, 8) mm."""
-        heat, edges, out = self.look(x)
+    def forward(
+        self, x: Tensor, pose: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """(n, 3, 144, 384) and pose features (n, 5) -> heat logits (n, 2, 72, 96); edges (n, 2, 96) mm; depths (n, 11) mm;
+        log spread (n, 11); kind logits (n, 6); fit logit (n,); corner offsets (n, 8) mm."""
+        heat, edges, summary = self.look(x)
+        summary = summary + self.fold(
+            F.relu(self.weigh(torch.cat([summary, pose.to(summary.dtype)], 1)))
+        )
+        out = self.out(summary).float()
         depths, spreads, kinds, fit, corners = out.split([DEPTHS, DEPTHS, len(KINDS), 1, 8], 1)
         return (
             heat,

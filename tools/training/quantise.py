@@ -18,7 +18,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
-from keylike.readers.caliper.frames import Array, to_input
+from keylike.readers.caliper.frames import Array
 from keylike.readers.caliper.locate import find, first_thought
 from keylike.readers.caliper.networks import NETWORKS, Networks, files_of
 from tools.training.fp16 import halve, widen
@@ -37,24 +37,23 @@ class _Listening(Networks):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(files_of(folder))
-        self.shown: dict[str, list[Array]] = {name: [] for name in NETWORKS}
+        self.shown: dict[str, list[dict[str, Array]]] = {name: [] for name in NETWORKS}
 
-    def _run(self, name: str, picture: Array) -> list[Array]:
-        self.shown[name].append(picture)
-        return super()._run(name, picture)
+    def _answer(self, name: str, inputs: dict[str, Array]) -> list[Array]:
+        self.shown[name].append(inputs)
+        return super()._answer(name, inputs)
 
 
 class _Inputs(CalibrationDataReader):
-    def __init__(self, pictures: list[Array]) -> None:
-        self._left = iter(pictures)
+    def __init__(self, inputs: list[dict[str, Array]]) -> None:
+        self._left = iter(inputs)
 
     def get_next(self) -> dict[str, Array] | None:
         """The next input of the network; None at the end."""
-        picture = next(self._left, None)
-        return None if picture is None else {"picture": to_input([picture])}
+        return next(self._left, None)
 
 
-def drawn_inputs(model: Path, count: int = PHOTOS) -> dict[str, list[Array]]:
+def drawn_inputs(model: Path, count: int = PHOTOS) -> dict[str, list[dict[str, Array]]]:
     """What each network of MODEL is shown on `count` drawn photos, evenly thinned to INPUTS of each."""
     networks = _Listening(model)
     for picture in _pictures(count):
@@ -71,7 +70,7 @@ def _pictures(count: int) -> Iterator[Array]:
         yield open_photo(packed.tobytes()).pixels
 
 
-def quantise(name: str, model: Path, out: Path, pictures: list[Array]) -> Path:
+def quantise(name: str, model: Path, out: Path, inputs: list[dict[str, Array]]) -> Path:
     """Writes OUT/<name>.onnx. Raises ValueError for a network that is in whole numbers already."""
     wide = widen(onnx.load(str(model / f"{name}.onnx")))
     if any(node.op_type == "QuantizeLinear" for node in wide.graph.node):
@@ -83,7 +82,7 @@ def quantise(name: str, model: Path, out: Path, pictures: list[Array]) -> Path:
         quantize_static(
             str(source),
             str(path),
-            _Inputs(pictures),
+            _Inputs(inputs),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=True,  # seven bits: with eight, processors without VNNI saturate and answer otherwise
@@ -108,8 +107,8 @@ def quantise_all(model: Path, out: Path) -> None:
     """The three networks, one after the other; says how large they are."""
     configure_image_libraries()
     out.mkdir(parents=True, exist_ok=True)
-    for name, pictures in drawn_inputs(model).items():
-        path = quantise(name, model, out, pictures)
+    for name, inputs in drawn_inputs(model).items():
+        path = quantise(name, model, out, inputs)
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 

@@ -6,12 +6,12 @@ The plane's frame: u millimetres from the shoulder stop (0) to the tip, v millim
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from keylike.keys.keyways import Keyway
+from keylike.keys.keyways import Keyway, keyway
 from tools.training.draw import Array, chance, fill_polygon, span, superellipse
 
 STEP_MM = 0.05
@@ -23,6 +23,19 @@ OTHER = "other"
 DOUBLE = "double-sided"
 FIVE_OF_SIX = 0.15  # share of six-pin blanks that carry five cuts
 TWO_SIDED = 0.15  # share of the other families' keys that are cut on both edges
+# Range of the flat at the root of a cut, mm: from the maker's figure to a duplicator's wide or worn wheel.
+FLATS_MM = {"SC1": (0.7, 2.0), "SC4": (0.7, 2.0), "KW1": (1.1, 2.4)}
+FACTORY_FLATS = 0.35  # share of these keys that keep the maker's figure, within 15 %
+# Proportions of drawn foreign keys, mm. Real families lie inside these ranges.
+FOREIGN = {
+    "first": (3.5, 7.0),
+    "spacing": (3.4, 4.4),
+    "height": (7.0, 9.5),
+    "step": (0.3, 0.75),
+    "flat": (0.4, 2.0),
+    "length": (20.0, 35.0),
+}
+NIB, SHOULDER, NO_STOP = "nib", "shoulder", "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +44,13 @@ class BladePlan:
 
     `codes` are the maker's depths bow to tip (empty for blanks and odd keys), `centres` and `depths` what was really cut.
     `upper` and `lower` are the edges; cuts are on the upper one (on both where `family` is DOUBLE). `family` is the keyway's own name.
-    `stop` is False for keys that are gauged from the tip and have no shoulder.
+    `stop` is SHOULDER, NIB (a small tooth, as on many European keys) or NO_STOP for keys that are gauged from the tip.
+    `row` is (first cut, spacing) in mm, (0, 0) for blanks.
     """
 
     keyway: str
     family: str
-    stop: bool
+    stop: str
     codes: tuple[int, ...]
     centres: Array
     depths: Array
@@ -46,17 +60,37 @@ class BladePlan:
     u: Array
     upper: Array
     lower: Array
+    row: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cutter:
+    """How a blade was cut. Fields left None are drawn at random.
+
+    `flat_times` multiplies the maker's flat; `angle_deg` is the full angle between the flanks of a cut.
+    """
+
+    flat_mm: float | None = None
+    flat_times: float | None = None
+    angle_deg: float | None = None
+
+
+ANY_CUTTER = Cutter()
 
 
 @dataclass(frozen=True, slots=True)
 class KeyShape:
-    """A drawn outline: `mask` float32 0..1, shape (rows, columns), `px_per_mm`, origin (u, v) of its first pixel."""
+    """A drawn outline: `mask` float32 0..1, shape (rows, columns), `px_per_mm`, origin (u, v) of its first pixel.
+
+    `head` is the part covered by a plastic or rubber head, like `mask`; None for a bare bow.
+    """
 
     blade: BladePlan
     mask: Array
     px_per_mm: float
     origin: Array
     bow: tuple[float, float, float, float]
+    head: Array | None = None
 
 
 def random_codes(rng: np.random.Generator, keyway: Keyway, cuts: int) -> tuple[int, ...]:
@@ -68,7 +102,62 @@ def random_codes(rng: np.random.Generator, keyway: Keyway, cuts: int) -> tuple[i
             return tuple(numbers[int(rank)] for rank in ranks)
 
 
-def plan_blade(rng: np.random.Generator, keyway: Keyway, kind: str) -> BladePlan:
+def foreign_keyway(rng: np.random.Generator) -> Keyway:
+    """Return a made-up family with proportions from the ranges of FOREIGN, never those of a family that can be read."""
+    while True:
+        first, spacing, height, step, flat = (
+            span(rng, *FOREIGN[name]) for name in ("first", "spacing", "height", "step", "flat")
+        )
+        cuts = int(rng.integers(4, 8))
+        last = first + spacing * (cuts - 1)
+        length = last + span(rng, 2.5, 5.5)
+        if FOREIGN["length"][0] <= length <= FOREIGN["length"][1] and not _readable_proportions(
+            first, spacing, height
+        ):
+            return foreign(
+                first, spacing, height, step, flat, cuts, length, angle=span(rng, 80, 110)
+            )
+
+
+def foreign(
+    first: float,
+    spacing: float,
+    height: float,
+    step: float,
+    flat: float,
+    cuts: int,
+    length: float,
+    angle: float = 90,
+) -> Keyway:
+    """Return a made-up family with these measures (mm, degrees)."""
+    deepest = max(0.42 * height, 3.2)
+    count = int(np.clip((height - 0.15 - deepest) / step, 3, 9))
+    depths = {number: height - 0.15 - step * number for number in range(count + 1)}
+    return replace(
+        keyway("WR5"), name="drawn", cut_counts=(cuts,), gauge="shoulder", first_cut_mm=first, spacing_mm=spacing, increment_mm=step,
+        depths_mm=depths, in_lock_depths=tuple(depths), macs=max(2, int(3.2 / step)), cut_angle_deg=angle, cut_flat_mm=flat,
+        blade_height_mm=height, blade_length_mm=length,
+    )  # fmt: skip
+
+
+def _readable_proportions(first: float, spacing: float, height: float) -> bool:
+    """True if these proportions, at any scale, are within measurement error of a readable family."""
+    for name in FLATS_MM:
+        way = keyway(name)
+        scale = spacing / way.spacing_mm
+        near = abs(first / scale - way.first_cut_mm) < 0.25
+        if (
+            near
+            and abs(height / scale / (way.blade_height_mm or height) - 1) < 0.025
+            and abs(scale - 1) < 0.02
+        ):
+            return True
+    return False
+
+
+def plan_blade(
+    rng: np.random.Generator, keyway: Keyway, kind: str, cutter: Cutter = ANY_CUTTER
+) -> BladePlan:
     """Draws a blade of this keyway with a random code; `kind` BLANK leaves it uncut. Sizes vary as blanks of many makers do."""
     height = (keyway.blade_height_mm or max(keyway.depths_mm.values()) + 0.2) * span(
         rng, 0.985, 1.015
@@ -76,14 +165,13 @@ def plan_blade(rng: np.random.Generator, keyway: Keyway, kind: str) -> BladePlan
     centres, depths, codes = _cuts(rng, keyway, height, kind)
     length = _length(rng, keyway, centres)
     u = np.arange(0, length, STEP_MM)
-    flat = (keyway.cut_flat_mm or 1.2) * span(rng, 0.85, 1.15)
-    slope = 1 / math.tan(math.radians((keyway.cut_angle_deg or 90) / 2 + span(rng, -3, 3)))
+    flat, slope = _wheel(rng, keyway, cutter)
     upper = np.full_like(u, height)
     for centre, depth in zip(centres, depths, strict=True):
         upper = np.minimum(upper, depth + np.maximum(0, np.abs(u - centre) - flat / 2) * slope)
-    upper = _worn(rng, upper)
+    upper = _worn(rng, upper, flat)
     tip_v = span(rng, 0.15, 0.65) * height
-    reach = length - centres[-1] - flat / 2 - 0.15 if len(centres) else 3.0
+    reach = length - centres[-1] - min(flat, 1.4) / 2 - 0.15 if len(centres) else 3.0
     needed = (depths[-1] + 0.3 - tip_v) / max(0.5, reach) if len(depths) else 0.0
     ramp_up = max(
         span(rng, 0.7, 2.2), needed
@@ -95,9 +183,39 @@ def plan_blade(rng: np.random.Generator, keyway: Keyway, kind: str) -> BladePlan
     if kind == OTHER and chance(aside, TWO_SIDED):
         back, family = _other_side(aside, u, height, upper), DOUBLE
     lower = np.minimum(np.maximum(back, tip_v - (length - u) * span(rng, 0.5, 2.2)), upper)
-    name, stop = keyway.name if kind != OTHER else OTHER, keyway.gauge != "tip"
+    name = keyway.name if kind != OTHER else OTHER
+    row = (
+        (keyway.first_cut_mm, keyway.spacing_mm)
+        if len(centres) and keyway.gauge != "tip"
+        else (0.0, 0.0)
+    )
+    stop = _stop(aside, keyway, kind)
     return BladePlan(
-        name, family, stop, codes, centres, depths, height, length, tip_v, u, upper, lower
+        name, family, stop, codes, centres, depths, height, length, tip_v, u, upper, lower, row
+    )
+
+
+def _wheel(rng: np.random.Generator, keyway: Keyway, cutter: Cutter) -> tuple[float, float]:
+    """Return the flat in mm and the slope of the flanks that the cutting wheel leaves."""
+    maker = keyway.cut_flat_mm or 1.2
+    flat = maker * span(rng, 0.85, 1.15)
+    if keyway.name in FLATS_MM and not chance(rng, FACTORY_FLATS):
+        flat = span(rng, *FLATS_MM[keyway.name])
+    if cutter.flat_times is not None:
+        flat = maker * cutter.flat_times
+    angle = (
+        span(rng, 80, 110) if chance(rng, 0.5) else (keyway.cut_angle_deg or 90) + span(rng, -6, 6)
+    )
+    flat = flat if cutter.flat_mm is None else cutter.flat_mm
+    angle = angle if cutter.angle_deg is None else cutter.angle_deg
+    return flat, 1 / math.tan(math.radians(angle / 2))
+
+
+def _stop(rng: np.random.Generator, keyway: Keyway, kind: str) -> str:
+    if keyway.gauge == "tip":
+        return NO_STOP
+    return (
+        NIB if kind in (OTHER, BLANK) and chance(rng, 0.45 if kind == OTHER else 0.3) else SHOULDER
     )
 
 
@@ -143,7 +261,7 @@ def _cuts(
         + rng.normal(0, 0.03, len(codes))
     )
     depths = np.array([keyway.depths_mm[code] for code in codes]) + rng.normal(
-        0, span(rng, 0, 0.04), len(codes)
+        0, span(rng, 0, 0.05), len(codes)
     )
     if spare:
         along, depths = np.append(along, along[-1] + keyway.spacing_mm), np.append(depths, height)
@@ -161,15 +279,32 @@ def _length(rng: np.random.Generator, keyway: Keyway, centres: Array) -> float:
     return last + span(rng, 3.8, 5.5)
 
 
-def _worn(rng: np.random.Generator, upper: Array) -> Array:
-    """Rounds the profile's corners as wear and cheap cutters do; material is only ever taken away."""
-    sigma = span(rng, 0, 0.22)
-    if sigma <= 0.03:
-        return upper
-    reach = 20
+def _worn(rng: np.random.Generator, upper: Array, flat: float) -> Array:
+    """Rounds peaks as wear does and, less often, fills the roots with a radius as a round-nosed wheel does; adds small burrs."""
+    sigma = span(rng, 0, 0.22) if chance(rng, 0.7) else span(rng, 0.2, 0.5)
+    rounded = upper
+    if sigma > 0.03:
+        rounded = np.minimum(upper, _smoothed(upper, sigma))
+    if chance(
+        rng, 0.3
+    ):  # the radius of a worn wheel: the corner between flat and flank fills up, the middle of the flat stays
+        rounded = np.maximum(
+            rounded,
+            np.where(
+                rounded < upper - 1e-6, rounded, _smoothed(upper, span(rng, 0.08, 0.28) * flat)
+            ),
+        )
+    if chance(rng, 0.25):  # marks of the wheel and burrs at the edge
+        rounded = rounded + cv2.GaussianBlur(
+            rng.normal(0, 1, (1, len(upper))), (0, 0), span(rng, 1, 4)
+        )[0] * span(rng, 0.01, 0.06)
+    return rounded
+
+
+def _smoothed(upper: Array, sigma: float) -> Array:
+    reach = 30
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * STEP_MM / sigma) ** 2)
-    smooth = np.convolve(np.pad(upper, reach, mode="edge"), kernel / kernel.sum(), "valid")
-    return np.minimum(upper, smooth)
+    return np.convolve(np.pad(upper, reach, mode="edge"), kernel / kernel.sum(), "valid")
 
 
 def draw_key(
@@ -177,20 +312,28 @@ def draw_key(
     blade: BladePlan,
     px_per_mm: float,
     extent: tuple[float, float, float, float],
+    headed: bool = False,
 ) -> KeyShape:
-    """Draws blade, shoulder and bow into a mask over `extent` (u0, u1, v0, v1) mm."""
+    """Draws blade, shoulder and bow into a mask over `extent` (u0, u1, v0, v1) mm; `headed` covers the bow with a plastic head."""
     u0, u1, v0, v1 = extent
     origin = np.array([u0, v0])
     mask = np.zeros((int((v1 - v0) * px_per_mm), int((u1 - u0) * px_per_mm)), np.uint8)
     _draw_blade(rng, mask, blade, px_per_mm, origin)
     neck = span(rng, 1.5, 9)
     _draw_shoulder(rng, mask, blade, px_per_mm, origin)
+    head = _draw_head(rng, mask, blade.height, px_per_mm, origin) if headed else None
     bow = _draw_bow(rng, mask, blade.height, neck, px_per_mm, origin)
+    if head is not None:
+        mask = np.maximum(mask, head)
+        _punch_holes(rng, mask, *bow, px_per_mm, origin)
+        head = np.minimum(head, mask)
     soft: Array = mask.astype(np.float32) / 255
     if chance(rng, 0.8):  # corners of a stamped blank are never sharp
         soft = cv2.GaussianBlur(soft, (0, 0), max(0.3, span(rng, 0, 0.10) * px_per_mm))
         soft = np.clip((soft - 0.5) * min(2.0, 0.35 * px_per_mm) + 0.5, 0, 1)
-    return KeyShape(blade, soft, px_per_mm, origin, bow)
+    return KeyShape(
+        blade, soft, px_per_mm, origin, bow, None if head is None else head.astype(np.float32) / 255
+    )
 
 
 def _draw_blade(
@@ -207,8 +350,11 @@ def _draw_shoulder(
 ) -> None:
     """The stop above the cuts, often one below the uncut edge, and the neck behind them; without a stop the neck alone."""
     height = blade.height
+    if blade.stop == NIB:
+        _draw_nibs(rng, mask, height, px_per_mm, origin)
+        return
     up, down = span(rng, 0.8, 4.5), span(rng, 0, 4.5) * chance(rng, 0.75)
-    if not blade.stop:
+    if blade.stop == NO_STOP:
         up = down = 0.0
     wide, back = span(rng, 1.5, 6), -14.0
     points = [
@@ -224,6 +370,48 @@ def _draw_shoulder(
     ]
     points += [[-wide - 1, span(rng, -0.8, 0.8)], [-wide * span(rng, 0.7, 1.2), -down], [0, -down]]
     fill_polygon(mask, points, px_per_mm, origin)
+
+
+def _draw_head(
+    rng: np.random.Generator, mask: Array, height: float, px_per_mm: float, origin: Array
+) -> Array:
+    """Return the mask of a moulded head: a rounded box, an oval or a tapered block that begins behind the shoulder."""
+    head = np.zeros_like(mask)
+    begins, long, wide = span(rng, -6.0, -1.5), span(rng, 11, 15), span(rng, 9, 15)
+    outline = superellipse(
+        (begins - long, height / 2 + span(rng, -1, 1)), (long, wide), span(rng, 2, 7)
+    )
+    if chance(rng, 0.5):  # a collar that narrows towards the blade
+        collar = [
+            [begins + span(rng, 0, 1.2), -0.8],
+            [begins + 0.3, height + 0.8],
+            [begins - 6, height + 4],
+            [begins - 6, -4],
+        ]
+        fill_polygon(head, collar, px_per_mm, origin)
+    fill_polygon(head, outline, px_per_mm, origin)
+    return head
+
+
+def _draw_nibs(
+    rng: np.random.Generator, mask: Array, height: float, px_per_mm: float, origin: Array
+) -> None:
+    """One small tooth on one edge, or one on each, on a neck as high as the blade."""
+    neck = [
+        [0.2, 0],
+        [0.2, height],
+        [-14, height + span(rng, -0.3, 0.8)],
+        [-14, span(rng, -0.8, 0.3)],
+    ]
+    fill_polygon(mask, neck, px_per_mm, origin)
+    sides = (True, chance(rng, 0.35)) if chance(rng, 0.7) else (False, True)
+    for over, drawn in zip((True, False), sides, strict=True):
+        if drawn:
+            wide, tall, slant = span(rng, 0.8, 2.4), span(rng, 0.7, 2.2), span(rng, 0, 1.0)
+            tooth = np.array([[0, -0.3], [0, tall], [-wide * 0.7, tall], [-wide - slant, -0.3]])
+            fill_polygon(
+                mask, [[a, height + b] if over else [a, -b] for a, b in tooth], px_per_mm, origin
+            )
 
 
 def _draw_bow(

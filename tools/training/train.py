@@ -76,11 +76,16 @@ class Batches:
         return x, {key: torch.from_numpy(value).to(device) for key, value in targets.items()}
 
 
+def inputs_of(x: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """Return what the network of this batch is called with: pictures and, for the measurer, the poses they were taken under."""
+    return (x, targets["pose"]) if "pose" in targets else (x,)
+
+
 def finder_loss(
     net: nn.Module, x: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Cross-entropy of each point's heat map, distance of its mean, and presence."""
-    heat, points, _, presence = net(x)
+    heat, points, _, presence, several = net(x)
     grid, key = net.grid, t["key"]
     near = [
         torch.exp(-0.5 * ((grid - t["points"][..., axis : axis + 1]) / HEAT_SIGMA_PX) ** 2)
@@ -92,12 +97,17 @@ def finder_loss(
     away = (points - t["points"]).abs().clamp(max=40).mean((1, 2))
     seen = F.binary_cross_entropy_with_logits(presence, key)
     keys = key.sum().clamp(min=1)
-    loss = ((cross + 0.5 * away) * key).sum() / keys + seen
+    further = (
+        F.binary_cross_entropy_with_logits(several, t["several"], reduction="none") * key
+    ).sum() / keys
+    loss = ((cross + 0.5 * away) * key).sum() / keys + seen + further
     right = ((presence > 0) == (key > 0.5)).float().mean()
+    alone = (((several > 0) == (t["several"] > 0.5)).float() * key).sum() / keys
     return loss, {
         "cross": (cross * key).sum() / keys,
         "px": (away * key).sum() / keys,
         "presence": right,
+        "several": alone,
     }
 
 
@@ -138,7 +148,7 @@ def measurer_loss(
     net: nn.Module, x: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Edges, depths with their spread, kind, fit and residual corners."""
-    heat, edges, depths, spread, kinds, fit, corners = net(x)
+    heat, edges, depths, spread, kinds, fit, corners = net(x, t["pose"])
     fits = t["fit"]
     cross, edge = edge_loss(net, heat, edges, t)
     miss = depths - t["depths"]
@@ -150,10 +160,11 @@ def measurer_loss(
     off = (
         F.smooth_l1_loss(corners, t["corners"], beta=0.05, reduction="none").mean(1) * fits
     ).sum() / fits.sum().clamp(min=1)
-    loss = cross + 3 * edge + 0.6 * depth + 0.5 * kind + 0.3 * fitting + 6 * off
+    loss = cross + 3 * edge + 0.6 * depth + 0.8 * kind + 0.3 * fitting + 6 * off
     figures = {
         "edge_mm": edge, "depth_mm": (miss.abs() * seen).sum() / seen.sum().clamp(min=1),
         "kind": ((kinds.argmax(1) == t["kind"]).float() * t["known"]).sum() / t["known"].sum().clamp(min=1),
+        "kind_loss": kind,
         "fit": ((fit > 0) == (fits > 0.5)).float().mean(),
         "corner_mm": ((corners - t["corners"]).abs().mean(1) * fits).sum() / fits.sum().clamp(min=1),
     }  # fmt: skip

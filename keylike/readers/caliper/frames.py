@@ -66,6 +66,29 @@ def local_scale(pose: Array) -> float:
     return float(np.sqrt(abs(np.linalg.det(np.stack([along - middle, up - middle])))))
 
 
+def pose_features(pose: Array) -> Array:
+    """Return what a pose says of the camera, (5,): how much shorter the blade looks along than across, its shear, the two rates at which
+    the scale changes along and across, and the scale itself; each brought near the range -1 to 1.
+
+    A pose squeezed to make a foreign blade fit has these figures too, but nothing in the picture bears them out.
+    """
+    middle, along, up = project(pose, np.array([[13.0, 4.3], [13.1, 4.3], [13.0, 4.4]]))
+    long, tall = (along - middle) / 0.1, (up - middle) / 0.1
+    ll, tt, lt = float(long @ long), float(tall @ tall), float(long @ tall)
+    scale = math.sqrt(max(abs(float(long[0] * tall[1] - long[1] * tall[0])), 1e-9))
+    depth = float(pose[2] @ np.array([13.0, 4.3, 1.0]))
+    shear = lt / math.sqrt(max(ll * tt, 1e-12))
+    rates = pose[2, :2] / (depth if abs(depth) > 1e-9 else 1e-9)
+    figures = [
+        4 * math.log(max(ll, 1e-9) / max(tt, 1e-9)),
+        8 * shear,
+        150 * rates[0],
+        150 * rates[1],
+        math.log(scale / 12),
+    ]
+    return np.clip(np.array(figures, np.float32), -4, 4)
+
+
 def straighten(picture: Array, pose: Array, strip: Strip) -> Array:
     """The strip of the photo (height, width, 3 uint8) under this pose; finer photos are smoothed first, edges are repeated."""
     to_strip = strip.matrix @ np.linalg.inv(pose)

@@ -184,7 +184,7 @@ def _settle(networks: Networks, picture: Array, rough: Rough, pose: Array) -> Si
     """Measures, lays the strip in better by what was measured, and measures again until it no longer moves; None where it is no blade."""
     for turn in range(1, MEASURE_PASSES + 1):
         strip = straighten(picture, pose, READ)
-        measured = networks.measure(strip)
+        measured = networks.measure(strip, pose)
         if measured.fit < (_LOST_AT_FIRST if turn == 1 else _LOST_LATER):
             return None
         if turn == MEASURE_PASSES or float(np.abs(measured.corners_mm).mean()) < SETTLED_MM:

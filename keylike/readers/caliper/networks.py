@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from keylike.readers.caliper.frames import ALIGN, FINDER_SIDE, READ, Array, to_input
+from keylike.readers.caliper.frames import ALIGN, FINDER_SIDE, READ, Array, pose_features, to_input
 from keylike.readers.sessions import open_network
 
 NETWORKS = ("finder", "aligner", "measurer")
@@ -21,11 +22,13 @@ CUTS_OF = {"SC1": slice(0, 5), "SC4": slice(0, 6), "KW1": slice(6, 11)}
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The finder's answer: midline and tip (8, 2) in pixels of its square, their variance (8,) in pixels squared, presence logit."""
+    """The finder's answer: midline and tip (8, 2) in pixels of its square, their variance (8,) in pixels squared, presence logit,
+    and the logit of further whole keys in the square."""
 
     points: Array
     variance: Array
     presence: float
+    several: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +69,43 @@ class Networks:
         self._sessions: dict[str, Any] = {
             name: open_network(files[f"{name}.onnx"]) for name in NETWORKS
         }
+        self._takes_pose = (
+            len(self._sessions["measurer"].get_inputs()) > 1
+        )  # not before version 1.3.0
 
     def warm(self) -> None:
         """Runs each network once on grey, so that the first photo does not pay for what they set up."""
         self.find(np.full((FINDER_SIDE, FINDER_SIDE, 3), 128, np.uint8))
         self.align(np.full((ALIGN.height, ALIGN.width, 3), 128, np.uint8))
-        self.measure(np.full((READ.height, READ.width, 3), 128, np.uint8))
+        self.measure(
+            np.full((READ.height, READ.width, 3), 128, np.uint8), np.linalg.inv(READ.matrix)
+        )
 
     def find(self, square: Array) -> Found:
         """Looks for the blade on a square of FINDER_SIDE pixels."""
-        points, variance, presence = self._run("finder", square)
-        return Found(points[0], variance[0], float(presence[0]))
+        points, variance, *logits = self._run("finder", square)
+        return Found(points[0], variance[0], *(float(logit[0]) for logit in logits))
 
     def align(self, strip: Array) -> Aligned:
         """Looks for the slot's corners on a rough strip."""
         corners, side = self._run("aligner", strip)
         return Aligned(corners[0].reshape(4, 2), float(side[0]))
 
-    def measure(self, strip: Array) -> Measured:
-        """Measures a straightened strip."""
-        edges, depths, spread, kinds, fit, corners = self._run("measurer", strip)
+    def measure(self, strip: Array, pose: Array) -> Measured:
+        """Measures a strip that was straightened under this pose."""
+        edges, depths, spread, kinds, fit, corners = self._run(
+            "measurer", strip, pose_features(pose)
+        )
         return Measured(
             edges[0], depths[0], spread[0], kinds[0], float(fit[0]), corners[0].reshape(4, 2)
         )
 
-    def _run(self, name: str, picture: Array) -> list[Array]:
-        answers: list[Array] = self._sessions[name].run(None, {"picture": to_input([picture])})
+    def _run(self, name: str, picture: Array, pose: Array | None = None) -> list[Array]:
+        given = {"picture": to_input([picture])}
+        if pose is not None and self._takes_pose:
+            given["pose"] = pose[None]
+        return self._answer(name, given)
+
+    def _answer(self, name: str, inputs: dict[str, Array]) -> list[Array]:
+        answers: list[Array] = self._sessions[name].run(None, inputs)
         return answers
