@@ -44,6 +44,7 @@ from tools.training.shapes import (
     KeyShape,
     draw_key,
     foreign_keyway,
+    plan_bit,
     plan_blade,
 )
 
@@ -230,9 +231,12 @@ class Scene:
         odd = kind == OTHER and wanted.family is None and chance(rng, 0.25)
         keyway = wanted.family or self._keyway(kind)
         blade = plan_blade(rng, keyway, BLANK if odd or kind == BLANK else kind, wanted.cutter)
+        bit = odd and chance(rng, 0.2)
+        if bit:
+            blade = plan_bit(rng)
         shape = draw_key(rng, blade, px_per_mm, extent, look.head)
         relief = carve(rng, shape)
-        if odd:
+        if odd and not bit:
             dimples = chance(rng, 0.5)
             (carve_dimples if dimples else carve_track)(rng, relief, shape)
             shape = replace(shape, blade=replace(blade, family="dimple" if dimples else "track"))
@@ -261,7 +265,7 @@ class Scene:
         )
         if look.portrait:
             picture = cv2.GaussianBlur(picture, (0, 0), span(rng, 0.4, 1.5) * at.px_per_mm)
-        if not look.ground or chance(rng, 0.15):
+        if not look.ground or key is None or chance(rng, 0.15):
             self._clutter(picture, at, hard, crowded=key is None)
         thickness = span(rng, 1.7, 2.4)
         poses = [at, *self._beside(at, len(keys) - 1, width, height)]
@@ -373,8 +377,8 @@ class Scene:
         rng = self.rng
         if not crowded and self._lying and chance(rng, 0.25 if hard else 0.06):
             self._second_key(picture, at.px_per_mm)
-        most = 4 if crowded else 3
-        if chance(rng, 0.75 if crowded else 0.45 if hard else 0.15):
+        most = 6 if crowded else 3
+        if chance(rng, 0.85 if crowded else 0.45 if hard else 0.15):
             for _ in range(int(rng.integers(1, most))):
                 scatter(rng, picture, at.px_per_mm)
 

@@ -21,6 +21,7 @@ BLADE_EXTENT = (-13.0, 36.0, -5.0, 14.0)
 BLANK = "blank"
 OTHER = "other"
 DOUBLE = "double-sided"
+BIT = "bit"
 FIVE_OF_SIX = 0.15  # share of six-pin blanks that carry five cuts
 TWO_SIDED = 0.15  # share of the other families' keys that are cut on both edges
 # Range of the flat at the root of a cut, mm: from the maker's figure to a duplicator's wide or worn wheel.
@@ -219,6 +220,24 @@ def _stop(rng: np.random.Generator, keyway: Keyway, kind: str) -> str:
     )
 
 
+def plan_bit(rng: np.random.Generator) -> BladePlan:
+    """Return an old lever lock's key: a thin shaft and, near its end, a bit with square notches. Its size is that of a blade's frame."""
+    height, length = span(rng, 7.5, 9.5), span(rng, 25, 33)
+    shaft, wide, behind = span(rng, 0.25, 0.45) * height, span(rng, 4, 9), span(rng, 0, 3)
+    u = np.arange(0, length, STEP_MM)
+    begins = length - behind - wide
+    upper = np.where((u > begins) & (u < begins + wide), height, shaft)
+    for _ in range(int(rng.integers(0, 4))):
+        notch, at = span(rng, 0.4, 1.2), span(rng, begins, begins + wide)
+        upper = np.where(
+            np.abs(u - at) < notch, np.minimum(upper, height * span(rng, 0.55, 0.85)), upper
+        )
+    none = np.zeros(0)
+    return BladePlan(
+        OTHER, BIT, NO_STOP, (), none, none, height, length, shaft / 2, u, upper, np.zeros_like(u)
+    )
+
+
 def _other_side(rng: np.random.Generator, u: Array, height: float, upper: Array) -> Array:
     """Cuts on the lower edge too, as on keys of cars, cabinets and padlocks that go in either way up: the same ones or others."""
     if chance(rng, 0.5):
@@ -341,15 +360,20 @@ def _draw_blade(
 ) -> None:
     under = np.stack([blade.u, blade.lower], 1)
     over = np.stack([blade.u, blade.upper], 1)[::-1]
-    root = [[0, blade.upper[0]], [-3, blade.height * span(rng, 0.9, 1.0)]]
+    root = [[0, blade.upper[0]], [-3, _root_height(blade) * span(rng, 0.9, 1.0)]]
     fill_polygon(mask, np.concatenate([[[-3, 0]], under, over, root]), px_per_mm, origin)
+
+
+def _root_height(blade: BladePlan) -> float:
+    """Return the height of the neck: the shaft's on a bit key, the blade's on all others."""
+    return float(blade.upper[0]) if blade.family == BIT else blade.height
 
 
 def _draw_shoulder(
     rng: np.random.Generator, mask: Array, blade: BladePlan, px_per_mm: float, origin: Array
 ) -> None:
     """The stop above the cuts, often one below the uncut edge, and the neck behind them; without a stop the neck alone."""
-    height = blade.height
+    height = _root_height(blade)
     if blade.stop == NIB:
         _draw_nibs(rng, mask, height, px_per_mm, origin)
         return
