@@ -21,10 +21,10 @@ from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
 from keylike.readers.caliper.confidence import FIGURES, confidence, kind_probabilities
 from keylike.readers.caliper.decode import Noise
-from keylike.readers.caliper.locate import Sighting, find, first_thought, second_thoughts
+from keylike.readers.caliper.locate import PoseFit, alternative_poses, find, initial_poses
 from keylike.readers.caliper.manifest import Calibration, Thresholds
 from keylike.readers.caliper.networks import CUTS_OF, KINDS, NETWORKS, Networks, files_of
-from keylike.readers.caliper.reader import CaliperReader, Trial
+from keylike.readers.caliper.reader import Analysis, CaliperReader
 from keylike.readers.contract import ReaderInfo
 from keylike.readers.evaluation import Shot, calibration_error, shots
 from tools.training.draw import Array
@@ -47,15 +47,15 @@ _NO_STRIP = np.zeros((1, 1, 3), np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One photo and every sighting of a blade on it (strips left out): the first, if any, and the others, go by go."""
+    """One photo and every fit of a blade on it (strips left out): the first, if any, and the others, go by go."""
 
     shot: Shot
-    first: list[Sighting]
-    others: list[list[Sighting]]
+    first: list[PoseFit]
+    others: list[list[PoseFit]]
 
-    def trial(self, calibration: Calibration) -> Trial | None:
+    def analysis(self, calibration: Calibration) -> Analysis | None:
         """What the reader makes of them with this calibration."""
-        return _reader(calibration).ponder(self.first, self.others)
+        return _reader(calibration).refine(self.first, self.others)
 
 
 class _NoNetworks(Networks):
@@ -83,13 +83,13 @@ def _try(networks: Networks, shot: Shot) -> Tried:
     rough = find(networks, picture, OPEN.presence)
     if rough is None:
         return Tried(shot, [], [])
-    first = first_thought(networks, picture, rough)
-    others = list(second_thoughts(networks, picture, rough, first))
+    first = initial_poses(networks, picture, rough)
+    others = list(alternative_poses(networks, picture, rough, first))
     return Tried(shot, _without_strips(first), [_without_strips(go) for go in others])
 
 
-def _without_strips(sightings: list[Sighting]) -> list[Sighting]:
-    return [replace(one, strip=_NO_STRIP) for one in sightings]
+def _without_strips(fits: list[PoseFit]) -> list[PoseFit]:
+    return [replace(one, strip=_NO_STRIP) for one in fits]
 
 
 def halves(tried: list[Tried]) -> tuple[list[Tried], list[Tried]]:
@@ -103,7 +103,7 @@ def halves(tried: list[Tried]) -> tuple[list[Tried], list[Tried]]:
 
 
 def fit_noise(tried: list[Tried], kind_temperature: float) -> Noise:
-    """The temperature and common drift under which the true codes are likeliest, all sightings weighed; a code that is not ranked counts
+    """The temperature and common drift under which the true codes are likeliest, all fits fused; a code that is not ranked counts
     as UNRANKED likely, so that wrong poses do not decide."""
     keys = [one for one in tried if one.shot.codes]
 
@@ -121,10 +121,12 @@ def fit_noise(tried: list[Tried], kind_temperature: float) -> Noise:
 
 def _chance(one: Tried, calibration: Calibration) -> float:
     """How likely the decoding finds the true code."""
-    trial = one.trial(calibration)
-    if trial is None or trial.keyway.name != one.shot.keyway:
+    analysis = one.analysis(calibration)
+    if analysis is None or analysis.keyway.name != one.shot.keyway:
         return 0.0
-    return next((chance for code, chance in trial.decoding.ranked if code == one.shot.codes), 0.0)
+    return next(
+        (chance for code, chance in analysis.decoding.ranked if code == one.shot.codes), 0.0
+    )
 
 
 def fit_kind_temperature(tried: list[Tried]) -> float:
@@ -145,15 +147,16 @@ def fit_kind_temperature(tried: list[Tried]) -> float:
 
 
 def outcomes(tried: list[Tried], calibration: Calibration) -> tuple[Array, Array]:
-    """Figures (n, 4) of every readable key's trial and whether the whole code came out right (n,)."""
+    """Figures (n, 4) of every readable key's analysis and whether the whole code came out right (n,)."""
     rows, right = [], []
     for one in tried:
-        trial = one.trial(calibration)
-        if trial is None or one.shot.codes is None:
+        analysis = one.analysis(calibration)
+        if analysis is None or one.shot.codes is None:
             continue
-        rows.append(trial.figures)
+        rows.append(analysis.figures)
         right.append(
-            trial.keyway.name == one.shot.keyway and trial.decoding.ranked[0][0] == one.shot.codes
+            analysis.keyway.name == one.shot.keyway
+            and analysis.decoding.ranked[0][0] == one.shot.codes
         )
     return np.array(rows), np.array(right, float)
 
@@ -183,18 +186,20 @@ def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
 def fit_thresholds(tried: list[Tried], calibration: Calibration) -> Thresholds:
     """The limits that together lose the fewest pictures: right codes refused, and codes given for what is no key of ours (counted
     threefold). Of limits that are equally good the strictest: a picture without a key is then called one early."""
-    pairs = [(one.shot, trial) for one in tried if (trial := one.trial(calibration)) is not None]
-    read = np.array([_readable(trial, calibration) for _, trial in pairs])
+    pairs = [
+        (one.shot, analysis) for one in tried if (analysis := one.analysis(calibration)) is not None
+    ]
+    read = np.array([_readable(analysis, calibration) for _, analysis in pairs])
     right = read & np.array(
         [
-            trial.keyway.name == shot.keyway and trial.decoding.ranked[0][0] == shot.codes
-            for shot, trial in pairs
+            analysis.keyway.name == shot.keyway and analysis.decoding.ranked[0][0] == shot.codes
+            for shot, analysis in pairs
         ]
     )
     wrong = read & np.array([shot.codes is None for shot, _ in pairs])
     values = np.array(
         [
-            (t.sighting.presence, t.sighting.measured.fit, -t.kinds["other"], t.decoding.evidence)
+            (t.fit.rough.presence, t.fit.measured.fit, -t.kinds["other"], t.decoding.evidence)
             for _, t in pairs
         ]
     )
@@ -211,11 +216,12 @@ def fit_thresholds(tried: list[Tried], calibration: Calibration) -> Thresholds:
     return Thresholds(presence, fit, -other, evidence, LEAST_CONFIDENCE)
 
 
-def _readable(trial: Trial, calibration: Calibration) -> bool:
+def _readable(analysis: Analysis, calibration: Calibration) -> bool:
     """Whether a code would be given if there were no limits but the least confidence."""
-    likeliest = max(trial.kinds, key=lambda kind: trial.kinds[kind])
+    likeliest = max(analysis.kinds, key=lambda kind: analysis.kinds[kind])
     return (
-        likeliest in CUTS_OF and confidence(trial.figures, calibration.weights) >= LEAST_CONFIDENCE
+        likeliest in CUTS_OF
+        and confidence(analysis.figures, calibration.weights) >= LEAST_CONFIDENCE
     )
 
 

@@ -66,7 +66,7 @@ def _normalisations(net: nn.Module) -> dict[str, nn.Module]:
 
 
 @torch.no_grad()
-def take_up(name: str, model: onnx.ModelProto, batches: Batches) -> nn.Module:
+def import_weights(name: str, model: onnx.ModelProto, batches: Batches) -> nn.Module:
     """The network `name` with the file's weights. Raises KeyError when the file is of another network."""
     net = NETS[name]()
     weights, modules, behind = weights_of(model), dict(net.named_modules()), _normalisations(net)
@@ -130,7 +130,7 @@ def main() -> None:
     torch.set_num_threads(1)
     options.checkpoints.mkdir(parents=True, exist_ok=True)
     for name in options.nets:
-        net = take_up(
+        net = import_weights(
             name,
             onnx.load(str(options.model / f"{name}.onnx")),
             Batches(name, options.data, BATCH, SEED, 1),

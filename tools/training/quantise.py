@@ -19,7 +19,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
 from keylike.readers.caliper.frames import Array
-from keylike.readers.caliper.locate import find, first_thought
+from keylike.readers.caliper.locate import find, initial_poses
 from keylike.readers.caliper.networks import NETWORKS, Networks, files_of
 from tools.training.fp16 import halve, widen
 from tools.training.render import READABLE, Scene, photos
@@ -59,7 +59,7 @@ def drawn_inputs(model: Path, count: int = PHOTOS) -> dict[str, list[dict[str, A
     for picture in _pictures(count):
         rough = find(networks, picture, _ANY_PRESENCE)
         if rough is not None:
-            first_thought(networks, picture, rough)
+            initial_poses(networks, picture, rough)
     return {name: shown[:: -(-len(shown) // INPUTS)] for name, shown in networks.shown.items()}
 
 

@@ -176,9 +176,8 @@ class Scene:
             tilt, focal = 0.0, 40.0 * side
         at = pose(rng, px_per_mm, focal, tilt, (-4.0, 4.4))
         at = self._framed(at, width, height, tier)
-        if chance(
-            rng, 0.5
-        ):  # the picture's middle is on the axis: where the key lies elsewhere, it is seen from the side
+        # The optical axis goes through the middle of the picture: a key elsewhere shows its side wall.
+        if chance(rng, 0.5):
             x, y = project(at.to_pixels(), np.array([at.aim]))[0]
             off_axis = ((x - width / 2) / focal, (y - height / 2) / focal)
             at = replace(
@@ -186,7 +185,19 @@ class Scene:
                 off_axis=off_axis,
                 camera=np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]]),
             )
+            at = self._inside(at, width, height)
         return self._photo(keys, at, tier, width, height, look)
+
+    def _inside(self, at: Pose, width: int, height: int) -> Pose:
+        """Move the picture by as little as brings the blade inside; centre a blade that does not fit."""
+        ends = project(at.to_pixels(), _BLADE)
+        low, high = ends.min(0), ends.max(0)
+        shift = np.where(
+            high - low < (width, height),
+            np.maximum(0, -low) - np.maximum(0, high - (width, height)),
+            (np.array([width, height]) - high - low) / 2,
+        )
+        return at.moved(float(shift[0]), float(shift[1]))
 
     def _scale(self, tier: str, look: Look, wanted: Wanted) -> float:
         """How long the key is, in sides of the picture."""
