@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from keylike.keys.keyways import Keyway, keyways
-from keylike.readers.caliper.frames import project
+from keylike.readers.caliper.frames import SLOT, project
 from tools.training.backgrounds import crop, finger, scatter, surface
 from tools.training.camera import Pose, cast_shadow, lay, pose
 from tools.training.draw import Array, chance, span
@@ -185,18 +185,20 @@ class Scene:
                 off_axis=off_axis,
                 camera=np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]]),
             )
-            at = self._inside(at, width, height)
+        at = self._inside(at, width, height)
         return self._photo(keys, at, tier, width, height, look)
 
     def _inside(self, at: Pose, width: int, height: int) -> Pose:
-        """Move the picture by as little as brings the blade inside; centre a blade that does not fit."""
-        ends = project(at.to_pixels(), _BLADE)
-        low, high = ends.min(0), ends.max(0)
-        shift = np.where(
-            high - low < (width, height),
-            np.maximum(0, -low) - np.maximum(0, high - (width, height)),
-            (np.array([width, height]) - high - low) / 2,
-        )
+        """Move the picture by as little as brings the blade inside, with room round it if there is any."""
+        size = np.array([width, height])
+        for corners in (_BLADE, SLOT):
+            ends = project(at.to_pixels(), corners)
+            low, high = ends.min(0), ends.max(0)
+            fits = high - low < size
+            if fits.all():
+                break
+        moved = np.maximum(0, -low) - np.maximum(0, high - size)
+        shift = np.where(fits, moved, (size - high - low) / 2)
         return at.moved(float(shift[0]), float(shift[1]))
 
     def _scale(self, tier: str, look: Look, wanted: Wanted) -> float:
