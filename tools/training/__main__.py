@@ -22,7 +22,20 @@ STEPS = {"measurer": 5500, "aligner": 7500, "finder": 5000}
 # Networks that are trained further start at a lower rate (the finder forgets at more, docs/LOG.md); these took 1.1.0 to 1.2.0.
 FURTHER = {"measurer": (6300, 1.2e-3), "aligner": (7500, 1.2e-3), "finder": (3000, 6e-4)}
 HELD_SEED, HELD_PHOTOS, HELD_SIZE = 9001, 1200, (1024, 768)
-HELD_KINDS = ("SC1", "KW1", "SC4", "SC1", "KW1", "other", "none", "blank")
+HELD_KINDS = (
+    "SC1",
+    "KW1",
+    "SC4",
+    "other",
+    "SC1",
+    "KW1",
+    "SC4",
+    "other",
+    "other",
+    "blank",
+    "none",
+    "several",
+)
 
 
 def together(commands: Sequence[Sequence[str]], jobs: int) -> None:

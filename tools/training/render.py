@@ -49,6 +49,7 @@ from tools.training.shapes import (
 )
 
 NONE = "none"
+SEVERAL = "several"  # two or more whole keys
 NOMINAL_HEIGHT_MM = (
     8.6  # keys of other families are labelled in a frame that is scaled to this blade height
 )
@@ -66,7 +67,7 @@ class Sample:
 
     `kind` is SC1, SC4, KW1, "other", "blank" or "none"; `to_pixels` maps (u, v, 1) mm of the key's face to pixels; `blade`
     holds codes and profile, None when there is no key (`to_pixels` is then only where one might have been). `others` are the blades of
-    further keys, (2, 2) pixels each: shoulder and tip.
+    further keys, (2, 2) pixels each: shoulder and tip. `several`: some of them lie whole in the picture, and none is meant.
     """
 
     picture: Array
@@ -78,6 +79,7 @@ class Sample:
     px_per_mm: float
     thickness: float
     others: tuple[Array, ...] = ()
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +307,7 @@ class Scene:
             at.px_per_mm,
             thickness,
             tuple(self._others),
+            len(poses) > 1,
         )
 
     def _lay(self, picture: Array, key: _Key, at: Pose, thickness: float, look: Look) -> None:
@@ -452,12 +455,12 @@ def label_scale(sample: Sample) -> float:
 
 def label(sample: Sample, file: str) -> dict[str, object]:
     """The sample's line in labels.jsonl; codes bow to tip, None where there is nothing to read."""
-    readable = sample.kind in READABLE and sample.blade is not None
+    readable = sample.kind in READABLE and sample.blade is not None and not sample.several
     # A six-pin blank with five cuts is a five-pin key: that is the lock it opens.
     five = sample.kind == "SC4" and sample.blade is not None and len(sample.blade.codes) == 5
     return {
         "file": file,
-        "keyway": "SC1" if five else sample.kind,
+        "keyway": SEVERAL if sample.several else "SC1" if five else sample.kind,
         "family": sample.blade.family if sample.blade else None,
         "bitting": list(sample.blade.codes) if readable and sample.blade else None,
         "tier": "negative" if sample.kind == NONE else sample.tier,
@@ -474,11 +477,13 @@ def photos(
     tiers: Sequence[str] = TIERS,
     kinds: Sequence[str] = READABLE,
 ) -> Iterator[Sample]:
-    """`count` whole photos of `size` (width, height), tiers and kinds in turn."""
+    """Yield `count` whole photos of `size` (width, height), tiers and kinds in turn; SEVERAL draws two to five keys."""
     for index in range(count):
-        yield scene.whole(
-            *size, kind=kinds[index % len(kinds)], tier=tiers[index // len(kinds) % len(tiers)]
-        )
+        kind, tier = kinds[index % len(kinds)], tiers[index // len(kinds) % len(tiers)]
+        wanted = Wanted(kind=kind, tier=tier)
+        if kind == SEVERAL:
+            wanted = Wanted(tier=tier, several=int(scene.rng.integers(1, 5)))
+        yield scene.whole(*size, wanted=wanted)
 
 
 def write_folder(folder: Path, samples: Iterator[Sample], flat: bool = False) -> int:
@@ -507,7 +512,7 @@ def main() -> None:
     )
     parser.add_argument("--tiers", nargs="+", default=TIERS, choices=TIERS)
     parser.add_argument(
-        "--kinds", nargs="+", default=READABLE, choices=(*READABLE, OTHER, BLANK, NONE)
+        "--kinds", nargs="+", default=READABLE, choices=(*READABLE, OTHER, BLANK, NONE, SEVERAL)
     )
     parser.add_argument("--plain", action="store_true", help="plain grounds only")
     parser.add_argument(

@@ -66,6 +66,14 @@ def local_scale(pose: Array) -> float:
     return float(np.sqrt(abs(np.linalg.det(np.stack([along - middle, up - middle])))))
 
 
+def tilt_deg(pose: Array) -> float:
+    """Return roughly by how many degrees a pose tilts the blade: by how much shorter one direction looks than the other."""
+    middle, along, up = project(pose, np.array([[13.0, 4.3], [13.5, 4.3], [13.0, 4.8]]))
+    axes = np.stack([along - middle, up - middle])
+    long, short = np.linalg.svd(axes, compute_uv=False)
+    return math.degrees(math.acos(min(1.0, float(short / max(long, 1e-9)))))
+
+
 def pose_features(pose: Array) -> Array:
     """Return what a pose says of the camera, (5,): how much shorter the blade looks along than across, its shear, the two rates at which
     the scale changes along and across, and the scale itself; each brought near the range -1 to 1.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from keylike.readers.caliper.frames import READ, SLOT, Array, local_scale, project
+from keylike.readers.caliper.frames import READ, SLOT, Array, local_scale, project, tilt_deg
 from keylike.readers.caliper.networks import Measured
 
 GLARE_LEVEL = 250
@@ -41,7 +41,7 @@ def examine(picture: Array, pose: Array, strip: Array, measured: Measured) -> Ev
     contrast, edge_mm = _edges(grey, measured.edges)
     return Evidence(
         local_scale(pose),
-        _tilt(pose),
+        tilt_deg(pose),
         contrast,
         edge_mm,
         _glare(strip, measured.edges),
@@ -81,12 +81,6 @@ def _edges(grey: Array, edges: Array) -> tuple[float, float]:
     return float(np.median(rise / 255)), float(
         np.median(rise / np.maximum(steepest, 1.0) / READ.px_per_mm)
     )
-
-
-def _tilt(pose: Array) -> float:
-    middle, along, up = project(pose, np.array([[13.0, 4.3], [13.5, 4.3], [13.0, 4.8]]))
-    long, short = np.linalg.svd(np.stack([along - middle, up - middle]), compute_uv=False)
-    return math.degrees(math.acos(min(1.0, float(short / max(long, 1e-9)))))
 
 
 def _glare(strip: Array, edges: Array) -> float:
