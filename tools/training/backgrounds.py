@@ -1,4 +1,4 @@
-"""What lies under and beside the key: surfaces, coins, rings, screws, rulers and fingers."""
+"""Surfaces and objects around the key: coins, rings, screws, rulers, combs, zips, fingers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIDE = 640
 
 
 def surface(rng: np.random.Generator, plain: bool = False) -> Array:
-    """One ground, (640, 640, 3) uint8: plain, wood, stone, cloth, print, specks, tiles, gravel or a grid."""
+    """Return one surface, (640, 640, 3) uint8."""
     makers = (
         (_plain,)
         if plain
@@ -114,7 +114,7 @@ def _tiles(rng: np.random.Generator) -> tuple[Array, Array, Array]:
 
 
 def _gravel(rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Flat-shaded cells round random seeds, with dark gaps: gravel, terrazzo, leather."""
+    """Return flat-shaded cells around random seeds with dark gaps: gravel, terrazzo, leather."""
     count = int(span(rng, 60, 1500))
     seeds = np.full((SIDE, SIDE), 255, np.uint8)
     seeds[rng.integers(0, SIDE, count), rng.integers(0, SIDE, count)] = 0
@@ -141,7 +141,7 @@ def _grid(rng: np.random.Generator) -> tuple[Array, Array, Array]:
 
 
 def crop(rng: np.random.Generator, grounds: list[Array], height: int, width: int) -> Array:
-    """A turned, scaled piece of one ground, (height, width, 3) float32."""
+    """Return a turned, scaled piece of one surface, (height, width, 3) float32."""
     ground = grounds[int(rng.integers(len(grounds)))]
     side = int(SIDE * span(rng, 0.35, 1.0))
     y, x = (int(rng.integers(0, SIDE - side + 1)) for _ in range(2))
@@ -163,7 +163,7 @@ def crop(rng: np.random.Generator, grounds: list[Array], height: int, width: int
 
 
 def scatter(rng: np.random.Generator, picture: Array, px_per_mm: float) -> None:
-    """Lays one coin, ring, screw, ruler or long notched thing somewhere on the picture, in place."""
+    """Draw one coin, ring, screw, ruler or long notched object on the picture, in place."""
     kind = int(rng.integers(0, 8))
     height, width = picture.shape[:2]
     at = (span(rng, 0, width), span(rng, 0, height))
@@ -181,7 +181,7 @@ def scatter(rng: np.random.Generator, picture: Array, px_per_mm: float) -> None:
 
 
 def _placed(points: Array, at: tuple[float, float], turn: float, px: float) -> Array:
-    """Return points in mm, turned about (0, 0) and laid at `at`, as whole sixteenths of a pixel."""
+    """Return points in mm, turned about (0, 0) and moved to `at`, in sixteenths of a pixel."""
     spin = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     return np.round((points @ spin.T * px + np.array(at)) * 16).astype(np.int32)
 
@@ -193,7 +193,7 @@ def _paint_or_metal(rng: np.random.Generator, shape: tuple[int, ...], px: float)
 
 
 def _toothed(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: float) -> None:
-    """A comb, a saw blade, a rack or a hair clip: a bar with even teeth, square or pointed."""
+    """Draw a comb, a saw blade, a rack or a hair clip: a bar with square or pointed teeth."""
     long, wide, pitch = span(rng, 25, 90), span(rng, 4, 18), span(rng, 1.2, 6)
     deep, square = span(rng, 0.15, 0.8) * wide, chance(rng, 0.5)
     top: list[list[float]] = []
@@ -212,7 +212,7 @@ def _toothed(rng: np.random.Generator, picture: Array, at: tuple[float, float], 
 
 
 def _zip(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: float) -> None:
-    """A zip: cloth on both sides, two rows of teeth between."""
+    """Draw a zip: cloth on both sides and two rows of teeth."""
     turn, long, wide = span(rng, 0, 2 * math.pi), span(rng, 60, 200), span(rng, 12, 30)
     cloth: Array = np.zeros(picture.shape[:2], np.uint8)
     teeth = np.zeros_like(cloth)
@@ -230,7 +230,7 @@ def _zip(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: 
 
 
 def _remote(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: float) -> None:
-    """A car's remote or a fob: a rounded plastic body with buttons."""
+    """Draw a car's remote or a fob: a rounded plastic body with buttons."""
     turn, long, wide = span(rng, 0, 2 * math.pi), span(rng, 15, 38), span(rng, 10, 20)
     mask: Array = np.zeros(picture.shape[:2], np.uint8)
     body = superellipse((0, 0), (long, wide), span(rng, 2.2, 6))
@@ -246,7 +246,7 @@ def _remote(rng: np.random.Generator, picture: Array, at: tuple[float, float], p
 
 
 def _rod(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: float) -> None:
-    """A pen, a knife, a nail or a strip: long and thin, often pointed."""
+    """Draw a pen, a knife, a nail or a strip: long, thin, often pointed."""
     long, wide, point = span(rng, 25, 120), span(rng, 2, 16), span(rng, 0, 20)
     outline = np.array(
         [[0, 0], [long, 0], [long + point, wide * span(rng, 0, 1)], [long, wide], [0, wide]]
@@ -361,7 +361,7 @@ def _ruler(rng: np.random.Generator, picture: Array, at: tuple[float, float], px
 def finger(
     rng: np.random.Generator, picture: Array, tip: Array, away: float, radius: float
 ) -> None:
-    """A fingertip at `tip` pixels that comes from direction `away` (radians), in place."""
+    """Draw a fingertip at `tip` pixels that comes from direction `away` (radians), in place."""
     height, width = picture.shape[:2]
     turn = away + rng.normal(0, 0.7)
     mask = np.zeros((height, width), np.uint8)

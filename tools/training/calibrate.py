@@ -1,9 +1,10 @@
 """Fits the caliper's calibration and limits, and writes its manifest.
 
-`python -m tools.training.calibrate MODEL PHOTOS --version 1.3.0`. PHOTOS is a folder of tools.training.render with keys
-of all kinds, several keys and pictures without a key, none of them trained on. Calibration and limits are fitted on
-every second photo of each kind; the others measure what the manifest claims. Keys of other families count: the
-confidence is the share of right codes among all codes given.
+`python -m tools.training.calibrate MODEL PHOTOS --version 1.3.0`. PHOTOS is a folder of
+tools.training.render with keys of all kinds, several keys, and pictures without a key. None of
+them was trained on. Half of each kind is fitted on, the other half measures what the manifest
+claims. Keys of other families count: the confidence is the share of right codes among all codes
+given.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ OTHER = [round(0.02 * x, 2) for x in range(2, 36)]
 EVIDENCE = [round(-5 + 0.25 * x, 2) for x in range(13)]
 CONFIDENCE = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5]
 SEVERAL = [round(-4 + 0.25 * x, 2) for x in range(33)]
-# What a false code costs, in right codes refused: one for a key of another family or none, and one for a misread key.
+# Costs of a false code in refused right ones: for a key without a readable code, and for a misread
+# key.
 FALSE_CODE, MISREAD = 5.0, 1.0
 RIDGE = 0.02
 
@@ -130,7 +132,10 @@ def _without_strips(fits: list[PoseFit]) -> list[PoseFit]:
 
 
 def halves(found: list[Case]) -> tuple[list[Case], list[Case]]:
-    """Return every second photo of each kind, and the others. Kinds come in turn, so every second of all would miss some."""
+    """Return every second photo of each kind, and the others.
+
+    Kinds come in turn, so every second photo of all would miss some.
+    """
     by_kind: dict[str, list[Case]] = {}
     for one in found:
         by_kind.setdefault(one.shot.keyway, []).append(one)
@@ -191,7 +196,7 @@ def fit_kind_temperature(found: list[Case]) -> float:
 
 
 def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
-    """Fit a logistic curve by Newton's method with a small ridge on standardised figures; return weights and constant."""
+    """Fit a logistic curve by Newton's method with a small ridge; return weights and constant."""
     mean, scale = rows.mean(0), rows.std(0) + 1e-6
     design = np.concatenate([(rows - mean) / scale, np.ones((len(rows), 1))], 1)
     weights = np.zeros(design.shape[1])
@@ -213,7 +218,10 @@ def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
 
 
 def fit_weights(rows: list[Judged]) -> tuple[float, ...]:
-    """Fit the confidence on these photos, keys without a code of ours included: their codes are false."""
+    """Fit the confidence on these photos.
+
+    Keys without a readable code are included: their codes are false.
+    """
     figures = np.array([one.analysis.figures for one in rows])
     return fit_logistic(figures, np.array([one.right for one in rows], float))
 
@@ -301,7 +309,7 @@ def main() -> None:
     rows = judged(fitted, Calibration(noise, START.weights, temperature))
     calibration = Calibration(noise, fit_weights([r for r in rows if r.readable]), temperature)
     limits = fit_thresholds(rows, calibration)
-    # The confidence is told with codes that are given, so those are what it has to be right about.
+    # The confidence describes the codes that are given, so it is fitted on those.
     given = [one for one in rows if one.within(limits, calibration)]
     calibration = replace(calibration, weights=fit_weights(given))
     told = [one for one in judged(kept, calibration) if one.within(limits, calibration)]

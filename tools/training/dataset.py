@@ -1,6 +1,8 @@
-"""Drawn training pictures on disk: plates (straightened blades with wide margins) and wholes (small whole photos).
+"""Drawn training pictures on disk: plates and wholes.
 
-`python -m tools.training.dataset plates OUT --seed 1 --count 8000` writes OUT.npy (pictures) and OUT.npz (labels).
+Plates are straightened blades with wide margins, wholes are small whole photos.
+`python -m tools.training.dataset plates OUT --seed 1 --count 8000` writes OUT.npy (pictures) and
+OUT.npz (labels).
 """
 
 from __future__ import annotations
@@ -28,7 +30,21 @@ PROFILE_U = np.arange(0, 34, 0.1)
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Labels of n pictures, as arrays: see `describe` for each. `others` only wholes have."""
+    """Labels of n pictures in the label frame's mm.
+
+    Attributes:
+        kind: Index in KINDS.
+        depths: Blade height at each cut, (6,), NaN without a cut.
+        visible: 1 where the outline really has that height, (6,).
+        profile: Upper and lower edge at PROFILE_U, (2, 340).
+        length: Length of the blade.
+        tip_v: Height of the tip.
+        pose: From mm to pixels, (3, 3).
+        px_per_mm: Scale of the photo.
+        tilt_deg: Tilt of the key's plane.
+        row: First cut and spacing, (2,), 0 without cuts.
+        others: Both ends of further blades in pixels, (6, 2, 2), NaN without one. Wholes only.
+    """
 
     kind: Array
     depths: Array
@@ -44,12 +60,7 @@ class Labels:
 
 
 def describe(sample: Sample) -> dict[str, Array]:
-    """One sample's labels in the label frame's mm.
-
-    kind: index in KINDS · depths (6,): blade height at each cut, NaN where there is none · visible (6,): whether the outline at
-    the cut really has that height · profile (2, 340): upper and lower edge at PROFILE_U · pose (3, 3) · row (2,): first cut and
-    spacing, 0 where there are none · others (6, 2, 2): both ends of further blades in pixels, NaN where there is none.
-    """
+    """Return one sample's labels, see `Labels`."""
     depths, visible = np.full(MOST_CUTS, np.nan), np.zeros(MOST_CUTS)
     profile, length, tip_v = np.zeros((2, len(PROFILE_U))), 0.0, 0.0
     blade, row = sample.blade, np.zeros(2)
@@ -91,7 +102,7 @@ def _others(sample: Sample) -> Array:
 
 
 def draw(what: str, out: Path, seed: int, count: int) -> None:
-    """Draws `count` plates or wholes with this seed and writes them; the same seed gives the same pictures."""
+    """Draw `count` plates or wholes. The same seed gives the same pictures."""
     scene = Scene(seed)
     shape = (PLATE.height, PLATE.width, 3) if what == "plates" else (WHOLE_SIDE, WHOLE_SIDE, 3)
     partial = out.with_suffix(".part.npy")
@@ -118,7 +129,10 @@ def _whole(scene: Scene) -> Sample:
 
 
 def load(folder: Path, what: str) -> tuple[list[Array], Array, Labels]:
-    """All shards of `folder`: memory-mapped pictures, an index (n, 2) of (shard, row), and the labels in that order."""
+    """Load all shards of a folder.
+
+    Returns memory-mapped pictures, an index (n, 2) of (shard, row), and the labels in that order.
+    """
     paths = sorted(folder.glob(f"{what}_*.npy"))
     paths = [path for path in paths if not path.name.endswith(".part.npy")]
     if not paths:
@@ -140,7 +154,7 @@ def load(folder: Path, what: str) -> tuple[list[Array], Array, Labels]:
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("plates", "wholes"))
     parser.add_argument("out", type=Path, help="a folder; the shard is named after its seed")

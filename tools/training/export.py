@@ -1,7 +1,7 @@
-"""Writes trained networks as ONNX: `python -m tools.training.export CHECKPOINTS OUT`.
+"""Exports trained networks to ONNX: `python -m tools.training.export CHECKPOINTS OUT`.
 
-Most of each network computes in whole numbers (training/quantise.py). The other weights are stored in float16 and widened when the file
-is opened, so they take half the room and compute in float32.
+Most of each network computes in integers (tools/training/quantise.py). The other weights are
+stored as float16 and computed as float32.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OUTPUTS = {
 
 
 class _Answers(nn.Module):
-    """The network without the heat maps that only training looks at."""
+    """The network without the heat maps that only training uses."""
 
     def __init__(self, net: nn.Module, skip: int) -> None:
         super().__init__()
@@ -47,7 +47,10 @@ class _Answers(nn.Module):
 
 
 def export(name: str, checkpoint: Path, out: Path) -> Path:
-    """Writes OUT/<name>.onnx, not yet in whole numbers, from the checkpoint's running average; the batch is the only open dimension."""
+    """Write OUT/<name>.onnx in floating point from the checkpoint's running average.
+
+    The batch is the only open dimension.
+    """
     net = NETS[name]()
     net.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
     net.eval()
@@ -71,7 +74,7 @@ def export(name: str, checkpoint: Path, out: Path) -> Path:
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", type=Path)
     parser.add_argument("out", type=Path)

@@ -1,4 +1,4 @@
-"""What lens, sensor and file do to a picture: light fall-off, exposure, blur, sharpening, noise, JPEG."""
+"""Lens, sensor and file: light fall-off, exposure, blur, sharpening, noise, JPEG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from tools.training.draw import Array, chance, span
 
 
 def expose(rng: np.random.Generator, picture: Array, hard: bool, dark: bool = False) -> Array:
-    """From scene light (height, width, 3) float32 to a photo, uint8 RGB that has been through JPEG once; `dark` stays underexposed."""
+    """Return the photo of a scene as uint8 RGB after one pass of JPEG.
+
+    Args:
+        rng: Random source.
+        picture: Scene light, (height, width, 3) float32.
+        hard: True for more blur, noise and compression.
+        dark: True to underexpose.
+    """
     picture = _light(rng, picture, hard, dark)
     picture = _focus(rng, picture, hard)
     picture = _noise(rng, picture, hard)
@@ -38,7 +45,7 @@ def _light(rng: np.random.Generator, picture: Array, hard: bool, dark: bool) -> 
         )
         gain = gain * (1 - span(rng, 0.1, 0.55) / (1 + np.exp(np.clip(-away, -30, 30))))
     picture = picture * (gain[..., None] * rng.normal(1, 0.05, 3)).astype(np.float32)
-    # White grounds come out white, where an automatic exposure would make them grey.
+    # Some photos keep white backgrounds white, which automatic exposure makes grey.
     bright = span(rng, 60, 190) if chance(rng, 0.7) else span(rng, 150, 245)
     picture *= float(
         np.clip(

@@ -1,4 +1,4 @@
-"""Light and metal: a made-up surrounding mirrored in the key's relief gives the colours of face and side wall."""
+"""Light and metal: random surroundings mirrored in the key's relief."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tools.training.shapes import KeyShape
 
 ENVIRONMENT = 64
 _HALF = (ENVIRONMENT - 1) / 2
-# Reflectance of brass, nickel silver, steel, dull steel, bronze, tarnished brass and pale brass; RGB, judged by eye.
+# Reflectance of brass, nickel silver, steel, dull steel, bronze, tarnished brass and pale brass;
+# RGB, judged by eye.
 METALS = np.array(
     [
         [0.88, 0.72, 0.45],
@@ -28,7 +29,7 @@ METALS = np.array(
 
 
 def surroundings(rng: np.random.Generator) -> Array:
-    """What the metal mirrors: brightness by direction, (64, 64) float32, with lamps, windows and dark corners."""
+    """Return the mirrored brightness by direction, (64, 64) float32."""
     y, x = np.mgrid[:ENVIRONMENT, :ENVIRONMENT].astype(np.float32) / _HALF - 1
     turn = span(rng, 0, 2 * math.pi)
     light = span(rng, 0.05, 0.8) + span(rng, 0, 0.5) * (x * math.cos(turn) + y * math.sin(turn))
@@ -55,9 +56,14 @@ def shade(
     view: Array,
     coat: Array | None = None,
 ) -> tuple[Array, Array]:
-    """Colours of face and wall, (rows, columns, 3) float32 in 0..255, seen from `view` (unit vector u, v, out of the face).
+    """Return the colours of face and wall, (rows, columns, 3) float32 in 0..255.
 
-    `coat` (rows, columns, 3), 0 to 1, is the paint on it; cuts are made through it, so their walls are bare.
+    Args:
+        rng: Random source.
+        shape: The outline.
+        relief: The relief of the face.
+        view: Unit vector towards the camera (u, v, out of the face).
+        coat: Paint, (rows, columns, 3) in 0..1. Cuts are made through it, so their walls are bare.
     """
     light = surroundings(rng)
     metal = METALS[int(rng.integers(len(METALS)))] if chance(rng, 0.94) else rng.random(3)
@@ -94,7 +100,7 @@ def tarnish(rng: np.random.Generator, face: Array, px_per_mm: float) -> Array:
 
 
 def _coated(rng: np.random.Generator, colours: Array, coat: Array, cover: float) -> Array:
-    """Paint takes the light of the metal under it, but evenly and without its colour."""
+    """Return colours under paint, which takes the metal's light evenly and without its colour."""
     light = 0.55 + 0.45 * colours.mean(2, keepdims=True) / max(1.0, float(colours.mean()))
     return np.asarray(
         colours + cover * (coat * 235 * np.clip(light, 0.3, 1.6) * span(rng, 0.7, 1.1) - colours),
@@ -103,7 +109,7 @@ def _coated(rng: np.random.Generator, colours: Array, coat: Array, cover: float)
 
 
 def _cut_away(shape: KeyShape) -> Array:
-    """Where the wall belongs to a cut: the strip above the profile's cut parts, (rows, columns) bool."""
+    """Return where the wall belongs to a cut, (rows, columns) bool."""
     rows, columns = shape.mask.shape
     u = np.arange(columns) / shape.px_per_mm + float(shape.origin[0])
     v = np.arange(rows) / shape.px_per_mm + float(shape.origin[1])

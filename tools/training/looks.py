@@ -1,6 +1,6 @@
-"""The look of a photo: what covers or colours the key, what lies at its ring, the light, the lens, and what software did to the file.
+"""The look of a photo: covering and colour of the key, its ring, light, lens and software.
 
-A `Look` names each of these; None or False is the plain case. `random_look` draws one for training, `NAMED` holds those that are scored.
+`random_look` draws a look for training; `NAMED` holds the looks that are scored.
 """
 
 from __future__ import annotations
@@ -23,11 +23,22 @@ FILES = ("halo", "oversharpened", "recompressed", "chromatic", "motion")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look. `paint` one of PAINTS, `ground` of GROUNDS, `light` of LIGHTS, `file` of FILES; None for none of them.
+    """One look. None and False are the plain case.
 
-    `head`: plastic head · `ring`: split ring through the bow · `tag`: tag beside the bow · `mate`: second key beside the bow on the same
-    ring · `tarnished`: worn plating and dark patches · `close`: the blade fills the picture · `barrel`: lens distortion, share of the
-    half diagonal · `portrait`: blurred background · `grey`: no colour.
+    Attributes:
+        head: Plastic head.
+        paint: One of PAINTS.
+        ring: Split ring through the bow.
+        tag: Tag on the ring.
+        mate: Second key on the ring.
+        tarnished: Worn plating and dark patches.
+        ground: One of GROUNDS.
+        light: One of LIGHTS.
+        close: The blade fills the picture.
+        barrel: Radial displacement at the corner, as a share of the half diagonal.
+        portrait: Blurred background.
+        file: One of FILES.
+        grey: No colour.
     """
 
     head: bool = False
@@ -71,7 +82,7 @@ NAMED = {
 
 
 def random_look(rng: np.random.Generator) -> Look:
-    """Return a look for training: half of them plain, the others with one feature or a few."""
+    """Return a look for training: plain in two of five photos, else with a few features."""
     if chance(rng, 0.4):
         return PLAIN
 
@@ -87,7 +98,10 @@ def random_look(rng: np.random.Generator) -> Look:
 
 
 def even_ground(rng: np.random.Generator, look: Look, height: int, width: int) -> Array:
-    """Return an even ground, (height, width, 3) float32: seamless white, white paper in soft side light, or the lid of a scanner."""
+    """Return an even background, (height, width, 3) float32.
+
+    It is seamless white, white paper in side light, or a scanner's lid.
+    """
     y, x = np.mgrid[:height, :width].astype(np.float32)
     turn = span(rng, 0, 2 * math.pi)
     ramp = ((x / width - 0.5) * math.cos(turn) + (y / height - 0.5) * math.sin(turn))[..., None]
@@ -112,7 +126,7 @@ def even_ground(rng: np.random.Generator, look: Look, height: int, width: int) -
 def painted(
     rng: np.random.Generator, paint: str, rows: int, columns: int, px_per_mm: float
 ) -> Array:
-    """Return the colours of a coat of paint or a print, (rows, columns, 3), 0 to 1."""
+    """Return the colours of paint or a print, (rows, columns, 3) in 0..1."""
     colour = rng.random((4, 3)) * span(rng, 0.5, 1.0)
     coat = np.broadcast_to(colour[0], (rows, columns, 3)).astype(np.float32).copy()
     if paint == "camouflage":
@@ -143,7 +157,7 @@ def painted(
 
 
 def cast_light(rng: np.random.Generator, picture: Array, look: Look) -> Array:
-    """Return the picture in the look's light: slats of blinds, the hot spot of a flash, or little light."""
+    """Return the picture under blinds, a flash's hot spot, or little light."""
     height, width = picture.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32) / max(height, width)
     if look.light == "blinds":
@@ -166,7 +180,7 @@ def cast_light(rng: np.random.Generator, picture: Array, look: Look) -> Array:
 
 
 def worked_over(rng: np.random.Generator, photo: Array, look: Look) -> Array:
-    """Return the photo (uint8) after the lens's colour fringes, a shaken hand, or what software did to the file."""
+    """Return the photo (uint8) after colour fringes, camera shake or processing by software."""
     if look.file == "halo":
         wide = span(rng, 6, 0.03 * max(photo.shape) + 8)
         picture = photo.astype(np.float32)
@@ -240,9 +254,9 @@ def _moved(rng: np.random.Generator, photo: Array) -> Array:
 
 
 def distorted(photo: Array, pose: Array, amount: float) -> tuple[Array, Array]:
-    """Return the photo with radial distortion (negative: barrel), and the pose that fits the blade best in it.
+    """Return the photo with radial distortion (negative: barrel), and the best pose in it.
 
-    `amount` is the radial displacement at the corner, as a share of the half diagonal.
+    `amount` is the displacement at the corner, as a share of the half diagonal.
     """
     height, width = photo.shape[:2]
     centre, half = np.array([(width - 1) / 2, (height - 1) / 2]), math.hypot(width, height) / 2
@@ -272,7 +286,10 @@ def distorted(photo: Array, pose: Array, amount: float) -> tuple[Array, Array]:
 def draw_ring(
     rng: np.random.Generator, picture: Array, hole: Array, turn: float, px_per_mm: float
 ) -> float:
-    """Draws a split ring through `hole` (x, y) pixels that lies in direction `turn` (radians), in place; returns `turn`."""
+    """Draw a split ring through `hole` (x, y) pixels, in place.
+
+    It extends in direction `turn` (radians), which is returned.
+    """
     radius = span(rng, 9, 15) * px_per_mm
     centre = hole + np.array([math.cos(turn), math.sin(turn)]) * radius
     for wide, gain in ((span(rng, 1.4, 2.6), 0.5), (span(rng, 0.5, 1.1), 1.1)):
@@ -297,7 +314,7 @@ def draw_ring(
 def draw_tag(
     rng: np.random.Generator, picture: Array, hole: Array, turn: float, px_per_mm: float
 ) -> None:
-    """Draws a tag that hangs on the ring, in place."""
+    """Draw a tag on the ring, in place."""
     at = hole + np.array([math.cos(turn), math.sin(turn)]) * span(rng, 26, 40) * px_per_mm
     box = cv2.boxPoints(
         (

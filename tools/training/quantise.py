@@ -1,8 +1,9 @@
-"""Rewrites exported networks in whole numbers, about twice as fast: `python -m tools.training.quantise MODEL OUT`.
+"""Converts exported networks to integers, which is about twice as fast.
 
-MODEL holds the three networks as tools.training.export writes them in floating point; OUT gets them with most convolutions in int8. The
-range of each value in between is taken from drawn photos that the networks in MODEL are led over. The first layer and everything
-after the heat maps, which is where tenths of a millimetre are told apart, stay in floating point.
+`python -m tools.training.quantise MODEL OUT`. MODEL holds the networks of tools.training.export.
+OUT gets them with most convolutions in int8. Drawn photos give the ranges of the values. The first
+layer and everything after the heat maps stay in floating point, because they resolve tenths of a
+millimetre.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ TYPES = {"finder": _STRIP - {"Concat"}, "aligner": _STRIP, "measurer": _STRIP}
 
 
 class _Listening(Networks):
-    """Networks that keep what they were shown."""
+    """Networks that record their inputs."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(files_of(folder))
@@ -49,12 +50,12 @@ class _Inputs(CalibrationDataReader):
         self._left = iter(inputs)
 
     def get_next(self) -> dict[str, Array] | None:
-        """The next input of the network; None at the end."""
+        """Return the next input of the network, or None at the end."""
         return next(self._left, None)
 
 
 def drawn_inputs(model: Path, count: int = PHOTOS) -> dict[str, list[dict[str, Array]]]:
-    """What each network of MODEL is shown on `count` drawn photos, evenly thinned to INPUTS of each."""
+    """Return the inputs of each network on `count` drawn photos, thinned evenly to INPUTS."""
     networks = _Listening(model)
     for picture in _pictures(count):
         rough = find(networks, picture, _ANY_PRESENCE)
@@ -64,14 +65,18 @@ def drawn_inputs(model: Path, count: int = PHOTOS) -> dict[str, list[dict[str, A
 
 
 def _pictures(count: int) -> Iterator[Array]:
-    """Drawn photos after a JPEG's losses."""
+    """Yield drawn photos after JPEG compression."""
     for sample in photos(Scene(SEED), count, SIZE, kinds=(*READABLE, OTHER, BLANK)):
         packed = cv2.imencode(".jpg", sample.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
         yield open_photo(packed.tobytes()).pixels
 
 
 def quantise(name: str, model: Path, out: Path, inputs: list[dict[str, Array]]) -> Path:
-    """Writes OUT/<name>.onnx. Raises ValueError for a network that is in whole numbers already."""
+    """Write OUT/<name>.onnx.
+
+    Raises:
+        ValueError: The network is in integers already.
+    """
     wide = widen(onnx.load(str(model / f"{name}.onnx")))
     if any(node.op_type == "QuantizeLinear" for node in wide.graph.node):
         raise ValueError(f"{name}.onnx is in whole numbers already; export it again")
@@ -85,7 +90,7 @@ def quantise(name: str, model: Path, out: Path, inputs: list[dict[str, Array]]) 
             _Inputs(inputs),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
-            reduce_range=True,  # seven bits: with eight, processors without VNNI saturate and answer otherwise
+            reduce_range=True,  # seven bits: with eight, processors without VNNI saturate
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_quantize=_trunk(wide, TYPES[name]),
@@ -96,7 +101,7 @@ def quantise(name: str, model: Path, out: Path, inputs: list[dict[str, Array]]) 
 
 
 def _trunk(model: onnx.ModelProto, types: set[str]) -> list[str]:
-    """The nodes after the first convolution and before the heat maps."""
+    """Return the nodes after the first convolution and before the heat maps."""
     names = [node.name for node in model.graph.node]
     first = next(i for i, node in enumerate(model.graph.node) if node.op_type == "Relu")
     heat = names.index("/net/heat/Conv")
@@ -104,7 +109,7 @@ def _trunk(model: onnx.ModelProto, types: set[str]) -> list[str]:
 
 
 def quantise_all(model: Path, out: Path) -> None:
-    """The three networks, one after the other; says how large they are."""
+    """Convert the three networks and print their sizes."""
     configure_image_libraries()
     out.mkdir(parents=True, exist_ok=True)
     for name, inputs in drawn_inputs(model).items():
@@ -113,7 +118,7 @@ def quantise_all(model: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)

@@ -1,4 +1,7 @@
-"""Draws photos of keys with known codes; `python -m tools.training.render OUT --count 200` writes a labelled folder of them."""
+"""Draws photos of keys with known codes.
+
+`python -m tools.training.render OUT --count 200` writes a labelled folder of them.
+"""
 
 from __future__ import annotations
 
@@ -56,18 +59,26 @@ NOMINAL_HEIGHT_MM = (
 TILT_DEG = {"easy": (0.0, 9.0), "normal": (0.0, 20.0), "hard": (5.0, 36.0)}
 TIERS = ("easy", "normal", "hard")
 READABLE = ("SC1", "SC4", "KW1")
-# What has to be in the picture, mm: the key, or its blade with some room round it.
+# Corners that have to be in the picture, mm: of the key, or of its blade with a margin.
 _WHOLE = np.array([[-30.0, -8], [29, -1.5], [29, 10], [-30, 17]])
 _BLADE = np.array([[-3.0, -1], [31, -1], [31, 10], [-3, 10]])
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One drawn photo: RGB uint8, what is on it, and where.
+    """One drawn photo.
 
-    `kind` is SC1, SC4, KW1, "other", "blank" or "none"; `to_pixels` maps (u, v, 1) mm of the key's face to pixels; `blade`
-    holds codes and profile, None when there is no key (`to_pixels` is then only where one might have been). `others` are the blades of
-    further keys, (2, 2) pixels each: shoulder and tip. `several`: some of them lie whole in the picture, and none is meant.
+    Attributes:
+        picture: RGB uint8.
+        kind: SC1, SC4, KW1, "other", "blank" or "none".
+        blade: Codes and profile, None without a key.
+        to_pixels: From (u, v, 1) mm of the key's face to pixels.
+        tier: easy, normal or hard.
+        tilt_deg: Tilt of the key's plane.
+        px_per_mm: Scale.
+        thickness: Thickness of the key, mm.
+        others: Shoulder and tip of further blades in pixels, (2, 2) each.
+        several: True if further keys are whole in the picture, so that none is the subject.
     """
 
     picture: Array
@@ -91,9 +102,17 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of one photo; None leaves it to chance.
+    """The request for one photo. None leaves a choice to chance.
 
-    `family` is a record for a key of another family, `look` how the photo looks, `several` how many whole keys lie beside the first.
+    Attributes:
+        kind: Kind of key.
+        tier: Difficulty.
+        family: Record of another family, for `kind` "other".
+        cutter: How the blade is cut.
+        look: How the photo looks.
+        several: Number of further whole keys.
+        tilt_deg: Tilt.
+        px_per_mm: Scale.
     """
 
     kind: str | None = None
@@ -107,14 +126,15 @@ class Wanted:
 
 
 ANYTHING = Wanted()
-# Which other families are drawn: any of the table, those that look most like readable ones, or made-up proportions.
+# Shares of other families: made-up proportions, look-alikes of readable ones; the rest is from the
+# table.
 MADE_UP, LOOK_ALIKES = 0.55, ("WR5", "WR5", "AR1", "Y1", "LW4")
 LOOK_ALIKE = 0.2
 OFF_AXIS = 0.12  # standard deviation of how far off the optical axis a blade lies, in focal lengths
 
 
 class Scene:
-    """A seeded source of photos. Grounds are drawn once and cut anew for each photo; everything else is drawn each time."""
+    """A seeded source of photos. Surfaces are drawn once, everything else for each photo."""
 
     def __init__(self, seed: int, grounds: int = 80, plain: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
@@ -127,7 +147,7 @@ class Scene:
     def blade_crop(
         self, kind: str | None = None, tier: str | None = None, wanted: Wanted = ANYTHING
     ) -> Sample:
-        """A crop of at most 720 pixels round one blade at the photo's own scale (4.5 to 24 pixels a mm)."""
+        """Return a crop of at most 720 pixels around one blade at the photo's own scale."""
         rng = self.rng
         tier, kind = tier or self._tier(), kind or self._kind(0.06)
         look = wanted.look or random_look(rng)
@@ -157,7 +177,10 @@ class Scene:
         none_share: float = 0.1,
         wanted: Wanted = ANYTHING,
     ) -> Sample:
-        """A whole photo: the blade inside wherever the key is not larger than the picture, the bow sometimes cut off by the frame."""
+        """Return a whole photo.
+
+        The blade is inside the picture wherever it fits. The frame sometimes cuts off the bow.
+        """
         rng = self.rng
         tier, kind = (
             tier or wanted.tier or self._tier(),
@@ -178,7 +201,8 @@ class Scene:
             tilt, focal = 0.0, 40.0 * side
         at = pose(rng, px_per_mm, focal, tilt, (-4.0, 4.4))
         at = self._framed(at, width, height, tier)
-        # The optical axis goes through the middle of the picture: a key elsewhere shows its side wall.
+        # The optical axis goes through the middle of the picture: a key elsewhere shows its side
+        # wall.
         if chance(rng, 0.5):
             x, y = project(at.to_pixels(), np.array([at.aim]))[0]
             off_axis = ((x - width / 2) / focal, (y - height / 2) / focal)
@@ -191,7 +215,7 @@ class Scene:
         return self._photo(keys, at, tier, width, height, look)
 
     def _inside(self, at: Pose, width: int, height: int) -> Pose:
-        """Move the picture by as little as brings the blade inside, with room round it if there is any."""
+        """Move the picture just enough to show the blade, with a margin if one fits."""
         size = np.array([width, height])
         for corners in (_BLADE, SLOT):
             ends = project(at.to_pixels(), corners)
@@ -204,7 +228,7 @@ class Scene:
         return at.moved(float(shift[0]), float(shift[1]))
 
     def _scale(self, tier: str, look: Look, wanted: Wanted) -> float:
-        """How long the key is, in sides of the picture."""
+        """Return the length of the key in sides of the picture."""
         if wanted.several:
             return span(self.rng, 0.36, 0.8)
         if look.close:
@@ -212,7 +236,7 @@ class Scene:
         return span(self.rng, 0.36, 1.0 if tier == "easy" else 1.75)
 
     def _framed(self, at: Pose, width: int, height: int, tier: str) -> Pose:
-        """Moves the picture so that the whole key fits, or, on harder tiers and where it is too large, at least the blade."""
+        """Move the picture so that the whole key fits, or at least the blade."""
         rng = self.rng
         whole, blade = (project(at.to_pixels(), corners) for corners in (_WHOLE, _BLADE))
         fits_in = bool((np.ptp(whole, 0) < (width, height)).all())
@@ -311,7 +335,7 @@ class Scene:
         )
 
     def _lay(self, picture: Array, key: _Key, at: Pose, thickness: float, look: Look) -> None:
-        """Draws one key with its shadow, and what hangs at its bow."""
+        """Draw one key with its shadow, and what hangs on its bow."""
         rng, shape = self.rng, key.shape
         if look.ground != "scan" or chance(rng, 0.3):
             cast_shadow(rng, picture, shape, at, thickness)
@@ -340,7 +364,7 @@ class Scene:
                 draw_tag(rng, picture, hole, turn, at.px_per_mm)
 
     def _mate(self, picture: Array, hole: Array, at: Pose) -> None:
-        """A second key on the same ring whose bow lies over or under the first one's, its blade turned well away."""
+        """Draw a second key on the same ring, with its blade turned away from the first one's."""
         rng = self.rng
         shape, face, wall = self._lying[int(rng.integers(len(self._lying)))]
         blade = project(at.to_pixels(), np.array([[20.0, 4.0]]))[0] - hole
@@ -358,7 +382,7 @@ class Scene:
                 return
 
     def _beside(self, at: Pose, count: int, width: int, height: int) -> list[Pose]:
-        """Places for further whole keys: side by side, fanned out from one ring, or anywhere their blades do not lie on another."""
+        """Return poses for further whole keys: apart from each other, or fanned from one ring."""
         rng, found = self.rng, [at]
         blades = [project(at.to_pixels(), np.array([[2.0, 4.0], [14.0, 4.0], [25.0, 4.0]]))]
         fanned = chance(rng, 0.4)
@@ -399,7 +423,7 @@ class Scene:
                 scatter(rng, picture, at.px_per_mm)
 
     def _second_key(self, picture: Array, px_per_mm: float) -> None:
-        """Another key whose blade lies mostly outside the picture: which of two whole keys is meant, nobody could say."""
+        """Draw another key whose blade is mostly outside the picture."""
         rng = self.rng
         shape, face, wall = self._lying[int(rng.integers(len(self._lying)))]
         height, width = picture.shape[:2]
@@ -439,13 +463,13 @@ def _blade_ends(at: Pose) -> Array:
 
 
 def label_frame(sample: Sample) -> Array:
-    """The homography from the label's mm to pixels; for other families scaled so that the blade is 8.6 mm high."""
+    """Return the map from the label's mm to pixels."""
     scale = label_scale(sample)
     return sample.to_pixels @ np.diag([scale, scale, 1.0])
 
 
 def label_scale(sample: Sample) -> float:
-    """Real mm a mm of the label's frame: 1 but for other families."""
+    """Return real mm per mm of the label's frame: other families are scaled to 8.6 mm height."""
     return (
         sample.blade.height / NOMINAL_HEIGHT_MM
         if sample.blade is not None and sample.kind == OTHER
@@ -454,7 +478,7 @@ def label_scale(sample: Sample) -> float:
 
 
 def label(sample: Sample, file: str) -> dict[str, object]:
-    """The sample's line in labels.jsonl; codes bow to tip, None where there is nothing to read."""
+    """Return the sample's line of labels.jsonl; codes bow to tip, None without one code."""
     readable = sample.kind in READABLE and sample.blade is not None and not sample.several
     # A six-pin blank with five cuts is a five-pin key: that is the lock it opens.
     five = sample.kind == "SC4" and sample.blade is not None and len(sample.blade.codes) == 5
@@ -477,7 +501,10 @@ def photos(
     tiers: Sequence[str] = TIERS,
     kinds: Sequence[str] = READABLE,
 ) -> Iterator[Sample]:
-    """Yield `count` whole photos of `size` (width, height), tiers and kinds in turn; SEVERAL draws two to five keys."""
+    """Yield `count` whole photos of `size` (width, height), tiers and kinds in turn.
+
+    Kind SEVERAL draws two to five keys.
+    """
     for index in range(count):
         kind, tier = kinds[index % len(kinds)], tiers[index // len(kinds) % len(tiers)]
         wanted = Wanted(kind=kind, tier=tier)
@@ -487,7 +514,10 @@ def photos(
 
 
 def write_folder(folder: Path, samples: Iterator[Sample], flat: bool = False) -> int:
-    """Writes labels.jsonl and the photos, named by kind, into images/ (`flat`: beside the labels); returns the number of photos."""
+    """Write labels.jsonl and the photos, named by kind, and return their number.
+
+    Photos go into images/, or next to the labels if `flat`.
+    """
     images = folder if flat else folder / "images"
     images.mkdir(parents=True, exist_ok=True)
     counts: Counter[str] = Counter()
@@ -502,7 +532,7 @@ def write_folder(folder: Path, samples: Iterator[Sample], flat: bool = False) ->
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=120)

@@ -1,7 +1,7 @@
-"""Robustness sets: drawn photos of what a reader of real photos meets, one folder a set, and their scores.
+"""Robustness sets: drawn photos like real ones, one folder per set, and their scores.
 
-`python -m tools.training.robustness draw OUT` draws every set, `... score OUT models/caliper` scores a
-model on them. Nothing is trained, fitted or calibrated on these pictures: their seeds are their own.
+`python -m tools.training.robustness draw OUT` draws every set and `... score OUT MODEL` scores a
+model on them. They have their own seeds: nothing is trained, fitted or calibrated on them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from tools.training.shapes import BLANK, OTHER, Cutter, foreign, foreign_keyway
 
 SIZE = (1280, 960)
 SEED = 77000
-# Proportions of two families that were read as SC1 most often: first cut, spacing, height, step, flat in mm.
+# Proportions of two families that were read as SC1 most often: first cut, spacing, height, step,
+# flat in mm.
 FIRST_LOOK_ALIKE = foreign(5.2, 4.0, 8.2, 0.5, 0.8, 5, 25.4)
 SECOND_LOOK_ALIKE = foreign(5.46, 3.69, 8.71, 0.45, 0.8, 5, 24.8)
 SCALES_PX_MM = (3.0, 4.5, 6.0, 10.0, 18.0, 28.0)
@@ -41,7 +42,13 @@ TILTS_DEG = (0.0, 10.0, 20.0, 30.0)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One set: how many photos, and what is asked of them, in turn."""
+    """One set.
+
+    Attributes:
+        count: Number of photos.
+        wanted: The requests, in turn.
+        any_family: True to draw a new made-up family for each photo.
+    """
 
     count: int
     wanted: tuple[Wanted, ...]

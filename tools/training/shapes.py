@@ -1,6 +1,6 @@
-"""The outline of a key in its own plane: blade with true cut geometry, tip, shoulder and bow.
+"""The outline of a key in its plane: blade with its cuts, tip, shoulder and bow.
 
-The plane's frame: u millimetres from the shoulder stop (0) to the tip, v millimetres from the uncut edge (0) up to the cuts.
+u is mm from the shoulder stop (0) to the tip, v is mm from the uncut edge (0) up to the cuts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ DOUBLE = "double-sided"
 BIT = "bit"
 FIVE_OF_SIX = 0.15  # share of six-pin blanks that carry five cuts
 TWO_SIDED = 0.15  # share of the other families' keys that are cut on both edges
-# Range of the flat at the root of a cut, mm: from the maker's figure to a duplicator's wide or worn wheel.
+# Range of the flat at the root of a cut, mm: from the maker's figure to a duplicator's wide or worn
+# wheel.
 FLATS_MM = {"SC1": (0.7, 2.0), "SC4": (0.7, 2.0), "KW1": (1.1, 2.4)}
 FACTORY_FLATS = 0.35  # share of these keys that keep the maker's figure, within 15 %
 # Proportions of drawn foreign keys, mm. Real families lie inside these ranges.
@@ -41,12 +42,22 @@ NIB, SHOULDER, NO_STOP = "nib", "shoulder", "none"
 
 @dataclass(frozen=True, slots=True)
 class BladePlan:
-    """One blade before it is drawn: its measures in mm and the profile sampled every STEP_MM along u.
+    """One blade before it is drawn, in mm.
 
-    `codes` are the maker's depths bow to tip (empty for blanks and odd keys), `centres` and `depths` what was really cut.
-    `upper` and `lower` are the edges; cuts are on the upper one (on both where `family` is DOUBLE). `family` is the keyway's own name.
-    `stop` is SHOULDER, NIB (a small tooth, as on many European keys) or NO_STOP for keys that are gauged from the tip.
-    `row` is (first cut, spacing) in mm, (0, 0) for blanks.
+    Attributes:
+        keyway: Name of the keyway, or OTHER.
+        family: Name of the family, DOUBLE for two cut edges, BIT for a lever lock's key.
+        stop: SHOULDER, NIB (a small tooth, common in Europe) or NO_STOP (gauged from the tip).
+        codes: The maker's depths, bow to tip; empty for blanks.
+        centres: Centre of each cut along u.
+        depths: Blade height at each cut.
+        height: Height of the blade.
+        length: Length of the blade.
+        tip_v: Height of the tip.
+        u: Sample positions, STEP_MM apart.
+        upper: Upper edge, which has the cuts.
+        lower: Lower edge.
+        row: First cut and spacing, (0, 0) for blanks.
     """
 
     keyway: str
@@ -66,9 +77,12 @@ class BladePlan:
 
 @dataclass(frozen=True, slots=True)
 class Cutter:
-    """How a blade was cut. Fields left None are drawn at random.
+    """How a blade is cut. None leaves a choice to chance.
 
-    `flat_times` multiplies the maker's flat; `angle_deg` is the full angle between the flanks of a cut.
+    Attributes:
+        flat_mm: Flat at the root of a cut.
+        flat_times: Factor on the maker's flat.
+        angle_deg: Full angle between the flanks of a cut.
     """
 
     flat_mm: float | None = None
@@ -81,9 +95,15 @@ ANY_CUTTER = Cutter()
 
 @dataclass(frozen=True, slots=True)
 class KeyShape:
-    """A drawn outline: `mask` float32 0..1, shape (rows, columns), `px_per_mm`, origin (u, v) of its first pixel.
+    """A drawn outline.
 
-    `head` is the part covered by a plastic or rubber head, like `mask`; None for a bare bow.
+    Attributes:
+        blade: The blade.
+        mask: float32 in 0..1, (rows, columns).
+        px_per_mm: Scale.
+        origin: Position (u, v) of the first pixel.
+        bow: Centre u, middle v, half length and half width of the bow.
+        head: The part under a plastic head, like `mask`; None for a bare bow.
     """
 
     blade: BladePlan
@@ -95,7 +115,7 @@ class KeyShape:
 
 
 def random_codes(rng: np.random.Generator, keyway: Keyway, cuts: int) -> tuple[int, ...]:
-    """A code the keyway allows: uniform over the depths, redrawn until no neighbours differ by more than MACS."""
+    """Return a code that the keyway allows, uniform over the depths within MACS."""
     numbers = list(keyway.depths_mm)
     while True:
         ranks = rng.integers(0, len(numbers), cuts)
@@ -104,7 +124,7 @@ def random_codes(rng: np.random.Generator, keyway: Keyway, cuts: int) -> tuple[i
 
 
 def foreign_keyway(rng: np.random.Generator) -> Keyway:
-    """Return a made-up family with proportions from the ranges of FOREIGN, never those of a family that can be read."""
+    """Return a made-up family with proportions from FOREIGN, unlike readable families."""
     while True:
         first, spacing, height, step, flat = (
             span(rng, *FOREIGN[name]) for name in ("first", "spacing", "height", "step", "flat")
@@ -142,7 +162,7 @@ def foreign(
 
 
 def _readable_proportions(first: float, spacing: float, height: float) -> bool:
-    """True if these proportions, at any scale, are within measurement error of a readable family."""
+    """True if these proportions equal a readable family within measurement error."""
     for name in FLATS_MM:
         way = keyway(name)
         scale = spacing / way.spacing_mm
@@ -159,7 +179,10 @@ def _readable_proportions(first: float, spacing: float, height: float) -> bool:
 def plan_blade(
     rng: np.random.Generator, keyway: Keyway, kind: str, cutter: Cutter = ANY_CUTTER
 ) -> BladePlan:
-    """Draws a blade of this keyway with a random code; `kind` BLANK leaves it uncut. Sizes vary as blanks of many makers do."""
+    """Return a blade of this keyway with a random code; kind BLANK stays uncut.
+
+    Sizes vary as blanks of many makers do.
+    """
     height = (keyway.blade_height_mm or max(keyway.depths_mm.values()) + 0.2) * span(
         rng, 0.985, 1.015
     )
@@ -178,7 +201,7 @@ def plan_blade(
         span(rng, 0.7, 2.2), needed
     )  # a flatter tip ramp would swallow the last cut and mislabel it
     upper = np.minimum(upper, np.maximum(tip_v + (length - u) * ramp_up, tip_v))
-    # From a stream of its own, so that all else a seed draws stays as it was.
+    # A separate stream keeps the other draws of a seed unchanged.
     aside = rng.spawn(1)[0]
     back, family = _uncut_edge(aside, u, length), keyway.name
     if kind == OTHER and chance(aside, TWO_SIDED):
@@ -197,7 +220,7 @@ def plan_blade(
 
 
 def _wheel(rng: np.random.Generator, keyway: Keyway, cutter: Cutter) -> tuple[float, float]:
-    """Return the flat in mm and the slope of the flanks that the cutting wheel leaves."""
+    """Return the flat in mm and the slope of the flanks that the cutting wheel makes."""
     maker = keyway.cut_flat_mm or 1.2
     flat = maker * span(rng, 0.85, 1.15)
     if keyway.name in FLATS_MM and not chance(rng, FACTORY_FLATS):
@@ -221,7 +244,10 @@ def _stop(rng: np.random.Generator, keyway: Keyway, kind: str) -> str:
 
 
 def plan_bit(rng: np.random.Generator) -> BladePlan:
-    """Return an old lever lock's key: a thin shaft and, near its end, a bit with square notches. Its size is that of a blade's frame."""
+    """Return a lever lock's key: a thin shaft with a notched bit near its end.
+
+    It is as large as a blade, so that it fits the label frame.
+    """
     height, length = span(rng, 7.5, 9.5), span(rng, 25, 33)
     shaft, wide, behind = span(rng, 0.25, 0.45) * height, span(rng, 4, 9), span(rng, 0, 3)
     u = np.arange(0, length, STEP_MM)
@@ -239,7 +265,7 @@ def plan_bit(rng: np.random.Generator) -> BladePlan:
 
 
 def _other_side(rng: np.random.Generator, u: Array, height: float, upper: Array) -> Array:
-    """Cuts on the lower edge too, as on keys of cars, cabinets and padlocks that go in either way up: the same ones or others."""
+    """Return a cut lower edge, as on keys of cars, cabinets and padlocks."""
     if chance(rng, 0.5):
         return np.minimum(height - upper, 0.45 * height)
     spacing, flat, slope = span(rng, 1.8, 3.2), span(rng, 0.5, 1.4), span(rng, 0.7, 1.2)
@@ -252,7 +278,7 @@ def _other_side(rng: np.random.Generator, u: Array, height: float, upper: Array)
 
 
 def _uncut_edge(rng: np.random.Generator, u: Array, length: float) -> Array:
-    """How far the uncut edge lies inside the straight line that heights are gauged from: on many blanks it rises towards the shoulder."""
+    """Return how far the uncut edge is inside a straight line; it often rises at the shoulder."""
     if chance(rng, 0.4):
         return np.zeros_like(u)
     reach = length * span(rng, 0.6, 1.0) if chance(rng, 0.3) else span(rng, 1.5, 12)
@@ -265,13 +291,11 @@ def _cuts(
 ) -> tuple[Array, Array, tuple[int, ...]]:
     if kind == BLANK:
         return np.zeros(0), np.zeros(0), ()
-    # A six-pin blank with five cuts opens a lock with five pins; its sixth place keeps the blade's full height.
+    # A six-pin blank with five cuts opens a five-pin lock and is uncut at its sixth place.
     spare = kind != OTHER and keyway.cuts == MOST_CUTS and chance(rng.spawn(1)[0], FIVE_OF_SIX)
     codes = random_codes(rng, keyway, keyway.cuts - spare)
     first = keyway.first_cut_mm
-    if (
-        keyway.gauge == "tip"
-    ):  # counted from the tip stop: lay the row so that its last cut is the one nearest the tip
+    if keyway.gauge == "tip":  # counted from the tip stop: the last cut is the one nearest the tip
         first = 26.0 - keyway.first_cut_mm - keyway.spacing_mm * (keyway.cuts - 1)
     along = (
         first
@@ -299,7 +323,7 @@ def _length(rng: np.random.Generator, keyway: Keyway, centres: Array) -> float:
 
 
 def _worn(rng: np.random.Generator, upper: Array, flat: float) -> Array:
-    """Rounds peaks as wear does and, less often, fills the roots with a radius as a round-nosed wheel does; adds small burrs."""
+    """Round peaks as wear does, fill some roots as a round wheel does, and add small burrs."""
     sigma = span(rng, 0, 0.22) if chance(rng, 0.7) else span(rng, 0.2, 0.5)
     rounded = upper
     if sigma > 0.03:
@@ -333,7 +357,15 @@ def draw_key(
     extent: tuple[float, float, float, float],
     headed: bool = False,
 ) -> KeyShape:
-    """Draws blade, shoulder and bow into a mask over `extent` (u0, u1, v0, v1) mm; `headed` covers the bow with a plastic head."""
+    """Draw blade, shoulder and bow.
+
+    Args:
+        rng: Random source.
+        blade: The blade.
+        px_per_mm: Scale of the mask.
+        extent: The mask's (u0, u1, v0, v1) in mm.
+        headed: True to cover the bow with a plastic head.
+    """
     u0, u1, v0, v1 = extent
     origin = np.array([u0, v0])
     mask = np.zeros((int((v1 - v0) * px_per_mm), int((u1 - u0) * px_per_mm)), np.uint8)
@@ -365,14 +397,14 @@ def _draw_blade(
 
 
 def _root_height(blade: BladePlan) -> float:
-    """Return the height of the neck: the shaft's on a bit key, the blade's on all others."""
+    """Return the height of the neck: the shaft's on a bit key, the blade's on others."""
     return float(blade.upper[0]) if blade.family == BIT else blade.height
 
 
 def _draw_shoulder(
     rng: np.random.Generator, mask: Array, blade: BladePlan, px_per_mm: float, origin: Array
 ) -> None:
-    """The stop above the cuts, often one below the uncut edge, and the neck behind them; without a stop the neck alone."""
+    """Draw the stop above the cuts, often one below, and the neck behind them."""
     height = _root_height(blade)
     if blade.stop == NIB:
         _draw_nibs(rng, mask, height, px_per_mm, origin)
@@ -399,7 +431,7 @@ def _draw_shoulder(
 def _draw_head(
     rng: np.random.Generator, mask: Array, height: float, px_per_mm: float, origin: Array
 ) -> Array:
-    """Return the mask of a moulded head: a rounded box, an oval or a tapered block that begins behind the shoulder."""
+    """Return the mask of a moulded head, a rounded box or an oval behind the shoulder."""
     head = np.zeros_like(mask)
     begins, long, wide = span(rng, -6.0, -1.5), span(rng, 11, 15), span(rng, 9, 15)
     outline = superellipse(
@@ -420,7 +452,7 @@ def _draw_head(
 def _draw_nibs(
     rng: np.random.Generator, mask: Array, height: float, px_per_mm: float, origin: Array
 ) -> None:
-    """One small tooth on one edge, or one on each, on a neck as high as the blade."""
+    """Draw a small tooth on one edge or both, and a neck as high as the blade."""
     neck = [
         [0.2, 0],
         [0.2, height],

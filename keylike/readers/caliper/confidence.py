@@ -12,7 +12,8 @@ from keylike.readers.caliper.frames import Array
 from keylike.readers.caliper.networks import KINDS, Measured
 from keylike.readers.contract import Candidate
 
-# What the calibration weighs. `other_logit` and `tilt` let it tell a foreign key whose proportions pass for tilt.
+# The calibration weighs these. `other_logit` and `tilt` lower it for foreign keys that pass for
+# tilted ones.
 FIGURES = ("code_logit", "log_spread", "fit", "kind_logit", "evidence", "other_logit", "tilt")
 _EDGE = 1e-4
 
@@ -52,7 +53,10 @@ def kind_probabilities(logits: Array, temperature: float) -> dict[str, float]:
 
 
 def candidates(decoding: Decoding, first: float) -> tuple[Candidate, ...]:
-    """Return the ranked codes: the first with its calibrated confidence, the others sharing the rest as decoded."""
+    """Return the ranked codes as candidates.
+
+    The first has its calibrated confidence; the others share the rest as decoded.
+    """
     (best, chance), *rest = decoding.ranked
     left = max(1e-9, 1 - chance)
     others = (Candidate(codes, float(min(first, (1 - first) * p / left))) for codes, p in rest)

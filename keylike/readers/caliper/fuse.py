@@ -13,8 +13,8 @@ from keylike.readers.caliper.decode import Decoding
 from keylike.readers.caliper.frames import Array
 from keylike.readers.caliper.networks import KINDS, Measured
 
-# How far a pose's own figures are trusted, fitted on drawn photos (docs/LOG.md). Poses of one photo share most of their
-# errors, so their evidence counts less than that of independent measurements.
+# How far a pose's own figures are trusted, fitted on drawn photos (docs/LOG.md). Poses of one photo
+# share most of their errors, so their evidence counts less than that of independent measurements.
 _EVIDENCE, _FIT, _MOST_FIT = 2.5, 0.5, 8.0
 
 

@@ -1,4 +1,4 @@
-"""From the whole photo to a straightened blade: find, align, then measure and correct the pose until it settles."""
+"""From the whole photo to a straightened blade: find, align, then measure until it settles."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ from keylike.readers.caliper.networks import Measured, Networks
 ALIGN_PASSES = 2
 MEASURE_PASSES = 4
 SETTLED_MM = 0.03
-# Poses with a lower fit at first, or after a correction, never settled on held-back drawings (docs/LOG.md).
+# Poses with a lower fit at first, or after a correction, never settled on held-back drawings
+# (docs/LOG.md).
 _LOST_AT_FIRST, _LOST_LATER = -4.0, 0.0
-_KEY_LENGTH_MM = 58.0  # bow to tip of a common house key: the second look frames this length
+_KEY_LENGTH_MM = 58.0  # bow to tip of a common house key, which the second look frames
 _KEY_MIDDLE = np.array([-4.0, 4.3])
 _SECOND_LOOK_SHARE = 0.8
 _QUARTER = np.array(
@@ -50,7 +51,8 @@ def _lifted(uncut_mm: float, cut_mm: float) -> Array:
     )
 
 
-# Errors of a settled pose that the strip does not show: turned, or narrower or wider towards the tip.
+# Errors of a settled pose that the strip does not show: turned, or narrower or wider towards the
+# tip.
 NEARBY = (_lifted(0.4, 0.4), _lifted(-0.4, -0.4), _lifted(0, 0.5), _lifted(0, -0.5))
 
 
@@ -112,8 +114,8 @@ def alternative_poses(
 ) -> Iterator[list[PoseFit]]:
     """Yield other poses in two groups.
 
-    The first group lies near the initial pose: a little turned or tilted, longer, shorter. The second turns the
-    blade over and round, changes the finder's size, and searches the photo turned by quarters.
+    The first group is near the initial pose: a little turned or tilted, longer, shorter. The second
+    flips and reverses the blade, changes the finder's size, and turns the photo by quarters.
     """
     nearby = [one.pose @ change for one in initial for change in (*NEARBY, LONGER, SHORTER)]
     yield _settle_all(networks, picture, rough, nearby)
@@ -137,9 +139,9 @@ def _settle_all(
 
 
 def look(networks: Networks, picture: Array, quarters: int = 0) -> Rough | None:
-    """Run the finder on the whole photo, then on the key's surroundings, with the photo turned by so many quarters.
+    """Run the finder on the whole photo, then on the key's surroundings.
 
-    Returns None if the points make no pose of a blade.
+    `quarters` turns the photo first. Returns None if the points make no pose of a blade.
     """
     height, width = picture.shape[:2]
     turned = np.linalg.matrix_power(_QUARTER, quarters)

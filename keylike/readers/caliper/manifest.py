@@ -21,7 +21,7 @@ NEVER = 1e9  # a limit for logits that none reaches
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was fitted on held-back pictures.
+    """The calibration, fitted on held-back pictures.
 
     Attributes:
         noise: The noise that decoding assumes.

@@ -1,4 +1,4 @@
-"""The three ONNX networks and their answers as named values. Trained by training/, described in models/caliper/manifest.toml."""
+"""The three ONNX networks and their answers. tools/training/ trains them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,20 @@ from keylike.readers.sessions import open_network
 
 NETWORKS = ("finder", "aligner", "measurer")
 KINDS = ("SC1", "SC4", "KW1", "other", "blank", "none")
-# Which of the measurer's eleven depths belong to a keyway: six cuts on Schlage's spacing, then five on Kwikset's.
+# Slices of the measurer's eleven depths: six cuts on Schlage's spacing, then five on Kwikset's.
 CUTS_OF = {"SC1": slice(0, 5), "SC4": slice(0, 6), "KW1": slice(6, 11)}
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The finder's answer: midline and tip (8, 2) in pixels of its square, their variance (8,) in pixels squared, presence logit,
-    and the logit of further whole keys in the square."""
+    """The finder's answer.
+
+    Attributes:
+        points: Midline and tip in pixels of the square, shape (8, 2).
+        variance: Their variance in square pixels, shape (8,).
+        presence: Logit that there is a key.
+        several: Logit that there are further whole keys.
+    """
 
     points: Array
     variance: Array
@@ -33,7 +39,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """The aligner's answer: offsets (4, 2) of the slot's corners in mm (x right, y down), and the logit of cuts on the lower side."""
+    """The aligner's answer.
+
+    Attributes:
+        corners_mm: Offsets of the slot's corners in mm, x right, y down, shape (4, 2).
+        side: Logit that the cuts are on the lower side.
+    """
 
     corners_mm: Array
     side: float
@@ -43,8 +54,13 @@ class Aligned:
 class Measured:
     """The measurer's answer on one strip.
 
-    `edges` (2, 96): upper and lower edge, mm from the strip's top · `depths` and `log_spread` (11,) mm and log of tenths of mm ·
-    `kinds` (6,) logits in the order of KINDS · `fit` logit of the strip lying as it should · `corners_mm` (4, 2) residual offsets.
+    Attributes:
+        edges: Upper and lower edge, mm from the strip's top, shape (2, 96).
+        depths: Blade heights in mm, shape (11,).
+        log_spread: Log of their spreads in tenths of a millimetre, shape (11,).
+        kinds: Logits in the order of KINDS, shape (6,).
+        fit: Logit that the strip shows a blade in its place.
+        corners_mm: Remaining offsets of the slot's corners in mm, shape (4, 2).
     """
 
     edges: Array
@@ -56,25 +72,35 @@ class Measured:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """The networks of a folder that has no manifest yet, unchecked."""
+    """Return the unchecked network files of a folder that has no manifest yet."""
     return {f"{name}.onnx": (folder / f"{name}.onnx").read_bytes() for name in NETWORKS}
 
 
 class Networks:
-    """The three sessions; safe to call from many threads. One thread each: photos run beside each other, not inside."""
+    """The three sessions, safe to call from many threads.
+
+    Each session uses one thread: photos run in parallel, the work on one photo does not.
+    """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        """`files`: each network's ONNX file. Raises KeyError where one is missing, and whatever onnxruntime does."""
+        """Open the networks.
+
+        Args:
+            files: The ONNX file of each network by file name.
+
+        Raises:
+            KeyError: A file is missing. Errors of onnxruntime pass through.
+        """
         cv2.setNumThreads(1)
         self._sessions: dict[str, Any] = {
             name: open_network(files[f"{name}.onnx"]) for name in NETWORKS
         }
         self._takes_pose = (
             len(self._sessions["measurer"].get_inputs()) > 1
-        )  # not before version 1.3.0
+        )  # models before 1.3.0 do not
 
     def warm(self) -> None:
-        """Runs each network once on grey, so that the first photo does not pay for what they set up."""
+        """Run each network once on grey, so that the first photo does not pay for the set-up."""
         self.find(np.full((FINDER_SIDE, FINDER_SIDE, 3), 128, np.uint8))
         self.align(np.full((ALIGN.height, ALIGN.width, 3), 128, np.uint8))
         self.measure(
@@ -82,17 +108,17 @@ class Networks:
         )
 
     def find(self, square: Array) -> Found:
-        """Looks for the blade on a square of FINDER_SIDE pixels."""
+        """Find the blade on a square of FINDER_SIDE pixels."""
         points, variance, *logits = self._run("finder", square)
         return Found(points[0], variance[0], *(float(logit[0]) for logit in logits))
 
     def align(self, strip: Array) -> Aligned:
-        """Looks for the slot's corners on a rough strip."""
+        """Find the slot's corners on a rough strip."""
         corners, side = self._run("aligner", strip)
         return Aligned(corners[0].reshape(4, 2), float(side[0]))
 
     def measure(self, strip: Array, pose: Array) -> Measured:
-        """Measures a strip that was straightened under this pose."""
+        """Measure a strip that was straightened under this pose."""
         edges, depths, spread, kinds, fit, corners = self._run(
             "measurer", strip, pose_features(pose)
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from keylike.readers.caliper.quality import Evidence
 from keylike.readers.contract import Quality, Reason, Unreadable
 
-# Limits of a usable photo. Scale, tilt and the share outside: where accuracy falls off on held-back drawings
-# (docs/LOG.md). Blur and glare made no difference within what was drawn, so their limits lie beyond it.
+# Limits of a usable photo. Scale, tilt and the share outside: where accuracy falls off on held-back
+# drawings (docs/LOG.md). Blur and glare made no difference within what was drawn, so their limits
+# lie beyond it.
 LEAST_PX_PER_STEP = 1.5
 LEAST_SIDE_PX = 24  # a blade of this height has less than one pixel a depth step
 WIDEST_EDGE_MM = 0.6
