@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 
+from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
 from keylike.readers.caliper.reader import CaliperReader
 from keylike.readers.contract import Reading
@@ -181,6 +182,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=())
     options = parser.parse_args()
     cv2.setNumThreads(1)
+    configure_image_libraries()
     if options.what == "draw":
         draw(options.out, options.share, options.sets)
     else:
