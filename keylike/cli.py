@@ -19,7 +19,7 @@ from rich.progress import track
 
 from keylike.resources import COMMAND, HOME, SAMPLES
 from keylike.settings import Settings, SettingsError, load_settings
-from keylike.terminal.cli_errors import labelled_photos, stop
+from keylike.terminal.cli_errors import exit_on_dataset_error, stop
 from keylike.terminal.tokens_command import tokens_cli
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def calibrate(
     from keylike.readers.gemma.calibrate import Hearing, calibrate
 
     settings = _settings()
-    with labelled_photos():
+    with exit_on_dataset_error():
         labelled = shots(folder)
         reader = _reader(settings.model_copy(update={"strict": True, "agree": False}))
         if not isinstance(reader, Hearing):
@@ -249,7 +249,7 @@ def doctor(
             subject,
             lambda folder: model_loader.look(folder, Choices(settings.models, settings.base_model)),
         )
-    raise typer.Exit(tables.tell_checks(_out, findings, as_json=as_json))
+    raise typer.Exit(tables.print_checks(_out, findings, as_json=as_json))
 
 
 def _settings(tunnel: bool = False) -> Settings:
@@ -311,14 +311,14 @@ def _greet(settings: Settings, port: int) -> None:
 def _once(settings: Settings) -> str | None:
     """A token for this run, where a tunnel brings callers who need one and there is none. Ends the command where none may be opened."""
     from keylike.access.policy import Policy
-    from keylike.access.tokens import new_clear
+    from keylike.access.tokens import generate_secret
     from keylike.service import policy_of
 
     reason = _why_not_public(settings)
     if settings.tunnel and reason:
         raise stop(reason)
     return (
-        new_clear()
+        generate_secret()
         if settings.tunnel and policy_of(settings) is not Policy.OPEN and not _any_token(settings)
         else None
     )
@@ -326,9 +326,9 @@ def _once(settings: Settings) -> str | None:
 
 def _why_not_public(settings: Settings) -> str | None:
     from keylike.access.addresses import is_local_host
-    from keylike.access.policy import why_not_public
+    from keylike.access.policy import tunnel_refusal
 
-    return why_not_public(
+    return tunnel_refusal(
         settings.policy, loopback=is_local_host(settings.host), open_allowed=settings.tunnel_open
     )
 

@@ -1,19 +1,19 @@
-"""The failures Keylike can name: one class a failure code, each carrying its evidence and no HTTP status."""
+"""Expected failures: one class per failure code, with details and without HTTP status."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-# Default Retry-After, in seconds, for failures that pass by themselves.
+# Default Retry-After in seconds for temporary failures.
 RETRY_AFTER_S = 5
 
 
 class KeylikeError(Exception):
-    """A failure with a code for programs, a sentence for people and evidence that is safe to show to the caller.
+    """A failure with a code for programs, a sentence for people, and details for the client.
 
-    `message` and `details` go into the answer as they are: never put a path, a picture, a token or the text of a library's
-    own error into them, and a code of a key only into the details of a refusal that is about it.
+    `message` and `details` are sent as they are. They must never contain a path, a picture, a token
+    or a library's error text. A key's code may only appear in the details of a refusal of that key.
     """
 
     code: ClassVar[str]
@@ -25,19 +25,19 @@ class KeylikeError(Exception):
 
 
 class BadRequest(KeylikeError):
-    """The request itself is malformed: broken JSON, a field of the wrong type."""
+    """The request is malformed: broken JSON, or a field of the wrong type."""
 
     code = "bad_request"
 
 
 class NoImage(KeylikeError):
-    """The request holds no picture, or an empty one."""
+    """The request contains no picture, or an empty one."""
 
     code = "no_image"
 
 
 class BadImage(KeylikeError):
-    """Bytes that claim to be a picture but cannot be decoded: truncated, corrupt, or not base64."""
+    """The bytes claim to be a picture but cannot be decoded: truncated, corrupt, or not base64."""
 
     code = "bad_image"
 
@@ -49,37 +49,37 @@ class BadZipcode(KeylikeError):
 
 
 class NotFound(KeylikeError):
-    """What the request names is not there."""
+    """The requested resource does not exist."""
 
     code = "not_found"
 
 
 class ImageTooLarge(KeylikeError):
-    """More bytes or more pixels than are accepted; `details` says how many are."""
+    """The picture has more bytes or pixels than allowed; `details` contains the limit."""
 
     code = "image_too_large"
 
 
 class UnsupportedImageType(KeylikeError):
-    """Not a picture, or a kind of picture that is not read; `details` lists those that are."""
+    """The type of the picture is not supported; `details` lists the supported types."""
 
     code = "unsupported_image_type"
 
 
 class Unauthorized(KeylikeError):
-    """A token is asked for and is missing or wrong."""
+    """A required token is missing or wrong."""
 
     code = "unauthorized"
 
 
 class Forbidden(KeylikeError):
-    """Not for the token that was sent."""
+    """The token does not permit this request."""
 
     code = "forbidden"
 
 
 class RateLimited(KeylikeError):
-    """This caller has sent as much as may be sent in a time; `retry_after_s` says when the next is counted."""
+    """The client has used up its quota; `retry_after_s` says when the next request is possible."""
 
     code = "rate_limited"
 
@@ -89,7 +89,10 @@ class RateLimited(KeylikeError):
 
 
 class UnreadableKey(KeylikeError):
-    """A reader's honest refusal: `reason` for programs, `advice` for whoever takes the next photo."""
+    """The reader refuses to read the photo.
+
+    `reason` is for programs; `advice` helps the user to take a better photo.
+    """
 
     code = "unreadable"
 
@@ -103,7 +106,7 @@ class UnreadableKey(KeylikeError):
 
 
 class ModelLoading(KeylikeError):
-    """The reader is not loaded and warmed yet, or the server is draining; `retry_after_s` says when to ask again."""
+    """The reader is not loaded yet, or the server is draining; retry after `retry_after_s`."""
 
     code = "model_loading"
 
@@ -113,7 +116,7 @@ class ModelLoading(KeylikeError):
 
 
 class Overloaded(KeylikeError):
-    """There is not enough memory or room for this request now; `retry_after_s` says when to ask again."""
+    """The server lacks memory or queue capacity for this request; retry after `retry_after_s`."""
 
     code = "overloaded"
 
@@ -123,17 +126,20 @@ class Overloaded(KeylikeError):
 
 
 class DeadlineExceeded(KeylikeError):
-    """The answer was not there in the time that the request may take; what was not begun is not done."""
+    """The request's deadline has passed; work that had not started is dropped."""
 
     code = "deadline_exceeded"
 
 
 class ClientGone(KeylikeError):
-    """The caller hung up before the answer was there: nobody sees this failure but the log."""
+    """The client disconnected before the response; only the log records this failure."""
 
     code = "caller_gone"
 
 
 class ModelError(Exception):
-    """A model folder that cannot be used: missing, altered or contradictory files, a bad manifest. Its line names files and folder
-    names, never a whole path, since /health shows it as the reason why another reader answers."""
+    """An unusable model folder: missing, altered or contradictory files, or a bad
+    manifest.
+
+    The message names files and folders without their path, since /health shows it.
+    """

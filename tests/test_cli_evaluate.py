@@ -68,7 +68,7 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         cli, ["evaluate", str(folder), "--report", str(tmp_path / "none" / "page.html")]
     )
     assert (result.exit_code, len(result.output.strip().splitlines())) == (2, 1)
-    assert "--report: there is no folder" in result.output
+    assert "--report: the folder" in result.output
     result = run.invoke(cli, ["evaluate", str(folder), "--report", str(tmp_path)])
     assert result.exit_code == 2
     assert "--report: cannot write" in result.output and "Traceback" not in result.output

@@ -1,1 +1,1 @@
-"""Who may use the server, and how much of it: tokens, tiers, policies and quotas. Plain Python, no HTTP."""
+"""Access control without HTTP: tokens, tiers, policies and quotas."""

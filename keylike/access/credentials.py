@@ -1,35 +1,49 @@
-"""What may be sent as a credential: the one token of the settings, the one of this run, or any of the store's."""
+"""The credentials that a request may carry: a configured token, a run's token or a stored token."""
 
 from __future__ import annotations
 
 import hmac
 
 from keylike.access.store import TokenStore
-from keylike.access.tokens import ONE_TIME, ONE_TOKEN, Tier, Token, digest
+from keylike.access.tokens import RUN_TOKEN_NAME, SETTING_TOKEN_NAME, Tier, Token, digest
 
 
 class Credentials:
-    """`one` is KEYLIKE_API_KEY, an admin's token (an empty one is none), and `once` one of the tier free that ends with this process;
-    what is neither is looked for in `store`."""
+    """The set of valid tokens.
 
-    def __init__(self, one: str | None, store: TokenStore | None, once: str | None = None) -> None:
-        # Nobody knows when the first was made up.
+    Args:
+        admin_token: value of KEYLIKE_API_KEY, of tier admin; None or "" for none.
+        store: store of further tokens, or None.
+        run_token: token of tier free that is valid until this process ends, or None.
+    """
+
+    def __init__(
+        self, admin_token: str | None, store: TokenStore | None, run_token: str | None = None
+    ) -> None:
+        # The creation time of these tokens is unknown.
         known = [
-            (one, Token(ONE_TOKEN, Tier.ADMIN, created=0.0)),
-            (once, Token(ONE_TIME, Tier.FREE, created=0.0)),
+            (admin_token, Token(SETTING_TOKEN_NAME, Tier.ADMIN, created=0.0)),
+            (run_token, Token(RUN_TOKEN_NAME, Tier.FREE, created=0.0)),
         ]
-        self._known = [(digest(clear), token) for clear, token in known if clear]
+        self._known = [(digest(secret), token) for secret, token in known if secret]
         self._store = store
 
-    def find(self, clear: str) -> Token | None:
-        """The token that `clear` is, or None; `one` and `once` pass whatever is wrong with the store. Raises TokensUnreadable."""
-        # In constant time, and digests, since a comparison of the tokens themselves would tell how long the right one is.
+    def find(self, secret: str) -> Token | None:
+        """Return the token that matches `secret`, or None. Raises TokensUnreadable.
+
+        The configured token and the run's token work even if the store is unreadable.
+        """
+        # A comparison in constant time. It compares digests, since comparing the tokens themselves
+        # would reveal the length of the right one.
         for wanted, token in self._known:
-            if hmac.compare_digest(digest(clear), wanted):
+            if hmac.compare_digest(digest(secret), wanted):
                 return token
-        return self._store.find(clear) if self._store else None
+        return self._store.find(secret) if self._store else None
 
     def any(self) -> bool:
-        """Whether there is a token that would pass now. For telling an operator: a server that asks for tokens asks for them also when
-        the last one has expired. Raises TokensUnreadable."""
+        """Return True if at least one token is valid now. Raises TokensUnreadable.
+
+        This is information for the operator only. A server that requires tokens still requires them
+        after the last one has expired.
+        """
         return bool(self._known) or (self._store is not None and self._store.any())

@@ -1,4 +1,4 @@
-"""Who may do what: what each kind of request needs, under each policy. Plain rules; HTTP asks them in api/access.py."""
+"""Access rules: the tier that each kind of request needs under each policy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SEND = "send it as X-API-Key or as Authorization: Bearer."
 
 
 class Policy(StrEnum):
-    """What asks for a token: nothing, whatever takes photos, or everything but /health/live and the page itself."""
+    """The requests that need a token: none, predictions, or all but /health/live and the web page."""
 
     OPEN = "open"
     PREDICTIONS = "predictions"
@@ -19,33 +19,42 @@ class Policy(StrEnum):
 
 
 class Need(Enum):
-    """What a request is for."""
+    """The kind of access that a request needs."""
 
-    NOTHING = "whether the process lives, and the page, which holds no secret"
-    PUBLIC = "health, documents"
+    NOTHING = "liveness, and the web page, which contains no secret"
+    PUBLIC = "health and documentation"
     PHOTOS = "readings"
-    PREMIUM = "readings for the tier premium"
-    OPERATOR = "what only whoever runs the server sees"
+    PREMIUM = "readings of tier premium"
+    OPERATOR = "information for the operator"
 
 
 def chosen_policy(setting: str, *, loopback: bool, one_token: bool) -> Policy:
-    """The policy of a setting; "auto" leaves readings open where only this machine reaches the server, unless the settings have a token."""
+    """Return the policy of a setting.
+
+    "auto" means open if only this machine can reach the server and no token is configured.
+    """
     if setting != "auto":
         return Policy(setting)
     return Policy.OPEN if loopback and not one_token else Policy.PREDICTIONS
 
 
-def why_not_public(setting: str, *, loopback: bool, open_allowed: bool) -> str | None:
-    """Why a server with these settings does not go public through a tunnel; None where it may. `open_allowed`: that it may even be open."""
+def tunnel_refusal(setting: str, *, loopback: bool, open_allowed: bool) -> str | None:
+    """Return why the settings forbid a tunnel, or None.
+
+    `open_allowed` permits a tunnel without tokens.
+    """
     if not loopback:
-        return "a tunnel needs KEYLIKE_HOST=127.0.0.1: what comes through it is told by coming from this machine"
+        return "a tunnel needs KEYLIKE_HOST=127.0.0.1, since its requests are recognised by their local address"
     if setting == "open" and not open_allowed:
-        return "with KEYLIKE_POLICY=open whoever finds the tunnel's address may read keys: set it to auto, or KEYLIKE_TUNNEL_OPEN=1 as well"
+        return "with KEYLIKE_POLICY=open anyone who finds the tunnel's address can read keys: set it to auto, or set KEYLIKE_TUNNEL_OPEN=1 as well"
     return None
 
 
-def asked_tier(policy: Policy, need: Need, *, own: bool) -> Tier | None:
-    """The lowest tier that is let in, None where everybody is. `own`: a program on the server's own machine asks, and speaks for itself."""
+def required_tier(policy: Policy, need: Need, *, own: bool) -> Tier | None:
+    """Return the lowest tier that is admitted, or None if no token is needed.
+
+    `own` means that the request comes from a program on the server's machine, acting for itself.
+    """
     if need is Need.OPERATOR:
         return None if own and policy is not Policy.ALL else Tier.ADMIN
     if need is Need.PREMIUM:
@@ -55,13 +64,13 @@ def asked_tier(policy: Policy, need: Need, *, own: bool) -> Tier | None:
 
 
 def check(policy: Policy, need: Need, token: Token | None, *, own: bool) -> None:
-    """Raises Unauthorized where a `token` is missing, Forbidden where its tier does not reach."""
-    tier = asked_tier(policy, need, own=own)
+    """Raise Unauthorized if a token is missing, Forbidden if its tier is too low."""
+    tier = required_tier(policy, need, own=own)
     if tier is None:
         return
     if token is None:
-        raise Unauthorized(f"A valid token is needed: {_SEND}")
-    if not token.tier.reaches(tier):
+        raise Unauthorized(f"A valid token is required: {_SEND}")
+    if not token.tier.includes(tier):
         raise Forbidden(
-            f"This needs a token of the tier {tier.value}; the one that was sent is of the tier {token.tier.value}."
+            f"This request needs a token of tier {tier.value}; yours is of tier {token.tier.value}."
         )

@@ -1,4 +1,4 @@
-"""How many photos each tier may send in a time, and the moving windows they are counted in."""
+"""Quotas of photos per tier, and moving windows in memory to count them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,42 @@ from limits.storage import MovingWindowSupport, Storage
 
 from keylike.access.tokens import Tier, Token
 
-# Windows remembered at a time, three of each caller: some 40 MB where all use up what an address may. Beyond, the one that was idle longest
-# is forgotten, and with it what was used up in it.
+# The largest number of windows in memory. Each client has three; full windows of clients without a
+# token take about 40 MB. Beyond the limit the window that was idle longest is dropped, and its
+# count with it.
 MOST_WINDOWS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """Limits as in "10 per minute; 50 per hour": those of an address without a token, and of the tiers; admin has none."""
+    """Limits such as "10 per minute; 50 per hour", without a token (per address) and per tier.
+
+    The tier admin has no limit.
+    """
 
     address: str
     free: str
     premium: str
 
     def of(self, token: Token | None) -> str:
-        """The limits of who asks; "" is none."""
+        """Return the limits for the owner of `token`; "" means none."""
         if token is None:
             return self.address
         return {Tier.FREE: self.free, Tier.PREMIUM: self.premium, Tier.ADMIN: ""}[token.tier]
 
 
 class Windows(Storage, MovingWindowSupport):
-    """Hits of each name in this process's memory, as flask-limiter asks for them.
+    """A storage for flask-limiter that keeps moving windows in this process's memory.
 
-    The library's own store in memory never forgets a name, goes through all of them after each hit, and by the wall clock: this one is
-    bounded by `most` names, and a wall clock that jumps neither opens nor shuts it. `clock` counts seconds; `wall` gives those since 1970,
-    for what callers are told. Found by its scheme: storage_uri="keylike-memory://".
+    The library's own storage never drops a name, scans all names after each hit, and uses the wall
+    clock. This one is bounded, and jumps of the wall clock do not affect it. It is selected by
+    storage_uri="keylike-memory://".
+
+    Args:
+        uri: unused; required by the interface.
+        clock: monotonic seconds.
+        wall: seconds since 1970, for the times that clients see.
+        most: largest number of names.
     """
 
     STORAGE_SCHEME = ["keylike-memory"]  # noqa: RUF012
@@ -51,17 +61,22 @@ class Windows(Storage, MovingWindowSupport):
         most: int = MOST_WINDOWS,
     ) -> None:
         super().__init__(uri)
-        self._clock, self._wall, self._most = clock, wall, most
+        self._clock = clock
+        self._wall = wall
+        self._most = most
         self._lock = threading.Lock()
         self._hits: OrderedDict[str, list[float]] = OrderedDict()
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """What this store raises: nothing."""
+        """Return the exceptions that this storage raises: none."""
         return ValueError
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Counts `amount` hits of `key` unless more than `limit` would be in the last `expiry` seconds."""
+        """Count `amount` hits if at most `limit` fall into the last `expiry` seconds.
+
+        Return True if they were counted.
+        """
         with self._lock:
             now = self._clock()
             hits = self._within(key, expiry, now)
@@ -75,7 +90,9 @@ class Windows(Storage, MovingWindowSupport):
             return True
 
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """When the oldest hit that counts was, in seconds since 1970, and how many count."""
+        """Return the time of the oldest hit in the window, in seconds since 1970, and the number of
+        hits.
+        """
         with self._lock:
             now = self._clock()
             hits = self._within(key, expiry, now)
@@ -83,34 +100,35 @@ class Windows(Storage, MovingWindowSupport):
 
     def _within(self, key: str, expiry: int, now: float) -> list[float]:
         hits = self._hits.get(key, [])
-        # The name says how long its window is, so what is too old for this look is too old for every later one.
+        # The name determines the window's length, so a hit that is too old now is never needed
+        # again.
         del hits[: bisect_right(hits, now - expiry)]
         return hits
 
     def check(self) -> bool:
-        """Whether the store is there."""
+        """Return True, since memory is always available."""
         return True
 
     def reset(self) -> int:
-        """Forgets all hits; how many names there were."""
+        """Drop all windows and return how many there were."""
         with self._lock:
             names = len(self._hits)
             self._hits.clear()
             return names
 
     def clear(self, key: str) -> None:
-        """Forgets the hits of a name."""
+        """Drop the window of one name."""
         with self._lock:
             self._hits.pop(key, None)
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Fixed windows are not kept."""
+        """Raise NotImplementedError, since fixed windows are not supported."""
         raise NotImplementedError
 
     def get(self, key: str) -> int:
-        """Fixed windows are not kept."""
+        """Raise NotImplementedError, since fixed windows are not supported."""
         raise NotImplementedError
 
     def get_expiry(self, key: str) -> float:
-        """Fixed windows are not kept."""
+        """Raise NotImplementedError, since fixed windows are not supported."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Where tokens are kept: a SQLite file that the command line writes while the server looks into it at every request."""
+"""The SQLite file of tokens, which the command line writes and the server reads at every request."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from keylike.access.tokens import (
     Token,
     TokenError,
     TokensUnreadable,
-    checked_name,
     digest,
-    new_clear,
+    generate_secret,
+    normalize_name,
 )
 
-_LAST_USED_EVERY_S = 60.0
-_LONGEST_S = 100 * 365.25 * 86_400
+_RECORD_USE_EVERY_S = 60.0
+_MAX_LIFETIME_S = 100 * 365.25 * 86_400
 _TABLE = """
 CREATE TABLE IF NOT EXISTS tokens (
     name TEXT PRIMARY KEY NOT NULL,
@@ -38,11 +38,19 @@ _COLUMNS = "hash, name, tier, created, expires, last_used"
 
 
 class TokenStore:
-    """Tokens in the file `path`, which need not be there; `clock` gives seconds since 1970. Good for many threads and processes.
+    """A store of tokens, safe for use by several threads and processes.
 
-    Writing a token takes milliseconds: a request that finds the file held by others for `wait_s` seconds is refused and not kept waiting.
-    There is one connection, behind a lock, since opening one costs several times what a look takes. The file has SQLite's own rollback
-    journal and no write-ahead log, whose readers need to write beside the file: so a server may look into one on a read-only volume.
+    Writing a token takes milliseconds. A request that finds the file locked for `wait_s` seconds is
+    refused, to keep it from waiting longer.
+
+    All threads share one connection, since opening one takes several times as long as a query. The
+    file uses a rollback journal. With a write-ahead log, readers would have to write files next to
+    it, which a read-only volume does not allow.
+
+    Args:
+        path: the file, which need not exist.
+        clock: returns seconds since 1970.
+        wait_s: longest wait for a locked file.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float], *, wait_s: float = 1.0) -> None:
@@ -51,33 +59,42 @@ class TokenStore:
         self._wait_s = wait_s
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._seen: tuple[int, ...] = ()
-        self._noted: dict[bytes, float] = {}
+        self._file_id: tuple[int, ...] = ()
+        self._recorded_uses: dict[bytes, float] = {}
 
-    def new(self, name: str, tier: Tier, lasts_s: float | None) -> str:
-        """Stores a token, good for `lasts_s` seconds (None: for ever), and returns it in clear, for this one time.
+    def new(self, name: str, tier: Tier, lifetime_s: float | None) -> str:
+        """Store a new token and return it in plain text, which is possible only now.
 
-        Raises TokenError for a bad name, one that is taken or a bad time, and TokensUnreadable where the file cannot be written.
+        Args:
+            name: unique name.
+            tier: tier of the token.
+            lifetime_s: seconds until it expires, or None for never.
+
+        Raises:
+            TokenError: the name is invalid or in use, or the lifetime is invalid.
+            TokensUnreadable: the file cannot be written.
         """
-        name, clear, now = checked_name(name), new_clear(), self.clock()
-        if lasts_s is not None and not 0 < lasts_s <= _LONGEST_S:
-            raise TokenError("a token lasts longer than no time, and a hundred years at most")
-        expires = None if lasts_s is None else now + lasts_s
-        with self._held():
-            connection = self._made()
+        name, secret, now = normalize_name(name), generate_secret(), self.clock()
+        if lifetime_s is not None and not 0 < lifetime_s <= _MAX_LIFETIME_S:
+            raise TokenError(
+                "the lifetime of a token must be positive, and at most a hundred years"
+            )
+        expires = None if lifetime_s is None else now + lifetime_s
+        with self._locked():
+            connection = self._connect_or_create()
             try:
                 connection.execute(
                     "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, NULL)",
-                    (name, digest(clear), tier.value, now, expires),
+                    (name, digest(secret), tier.value, now, expires),
                 )
             except sqlite3.IntegrityError:
-                raise TokenError(f"there is a token named {name} already") from None
-        return clear
+                raise TokenError(f"a token named {name} already exists") from None
+        return secret
 
     def tokens(self) -> list[Token]:
-        """All of them, expired ones too, the oldest first. Raises TokensUnreadable."""
-        with self._held():
-            connection = self._existing()
+        """Return all tokens, even expired ones, oldest first. Raises TokensUnreadable."""
+        with self._locked():
+            connection = self._connect_existing()
             rows = (
                 connection.execute(f"SELECT {_COLUMNS} FROM tokens ORDER BY created, name")
                 if connection
@@ -86,42 +103,46 @@ class TokenStore:
             return [_token(row) for row in rows]
 
     def revoke(self, name: str) -> bool:
-        """Takes a token away, for the next request already; False where there is none of this name. Raises TokensUnreadable."""
+        """Delete a token, effective from the next request; return False if there is none.
+
+        Raises TokensUnreadable.
+        """
         try:
-            name = checked_name(name)
+            name = normalize_name(name)
         except TokenError:
             return False
-        with self._held():
-            connection = self._existing()
+        with self._locked():
+            connection = self._connect_existing()
             return (
                 connection is not None
                 and connection.execute("DELETE FROM tokens WHERE name = ?", (name,)).rowcount > 0
             )
 
     def any(self) -> bool:
-        """Whether there is a token that has not expired. Raises TokensUnreadable."""
+        """Return True if a token exists that has not expired. Raises TokensUnreadable."""
         good = "SELECT 1 FROM tokens WHERE expires IS NULL OR expires > ? LIMIT 1"
-        with self._held():
-            connection = self._existing()
+        with self._locked():
+            connection = self._connect_existing()
             return (
                 connection is not None
                 and connection.execute(good, (self.clock(),)).fetchone() is not None
             )
 
-    def find(self, clear: str) -> Token | None:
-        """The token that `clear` is, `last_used` being its use before this one; None for one that is unknown, revoked or expired.
+    def find(self, secret: str) -> Token | None:
+        """Return the valid token that matches `secret`, or None. Raises TokensUnreadable.
 
-        Raises TokensUnreadable.
+        Its `last_used` is the time of the previous use.
         """
-        if len(clear) != LENGTH:  # which is no secret; so a guess of megabytes costs nothing
+        # The length is no secret, and this check makes guesses of megabytes cheap.
+        if len(secret) != LENGTH:
             return None
-        wanted, now = digest(clear), self.clock()
-        with self._held():
-            connection = self._existing()
-            # The index finds by a hash that no caller can steer, so how long it looks tells nothing of any token.
+        hashed, now = digest(secret), self.clock()
+        with self._locked():
+            connection = self._connect_existing()
+            # Clients cannot choose the hash, so the time of the index lookup reveals nothing.
             row = (
                 connection.execute(
-                    f"SELECT {_COLUMNS} FROM tokens WHERE hash = ?", (wanted,)
+                    f"SELECT {_COLUMNS} FROM tokens WHERE hash = ?", (hashed,)
                 ).fetchone()
                 if connection
                 else None
@@ -129,95 +150,104 @@ class TokenStore:
             if connection is None or row is None:
                 return None
             token = _token(row)
-            if not hmac.compare_digest(row[0], wanted) or token.expired(now):
+            if not hmac.compare_digest(row[0], hashed) or token.expired(now):
                 return None
-            self._note_use(connection, wanted, token.last_used, now)
+            self._record_use(connection, hashed, token.last_used, now)
             return token
 
     def close(self) -> None:
-        """Lets the file go; the next look opens it again."""
+        """Close the file; the next query opens it again."""
         with self._lock:
-            self._drop()
+            self._disconnect()
 
     def __del__(self) -> None:
-        self._drop()
+        self._disconnect()
 
-    def _note_use(
-        self, connection: sqlite3.Connection, wanted: bytes, last_used: float | None, now: float
+    def _record_use(
+        self, connection: sqlite3.Connection, hashed: bytes, last_used: float | None, now: float
     ) -> None:
-        """Writes the time of use, once a minute at most. Where it cannot be written at once, the request goes on without."""
+        """Record the time of use, at most once a minute.
+
+        A request does not wait for it, and continues if the time cannot be written.
+        """
         if any(
-            then is not None and abs(now - then) < _LAST_USED_EVERY_S
-            for then in (last_used, self._noted.get(wanted))
+            then is not None and abs(now - then) < _RECORD_USE_EVERY_S
+            for then in (last_used, self._recorded_uses.get(hashed))
         ):
             return
-        self._noted[wanted] = now
+        self._recorded_uses[hashed] = now
         with suppress(sqlite3.Error):
             connection.execute("PRAGMA busy_timeout = 0")
-            connection.execute("UPDATE tokens SET last_used = ? WHERE hash = ?", (now, wanted))
+            connection.execute("UPDATE tokens SET last_used = ? WHERE hash = ?", (now, hashed))
         connection.execute(f"PRAGMA busy_timeout = {self._wait_s * 1000:.0f}")
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
-        """The file is one thread's of this process. What goes wrong with it is TokensUnreadable."""
+    def _locked(self) -> Iterator[None]:
+        """Hold the lock on the connection, and convert errors of the file to TokensUnreadable."""
         if not self._lock.acquire(timeout=self._wait_s):
-            raise TokensUnreadable("the file of tokens is locked")
+            raise TokensUnreadable("the token file is locked")
         try:
             yield
         except (
             sqlite3.Error,
             OSError,
             UnicodeError,
-        ) as error:  # the last where the text of the error itself is damaged
-            self._drop()
+        ) as error:  # UnicodeError: the text of SQLite's own error message may be damaged.
+            self._disconnect()
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise TokensUnreadable(f"the file of tokens cannot be used: {reason}") from error
+            raise TokensUnreadable(f"the token file cannot be used: {reason}") from error
         finally:
             self._lock.release()
 
-    def _existing(self) -> sqlite3.Connection | None:
-        """The connection to the file; None where it is not there, or empty as for a moment before its first token.
+    def _connect_existing(self) -> sqlite3.Connection | None:
+        """Return the connection to the file, or None if the file is missing or empty.
 
-        Opened again when another file was put in its place or copied over it, which SQLite itself would not notice.
+        It is empty for a moment before its first token is stored. The connection is reopened if
+        another file took the place of the first, which SQLite does not notice.
         """
         try:
             stat = self.path.stat()
         except FileNotFoundError:
             stat = None
         if stat is None or not stat.st_size:
-            self._drop()
+            self._disconnect()
             return None
-        seen = stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
-        return self._connection if self._connection and self._seen == seen else self._open(seen)
+        file_id = stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+        return (
+            self._connection
+            if self._connection and self._file_id == file_id
+            else self._open(file_id)
+        )
 
-    def _made(self) -> sqlite3.Connection:
-        """The same, with an empty table where there was none."""
+    def _connect_or_create(self) -> sqlite3.Connection:
+        """Return the connection to the file, and create the file and its table if necessary."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):
-            # For the owner alone; SQLite gives its journal the same mode.
+            # Accessible to the owner only; SQLite gives its journal the same mode.
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = self._open(())
         connection.execute(_TABLE)
         return connection
 
-    def _open(self, seen: tuple[int, ...]) -> sqlite3.Connection:
-        self._drop()
-        # For writing too where that is allowed: for times of use, and to undo what a killed process left half written. Makes no file.
+    def _open(self, file_id: tuple[int, ...]) -> sqlite3.Connection:
+        self._disconnect()
+        # Opened for writing if permitted, to record times of use and to roll back what a killed
+        # process left unfinished. This mode creates no file.
         uri = f"{self.path.as_uri()}?mode=rw"
         self._connection = sqlite3.connect(
             uri, uri=True, timeout=self._wait_s, isolation_level=None, check_same_thread=False
         )
-        self._seen = seen
+        self._file_id = file_id
         return self._connection
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
 def _token(row: tuple[Any, ...]) -> Token:
-    """Raises TokensUnreadable where something else than a token was written there."""
+    """Return the token in a row. Raises TokensUnreadable for a row that is not a token."""
     hashed, name, tier, *times = row
     try:
         created, expires, last_used = (None if time is None else float(time) for time in times)
@@ -225,4 +255,4 @@ def _token(row: tuple[Any, ...]) -> Token:
             raise TypeError
         return Token(name, Tier(tier), created, expires, last_used)
     except (TypeError, ValueError):
-        raise TokensUnreadable("the file of tokens holds one that makes no sense") from None
+        raise TokensUnreadable("the token file contains an invalid row") from None

@@ -1,4 +1,4 @@
-"""Tokens: what is known of one, what its tier opens, how it looks in clear and as what it is stored."""
+"""Tokens: their properties and tiers, their format, and the hash that is stored."""
 
 from __future__ import annotations
 
@@ -8,43 +8,48 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-# The setting that holds one token in clear; whoever sends that one goes by this name, so no stored token may.
-ONE_TOKEN = "KEYLIKE_API_KEY"
-# The same for the one that is made for a tunnel and ends with the process.
-ONE_TIME = "KEYLIKE_TUNNEL"
-# So that people and scanners of repositories know a token of Keylike when they see one.
+# The name of the token in this setting. No stored token may use it.
+SETTING_TOKEN_NAME = "KEYLIKE_API_KEY"
+# The name of the token that is made for a tunnel and ends with the process.
+RUN_TOKEN_NAME = "KEYLIKE_TUNNEL"
+# Identifies Keylike's tokens to people and to secret scanners.
 PREFIX = "kl_"
 _RANDOM_BYTES = 32
-# token_urlsafe writes six bits in a character.
+# token_urlsafe encodes six bits per character.
 LENGTH = len(PREFIX) + -(-_RANDOM_BYTES * 8 // 6)
-LONGEST_NAME = 64
+MAX_NAME_LENGTH = 64
 
 
 class TokenError(ValueError):
-    """A token that cannot be made as asked for; the message is one line for whoever asked."""
+    """An invalid request for a token; the message is one line for the user."""
 
 
 class TokensUnreadable(Exception):
-    """Whether a token is good cannot be told now: the file is corrupt, locked, or closed to this process. Nobody passes on account of
-    that. The message names no path."""
+    """A token store that is corrupt, locked or not accessible; no token can be verified.
+
+    The message contains no path.
+    """
 
 
 class Tier(StrEnum):
-    """What a token opens, lowest first: each tier opens what those before it do."""
+    """A level of access, lowest first; each tier includes those before it."""
 
     FREE = "free"
     PREMIUM = "premium"
     ADMIN = "admin"
 
-    def reaches(self, other: Tier) -> bool:
-        """Whether this tier opens what needs `other`. Not `>=`, by which strings go in the order of the alphabet."""
+    def includes(self, other: Tier) -> bool:
+        """Return True if this tier has the access of `other`.
+
+        The operator >= would compare the names alphabetically.
+        """
         ladder = list(Tier)
         return ladder.index(self) >= ladder.index(other)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is known of a token, which is all but the token itself; times in seconds since 1970."""
+    """The properties of a token, without the token itself; times are seconds since 1970."""
 
     name: str
     tier: Tier
@@ -53,33 +58,38 @@ class Token:
     last_used: float | None = None
 
     def expired(self, now: float) -> bool:
-        """Whether it is no longer good at `now`, its last second being the one before `expires`."""
+        """Return True if the token is no longer valid at `now`; `expires` is the first invalid
+        second.
+        """
         return self.expires is not None and now >= self.expires
 
 
-def new_clear() -> str:
-    """A token in clear that nobody had before: 256 bits of the system's randomness."""
+def generate_secret() -> str:
+    """Return a new token in plain text, with 256 random bits."""
     return PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
 
 
-def digest(clear: str) -> bytes:
-    """The 32 bytes by which a token is known.
+def digest(secret: str) -> bytes:
+    """Return the SHA-256 digest (32 bytes) that identifies a token.
 
-    SHA-256 once, without salt: a slow hash makes guesses of what people choose dear, and a token is 256 random bits, which nobody guesses
-    at any speed. Whatever string comes in has a digest of its own, lone surrogates included.
+    A slow or salted hash is not needed: it protects passwords that people choose, but a token has
+    256 random bits. Every string has a digest, even one with lone surrogates.
     """
-    return hashlib.sha256(clear.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def checked_name(name: str) -> str:
-    """A name as it is stored; the same letters typed in two ways are one name. Raises TokenError for what nobody could tell in a list."""
+def normalize_name(name: str) -> str:
+    """Return the name in Unicode form NFC.
+
+    Raises TokenError for a name that is hard to recognize.
+    """
     name = unicodedata.normalize("NFC", name)
-    if not 1 <= len(name) <= LONGEST_NAME:
-        raise TokenError(f"a token's name has 1 to {LONGEST_NAME} characters")
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise TokenError(f"a token's name has 1 to {MAX_NAME_LENGTH} characters")
     if not name.isprintable() or name != name.strip():
         raise TokenError(
-            "a token's name has printable characters alone, and no space at either end"
+            "a token's name contains only printable characters, and no space at either end"
         )
-    if name in (ONE_TOKEN, ONE_TIME):
-        raise TokenError(f"{name} is the name of the token that belongs to that setting")
+    if name in (SETTING_TOKEN_NAME, RUN_TOKEN_NAME):
+        raise TokenError(f"{name} is reserved for the token in that setting")
     return name

@@ -8,7 +8,7 @@ from flask import Flask, g, request
 from structlog.stdlib import BoundLogger
 
 from keylike.access.credentials import Credentials
-from keylike.access.policy import Need, Policy, asked_tier, check
+from keylike.access.policy import Need, Policy, check, required_tier
 from keylike.access.tokens import TokensUnreadable
 from keylike.api.client_identity import visitor
 from keylike.api.schemas import Failure
@@ -73,6 +73,6 @@ def need_of(endpoint: str | None) -> Need:
 
 def security(policy: Policy, need: Need) -> list[dict[str, list[str]]] | None:
     """What the document says of a route: None where no token is asked for, and an empty way where there is one without."""
-    if asked_tier(policy, need, own=True) is not None:
+    if required_tier(policy, need, own=True) is not None:
         return SECURITY
-    return None if asked_tier(policy, need, own=False) is None else [{}, *SECURITY]
+    return None if required_tier(policy, need, own=False) is None else [{}, *SECURITY]

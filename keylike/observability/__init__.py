@@ -1,1 +1,1 @@
-"""Logs without secrets, metrics, traces, and figures about the process and the machine."""
+"""Logs without secrets, metrics, traces, and resource usage of the process and the machine."""

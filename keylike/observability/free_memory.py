@@ -1,4 +1,4 @@
-"""How much memory can be had on this machine, or in this container."""
+"""The memory that is available on this machine or in this container."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory(cgroup: Path = _CGROUP) -> int | None:
-    """Bytes that can be had now, within a container's own limit (`cgroup`, Linux); None without psutil."""
+    """Return the available bytes, or None without psutil.
+
+    On Linux the container's memory limit, read from `cgroup`, counts as well.
+    """
     try:
         import psutil
     except ImportError:
@@ -19,6 +22,6 @@ def free_memory(cgroup: Path = _CGROUP) -> int | None:
             (cgroup / name).read_text().strip() for name in ("memory.max", "memory.current")
         )
         return min(free, max(int(limit) - int(used), 0))
-    # No limit is written as "max".
+    # "max" stands for no limit.
     except (OSError, ValueError):
         return free

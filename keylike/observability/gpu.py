@@ -1,4 +1,4 @@
-"""Whether this process could compute on a GPU, found out without importing anything heavy."""
+"""Detection of a usable GPU without importing any large library."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """`available` if a reader could use one; `memory_mb` of the first, 0 without one."""
+    """The GPU of this machine.
+
+    `available` is True if a reader could use it. `memory_mb` is that of the first GPU, 0 without
+    one.
+    """
 
     available: bool
     memory_mb: int
@@ -19,14 +23,17 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class GpuMemory:
-    """Memory of the first GPU in bytes: all of it, and what is in use by whomever."""
+    """Memory of the first GPU in bytes: in total, and in use by any process."""
 
     total: int
     used: int
 
 
 def gpu_memory() -> GpuMemory | None:
-    """As PyTorch sees it; None where this process computes on no GPU. Neither imports PyTorch nor wakes a GPU."""
+    """Return the GPU memory that PyTorch reports, or None if this process does not use a GPU.
+
+    Does not import PyTorch and does not initialize a GPU.
+    """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
@@ -35,7 +42,7 @@ def gpu_memory() -> GpuMemory | None:
 
 
 def find_gpu() -> Gpu:
-    """Asks NVIDIA's own tool; without it, or without PyTorch to use the card, there is no GPU for Keylike."""
+    """Query nvidia-smi for a GPU. Without that tool or without PyTorch, none is available."""
     tool = shutil.which("nvidia-smi")
     if tool is None or importlib.util.find_spec("torch") is None:
         return Gpu(False, 0)

@@ -1,4 +1,4 @@
-"""The log on disk: bounded by rotation, and no trouble to the server when the disk is full or the folder goes away."""
+"""The log file, with rotation. A full disk or a missing folder does not affect the server."""
 
 from __future__ import annotations
 
@@ -16,13 +16,23 @@ _FILES_KEPT = 5
 
 
 class LogFile(RotatingFileHandler):
-    """Appends whole lines to `path`, which becomes path.1, path.2 … of `most` bytes each. Raises OSError where it cannot be opened.
+    """A log handler that appends whole lines to `path` and rotates to path.1, path.2 and so on.
 
-    What cannot be written is lost, and the terminal hears of it once, and once when lines are written again; nobody waits for it. A file
-    that was taken away is made again, with its folder. One that cannot be rotated goes on growing until it can.
+    Lines that cannot be written are dropped without blocking. A message on the terminal marks the
+    first dropped line and the first one written afterwards. A deleted file is recreated, with its
+    folder. A file that cannot be rotated keeps growing until it can.
+
+    Args:
+        path: the log file.
+        most: size in bytes at which the file is rotated.
+        kept: number of old files.
+
+    Raises:
+        OSError: the file cannot be opened.
     """
 
-    stream: FileIO  # type: ignore[assignment]  # unbuffered, so that nothing of a line that failed comes after it
+    # Unbuffered: otherwise the rest of a failed line would precede the next one.
+    stream: FileIO  # type: ignore[assignment]
 
     def __init__(self, path: Path, *, most: int = _FILE_BYTES, kept: int = _FILES_KEPT) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,30 +41,33 @@ class LogFile(RotatingFileHandler):
         super().__init__(path, maxBytes=most, backupCount=kept, encoding="utf-8")
 
     def emit(self, record: LogRecord) -> None:
-        """Writes a line, or counts it as lost."""
+        """Write one line, or count it as dropped."""
         try:
             line = self.format(record).encode() + b"\n"
-            self._follow()
+            self._reopen_if_replaced()
             if self._size() + len(line) > self._rotate_at:
                 self._rotate()
             self._append(line)
         except Exception:
             self.handleError(record)
         else:
-            self._well()
+            self._report_recovery()
 
     def handleError(self, record: LogRecord) -> None:
-        """Names the kind of error alone: the library's own would show the line itself and the message of the error."""
+        """Print only the type of the error.
+
+        The standard handler would print the log line and the message of the error.
+        """
         if not self._lost:
             _say(
-                f"keylike: the log cannot be written ({_kind(sys.exception())}); the server goes on without it"
+                f"keylike: cannot write the log ({_kind(sys.exception())}); the server continues without it"
             )
         self._lost += 1
 
-    def _well(self) -> None:
+    def _report_recovery(self) -> None:
         if self._lost:
             lost, self._lost = self._lost, 0
-            _say(f"keylike: the log is written again; lines lost: {lost}")
+            _say(f"keylike: writing the log again; lines dropped: {lost}")
 
     def _open(self) -> FileIO:  # type: ignore[override]
         return FileIO(self.baseFilename, "a")
@@ -62,8 +75,8 @@ class LogFile(RotatingFileHandler):
     def _size(self) -> int:
         return os.fstat(self.stream.fileno()).st_size
 
-    def _follow(self) -> None:
-        """To the file that is now at the path: what is written to one that was deleted, nobody reads."""
+    def _reopen_if_replaced(self) -> None:
+        """Open the file anew if the path no longer leads to it, since nobody reads a deleted file."""
         if self.stream is not None:
             try:
                 there = os.stat(self.baseFilename)
@@ -86,12 +99,12 @@ class LogFile(RotatingFileHandler):
         except OSError:
             if self.stream is None:
                 self.stream = self._open()
-            # Not at each line again: an attempt that gets half way drops the oldest file.
+            # Not before every line: an attempt that fails half-way deletes the oldest file.
             self._rotate_at = self._size() + self.maxBytes // 10
-            _say("keylike: the log cannot be rotated; it goes on in the same file")
+            _say("keylike: cannot rotate the log; writing to the same file")
 
     def _append(self, line: bytes) -> None:
-        """All of the line or nothing."""
+        """Write the whole line or nothing."""
         before = self._size()
         if self.stream.write(line) != len(line):
             with suppress(OSError):
@@ -100,17 +113,17 @@ class LogFile(RotatingFileHandler):
 
 
 class Terminal(StreamHandler):  # type: ignore[type-arg]
-    """stderr, as long as somebody listens."""
+    """A handler for stderr that ignores errors of a closed terminal."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
 
     def handleError(self, record: LogRecord) -> None:
-        """Nobody is left to tell; the file has the line."""
+        """Do nothing, since the log file has the line."""
 
 
 def _kind(error: BaseException | None) -> str:
-    """A word such as ENOSPC, or the type."""
+    """Return the symbol of a system error, such as ENOSPC, or the name of the type."""
     number = error.errno if isinstance(error, OSError) else None
     return errno.errorcode.get(number or 0, type(error).__name__)
 

@@ -1,8 +1,8 @@
-"""Where log lines go: JSON to a rotating file, readable text to the terminal.
+"""Logging to a rotating JSON file and as text to the terminal.
 
-What must never be logged: the code of a key, a picture, a token, a client's address, a query string. Callers pass plain facts;
-a crash is logged by its type and the places it passed through, since its message may quote any of these. Under all of it lies
-utils/redaction.py.
+The log must never contain a key's code, a picture, a token, a client's address or a query string.
+The code that logs passes only plain values. An exception is logged by its type and code locations,
+since its message may quote any of these. `redaction` filters every line as a second safeguard.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHARED: list[Processor] = [
 
 
 def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
-    """The server's logger, writing to `folder`/api.log and stderr. Raises OSError where the folder cannot be written."""
+    """Return the server's logger, which writes to `folder`/api.log and stderr. Raises OSError."""
     file = LogFile(folder / "api.log")
     file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
     terminal = Terminal()
@@ -41,7 +41,7 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     logger = _add_handlers("keylike", level, [file, terminal])
     for library in ("waitress", "opentelemetry"):
         _add_handlers(library, "ERROR", [file, terminal])
-    # What libraries warn of quotes what they were given.
+    # The text of a warning may quote what a library was given.
     logging.captureWarnings(True)
     _add_handlers("py.warnings", "WARNING", [file, terminal])
     logging.lastResort = _LastResort([file, terminal])
@@ -59,21 +59,26 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
 
 
 class _LastResort(logging.Handler):
-    """For warnings of libraries whose loggers nobody listens to, which Python would otherwise write to stderr in their own words."""
+    """A handler for warnings of libraries that have no handler.
+
+    Python would write them to stderr unfiltered.
+    """
 
     def __init__(self, handlers: list[logging.Handler]) -> None:
         super().__init__(logging.WARNING)
         self._handlers = handlers
 
     def emit(self, record: logging.LogRecord) -> None:
-        """To all of them."""
+        """Pass the record to the other handlers."""
         for each in self._handlers:
             each.handle(record)
 
 
 def places(error: BaseException) -> list[str]:
-    """Where an exception passed through, innermost last, as "module.py:line function"; its message is left out. One that tells of
-    another process brings that one's `places` along."""
+    """Return the code locations of an exception as "module.py:line function", innermost last.
+
+    The message is left out. Locations that an exception carries from another process are appended.
+    """
     here = [
         f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
@@ -88,7 +93,10 @@ def _formatter(renderer: Processor) -> ProcessorFormatter:
 
 
 def _library_event(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
-    """What a library logs, by where and by the type of error: its own text may quote a client's address or a path."""
+    """Reduce a library's log record to its location and the type of the error.
+
+    The text of the record may quote a client's address or a path.
+    """
     record = line["_record"]
     place = {
         "event": "library",

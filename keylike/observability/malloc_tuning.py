@@ -1,19 +1,21 @@
-"""How this process holds memory: fast while photos come in, given back to the system when they no longer do."""
+"""Tuning of glibc's allocator: reuse memory while photos arrive, and release it when idle."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
-# mallopt(3) of glibc. Left alone it gives back what each photo took, and the kernel clears 1,200 pages for the next 640x480 capture and
-# 8,000 for a photo of 12 megapixels: a tenth of their processor time (docs/LOG.md). So what is freed stays until the server is idle, and
-# in one arena, since each thread would otherwise keep its own.
+# Options of mallopt(3). By default glibc returns the memory of every photo to the system. The
+# kernel then clears 1,200 pages for the next 640x480 capture and 8,000 for a photo of 12
+# megapixels, a tenth of their processor time (docs/LOG.md). With these options, freed memory stays
+# until the server is idle. There is one arena, since each thread would otherwise keep its own
+# memory.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT_BYTES, _MAPPED_FROM_BYTES, _ARENAS = 32 << 20, 12 << 20, 1
 
 
 def tune_malloc() -> None:
-    """What is freed is used again; elsewhere than with glibc there is nothing to do."""
+    """Keep freed memory for reuse. Does nothing without glibc."""
     mallopt = _glibc("mallopt")
     if mallopt is not None:
         for option, value in (
@@ -25,7 +27,7 @@ def tune_malloc() -> None:
 
 
 def release_free_memory() -> None:
-    """What is free goes back to the system."""
+    """Return free memory to the system."""
     malloc_trim = _glibc("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)

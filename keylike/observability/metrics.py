@@ -1,6 +1,7 @@
-"""What is counted while the server works, for Prometheus; the registry is handed in, so that every application has its own.
+"""Prometheus counters and histograms, in a registry that the application passes in.
 
-Label values come from closed sets alone: nothing that a caller can write, and never a code, a photo, a token or an address.
+Label values come from closed sets. They never contain text from a client, a key's code, a photo, a
+token or an address.
 """
 
 from __future__ import annotations
@@ -23,19 +24,27 @@ from keylike.observability.photo_trace import OUTCOMES, STAGES, PhotoTrace
 __all__ = ["CONTENT_TYPE", "Metrics", "RequestRecord"]
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST")
-# What stands for every value that is not known beforehand.
+# Stands for every value outside the closed sets.
 OTHER = "other"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
-# For each series a second one with the time at which it was made; the library has no other place to say this than for the process.
+# Otherwise every series gets a second one with its creation time. The library has only this switch
+# for the whole process.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """A request that is over: `route` is the template of its address, None where there is nothing; `crashed` where the server itself
-    failed, be it over one photo of several."""
+    """A finished request.
+
+    Attributes:
+        method: HTTP method.
+        route: URL template, None for an unknown path.
+        status: HTTP status.
+        seconds: time from arrival to response.
+        crashed: True if the server failed, even for only one photo of several.
+    """
 
     method: str
     route: str | None
@@ -45,8 +54,15 @@ class RequestRecord:
 
 
 class Metrics:
-    """The counters and histograms of one application in `registry`. `reasons` why a photo can be unreadable, `rejections` why a request
-    can be turned away: their series are there from the start, so that the first of each can be seen to rise."""
+    """The counters and histograms of one application.
+
+    All series of the known labels exist from the start, so that the first increment is visible.
+
+    Args:
+        registry: registry that the metrics are added to.
+        reasons: reasons why a photo can be unreadable.
+        rejections: reasons why a request can be rejected.
+    """
 
     def __init__(
         self, registry: CollectorRegistry, *, reasons: Collection[str], rejections: Iterable[str]
@@ -61,14 +77,14 @@ class Metrics:
         )
         self._latency = Histogram(
             "keylike_request_seconds",
-            "From a request's arrival to its answer.",
+            "Time from the arrival of a request to its response.",
             ["route", "status"],
             buckets=_SECONDS,
             registry=registry,
         )
         self._photos = Counter(
             "keylike_photos",
-            "Photos let in to be read, by what became of them.",
+            "Admitted photos, by outcome.",
             ["outcome"],
             registry=registry,
         )
@@ -79,15 +95,15 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._whole = Histogram(
+        self._total = Histogram(
             "keylike_photo_seconds",
-            "From a photo's bytes to its answer.",
+            "Time from the bytes of a photo to its result.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._confidence = Histogram(
             "keylike_confidence",
-            "Confidence of what was read.",
+            "Confidence of the readings.",
             buckets=_CONFIDENCE,
             registry=registry,
         )
@@ -96,7 +112,7 @@ class Metrics:
         )
         self._rejections = Counter(
             "keylike_rejections",
-            "Requests, or photos of a batch, that were turned away.",
+            "Rejected requests, and rejected photos of a batch.",
             ["reason"],
             registry=registry,
         )
@@ -106,7 +122,7 @@ class Metrics:
         self._rejection = {reason: self._rejections.labels(reason) for reason in rejections}
 
     def record_request(self, request: RequestRecord) -> None:
-        """A request was answered."""
+        """Record an answered request."""
         method, route, status = (
             request.method if request.method in METHODS else OTHER,
             request.route or OTHER,
@@ -116,17 +132,17 @@ class Metrics:
         self._latency.labels(route, status).observe(request.seconds)
 
     def record_refusal(self, status: int) -> None:
-        """The socket server refused a request before it could be read."""
+        """Record a request that the socket server refused before it was read."""
         self._requests.labels(OTHER, OTHER, str(status)).inc()
 
     def record_rejection(self, reason: str) -> None:
-        """A request, or one photo of several, was turned away, for one of the reasons known at the start."""
+        """Record a rejected request or photo; `reason` must be one of those known at the start."""
         self._rejection[reason].inc()
 
     def record_photo(self, trace: PhotoTrace) -> None:
-        """A photo's way is over."""
+        """Record a finished photo."""
         self._outcome[trace.outcome].inc()
-        self._whole.observe(trace.ended - trace.began)
+        self._total.observe(trace.ended - trace.began)
         for stage, seconds in trace.seconds().items():
             self._stage[stage].observe(seconds)
         if trace.outcome == "read" and trace.confidence is not None:
@@ -135,23 +151,23 @@ class Metrics:
             self._reason.get(trace.reason, self._reason[OTHER]).inc()
 
     def requests(self) -> int:
-        """How many were answered."""
+        """Return the number of answered requests."""
         return sum(_counts(self._requests).values())
 
     def photos(self) -> dict[str, int]:
-        """How many were let in, by outcome."""
+        """Return the number of admitted photos by outcome."""
         return _counts(self._photos)
 
     def rejections(self) -> int:
-        """How many requests, or photos of a batch, were turned away."""
+        """Return the number of rejected requests and photos."""
         return sum(_counts(self._rejections).values())
 
     def text(self) -> bytes:
-        """All of it in Prometheus's text format (CONTENT_TYPE)."""
+        """Return all metrics in Prometheus's text format (CONTENT_TYPE)."""
         return generate_latest(self.registry)
 
 
 def _counts(counter: Counter) -> dict[str, int]:
-    """The values of a counter by its labels' values."""
+    """Return the values of a counter by the values of its labels."""
     samples = [sample for family in counter.collect() for sample in family.samples]
     return {" ".join(sample.labels.values()): int(sample.value) for sample in samples}

@@ -1,4 +1,4 @@
-"""Where the time of one photo goes: its stages as they pass, and what became of it, for those who count, chart or trace."""
+"""Timings and outcome of one photo, for metrics, statistics and traces."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Literal, NamedTuple
 from keylike.errors import KeylikeError, UnreadableKey
 
 Stage = Literal["decode", "queue", "model", "assess"]
-# `refused`: a failure with a name, of the photo or of its caller's time; `crashed`: one that nobody has a name for.
+# `refused`: an expected failure, such as a bad photo or a missed deadline; `crashed`: an unexpected
+# one.
 Outcome = Literal["read", "unreadable", "refused", "crashed"]
 STAGES: tuple[Stage, ...] = ("decode", "queue", "model", "assess")
 OUTCOMES: tuple[Outcome, ...] = ("read", "unreadable", "refused", "crashed")
 
 
 class StageTiming(NamedTuple):
-    """From when to when a photo was in a stage, in seconds of the clock that all of its spells go by."""
+    """The start and end of a stage, in seconds of the trace's clock."""
 
     stage: Stage
     began: float
@@ -26,10 +27,13 @@ class StageTiming(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PhotoTrace:
-    """One photo's whole way, and nothing of what was read on it.
+    """The timings and outcome of one photo; contains nothing that was read.
 
-    `spells` in order: a photo queues twice, for a turn to be decoded and for the model; one whose reading was at hand has none of either.
-    `confidence` of what was read, `reason` of what was unreadable; None otherwise.
+    Attributes:
+        timings: stages in order. A photo queues twice, for decoding and for the model. A cached
+            reading has neither.
+        confidence: of a reading, otherwise None.
+        reason: of an unreadable photo, otherwise None.
     """
 
     began: float
@@ -41,7 +45,7 @@ class PhotoTrace:
     reason: str | None
 
     def seconds(self) -> dict[Stage, float]:
-        """The time in each stage that there was."""
+        """Return the total seconds in each stage that occurred."""
         spent: dict[Stage, float] = {}
         for stage, began, ended in self.timings:
             spent[stage] = spent.get(stage, 0.0) + ended - began
@@ -52,7 +56,7 @@ TraceListener = Callable[[PhotoTrace], None]
 
 
 class TraceBuilder:
-    """What is written down about a photo on its way; `clock` counts seconds."""
+    """A recorder of the timings of one photo; `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -62,12 +66,12 @@ class TraceBuilder:
         self.confidence: float | None = None
 
     def add(self, timings: Iterable[StageTiming]) -> None:
-        """What somebody else has timed."""
+        """Add timings that another component measured."""
         self.timings.extend(timings)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        """Times what runs inside, also where it fails."""
+        """Time the block, even if it fails."""
         began = self.clock()
         try:
             yield
@@ -75,7 +79,7 @@ class TraceBuilder:
             self.timings.append(StageTiming(stage, began, self.clock()))
 
     def build(self, outcome: Outcome, reason: str | None = None) -> PhotoTrace:
-        """All of it, now that the way is over."""
+        """Return the finished trace."""
         return PhotoTrace(
             self.began,
             self.clock(),
@@ -91,7 +95,7 @@ class TraceBuilder:
 def traced(
     clock: Callable[[], float], listeners: Sequence[TraceListener]
 ) -> Iterator[TraceBuilder]:
-    """Notes for one photo, which all `watchers` are told at the end, whatever that is."""
+    """Record one photo, and pass its trace to all listeners however the block ends."""
     builder = TraceBuilder(clock)
     outcome: Outcome = "crashed"
     reason = None

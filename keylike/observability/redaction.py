@@ -1,7 +1,8 @@
-"""The second net under the log: only fields that are known to be plain leave, and only values that look as they should.
+"""The log's second safeguard: only known fields pass, and only values in their expected format.
 
-The first net is whoever logs, who passes plain facts. This one is a list of what may pass, not of what may not: a name that nobody thought
-of (a header, a new library's field) is then a gap in the log and no leak.
+The first safeguard is the code that logs, which passes plain values only. This module lists what
+may pass. An unexpected field, such as a header or a field of a new library, is then missing from
+the log instead of leaking.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 REDACTED = "[redacted]"
 _MOST = 300
-# What a sentence must not hold: a path from the root, an address, a code, control characters.
+# Not allowed in a sentence: absolute paths, IP addresses, key codes, control characters.
 _UNWANTED = re.compile(
     r"(?:^|[\s'\"(=])(?:/|[A-Za-z]:\\)\w|\d+\.\d+\.\d+\.\d+|::|\d\s*[,\-]\s*\d\s*[,\-]\s*\d|[^ -~\u2013-\u2026]"
 )
@@ -31,7 +32,8 @@ def _sentence(text: str) -> bool:
 _WORD = _like(r"[A-Za-z_][\w.-]*")
 _ROUTE = _like(r"/[\w/<>:.-]*")
 _PLACE = _like(r"[\w.<> -]+:\d+(?: [\w.<>]+)?")
-# Each field that may be in the log, and what a text in it looks like; numbers, True, False and None may stand in all of them.
+# The allowed fields, each with the format of its text values. Numbers, booleans and None pass in
+# every field.
 PLAIN: Mapping[str, Callable[[str], bool]] = {
     "asked_by": _WORD,
     "backend": _WORD,
@@ -50,12 +52,12 @@ PLAIN: Mapping[str, Callable[[str], bool]] = {
     "status": _WORD,
     "timestamp": _like(r"[\dT:.+Z-]+"),
 }
-# Renderers turn these into tracebacks, whose last line is the message of the exception.
+# Renderers turn these into tracebacks, which end with the message of the exception.
 _NEVER = frozenset({"exc_info", "exception", "stack", "stack_info"})
 
 
 def redact(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
-    """A line with the names of all its fields, but the values of plain ones alone."""
+    """Return the line with all field names, but only the values of allowed fields."""
     return {
         _name_of(field): _value_of(field, value)
         for field, value in line.items()
@@ -64,7 +66,9 @@ def redact(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
 
 
 def _name_of(field: str) -> str:
-    """Whoever passes on somebody's headers as fields has their names from outside, too."""
+    """Redact names that are not identifiers; code that logs headers as fields has names from
+    outside.
+    """
     return field if field in PLAIN or re.fullmatch(r"[a-z][a-z_]{0,40}", field) else REDACTED
 
 

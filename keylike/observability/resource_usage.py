@@ -1,4 +1,4 @@
-"""What this process and those that it started take of the machine: processor, memory, and the blocks that pictures leave behind."""
+"""Processor time and memory of this process and its children, and memory that Pillow retains."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from PIL import Image
 
 @dataclass(frozen=True, slots=True)
 class ResourceUsage:
-    """`uptime_s` since the application was made, `cpu_percent` of one core on average over that time; `cpu_s` of all cores together since
-    the process began; memory in bytes: resident now and at its peak, and free on the machine. Processes that it started count, but not in
-    the peak of the past: what they share with each other once."""
+    """Resources of this process and its children.
+
+    Attributes:
+        uptime_s: seconds since the application was created.
+        cpu_s: processor seconds of all cores since the process started.
+        cpu_percent: average since the application was created, in percent of one core.
+        cores: number of processor cores.
+        rss: resident bytes; memory that processes share counts once.
+        peak: largest resident bytes, without the past of child processes.
+        free: bytes available on the machine.
+    """
 
     uptime_s: float
     cpu_s: float
@@ -29,22 +37,23 @@ class ResourceUsage:
 
 @dataclass(frozen=True, slots=True)
 class ImageBlocks:
-    """Blocks of freed pictures that are kept for the next one, and their size in bytes."""
+    """Memory blocks of freed pictures that Pillow keeps for reuse; `size` in bytes per block."""
 
     kept: int
     size: int
 
 
 class ProcessStats:
-    """This process and those below it, as the system sees them; `clock` gives seconds since 1970."""
+    """Statistics of this process and its descendants; `clock` returns seconds since 1970."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock, self._since = clock, clock()
+        self._clock = clock
+        self._since = clock()
         self._process = psutil.Process()
         self._cpu_s_before = self._cpu_s()
 
     def usage(self) -> ResourceUsage:
-        """All of it now."""
+        """Return the current usage."""
         cpu_s, memory = self._cpu_s(), self._process.memory_info()
         rss = memory.rss + sum(self._children(_share))
         uptime_s = self._clock() - self._since
@@ -62,7 +71,7 @@ class ProcessStats:
         return _cpu_s(self._process) + sum(self._children(_cpu_s))
 
     def _children(self, figure: Callable[[psutil.Process], float]) -> Iterator[float]:
-        """Of each process that it started, or those did."""
+        """Yield a figure of each descendant process."""
         for process in self._process.children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 yield figure(process)
@@ -74,25 +83,28 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def _share(process: psutil.Process) -> int:
-    """Bytes, where Linux tells: reading processes share most of their memory with each other."""
+    """Return a process's share of its memory in bytes; worker processes share most of it."""
     memory = process.memory_full_info()
     return int(getattr(memory, "pss", memory.uss))
 
 
 def image_blocks() -> ImageBlocks:
-    """Those that Pillow keeps."""
+    """Return the blocks that Pillow keeps."""
     return ImageBlocks(Image.core.get_stats()["blocks_cached"], Image.core.get_block_size())  # type: ignore[attr-defined]
 
 
 def traced_memory() -> tuple[int, int] | None:
-    """Bytes that Python's own objects take, now and at the peak; None unless Python was started with tracemalloc, which costs time."""
+    """Return the current and peak bytes of Python objects, or None.
+
+    Needs tracemalloc, which must be enabled when Python starts and costs time.
+    """
     return tracemalloc.get_traced_memory() if tracemalloc.is_tracing() else None
 
 
 def _peak(memory: object) -> int:
     if sys.platform == "win32":
         return int(getattr(memory, "peak_wset", 0))
-    import resource  # there is none on Windows
+    import resource  # not available on Windows
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024

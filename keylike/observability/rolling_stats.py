@@ -1,4 +1,4 @@
-"""The last few minutes: how long photos took in each stage, and how many requests failed. Bounded, whatever comes in."""
+"""Statistics of the last few minutes, in bounded memory: time per stage, and failed requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SLOTS = 30
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Of `count` times, in seconds; percentiles are times that really were (nearest rank)."""
+    """Statistics of `count` durations in seconds; percentiles by the nearest rank."""
 
     count: int
     min: float
@@ -28,7 +28,10 @@ class Summary:
 
 
 class RecentStages:
-    """The times of the last `size` photos in each stage and in all, as far as they are from the last `window_s` seconds of `clock`."""
+    """Durations of recent photos in each stage and in total.
+
+    Covers at most `size` photos of the last `window_s` seconds on `clock`.
+    """
 
     def __init__(
         self, clock: Callable[[], float], *, window_s: float = 300.0, size: int = 1000
@@ -42,7 +45,7 @@ class RecentStages:
         }
 
     def record_photo(self, trace: PhotoTrace) -> None:
-        """A photo's way is over."""
+        """Record a finished photo."""
         now = self._clock()
         with self._lock:
             self._times[WHOLE].append((now, trace.ended - trace.began))
@@ -50,7 +53,7 @@ class RecentStages:
                 self._times[stage].append((now, seconds))
 
     def summaries(self) -> dict[str, Summary | None]:
-        """Of each stage, and of the whole way; None where there was no photo."""
+        """Return the statistics of each stage and of the total; None without photos."""
         now = self._clock()
         with self._lock:
             kept = {
@@ -61,26 +64,27 @@ class RecentStages:
 
 
 class RecentErrors:
-    """How many requests of the last `window_s` seconds of `clock` there were, and in how many of them the server failed.
+    """The numbers of requests and of server failures in the last `window_s` seconds on `clock`.
 
-    Counted in thirty slots of time, the oldest of which goes as a whole.
+    Counts are kept in thirty time slots; the oldest slot is dropped as a whole.
     """
 
     def __init__(self, clock: Callable[[], float], *, window_s: float = 300.0) -> None:
         self.window_s = window_s
-        self._clock, self._slot_s = clock, window_s / _SLOTS
+        self._clock = clock
+        self._slot_s = window_s / _SLOTS
         self._lock = threading.Lock()
         self._slots: dict[int, tuple[int, int]] = {}
 
     def record_request(self, request: RequestRecord) -> None:
-        """One more request."""
+        """Record an answered request."""
         with self._lock:
             slot = self._now()
             requests, failures = self._slots.get(slot, (0, 0))
             self._slots[slot] = requests + 1, failures + request.crashed
 
     def counts(self) -> tuple[int, int]:
-        """Requests, and those in which the server failed."""
+        """Return the number of requests, and of those in which the server failed."""
         with self._lock:
             self._now()
             return sum(requests for requests, _ in self._slots.values()), sum(
@@ -88,7 +92,10 @@ class RecentErrors:
             )
 
     def _now(self) -> int:
-        """The slot of now; those that are over are dropped, and those to come, from before the clock was set back."""
+        """Return the current slot, and drop slots outside the window.
+
+        Slots in the future exist if the clock was set back.
+        """
         now = int(self._clock() // self._slot_s)
         for slot in [slot for slot in self._slots if not now - _SLOTS < slot <= now]:
             del self._slots[slot]

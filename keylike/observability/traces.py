@@ -1,6 +1,6 @@
-"""Traces of photos by OpenTelemetry, where they are asked for and its packages are installed: a span a photo, and one in it a stage.
+"""Optional OpenTelemetry traces: one span per photo, with one child span per stage.
 
-Spans hold what became of a photo and how long each stage took: no code, no photo, no token, no address.
+Spans contain the outcome and the timings. They contain no code, photo, token or address.
 """
 
 from __future__ import annotations
@@ -20,21 +20,26 @@ SETTING = "KEYLIKE_OTEL_ENDPOINT"
 _STANDARD = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _PATH = "/v1/traces"
-# How long the end of the server waits for a collector that takes no more spans.
+# How long shutdown waits for a collector that accepts no more spans.
 _PATIENCE_S = 5.0
 
 
 class Traces:
-    """Makes the spans of photos whose way is over. `clock` is the one that passages go by, `wall` gives seconds since 1970."""
+    """An exporter of finished photos as spans.
+
+    `clock` is the clock of the traces; `wall` returns seconds since 1970.
+    """
 
     def __init__(
         self, provider: TracerProvider, *, clock: Callable[[], float], wall: Callable[[], float]
     ) -> None:
-        self._provider, self._clock, self._wall = provider, clock, wall
+        self._provider = provider
+        self._clock = clock
+        self._wall = wall
         self._tracer = provider.get_tracer("keylike")
 
     def record_photo(self, trace: PhotoTrace) -> None:
-        """A photo's way is over."""
+        """Export a finished photo."""
         from opentelemetry.trace import Status, StatusCode, set_span_in_context
 
         since = self._wall() - self._clock()
@@ -57,7 +62,7 @@ class Traces:
         whole.end(_ns(trace.ended + since))
 
     def close(self) -> None:
-        """Sends what is left, for a few seconds at most."""
+        """Send the remaining spans, for a few seconds at most."""
         sending = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         sending.start()
         sending.join(_PATIENCE_S)
@@ -71,11 +76,17 @@ def make_traces(
     wall: Callable[[], float],
     log: BoundLogger,
 ) -> Traces | None:
-    """Traces that go to `endpoint`, a collector's base address such as http://127.0.0.1:4318, or to where the standard variables in
-    `environ` say; None where nobody asks for them.
+    """Return the exporter, or None if traces are not configured or not available.
 
-    None and a warning where they are asked for and cannot be had: the packages are missing, or the variables want another exporter or
-    protocol than OTLP over HTTP.
+    They are unavailable if the packages are missing, or if the environment asks for an exporter or
+    protocol other than OTLP over HTTP. A warning is logged then.
+
+    Args:
+        endpoint: base address of a collector, such as http://127.0.0.1:4318; None to use `environ`.
+        environ: environment with OpenTelemetry's standard variables.
+        clock: clock of the traces, in seconds.
+        wall: returns seconds since 1970.
+        log: receives the warning.
     """
     asked = _asked_by(endpoint, environ)
     if asked is None:
@@ -91,7 +102,10 @@ def make_traces(
 
 
 def _asked_by(endpoint: str | None, environ: Mapping[str, str]) -> str | None:
-    """The name of what asks for traces; an empty variable counts as unset, as OpenTelemetry has it."""
+    """Return the name of the setting or variable that enables traces, or None.
+
+    An empty variable counts as unset, as in OpenTelemetry.
+    """
     if (
         _word(environ, "OTEL_SDK_DISABLED") == "true"
         or _word(environ, "OTEL_TRACES_EXPORTER") == "none"
@@ -104,14 +118,14 @@ def _asked_by(endpoint: str | None, environ: Mapping[str, str]) -> str | None:
 
 def _unsupported(environ: Mapping[str, str]) -> str | None:
     if _word(environ, "OTEL_TRACES_EXPORTER") not in ("", "otlp"):
-        return "OTEL_TRACES_EXPORTER may only be otlp or none"
+        return "OTEL_TRACES_EXPORTER must be otlp or none"
     protocol = next(
         (_word(environ, name) for name in _PROTOCOLS if environ.get(name)), "http/protobuf"
     )
     return (
         None
         if protocol == "http/protobuf"
-        else "traces leave by http/protobuf alone: see OTEL_EXPORTER_OTLP_PROTOCOL"
+        else "traces are sent by http/protobuf only: see OTEL_EXPORTER_OTLP_PROTOCOL"
     )
 
 
@@ -120,7 +134,10 @@ def _word(environ: Mapping[str, str], name: str) -> str:
 
 
 def _provider(endpoint: str | None, environ: Mapping[str, str]) -> TracerProvider:
-    """Raises ModuleNotFoundError. Sampling, headers, batches and resource attributes are as OpenTelemetry's own variables say."""
+    """Return a tracer provider. Raises ModuleNotFoundError.
+
+    OpenTelemetry's own variables set sampling, headers, batches and resource attributes.
+    """
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider

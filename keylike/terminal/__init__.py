@@ -1,1 +1,1 @@
-"""What the command line prints, tables and lines made from results, and the commands that fill a room of their own."""
+"""Terminal output: tables and messages, and the implementation of the larger commands."""

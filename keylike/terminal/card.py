@@ -1,6 +1,7 @@
-"""Puts a run's figures into the model card; `python -m keylike.terminal.card CARD MANIFEST` takes the output of `evaluate` on standard input.
+"""Updates the figures in a model card from an evaluation.
 
-Everything between the two marks is written anew, the rest of the card stays as its author left it.
+`python -m keylike.terminal.card CARD MANIFEST` reads the output of `evaluate` from standard input.
+It rewrites the text between the two markers and leaves the rest of the card unchanged.
 """
 
 from __future__ import annotations
@@ -14,14 +15,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from keylike.terminal.report.words import NBSP, interval, percent
+from keylike.terminal.report.formatting import NBSP, interval, percent
 
 BEGIN, END = "<!-- figures, written by make evaluation-docs -->", "<!-- end of figures -->"
 _NAMES = {"none": "no key", "blank": "an uncut blank", "other": "a key of another family"}
 
 
 def with_figures(card: str, run: Mapping[str, Any], manifest: Mapping[str, Any], day: str) -> str:
-    """The card with the figures of `run`, evaluate's line of JSON, and of the manifest. Raises ValueError without both marks in order."""
+    """Return the card with new figures. Raises ValueError if the markers are missing or swapped.
+
+    Args:
+        card: text of the model card.
+        run: the parsed line of JSON that `evaluate` prints.
+        manifest: the model's manifest.
+        day: date of the evaluation.
+    """
     before, begin, rest = card.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -35,9 +43,9 @@ def _lines(run: Mapping[str, Any], manifest: Mapping[str, Any], day: str) -> Ite
     yield ""
     yield from _scores(run["readable"])
     yield ""
-    yield from _worth(run)
-    yield from _others(run["not_readable"])
-    yield from _held_back(manifest)
+    yield from _confidence(run)
+    yield from _unreadable(run["not_readable"])
+    yield from _training_figures(manifest)
 
 
 def _scores(groups: Mapping[str, Any]) -> Iterator[str]:
@@ -50,11 +58,11 @@ def _scores(groups: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {row['photos']} | {whole} | {percent(row['top3'])} | {cut} | {keyway} | {percent(row['refused'])} |"
 
 
-def _worth(run: Mapping[str, Any]) -> Iterator[str]:
+def _confidence(run: Mapping[str, Any]) -> Iterator[str]:
     points = [point for point in run["coverage"] if point["coverage"] >= 0.8]
     if points:
         yield (
-            f"- Codes given for the surest {percent(points[0]['coverage'], 0)} of the photos alone: {percent(points[0]['accuracy'])} right "
+            f"- Codes given only for the surest {percent(points[0]['coverage'], 0)} of the photos: {percent(points[0]['accuracy'])} right "
             f"({interval(points[0]['accuracy_95'])})."
         )
     if run["calibration_error"] is not None:
@@ -67,8 +75,8 @@ def _worth(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"- Mean absolute (and signed) error of a measured height, mm: {heights}."
 
 
-def _others(fates: Mapping[str, Any]) -> Iterator[str]:
-    for name, counts in fates.items():
+def _unreadable(outcomes: Mapping[str, Any]) -> Iterator[str]:
+    for name, counts in outcomes.items():
         read = ", ".join(
             f"{count} read as {key.removeprefix('read_as_')}"
             for key, count in counts.items()
@@ -78,27 +86,27 @@ def _others(fates: Mapping[str, Any]) -> Iterator[str]:
         yield f"- Photos of {_NAMES.get(name, name)}: {counts.get('refused', 0)} of {counts['photos']} refused{rest}."
 
 
-def _held_back(manifest: Mapping[str, Any]) -> Iterator[str]:
+def _training_figures(manifest: Mapping[str, Any]) -> Iterator[str]:
     if measured := manifest.get("measured"):
-        told = f"{percent(measured['whole_code'])} of whole codes, calibration error {measured['calibration_error']:.3f}"
-        yield f"- Measured when it was made, on {measured['photos']} other held-back drawings: {told}."
+        accuracy = f"{percent(measured['whole_code'])} of whole codes, calibration error {measured['calibration_error']:.3f}"
+        yield f"- Measured at training, on {measured['photos']} other held-back drawings: {accuracy}."
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("card", type=Path)
     parser.add_argument("manifest", type=Path)
     options = parser.parse_args()
     run = json.loads(sys.stdin.read().splitlines()[-1])
     day = time.strftime("%Y-%m-%d", time.gmtime())
-    told = with_figures(
+    updated = with_figures(
         options.card.read_text(encoding="utf-8"),
         run,
         tomllib.loads(options.manifest.read_text(encoding="utf-8")),
         day,
     )
-    options.card.write_text(told, encoding="utf-8")
+    options.card.write_text(updated, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a command ends for a mistake: one line on stderr that says which, and status 2."""
+"""Errors of commands: one line on stderr and exit status 2."""
 
 from __future__ import annotations
 
@@ -16,25 +16,23 @@ _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def say(line: str) -> None:
-    """A line on stderr, as it is."""
+    """Print a line to stderr."""
     _err.print(f"keylike: {line}", markup=False)
 
 
 def stop(line: str) -> typer.Exit:
-    """Says in one line why nothing was done, for `raise`."""
+    """Print why the command stops, and return the exception to raise."""
     say(line)
     return typer.Exit(USAGE)
 
 
 @contextmanager
-def labelled_photos() -> Iterator[None]:
-    """Says in one line what is wrong with a labelled folder, its photos, or what reads them."""
+def exit_on_dataset_error() -> Iterator[None]:
+    """Exit with one line for an error in a labelled folder, its photos or the reader."""
     try:
         yield
     except OSError as error:
-        needed = (
-            "a labelled folder holds labels.jsonl and the photos it names, in images/ or beside it"
-        )
+        needed = "a labelled folder contains labels.jsonl and its photos, directly or in images/"
         raise stop(f"{error.filename}: {error.strerror}; {needed}") from None
     except (ValueError, ModelError) as error:
         raise stop(str(error)) from None
@@ -43,7 +41,7 @@ def labelled_photos() -> Iterator[None]:
 
 
 def write(option: str, target: Path, writing: Callable[[], None]) -> None:
-    """Writes a file that an option names, or says in one line why not."""
+    """Write a file that an option names, or exit with one line."""
     try:
         writing()
     except (OSError, ValueError) as error:

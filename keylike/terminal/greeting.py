@@ -1,4 +1,4 @@
-"""What the server says as it starts: where it listens, and a line to try it with."""
+"""Messages that the server prints at startup: its address, and a command to try it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from keylike.resources import COMMAND
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A photo that comes along, as whoever types a command names it, and what the embedded reader reads in it."""
+    """A sample photo and what the embedded reader reads in it; `photo` is a path for a command
+    line.
+    """
 
     photo: str
     reading: str
 
 
 def first_sample(samples: Path) -> Sample | None:
-    """Return the first labelled sample that is there, with its path as a shell reads it."""
+    """Return the first labelled sample that exists, with its path quoted for a shell; None without samples."""
     labels = samples / "labels.jsonl"
     if not labels.is_file():
         return None
@@ -36,7 +38,7 @@ def first_sample(samples: Path) -> Sample | None:
 
 
 def address_of(host: str, port: int) -> str:
-    """Where a browser on this machine finds a server that listens at `host`."""
+    """Return the URL at which a browser on this machine reaches a server that listens on `host`."""
     here = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host
     return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
 
@@ -51,20 +53,27 @@ def greeting(
     tunnel: bool,
     spare: bool,
 ) -> Iterator[str]:
-    """Lines without markup; the last where there is a `sample` to try, which only the `embedded` reader is known to read.
+    """Yield the startup messages as plain lines.
 
-    `token`: the variable that holds one for the line to try, "" where none is asked for, None where one is asked for and there is none;
-    `tunnel`: one is about to be opened, with a token of its own in that case; `spare`: none is, though there is a token of ngrok's.
+    Args:
+        address: URL of the server.
+        model: name of the model.
+        sample: photo for the suggested command, if there is one.
+        embedded: the embedded reader is active, so the reading of the sample is known.
+        token: name of the variable that holds a token, "" if none is needed, None if one is needed
+            and none exists.
+        tunnel: a tunnel will be opened, which then brings a token of its own.
+        spare: an ngrok token is set, but no tunnel is wanted.
     """
     yield f"Keylike serves on {address} with the model {model}; its documentation is at {address}/docs"
     if spare:
-        yield f"NGROK_TOKEN is set: {COMMAND} --tunnel opens a public address, for a phone."
+        yield f"NGROK_TOKEN is set: {COMMAND} --tunnel opens a public address for a phone."
     if tunnel:
-        yield "A tunnel is being opened: a link and a QR code follow."
+        yield "Opening a tunnel: a link and a QR code follow."
     if token is None and tunnel:
         return
     if token is None:
-        yield f"Readings need a token, and there is none yet. Make one:  {COMMAND} tokens new phone"
+        yield f"Predictions need a token, and none exists yet. Create one:  {COMMAND} tokens new phone"
     if sample:
         header = f'-H "X-API-Key: ${token or "TOKEN"}" ' if token != "" else ""
         yield f"Try it:  curl {header}-F image=@{sample.photo} {address}/"

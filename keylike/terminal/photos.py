@@ -1,4 +1,4 @@
-"""Photos from files: read as the server would read them, and answered with its body."""
+"""The `read` command: reads photo files as the server would and prints the results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keylike.terminal.cli_errors import say, stop, write
 
 
 def read_file(inference: Inference, photo: Path, zipcode: str) -> Answer | KeylikeError:
-    """The answer for one photo, or why there is none."""
+    """Return the answer for one photo, or the error."""
     try:
         return inference.answer(photo.read_bytes(), Options(zipcode))
     except OSError as error:
@@ -28,7 +28,7 @@ def read_file(inference: Inference, photo: Path, zipcode: str) -> Answer | Keyli
 
 
 def body(result: Answer | KeylikeError) -> dict[str, Any]:
-    """The same body that the server would answer."""
+    """Return the response body that the server would send."""
     request_id, now = new_request_id(), time.time()
     if isinstance(result, KeylikeError):
         return refusal(result, request_id=request_id, now=now)
@@ -44,8 +44,18 @@ def show(
     *,
     as_json: bool,
 ) -> bool:
-    """Reads all of them and prints what came out, as a table or a line of JSON each; a single one is drawn into `overlay`. True where all
-    of them were read. Ends the command for a mistake, before anything is loaded."""
+    """Read all photos and print the results; return True if every photo was read.
+
+    Mistakes in the arguments end the command before the model is loaded.
+
+    Args:
+        console: receives the table.
+        load: loads the model.
+        photos: files to read.
+        zipcode: ZIP code for the market figures.
+        overlay: file to draw a single reading into, or None.
+        as_json: print one line of JSON per photo instead of a table.
+    """
     if overlay and len(photos) > 1:
         raise stop("--overlay takes a single photo")
     if len(zipcode) != 5 or not (zipcode.isascii() and zipcode.isdigit()):
@@ -67,7 +77,7 @@ def show(
 
 def _draw(inference: Inference, photo: Path, result: Answer | KeylikeError, overlay: Path) -> None:
     if isinstance(result, KeylikeError):
-        say(f"nothing was read, so {overlay} was not written")
+        say(f"the photo was not read, so {overlay} was not written")
         return
     from keylike.readers.caliper.overlay import draw_overlay
 

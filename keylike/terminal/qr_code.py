@@ -1,4 +1,4 @@
-"""A QR code in the terminal, black on white whatever the terminal's own colours are, two rows of it in a line of text."""
+"""QR codes on the terminal: black on white in any colour scheme, two rows per line of text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-# The white around it, without which cameras do not find it.
+# The white margin that cameras need to find the code.
 _BORDER = 4
 _BLACK, _WHITE = "#000000", "#ffffff"
 _STYLES = {
@@ -14,7 +14,8 @@ _STYLES = {
     for upper in (_BLACK, _WHITE)
     for lower in (_BLACK, _WHITE)
 }
-# Where no colours are to be had: what is white in the terminal's text colour. On a light terminal that is a negative: phones read it, too.
+# Without colours, white modules take the terminal's text colour. On a light terminal the code is
+# inverted, which phones can read as well.
 _PLAIN = {
     (_WHITE, _WHITE): "█",
     (_WHITE, _BLACK): "▀",
@@ -24,10 +25,13 @@ _PLAIN = {
 
 
 def qr_code(content: str, console: Console) -> list[Text]:
-    """The lines to print, or none where it has no room or nobody looks: a code whose lines are wrapped cannot be read."""
+    """Return the lines to print, or an empty list if the code does not fit or nobody sees it.
+
+    A code whose lines are wrapped cannot be read.
+    """
     if not console.is_terminal:
         return []
-    import segno  # only for those who see it
+    import segno  # imported late: only terminals need it
 
     modules = segno.make(content, error="l", micro=False).matrix_iter(border=_BORDER)
     rows = [[_BLACK if dark else _WHITE for dark in row] for row in modules]

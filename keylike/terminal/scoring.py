@@ -1,4 +1,4 @@
-"""The reader's scores on labelled photos: a table, a page where one is asked for, and one line of JSON at the end."""
+"""The `evaluate` command: scores of a reader on labelled photos as a table, a page and JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from keylike.readers.contract import Reader
 from keylike.readers.evaluation import judge, shots
 from keylike.terminal import tables
-from keylike.terminal.cli_errors import labelled_photos, stop, write
+from keylike.terminal.cli_errors import exit_on_dataset_error, stop, write
 from keylike.terminal.report import write_page
 
 
@@ -24,16 +24,25 @@ def score(
     *,
     misses: bool,
 ) -> None:
-    """Reads all photos of the `folders`; `misses`: a line for each that was not read right. Ends the command for a mistake, before
-    anything is loaded if it can be seen by then."""
+    """Score the reader on all photos of `folders` and print the results.
+
+    Mistakes in the arguments end the command before the model is loaded, where possible.
+
+    Args:
+        console: receives the table.
+        load: loads the reader.
+        folders: labelled folders.
+        page: file for the HTML page, or None.
+        misses: print a line for each photo that was not read correctly.
+    """
     if page and not page.resolve().parent.is_dir():
-        raise stop(f"--report: there is no folder {page.parent}")
+        raise stop(f"--report: the folder {page.parent} does not exist")
     reader = load()
-    with labelled_photos():
+    with exit_on_dataset_error():
         report = judge(
             reader,
             [shot for folder in folders for shot in shots(folder)],
-            tables.teller(console, misses),
+            tables.miss_printer(console, misses),
         )
     console.print(tables.scores(report))
     if page:

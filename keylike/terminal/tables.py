@@ -1,4 +1,4 @@
-"""Results as tables and lines for a terminal: readings and refusals, scores, what doctor found."""
+"""Results as tables and lines: readings and refusals, scores, and the findings of `doctor`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fault": "bold red"
 
 
 def readings(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -> Table:
-    """A row a photo."""
+    """Return a table with one row per photo."""
     table = Table("photo", "keyway", "bitting", "confidence", "each cut", "ms")
     for photo, result in zip(photos, results, strict=True):
         if isinstance(result, KeylikeError):
@@ -53,7 +53,7 @@ def readings(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -
 
 
 def refusals(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -> Iterator[str]:
-    """Under that table: why a photo has no code, what each of two readers made of it, and what would help."""
+    """Yield a line for each photo without a code: the reason, both readers' opinions, and advice."""
     for photo, result in zip(photos, results, strict=True):
         if isinstance(result, KeylikeError):
             advice = f" {result.advice}" if isinstance(result, UnreadableKey) else ""
@@ -69,7 +69,10 @@ def _opinions(refused: KeylikeError) -> str:
 
 
 def miss(verdict: Verdict) -> str | None:
-    """A photo that was not read right; None for one that was, or that has no code and was refused."""
+    """Return a line for a photo that was not read correctly, otherwise None.
+
+    A photo without a code that was refused is correct.
+    """
     result, shot = verdict.result, verdict.shot
     if verdict.whole or (shot.codes is None and not isinstance(result, Reading)):
         return None
@@ -81,18 +84,18 @@ def miss(verdict: Verdict) -> str | None:
     return f"{shot.path.name}: {shot.tier} {shot.keyway} {shot.codes or ''}: {said}"
 
 
-def teller(console: Console, misses: bool) -> Callable[[Verdict], None]:
-    """What prints each miss as it comes; nothing unless `misses`."""
+def miss_printer(console: Console, misses: bool) -> Callable[[Verdict], None]:
+    """Return a callback that prints each miss; it prints nothing unless `misses` is True."""
 
-    def tell(verdict: Verdict) -> None:
+    def print_miss(verdict: Verdict) -> None:
         if misses and (line := miss(verdict)):
             console.print(line, markup=False)
 
-    return tell
+    return print_miss
 
 
 def scores(report: Report) -> Table:
-    """A row a group of photos; under it what a confidence is worth, and the time."""
+    """Return a table with one row per group of photos; its caption states calibration and time."""
     table = Table(
         "",
         "photos",
@@ -102,7 +105,7 @@ def scores(report: Report) -> Table:
         "each cut",
         "keyway",
         "refused",
-        caption=_worth(report),
+        caption=_caption(report),
     )
     for name, score in report.by_group.items():
         row: dict[str, Any] = score.to_dict()
@@ -119,7 +122,7 @@ def scores(report: Report) -> Table:
     return table
 
 
-def _worth(report: Report) -> str | None:
+def _caption(report: Report) -> str | None:
     error, ms = calibration_error(report.sure), [verdict.ms for verdict in report.verdicts]
     if error is None:
         return None
@@ -130,15 +133,15 @@ def _worth(report: Report) -> str | None:
         if point
         else "more than 20 % refused"
     )
-    return f"{surely}; calibration error {error:.3f}; {percentile(ms, 0.5):.0f} ms a photo, 95 % within {percentile(ms, 0.95):.0f} ms"
+    return f"{surely}; calibration error {error:.3f}; {percentile(ms, 0.5):.0f} ms per photo, 95 % within {percentile(ms, 0.95):.0f} ms"
 
 
 def checks(findings: Sequence[Finding]) -> Table:
-    """A row a check."""
+    """Return a table with one row per check."""
     table = Table("state", "check", "what was seen", "what to do")
     for finding in findings:
         state = Text(finding.state.value, _COLOURS[finding.state.value])
-        # Folded, since a path that ends in dots helps nobody.
+        # Fold long texts, since a truncated path is of no use.
         table.add_row(
             state,
             finding.name,
@@ -148,8 +151,8 @@ def checks(findings: Sequence[Finding]) -> Table:
     return table
 
 
-def tell_checks(console: Console, findings: Sequence[Finding], *, as_json: bool) -> bool:
-    """Prints them as a table or a line of JSON; whether there is a fault among them."""
+def print_checks(console: Console, findings: Sequence[Finding], *, as_json: bool) -> bool:
+    """Print the findings as a table or a line of JSON; return True if there is a fault."""
     faults = sum(finding.state is State.FAULT for finding in findings)
     if as_json:
         print(

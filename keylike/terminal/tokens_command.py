@@ -1,4 +1,4 @@
-"""`tokens`: makes tokens, lists them and takes them away; what opens the store is passed in."""
+"""The `tokens` commands: create, list and revoke tokens."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 _DAY_S = 86_400
 _Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="What it is known by, such as the phone it goes to.")
+    str, typer.Argument(metavar="NAME", help="Name of the token, such as the phone that uses it.")
 ]
 
 
 def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
-    """The commands under `tokens`, for the store that `open_store` gives."""
+    """Return the commands for the store that `open_store` returns."""
     cli = typer.Typer(
-        help="Tokens that callers send: makes, lists and revokes them, also while a server runs.",
+        help="Create, list and revoke the tokens that clients send. Also works while a server runs.",
         no_args_is_help=True,
     )
 
@@ -45,35 +45,35 @@ def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
             raise stop(f"{store.path}: {error}") from None
         finally:
             store.close()
-        _warn_of_others(store.path)
+        _warn_if_shared(store.path)
 
     @cli.command()
     def new(
         name: _Name,
-        tier: Annotated[Tier, typer.Option(help="What it opens.")] = Tier.FREE,
+        tier: Annotated[Tier, typer.Option(help="What the token permits.")] = Tier.FREE,
         days: Annotated[
             int | None,
             typer.Option(
-                min=1, max=36_500, help="How long it is good; without: until it is revoked."
+                min=1, max=36_500, help="Days until the token expires; by default it never does."
             ),
         ] = None,
     ) -> None:
-        """Makes a token and prints it, this one time: it is stored as a hash alone."""
+        """Create a token and print it once; only its hash is stored."""
         with opened() as store:
             clear = store.new(name, tier, None if days is None else days * _DAY_S)
         until = f"for {days} days" if days else "until it is revoked"
         say(
-            f"{name} is a token of the tier {tier.value}, good {until}. It cannot be shown again; send it as X-API-Key:"
+            f"{name} is a token of tier {tier.value}, valid {until}. It is shown only once; send it as X-API-Key:"
         )
         print(clear)
 
     @cli.command(name="list")
     def list_tokens(
         as_json: Annotated[
-            bool, typer.Option("--json", help="One line of JSON for each token.")
+            bool, typer.Option("--json", help="Print one line of JSON per token.")
         ] = False,
     ) -> None:
-        """Lists what is known of each token, the oldest first; never a token itself."""
+        """List the tokens with their details, oldest first; the tokens themselves are never shown."""
         with opened() as store:
             tokens, now = store.tokens(), store.clock()
         if as_json:
@@ -86,10 +86,10 @@ def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
 
     @cli.command()
     def revoke(name: _Name) -> None:
-        """Takes a token away, also from a server that runs; ends with 1 where there is none of this name."""
+        """Revoke a token, effective at once for running servers. Exits with 1 if there is none."""
         with opened() as store:
             revoked = store.revoke(name)
-        say(f"{name} is revoked." if revoked else f"there is no token named {name!r}")
+        say(f"{name} is revoked." if revoked else f"no token is named {name!r}")
         raise typer.Exit(0 if revoked else 1)
 
     return cli
@@ -109,7 +109,7 @@ def _table(tokens: list[Token], now: float) -> Table:
     )
     for token in tokens:
         expires = "never" if token.expires is None else _time(token.expires)
-        ending = Text(f"{expires} (over)", "red") if token.expired(now) else Text(expires)
+        ending = Text(f"{expires} (expired)", "red") if token.expired(now) else Text(expires)
         used = "never" if token.last_used is None else _time(token.last_used)
         table.add_row(
             Text(token.name, overflow="fold"), token.tier.value, _time(token.created), ending, used
@@ -121,11 +121,11 @@ def _time(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 
-def _warn_of_others(path: Path) -> None:
-    """Says so where others on this machine may read the file, or make tokens for themselves in it."""
+def _warn_if_shared(path: Path) -> None:
+    """Warn if other users of this machine can read the file, or add tokens to it."""
     try:
         open_to_others = path.stat().st_mode & 0o077
     except OSError:
         return
     if open_to_others:
-        say(f"{path} is open to others on this machine; close it with chmod 600")
+        say(f"{path} is accessible to other users of this machine; restrict it with chmod 600")

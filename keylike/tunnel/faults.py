@@ -34,7 +34,7 @@ class Fault:
 
 
 class TunnelFault(Exception):
-    """Raised when the tunnel cannot open, for the reason in `fault`."""
+    """A failure to open the tunnel, for the reason in `fault`."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.name)

@@ -1,4 +1,4 @@
-"""A store of tokens that is closed again, and a clock for it."""
+"""Token stores that are closed after use, and a clock for them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NOW = 1_795_000_000.0
 
 
 class Clock:
-    """Stands still at `now`."""
+    """A clock that stands still at `now`."""
 
     def __init__(self) -> None:
         self.now = NOW
 
     def __call__(self) -> float:
-        """Seconds since 1970."""
+        """Return seconds since 1970."""
         return self.now
 
 
@@ -27,7 +27,7 @@ class Clock:
 def opened(
     path: Path | None = None, clock: Callable[[], float] = lambda: NOW, *, wait_s: float = 1.0
 ) -> Iterator[TokenStore]:
-    """The store at `path`, or at one of its own."""
+    """Open the store at `path`, by default in a temporary folder, and close it on exit."""
     with tempfile.TemporaryDirectory() as folder:
         store = TokenStore(path or Path(folder) / "tokens.sqlite3", clock, wait_s=wait_s)
         try:

@@ -1,4 +1,4 @@
-"""What is sent as a credential: the settings' one token, or one of the store's, and nothing else."""
+"""Credentials: the configured token, the run's token, and the tokens of the store."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keylike.access.credentials import Credentials
-from keylike.access.tokens import Tier, Token, TokensUnreadable, new_clear
+from keylike.access.tokens import Tier, Token, TokensUnreadable, generate_secret
 from tests.access.stores import NOW, Clock, opened
 
 ONE = "one-token-of-the-settings"
 
 
-def test_the_one_token_is_an_admins() -> None:
+def test_configured_token_has_tier_admin() -> None:
     found = Credentials(ONE, None).find(ONE)
     assert found == Token("KEYLIKE_API_KEY", Tier.ADMIN, 0.0)
     assert Credentials(ONE, None).any()
 
 
-def test_the_store_is_asked_for_what_is_not_that(tmp_path: Path) -> None:
+def test_find_falls_back_to_the_store(tmp_path: Path) -> None:
     with opened(tmp_path / "tokens.sqlite3") as store:
         clear = store.new("phone", Tier.FREE, None)
         assert Credentials(ONE, store).find(clear) == Token("phone", Tier.FREE, NOW)
@@ -33,18 +33,18 @@ def test_the_store_is_asked_for_what_is_not_that(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("one", [None, ""])
-def test_no_token_is_not_an_empty_token(one: str | None) -> None:
+def test_find_without_configured_token_rejects_empty_values(one: str | None) -> None:
     credentials = Credentials(one, None)
     assert [credentials.find(sent) for sent in ("", " ", "\0", "None")] == [None] * 4
     assert not credentials.any()
 
 
 @given(one=st.text(st.characters(), max_size=6), sent=st.text(st.characters(), max_size=6))
-def test_only_the_same_string_passes(one: str, sent: str) -> None:
+def test_find_accepts_only_the_identical_string(one: str, sent: str) -> None:
     assert (Credentials(one, None).find(sent) is not None) == (one == sent != "")
 
 
-def test_comparisons_take_the_same_time_whatever_is_sent(
+def test_find_compares_digests_in_constant_time(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     compared: list[tuple[Any, Any]] = []
@@ -66,12 +66,13 @@ def test_comparisons_take_the_same_time_whatever_is_sent(
             False,
             True,
         ]
-    # Once each with the one token, and the last with the store's; digests, so that lengths do not tell either.
+    # One comparison per value with the configured token, and one with the store's for the last.
+    # Digests have equal lengths, which therefore reveal nothing.
     assert len(compared) == len(sent) + 1
     assert all(len(value) == 32 for pair in compared for value in pair)
 
 
-def test_any_token_is_one_that_would_pass(tmp_path: Path) -> None:
+def test_any_ignores_expired_tokens(tmp_path: Path) -> None:
     clock = Clock()
     with opened(tmp_path / "tokens.sqlite3", clock) as store:
         credentials = Credentials(None, store)
@@ -83,7 +84,7 @@ def test_any_token_is_one_that_would_pass(tmp_path: Path) -> None:
         assert Credentials(ONE, store).any()
 
 
-def test_a_store_that_cannot_be_read_lets_the_one_token_in_alone(tmp_path: Path) -> None:
+def test_unreadable_store_admits_only_the_configured_token(tmp_path: Path) -> None:
     (tmp_path / "tokens.sqlite3").write_bytes(b"x" * 5000)
     with opened(tmp_path / "tokens.sqlite3") as store:
         credentials = Credentials(ONE, store)
@@ -94,18 +95,20 @@ def test_a_store_that_cannot_be_read_lets_the_one_token_in_alone(tmp_path: Path)
             Credentials(None, store).any()
 
 
-def test_the_token_of_a_run_is_a_free_one_that_passes_beside_all_others(tmp_path: Path) -> None:
-    once = new_clear()
+def test_run_token_has_tier_free_and_works_next_to_all_others(tmp_path: Path) -> None:
+    run_token = generate_secret()
     with opened(tmp_path / "tokens.sqlite3") as store:
         clear = store.new("phone", Tier.FREE, None)
-        credentials = Credentials(ONE, store, once)
-        assert credentials.find(once) == Token("KEYLIKE_TUNNEL", Tier.FREE, 0.0)
+        credentials = Credentials(ONE, store, run_token)
+        assert credentials.find(run_token) == Token("KEYLIKE_TUNNEL", Tier.FREE, 0.0)
         found = [credentials.find(sent) for sent in (ONE, clear)]
         assert [token.name if token else None for token in found] == ["KEYLIKE_API_KEY", "phone"]
         assert [token.name for token in store.tokens()] == ["phone"]
-    assert Credentials(None, None, once).any() and Credentials(None, None).find(once) is None
+    assert (
+        Credentials(None, None, run_token).any() and Credentials(None, None).find(run_token) is None
+    )
     (tmp_path / "tokens.sqlite3").write_bytes(b"no tokens in here" * 1000)
     with opened(tmp_path / "tokens.sqlite3") as store:
-        assert Credentials(None, store, once).find(once) is not None, (
-            "whatever is wrong with the store"
+        assert Credentials(None, store, run_token).find(run_token) is not None, (
+            "an unreadable store must not affect the run's token"
         )

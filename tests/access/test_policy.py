@@ -1,4 +1,4 @@
-"""The rules themselves: every policy, need and tier, and what is chosen where nobody chose."""
+"""The access rules for every policy, need and tier, and the default policy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from keylike.access.policy import Need, Policy, check, chosen_policy, why_not_public
+from keylike.access.policy import Need, Policy, check, chosen_policy, tunnel_refusal
 from keylike.access.tokens import Tier, Token
 from keylike.errors import Forbidden, Unauthorized
 
@@ -14,7 +14,7 @@ TOKENS = {tier: Token(tier.value, tier, created=0.0) for tier in Tier}
 
 
 def outcome(policy: Policy, need: Need, tier: Tier | None, *, own: bool) -> str:
-    """What becomes of somebody."""
+    """Return the result of a check as a word."""
     try:
         check(policy, need, TOKENS[tier] if tier else None, own=own)
     except Unauthorized:
@@ -26,9 +26,7 @@ def outcome(policy: Policy, need: Need, tier: Tier | None, *, own: bool) -> str:
 
 @pytest.mark.parametrize("need", Need)
 @pytest.mark.parametrize("policy", Policy)
-def test_a_higher_tier_never_opens_less_nor_a_stricter_policy_more(
-    policy: Policy, need: Need
-) -> None:
+def test_check_is_monotonic_in_tier_and_policy(policy: Policy, need: Need) -> None:
     for own in (False, True):
         opens = [outcome(policy, need, tier, own=own) == "passes" for tier in (None, *Tier)]
         assert opens == sorted(opens)
@@ -40,18 +38,18 @@ def test_a_higher_tier_never_opens_less_nor_a_stricter_policy_more(
             assert outcome(policy, need, tier, own=own) == "passes"
 
 
-def test_liveness_is_everybodys_and_an_admin_passes_everywhere() -> None:
+def test_check_liveness_is_public_and_admin_always_passes() -> None:
     for policy, need, own in itertools.product(Policy, Need, (False, True)):
         assert outcome(policy, Need.NOTHING, None, own=own) == "passes"
         assert outcome(policy, need, Tier.ADMIN, own=own) == "passes"
 
 
-def test_no_program_on_this_machine_is_premium_for_that() -> None:
+def test_check_premium_needs_a_token_even_on_this_machine() -> None:
     assert outcome(Policy.OPEN, Need.PREMIUM, None, own=True) == "unauthorized"
     assert outcome(Policy.OPEN, Need.PREMIUM, Tier.FREE, own=True) == "forbidden"
 
 
-def test_auto_is_open_on_this_machine_alone_and_without_a_token() -> None:
+def test_chosen_policy_auto_is_open_only_locally_and_without_a_token() -> None:
     chosen = {
         (loop, one): chosen_policy("auto", loopback=loop, one_token=one)
         for loop in (True, False)
@@ -65,12 +63,12 @@ def test_auto_is_open_on_this_machine_alone_and_without_a_token() -> None:
 
 
 @pytest.mark.parametrize("setting", ["auto", "predictions", "all", "open"])
-def test_a_tunnel_is_for_servers_that_only_this_machine_reaches_and_that_ask_for_tokens(
+def test_tunnel_refusal_requires_a_local_host_and_tokens(
     setting: str,
 ) -> None:
-    assert "KEYLIKE_HOST" in (why_not_public(setting, loopback=False, open_allowed=True) or "")
-    assert why_not_public(setting, loopback=True, open_allowed=True) is None
-    refused = why_not_public(setting, loopback=True, open_allowed=False)
+    assert "KEYLIKE_HOST" in (tunnel_refusal(setting, loopback=False, open_allowed=True) or "")
+    assert tunnel_refusal(setting, loopback=True, open_allowed=True) is None
+    refused = tunnel_refusal(setting, loopback=True, open_allowed=False)
     assert (refused is None) == (setting != "open") and "KEYLIKE_TUNNEL_OPEN=1" in (
         refused or "KEYLIKE_TUNNEL_OPEN=1"
     )

@@ -1,4 +1,4 @@
-"""Moving windows in memory: never more than the limit in any span, forgotten in time, and bounded however many names come."""
+"""Moving windows in memory: the limit, expiry, and a bounded number of names."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from keylike.access.quotas import Quotas, Windows
 from keylike.access.tokens import Tier, Token
 
 
-class Time:
-    """A clock that goes on when it is told to, and a wall clock that goes where it likes."""
+class FakeClocks:
+    """A monotonic clock and a wall clock that a test sets independently."""
 
     def __init__(self) -> None:
-        self.now, self.wall = 50.0, 1_795_000_000.0
+        self.now = 50.0
+        self.wall = 1_795_000_000.0
 
     def windows(self, most: int = 100) -> Windows:
-        """A store that goes by it."""
+        """Return a storage that uses these clocks."""
         return Windows(
             "keylike-memory://", clock=lambda: self.now, wall=lambda: self.wall, most=most
         )
@@ -27,10 +28,10 @@ class Time:
     st.integers(1, 6),
     st.integers(1, 60),
 )
-def test_no_span_ever_holds_more_than_the_limit(
+def test_acquire_entry_never_exceeds_the_limit_in_any_window(
     steps: list[tuple[float, int]], limit: int, expiry: int
 ) -> None:
-    time = Time()
+    time = FakeClocks()
     taken: list[float] = []
     windows = time.windows()
     for wait, amount in steps:
@@ -42,8 +43,8 @@ def test_no_span_ever_holds_more_than_the_limit(
         taken += [time.now] * amount if let_in else []
 
 
-def test_a_wall_clock_that_jumps_neither_opens_nor_shuts() -> None:
-    time = Time()
+def test_acquire_entry_ignores_jumps_of_the_wall_clock() -> None:
+    time = FakeClocks()
     windows = time.windows()
     assert windows.acquire_entry("name", 1, 60)
     for jump in (86_400.0, -172_800.0):
@@ -57,8 +58,8 @@ def test_a_wall_clock_that_jumps_neither_opens_nor_shuts() -> None:
     assert windows.acquire_entry("name", 1, 60)
 
 
-def test_names_are_bounded_and_the_one_idle_longest_goes() -> None:
-    windows = Time().windows(most=3)
+def test_acquire_entry_drops_the_name_that_was_idle_longest() -> None:
+    windows = FakeClocks().windows(most=3)
     for name in ("a", "b", "c", "a", "d"):
         windows.acquire_entry(name, 5, 60)
     kept = {name: windows.get_moving_window(name, 5, 60)[1] for name in "abcd"}
@@ -66,7 +67,7 @@ def test_names_are_bounded_and_the_one_idle_longest_goes() -> None:
     assert windows.reset() == 3
 
 
-def test_each_tier_has_its_own() -> None:
+def test_quotas_of_returns_the_limit_of_the_tier() -> None:
     quotas = Quotas("1 per day", "2 per day", "3 per day")
     found = [quotas.of(Token("phone", tier, created=0.0)) for tier in Tier]
     assert [quotas.of(None), *found] == ["1 per day", "2 per day", "3 per day", ""]

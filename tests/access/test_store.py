@@ -1,4 +1,4 @@
-"""Tokens in their file: made, found, used, expired and revoked, by many threads and by two processes."""
+"""The token store: creation, lookup, use, expiry and revocation, by threads and processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from keylike.access.tokens import LENGTH, Tier, Token, TokenError, digest
 from tests.access.stores import NOW, Clock, opened
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Makes and revokes tokens, a step for each line that it is sent; says what it made.
+# Creates and revokes a token in turn, one step per input line, and prints the result.
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
@@ -37,18 +37,18 @@ store.close()
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands still until it is set."""
+    """Return a clock that stands still."""
     return Clock()
 
 
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> Iterator[TokenStore]:
-    """One whose file is not there yet."""
+    """Return a store whose file does not exist yet."""
     with opened(tmp_path / "tokens.sqlite3", clock) as store:
         yield store
 
 
-def test_a_token_is_found_by_what_was_shown_once(store: TokenStore) -> None:
+def test_find_returns_the_token_for_its_secret(store: TokenStore) -> None:
     phone, desk = store.new("phone", Tier.FREE, None), store.new("desk", Tier.ADMIN, 60)
     assert store.find(phone) == Token("phone", Tier.FREE, NOW)
     assert store.find(desk) == Token("desk", Tier.ADMIN, NOW, NOW + 60)
@@ -56,7 +56,7 @@ def test_a_token_is_found_by_what_was_shown_once(store: TokenStore) -> None:
     assert store.any()
 
 
-def test_without_a_file_there_are_no_tokens_and_none_is_made(store: TokenStore) -> None:
+def test_queries_without_a_file_find_nothing_and_create_none(store: TokenStore) -> None:
     assert (store.find("kl_" + "a" * 43), store.tokens(), store.any(), store.revoke("phone")) == (
         None,
         [],
@@ -66,7 +66,7 @@ def test_without_a_file_there_are_no_tokens_and_none_is_made(store: TokenStore) 
     assert list(store.path.parent.glob("tokens*")) == []
 
 
-def test_an_empty_file_holds_no_tokens(store: TokenStore) -> None:
+def test_empty_file_contains_no_tokens(store: TokenStore) -> None:
     store.path.touch()
     assert (store.find("kl_" + "a" * 43), store.tokens(), store.any(), store.revoke("phone")) == (
         None,
@@ -83,7 +83,7 @@ def test_new_token_creates_a_missing_folder_for_the_owner_only(tmp_path: Path) -
         assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
 
 
-def test_the_file_tells_nobody_a_token(store: TokenStore) -> None:
+def test_file_does_not_contain_the_secret(store: TokenStore) -> None:
     clear = store.new("phone", Tier.FREE, None)
     assert store.find(clear)
     written = store.path.read_bytes()
@@ -91,13 +91,13 @@ def test_the_file_tells_nobody_a_token(store: TokenStore) -> None:
     assert not any(clear[at : at + 8].encode() in written for at in range(3, LENGTH - 8))
 
 
-def test_what_is_stored_is_no_credential(store: TokenStore) -> None:
+def test_find_rejects_the_stored_hash(store: TokenStore) -> None:
     hashed = digest(store.new("phone", Tier.FREE, None))
     sent = (hashed.hex(), "kl_" + hashed.hex()[:43], hashed.decode("latin-1"))
     assert [store.find(each) for each in sent] == [None] * 3
 
 
-def test_the_file_is_the_owners_alone_whatever_the_umask(store: TokenStore) -> None:
+def test_new_creates_the_file_for_the_owner_only(store: TokenStore) -> None:
     umask = os.umask(0)
     try:
         store.new("phone", Tier.FREE, None)
@@ -106,9 +106,9 @@ def test_the_file_is_the_owners_alone_whatever_the_umask(store: TokenStore) -> N
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
 
 
-def test_a_name_is_taken_once(store: TokenStore) -> None:
+def test_new_rejects_a_name_in_use(store: TokenStore) -> None:
     first = store.new("Zo\u00eb", Tier.FREE, None)
-    with pytest.raises(TokenError, match="a token named Zo\u00eb already"):
+    with pytest.raises(TokenError, match="a token named Zo\u00eb already exists"):
         store.new("Zoe\u0308", Tier.ADMIN, None)
     assert store.find(first) == Token("Zo\u00eb", Tier.FREE, NOW)
     assert store.revoke("Zoe\u0308")
@@ -117,13 +117,13 @@ def test_a_name_is_taken_once(store: TokenStore) -> None:
 
 
 @pytest.mark.parametrize("lasts_s", [0.0, -1.0, math.nan, math.inf, 1e300])
-def test_a_time_that_makes_no_sense_makes_no_token(store: TokenStore, lasts_s: float) -> None:
+def test_new_rejects_an_invalid_lifetime(store: TokenStore, lasts_s: float) -> None:
     with pytest.raises(TokenError):
         store.new("phone", Tier.FREE, lasts_s)
     assert store.tokens() == []
 
 
-def test_a_token_ends_by_the_clock(store: TokenStore, clock: Clock) -> None:
+def test_token_expires_by_the_clock(store: TokenStore, clock: Clock) -> None:
     clear = store.new("guest", Tier.FREE, 60)
     clock.now = NOW + 59.9
     assert store.find(clear) and store.any()
@@ -134,7 +134,7 @@ def test_a_token_ends_by_the_clock(store: TokenStore, clock: Clock) -> None:
         store.new("guest", Tier.FREE, None)
 
 
-def test_the_last_use_is_written_once_a_minute(store: TokenStore, clock: Clock) -> None:
+def test_last_use_is_written_once_a_minute(store: TokenStore, clock: Clock) -> None:
     clear = store.new("phone", Tier.FREE, None)
     seen = []
     for after in (0.0, 59.0, 60.0, 61.0, 200.0):
@@ -145,9 +145,7 @@ def test_the_last_use_is_written_once_a_minute(store: TokenStore, clock: Clock) 
     assert [token.last_used for token in [store.find(clear)] if token] == [NOW + 200]
 
 
-def test_a_clock_that_was_set_back_does_not_stop_the_last_use(
-    store: TokenStore, clock: Clock
-) -> None:
+def test_last_use_is_written_after_the_clock_was_set_back(store: TokenStore, clock: Clock) -> None:
     clear = store.new("phone", Tier.FREE, None)
     store.find(clear)
     clock.now = NOW - 1e6
@@ -155,7 +153,7 @@ def test_a_clock_that_was_set_back_does_not_stop_the_last_use(
     assert store.tokens()[0].last_used == NOW - 1e6
 
 
-def test_another_server_counts_the_same_minute(store: TokenStore, clock: Clock) -> None:
+def test_last_use_is_shared_with_other_servers(store: TokenStore, clock: Clock) -> None:
     clear = store.new("phone", Tier.FREE, None)
     store.find(clear)
     clock.now = NOW + 30
@@ -166,7 +164,7 @@ def test_another_server_counts_the_same_minute(store: TokenStore, clock: Clock) 
 
 @settings(deadline=None)
 @given(st.text(st.characters(), max_size=70))
-def test_a_name_is_data_whatever_it_says(name: str) -> None:
+def test_new_treats_any_name_as_data(name: str) -> None:
     with opened() as store:
         standing = store.new("standing", Tier.FREE, None)
         try:
@@ -190,7 +188,7 @@ def test_a_name_is_data_whatever_it_says(name: str) -> None:
         "_",
     ],
 )
-def test_sql_in_a_name_does_nothing(store: TokenStore, name: str) -> None:
+def test_sql_in_a_name_is_not_executed(store: TokenStore, name: str) -> None:
     standing = store.new("standing", Tier.FREE, None)
     assert not store.revoke(name)
     made = store.new(name, Tier.FREE, None)
@@ -201,7 +199,7 @@ def test_sql_in_a_name_does_nothing(store: TokenStore, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TokenStore, str]]:
-    """A store with a token, and that token."""
+    """Return a store with one token, and that token's secret."""
     with opened(tmp_path_factory.mktemp("tokens") / "tokens.sqlite3") as store:
         yield store, store.new("standing", Tier.FREE, None)
 
@@ -212,13 +210,13 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TokenSt
         st.text(st.characters()), st.text(st.characters(), min_size=LENGTH, max_size=LENGTH)
     )
 )
-def test_whatever_is_sent_is_no_token(standing: tuple[TokenStore, str], sent: str) -> None:
+def test_find_rejects_arbitrary_strings(standing: tuple[TokenStore, str], sent: str) -> None:
     assert standing[0].find(sent) is None
 
 
 @settings(deadline=None)
 @given(at=st.integers(0, LENGTH - 1), letter=st.characters())
-def test_a_token_with_another_letter_is_another(
+def test_find_rejects_a_secret_with_one_changed_character(
     standing: tuple[TokenStore, str], at: int, letter: str
 ) -> None:
     store, clear = standing
@@ -227,7 +225,9 @@ def test_a_token_with_another_letter_is_another(
 
 
 @pytest.mark.parametrize("ending", ["\0", "\n", " ", "\u200b", "a" * 1_000_000])
-def test_a_token_and_more_is_no_token(standing: tuple[TokenStore, str], ending: str) -> None:
+def test_find_rejects_a_secret_with_extra_characters(
+    standing: tuple[TokenStore, str], ending: str
+) -> None:
     store, clear = standing
     assert (store.find(clear + ending), store.find(ending + clear), store.find(clear.upper())) == (
         None,
@@ -236,7 +236,7 @@ def test_a_token_and_more_is_no_token(standing: tuple[TokenStore, str], ending: 
     )
 
 
-def test_what_another_process_makes_and_revokes_counts_at_once(store: TokenStore) -> None:
+def test_changes_by_another_process_take_effect_at_once(store: TokenStore) -> None:
     standing, going = store.new("standing", Tier.FREE, None), threading.Event()
 
     def look() -> int:
@@ -272,7 +272,7 @@ def test_what_another_process_makes_and_revokes_counts_at_once(store: TokenStore
         assert all(each.result(20) for each in looks)
 
 
-def test_threads_that_all_write_last_uses_all_pass(store: TokenStore, clock: Clock) -> None:
+def test_find_succeeds_while_threads_record_uses(store: TokenStore, clock: Clock) -> None:
     tokens = [store.new(f"n{number}", Tier.FREE, None) for number in range(8)]
 
     def use(minute: int) -> None:
@@ -285,14 +285,12 @@ def test_threads_that_all_write_last_uses_all_pass(store: TokenStore, clock: Clo
 
 
 @pytest.mark.parametrize("how", ["deleted", "another", "moved", "copied"])
-def test_a_file_that_is_changed_under_a_running_server_counts_at_once(
-    store: TokenStore, how: str, tmp_path: Path
-) -> None:
+def test_replaced_file_takes_effect_at_once(store: TokenStore, how: str, tmp_path: Path) -> None:
     clear, other_path = store.new("phone", Tier.FREE, None), tmp_path / "other.sqlite3"
     assert store.find(clear)
     with opened(other_path) as other:
         others = other.new("desk", Tier.ADMIN, None)
-        # Written as often as the first, since SQLite itself tells files of different counts apart.
+        # Used as often as the first file, since SQLite itself notices a different change counter.
         assert other.find(others)
     if how == "moved":
         other_path.rename(store.path)
@@ -308,7 +306,7 @@ def test_a_file_that_is_changed_under_a_running_server_counts_at_once(
     assert store.path.exists() == (how != "deleted")
 
 
-def test_the_folder_of_a_path_is_that_of_the_start(
+def test_relative_path_refers_to_the_folder_at_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "there").mkdir()

@@ -1,4 +1,7 @@
-"""A file of tokens that fails: what only keeps a time of use from being written stops nobody, what hides who may pass stops everybody."""
+"""Faults of the token file.
+
+Failing to record a use admits requests; failing to read admits none.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ from keylike.access.store import TokenStore
 from keylike.access.tokens import Tier, Token, TokenError, TokensUnreadable
 from tests.access.stores import NOW, Clock, opened
 
-NO_CLIENT = 65534
-# Has overwritten pages of the file, whose old content is in the journal, when it is killed.
+NOBODY_UID = 65534
+# Is killed after it has overwritten pages whose old content is in the journal.
 KILLED_WHILE_WRITING = """
 import os, signal, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -39,23 +42,23 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that stands still until it is set."""
+    """Return a clock that stands still."""
     return Clock()
 
 
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> Iterator[TokenStore]:
-    """One that waits for nobody."""
+    """Return a store that does not wait for locks."""
     with opened(tmp_path / "tokens.sqlite3", clock, wait_s=0.0) as store:
         yield store
 
 
 @contextmanager
-def as_nobody() -> Iterator[None]:
-    """Root may write and read everywhere, so the test goes on as somebody else."""
+def without_root() -> Iterator[None]:
+    """Run the block as another user if this one is root, who may read and write every file."""
     root = os.geteuid() == 0
     if root:
-        os.seteuid(NO_CLIENT)
+        os.seteuid(NOBODY_UID)
     try:
         yield
     finally:
@@ -64,8 +67,8 @@ def as_nobody() -> Iterator[None]:
 
 
 @pytest.fixture
-def volume(store: TokenStore) -> Iterator[tuple[Path, str]]:
-    """A file with a token in a folder, neither of which may be written; and the token."""
+def read_only_file(store: TokenStore) -> Iterator[tuple[Path, str]]:
+    """Return a token file that cannot be written, in a folder that cannot either, and its secret."""
     clear = store.new("phone", Tier.PREMIUM, None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(shutil.copy(store.path, folder))
@@ -75,9 +78,9 @@ def volume(store: TokenStore) -> Iterator[tuple[Path, str]]:
         Path(folder).chmod(0o755)
 
 
-def test_a_read_only_volume_serves(volume: tuple[Path, str]) -> None:
-    path, clear = volume
-    with as_nobody(), opened(path) as store:
+def test_read_only_volume_can_be_queried_but_not_changed(read_only_file: tuple[Path, str]) -> None:
+    path, clear = read_only_file
+    with without_root(), opened(path) as store:
         assert [store.find(clear) for _ in range(3)] == [Token("phone", Tier.PREMIUM, NOW)] * 3
         assert store.find("kl_" + "a" * 43) is None
         with pytest.raises(TokensUnreadable, match="readonly"):
@@ -87,25 +90,23 @@ def test_a_read_only_volume_serves(volume: tuple[Path, str]) -> None:
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_file_that_may_not_be_read_lets_nobody_in(volume: tuple[Path, str]) -> None:
-    path, clear = volume
+def test_file_without_read_permission_admits_nobody(read_only_file: tuple[Path, str]) -> None:
+    path, clear = read_only_file
     path.chmod(0o000)
-    with as_nobody(), opened(path) as store, pytest.raises(TokensUnreadable):
+    with without_root(), opened(path) as store, pytest.raises(TokensUnreadable):
         store.find(clear)
 
 
-def test_a_folder_that_may_not_be_entered_lets_nobody_in(volume: tuple[Path, str]) -> None:
-    path, clear = volume
+def test_folder_without_permission_admits_nobody(read_only_file: tuple[Path, str]) -> None:
+    path, clear = read_only_file
     path.parent.chmod(0o000)
-    with as_nobody(), opened(path) as store:
+    with without_root(), opened(path) as store:
         for ask in (lambda: store.find(clear), store.any, store.tokens):
             with pytest.raises(TokensUnreadable, match="Permission denied"):
                 ask()
 
 
-def test_a_full_disk_keeps_the_time_of_use_alone_from_being_written(
-    store: TokenStore, clock: Clock
-) -> None:
+def test_full_disk_only_prevents_recording_of_uses(store: TokenStore, clock: Clock) -> None:
     clear = store.new("phone", Tier.FREE, None)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
@@ -122,16 +123,14 @@ def test_a_full_disk_keeps_the_time_of_use_alone_from_being_written(
     assert store.tokens()[0].last_used == clock.now
 
 
-def test_a_writer_elsewhere_keeps_the_time_of_use_alone_from_being_written(
-    store: TokenStore, clock: Clock
-) -> None:
+def test_locked_writer_only_prevents_recording_of_uses(store: TokenStore, clock: Clock) -> None:
     clear = store.new("phone", Tier.FREE, None)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert [store.find(clear) for _ in range(3)] == [Token("phone", Tier.FREE, NOW)] * 3
         with pytest.raises(TokensUnreadable, match="locked"):
             store.revoke("phone")
-    # Not tried again at every request either.
+    # The time of use is not retried at the next request either.
     assert store.find(clear) == Token("phone", Tier.FREE, NOW)
     assert store.tokens()[0].last_used is None
     clock.now += 60
@@ -139,7 +138,7 @@ def test_a_writer_elsewhere_keeps_the_time_of_use_alone_from_being_written(
     assert store.tokens()[0].last_used == clock.now
 
 
-def test_a_time_of_use_is_not_waited_for(tmp_path: Path) -> None:
+def test_find_does_not_wait_to_record_a_use(tmp_path: Path) -> None:
     with (
         opened(tmp_path / "tokens.sqlite3", wait_s=60.0) as store,
         ThreadPoolExecutor(1) as threads,
@@ -150,7 +149,7 @@ def test_a_time_of_use_is_not_waited_for(tmp_path: Path) -> None:
             assert threads.submit(store.find, clear).result(10)
 
 
-def test_a_file_locked_by_others_lets_nobody_in_until_it_is_free(store: TokenStore) -> None:
+def test_exclusively_locked_file_admits_nobody_until_released(store: TokenStore) -> None:
     clear = store.new("phone", Tier.FREE, None)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -160,7 +159,7 @@ def test_a_file_locked_by_others_lets_nobody_in_until_it_is_free(store: TokenSto
     assert store.find(clear)
 
 
-def test_threads_do_not_queue_for_a_file_that_is_locked(tmp_path: Path) -> None:
+def test_threads_do_not_queue_for_a_locked_file(tmp_path: Path) -> None:
     inside, over = threading.Event(), threading.Event()
 
     def clock() -> float:
@@ -170,7 +169,7 @@ def test_threads_do_not_queue_for_a_file_that_is_locked(tmp_path: Path) -> None:
         return NOW
 
     with opened(tmp_path / "tokens.sqlite3", clock, wait_s=0.0) as store:
-        # any() looks at the clock with the file in its hands.
+        # any() reads the clock while it holds the lock.
         first = threading.Thread(target=store.any)
         clear = store.new("phone", Tier.FREE, None)
         first.start()
@@ -185,7 +184,7 @@ def test_threads_do_not_queue_for_a_file_that_is_locked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000, b"SQLite format 3\0"]
 )
-def test_a_file_that_is_no_database_lets_nobody_in(store: TokenStore, content: bytes) -> None:
+def test_file_that_is_no_database_admits_nobody(store: TokenStore, content: bytes) -> None:
     store.path.write_bytes(content)
     asked = (
         lambda: store.find("kl_" + "a" * 43),
@@ -200,7 +199,7 @@ def test_a_file_that_is_no_database_lets_nobody_in(store: TokenStore, content: b
         assert str(store.path.parent) not in str(raised.value)
 
 
-def test_a_database_of_something_else_lets_nobody_in_and_is_left_alone(store: TokenStore) -> None:
+def test_database_of_another_program_admits_nobody_and_is_unchanged(store: TokenStore) -> None:
     with closing(sqlite3.connect(store.path)) as other:
         other.execute("CREATE TABLE tokens (name TEXT, secret TEXT)")
     with pytest.raises(TokensUnreadable):
@@ -209,14 +208,14 @@ def test_a_database_of_something_else_lets_nobody_in_and_is_left_alone(store: To
         store.new("phone", Tier.ADMIN, None)
 
 
-def test_a_folder_in_its_place_lets_nobody_in(store: TokenStore) -> None:
+def test_folder_in_place_of_the_file_admits_nobody(store: TokenStore) -> None:
     store.path.mkdir()
     with pytest.raises(TokensUnreadable):
         store.find("kl_" + "a" * 43)
 
 
 @pytest.mark.parametrize("path", ["link/tokens.sqlite3", "link"])
-def test_a_file_that_cannot_be_made_is_told(tmp_path: Path, path: str) -> None:
+def test_new_reports_a_file_that_cannot_be_created(tmp_path: Path, path: str) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "tokens.sqlite3")
     with opened(tmp_path / path) as store:
         with pytest.raises(TokensUnreadable):
@@ -235,7 +234,7 @@ def test_a_file_that_cannot_be_made_is_told(tmp_path: Path, path: str) -> None:
         "last_used = 'x'",
     ],
 )
-def test_a_row_that_makes_no_sense_lets_nobody_in(store: TokenStore, change: str) -> None:
+def test_invalid_row_admits_nobody(store: TokenStore, change: str) -> None:
     clear = store.new("phone", Tier.FREE, None)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute(f"UPDATE tokens SET {change}")
@@ -247,7 +246,7 @@ def test_a_row_that_makes_no_sense_lets_nobody_in(store: TokenStore, change: str
 
 @settings(deadline=None)
 @given(start=st.integers(0, 5 * 4096), damage=st.binary(min_size=1, max_size=64))
-def test_a_damaged_file_gives_a_token_or_none_or_says_so(start: int, damage: bytes) -> None:
+def test_damaged_file_raises_only_expected_errors(start: int, damage: bytes) -> None:
     with opened() as store:
         clear = store.new("phone", Tier.FREE, None)
         whole = store.path.read_bytes()
@@ -266,7 +265,7 @@ def test_a_damaged_file_gives_a_token_or_none_or_says_so(start: int, damage: byt
                 continue
 
 
-def test_a_command_that_is_killed_while_it_writes_has_done_nothing(store: TokenStore) -> None:
+def test_process_killed_while_writing_changes_nothing(store: TokenStore) -> None:
     clear = store.new("phone", Tier.FREE, None)
     for number in range(100):
         store.new(f"n{number}", Tier.FREE, None)

@@ -1,4 +1,4 @@
-"""Tokens by themselves: the ladder of tiers, what a token looks like, and names that can be told apart."""
+"""Tokens: the order of the tiers, the format, expiry, and valid names."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from keylike.access.tokens import LENGTH, Tier, Token, TokenError, checked_name, digest, new_clear
+from keylike.access.tokens import (
+    LENGTH,
+    Tier,
+    Token,
+    TokenError,
+    digest,
+    generate_secret,
+    normalize_name,
+)
 
 
-def test_a_tier_opens_what_those_below_it_do() -> None:
+def test_tier_includes_the_tiers_below_it() -> None:
     opened = [
-        [tier.reaches(other) for other in (Tier.FREE, Tier.PREMIUM, Tier.ADMIN)]
+        [tier.includes(other) for other in (Tier.FREE, Tier.PREMIUM, Tier.ADMIN)]
         for tier in (Tier.FREE, Tier.PREMIUM, Tier.ADMIN)
     ]
     assert opened == [[True, False, False], [True, True, False], [True, True, True]]
 
 
-def test_a_token_is_256_random_bits_behind_a_prefix() -> None:
-    made = {new_clear() for _ in range(100)}
+def test_generate_secret_returns_256_random_bits_with_a_prefix() -> None:
+    made = {generate_secret() for _ in range(100)}
     assert len(made) == 100
     assert all(
         len(clear) == LENGTH == 46 and re.fullmatch(r"kl_[A-Za-z0-9_-]{43}", clear)
@@ -28,7 +36,7 @@ def test_a_token_is_256_random_bits_behind_a_prefix() -> None:
     )
 
 
-def test_a_token_is_good_up_to_its_end() -> None:
+def test_token_is_valid_until_its_expiry() -> None:
     token = Token("phone", Tier.FREE, created=0.0, expires=100.0)
     assert [token.expired(now) for now in (0.0, 99.999, 100.0, 1e12)] == [False, False, True, True]
     assert not Token("phone", Tier.FREE, created=0.0).expired(1e12)
@@ -37,7 +45,7 @@ def test_a_token_is_good_up_to_its_end() -> None:
 @example("\ud800", "\ud801")
 @example("\ud800", "?")
 @given(st.text(st.characters(), max_size=8), st.text(st.characters(), max_size=8))
-def test_every_string_has_a_digest_of_its_own(one: str, other: str) -> None:
+def test_digest_is_unique_for_every_string(one: str, other: str) -> None:
     assert len(digest(one)) == 32
     assert (digest(one) == digest(other)) == (one == other)
 
@@ -45,8 +53,8 @@ def test_every_string_has_a_digest_of_its_own(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     "name", ["a", "phone of Zoë", "x" * 64, "'; DROP TABLE tokens; --", "鍵", "[red]"]
 )
-def test_names_that_can_be_told_apart_are_taken(name: str) -> None:
-    assert checked_name(name) == name
+def test_normalize_name_keeps_recognizable_names(name: str) -> None:
+    assert normalize_name(name) == name
 
 
 @pytest.mark.parametrize(
@@ -68,10 +76,10 @@ def test_names_that_can_be_told_apart_are_taken(name: str) -> None:
         "KEYLIKE_TUNNEL",
     ],
 )
-def test_other_names_are_refused(name: str) -> None:
+def test_normalize_name_rejects_other_names(name: str) -> None:
     with pytest.raises(TokenError):
-        checked_name(name)
+        normalize_name(name)
 
 
-def test_a_letter_typed_in_two_ways_is_one_name() -> None:
-    assert checked_name("Zoe\u0308") == checked_name("Zo\u00eb")
+def test_normalize_name_unifies_equivalent_characters() -> None:
+    assert normalize_name("Zoe\u0308") == normalize_name("Zo\u00eb")

@@ -53,10 +53,10 @@ def test_log_on_a_full_disk_loses_lines_and_no_requests(
     assert (status, said) == (
         0,
         [
-            "keylike: the log cannot be written (EFBIG); the server goes on without it"
+            "keylike: cannot write the log (EFBIG); the server continues without it"
             if not left
-            else "keylike: the log cannot be written (ENOSPC); the server goes on without it",
-            "keylike: the log is written again; lines lost: 3",
+            else "keylike: cannot write the log (ENOSPC); the server continues without it",
+            "keylike: writing the log again; lines dropped: 3",
         ],
     )
     assert not any(word in err for word in ("Traceback", "Error", "2,5,4,7,3", "127.0.0.1"))
@@ -84,7 +84,7 @@ def test_log_folder_that_cannot_be_created_is_retried(serve: Serve, tmp_path: Pa
     assert server.ask("GET", "/health/live")[0] == 200
     assert [line["route"] for line in lines(log)] == ["/health/live"]
     said = [line for line in server.stop()[2].splitlines() if line.startswith("keylike:")]
-    assert len(said) == 2 and "lines lost: 2" in said[1]
+    assert len(said) == 2 and "lines dropped: 2" in said[1]
 
 
 def test_log_without_a_terminal_goes_on(serve: Serve, tmp_path: Path) -> None:
@@ -127,8 +127,7 @@ def test_log_file_that_cannot_rotate_keeps_growing(
         small.emit(record("x" * 19))
     assert len((tmp_path / "api.log").read_text().splitlines()) == 4
     assert (
-        capfd.readouterr().err
-        == "keylike: the log cannot be rotated; it goes on in the same file\n" * 2
+        capfd.readouterr().err == "keylike: cannot rotate the log; writing to the same file\n" * 2
     )
     (tmp_path / "api.log.1").rmdir()
     small.emit(record("x" * 19))
@@ -149,6 +148,6 @@ def test_log_file_on_a_full_device_counts_lost_lines(
     file.close()
     assert (tmp_path / "api.log").read_text() == "plain\n"
     assert capfd.readouterr().err.splitlines() == [
-        "keylike: the log cannot be written (ENOSPC); the server goes on without it",
-        "keylike: the log is written again; lines lost: 3",
+        "keylike: cannot write the log (ENOSPC); the server continues without it",
+        "keylike: writing the log again; lines dropped: 3",
     ]

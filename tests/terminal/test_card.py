@@ -1,4 +1,4 @@
-"""The model card: figures between the marks, and only there."""
+"""The model card: new figures between the markers, and no other change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANIFEST = {"measured": {"photos": 296, "whole_code": 0.7432, "calibration_error
 
 
 def run() -> dict[str, object]:
-    """Evaluate's line of JSON for three right, one refused, and another family read as SC1."""
+    """Return the JSON of `evaluate`: three correct, one refused, and another family read as SC1."""
     codes = (2, 5, 4, 7, 3)
     cuts = tuple(
         Cut(position, code, 0.9, 8.6 - 0.381 * code) for position, code in enumerate(codes, 1)
@@ -36,24 +36,24 @@ def run() -> dict[str, object]:
     return {"model": "caliper-9.9.9", **report.to_dict()}
 
 
-def test_only_what_lies_between_the_marks_is_new() -> None:
-    told = with_figures(f"before\n{BEGIN}\nold\n{END}\nafter\n", run(), MANIFEST, "2027-01-15")
-    assert told.startswith(f"before\n{BEGIN}\ncaliper-9.9.9 on 2027-01-15.")
-    assert told.endswith(f"\n{END}\nafter\n")
-    assert "old" not in told
-    assert "| easy | 4 | 75.0 % (30 to 95) |" in told
-    assert "0 of 1 refused; 1 read as SC1" in told
-    assert "296 other held-back drawings: 74.3 %" in told
-    assert with_figures(told, run(), MANIFEST, "2027-01-15") == told
+def test_with_figures_replaces_only_the_text_between_the_markers() -> None:
+    updated = with_figures(f"before\n{BEGIN}\nold\n{END}\nafter\n", run(), MANIFEST, "2027-01-15")
+    assert updated.startswith(f"before\n{BEGIN}\ncaliper-9.9.9 on 2027-01-15.")
+    assert updated.endswith(f"\n{END}\nafter\n")
+    assert "old" not in updated
+    assert "| easy | 4 | 75.0 % (30 to 95) |" in updated
+    assert "0 of 1 refused; 1 read as SC1" in updated
+    assert "296 other held-back drawings: 74.3 %" in updated
+    assert with_figures(updated, run(), MANIFEST, "2027-01-15") == updated
 
 
-def test_a_card_without_marks_is_left_alone() -> None:
+def test_with_figures_without_markers_raises() -> None:
     for card in ("nothing", BEGIN, f"{END}{BEGIN}"):
         with pytest.raises(ValueError, match="must hold"):
             with_figures(card, run(), MANIFEST, "2027-01-15")
 
 
-def test_the_command_takes_the_last_line_of_evaluate(
+def test_main_reads_the_last_line_of_evaluate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card, manifest = tmp_path / "card.md", tmp_path / "manifest.toml"

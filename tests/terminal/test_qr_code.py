@@ -1,4 +1,4 @@
-"""The QR code as a camera sees it: drawn as a terminal would draw it, whatever its colours, and read by OpenCV."""
+"""QR codes as a camera sees them: drawn as a terminal would, then decoded by OpenCV."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LINK = link(ADDRESS, "kl_ll8mz0G5gcmTqL0NOIO-6tTY-zdEmjKq6kWDLtEl55Q")
 DARK, LIGHT = ((229, 229, 229), (30, 30, 30)), ((40, 40, 40), (253, 246, 227))
 STEP = 6
 Colour = tuple[int, int, int]
-# What a terminal of 16 colours makes of them, as xterm does.
+# The colours of xterm, as an example of a terminal with 16 colours.
 BASIC = {30: (0, 0, 0), 37: (229, 229, 229), 90: (127, 127, 127), 97: (255, 255, 255)}
 
 
-def shown(**settings: object) -> str:
-    """What goes to the terminal, a code or nothing."""
+def printed(**settings: object) -> str:
+    """Return the output for the terminal; "" without a code."""
     out = io.StringIO()
     console = Console(
         file=out,
@@ -36,8 +36,8 @@ def shown(**settings: object) -> str:
     return out.getvalue()
 
 
-def painted(numbers: list[int], ink: Colour, ground: Colour) -> tuple[Colour, Colour]:
-    """The colours of text and ground that a sequence leaves."""
+def parse_colours(numbers: list[int], ink: Colour, ground: Colour) -> tuple[Colour, Colour]:
+    """Return the text and background colours after an escape sequence."""
     while numbers:
         first = numbers.pop(0)
         on_ground = first == 48 or 40 <= first < 48 or first >= 100
@@ -53,8 +53,10 @@ def painted(numbers: list[int], ink: Colour, ground: Colour) -> tuple[Colour, Co
     return ink, ground
 
 
-def photographed(text: str, default: tuple[Colour, Colour]) -> NDArray[np.uint8]:
-    """The terminal's picture: each character two squares on top of each other, with some of the terminal around."""
+def photograph(text: str, default: tuple[Colour, Colour]) -> NDArray[np.uint8]:
+    """Return the terminal's picture with a margin; each character is two squares, one above the
+    other.
+    """
     rows: list[list[Colour]] = []
     for line in text.splitlines():
         (ink, ground), upper, lower = default, [], []
@@ -64,7 +66,7 @@ def photographed(text: str, default: tuple[Colour, Colour]) -> NDArray[np.uint8]
                 lower.append(ink if character in "█▄" else ground)
             else:
                 numbers = [int(each) for each in sequence.split(";") if each]
-                ink, ground = painted(numbers, ink, ground) if any(numbers) else default
+                ink, ground = parse_colours(numbers, ink, ground) if any(numbers) else default
         rows += [upper, lower]
     squares = np.array(rows, dtype=np.uint8).repeat(STEP, 0).repeat(STEP, 1)
     return cv2.copyMakeBorder(
@@ -72,35 +74,35 @@ def photographed(text: str, default: tuple[Colour, Colour]) -> NDArray[np.uint8]
     ).astype(np.uint8)
 
 
-def decoded(picture: NDArray[np.uint8]) -> str:
-    """What a phone would open."""
+def decode(picture: NDArray[np.uint8]) -> str:
+    """Return the content of the code."""
     return str(cv2.QRCodeDetector().detectAndDecode(picture)[0])
 
 
 @pytest.mark.parametrize("default", [DARK, LIGHT], ids=["dark", "light"])
 @pytest.mark.parametrize("colours", ["truecolor", "256", "standard"])
-def test_it_leads_to_the_page_with_the_token_on_dark_and_light_terminals(
+def test_qr_code_in_colour_is_readable_on_dark_and_light_terminals(
     default: tuple[Colour, Colour], colours: str
 ) -> None:
-    assert decoded(photographed(shown(color_system=colours), default)) == LINK
+    assert decode(photograph(printed(color_system=colours), default)) == LINK
     assert LINK.startswith(f"{ADDRESS}/#token=kl_")
 
 
-def test_without_colours_it_can_be_read_on_a_dark_terminal_and_inverted_on_a_light_one() -> None:
+def test_qr_code_without_colours_is_readable_and_inverted_on_light_terminals() -> None:
     for settings in ({"no_color": True}, {"color_system": None}):
-        text = shown(**settings)
+        text = printed(**settings)
         assert "\x1b[38" not in text
-        assert decoded(photographed(text, DARK)) == LINK
-        assert decoded(255 - photographed(text, LIGHT)) == LINK
+        assert decode(photograph(text, DARK)) == LINK
+        assert decode(255 - photograph(text, LIGHT)) == LINK
 
 
-def test_it_fits_into_a_terminal_of_eighty_columns_and_is_left_out_where_it_does_not() -> None:
-    lines = shown(width=80).splitlines()
+def test_qr_code_fits_eighty_columns_and_is_omitted_below_its_width() -> None:
+    lines = printed(width=80).splitlines()
     assert 20 <= len(lines) <= 24 and all(
         line.count("▀") == lines[0].count("▀") <= 50 for line in lines
     )
-    assert shown(width=lines[0].count("▀") - 1) == ""
+    assert printed(width=lines[0].count("▀") - 1) == ""
 
 
-def test_where_nobody_looks_there_is_none() -> None:
-    assert shown(force_terminal=False) == ""
+def test_qr_code_is_omitted_without_a_terminal() -> None:
+    assert printed(force_terminal=False) == ""

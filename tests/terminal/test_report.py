@@ -1,4 +1,4 @@
-"""The page of an evaluation: its figures are those of known verdicts, and nothing in it comes from or goes elsewhere."""
+"""The evaluation page: correct figures, and no content from or requests to elsewhere."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DRAWING = Drawing(
 
 
 class Tags(HTMLParser):
-    """Every tag with its attributes, and the text between them."""
+    """A parser that collects all tags with their attributes, and all texts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -54,17 +54,17 @@ class Tags(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keeps it."""
+        """Collect the tag."""
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        """Keeps it, without the white space around it."""
+        """Collect the text without surrounding white space."""
         if data.strip():
             self.texts.append(" ".join(data.split()))
 
     @property
     def text(self) -> str:
-        """Everything that is read, with plain spaces."""
+        """Return all texts, with plain spaces."""
         return " ".join(self.texts)
 
 
@@ -75,7 +75,7 @@ def reading(
     name: str = "SC1",
     drawing: Drawing | None = None,
 ) -> Reading:
-    """A reading with nominal heights."""
+    """Return a reading with nominal heights."""
     heights = keyway(name).depths_mm
     cuts = tuple(
         Cut(position, code, confidence, heights[code]) for position, code in enumerate(codes, 1)
@@ -86,7 +86,7 @@ def reading(
 
 
 def photo(folder: Path, name: str = "key.png", *, noise: bool = False) -> Path:
-    """A picture on disk: grey, or as hard to compress as there is."""
+    """Write a picture and return its path: grey, or noise that compresses badly."""
     path = folder / name
     pixels = (
         np.random.default_rng(1).integers(0, 256, (960, 1280, 3), dtype=np.uint8)
@@ -98,7 +98,7 @@ def photo(folder: Path, name: str = "key.png", *, noise: bool = False) -> Path:
 
 
 def report(path: Path, results: Sequence[Reading | Unreadable], tier: str = "easy") -> Report:
-    """Each result on a photo of an SC1 with the code TRUE."""
+    """Return a report with each result for a photo of an SC1 with the code TRUE."""
     return Report(
         ("SC1",),
         [
@@ -108,35 +108,36 @@ def report(path: Path, results: Sequence[Reading | Unreadable], tier: str = "eas
     )
 
 
-def page_of(told: Report, info: ReaderInfo = INFO) -> Tags:
-    """The page, parsed."""
-    return Tags(render(told, info, [Path("/home/somebody/mine")], NOON))
+def page_of(evaluation: Report, info: ReaderInfo = INFO) -> Tags:
+    """Return the parsed page."""
+    return Tags(render(evaluation, info, [Path("/home/somebody/mine")], NOON))
 
 
 def figure(tags: Tags, name: str) -> list[str]:
-    """The texts of one key figure: its value and the note below."""
+    """Return the texts of a key figure: its value and the note below."""
     at = tags.texts.index(name)
     return tags.texts[at + 1 : at + 3]
 
 
-def test_the_figures_are_those_of_the_verdicts(tmp_path: Path) -> None:
+def test_page_figures_match_the_verdicts(tmp_path: Path) -> None:
     off = (2, 5, 4, 6, 3)
-    told = report(photo(tmp_path), [reading()] * 6 + [reading(off, 0.5)] * 2 + [REFUSED] * 2)
+    evaluation = report(photo(tmp_path), [reading()] * 6 + [reading(off, 0.5)] * 2 + [REFUSED] * 2)
     for result in (REFUSED, reading(off, 0.7)):
-        told.add(Verdict(Shot(photo(tmp_path), "other:Best", None, "normal"), result, 30.0))
-    tags = page_of(told)
-    assert figure(tags, "Whole code right") == [
+        evaluation.add(Verdict(Shot(photo(tmp_path), "other:Best", None, "normal"), result, 30.0))
+    tags = page_of(evaluation)
+    assert figure(tags, "Whole code correct") == [
         "60.0 %",
         "31 to 83 · of 10 photos of readable keys",
     ]
-    assert figure(tags, "Right, of the surest 80 %") == [
+    assert figure(tags, "Correct among the surest 80 %") == [
         "75.0 %",
         "41 to 93 · confidence from 50 %",
     ]
-    assert figure(tags, "Each cut right")[0] == "76.0 %"
-    assert figure(tags, "Keyway right")[0] == "80.0 %"
-    assert figure(tags, "Calibration error")[0] == "0.200"  # 6 of 8 are 0.1 off, 2 of 8 are 0.5 off
-    assert figure(tags, "Milliseconds a photo") == ["16", "median; 95 % within 30"]
+    assert figure(tags, "Each cut correct")[0] == "76.0 %"
+    assert figure(tags, "Keyway correct")[0] == "80.0 %"
+    # 6 of 8 readings are 0.1 off, 2 of 8 are 0.5 off
+    assert figure(tags, "Calibration error")[0] == "0.200"
+    assert figure(tags, "Milliseconds per photo") == ["16", "median; 95 % within 30"]
     assert "12 photos in mine · 2027-01-15" in tags.text
     assert "too blurred 2 20.0 %" in tags.text
     assert "Best 2 1 SC1: 1" in tags.text
@@ -145,25 +146,31 @@ def test_the_figures_are_those_of_the_verdicts(tmp_path: Path) -> None:
     assert "/home/somebody" not in tags.text
 
 
-def test_it_says_first_that_it_holds_codes_and_photos(tmp_path: Path) -> None:
+def test_page_begins_with_a_warning_about_codes_and_photos(tmp_path: Path) -> None:
     text = page_of(report(photo(tmp_path), [reading()])).text
-    assert text.index("This page holds key codes and photos.") < text.index("Whole code right")
+    assert text.index("This page holds key codes and photos.") < text.index("Whole code correct")
 
 
-def test_names_from_labels_and_manifests_stay_text(tmp_path: Path) -> None:
+def test_page_escapes_names_from_labels_and_manifests(tmp_path: Path) -> None:
     hostile = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
-    told = report(
+    evaluation = report(
         photo(tmp_path, "a&b<i>'\" {{7*7}}.png"), [reading((1, 1, 1, 1, 1))], tier=hostile
     )
     refusal = Unreadable(Reason.GLARE, hostile, "")
-    told.add(
-        Verdict(Shot(told.verdicts[0].shot.path, f"other:{hostile}", None, hostile), reading(), 1.0)
+    evaluation.add(
+        Verdict(
+            Shot(evaluation.verdicts[0].shot.path, f"other:{hostile}", None, hostile),
+            reading(),
+            1.0,
+        )
     )
-    told.add(Verdict(told.verdicts[0].shot, refusal, 1.0))
-    told.add(Verdict(replace(told.verdicts[0].shot, keyway=hostile), reading(name="KW1"), 1.0))
-    told.keyways = ("SC1", hostile)
+    evaluation.add(Verdict(evaluation.verdicts[0].shot, refusal, 1.0))
+    evaluation.add(
+        Verdict(replace(evaluation.verdicts[0].shot, keyway=hostile), reading(name="KW1"), 1.0)
+    )
+    evaluation.keyways = ("SC1", hostile)
     info = ReaderInfo(hostile, hostile, hostile, (hostile,), hostile)
-    tags = Tags(render(told, info, [tmp_path / hostile.replace("/", "_")], NOON))
+    tags = Tags(render(evaluation, info, [tmp_path / hostile.replace("/", "_")], NOON))
     assert {tag for tag, _ in tags.tags} & {
         "script",
         "iframe",
@@ -186,7 +193,7 @@ def test_names_from_labels_and_manifests_stay_text(tmp_path: Path) -> None:
     assert hostile in tags.texts
 
 
-def test_nothing_comes_from_elsewhere_and_the_policy_says_so(tmp_path: Path) -> None:
+def test_page_loads_nothing_and_its_policy_forbids_it(tmp_path: Path) -> None:
     page = render(
         report(photo(tmp_path), [reading(), reading((1, 1, 1, 1, 1)), REFUSED]),
         INFO,
@@ -208,15 +215,15 @@ def test_nothing_comes_from_elsewhere_and_the_policy_says_so(tmp_path: Path) -> 
     assert "default-src 'none'" in policy and "script" not in policy and "unsafe" not in policy
 
 
-def test_the_page_stays_small_whatever_the_photos(tmp_path: Path) -> None:
+def test_page_size_is_bounded_for_any_photos(tmp_path: Path) -> None:
     path = photo(tmp_path, noise=True)
-    told = report(
+    evaluation = report(
         path, [reading((1, 1, 1, 1, n % 10), drawing=DRAWING) for n in range(60)] + [REFUSED] * 60
     )
     for number in range(200):
-        told.add(Verdict(Shot(path, f"other:family {number}", None, "easy"), REFUSED, 1.0))
+        evaluation.add(Verdict(Shot(path, f"other:family {number}", None, "easy"), REFUSED, 1.0))
     target = tmp_path / "page.html"
-    write_page(target, told, INFO, [tmp_path], NOON)
+    write_page(target, evaluation, INFO, [tmp_path], NOON)
     pictures = [a["src"] or "" for tag, a in Tags(target.read_text()).tags if tag == "img"]
     assert len(pictures) == 24
     for source in pictures:
@@ -227,34 +234,36 @@ def test_the_page_stays_small_whatever_the_photos(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("results", "keyways", "told"),
+    ("results", "keyways", "expected"),
     [
-        ([REFUSED] * 3, ("SC1",), "only 0.0 % got a code"),
+        ([REFUSED] * 3, ("SC1",), "only 0.0 % received a code"),
         ([reading()], ("SC1",), "100.0 %"),
         ([reading()], ("KW1",), "All of these should be refused"),
         ([reading((1, 1, 1, 1, 1), 0.0)], ("SC1",), "0.0 %"),
         ([reading(confidence=1.0)] * 7, ("SC1",), "100.0 %"),
-        ([], ("SC1",), "nothing is known here of how it treats others"),
+        ([], ("SC1",), "does not show how it treats others"),
     ],
     ids=["all refused", "one photo", "none readable", "one wrong", "all sure", "no photo"],
 )
-def test_runs_of_every_kind_have_a_page(
-    tmp_path: Path, results: list[Reading | Unreadable], keyways: tuple[str, ...], told: str
+def test_page_renders_every_kind_of_run(
+    tmp_path: Path, results: list[Reading | Unreadable], keyways: tuple[str, ...], expected: str
 ) -> None:
     run = report(photo(tmp_path), results)
     run.keyways = keyways
-    assert told in page_of(run).text
+    assert expected in page_of(run).text
 
 
-def test_a_file_name_that_is_no_utf8_is_written_all_the_same(tmp_path: Path) -> None:
+def test_page_with_a_file_name_that_is_not_utf8_is_written(tmp_path: Path) -> None:
     path = photo(tmp_path)
     odd = path.rename(path.with_name("caf\udce9.png"))
     write_page(tmp_path / "page.html", report(odd, [REFUSED]), INFO, [tmp_path], NOON)
     assert "caf?.png" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_the_blade_is_turned_until_its_tip_points_right(tmp_path: Path) -> None:
-    """The bow's end of the photo is painted red, the tip's blue: above and below there, left and right on the wall."""
+def test_picture_turns_the_blade_until_the_tip_points_right(tmp_path: Path) -> None:
+    """Red marks the bow's end and blue the tip's: above and below in the photo, left and right
+    after the rotation.
+    """
     pixels = np.full((400, 300, 3), 128, np.uint8)
     pixels[:130, 100:160], pixels[250:, 100:160] = (255, 0, 0), (0, 0, 255)
     Image.fromarray(pixels).save(tmp_path / "key.png")
@@ -268,7 +277,7 @@ def test_the_blade_is_turned_until_its_tip_points_right(tmp_path: Path) -> None:
     assert picture(opened, None).size == (210, 280)
 
 
-def test_charts_keep_within_their_frames() -> None:
+def test_charts_stay_within_their_frames() -> None:
     curve = covered([(n / 500, n % 3 > 0) for n in range(500)], 600)
     chart = coverage_chart(curve, 0.8)
     points = [

@@ -1,4 +1,4 @@
-"""`tokens`, typed as its user types it: a token alone on stdout, lists without tokens, and a line for each mistake."""
+"""The `tokens` commands as a user runs them: output, exit status and one line per mistake."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the tokens are kept."""
+    """Return the path of the token file."""
     return tmp_path / "tokens.sqlite3"
 
 
-def typed(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`python app.py tokens ...` in a process of its own."""
+def run_tokens(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `python app.py tokens ...` in a process of its own."""
     command = [sys.executable, str(ROOT / "app.py"), "tokens", *words]
     return subprocess.run(
         command,
@@ -38,8 +38,8 @@ def typed(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_token_is_alone_on_stdout_and_passes(path: Path) -> None:
-    done = typed(path, "new", "phone of Zoë", "--tier", "premium", "--days", "3")
+def test_new_prints_only_the_token_to_stdout(path: Path) -> None:
+    done = run_tokens(path, "new", "phone of Zoë", "--tier", "premium", "--days", "3")
     clear = done.stdout.removesuffix("\n")
     assert done.returncode == 0 and len(clear.split()) == 1
     assert "phone of Zoë" in done.stderr and "premium" in done.stderr and clear not in done.stderr
@@ -50,12 +50,12 @@ def test_a_token_is_alone_on_stdout_and_passes(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_lists_never_show_a_token(path: Path) -> None:
-    made = [
-        typed(path, "new", "phone").stdout.strip(),
-        typed(path, "new", "[red]desk", "--tier", "admin", "--days", "1").stdout.strip(),
+def test_list_never_shows_a_token(path: Path) -> None:
+    created = [
+        run_tokens(path, "new", "phone").stdout.strip(),
+        run_tokens(path, "new", "[red]desk", "--tier", "admin", "--days", "1").stdout.strip(),
     ]
-    table, lines = typed(path, "list"), typed(path, "list", "--json")
+    table, lines = run_tokens(path, "list"), run_tokens(path, "list", "--json")
     assert (table.returncode, lines.returncode) == (0, 0)
     assert "[red]desk" in table.stdout and "never" in table.stdout
     tokens = [json.loads(line) for line in lines.stdout.splitlines()]
@@ -69,29 +69,29 @@ def test_lists_never_show_a_token(path: Path) -> None:
     )
     assert not any(
         clear[3:11] in said
-        for clear in made
+        for clear in created
         for said in (table.stdout, table.stderr, lines.stdout, lines.stderr)
     )
 
 
-def test_a_revoked_token_does_not_pass_in_what_runs_already(path: Path) -> None:
-    clear = typed(path, "new", "phone").stdout.strip()
+def test_revoke_takes_effect_in_a_running_server(path: Path) -> None:
+    clear = run_tokens(path, "new", "phone").stdout.strip()
     with opened(path) as server:
         assert server.find(clear)
-        assert typed(path, "revoke", "phone").returncode == 0
+        assert run_tokens(path, "revoke", "phone").returncode == 0
         assert server.find(clear) is None
-    again = typed(path, "revoke", "phone")
+    again = run_tokens(path, "revoke", "phone")
     assert (again.returncode, again.stdout, again.stderr) == (
         1,
         "",
-        "keylike: there is no token named 'phone'\n",
+        "keylike: no token is named 'phone'\n",
     )
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("new", "phone"), "there is a token named phone already"),
+        (("new", "phone"), "a token named phone already exists"),
         (("new", "a\nb"), "printable characters"),
         (("new", "x" * 65), "1 to 64 characters"),
         (("new", "KEYLIKE_API_KEY"), "that setting"),
@@ -101,10 +101,12 @@ def test_a_revoked_token_does_not_pass_in_what_runs_already(path: Path) -> None:
         (("new",), "NAME"),
     ],
 )
-def test_a_mistake_makes_no_token(path: Path, words: tuple[str, ...], said: str) -> None:
+def test_new_with_invalid_arguments_creates_no_token(
+    path: Path, words: tuple[str, ...], said: str
+) -> None:
     with opened(path) as store:
         store.new("phone", Tier.FREE, None)
-        done = typed(path, *words)
+        done = run_tokens(path, *words)
         assert (
             (done.returncode, done.stdout) == (2, "")
             and said in done.stderr
@@ -114,35 +116,36 @@ def test_a_mistake_makes_no_token(path: Path, words: tuple[str, ...], said: str)
 
 
 @pytest.mark.parametrize("name", [os.fsdecode(b"\xff"), "\x1b[31m", "'; DROP TABLE tokens; --"])
-def test_a_name_that_nobody_has_is_one_line(path: Path, name: str) -> None:
-    done = typed(path, "revoke", name)
+def test_revoke_unknown_name_prints_one_line(path: Path, name: str) -> None:
+    done = run_tokens(path, "revoke", name)
     assert (done.returncode, len(done.stderr.splitlines()), "\x1b" in done.stderr) == (1, 1, False)
     assert not path.exists()
 
 
 @pytest.mark.parametrize("words", [("new", "phone"), ("list",), ("revoke", "phone")])
-def test_a_file_that_is_no_database_is_one_line(path: Path, words: tuple[str, ...]) -> None:
+def test_file_that_is_no_database_is_reported_in_one_line(
+    path: Path, words: tuple[str, ...]
+) -> None:
     path.write_bytes(b"x" * 5000)
-    done = typed(path, *words)
+    done = run_tokens(path, *words)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert (
-        done.stderr
-        == f"keylike: {path}: the file of tokens cannot be used: file is not a database\n"
+        done.stderr == f"keylike: {path}: the token file cannot be used: file is not a database\n"
     )
     assert path.read_bytes() == b"x" * 5000
 
 
-def test_a_file_open_to_others_is_told(path: Path) -> None:
-    assert "chmod" not in typed(path, "new", "phone").stderr
+def test_file_accessible_to_others_causes_a_warning(path: Path) -> None:
+    assert "chmod" not in run_tokens(path, "new", "phone").stderr
     path.chmod(0o644)
-    done = typed(path, "list")
+    done = run_tokens(path, "list")
     assert (done.returncode, done.stderr) == (
         0,
-        f"keylike: {path} is open to others on this machine; close it with chmod 600\n",
+        f"keylike: {path} is accessible to other users of this machine; restrict it with chmod 600\n",
     )
 
 
-def test_the_table_tells_what_is_over(path: Path) -> None:
+def test_list_marks_expired_tokens(path: Path) -> None:
     clock = Clock()
     commands = tokens_cli(lambda: TokenStore(path, clock))
     assert "no tokens yet" in CliRunner().invoke(commands, ["list"]).output
@@ -150,9 +153,9 @@ def test_the_table_tells_what_is_over(path: Path) -> None:
         store.find(store.new("guest", Tier.FREE, 60))
     clock.now = NOW + 60
     said = CliRunner().invoke(commands, ["list"]).output
-    assert "over" in said and said.count("2026-11-18") == 3
+    assert "expired" in said and said.count("2026-11-18") == 3
 
 
-def test_help_tells_what_there_is(path: Path) -> None:
-    done = typed(path, "--help")
+def test_help_lists_the_commands(path: Path) -> None:
+    done = run_tokens(path, "--help")
     assert done.returncode == 0 and all(word in done.stdout for word in ("new", "list", "revoke"))

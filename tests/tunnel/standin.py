@@ -72,7 +72,9 @@ class Server:
             "KEYLIKE_TOKENS": str(home / "tokens.sqlite3"),
         }
         path = f"{standin.bin}:{os.environ['PATH']}"
-        self.home, self.out, self.err = home, home / "stdout", home / "stderr"
+        self.home = home
+        self.out = home / "stdout"
+        self.err = home / "stderr"
         with self.out.open("w") as out, self.err.open("w") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.serve_colour", *command],

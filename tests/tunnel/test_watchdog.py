@@ -25,7 +25,9 @@ class FakeAgent:
     """A fake agent that lists its address until a test changes that."""
 
     def __init__(self, address: str) -> None:
-        self.address, self.is_listed, self.has_error = address, True, False
+        self.address = address
+        self.is_listed = True
+        self.has_error = False
 
     def logged_error(self) -> bool:
         """Return the flag that the test set, once."""
@@ -47,7 +49,8 @@ class Scenario:
         self, outcomes: Iterable[str | Fault], *, stops_at: float, random: float = 1.0
     ) -> None:
         self.outcomes: Iterator[str | Fault] = iter(outcomes)
-        self.now, self.stops_at = 0.0, stops_at
+        self.now = 0.0
+        self.stops_at = stops_at
         self.events: list[tuple[float, str]] = []
         self.probes: list[tuple[float, str]] = []
         self.openings: list[float] = []

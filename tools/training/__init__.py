@@ -1,4 +1,4 @@
-"""Training of the readers, on drawn photos; never imported by the package."""
+"""Draws keys, trains the embedded reader on them, and writes what models/ ships. Never imported by the server."""
 
 from __future__ import annotations
 

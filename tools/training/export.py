@@ -1,7 +1,7 @@
-"""Exports trained networks to ONNX: `python -m tools.training.export CHECKPOINTS OUT`.
+"""Writes trained networks as ONNX: `python -m tools.training.export CHECKPOINTS OUT`.
 
-Most of each network computes in integers (tools/training/quantise.py). The other weights are
-stored as float16 and computed as float32.
+Most of each network computes in whole numbers (training/quantise.py). The other weights are stored in float16 and widened when the file
+is opened, so they take half the room and compute in float32.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from keylike.readers.caliper.frames import ALIGN, FINDER_SIDE, READ
 from tools.training.fp16 import halve
-from tools.training.nets import NETS, POSE_FEATURES
+from tools.training.nets import NETS
 from tools.training.quantise import quantise_all
 
 OPSET = 17
@@ -28,42 +28,39 @@ SHAPES = {
     "measurer": (READ.height, READ.width),
 }
 OUTPUTS = {
-    "finder": ("points", "variance", "presence", "several"),
+    "finder": ("points", "variance", "presence"),
     "aligner": ("corners", "side"),
     "measurer": ("edges", "depths", "spread", "kinds", "fit", "corners"),
 }
 
 
 class _Answers(nn.Module):
-    """The network without the heat maps that only training uses."""
+    """The network without the heat maps that only training looks at."""
 
     def __init__(self, net: nn.Module, skip: int) -> None:
         super().__init__()
         self.net, self.skip = net, skip
 
-    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
-        answers: tuple[Tensor, ...] = self.net(*given)[self.skip :]
+    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
+        answers: tuple[Tensor, ...] = self.net(picture)[self.skip :]
         return answers
 
 
 def export(name: str, checkpoint: Path, out: Path) -> Path:
-    """Write OUT/<name>.onnx in floating point from the checkpoint's running average.
-
-    The batch is the only open dimension.
-    """
+    """Writes OUT/<name>.onnx, not yet in whole numbers, from the checkpoint's running average; the batch is the only open dimension."""
     net = NETS[name]()
     net.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
     net.eval()
     path = out / f"{name}.onnx"
-    names, inputs = OUTPUTS[name], ["picture", "pose"] if name == "measurer" else ["picture"]
-    axes = {key: {0: "photos"} for key in (*inputs, *names)}
-    examples = (torch.zeros(2, 3, *SHAPES[name]), torch.zeros(2, POSE_FEATURES))[: len(inputs)]
-    wrapped = _Answers(net, len(net(*examples)) - len(names))
+    names = OUTPUTS[name]
+    axes = {key: {0: "photos"} for key in ("picture", *names)}
+    example = torch.zeros(2, 3, *SHAPES[name])
+    wrapped = _Answers(net, len(net(example)) - len(names))
     torch.onnx.export(
         wrapped,
-        examples,
+        (example,),
         str(path),
-        input_names=inputs,
+        input_names=["picture"],
         output_names=list(names),
         dynamic_axes=axes,
         opset_version=OPSET,
@@ -74,7 +71,7 @@ def export(name: str, checkpoint: Path, out: Path) -> Path:
 
 
 def main() -> None:
-    """Run from the command line."""
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", type=Path)
     parser.add_argument("out", type=Path)

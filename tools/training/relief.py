@@ -1,4 +1,4 @@
-"""The relief of a key's face: grooves, bevel, stamped letters, brushing and scratches."""
+"""The relief of a key's face: warding grooves, bevel, stamped letters, brushing and scratches, as surface slopes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,7 @@ from tools.training.shapes import KeyShape
 
 @dataclass(frozen=True, slots=True)
 class Relief:
-    """The relief as surface slopes; all arrays (rows, columns) float32.
-
-    Attributes:
-        slope_u: Slope along u, rise per mm.
-        slope_v: Slope along v.
-        wall_u: Outward direction of the side wall along u.
-        wall_v: Outward direction of the side wall along v.
-    """
+    """Slopes of the face along u and v (rise a mm), and the outward direction of the side wall; all (rows, columns) float32."""
 
     slope_u: Array
     slope_v: Array
@@ -30,7 +23,7 @@ class Relief:
 
 
 def carve(rng: np.random.Generator, shape: KeyShape) -> Relief:
-    """Draw the relief of one face. Dimple and track keys need one more call."""
+    """Draws the relief of one face. Dimples and tracks for `odd` keys come from `carve_dimples` and `carve_track`."""
     rows, columns = shape.mask.shape
     px = shape.px_per_mm
     u = np.arange(columns, dtype=np.float32) / px + float(shape.origin[0])
@@ -48,7 +41,7 @@ def carve(rng: np.random.Generator, shape: KeyShape) -> Relief:
 
 
 def _grooves(rng: np.random.Generator, u: Array, v: Array, height: float) -> Array:
-    """Draw up to four warding grooves that end towards the bow, and milled halves."""
+    """Warding: up to four grooves along the blade, each running out towards the bow in its own way, and milled-away halves."""
     depth = np.zeros((len(v), len(u)), np.float32)
     for _ in range(int(rng.integers(0, 5))):
         centre, half, edge = (
@@ -137,7 +130,7 @@ def _bevel(rng: np.random.Generator, depth: Array, shape: KeyShape) -> None:
 
 
 def _brush(rng: np.random.Generator, slope_u: Array, slope_v: Array, px: float) -> None:
-    """Draw brushing, waviness of the sheet, and single scratches."""
+    """Brushing along or across the blade, slow waviness of the sheet, and single scratches."""
     rows, columns = slope_u.shape
     grain = rng.standard_normal((rows, columns), dtype=np.float32)
     along, strength = chance(rng, 0.5), span(rng, 0, 0.10) ** 1.5 * 2
@@ -178,7 +171,7 @@ def _wall_direction(shape: KeyShape) -> tuple[Array, Array]:
 
 
 def carve_dimples(rng: np.random.Generator, relief: Relief, shape: KeyShape) -> None:
-    """Add round pits along the blade's face, as on a dimple key, in place."""
+    """Round pits along the blade's face, as on a dimple key; changes the relief in place."""
     px, (rows, columns) = shape.px_per_mm, relief.slope_u.shape
     vv, uu = np.mgrid[:rows, :columns].astype(np.float32)
     for row in np.linspace(0.25, 0.75, int(rng.integers(1, 4))) * shape.blade.height:
@@ -191,7 +184,7 @@ def carve_dimples(rng: np.random.Generator, relief: Relief, shape: KeyShape) -> 
 
 
 def carve_track(rng: np.random.Generator, relief: Relief, shape: KeyShape) -> None:
-    """Add one winding track along the face, as on a laser-cut key, in place."""
+    """One winding track along the face, as on a laser-cut car key; changes the relief in place."""
     px, (rows, columns) = shape.px_per_mm, relief.slope_u.shape
     vv, uu = np.mgrid[:rows, :columns].astype(np.float32)
     u = uu / px + float(shape.origin[0])

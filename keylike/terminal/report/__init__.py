@@ -1,4 +1,4 @@
-"""The evaluation of a reader as one HTML page that needs nothing beside it."""
+"""The evaluation of a reader as one self-contained HTML page."""
 
 from keylike.terminal.report.page import render, write_page
 

@@ -1,4 +1,4 @@
-"""Where everything on the charts lies, in the units of each chart's viewBox; the template draws it."""
+"""Coordinates of the charts, in units of each chart's viewBox; the template draws them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from keylike.readers.evaluation.calibration import Bin
 from keylike.readers.evaluation.coverage import Covered, surest
 from keylike.readers.evaluation.depths import Confusion, Errors
-from keylike.terminal.report.words import MINUS, percent
+from keylike.terminal.report.formatting import MINUS, percent
 
 Tick = tuple[float, str]
-LEAST_GIVEN = 5  # below this many codes the curve says nothing
+LEAST_GIVEN = 5  # with fewer codes the curve means nothing
 _MOST_POINTS = 160
 _SHADES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Maps `low` .. `high` to `start` .. `end`."""
+    """A linear map from `low` .. `high` to `start` .. `end`."""
 
     low: float
     high: float
@@ -32,7 +32,7 @@ class Scale:
         )
 
     def ticks(self, values: Sequence[float], label: Callable[[float], str]) -> list[Tick]:
-        """Each value with where it lies, written as `label` says."""
+        """Return each value's position with its label."""
         return [(self(value), label(value)) for value in values]
 
 
@@ -48,7 +48,11 @@ INTERVAL_TICKS = INTERVAL.ticks(
 
 @dataclass(frozen=True, slots=True)
 class CoverageChart:
-    """`line` and `band` are SVG point lists; `mark` is where the stated coverage is reached: x, y, and what to write there."""
+    """The accuracy by coverage.
+
+    `line` and `band` are SVG point lists. `mark` is the point of the stated coverage: x, y and
+    label.
+    """
 
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -74,7 +78,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityChart:
-    """Dots over two axes from 0 to 1, and `most`, the count that the tallest bar stands for."""
+    """The accuracy by confidence, both from 0 to 1; `most` is the count of the tallest bar."""
 
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -84,7 +88,10 @@ class ReliabilityChart:
 
 @dataclass(frozen=True, slots=True)
 class ErrorChart:
-    """One keyway: ticks, `zero` and the two lines half a step off, and (x, signed, absolute) for each cut."""
+    """The errors of one keyway: ticks, the lines at zero and at half a step, and the cuts.
+
+    Each cut is (x, signed error, absolute error).
+    """
 
     keyway: str
     x_ticks: list[Tick]
@@ -96,7 +103,7 @@ class ErrorChart:
 
 
 def coverage_chart(curve: Sequence[Covered], stated: float) -> CoverageChart:
-    """The curve from its fifth code on, in 400 by 300."""
+    """Return the curve in 400 by 300 units; it starts at the fifth code."""
     drawn = [point for point in curve if point.given >= LEAST_GIVEN] or list(curve[-1:])
     drawn = [*drawn[:: math.ceil(len(drawn) / _MOST_POINTS)], drawn[-1]]
     floor = min(0.9, math.floor(min(point.interval[0] for point in drawn) * 10) / 10)
@@ -111,12 +118,12 @@ def coverage_chart(curve: Sequence[Covered], stated: float) -> CoverageChart:
         y.ticks(_tenths(floor), _whole),
         _points(there),
         _points(edges),
-        (x(mark.coverage), y(mark.accuracy), f"{percent(mark.accuracy)} right") if mark else None,
+        (x(mark.coverage), y(mark.accuracy), f"{percent(mark.accuracy)} correct") if mark else None,
     )
 
 
 def reliability_chart(bins: Sequence[Bin]) -> ReliabilityChart:
-    """Both axes from 0 to 1 in 400 by 300, the counts as bars in the 56 below."""
+    """Return the chart in 400 by 300 units, with the counts as bars in the lowest 56."""
     x, y = Scale(0, 1, 46, 380), Scale(0, 1, 246, 14)
     most = max(each.readings for each in bins)
     height = Scale(0, most, 0, 40)
@@ -132,7 +139,7 @@ def reliability_chart(bins: Sequence[Bin]) -> ReliabilityChart:
 
 
 def error_charts(errors: Sequence[Errors]) -> list[ErrorChart]:
-    """One a keyway in 300 by 220, all on the same scale of mm, so that they can be compared."""
+    """Return one chart per keyway in 300 by 220 units, all on the same scale in mm."""
     if not errors:
         return []
     ends = [
@@ -164,7 +171,10 @@ def _error_chart(errors: Errors, y: Scale) -> ErrorChart:
 
 
 def shade(confusion: Confusion, true: int, read: int) -> str:
-    """The class of one cell: r1 to r5 where the depth was read right, w1 to w5 where not, by the share of its row; "" of none."""
+    """Return the CSS class of a cell by its share of the row, "" for an empty cell.
+
+    r1 to r5 mark depths that were read correctly, w1 to w5 those that were not.
+    """
     count = confusion.counts.get((true, read), 0)
     if not count:
         return ""

@@ -1,4 +1,4 @@
-"""The wall of failures: a small picture of each, and the truth beside the reading."""
+"""The gallery of failures: a small picture of each, with the true code and the reading."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from keylike.readers.caliper.overlay import draw_overlay
 from keylike.readers.contract import CutLine, Drawing, Point, Reading
 from keylike.readers.evaluation.verdict import Verdict
 
-SIZE = (420, 280)  # in a card of 300 pixels the overlay's letters can still be read
-# 24 pictures of this size make 480 kB of base64; a noisier one is pressed harder, then made smaller.
+SIZE = (420, 280)  # on a card 300 pixels wide the overlay's letters stay legible
+# 24 pictures of this size take 480 kB of base64. Noisier pictures get a lower quality, then a
+# smaller size.
 MOST_BYTES = 15_000
 _SCALES, _QUALITIES = (1.0, 0.75, 0.5), (78, 66, 54, 42)
-# How much of the picture the blade may fill, from side to side or from top to bottom.
+# The largest share of the picture's width or height that the blade may take.
 _FILLED = 0.66
 _BEYOND = (38, 40, 43)
 
 
 @dataclass(frozen=True, slots=True)
 class Digit:
-    """One cut's depth in truth and as read, None where there is none."""
+    """The true depth of one cut and the depth that was read; None where there is none."""
 
     truth: int | None
     read: int | None
@@ -35,9 +36,10 @@ class Digit:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One card; `coded` says whether there was a code to read.
+    """One card of the gallery; `coded` is True if the photo has a code to read.
 
-    `read_keyway` and `confidence` are None of a refusal, `refusal` (reason, message) is None of a reading.
+    `read_keyway` and `confidence` are None for a refusal. `refusal` (reason, message) is None for a
+    reading.
     """
 
     file: str
@@ -53,7 +55,7 @@ class Failure:
 
 
 def failure(verdict: Verdict) -> Failure:
-    """The card of one verdict; opens its photo again."""
+    """Return the card of one verdict; opens its photo again."""
     shot, result = verdict.shot, verdict.result
     read = result if isinstance(result, Reading) else None
     image = picture(open_photo(shot.path.read_bytes()), read)
@@ -75,15 +77,19 @@ def failure(verdict: Verdict) -> Failure:
 
 
 def picture(photo: Photo, reading: Reading | None) -> Image.Image:
-    """The photo in small; where a reader gave geometry, the blade with the reading drawn on it, turned until the tip points right."""
+    """Return the photo as a thumbnail.
+
+    If the reader gave geometry, the blade with the reading drawn on it is turned so that its tip
+    points right.
+    """
     image = Image.fromarray(photo.pixels)
     if not reading or not reading.drawing:
         image.thumbnail(SIZE)
         return image
-    turn, scale, corner = _laid_out(reading.drawing)
+    turn, scale, corner = _layout(reading.drawing)
     back = turn.T / scale
     offset = turn.T @ corner
-    # From each pixel of the small picture to where it lies in the photo.
+    # Maps each pixel of the thumbnail to its place in the photo.
     affine = (back[0, 0], back[0, 1], offset[0], back[1, 0], back[1, 1], offset[1])
     small = image.transform(
         SIZE, Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC, fillcolor=_BEYOND
@@ -101,8 +107,11 @@ def picture(photo: Photo, reading: Reading | None) -> Image.Image:
     return draw_overlay(replace(photo, pixels=np.asarray(small)), replace(reading, drawing=drawing))
 
 
-def _laid_out(drawing: Drawing) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
-    """How the blade comes to lie in a picture of SIZE: the turn (2, 2), pixels there a photo pixel, and the turned upper left corner."""
+def _layout(drawing: Drawing) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
+    """Return how to place the blade in a picture of SIZE.
+
+    That is a rotation (2, 2), the scale, and the rotated upper left corner in photo pixels.
+    """
     feet = [line.foot for line in drawing.cut_lines]
     along = np.subtract(feet[-1], feet[0]) if len(feet) > 1 else np.array([1.0, 0.0])
     along = along / max(float(np.hypot(*along)), 1e-9)
@@ -116,7 +125,7 @@ def _laid_out(drawing: Drawing) -> tuple[NDArray[np.float64], float, NDArray[np.
 
 
 def _jpeg(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
-    """The best of the tries that is small enough, else the last, with its width and height."""
+    """Return the first JPEG that is small enough, or the last one tried, with its size in pixels."""
     tries = list(product(_SCALES, _QUALITIES))
     for scale, quality in tries:
         smaller = image.copy()

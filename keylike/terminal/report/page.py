@@ -1,6 +1,7 @@
-"""Puts the page together: figures and charts into the template, and the file onto the disk.
+"""Assembles the evaluation page and writes it.
 
-The page holds its pictures and its style and no script; its Content-Security-Policy allows nothing else. Every text is escaped.
+The page embeds its pictures and its style and has no scripts; its Content-Security-Policy allows
+nothing else. All text is escaped.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,27 +27,47 @@ from keylike.readers.evaluation.failures import refused, worst, wrong
 from keylike.readers.evaluation.report import SHARES, Report, refusals
 from keylike.readers.evaluation.score import Score
 from keylike.readers.evaluation.statistics import percentile
-from keylike.terminal.report import charts, words
+from keylike.terminal.report import charts, formatting
 from keylike.terminal.report.failure_gallery import failure
-from keylike.terminal.report.families import fates
 
 HERE = Path(__file__).parent
 STATED = 0.8
+# A label may name any family. Families beyond this number share a row, to keep the page small.
+MAX_FAMILIES = 30
+FAMILY_NAMES = {"none": "no key", "blank": "uncut blank", "other": "other families"}
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyOutcome:
+    """The readings of one family without a readable code; `read_as` counts them by keyway."""
+
+    name: str
+    photos: int
+    refused: int
+    read_as: tuple[tuple[str, int], ...]
 
 
 def write_page(
     target: Path, report: Report, reader: ReaderInfo, folders: Sequence[Path], now: float
 ) -> None:
-    """Writes the page; `folders` are the labelled ones, of which it tells the names alone, `now` is seconds since 1970. Raises OSError."""
-    # A file name that is no UTF-8 came as half a pair of surrogates, which cannot be written.
+    """Write the page. Raises OSError.
+
+    Args:
+        target: file to write.
+        report: results of the evaluation.
+        reader: the reader that was evaluated.
+        folders: labelled folders, of which the page shows only the names.
+        now: seconds since 1970.
+    """
+    # A file name that is not UTF-8 contains lone surrogates, which cannot be encoded.
     target.write_bytes(render(report, reader, folders, now).encode("utf-8", "replace"))
 
 
 def render(report: Report, reader: ReaderInfo, folders: Sequence[Path], now: float) -> str:
-    """The page; opens the photos of the failures that it shows."""
+    """Return the page; opens the photos of the failures that it shows."""
     style = (HERE / "page.css").read_text(encoding="utf-8")
     day = time.strftime("%Y-%m-%d", time.gmtime(now))
-    # The style is this project's own, and the hash must be that of these very bytes.
+    # The style sheet is trusted, and the hash must match these exact bytes.
     style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     page = _environment().get_template("page.html")
     said = {**_scores(report), **_confidence(report), **_depths(report), **_refusals(report)}
@@ -100,8 +123,34 @@ def _refusals(report: Report) -> dict[str, Any]:
         "refused_coded": refusals(report.coded).most_common(),
         "refused_uncoded": refusals(report.uncoded).most_common(),
         "uncoded": len(report.uncoded),
-        "fates": fates(report.families),
+        "family_outcomes": family_outcomes(report.families),
     }
+
+
+def family_outcomes(families: Mapping[str, Counter[str]]) -> list[FamilyOutcome]:
+    """Return one row per family, the most often read first; rare families share the last row."""
+    ordered = sorted(
+        families.items(), key=lambda family: family[1]["refused"] - family[1]["photos"]
+    )
+    rows = [
+        _family_outcome(FAMILY_NAMES.get(name, name.removeprefix("other:")), counts)
+        for name, counts in ordered[:MAX_FAMILIES]
+    ]
+    rest = ordered[MAX_FAMILIES:]
+    if rest:
+        rows.append(
+            _family_outcome(f"{len(rest)} more", sum((counts for _, counts in rest), Counter()))
+        )
+    return rows
+
+
+def _family_outcome(name: str, counts: Counter[str]) -> FamilyOutcome:
+    read = [
+        (key.removeprefix("read_as_"), count)
+        for key, count in counts.most_common()
+        if key.startswith("read_as_")
+    ]
+    return FamilyOutcome(name, counts["photos"], counts["refused"], tuple(read))
 
 
 @cache
@@ -114,10 +163,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": words.percent,
-        "interval": words.interval,
-        "signed": words.signed,
-        "plain": words.plain,
+        "percent": formatting.percent,
+        "interval": formatting.interval,
+        "signed": formatting.signed,
+        "plain": formatting.plain,
     }
     environment.globals |= {"shade": charts.shade, "span": charts.INTERVAL}
     return environment

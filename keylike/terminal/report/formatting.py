@@ -1,4 +1,4 @@
-"""How numbers and names are written on the page."""
+"""Formats of numbers and names on the page."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """0.713 as "71.3 %"."""
+    """Format 0.713 as "71.3 %"."""
     return f"{share * 100:.{digits}f}{NBSP}%"
 
 
 def interval(ends: tuple[float, float]) -> str:
-    """(0.66, 0.761) as "66 to 76"."""
+    """Format (0.66, 0.761) as "66 to 76"."""
     return f"{ends[0] * 100:.0f}{NBSP}to{NBSP}{ends[1] * 100:.0f}"
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """With its sign, a minus as long as the plus."""
+    """Format a number with its sign; the minus is as wide as the plus."""
     return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
 def plain(name: str) -> str:
-    """not_a_key as "not a key"."""
+    """Format not_a_key as "not a key"."""
     return name.replace("_", " ")
