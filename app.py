@@ -1,11 +1,24 @@
-"""Entry point of the server: `python app.py` runs the command line, `create_app` builds the application."""
+"""Entry points: `python app.py` runs the command line, and `app:app` is the WSGI application."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from keylike.cli import main
 from keylike.service import create_app
 
 __all__ = ["create_app", "main"]
+
+
+def __getattr__(name: str) -> Any:
+    """Build `app` when it is first used, so that importing this module loads no model."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from keylike.settings import load_settings
+
+    globals()["app"] = create_app(load_settings())
+    return globals()["app"]
+
 
 if __name__ == "__main__":
     main()

@@ -138,6 +138,24 @@ def open_photo(
         raise BadImage(f"The {kind} picture is truncated or corrupt.", format=kind) from error
 
 
+def photo_from_image(image: Image.Image, *, long_side: int = 2048) -> Photo:
+    """Return the photo of a picture that the program itself opened or drew with Pillow.
+
+    None of the limits of `open_photo` apply. Pictures of clients must go through `open_photo`.
+
+    Args:
+        image: A picture in any mode; an EXIF orientation is applied.
+        long_side: Longer side of the photo in pixels; larger pictures are reduced.
+    """
+    turn = _TURNS.get(_orientation(image))
+    upright = image if turn is None else image.transpose(turn)
+    width = upright.width
+    small = _shrink(
+        upright.size, lambda top, bottom: upright.crop((0, top, width, bottom)), long_side
+    )
+    return _photo(small, upright.size, image.format or "PNG")
+
+
 def image_format(data: bytes) -> str | None:
     """Return the format that the first bytes announce, or None if it is not in `ACCEPTED`."""
     if data.startswith(b"\xff\xd8\xff"):

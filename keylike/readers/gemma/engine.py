@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from PIL import Image
@@ -28,6 +29,11 @@ class Engine:
             else None
         )
         self._desk = AdaptiveBatcher(self._run, max_batch, self._free_memory)
+
+    @property
+    def processor(self) -> Any:
+        """Return the checkpoint's processor: its tokenizer and its picture processor."""
+        return self._loaded.processor
 
     @property
     def side(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -71,6 +71,11 @@ class GemmaReader:
     def manifest(self) -> GemmaManifest:
         """The manifest in use."""
         return self._manifest
+
+    @property
+    def processor(self) -> Any:
+        """Return the checkpoint's processor: its tokenizer and its picture processor."""
+        return self._engine.processor
 
     def warm(self) -> None:
         """Reads a grey square once."""

@@ -1,0 +1,1 @@
+"""Helper modules under the names of the older guide."""
