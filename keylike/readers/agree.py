@@ -24,8 +24,8 @@ from keylike.readers.contract import (
 
 Code = tuple[str, tuple[int, ...]]
 
-# A reader that says one of these has seen that there is no code of its keyways; what else it may say is about the photo.
-_NO_CODE = (Reason.NOT_A_KEY, Reason.NO_CUTS, Reason.UNSUPPORTED_KEYWAY)
+# These reasons are about what is on the photo: no code of one key. The others are about the photo.
+_NO_CODE = (Reason.NOT_A_KEY, Reason.SEVERAL_KEYS, Reason.NO_CUTS, Reason.UNSUPPORTED_KEYWAY)
 _ADVICE = "Take another photo: one key flat on a plain surface in soft light, the phone straight above, the blade sharp."
 # Off 0 and 1, so that two readers who are both certain, and of different codes, do not divide nothing by nothing.
 _LEAST, _MOST = 1e-6, 1 - 1e-6

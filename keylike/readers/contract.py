@@ -16,6 +16,7 @@ class Reason(StrEnum):
     """Why a photo could not be read; one of these goes into every refusal."""
 
     NOT_A_KEY = "not_a_key"
+    SEVERAL_KEYS = "several_keys"
     NO_CUTS = "no_cuts"
     UNSUPPORTED_KEYWAY = "unsupported_keyway"
     TOO_SMALL = "too_small"

@@ -158,12 +158,15 @@ def test_the_same_code_of_another_keyway_is_another() -> None:
     assert neither == pytest.approx((1 - sum(when_apart(0.9, 0.6, 0.25))) / 2)
 
 
+NO_CODE = (Reason.NOT_A_KEY, Reason.SEVERAL_KEYS, Reason.NO_CUTS, Reason.UNSUPPORTED_KEYWAY)
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_where_one_refuses(reason: Reason) -> None:
     code = reading(0.7)
     for first, second, by in ((code, refusal(reason), "first"), (refusal(reason), code, "second")):
         result = read(first, second)
-        if reason in (Reason.NOT_A_KEY, Reason.NO_CUTS, Reason.UNSUPPORTED_KEYWAY):
+        if reason in NO_CODE:
             assert isinstance(result, Unreadable) and result.reason is Reason.READERS_DISAGREE
             assert [(one.model, one.codes) for one in result.opinions] == [(f"{by}-2.0.0", CODES)]
         else:

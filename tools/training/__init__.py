@@ -1,4 +1,4 @@
-"""Draws keys, trains the embedded reader on them, and writes what models/ ships. Never imported by the server."""
+"""Training of the readers, on drawn photos; never imported by the package."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Trains the caliper: `python -m tools.training WORK models/caliper --version 1.0.0` (or `make train`).
+"""Trains the caliper: `python -m tools.training WORK models/caliper --version 1.3.0`.
 
-Draws the pictures, trains the three networks beside each other, exports them, fits the calibration, writes the manifest. Every step whose
-result is there already is passed over, and a network's training goes on from its last checkpoint: stop it at any time and call it again.
-With `--further` it does not begin with nothing but with the networks that MODEL holds.
+`make train` runs it. It draws the pictures, trains the three networks in parallel, exports them,
+fits the calibration and writes the manifest. Finished steps are skipped and training resumes from
+its last checkpoint, so it can be stopped at any time. `--further` begins with the networks in
+MODEL.
 """
 
 from __future__ import annotations
@@ -15,18 +16,35 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# The recipe for networks that begin from nothing; seeds are part of it.
+# The recipe for networks that begin from nothing. Seeds are part of it.
 WHOLES = {1: 6000, 2: 6000}
 PLATES = {11: 4000, 12: 4000, 13: 4000, 14: 4000, 15: 4000, 16: 4000}
 STEPS = {"measurer": 5500, "aligner": 7500, "finder": 5000}
-# Networks that are trained further start at a lower rate (the finder forgets at more, docs/LOG.md); these took 1.1.0 to 1.2.0.
+# Steps and rates of further training. Higher rates make the finder forget (docs/LOG.md).
 FURTHER = {"measurer": (6300, 1.2e-3), "aligner": (7500, 1.2e-3), "finder": (3000, 6e-4)}
 HELD_SEED, HELD_PHOTOS, HELD_SIZE = 9001, 1200, (1024, 768)
-HELD_KINDS = ("SC1", "KW1", "SC4", "SC1", "KW1", "other", "none", "blank")
+HELD_KINDS = (
+    "SC1",
+    "KW1",
+    "SC4",
+    "other",
+    "SC1",
+    "KW1",
+    "SC4",
+    "other",
+    "other",
+    "blank",
+    "none",
+    "several",
+)
 
 
 def together(commands: Sequence[Sequence[str]], jobs: int) -> None:
-    """Runs python modules with their arguments, `jobs` at a time; raises CalledProcessError when one fails."""
+    """Run Python modules with their arguments, `jobs` at a time.
+
+    Raises:
+        CalledProcessError: One of them failed.
+    """
 
     def run(command: Sequence[str]) -> None:
         subprocess.run(
@@ -38,7 +56,7 @@ def together(commands: Sequence[Sequence[str]], jobs: int) -> None:
 
 
 def drawings(work: Path) -> list[list[str]]:
-    """The commands that draw what is not there yet."""
+    """Return the commands that draw what is missing."""
     data, held = work / "data", work / "held"
     shards = [("plates", seed, count) for seed, count in PLATES.items()] + [
         ("wholes", seed, count) for seed, count in WHOLES.items()
@@ -65,7 +83,7 @@ def drawings(work: Path) -> list[list[str]]:
 
 
 def taking_up(work: Path, model: Path) -> list[list[str]]:
-    """The commands that make first checkpoints of the networks in `model`, where there are none yet."""
+    """Return the commands that make missing first checkpoints of the networks in `model`."""
     missing = [name for name in STEPS if not (work / "checkpoints" / f"{name}.pt").exists()]
     options = ["--data", str(work / "data"), "--nets"]
     return [
@@ -75,7 +93,7 @@ def taking_up(work: Path, model: Path) -> list[list[str]]:
 
 
 def trainings(work: Path, further: bool) -> list[list[str]]:
-    """The commands that train the three networks to the end."""
+    """Return the commands that train the three networks to the end."""
     options = ["--data", str(work / "data"), "--out", str(work / "checkpoints")]
     if further:
         return [
@@ -89,7 +107,7 @@ def trainings(work: Path, further: bool) -> list[list[str]]:
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path, help="for drawings (14 GB) and checkpoints")
     parser.add_argument(

@@ -1,4 +1,7 @@
-"""Turns stored pictures into network inputs: poses as wrong as the earlier stages leave them, and other cameras' colours."""
+"""Turns stored pictures into network inputs.
+
+The poses are as wrong as the earlier stages leave them; the colours are those of other cameras.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import math
 import cv2
 import numpy as np
 
+from keylike.keys.keyways import keyway
 from keylike.readers.caliper.frames import (
     ALIGN,
     FINDER_SIDE,
@@ -18,6 +22,7 @@ from keylike.readers.caliper.frames import (
     Array,
     Strip,
     fit_similarity,
+    pose_features,
     project,
 )
 from keylike.readers.caliper.networks import CUTS_OF, KINDS
@@ -29,7 +34,7 @@ _CENTRE = SLOT.mean(0)
 
 
 def recolour(rng: np.random.Generator, picture: Array) -> Array:
-    """Other white balance, contrast, softness and noise; float32."""
+    """Apply another white balance, contrast, softness and noise; float32."""
     picture = picture.astype(np.float32)
     if chance(rng, 0.25):
         picture = np.repeat(picture.mean(2, keepdims=True), 3, 2)
@@ -47,7 +52,7 @@ def recolour(rng: np.random.Generator, picture: Array) -> Array:
 
 
 def _nudged(rng: np.random.Generator, strength: float) -> Array:
-    """A small wrong turn, scale, shift and perspective about the slot's middle, mm to mm."""
+    """Return a small error of turn, scale, shift and perspective, mm to mm."""
     turn, scale = rng.normal(0, 0.021) * strength, 1 + rng.normal(0, 0.03) * strength
     up, shear = 1 + rng.normal(0, 0.025) * strength, rng.normal(0, 0.03) * strength
     turned = np.array(
@@ -65,7 +70,10 @@ def _nudged(rng: np.random.Generator, strength: float) -> Array:
 
 
 def _found(rng: np.random.Generator) -> Array:
-    """What the finder leaves: a tilted key seen through a pose without tilt that was fitted to noisy midline points; mm to mm."""
+    """Return the error that the finder leaves, mm to mm.
+
+    It fits a pose without tilt to noisy midline points of a tilted key.
+    """
     axis, tilt, away = (
         span(rng, 0, 2 * math.pi),
         math.radians(span(rng, 0, 36) if chance(rng, 0.6) else span(rng, 0, 8)),
@@ -86,7 +94,7 @@ def _found(rng: np.random.Generator) -> Array:
 
 
 def _cut(plate: Array, wrong: Array, strip: Strip) -> tuple[Array, Array]:
-    """The strip one sees when true mm are taken for `wrong` mm, and the homography from true mm to its pixels."""
+    """Return the strip under a pose that is `wrong`, and the map from true mm to its pixels."""
     to_strip = strip.matrix @ wrong
     picture = cv2.warpPerspective(
         plate,
@@ -101,7 +109,10 @@ def _cut(plate: Array, wrong: Array, strip: Strip) -> tuple[Array, Array]:
 def finder_sample(
     rng: np.random.Generator, pictures: Array, labels: Labels, row: int
 ) -> tuple[Array, dict[str, Array]]:
-    """A whole photo, turned, mirrored, scaled and shifted into the finder's square; targets: points (8, 2) pixels, key 0 or 1."""
+    """Return a whole photo, turned, mirrored, scaled and shifted into the finder's square.
+
+    Targets: points (8, 2) in pixels, key 0 or 1, several 0 or 1.
+    """
     pose = labels.pose[row].astype(float)
     key = KINDS[int(labels.kind[row])] != "none"
     tip = [[labels.length[row], labels.tip_v[row]]] if key else [[26.0, 4.0]]
@@ -130,14 +141,29 @@ def finder_sample(
         borderMode=border,
         borderValue=(120, 120, 120),
     )
-    targets = {"points": points @ matrix[:, :2].T + matrix[:, 2], "key": np.array(float(key))}
+    targets = {
+        "points": points @ matrix[:, :2].T + matrix[:, 2],
+        "key": np.array(float(key)),
+        "several": np.array(float(_several(labels, row, matrix))),
+    }
     return recolour(rng, picture), targets
+
+
+def _several(labels: Labels, row: int, matrix: Array) -> bool:
+    """True if a further blade is whole inside the finder's square."""
+    if labels.others is None:
+        return False
+    ends = labels.others[row] @ matrix[:, :2].T + matrix[:, 2]
+    return bool(((ends > 0) & (ends < FINDER_SIDE)).all((1, 2)).any())
 
 
 def aligner_sample(
     rng: np.random.Generator, pictures: Array, labels: Labels, row: int
 ) -> tuple[Array, dict[str, Array]]:
-    """A plate in a rough pose, half of them turned over; targets: edges as the strip shows them, corner offsets (8,), side."""
+    """Return a plate in a rough pose, flipped in half of the samples.
+
+    Targets: edges as the strip shows them, corner offsets (8,), side.
+    """
     over, kind = chance(rng, 0.5), KINDS[int(labels.kind[row])]
     wrong = _found(rng) if chance(rng, 0.6) else _nudged(rng, span(rng, 0.3, 2.0))
     wrong = wrong @ (TURN_OVER if over else np.eye(3))
@@ -151,7 +177,7 @@ def aligner_sample(
         "corners": offsets.ravel(),
         "over": np.array(float(over)),
         "key": np.array(float(kind != "none")),
-        # A blank's two edges look alike: its side is not to be learnt.
+        # A blank's two edges look alike, so it has no side to learn.
         "sided": np.array(float(kind not in ("none", "blank"))),
     }
     return recolour(rng, picture), targets
@@ -160,11 +186,17 @@ def aligner_sample(
 def measurer_sample(
     rng: np.random.Generator, pictures: Array, labels: Labels, row: int
 ) -> tuple[Array, dict[str, Array]]:
-    """A plate in a nearly right pose; targets: edges, depths, kind, corners. One in twelve is laid in wrongly: only `fit` counts."""
+    """Return a plate in a nearly right pose.
+
+    Targets: edges, depths, kind, corners. In one of twelve samples the pose is no blade's: then
+    only `fit` counts. Foreign keys are often squeezed until their cuts fit a readable family.
+    """
     kind, misfit = KINDS[int(labels.kind[row])], chance(rng, 1 / 12)
     wrong = _nudged(rng, float(rng.choice([1.0, 0.5, 0.25])))
     if misfit:
         wrong = wrong @ _misfit(rng)
+    elif labels.row[row][1] and chance(rng, 0.55 if kind == "other" else 0.12):
+        wrong = wrong @ _taken_for(rng, labels.row[row])
     picture, to_strip = _cut(pictures, wrong, READ)
     fits = kind != "none" and not misfit
     edges, weight = _edge_targets(labels, row, to_strip, READ)
@@ -179,12 +211,32 @@ def measurer_sample(
     targets = {
         "edges": edges, "edge_weight": weight, "depths": depths, "visible": visible, "kind": np.array(float(KINDS.index(kind))),
         "fit": np.array(float(fits)), "corners": corners.ravel(), "known": np.array(float(not misfit)),
+        "pose": pose_features(labels.pose[row].astype(float) @ np.linalg.inv(wrong)),
     }  # fmt: skip
     return recolour(rng, picture), targets
 
 
+def _taken_for(rng: np.random.Generator, row: Array) -> Array:
+    """Return the squeeze that moves a blade's cuts to where a readable family has them, mm to mm.
+
+    This is how foreign keys get a code: the pose takes up the difference as if it were tilt. `row`
+    is (first cut, spacing) in mm. Some rows are off by one cut as well.
+    """
+    way = keyway(("SC1", "KW1")[int(rng.integers(2))])
+    along = way.spacing_mm / float(row[1])
+    shift = (
+        way.first_cut_mm
+        - along * float(row[0])
+        + way.spacing_mm * int(rng.choice([0, 0, 0, 0, 0, 0, 1, -1]))
+    )
+    if abs(math.log(along)) > 0.3 or abs(shift) > 6:
+        return np.eye(3)
+    across = along if chance(rng, 0.25) else 1.0 + rng.normal(0, 0.015)
+    return np.array([[along, 0, shift], [0, across, 0], [0, 0, 1.0]])
+
+
 def _misfit(rng: np.random.Generator) -> Array:
-    """Turned over, turned round, both, or far off."""
+    """Return a pose that is no blade's: flipped, reversed, both, or far off."""
     choice = int(rng.integers(0, 4))
     if choice == 3:
         far = np.eye(3)
@@ -194,7 +246,10 @@ def _misfit(rng: np.random.Generator) -> Array:
 
 
 def _edge_targets(labels: Labels, row: int, to_strip: Array, strip: Strip) -> tuple[Array, Array]:
-    """Edges (2, width / 4) mm from the strip's top at each column, cut edge first, and which columns lie on the blade."""
+    """Return the edges (2, width / 4) and their weights.
+
+    Edges are in mm from the strip's top, cut edge first. A column has weight 1 if it is on the blade.
+    """
     columns = (np.arange(strip.width // STRIDE) + 0.5) * STRIDE - 0.5
     length = float(labels.length[row])
     on_blade = length + 0.3 > PROFILE_U

@@ -1,4 +1,4 @@
-"""What lies under and beside the key: surfaces, coins, rings, screws, rulers and fingers."""
+"""Surfaces and objects around the key: coins, rings, screws, rulers, combs, zips, fingers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 import cv2
 import numpy as np
 
-from tools.training.draw import Array, chance, soft_blur, span, value_noise
+from tools.training.draw import Array, chance, soft_blur, span, superellipse, value_noise
 from tools.training.light import METALS
 
 SIDE = 640
 
 
 def surface(rng: np.random.Generator, plain: bool = False) -> Array:
-    """One ground, (640, 640, 3) uint8: plain, wood, stone, cloth, print, specks, tiles, gravel or a grid."""
+    """Return one surface, (640, 640, 3) uint8."""
     makers = (
         (_plain,)
         if plain
@@ -114,7 +114,7 @@ def _tiles(rng: np.random.Generator) -> tuple[Array, Array, Array]:
 
 
 def _gravel(rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Flat-shaded cells round random seeds, with dark gaps: gravel, terrazzo, leather."""
+    """Return flat-shaded cells around random seeds with dark gaps: gravel, terrazzo, leather."""
     count = int(span(rng, 60, 1500))
     seeds = np.full((SIDE, SIDE), 255, np.uint8)
     seeds[rng.integers(0, SIDE, count), rng.integers(0, SIDE, count)] = 0
@@ -141,7 +141,7 @@ def _grid(rng: np.random.Generator) -> tuple[Array, Array, Array]:
 
 
 def crop(rng: np.random.Generator, grounds: list[Array], height: int, width: int) -> Array:
-    """A turned, scaled piece of one ground, (height, width, 3) float32."""
+    """Return a turned, scaled piece of one surface, (height, width, 3) float32."""
     ground = grounds[int(rng.integers(len(grounds)))]
     side = int(SIDE * span(rng, 0.35, 1.0))
     y, x = (int(rng.integers(0, SIDE - side + 1)) for _ in range(2))
@@ -163,8 +163,8 @@ def crop(rng: np.random.Generator, grounds: list[Array], height: int, width: int
 
 
 def scatter(rng: np.random.Generator, picture: Array, px_per_mm: float) -> None:
-    """Lays one coin, ring, screw or ruler somewhere on the picture, in place."""
-    kind = int(rng.integers(0, 5))
+    """Draw one coin, ring, screw, ruler or long notched object on the picture, in place."""
+    kind = int(rng.integers(0, 8))
     height, width = picture.shape[:2]
     at = (span(rng, 0, width), span(rng, 0, height))
     if kind <= 1:
@@ -173,8 +173,89 @@ def scatter(rng: np.random.Generator, picture: Array, px_per_mm: float) -> None:
         _ring(rng, picture, at, px_per_mm)
     elif kind == 3:
         _screw(rng, picture, at, px_per_mm)
-    else:
+    elif kind == 4:
         _ruler(rng, picture, at, px_per_mm)
+    else:
+        maker = (_toothed, _toothed, _zip, _remote, _rod)[int(rng.integers(5))]
+        maker(rng, picture, at, px_per_mm)
+
+
+def _placed(points: Array, at: tuple[float, float], turn: float, px: float) -> Array:
+    """Return points in mm, turned about (0, 0) and moved to `at`, in sixteenths of a pixel."""
+    spin = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    return np.round((points @ spin.T * px + np.array(at)) * 16).astype(np.int32)
+
+
+def _paint_or_metal(rng: np.random.Generator, shape: tuple[int, ...], px: float) -> Array:
+    if chance(rng, 0.5):
+        return _metal(rng, shape, px * 3)
+    return np.broadcast_to(rng.random(3) * span(rng, 60, 250), (*shape[:2], 3)).copy()
+
+
+def _toothed(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: float) -> None:
+    """Draw a comb, a saw blade, a rack or a hair clip: a bar with square or pointed teeth."""
+    long, wide, pitch = span(rng, 25, 90), span(rng, 4, 18), span(rng, 1.2, 6)
+    deep, square = span(rng, 0.15, 0.8) * wide, chance(rng, 0.5)
+    top: list[list[float]] = []
+    for x in np.arange(0, long, pitch):
+        if square:
+            tooth = [[x, wide], [x + pitch * 0.5, wide], [x + pitch * 0.5, wide - deep]]
+            top += [*tooth, [x + pitch, wide - deep]]
+        else:
+            top += [[x, wide - deep], [x + pitch * span(rng, 0.45, 0.55), wide]]
+    outline = np.array([[0.0, 0.0], *top, [long, 0.0]]) - [long / 2, wide / 2]
+    mask: Array = np.zeros(picture.shape[:2], np.uint8)
+    placed = _placed(outline, at, span(rng, 0, 2 * math.pi), px)
+    cv2.fillPoly(mask, [placed], 255, cv2.LINE_AA, 4)
+    _shadow(rng, picture, mask, px)
+    _lay(picture, mask, _paint_or_metal(rng, mask.shape, px))
+
+
+def _zip(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: float) -> None:
+    """Draw a zip: cloth on both sides and two rows of teeth."""
+    turn, long, wide = span(rng, 0, 2 * math.pi), span(rng, 60, 200), span(rng, 12, 30)
+    cloth: Array = np.zeros(picture.shape[:2], np.uint8)
+    teeth = np.zeros_like(cloth)
+    band = np.array([[-long, -wide], [long, -wide], [long, wide], [-long, wide]]) / 2
+    cv2.fillPoly(cloth, [_placed(band, at, turn, px)], 255, cv2.LINE_AA, 4)
+    pitch, size = span(rng, 1.5, 3), span(rng, 1.0, 2.5)
+    for i, x in enumerate(np.arange(-long / 2, long / 2, pitch)):
+        middle = size * (0.4 if i % 2 else -0.4)
+        corners = [[0, -size], [pitch * 0.7, -size], [pitch * 0.7, size], [0, size]]
+        tooth = np.array(corners) + np.array([x, middle])
+        cv2.fillPoly(teeth, [_placed(tooth, at, turn, px)], 255, cv2.LINE_AA, 4)
+    _shadow(rng, picture, cloth, px)
+    _lay(picture, cloth, np.broadcast_to(rng.random(3) * 180, picture.shape).copy())
+    _lay(picture, teeth, _paint_or_metal(rng, teeth.shape, px))
+
+
+def _remote(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: float) -> None:
+    """Draw a car's remote or a fob: a rounded plastic body with buttons."""
+    turn, long, wide = span(rng, 0, 2 * math.pi), span(rng, 15, 38), span(rng, 10, 20)
+    mask: Array = np.zeros(picture.shape[:2], np.uint8)
+    body = superellipse((0, 0), (long, wide), span(rng, 2.2, 6))
+    cv2.fillPoly(mask, [_placed(body, at, turn, px)], 255, cv2.LINE_AA, 4)
+    _shadow(rng, picture, mask, px)
+    dark = np.broadcast_to(rng.random(3) * span(rng, 10, 90), picture.shape).copy()
+    _lay(picture, mask, dark)
+    for x in np.linspace(-long * 0.6, long * 0.6, int(rng.integers(1, 5))):
+        button = np.zeros_like(mask)
+        outline = superellipse((float(x), 0), (long * 0.13, wide * 0.4), 3)
+        cv2.fillPoly(button, [_placed(outline, at, turn, px)], 255, cv2.LINE_AA, 4)
+        _lay(picture, button, np.clip(dark + span(rng, 10, 70), 0, 255))
+
+
+def _rod(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: float) -> None:
+    """Draw a pen, a knife, a nail or a strip: long, thin, often pointed."""
+    long, wide, point = span(rng, 25, 120), span(rng, 2, 16), span(rng, 0, 20)
+    outline = np.array(
+        [[0, 0], [long, 0], [long + point, wide * span(rng, 0, 1)], [long, wide], [0, wide]]
+    )
+    mask: Array = np.zeros(picture.shape[:2], np.uint8)
+    placed = _placed(outline - [long / 2, wide / 2], at, span(rng, 0, 2 * math.pi), px)
+    cv2.fillPoly(mask, [placed], 255, cv2.LINE_AA, 4)
+    _shadow(rng, picture, mask, px)
+    _lay(picture, mask, _paint_or_metal(rng, mask.shape, px))
 
 
 def _lay(picture: Array, mask: Array, colour: Array) -> None:
@@ -280,7 +361,7 @@ def _ruler(rng: np.random.Generator, picture: Array, at: tuple[float, float], px
 def finger(
     rng: np.random.Generator, picture: Array, tip: Array, away: float, radius: float
 ) -> None:
-    """A fingertip at `tip` pixels that comes from direction `away` (radians), in place."""
+    """Draw a fingertip at `tip` pixels that comes from direction `away` (radians), in place."""
     height, width = picture.shape[:2]
     turn = away + rng.normal(0, 0.7)
     mask = np.zeros((height, width), np.uint8)

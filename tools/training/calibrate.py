@@ -1,7 +1,10 @@
-"""Fits the caliper's calibration on drawn photos it never saw, and writes its manifest: `python -m tools.training.calibrate MODEL PHOTOS`.
+"""Fits the caliper's calibration and limits, and writes its manifest.
 
-PHOTOS is a folder written by tools.training.render with keys of all kinds and pictures without a key. Every second photo of each kind
-is fitted on, the others measure what the manifest then claims.
+`python -m tools.training.calibrate MODEL PHOTOS --version 1.3.0`. PHOTOS is a folder of
+tools.training.render with keys of all kinds, several keys, and pictures without a key. None of
+them was trained on. Half of each kind is fitted on, the other half measures what the manifest
+claims. Keys of other families count: the confidence is the share of right codes among all codes
+given.
 """
 
 from __future__ import annotations
@@ -21,10 +24,10 @@ from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
 from keylike.readers.caliper.confidence import FIGURES, confidence, kind_probabilities
 from keylike.readers.caliper.decode import Noise
-from keylike.readers.caliper.locate import Sighting, find, first_thought, second_thoughts
+from keylike.readers.caliper.locate import PoseFit, alternative_poses, find, initial_poses
 from keylike.readers.caliper.manifest import Calibration, Thresholds
 from keylike.readers.caliper.networks import CUTS_OF, KINDS, NETWORKS, Networks, files_of
-from keylike.readers.caliper.reader import CaliperReader, Trial
+from keylike.readers.caliper.reader import Analysis, CaliperReader
 from keylike.readers.contract import ReaderInfo
 from keylike.readers.evaluation import Shot, calibration_error, shots
 from tools.training.draw import Array
@@ -34,32 +37,68 @@ START = Calibration(Noise(1.0, 0.05), (*(0.0 for _ in FIGURES), 0.0), 1.0)
 TEMPERATURES = (0.7, 0.85, 1.0, 1.2)
 SHIFTS_MM = (0.06, 0.09, 0.13, 0.18)
 SLOPES_MM = (0.03, 0.06, 0.09)
-LEAST_CONFIDENCE = 0.10
 UNRANKED = 1e-3
-LOGITS = [float(x) for x in range(-3, 8)]
-SHARES = [round(-0.02 * x, 2) for x in range(5, 36)]
-EVIDENCE = [round(-5 + 0.2 * x, 2) for x in range(15)]
+# The grids of the limits.
+PRESENCE = FIT = [float(x) for x in range(-3, 8)]
+OTHER = [round(0.02 * x, 2) for x in range(2, 36)]
+EVIDENCE = [round(-5 + 0.25 * x, 2) for x in range(13)]
+CONFIDENCE = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5]
+SEVERAL = [round(-4 + 0.25 * x, 2) for x in range(33)]
+# Costs of a false code in refused right ones: for a key without a readable code, and for a misread
+# key.
+FALSE_CODE, MISREAD = 5.0, 1.0
 RIDGE = 0.02
-
 
 _NO_STRIP = np.zeros((1, 1, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """One photo and every sighting of a blade on it (strips left out): the first, if any, and the others, go by go."""
+class Case:
+    """One photo and the fits of every pose that the reader might look at, without their strips."""
 
     shot: Shot
-    first: list[Sighting]
-    others: list[list[Sighting]]
+    initial: list[PoseFit]
+    alternatives: list[list[PoseFit]]
 
-    def trial(self, calibration: Calibration) -> Trial | None:
-        """What the reader makes of them with this calibration."""
-        return _reader(calibration).ponder(self.first, self.others)
+    def analysis(self, calibration: Calibration) -> Analysis | None:
+        """Return the reader's analysis under this calibration."""
+        return _reader(calibration).refine(self.initial, self.alternatives)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One photo under a calibration: what was found, and whether its first code is right."""
+
+    shot: Shot
+    analysis: Analysis
+
+    @property
+    def right(self) -> bool:
+        """True if keyway and code are right."""
+        found = (self.analysis.keyway.name, self.analysis.decoding.ranked[0][0])
+        return found == (self.shot.keyway, self.shot.codes)
+
+    @property
+    def readable(self) -> bool:
+        """True if its most probable kind has a code, so that only limits can refuse it."""
+        return self.analysis.likeliest in CUTS_OF
+
+    def within(self, limits: Thresholds, calibration: Calibration) -> bool:
+        """True if a code is given under these limits."""
+        fit, kinds = self.analysis.fit, self.analysis.kinds
+        return (
+            self.readable
+            and fit.rough.presence >= limits.presence
+            and fit.measured.fit >= limits.fit
+            and kinds["other"] < limits.other
+            and self.analysis.decoding.evidence >= limits.evidence
+            and confidence(self.analysis.figures, calibration.weights) >= limits.confidence
+            and fit.rough.several < limits.several
+        )
 
 
 class _NoNetworks(Networks):
-    """For a reader that only decides."""
+    """The networks of a reader that only decides."""
 
     def __init__(self) -> None:
         pass
@@ -72,40 +111,50 @@ def _reader(calibration: Calibration) -> CaliperReader:
     )
 
 
-def try_all(folder: Path, photos: list[Shot]) -> list[Tried]:
-    """Runs the networks over every photo, refusing nothing."""
+def cases(folder: Path, photos: list[Shot]) -> list[Case]:
+    """Run the networks of a folder over every photo without refusing anything."""
     networks = Networks(files_of(folder))
-    return [_try(networks, shot) for shot in photos]
+    return [_case(networks, shot) for shot in photos]
 
 
-def _try(networks: Networks, shot: Shot) -> Tried:
+def _case(networks: Networks, shot: Shot) -> Case:
     picture = open_photo(shot.path.read_bytes()).pixels
     rough = find(networks, picture, OPEN.presence)
     if rough is None:
-        return Tried(shot, [], [])
-    first = first_thought(networks, picture, rough)
-    others = list(second_thoughts(networks, picture, rough, first))
-    return Tried(shot, _without_strips(first), [_without_strips(go) for go in others])
+        return Case(shot, [], [])
+    initial = initial_poses(networks, picture, rough)
+    groups = alternative_poses(networks, picture, rough, initial)
+    return Case(shot, _without_strips(initial), [_without_strips(group) for group in groups])
 
 
-def _without_strips(sightings: list[Sighting]) -> list[Sighting]:
-    return [replace(one, strip=_NO_STRIP) for one in sightings]
+def _without_strips(fits: list[PoseFit]) -> list[PoseFit]:
+    return [replace(one, strip=_NO_STRIP) for one in fits]
 
 
-def halves(tried: list[Tried]) -> tuple[list[Tried], list[Tried]]:
-    """Every second photo of each kind, and the others: kinds come in turn, so every second of all might hold none of some."""
-    by_kind: dict[str, list[Tried]] = {}
-    for one in tried:
+def halves(found: list[Case]) -> tuple[list[Case], list[Case]]:
+    """Return every second photo of each kind, and the others.
+
+    Kinds come in turn, so every second photo of all would miss some.
+    """
+    by_kind: dict[str, list[Case]] = {}
+    for one in found:
         by_kind.setdefault(one.shot.keyway, []).append(one)
-    return [each for row in by_kind.values() for each in row[::2]], [
-        each for row in by_kind.values() for each in row[1::2]
-    ]
+    rows = by_kind.values()
+    return [one for row in rows for one in row[::2]], [one for row in rows for one in row[1::2]]
 
 
-def fit_noise(tried: list[Tried], kind_temperature: float) -> Noise:
-    """The temperature and common drift under which the true codes are likeliest, all sightings weighed; a code that is not ranked counts
-    as UNRANKED likely, so that wrong poses do not decide."""
-    keys = [one for one in tried if one.shot.codes]
+def judged(found: list[Case], calibration: Calibration) -> list[Judged]:
+    """Return the photos on which a blade was found, as this calibration sees them."""
+    pairs = ((one.shot, one.analysis(calibration)) for one in found)
+    return [Judged(shot, analysis) for shot, analysis in pairs if analysis is not None]
+
+
+def fit_noise(found: list[Case], kind_temperature: float) -> Noise:
+    """Return the noise under which the true codes are most probable.
+
+    A code that is not ranked counts with probability UNRANKED, so that wrong poses do not decide.
+    """
+    keys = [one for one in found if one.shot.codes]
 
     def surprise(noise: Noise) -> float:
         chances = (
@@ -119,20 +168,22 @@ def fit_noise(tried: list[Tried], kind_temperature: float) -> Noise:
     )
 
 
-def _chance(one: Tried, calibration: Calibration) -> float:
-    """How likely the decoding finds the true code."""
-    trial = one.trial(calibration)
-    if trial is None or trial.keyway.name != one.shot.keyway:
+def _chance(one: Case, calibration: Calibration) -> float:
+    """Return the probability that the decoding gives the true code."""
+    analysis = one.analysis(calibration)
+    if analysis is None or analysis.keyway.name != one.shot.keyway:
         return 0.0
-    return next((chance for code, chance in trial.decoding.ranked if code == one.shot.codes), 0.0)
+    return next(
+        (chance for code, chance in analysis.decoding.ranked if code == one.shot.codes), 0.0
+    )
 
 
-def fit_kind_temperature(tried: list[Tried]) -> float:
-    """The temperature under which the true kinds are likeliest."""
+def fit_kind_temperature(found: list[Case]) -> float:
+    """Return the temperature under which the true kinds are most probable."""
     rows = [
-        (one.first[0].measured.kinds, one.shot.keyway)
-        for one in tried
-        if one.first and one.shot.keyway in KINDS
+        (one.initial[0].measured.kinds, one.shot.keyway)
+        for one in found
+        if one.initial and one.shot.keyway in KINDS
     ]
 
     def surprise(temperature: float) -> float:
@@ -144,22 +195,8 @@ def fit_kind_temperature(tried: list[Tried]) -> float:
     return min((0.5, 0.7, 1.0, 1.4, 2.0, 2.8), key=surprise)
 
 
-def outcomes(tried: list[Tried], calibration: Calibration) -> tuple[Array, Array]:
-    """Figures (n, 4) of every readable key's trial and whether the whole code came out right (n,)."""
-    rows, right = [], []
-    for one in tried:
-        trial = one.trial(calibration)
-        if trial is None or one.shot.codes is None:
-            continue
-        rows.append(trial.figures)
-        right.append(
-            trial.keyway.name == one.shot.keyway and trial.decoding.ranked[0][0] == one.shot.codes
-        )
-    return np.array(rows), np.array(right, float)
-
-
 def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
-    """Weights and constant of a logistic curve, by Newton's method with a small ridge on standardised figures."""
+    """Fit a logistic curve by Newton's method with a small ridge; return weights and constant."""
     mean, scale = rows.mean(0), rows.std(0) + 1e-6
     design = np.concatenate([(rows - mean) / scale, np.ones((len(rows), 1))], 1)
     weights = np.zeros(design.shape[1])
@@ -180,43 +217,56 @@ def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
     )
 
 
-def fit_thresholds(tried: list[Tried], calibration: Calibration) -> Thresholds:
-    """The limits that together lose the fewest pictures: right codes refused, and codes given for what is no key of ours (counted
-    threefold). Of limits that are equally good the strictest: a picture without a key is then called one early."""
-    pairs = [(one.shot, trial) for one in tried if (trial := one.trial(calibration)) is not None]
-    read = np.array([_readable(trial, calibration) for _, trial in pairs])
-    right = read & np.array(
-        [
-            trial.keyway.name == shot.keyway and trial.decoding.ranked[0][0] == shot.codes
-            for shot, trial in pairs
-        ]
-    )
-    wrong = read & np.array([shot.codes is None for shot, _ in pairs])
-    values = np.array(
-        [
-            (t.sighting.presence, t.sighting.measured.fit, -t.kinds["other"], t.decoding.evidence)
-            for _, t in pairs
-        ]
-    )
+def fit_weights(rows: list[Judged]) -> tuple[float, ...]:
+    """Fit the confidence on these photos.
 
-    def loss(limits: tuple[float, ...]) -> float:
-        kept = (values >= np.array(limits)).all(1)
-        return float((right & ~kept).sum() + 3 * (wrong & kept).sum())
+    Keys without a readable code are included: their codes are false.
+    """
+    figures = np.array([one.analysis.figures for one in rows])
+    return fit_logistic(figures, np.array([one.right for one in rows], float))
 
-    losses = {
-        limits: loss(limits) for limits in itertools.product(LOGITS, LOGITS, SHARES, EVIDENCE)
+
+def fit_thresholds(rows: list[Judged], calibration: Calibration) -> Thresholds:
+    """Return the limits that lose least: right codes refused, and false codes given at the costs above.
+
+    Of limits that are equally good the strictest are taken.
+    """
+    rows = [one for one in rows if one.readable]
+    right = np.array([one.right for one in rows])
+    cost = np.where([one.shot.codes is None for one in rows], FALSE_CODE, MISREAD) * ~right
+    several = np.array([one.analysis.fit.rough.several for one in rows])
+    fits = [one.analysis.fit for one in rows]
+    columns = {
+        "presence": np.array([fit.rough.presence for fit in fits]),
+        "fit": np.array([fit.measured.fit for fit in fits]),
+        "other": -np.array([one.analysis.kinds["other"] for one in rows]),
+        "evidence": np.array([one.analysis.decoding.evidence for one in rows]),
+        "confidence": np.array(
+            [confidence(one.analysis.figures, calibration.weights) for one in rows]
+        ),
+        "several": -several,
     }
-    least = min(losses.values())
-    presence, fit, other, evidence = max(limits for limits, lost in losses.items() if lost == least)
-    return Thresholds(presence, fit, -other, evidence, LEAST_CONFIDENCE)
+    grids = {
+        "presence": PRESENCE, "fit": FIT, "other": [-x for x in OTHER], "evidence": EVIDENCE,
+        "confidence": CONFIDENCE, "several": [-x for x in SEVERAL],
+    }  # fmt: skip
+    limits = {name: min(grid) for name, grid in grids.items()}
 
+    def loss() -> float:
+        kept = np.all([columns[name] >= limit for name, limit in limits.items()], axis=0)
+        return float((right & ~kept).sum() + cost[kept].sum())
 
-def _readable(trial: Trial, calibration: Calibration) -> bool:
-    """Whether a code would be given if there were no limits but the least confidence."""
-    likeliest = max(trial.kinds, key=lambda kind: trial.kinds[kind])
-    return (
-        likeliest in CUTS_OF and confidence(trial.figures, calibration.weights) >= LEAST_CONFIDENCE
-    )
+    before = math.inf
+    while loss() < before:  # one limit after another until none improves
+        before = loss()
+        for name, grid in grids.items():
+            losses = {}
+            for limits[name] in grid:
+                losses[limits[name]] = loss()
+            least = min(losses.values())
+            limits[name] = max(limit for limit, lost in losses.items() if lost == least)
+    limits["other"], limits["several"] = -limits["other"], -limits["several"]
+    return Thresholds(**limits)
 
 
 def write_manifest(
@@ -226,14 +276,14 @@ def write_manifest(
     thresholds: Thresholds,
     claims: dict[str, str],
 ) -> None:
-    """Writes manifest.toml: names, hashes, calibration and what was measured."""
+    """Write manifest.toml: names, hashes, calibration, limits and measured figures."""
     hashes = {
         f"{name}.onnx": hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest()
         for name in NETWORKS
     }
     lines = [
         'name = "caliper"', f'version = "{version}"', 'kind = "caliper"', 'licence = "MIT"', 'made_by = "make train"',
-        f"keyways = {list(CUTS_OF)!r}".replace("'", '"'), 'depth_scale = "maker"', 'trained_on = "drawn photos only (training/render.py)"',
+        f"keyways = {list(CUTS_OF)!r}".replace("'", '"'), 'depth_scale = "maker"', 'trained_on = "drawn photos only (tools/training/render.py)"',
         "", "[files]", *(f'"{name}" = "{digest}"' for name, digest in hashes.items()),
         "", "[calibration]", f"temperature = {calibration.noise.temperature}", f"shift_mm = {calibration.noise.shift_mm}",
         f"slope_mm = {calibration.noise.slope_mm}",
@@ -245,7 +295,7 @@ def write_manifest(
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("photos", type=Path)
@@ -253,25 +303,26 @@ def main() -> None:
     options = parser.parse_args()
     configure_image_libraries()
     cv2.setNumThreads(1)
-    tried = try_all(options.model, shots(options.photos))
-    fitted, kept = halves(tried)
+    fitted, kept = halves(cases(options.model, shots(options.photos)))
     temperature = fit_kind_temperature(fitted)
     noise = fit_noise(fitted, temperature)
-    half = Calibration(noise, START.weights, temperature)
-    calibration = Calibration(noise, fit_logistic(*outcomes(fitted, half)), temperature)
-    rows, right = outcomes(kept, calibration)
-    sure = [
-        (confidence(tuple(row), calibration.weights), bool(hit))
-        for row, hit in zip(rows, right, strict=True)
-    ]
+    rows = judged(fitted, Calibration(noise, START.weights, temperature))
+    calibration = Calibration(noise, fit_weights([r for r in rows if r.readable]), temperature)
+    limits = fit_thresholds(rows, calibration)
+    # The confidence describes the codes that are given, so it is fitted on those.
+    given = [one for one in rows if one.within(limits, calibration)]
+    calibration = replace(calibration, weights=fit_weights(given))
+    told = [one for one in judged(kept, calibration) if one.within(limits, calibration)]
+    sure = [(confidence(one.analysis.figures, calibration.weights), one.right) for one in told]
+    readable = sum(one.shot.codes is not None for one in kept)
     claims = {
-        "photos": str(len(rows)),
-        "whole_code": f"{right.mean():.4f}",
+        "photos": str(len(kept)),
+        "readable": str(readable),
+        "whole_code": f"{sum(one.right for one in told) / readable:.4f}",
+        "false_codes": str(sum(not one.right for one in told)),
         "calibration_error": str(calibration_error(sure)),
     }
-    write_manifest(
-        options.model, options.version, calibration, fit_thresholds(tried, calibration), claims
-    )
+    write_manifest(options.model, options.version, calibration, limits, claims)
     print((options.model / "manifest.toml").read_text())
 
 

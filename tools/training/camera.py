@@ -1,4 +1,4 @@
-"""The camera: a pose over the key's plane, and the key laid into the picture with its thickness.
+"""The camera: a pose over the key's plane, and the key drawn with its thickness.
 
 Pixels follow OpenCV: (0, 0) is the centre of the first pixel.
 """
@@ -6,7 +6,7 @@ Pixels follow OpenCV: (0, 0) is the centre of the first pixel.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,15 +15,24 @@ from keylike.readers.caliper.frames import project
 from tools.training.draw import Array, chance, soft_blur, span
 from tools.training.shapes import KeyShape
 
-STACK_STEP_PX = 1.5  # a side wall is drawn as slices that lie no further apart than this
+STACK_STEP_PX = 1.5  # largest distance between the slices of a side wall
 STACK_MOST = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """A pinhole camera over the key. `to_pixels(z)` maps (u, v, 1) mm at height z (0: the face, negative: below) to pixels.
+    """A pinhole camera over the key.
 
-    `view` is the unit vector from key to camera (u, v, out of the face); `px_per_mm` the scale at the aimed point.
+    Attributes:
+        rotation: From the key's frame to the camera's, (3, 3).
+        mirror: -1 if the key shows its other face.
+        aim: The point (u, v) of the key that the scale refers to.
+        camera: Camera matrix, (3, 3).
+        distance: From the camera to the aimed point along the optical axis, mm.
+        px_per_mm: Scale at the aimed point.
+        tilt_deg: Angle between the key's plane and the picture's.
+        off_axis: The aimed point's distance from the optical axis, in focal lengths. A key at the
+            rim of a picture shows its side wall without any tilt.
     """
 
     rotation: Array
@@ -33,51 +42,64 @@ class Pose:
     distance: float
     px_per_mm: float
     tilt_deg: float
+    off_axis: tuple[float, float] = (0.0, 0.0)
 
     def to_pixels(self, z: float = 0.0) -> Array:
-        """Homography (3, 3) of the plane at height z mm."""
+        """Return the homography (3, 3) of the plane at height z mm; 0 is the face."""
         r, m = self.rotation, self.mirror
-        shift = r @ np.array([-self.aim[0], -m * self.aim[1], -z]) + [0, 0, self.distance]
+        shift = r @ np.array([-self.aim[0], -m * self.aim[1], -z]) + self._centre
         return self.camera @ np.stack([r[:, 0], m * r[:, 1], shift], 1)
 
     @property
     def view(self) -> Array:
-        """Unit vector towards the camera in the key's frame."""
-        back = self.rotation.T @ np.array([0, 0, -1.0])
+        """Return the unit vector towards the camera in the key's frame (u, v, out of the face)."""
+        back = self.rotation.T @ (-self._centre / np.linalg.norm(self._centre))
         return np.array([back[0], self.mirror * back[1], -back[2]])
 
+    @property
+    def _centre(self) -> Array:
+        return np.array([*self.off_axis, 1.0]) * self.distance
+
     def moved(self, dx: float, dy: float) -> Pose:
-        """The same pose with the picture shifted by (dx, dy) pixels."""
+        """Return the same pose with the picture shifted by (dx, dy) pixels."""
         shift = np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1.0]])
-        return Pose(
-            self.rotation,
-            self.mirror,
-            self.aim,
-            shift @ self.camera,
-            self.distance,
-            self.px_per_mm,
-            self.tilt_deg,
-        )
+        return replace(self, camera=shift @ self.camera)
+
+    @property
+    def slant(self) -> float:
+        """Return the sine of the angle between the line of sight and the key's normal.
+
+        The visible side wall is as high as this times the thickness.
+        """
+        return float(np.hypot(*self.view[:2]))
 
 
 def pose(
-    rng: np.random.Generator,
-    px_per_mm: float,
-    focal: float,
-    tilt_deg: float,
-    aim: tuple[float, float],
-) -> Pose:
-    """A camera `focal` pixels long, any turn in the plane, either face, tilted by `tilt_deg` about a random axis; `aim` at pixel (0, 0)."""
+    rng: np.random.Generator, px_per_mm: float, focal: float, tilt_deg: float, aim: tuple[float, float],
+    off_axis: tuple[float, float] = (0.0, 0.0),
+) -> Pose:  # fmt: skip
+    """Return a camera with a random turn and face, tilted about a random axis.
+
+    Args:
+        rng: Random source.
+        px_per_mm: Scale at the aimed point.
+        focal: Focal length in pixels.
+        tilt_deg: Tilt.
+        aim: The point (u, v) that is drawn at pixel (0, 0).
+        off_axis: See `Pose`.
+    """
     axis, turn = span(rng, 0, 2 * math.pi), span(rng, 0, 2 * math.pi)
     tilt = cv2.Rodrigues(np.array([math.cos(axis), math.sin(axis), 0]) * math.radians(tilt_deg))[0]
     rotation = cv2.Rodrigues(np.array([0, 0, turn]))[0] @ tilt
-    camera = np.array([[focal, 0, 0], [0, focal, 0], [0, 0, 1.0]])
+    camera = np.array(
+        [[focal, 0, -focal * off_axis[0]], [0, focal, -focal * off_axis[1]], [0, 0, 1.0]]
+    )
     mirror = -1.0 if chance(rng, 0.5) else 1.0
-    return Pose(rotation, mirror, aim, camera, focal / px_per_mm, px_per_mm, tilt_deg)
+    return Pose(rotation, mirror, aim, camera, focal / px_per_mm, px_per_mm, tilt_deg, off_axis)
 
 
 def plane_to_mm(shape: KeyShape) -> Array:
-    """From pixels of the drawn plane to mm."""
+    """Return the map from pixels of the drawn plane to mm."""
     return np.array(
         [
             [1 / shape.px_per_mm, 0, shape.origin[0]],
@@ -90,9 +112,9 @@ def plane_to_mm(shape: KeyShape) -> Array:
 def lay(
     picture: Array, shape: KeyShape, face: Array, wall: Array, at: Pose, thickness: float
 ) -> None:
-    """Draws the key over the picture, in place: side wall as a stack of slices, then the face."""
+    """Draw the key on the picture, in place: the side wall as a stack of slices, then the face."""
     plane = plane_to_mm(shape)
-    shift_px = thickness * math.sin(math.radians(at.tilt_deg)) * at.px_per_mm
+    shift_px = thickness * at.slant * at.px_per_mm
     slices = int(np.clip(math.ceil(shift_px / STACK_STEP_PX), 1, STACK_MOST))
     below = np.dstack([wall, shape.mask])
     for i in range(slices):
@@ -119,7 +141,7 @@ def _blend(picture: Array, layer: Array, homography: Array) -> None:
 def cast_shadow(
     rng: np.random.Generator, picture: Array, shape: KeyShape, at: Pose, thickness: float
 ) -> None:
-    """Darkens the ground under and beside the key, in place, before the key is laid on it."""
+    """Darken the surface below and around the key, in place, before the key is drawn."""
     height, width = picture.shape[:2]
     gap = span(rng, 0, 1.5) if chance(rng, 0.8) else span(rng, 2, 15)
     under = cv2.warpPerspective(

@@ -1,6 +1,8 @@
-"""Drawn training pictures on disk: plates (straightened blades with wide margins) and wholes (small whole photos).
+"""Drawn training pictures on disk: plates and wholes.
 
-`python -m tools.training.dataset plates OUT --seed 1 --count 8000` writes OUT.npy (pictures) and OUT.npz (labels).
+Plates are straightened blades with wide margins, wholes are small whole photos.
+`python -m tools.training.dataset plates OUT --seed 1 --count 8000` writes OUT.npy (pictures) and
+OUT.npz (labels).
 """
 
 from __future__ import annotations
@@ -15,18 +17,34 @@ import numpy as np
 
 from keylike.readers.caliper.frames import Strip, straighten
 from keylike.readers.caliper.networks import KINDS
-from tools.training.draw import Array
-from tools.training.render import Sample, Scene, label_frame, label_scale
+from tools.training.draw import Array, chance
+from tools.training.render import Sample, Scene, Wanted, label_frame, label_scale
 from tools.training.shapes import MOST_CUTS
 
 PLATE = Strip(516, 252, 12.0, -8.0, -6.0)
 WHOLE_SIDE = 256
+MOST_OTHERS = 6
+SEVERAL = 0.25  # share of wholes with further whole keys
 PROFILE_U = np.arange(0, 34, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Labels of n pictures, as arrays: see `describe` for each."""
+    """Labels of n pictures in the label frame's mm.
+
+    Attributes:
+        kind: Index in KINDS.
+        depths: Blade height at each cut, (6,), NaN without a cut.
+        visible: 1 where the outline really has that height, (6,).
+        profile: Upper and lower edge at PROFILE_U, (2, 340).
+        length: Length of the blade.
+        tip_v: Height of the tip.
+        pose: From mm to pixels, (3, 3).
+        px_per_mm: Scale of the photo.
+        tilt_deg: Tilt of the key's plane.
+        row: First cut and spacing, (2,), 0 without cuts.
+        others: Both ends of further blades in pixels, (6, 2, 2), NaN without one. Wholes only.
+    """
 
     kind: Array
     depths: Array
@@ -37,17 +55,15 @@ class Labels:
     pose: Array
     px_per_mm: Array
     tilt_deg: Array
+    row: Array
+    others: Array | None = None
 
 
 def describe(sample: Sample) -> dict[str, Array]:
-    """One sample's labels in the label frame's mm.
-
-    kind: index in KINDS · depths (6,): blade height at each cut, NaN where there is none · visible (6,): whether the outline at
-    the cut really has that height · profile (2, 340): upper and lower edge at PROFILE_U · pose (3, 3).
-    """
+    """Return one sample's labels, see `Labels`."""
     depths, visible = np.full(MOST_CUTS, np.nan), np.zeros(MOST_CUTS)
     profile, length, tip_v = np.zeros((2, len(PROFILE_U))), 0.0, 0.0
-    blade = sample.blade
+    blade, row = sample.blade, np.zeros(2)
     if blade is not None:
         scale = label_scale(sample)
         u = blade.u / scale
@@ -58,6 +74,7 @@ def describe(sample: Sample) -> dict[str, Array]:
             ]
         )
         length, tip_v = blade.length / scale, blade.tip_v / scale
+        row = np.array(blade.row) / scale
         cut = np.interp(blade.centres, blade.u, blade.upper) if len(blade.centres) else np.zeros(0)
         count = min(MOST_CUTS, len(blade.depths))
         depths[:count] = (blade.depths / scale)[:count]
@@ -72,22 +89,27 @@ def describe(sample: Sample) -> dict[str, Array]:
         "pose": label_frame(sample),
         "px_per_mm": np.array(sample.px_per_mm),
         "tilt_deg": np.array(sample.tilt_deg),
+        "row": row,
+        "others": _others(sample),
     }
 
 
+def _others(sample: Sample) -> Array:
+    others = np.full((MOST_OTHERS, 2, 2), np.nan)
+    for place, blade in zip(others, sample.others, strict=False):
+        place[...] = blade
+    return others
+
+
 def draw(what: str, out: Path, seed: int, count: int) -> None:
-    """Draws `count` plates or wholes with this seed and writes them; the same seed gives the same pictures."""
+    """Draw `count` plates or wholes. The same seed gives the same pictures."""
     scene = Scene(seed)
     shape = (PLATE.height, PLATE.width, 3) if what == "plates" else (WHOLE_SIDE, WHOLE_SIDE, 3)
     partial = out.with_suffix(".part.npy")
     pictures = np.lib.format.open_memmap(partial, "w+", np.uint8, (count, *shape))
     rows = []
     for index in range(count):
-        sample = (
-            scene.blade_crop()
-            if what == "plates"
-            else scene.whole(WHOLE_SIDE, WHOLE_SIDE, none_share=0.14)
-        )
+        sample = scene.blade_crop() if what == "plates" else _whole(scene)
         row = describe(sample)
         pictures[index] = (
             straighten(sample.picture, row["pose"], PLATE) if what == "plates" else sample.picture
@@ -101,8 +123,16 @@ def draw(what: str, out: Path, seed: int, count: int) -> None:
     partial.rename(out.with_suffix(".npy"))
 
 
+def _whole(scene: Scene) -> Sample:
+    several = int(scene.rng.integers(1, 5)) if chance(scene.rng, SEVERAL) else 0
+    return scene.whole(WHOLE_SIDE, WHOLE_SIDE, none_share=0.3, wanted=Wanted(several=several))
+
+
 def load(folder: Path, what: str) -> tuple[list[Array], Array, Labels]:
-    """All shards of `folder`: memory-mapped pictures, an index (n, 2) of (shard, row), and the labels in that order."""
+    """Load all shards of a folder.
+
+    Returns memory-mapped pictures, an index (n, 2) of (shard, row), and the labels in that order.
+    """
     paths = sorted(folder.glob(f"{what}_*.npy"))
     paths = [path for path in paths if not path.name.endswith(".part.npy")]
     if not paths:
@@ -115,17 +145,16 @@ def load(folder: Path, what: str) -> tuple[list[Array], Array, Labels]:
         ]
     )
     files = [np.load(path.with_suffix(".npz")) for path in paths]
+    names = [name for name in Labels.__slots__ if all(name in file for file in files)]
     return (
         shards,
         index,
-        Labels(
-            **{name: np.concatenate([file[name] for file in files]) for name in Labels.__slots__}
-        ),
+        Labels(**{name: np.concatenate([file[name] for file in files]) for name in names}),
     )
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("plates", "wholes"))
     parser.add_argument("out", type=Path, help="a folder; the shard is named after its seed")

@@ -1,4 +1,4 @@
-"""Small drawing tools that the scene shares: uniform draws, value noise, sub-pixel polygons, rounded ellipses."""
+"""Drawing tools: uniform draws, value noise, sub-pixel polygons, rounded ellipses."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _SUBPIXEL_BITS = 4
 
 
 def span(rng: np.random.Generator, low: float, high: float) -> float:
-    """A uniform draw from [low, high)."""
+    """Return a uniform draw from [low, high)."""
     return float(rng.uniform(low, high))
 
 
 def chance(rng: np.random.Generator, probability: float) -> bool:
-    """True with the given probability."""
+    """Return True with the given probability."""
     return bool(rng.random() < probability)
 
 
@@ -31,7 +31,10 @@ def value_noise(
     octaves: int = 1,
     stretch: float = 1.0,
 ) -> Array:
-    """Smooth noise in 0..1, shape (height, width) float32; `cell` pixels a bump, `stretch` makes bumps longer along x."""
+    """Return smooth noise in 0..1, (height, width) float32.
+
+    `cell` is the size of a bump in pixels; `stretch` makes bumps longer along x.
+    """
     total = np.zeros((height, width), np.float32)
     amplitude = 1.0
     for _ in range(octaves):
@@ -47,7 +50,7 @@ def value_noise(
 def fill_polygon(
     mask: Array, points: Any, px_per_mm: float, origin: Array, value: int = 255
 ) -> None:
-    """Fills a polygon given in mm into a uint8 mask whose pixel (0, 0) lies at `origin` mm."""
+    """Fill a polygon in mm into a uint8 mask whose pixel (0, 0) is at `origin` mm."""
     scaled = (np.asarray(points, float) - origin) * px_per_mm * (1 << _SUBPIXEL_BITS)
     cv2.fillPoly(mask, [np.round(scaled).astype(np.int32)], value, cv2.LINE_AA, _SUBPIXEL_BITS)
 
@@ -55,7 +58,7 @@ def fill_polygon(
 def superellipse(
     centre: tuple[float, float], radii: tuple[float, float], power: float = 2.0, steps: int = 72
 ) -> Array:
-    """Points (steps, 2) of |x/a|^p + |y/b|^p = 1: an ellipse at power 2, a rounded box above."""
+    """Return points (steps, 2) of |x/a|^p + |y/b|^p = 1: an ellipse at power 2, a box above."""
     angle = np.linspace(0, 2 * math.pi, steps, endpoint=False)
     cos, sin = np.cos(angle), np.sin(angle)
     x = centre[0] + radii[0] * np.sign(cos) * np.abs(cos) ** (2 / power)
@@ -64,7 +67,7 @@ def superellipse(
 
 
 def soft_blur(image: Array, sigma: float) -> Array:
-    """A Gaussian blur; wide ones are done on a smaller picture, where they cost little and look the same."""
+    """Blur with a Gaussian; wide ones run on a smaller picture, which looks the same."""
     factor = int(sigma // 3)
     if factor < 2:
         return cv2.GaussianBlur(image, (0, 0), sigma)

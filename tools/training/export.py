@@ -1,7 +1,7 @@
-"""Writes trained networks as ONNX: `python -m tools.training.export CHECKPOINTS OUT`.
+"""Exports trained networks to ONNX: `python -m tools.training.export CHECKPOINTS OUT`.
 
-Most of each network computes in whole numbers (training/quantise.py). The other weights are stored in float16 and widened when the file
-is opened, so they take half the room and compute in float32.
+Most of each network computes in integers (tools/training/quantise.py). The other weights are
+stored as float16 and computed as float32.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from keylike.readers.caliper.frames import ALIGN, FINDER_SIDE, READ
 from tools.training.fp16 import halve
-from tools.training.nets import NETS
+from tools.training.nets import NETS, POSE_FEATURES
 from tools.training.quantise import quantise_all
 
 OPSET = 17
@@ -28,39 +28,42 @@ SHAPES = {
     "measurer": (READ.height, READ.width),
 }
 OUTPUTS = {
-    "finder": ("points", "variance", "presence"),
+    "finder": ("points", "variance", "presence", "several"),
     "aligner": ("corners", "side"),
     "measurer": ("edges", "depths", "spread", "kinds", "fit", "corners"),
 }
 
 
 class _Answers(nn.Module):
-    """The network without the heat maps that only training looks at."""
+    """The network without the heat maps that only training uses."""
 
     def __init__(self, net: nn.Module, skip: int) -> None:
         super().__init__()
         self.net, self.skip = net, skip
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
-        answers: tuple[Tensor, ...] = self.net(picture)[self.skip :]
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        answers: tuple[Tensor, ...] = self.net(*given)[self.skip :]
         return answers
 
 
 def export(name: str, checkpoint: Path, out: Path) -> Path:
-    """Writes OUT/<name>.onnx, not yet in whole numbers, from the checkpoint's running average; the batch is the only open dimension."""
+    """Write OUT/<name>.onnx in floating point from the checkpoint's running average.
+
+    The batch is the only open dimension.
+    """
     net = NETS[name]()
     net.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
     net.eval()
     path = out / f"{name}.onnx"
-    names = OUTPUTS[name]
-    axes = {key: {0: "photos"} for key in ("picture", *names)}
-    example = torch.zeros(2, 3, *SHAPES[name])
-    wrapped = _Answers(net, len(net(example)) - len(names))
+    names, inputs = OUTPUTS[name], ["picture", "pose"] if name == "measurer" else ["picture"]
+    axes = {key: {0: "photos"} for key in (*inputs, *names)}
+    examples = (torch.zeros(2, 3, *SHAPES[name]), torch.zeros(2, POSE_FEATURES))[: len(inputs)]
+    wrapped = _Answers(net, len(net(*examples)) - len(names))
     torch.onnx.export(
         wrapped,
-        (example,),
+        examples,
         str(path),
-        input_names=["picture"],
+        input_names=inputs,
         output_names=list(names),
         dynamic_axes=axes,
         opset_version=OPSET,
@@ -71,7 +74,7 @@ def export(name: str, checkpoint: Path, out: Path) -> Path:
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", type=Path)
     parser.add_argument("out", type=Path)

@@ -1,4 +1,4 @@
-"""Half-precision weights: as files keep them, half as large, and as they are computed with."""
+"""Half-precision weights: stored in half the size, computed as float32."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-_SMALLEST = 1024  # numbers; smaller tensors stay as they are
+_SMALLEST = 1024  # numbers; smaller tensors stay float32
 
 
 def halve(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Stores every large float32 weight as float16, followed by a cast back to float32."""
+    """Store every large float32 weight as float16 with a cast back to float32."""
     kept, casts = [], []
     for weight in model.graph.initializer:
         if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < _SMALLEST:
@@ -40,7 +40,7 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def widen(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Undoes `halve`: float16 weights that a cast widens become float32 weights."""
+    """Undo `halve`."""
     weights = {
         weight.name: weight
         for weight in model.graph.initializer

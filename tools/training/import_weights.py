@@ -1,7 +1,9 @@
-"""Turns shipped networks back into checkpoints that training goes on from: `python -m tools.training.import_weights MODEL CHECKPOINTS --data DIR`.
+"""Imports shipped networks as checkpoints to continue training from.
 
-The files hold convolutions with their batch normalisation folded in, mostly in whole numbers. Each is widened and its normalisation laid
-out again beside it: the mean and variance that it has on drawn pictures are measured, and its scale and shift set so that they cancel.
+`python -m tools.training.import_weights MODEL CHECKPOINTS --data DIR`. The files hold
+convolutions with folded batch normalisation, mostly as integers. Each weight is converted to
+float32 and gets a normalisation again. Its mean and variance are measured on drawn pictures, and
+its scale and shift cancel them. Layers that the files do not have keep their initial weights.
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ from torch import Tensor, nn
 from tools.training.draw import Array
 from tools.training.fp16 import widen
 from tools.training.nets import NETS, state
-from tools.training.train import RATE, Batches
+from tools.training.train import RATE, Batches, inputs_of
 
 BATCHES, BATCH, SEED = 24, 32, 77
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, tuple[Array, Array]]:
-    """Weight and bias of every convolution and dense layer, float32, by its name in the PyTorch network."""
+    """Return weight and bias of every convolution and dense layer, by its PyTorch name."""
     model = widen(model)
     numbers = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     for node in model.graph.node:
@@ -44,7 +46,7 @@ def weights_of(model: onnx.ModelProto) -> dict[str, tuple[Array, Array]]:
 
 
 def _module_name(node: str) -> str:
-    """From /net/to4/to4.1/body/body.0/body.0.0/Conv to to4.1.body.0.0."""
+    """Return to4.1.body.0.0 for /net/to4/to4.1/body/body.0/body.0.0/Conv."""
     parts: list[str] = []
     for part in node.split("/")[2:-1]:
         if parts and part.startswith(parts[-1] + "."):
@@ -55,7 +57,7 @@ def _module_name(node: str) -> str:
 
 
 def _normalisations(net: nn.Module) -> dict[str, nn.Module]:
-    """The batch normalisation behind each convolution that has one, by the convolution's name."""
+    """Return the batch normalisation after each convolution, by the convolution's name."""
     behind, last = {}, ""
     for name, module in net.named_modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d):
@@ -66,8 +68,12 @@ def _normalisations(net: nn.Module) -> dict[str, nn.Module]:
 
 
 @torch.no_grad()
-def take_up(name: str, model: onnx.ModelProto, batches: Batches) -> nn.Module:
-    """The network `name` with the file's weights. Raises KeyError when the file is of another network."""
+def import_weights(name: str, model: onnx.ModelProto, batches: Batches) -> nn.Module:
+    """Return the network `name` with the file's weights.
+
+    Raises:
+        KeyError: The file is of another network.
+    """
     net = NETS[name]()
     weights, modules, behind = weights_of(model), dict(net.named_modules()), _normalisations(net)
     for path, (weight, bias) in weights.items():
@@ -76,7 +82,7 @@ def take_up(name: str, model: onnx.ModelProto, batches: Batches) -> nn.Module:
         following = behind.get(path)
         if following is None:
             layer.bias.copy_(torch.from_numpy(bias.copy()))
-        else:  # one to one for now, up to the epsilon
+        else:  # the identity for now
             following.running_mean.zero_()
             following.running_var.fill_(1 - following.eps)
             following.weight.fill_(1)
@@ -86,7 +92,7 @@ def take_up(name: str, model: onnx.ModelProto, batches: Batches) -> nn.Module:
 
 
 def _measure(net: nn.Module, behind: dict[str, nn.Module], batches: Batches) -> None:
-    """Gives each normalisation the mean and variance of what it sees, and the scale and shift that leave its answer as it is."""
+    """Set each normalisation to the measured mean and variance; scale and shift cancel them."""
     sums: dict[str, list[Tensor]] = {path: [] for path in behind}
 
     def listen(path: str) -> None:
@@ -100,7 +106,8 @@ def _measure(net: nn.Module, behind: dict[str, nn.Module], batches: Batches) -> 
     for path in behind:
         listen(path)
     for _ in range(BATCHES):
-        net(batches.next(torch.device("cpu"))[0])
+        x, targets = batches.next(torch.device("cpu"))
+        net(*inputs_of(x, targets))
     for each in hooks:
         each.remove()
     for path, layer in behind.items():
@@ -113,7 +120,7 @@ def _measure(net: nn.Module, behind: dict[str, nn.Module], batches: Batches) -> 
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("checkpoints", type=Path)
@@ -129,7 +136,7 @@ def main() -> None:
     torch.set_num_threads(1)
     options.checkpoints.mkdir(parents=True, exist_ok=True)
     for name in options.nets:
-        net = take_up(
+        net = import_weights(
             name,
             onnx.load(str(options.model / f"{name}.onnx")),
             Batches(name, options.data, BATCH, SEED, 1),

@@ -1,4 +1,4 @@
-"""What lens, sensor and file do to a picture: light fall-off, exposure, blur, sharpening, noise, JPEG."""
+"""Lens, sensor and file: light fall-off, exposure, blur, sharpening, noise, JPEG."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ import numpy as np
 from tools.training.draw import Array, chance, span
 
 
-def expose(rng: np.random.Generator, picture: Array, hard: bool) -> Array:
-    """From scene light (height, width, 3) float32 to a photo, uint8 RGB that has been through JPEG once."""
-    picture = _light(rng, picture, hard)
+def expose(rng: np.random.Generator, picture: Array, hard: bool, dark: bool = False) -> Array:
+    """Return the photo of a scene as uint8 RGB after one pass of JPEG.
+
+    Args:
+        rng: Random source.
+        picture: Scene light, (height, width, 3) float32.
+        hard: True for more blur, noise and compression.
+        dark: True to underexpose.
+    """
+    picture = _light(rng, picture, hard, dark)
     picture = _focus(rng, picture, hard)
     picture = _noise(rng, picture, hard)
     quality = int(span(rng, 30, 95) if hard else span(rng, 55, 97))
@@ -23,7 +30,7 @@ def expose(rng: np.random.Generator, picture: Array, hard: bool) -> Array:
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def _light(rng: np.random.Generator, picture: Array, hard: bool) -> Array:
+def _light(rng: np.random.Generator, picture: Array, hard: bool, dark: bool) -> Array:
     height, width = picture.shape[:2]
     x = (np.arange(width, dtype=np.float32) / width - 0.5)[None]
     y = (np.arange(height, dtype=np.float32) / height - 0.5)[:, None]
@@ -38,7 +45,13 @@ def _light(rng: np.random.Generator, picture: Array, hard: bool) -> Array:
         )
         gain = gain * (1 - span(rng, 0.1, 0.55) / (1 + np.exp(np.clip(-away, -30, 30))))
     picture = picture * (gain[..., None] * rng.normal(1, 0.05, 3)).astype(np.float32)
-    picture *= float(np.clip(span(rng, 60, 190) / (float(picture.mean()) + 20), 0.5, 1.8))
+    # Some photos keep white backgrounds white, which automatic exposure makes grey.
+    bright = span(rng, 60, 190) if chance(rng, 0.7) else span(rng, 150, 245)
+    picture *= float(
+        np.clip(
+            (bright if not dark else span(rng, 35, 90)) / (float(picture.mean()) + 20), 0.5, 1.8
+        )
+    )
     gamma = span(rng, 0.75, 1.3)
     table = (255 * (np.arange(1024) / 1023) ** gamma).astype(np.float32)
     return table[np.clip(picture * (1023 / 255), 0, 1023).astype(np.int32)]
@@ -67,7 +80,7 @@ def _shake(rng: np.random.Generator, length: int) -> Array:
 
 
 def _noise(rng: np.random.Generator, picture: Array, hard: bool) -> Array:
-    sigma = span(rng, 0, 14 if hard else 5)
+    sigma = span(rng, 0, 14 if hard or chance(rng, 0.05) else 5)
     grey = rng.standard_normal(picture.shape[:2], dtype=np.float32)[..., None]
     coloured = np.roll(grey, rng.integers(1, 97, 2), (0, 1)) * (
         np.array([1, -0.6, 0.4], np.float32) * span(rng, 0, 1)

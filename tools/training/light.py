@@ -1,4 +1,4 @@
-"""Light and metal: a made-up surrounding mirrored in the key's relief gives the colours of face and side wall."""
+"""Light and metal: random surroundings mirrored in the key's relief."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import math
 import cv2
 import numpy as np
 
-from tools.training.draw import Array, chance, span, value_noise
+from tools.training.draw import Array, chance, soft_blur, span, value_noise
 from tools.training.relief import Relief
 from tools.training.shapes import KeyShape
 
 ENVIRONMENT = 64
 _HALF = (ENVIRONMENT - 1) / 2
-# Reflectance of brass, nickel silver, steel, dull steel, bronze, tarnished brass and pale brass; RGB, judged by eye.
+# Reflectance of brass, nickel silver, steel, dull steel, bronze, tarnished brass and pale brass;
+# RGB, judged by eye.
 METALS = np.array(
     [
         [0.88, 0.72, 0.45],
@@ -28,7 +29,7 @@ METALS = np.array(
 
 
 def surroundings(rng: np.random.Generator) -> Array:
-    """What the metal mirrors: brightness by direction, (64, 64) float32, with lamps, windows and dark corners."""
+    """Return the mirrored brightness by direction, (64, 64) float32."""
     y, x = np.mgrid[:ENVIRONMENT, :ENVIRONMENT].astype(np.float32) / _HALF - 1
     turn = span(rng, 0, 2 * math.pi)
     light = span(rng, 0.05, 0.8) + span(rng, 0, 0.5) * (x * math.cos(turn) + y * math.sin(turn))
@@ -49,9 +50,21 @@ def surroundings(rng: np.random.Generator) -> Array:
 
 
 def shade(
-    rng: np.random.Generator, shape: KeyShape, relief: Relief, view: Array
+    rng: np.random.Generator,
+    shape: KeyShape,
+    relief: Relief,
+    view: Array,
+    coat: Array | None = None,
 ) -> tuple[Array, Array]:
-    """Colours of face and wall, (rows, columns, 3) float32 in 0..255, seen from `view` (unit vector u, v, out of the face)."""
+    """Return the colours of face and wall, (rows, columns, 3) float32 in 0..255.
+
+    Args:
+        rng: Random source.
+        shape: The outline.
+        relief: The relief of the face.
+        view: Unit vector towards the camera (u, v, out of the face).
+        coat: Paint, (rows, columns, 3) in 0..1. Cuts are made through it, so their walls are bare.
+    """
     light = surroundings(rng)
     metal = METALS[int(rng.integers(len(METALS)))] if chance(rng, 0.94) else rng.random(3)
     metal = np.clip(
@@ -59,7 +72,49 @@ def shade(
     )
     face = _face(rng, light, shape, relief, view, metal)
     wall = _wall(rng, light, shape, relief, view, metal)
+    if coat is not None:
+        face = _coated(rng, face, coat, span(rng, 0.75, 1.0))
+        bare = _cut_away(shape)
+        wall = np.where(bare[..., None], wall, _coated(rng, wall, coat, 0.9)).astype(np.float32)
+    if shape.head is not None:
+        plastic = np.broadcast_to(
+            (rng.random(3) * span(rng, 0.1, 1.0)).astype(np.float32), face.shape
+        )
+        inside = soft_blur(shape.head, max(0.5, span(rng, 0.3, 1.5) * shape.px_per_mm))
+        lit = plastic * (255 * (span(rng, 0.5, 0.9) + span(rng, 0.1, 0.5) * inside))[..., None]
+        share = shape.head[..., None]
+        face, wall = face + share * (lit - face), wall + share * (0.6 * lit - wall)
     return face, wall
+
+
+def tarnish(rng: np.random.Generator, face: Array, px_per_mm: float) -> Array:
+    """Return the face with dark, dull patches where the plating is worn or tarnished."""
+    rows, columns = face.shape[:2]
+    worn = value_noise(rng, rows, columns, span(rng, 1, 8) * px_per_mm, 4)
+    share = np.clip((worn - span(rng, 0.25, 0.6)) * span(rng, 2, 8), 0, 1)[..., None] * span(
+        rng, 0.4, 0.95
+    )
+    colour = METALS[int(rng.integers(len(METALS)))] * 255 * span(rng, 0.1, 0.7)
+    dull = colour * (0.7 + 0.3 * face.mean(2, keepdims=True) / max(1.0, float(face.mean())))
+    return np.asarray(face + share * (dull - face), np.float32)
+
+
+def _coated(rng: np.random.Generator, colours: Array, coat: Array, cover: float) -> Array:
+    """Return colours under paint, which takes the metal's light evenly and without its colour."""
+    light = 0.55 + 0.45 * colours.mean(2, keepdims=True) / max(1.0, float(colours.mean()))
+    return np.asarray(
+        colours + cover * (coat * 235 * np.clip(light, 0.3, 1.6) * span(rng, 0.7, 1.1) - colours),
+        np.float32,
+    )
+
+
+def _cut_away(shape: KeyShape) -> Array:
+    """Return where the wall belongs to a cut, (rows, columns) bool."""
+    rows, columns = shape.mask.shape
+    u = np.arange(columns) / shape.px_per_mm + float(shape.origin[0])
+    v = np.arange(rows) / shape.px_per_mm + float(shape.origin[1])
+    edge = np.interp(u, shape.blade.u, shape.blade.upper, left=99, right=99)
+    return np.asarray((edge < shape.blade.height - 0.2)[None] & (v[:, None] > edge[None] - 0.8))
 
 
 def _mirror(light: Array, x: Array, y: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The three networks of the caliper: finder (where is the blade), aligner (which way, which side), measurer (how deep)."""
+"""The three networks: finder (where), aligner (which way and side), measurer (how deep)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from keylike.readers.caliper.frames import ALIGN, FINDER_SIDE, MIDLINE, READ, St
 from keylike.readers.caliper.networks import KINDS
 
 POINTS = len(MIDLINE) + 1  # the midline and the tip
-DEPTHS = 11  # six cuts on Schlage's spacing, then five on Kwikset's
-STRIDE = 4  # strip pixels a column of the profile
+DEPTHS = 11  # six with Schlage's spacing, then five with Kwikset's
+STRIDE = 4  # strip pixels per column of the profile
+POSE_FEATURES = 5  # numbers of frames.pose_features
 
 
 def conv(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution, batch normalisation, ReLU."""
+    """Return convolution, batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outside),
@@ -26,7 +27,7 @@ def conv(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequ
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions round a short cut."""
+    """Two 3x3 convolutions with a shortcut."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -37,12 +38,12 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, c, h, w) -> the same."""
+        """Map (n, c, h, w) to the same shape."""
         return F.relu(x + self.body(x))
 
 
 class ResidualRow(nn.Module):
-    """The same along a row of columns, dilated."""
+    """Two convolutions along a row of columns with a shortcut; the first is dilated."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -53,17 +54,17 @@ class ResidualRow(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, c, w) -> the same."""
+        """Map (n, c, w) to the same shape."""
         return F.relu(x + self.body(x))
 
 
 def double(x: Tensor) -> Tensor:
-    """Twice the height and width, by repeating."""
+    """Double height and width by repeating."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 class Finder(nn.Module):
-    """A small square photo -> points along the blade's midline, the spread of each, and whether there is a key."""
+    """Finds points along the blade on a small square photo, and whether there are keys."""
 
     grid: Tensor
 
@@ -81,10 +82,16 @@ class Finder(nn.Module):
             nn.Conv2d(40, 4 * POINTS, 1),
         )
         self.presence = nn.Linear(128 + 96, 1)
+        self.several = nn.Linear(128 + 96, 1)
         self.register_buffer("grid", (torch.arange(FINDER_SIDE // 2).float() + 0.5) * 2 - 0.5)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(n, 3, 160, 160) -> heat logits (n, 8, 80, 80), points (n, 8, 2) pixels, variance (n, 8) pixels squared, presence logit (n,)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Map squares (n, 3, 160, 160) to the answers.
+
+        Returns:
+            Heat logits (n, 8, 80, 80), points (n, 8, 2) in pixels, variance (n, 8) in square
+            pixels, presence logits (n,), logits of further whole keys (n,).
+        """
         e4 = self.to4(self.to2(x))
         e8 = self.to8(e4)
         e16 = self.to16(e8)
@@ -100,13 +107,21 @@ class Finder(nn.Module):
         spread = (across * (self.grid - x_mean[..., None]) ** 2).sum(2) + (
             down * (self.grid - y_mean[..., None]) ** 2
         ).sum(2)
-        return heat, torch.stack([x_mean, y_mean], 2), spread, self.presence(seen.float())[:, 0]
+        seen = seen.float()
+        return (
+            heat,
+            torch.stack([x_mean, y_mean], 2),
+            spread,
+            self.presence(seen)[:, 0],
+            self.several(seen)[:, 0],
+        )
 
 
 class StripNet(nn.Module):
-    """The trunk that aligner and measurer share: a strip -> its two edges column by column, and `answers` numbers read off the whole.
+    """The trunk of aligner and measurer: a strip to its two edges by column and a summary.
 
-    The edges are supervised densely; without them the few numbers are learnt many times more slowly (docs/LOG.md).
+    The edges are supervised densely. Without that the other answers are learnt many times more
+    slowly (docs/LOG.md).
     """
 
     rows: Tensor
@@ -134,7 +149,12 @@ class StripNet(nn.Module):
         )
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n, 3, h, w) -> heat logits (n, 2, h/2, w/4); edges (n, 2, w/4) mm from the strip's top, upper then lower; (n, answers)."""
+        """Map strips (n, 3, h, w) to edges and summary.
+
+        Returns:
+            Heat logits (n, 2, h/2, w/4), edges (n, 2, w/4) in mm from the strip's top, upper
+            first, and the summary (n, 192).
+        """
         half = self.to4(self.stem(x))
         quarter = self.to8(half)
         heat = self.heat(self.merge(torch.cat([half, double(quarter)], 1))).float()
@@ -155,34 +175,56 @@ class StripNet(nn.Module):
         return (
             heat,
             edges,
-            self.out(
-                self.summary(self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1))
-            ).float(),
+            self.summary(self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1)),
         )
 
 
 class Aligner(StripNet):
-    """A rough strip -> where the slot's corners really are, and whether the cuts are on the lower side."""
+    """Finds the slot's corners on a rough strip, and whether the cuts are on the lower side."""
 
     def __init__(self) -> None:
         super().__init__(ALIGN, 9)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(n, 3, 144, 320) -> heat logits (n, 2, 72, 80); edges (n, 2, 80) mm; corner offsets (n, 8) mm, x right, y down; side (n,)."""
-        heat, edges, out = self.look(x)
+        """Map strips (n, 3, 144, 320) to the answers.
+
+        Returns:
+            Heat logits (n, 2, 72, 80), edges (n, 2, 80) in mm, corner offsets (n, 8) in mm
+            (x right, y down), side logits (n,).
+        """
+        heat, edges, summary = self.look(x)
+        out = self.out(summary).float()
         return heat, edges, out[:, :8], out[:, 8]
 
 
 class Measurer(StripNet):
-    """A straightened strip -> blade height at every cut with its spread, kind of key, fit, residual corners."""
+    """Measures a straightened strip, given the pose that it was taken under.
+
+    The pose tells how far the strip was stretched. Only the picture (side wall, shading) tells
+    whether a tilted key needed that, or whether a foreign key was squeezed until it fits.
+    """
 
     def __init__(self) -> None:
         super().__init__(READ, 2 * DEPTHS + len(KINDS) + 1 + 8)
+        self.weigh = nn.Linear(192 + POSE_FEATURES, 192)
+        self.fold = nn.Linear(192, 192)
+        nn.init.zeros_(self.fold.weight)
+        nn.init.zeros_(self.fold.bias)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """(n, 3, 144, 384) -> heat logits (n, 2, 72, 96); edges (n, 2, 96) mm; depths (n, 11) mm; log spread (n, 11);
-        kind logits (n, 6); fit logit (n,); corner offsets (n, 8) mm."""
-        heat, edges, out = self.look(x)
+    def forward(
+        self, x: Tensor, pose: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Map strips (n, 3, 144, 384) and pose features (n, 5) to the answers.
+
+        Returns:
+            Heat logits (n, 2, 72, 96), edges (n, 2, 96) in mm, depths (n, 11) in mm, log spreads
+            (n, 11), kind logits (n, 6), fit logits (n,), corner offsets (n, 8) in mm.
+        """
+        heat, edges, summary = self.look(x)
+        summary = summary + self.fold(
+            F.relu(self.weigh(torch.cat([summary, pose.to(summary.dtype)], 1)))
+        )
+        out = self.out(summary).float()
         depths, spreads, kinds, fit, corners = out.split([DEPTHS, DEPTHS, len(KINDS), 1, 8], 1)
         return (
             heat,
@@ -199,10 +241,10 @@ NETS: dict[str, type[nn.Module]] = {"finder": Finder, "aligner": Aligner, "measu
 
 
 def count(net: nn.Module) -> int:
-    """Number of trained parameters."""
+    """Return the number of trained parameters."""
     return sum(parameter.numel() for parameter in net.parameters())
 
 
 def state(net: nn.Module) -> dict[str, Any]:
-    """Weights on the CPU, ready to be saved."""
+    """Return the weights on the CPU, ready to be saved."""
     return {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}

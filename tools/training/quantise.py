@@ -1,8 +1,9 @@
-"""Rewrites exported networks in whole numbers, about twice as fast: `python -m tools.training.quantise MODEL OUT`.
+"""Converts exported networks to integers, which is about twice as fast.
 
-MODEL holds the three networks as tools.training.export writes them in floating point; OUT gets them with most convolutions in int8. The
-range of each value in between is taken from drawn photos that the networks in MODEL are led over. The first layer and everything
-after the heat maps, which is where tenths of a millimetre are told apart, stay in floating point.
+`python -m tools.training.quantise MODEL OUT`. MODEL holds the networks of tools.training.export.
+OUT gets them with most convolutions in int8. Drawn photos give the ranges of the values. The first
+layer and everything after the heat maps stay in floating point, because they resolve tenths of a
+millimetre.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
-from keylike.readers.caliper.frames import Array, to_input
-from keylike.readers.caliper.locate import find, first_thought
+from keylike.readers.caliper.frames import Array
+from keylike.readers.caliper.locate import find, initial_poses
 from keylike.readers.caliper.networks import NETWORKS, Networks, files_of
 from tools.training.fp16 import halve, widen
 from tools.training.render import READABLE, Scene, photos
@@ -33,46 +34,49 @@ TYPES = {"finder": _STRIP - {"Concat"}, "aligner": _STRIP, "measurer": _STRIP}
 
 
 class _Listening(Networks):
-    """Networks that keep what they were shown."""
+    """Networks that record their inputs."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(files_of(folder))
-        self.shown: dict[str, list[Array]] = {name: [] for name in NETWORKS}
+        self.shown: dict[str, list[dict[str, Array]]] = {name: [] for name in NETWORKS}
 
-    def _run(self, name: str, picture: Array) -> list[Array]:
-        self.shown[name].append(picture)
-        return super()._run(name, picture)
+    def _answer(self, name: str, inputs: dict[str, Array]) -> list[Array]:
+        self.shown[name].append(inputs)
+        return super()._answer(name, inputs)
 
 
 class _Inputs(CalibrationDataReader):
-    def __init__(self, pictures: list[Array]) -> None:
-        self._left = iter(pictures)
+    def __init__(self, inputs: list[dict[str, Array]]) -> None:
+        self._left = iter(inputs)
 
     def get_next(self) -> dict[str, Array] | None:
-        """The next input of the network; None at the end."""
-        picture = next(self._left, None)
-        return None if picture is None else {"picture": to_input([picture])}
+        """Return the next input of the network, or None at the end."""
+        return next(self._left, None)
 
 
-def drawn_inputs(model: Path, count: int = PHOTOS) -> dict[str, list[Array]]:
-    """What each network of MODEL is shown on `count` drawn photos, evenly thinned to INPUTS of each."""
+def drawn_inputs(model: Path, count: int = PHOTOS) -> dict[str, list[dict[str, Array]]]:
+    """Return the inputs of each network on `count` drawn photos, thinned evenly to INPUTS."""
     networks = _Listening(model)
     for picture in _pictures(count):
         rough = find(networks, picture, _ANY_PRESENCE)
         if rough is not None:
-            first_thought(networks, picture, rough)
+            initial_poses(networks, picture, rough)
     return {name: shown[:: -(-len(shown) // INPUTS)] for name, shown in networks.shown.items()}
 
 
 def _pictures(count: int) -> Iterator[Array]:
-    """Drawn photos after a JPEG's losses."""
+    """Yield drawn photos after JPEG compression."""
     for sample in photos(Scene(SEED), count, SIZE, kinds=(*READABLE, OTHER, BLANK)):
         packed = cv2.imencode(".jpg", sample.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
         yield open_photo(packed.tobytes()).pixels
 
 
-def quantise(name: str, model: Path, out: Path, pictures: list[Array]) -> Path:
-    """Writes OUT/<name>.onnx. Raises ValueError for a network that is in whole numbers already."""
+def quantise(name: str, model: Path, out: Path, inputs: list[dict[str, Array]]) -> Path:
+    """Write OUT/<name>.onnx.
+
+    Raises:
+        ValueError: The network is in integers already.
+    """
     wide = widen(onnx.load(str(model / f"{name}.onnx")))
     if any(node.op_type == "QuantizeLinear" for node in wide.graph.node):
         raise ValueError(f"{name}.onnx is in whole numbers already; export it again")
@@ -83,10 +87,10 @@ def quantise(name: str, model: Path, out: Path, pictures: list[Array]) -> Path:
         quantize_static(
             str(source),
             str(path),
-            _Inputs(pictures),
+            _Inputs(inputs),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
-            reduce_range=True,  # seven bits: with eight, processors without VNNI saturate and answer otherwise
+            reduce_range=True,  # seven bits: with eight, processors without VNNI saturate
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_quantize=_trunk(wide, TYPES[name]),
@@ -97,7 +101,7 @@ def quantise(name: str, model: Path, out: Path, pictures: list[Array]) -> Path:
 
 
 def _trunk(model: onnx.ModelProto, types: set[str]) -> list[str]:
-    """The nodes after the first convolution and before the heat maps."""
+    """Return the nodes after the first convolution and before the heat maps."""
     names = [node.name for node in model.graph.node]
     first = next(i for i, node in enumerate(model.graph.node) if node.op_type == "Relu")
     heat = names.index("/net/heat/Conv")
@@ -105,16 +109,16 @@ def _trunk(model: onnx.ModelProto, types: set[str]) -> list[str]:
 
 
 def quantise_all(model: Path, out: Path) -> None:
-    """The three networks, one after the other; says how large they are."""
+    """Convert the three networks and print their sizes."""
     configure_image_libraries()
     out.mkdir(parents=True, exist_ok=True)
-    for name, pictures in drawn_inputs(model).items():
-        path = quantise(name, model, out, pictures)
+    for name, inputs in drawn_inputs(model).items():
+        path = quantise(name, model, out, inputs)
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)

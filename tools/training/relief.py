@@ -1,4 +1,4 @@
-"""The relief of a key's face: warding grooves, bevel, stamped letters, brushing and scratches, as surface slopes."""
+"""The relief of a key's face: grooves, bevel, stamped letters, brushing and scratches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from tools.training.shapes import KeyShape
 
 @dataclass(frozen=True, slots=True)
 class Relief:
-    """Slopes of the face along u and v (rise a mm), and the outward direction of the side wall; all (rows, columns) float32."""
+    """The relief as surface slopes; all arrays (rows, columns) float32.
+
+    Attributes:
+        slope_u: Slope along u, rise per mm.
+        slope_v: Slope along v.
+        wall_u: Outward direction of the side wall along u.
+        wall_v: Outward direction of the side wall along v.
+    """
 
     slope_u: Array
     slope_v: Array
@@ -23,7 +30,7 @@ class Relief:
 
 
 def carve(rng: np.random.Generator, shape: KeyShape) -> Relief:
-    """Draws the relief of one face. Dimples and tracks for `odd` keys come from `carve_dimples` and `carve_track`."""
+    """Draw the relief of one face. Dimple and track keys need one more call."""
     rows, columns = shape.mask.shape
     px = shape.px_per_mm
     u = np.arange(columns, dtype=np.float32) / px + float(shape.origin[0])
@@ -41,7 +48,7 @@ def carve(rng: np.random.Generator, shape: KeyShape) -> Relief:
 
 
 def _grooves(rng: np.random.Generator, u: Array, v: Array, height: float) -> Array:
-    """Warding: up to four grooves along the blade, each running out towards the bow in its own way, and milled-away halves."""
+    """Draw up to four warding grooves that end towards the bow, and milled halves."""
     depth = np.zeros((len(v), len(u)), np.float32)
     for _ in range(int(rng.integers(0, 5))):
         centre, half, edge = (
@@ -130,7 +137,7 @@ def _bevel(rng: np.random.Generator, depth: Array, shape: KeyShape) -> None:
 
 
 def _brush(rng: np.random.Generator, slope_u: Array, slope_v: Array, px: float) -> None:
-    """Brushing along or across the blade, slow waviness of the sheet, and single scratches."""
+    """Draw brushing, waviness of the sheet, and single scratches."""
     rows, columns = slope_u.shape
     grain = rng.standard_normal((rows, columns), dtype=np.float32)
     along, strength = chance(rng, 0.5), span(rng, 0, 0.10) ** 1.5 * 2
@@ -171,7 +178,7 @@ def _wall_direction(shape: KeyShape) -> tuple[Array, Array]:
 
 
 def carve_dimples(rng: np.random.Generator, relief: Relief, shape: KeyShape) -> None:
-    """Round pits along the blade's face, as on a dimple key; changes the relief in place."""
+    """Add round pits along the blade's face, as on a dimple key, in place."""
     px, (rows, columns) = shape.px_per_mm, relief.slope_u.shape
     vv, uu = np.mgrid[:rows, :columns].astype(np.float32)
     for row in np.linspace(0.25, 0.75, int(rng.integers(1, 4))) * shape.blade.height:
@@ -184,7 +191,7 @@ def carve_dimples(rng: np.random.Generator, relief: Relief, shape: KeyShape) -> 
 
 
 def carve_track(rng: np.random.Generator, relief: Relief, shape: KeyShape) -> None:
-    """One winding track along the face, as on a laser-cut car key; changes the relief in place."""
+    """Add one winding track along the face, as on a laser-cut key, in place."""
     px, (rows, columns) = shape.px_per_mm, relief.slope_u.shape
     vv, uu = np.mgrid[:rows, :columns].astype(np.float32)
     u = uu / px + float(shape.origin[0])

@@ -1,4 +1,7 @@
-"""Draws photos of keys with known codes; `python -m tools.training.render OUT --count 200` writes a labelled folder of them."""
+"""Draws photos of keys with known codes.
+
+`python -m tools.training.render OUT --count 200` writes a labelled folder of them.
+"""
 
 from __future__ import annotations
 
@@ -14,42 +17,68 @@ import cv2
 import numpy as np
 
 from keylike.keys.keyways import Keyway, keyways
-from keylike.readers.caliper.frames import project
+from keylike.readers.caliper.frames import SLOT, project
 from tools.training.backgrounds import crop, finger, scatter, surface
 from tools.training.camera import Pose, cast_shadow, lay, pose
 from tools.training.draw import Array, chance, span
 from tools.training.lens import expose
-from tools.training.light import shade
+from tools.training.light import shade, tarnish
+from tools.training.looks import (
+    PLAIN,
+    Look,
+    cast_light,
+    distorted,
+    draw_ring,
+    draw_tag,
+    even_ground,
+    painted,
+    random_look,
+    worked_over,
+)
 from tools.training.relief import Relief, carve, carve_dimples, carve_track
 from tools.training.shapes import (
+    ANY_CUTTER,
     BLADE_EXTENT,
     BLANK,
     FULL_EXTENT,
     OTHER,
     BladePlan,
+    Cutter,
     KeyShape,
     draw_key,
+    foreign_keyway,
+    plan_bit,
     plan_blade,
 )
 
 NONE = "none"
+SEVERAL = "several"  # two or more whole keys
 NOMINAL_HEIGHT_MM = (
     8.6  # keys of other families are labelled in a frame that is scaled to this blade height
 )
 TILT_DEG = {"easy": (0.0, 9.0), "normal": (0.0, 20.0), "hard": (5.0, 36.0)}
 TIERS = ("easy", "normal", "hard")
 READABLE = ("SC1", "SC4", "KW1")
-# What has to be in the picture, mm: the key, or its blade with some room round it.
+# Corners that have to be in the picture, mm: of the key, or of its blade with a margin.
 _WHOLE = np.array([[-30.0, -8], [29, -1.5], [29, 10], [-30, 17]])
 _BLADE = np.array([[-3.0, -1], [31, -1], [31, 10], [-3, 10]])
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One drawn photo: RGB uint8, what is on it, and where.
+    """One drawn photo.
 
-    `kind` is SC1, SC4, KW1, "other", "blank" or "none"; `to_pixels` maps (u, v, 1) mm of the key's face to pixels; `blade`
-    holds codes and profile, None when there is no key (`to_pixels` is then only where one might have been).
+    Attributes:
+        picture: RGB uint8.
+        kind: SC1, SC4, KW1, "other", "blank" or "none".
+        blade: Codes and profile, None without a key.
+        to_pixels: From (u, v, 1) mm of the key's face to pixels.
+        tier: easy, normal or hard.
+        tilt_deg: Tilt of the key's plane.
+        px_per_mm: Scale.
+        thickness: Thickness of the key, mm.
+        others: Shoulder and tip of further blades in pixels, (2, 2) each.
+        several: True if further keys are whole in the picture, so that none is the subject.
     """
 
     picture: Array
@@ -60,6 +89,8 @@ class Sample:
     tilt_deg: float
     px_per_mm: float
     thickness: float
+    others: tuple[Array, ...] = ()
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +100,41 @@ class _Key:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The request for one photo. None leaves a choice to chance.
+
+    Attributes:
+        kind: Kind of key.
+        tier: Difficulty.
+        family: Record of another family, for `kind` "other".
+        cutter: How the blade is cut.
+        look: How the photo looks.
+        several: Number of further whole keys.
+        tilt_deg: Tilt.
+        px_per_mm: Scale.
+    """
+
+    kind: str | None = None
+    tier: str | None = None
+    family: Keyway | None = None
+    cutter: Cutter = ANY_CUTTER
+    look: Look | None = None
+    several: int = 0
+    tilt_deg: float | None = None
+    px_per_mm: float | None = None
+
+
+ANYTHING = Wanted()
+# Shares of other families: made-up proportions, look-alikes of readable ones; the rest is from the
+# table.
+MADE_UP, LOOK_ALIKES = 0.55, ("WR5", "WR5", "AR1", "Y1", "LW4")
+LOOK_ALIKE = 0.2
+OFF_AXIS = 0.12  # standard deviation of how far off the optical axis a blade lies, in focal lengths
+
+
 class Scene:
-    """A seeded source of photos. Grounds are drawn once and cut anew for each photo; everything else is drawn each time."""
+    """A seeded source of photos. Surfaces are drawn once, everything else for each photo."""
 
     def __init__(self, seed: int, grounds: int = 80, plain: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
@@ -78,18 +142,31 @@ class Scene:
         self.known = {name: one for name, one in keyways().items() if name in READABLE}
         self.others = [one for name, one in keyways().items() if name not in READABLE]
         self._lying: list[tuple[KeyShape, Array, Array]] = []
+        self._others: list[Array] = []
 
-    def blade_crop(self, kind: str | None = None, tier: str | None = None) -> Sample:
-        """A crop of at most 512 pixels round one blade at the photo's own scale (5.5 to 22 pixels a mm)."""
+    def blade_crop(
+        self, kind: str | None = None, tier: str | None = None, wanted: Wanted = ANYTHING
+    ) -> Sample:
+        """Return a crop of at most 720 pixels around one blade at the photo's own scale."""
         rng = self.rng
-        tier, kind = tier or self._tier(), kind or self._kind(0.05)
-        px_per_mm = math.exp(span(rng, math.log(5.5), math.log(12 if chance(rng, 0.5) else 22)))
-        key = self._key(kind, float(np.clip(px_per_mm * 1.05, 9, 15)), BLADE_EXTENT)
-        at = pose(rng, px_per_mm, span(rng, 0.9, 3) * 1100, span(rng, *TILT_DEG[tier]), (12, 4.5))
+        tier, kind = tier or self._tier(), kind or self._kind(0.06)
+        look = wanted.look or random_look(rng)
+        px_per_mm = wanted.px_per_mm or math.exp(
+            span(rng, math.log(4.5), math.log(12 if chance(rng, 0.5) else 24))
+        )
+        key = self._key(kind, float(np.clip(px_per_mm * 1.05, 9, 15)), BLADE_EXTENT, wanted, look)
+        tilt = span(rng, *TILT_DEG[tier]) if look.ground != "scan" else 0.0
+        off_axis = (
+            (0.0, 0.0)
+            if chance(rng, 0.5)
+            else tuple(np.clip(rng.normal(0, OFF_AXIS, 2), -0.35, 0.35))
+        )
+        focal = span(rng, 0.9, 3) * 1100 if look.ground != "scan" else 40000.0
+        at = pose(rng, px_per_mm, focal, tilt, (12, 4.5), (float(off_axis[0]), float(off_axis[1])))
         box = project(at.to_pixels(), np.array([[-5.0, -3], [31, -3], [31, 12], [-5, 12]]))
         low, high = np.floor(box.min(0)) - 4, np.ceil(box.max(0)) + 4
         width, height = (int(side) for side in np.minimum(high - low, 720))
-        return self._photo(key, at.moved(-low[0], -low[1]), tier, width, height)
+        return self._photo([key], at.moved(-low[0], -low[1]), tier, width, height, look)
 
     def whole(
         self,
@@ -98,20 +175,68 @@ class Scene:
         kind: str | None = None,
         tier: str | None = None,
         none_share: float = 0.1,
+        wanted: Wanted = ANYTHING,
     ) -> Sample:
-        """A whole photo: the blade inside wherever the key is not larger than the picture, the bow sometimes cut off by the frame."""
+        """Return a whole photo.
+
+        The blade is inside the picture wherever it fits. The frame sometimes cuts off the bow.
+        """
         rng = self.rng
-        tier, kind = tier or self._tier(), kind or self._kind(none_share)
+        tier, kind = (
+            tier or wanted.tier or self._tier(),
+            kind or wanted.kind or self._kind(0.0 if wanted.several else none_share),
+        )
+        look = random_look(rng) if wanted.look is None else wanted.look
         side = min(width, height)
-        longest = 1.0 if tier == "easy" else 1.75
-        px_per_mm = span(rng, 0.36, longest) * side / 58
-        key = self._key(kind, float(np.clip(px_per_mm * 1.15, 6, 16)), FULL_EXTENT)
-        at = pose(rng, px_per_mm, span(rng, 0.9, 3) * side, span(rng, *TILT_DEG[tier]), (-4.0, 4.4))
+        px_per_mm = wanted.px_per_mm or self._scale(tier, look, wanted) * side / 58
+        drawn = float(np.clip(px_per_mm * 1.15, 6, 16))
+        keys = [self._key(kind, drawn, FULL_EXTENT, wanted, look)]
+        keys += [
+            self._key(self._kind(0.0), drawn, FULL_EXTENT, ANYTHING, look)
+            for _ in range(wanted.several)
+        ]
+        tilt = span(rng, *TILT_DEG[tier]) if wanted.tilt_deg is None else wanted.tilt_deg
+        focal = span(rng, 0.9, 3) * side
+        if look.ground == "scan":
+            tilt, focal = 0.0, 40.0 * side
+        at = pose(rng, px_per_mm, focal, tilt, (-4.0, 4.4))
         at = self._framed(at, width, height, tier)
-        return self._photo(key, at, tier, width, height)
+        # The optical axis goes through the middle of the picture: a key elsewhere shows its side
+        # wall.
+        if chance(rng, 0.5):
+            x, y = project(at.to_pixels(), np.array([at.aim]))[0]
+            off_axis = ((x - width / 2) / focal, (y - height / 2) / focal)
+            at = replace(
+                at,
+                off_axis=off_axis,
+                camera=np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]]),
+            )
+        at = self._inside(at, width, height)
+        return self._photo(keys, at, tier, width, height, look)
+
+    def _inside(self, at: Pose, width: int, height: int) -> Pose:
+        """Move the picture just enough to show the blade, with a margin if one fits."""
+        size = np.array([width, height])
+        for corners in (_BLADE, SLOT):
+            ends = project(at.to_pixels(), corners)
+            low, high = ends.min(0), ends.max(0)
+            fits = high - low < size
+            if fits.all():
+                break
+        moved = np.maximum(0, -low) - np.maximum(0, high - size)
+        shift = np.where(fits, moved, (size - high - low) / 2)
+        return at.moved(float(shift[0]), float(shift[1]))
+
+    def _scale(self, tier: str, look: Look, wanted: Wanted) -> float:
+        """Return the length of the key in sides of the picture."""
+        if wanted.several:
+            return span(self.rng, 0.36, 0.8)
+        if look.close:
+            return span(self.rng, 1.5, 2.1)
+        return span(self.rng, 0.36, 1.0 if tier == "easy" else 1.75)
 
     def _framed(self, at: Pose, width: int, height: int, tier: str) -> Pose:
-        """Moves the picture so that the whole key fits, or, on harder tiers and where it is too large, at least the blade."""
+        """Move the picture so that the whole key fits, or at least the blade."""
         rng = self.rng
         whole, blade = (project(at.to_pixels(), corners) for corners in (_WHOLE, _BLADE))
         fits_in = bool((np.ptp(whole, 0) < (width, height)).all())
@@ -127,72 +252,178 @@ class Scene:
         return TIERS[int(self.rng.choice(3, p=(0.3, 0.35, 0.35)))]
 
     def _kind(self, none_share: float) -> str:
-        shares = np.array([0.32, 0.14, 0.28, 0.2, 0.06])
+        shares = np.array([0.26, 0.14, 0.22, 0.31, 0.07])
         kinds = ("SC1", "SC4", "KW1", OTHER, BLANK)
         return NONE if chance(self.rng, none_share) else kinds[int(self.rng.choice(5, p=shares))]
 
     def _key(
-        self, kind: str, px_per_mm: float, extent: tuple[float, float, float, float]
+        self,
+        kind: str,
+        px_per_mm: float,
+        extent: tuple[float, float, float, float],
+        wanted: Wanted = ANYTHING,
+        look: Look = PLAIN,
     ) -> _Key | None:
         if kind == NONE:
             return None
         rng = self.rng
-        odd = kind == OTHER and chance(rng, 0.35)
-        keyway = self._keyway(kind)
-        blade = plan_blade(rng, keyway, BLANK if odd or kind == BLANK else kind)
-        shape = draw_key(rng, blade, px_per_mm, extent)
+        odd = kind == OTHER and wanted.family is None and chance(rng, 0.25)
+        keyway = wanted.family or self._keyway(kind)
+        blade = plan_blade(rng, keyway, BLANK if odd or kind == BLANK else kind, wanted.cutter)
+        bit = odd and chance(rng, 0.2)
+        if bit:
+            blade = plan_bit(rng)
+        shape = draw_key(rng, blade, px_per_mm, extent, look.head)
         relief = carve(rng, shape)
-        if odd:
+        if odd and not bit:
             dimples = chance(rng, 0.5)
             (carve_dimples if dimples else carve_track)(rng, relief, shape)
             shape = replace(shape, blade=replace(blade, family="dimple" if dimples else "track"))
         return _Key(shape, relief, kind)
 
     def _keyway(self, kind: str) -> Keyway:
+        rng = self.rng
         if kind == OTHER:
-            return self.others[int(self.rng.integers(len(self.others)))]
+            if chance(rng, MADE_UP):
+                return foreign_keyway(rng)
+            if chance(rng, LOOK_ALIKE / (1 - MADE_UP)):
+                return keyways()[LOOK_ALIKES[int(rng.integers(len(LOOK_ALIKES)))]]
+            return self.others[int(rng.integers(len(self.others)))]
         names = list(self.known)
-        return self.known[kind if kind in self.known else names[int(self.rng.integers(len(names)))]]
+        return self.known[kind if kind in self.known else names[int(rng.integers(len(names)))]]
 
-    def _photo(self, key: _Key | None, at: Pose, tier: str, width: int, height: int) -> Sample:
-        rng, hard = self.rng, tier == "hard"
-        picture = crop(rng, self.grounds, height, width)
-        self._clutter(picture, at, hard, crowded=key is None)
+    def _photo(
+        self, keys: Sequence[_Key | None], at: Pose, tier: str, width: int, height: int, look: Look
+    ) -> Sample:
+        rng, hard, key = self.rng, tier == "hard", keys[0]
+        self._others = []
+        picture = (
+            even_ground(rng, look, height, width)
+            if look.ground
+            else crop(rng, self.grounds, height, width)
+        )
+        if look.portrait:
+            picture = cv2.GaussianBlur(picture, (0, 0), span(rng, 0.4, 1.5) * at.px_per_mm)
+        if not look.ground or key is None or chance(rng, 0.15):
+            self._clutter(picture, at, hard, crowded=key is None)
         thickness = span(rng, 1.7, 2.4)
-        if key is not None:
-            cast_shadow(rng, picture, key.shape, at, thickness)
-            face, wall = shade(rng, key.shape, key.relief, at.view)
-            lay(picture, key.shape, face, wall, at, thickness)
-            self._remember(key.shape, face, wall)
-            if tier != "easy" and chance(rng, 0.35 if hard else 0.2):
-                self._hold(picture, at)
-        photo = expose(rng, picture, hard)
-        if key is None:
-            return Sample(
-                photo, NONE, None, at.to_pixels(), tier, at.tilt_deg, at.px_per_mm, thickness
-            )
+        poses = [at, *self._beside(at, len(keys) - 1, width, height)]
+        self._others += [_blade_ends(one) for one in poses[1:]]
+        for one, where in reversed(list(zip(keys, poses, strict=False))):
+            if one is not None:
+                self._lay(picture, one, where, thickness, look)
+        if key is not None and tier != "easy" and chance(rng, 0.35 if hard else 0.2):
+            self._hold(picture, at)
+        photo = worked_over(
+            rng, expose(rng, cast_light(rng, picture, look), hard, look.light == "dark"), look
+        )
+        to_pixels = at.to_pixels()
+        if look.barrel:
+            photo, to_pixels = distorted(photo, to_pixels, look.barrel)
+        kind, blade = (NONE, None) if key is None else (key.kind, key.shape.blade)
         return Sample(
             photo,
-            key.kind,
-            key.shape.blade,
-            at.to_pixels(),
+            kind,
+            blade,
+            to_pixels,
             tier,
             at.tilt_deg,
             at.px_per_mm,
             thickness,
+            tuple(self._others),
+            len(poses) > 1,
         )
+
+    def _lay(self, picture: Array, key: _Key, at: Pose, thickness: float, look: Look) -> None:
+        """Draw one key with its shadow, and what hangs on its bow."""
+        rng, shape = self.rng, key.shape
+        if look.ground != "scan" or chance(rng, 0.3):
+            cast_shadow(rng, picture, shape, at, thickness)
+        face_size = (shape.mask.shape[0], shape.mask.shape[1])
+        coat = painted(rng, look.paint, *face_size, shape.px_per_mm) if look.paint else None
+        face, wall = shade(rng, shape, key.relief, at.view, coat)
+        if look.tarnished:
+            face = tarnish(rng, face, shape.px_per_mm)
+        centre, middle, long, _ = shape.bow
+        hole = project(at.to_pixels(), np.array([[centre - long * 0.4, middle]]))[0]
+        if look.mate and self._lying:
+            self._mate(picture, hole, at)
+        lay(picture, shape, face, wall, at, thickness)
+        self._remember(shape, face, wall)
+        if look.ring:
+            tip = project(at.to_pixels(), np.array([[25.0, middle]]))[0]
+            away = math.atan2(hole[1] - tip[1], hole[0] - tip[0])
+            turn = draw_ring(
+                rng,
+                picture,
+                hole,
+                away + float(np.clip(rng.normal(0, 0.9), -2.0, 2.0)),
+                at.px_per_mm,
+            )
+            if look.tag:
+                draw_tag(rng, picture, hole, turn, at.px_per_mm)
+
+    def _mate(self, picture: Array, hole: Array, at: Pose) -> None:
+        """Draw a second key on the same ring, with its blade turned away from the first one's."""
+        rng = self.rng
+        shape, face, wall = self._lying[int(rng.integers(len(self._lying)))]
+        blade = project(at.to_pixels(), np.array([[20.0, 4.0]]))[0] - hole
+        for _ in range(20):
+            other = pose(
+                rng, at.px_per_mm * span(rng, 0.85, 1.1), 2000.0, span(rng, 0, 15), (-20.0, 4.0)
+            )
+            tip = project(other.to_pixels(), np.array([[20.0, 4.0]]))[0]
+            if (
+                float(np.dot(tip, blade) / (np.linalg.norm(tip) * np.linalg.norm(blade) + 1e-9))
+                < -0.3
+            ):
+                lay(picture, shape, face, wall, other.moved(*hole), 2.0)
+                self._others.append(_blade_ends(other.moved(*hole)))
+                return
+
+    def _beside(self, at: Pose, count: int, width: int, height: int) -> list[Pose]:
+        """Return poses for further whole keys: apart from each other, or fanned from one ring."""
+        rng, found = self.rng, [at]
+        blades = [project(at.to_pixels(), np.array([[2.0, 4.0], [14.0, 4.0], [25.0, 4.0]]))]
+        fanned = chance(rng, 0.4)
+        hole = project(at.to_pixels(), np.array([[-20.0, 4.0]]))[0]
+        for _ in range(count):
+            for _ in range(60):
+                new = pose(
+                    rng,
+                    at.px_per_mm * span(rng, 0.8, 1.2),
+                    2.0 * width,
+                    span(rng, 0, 20),
+                    (-20.0, 4.0) if fanned else (-4.0, 4.4),
+                )
+                new = (
+                    new.moved(*hole)
+                    if fanned
+                    else new.moved(span(rng, 0.1, 0.9) * width, span(rng, 0.1, 0.9) * height)
+                )
+                blade = project(new.to_pixels(), np.array([[2.0, 4.0], [14.0, 4.0], [25.0, 4.0]]))
+                inside = bool(((blade > 0) & (blade < (width, height))).all())
+                apart = all(
+                    np.linalg.norm(blade[:, None] - one[None], axis=2).min() > 9 * at.px_per_mm
+                    for one in blades
+                )
+                if inside and apart:
+                    found.append(new)
+                    blades.append(blade)
+                    break
+        return found[1:]
 
     def _clutter(self, picture: Array, at: Pose, hard: bool, crowded: bool) -> None:
         rng = self.rng
         if not crowded and self._lying and chance(rng, 0.25 if hard else 0.06):
             self._second_key(picture, at.px_per_mm)
-        most = 4 if crowded else 3
-        if chance(rng, 0.75 if crowded else 0.45 if hard else 0.15):
+        most = 6 if crowded else 3
+        if chance(rng, 0.85 if crowded else 0.45 if hard else 0.15):
             for _ in range(int(rng.integers(1, most))):
                 scatter(rng, picture, at.px_per_mm)
 
     def _second_key(self, picture: Array, px_per_mm: float) -> None:
-        """Another key whose blade lies mostly outside the picture: which of two whole keys is meant, nobody could say."""
+        """Draw another key whose blade is mostly outside the picture."""
         rng = self.rng
         shape, face, wall = self._lying[int(rng.integers(len(self._lying)))]
         height, width = picture.shape[:2]
@@ -208,6 +439,7 @@ class Scene:
             x, y = project(at.to_pixels(), np.array([[11.0, 4.0]]))[0]
             if not (0 < x < width and 0 < y < height):
                 lay(picture, shape, face, wall, at, 2.0)
+                self._others.append(_blade_ends(at))
                 return
 
     def _remember(self, shape: KeyShape, face: Array, wall: Array) -> None:
@@ -226,14 +458,18 @@ class Scene:
         finger(rng, picture, grip, away, at.px_per_mm * span(rng, 4, 8))
 
 
+def _blade_ends(at: Pose) -> Array:
+    return project(at.to_pixels(), np.array([[2.0, 4.0], [25.0, 4.0]]))
+
+
 def label_frame(sample: Sample) -> Array:
-    """The homography from the label's mm to pixels; for other families scaled so that the blade is 8.6 mm high."""
+    """Return the map from the label's mm to pixels."""
     scale = label_scale(sample)
     return sample.to_pixels @ np.diag([scale, scale, 1.0])
 
 
 def label_scale(sample: Sample) -> float:
-    """Real mm a mm of the label's frame: 1 but for other families."""
+    """Return real mm per mm of the label's frame: other families are scaled to 8.6 mm height."""
     return (
         sample.blade.height / NOMINAL_HEIGHT_MM
         if sample.blade is not None and sample.kind == OTHER
@@ -242,18 +478,19 @@ def label_scale(sample: Sample) -> float:
 
 
 def label(sample: Sample, file: str) -> dict[str, object]:
-    """The sample's line in labels.jsonl; codes bow to tip, None where there is nothing to read."""
-    readable = sample.kind in READABLE and sample.blade is not None
+    """Return the sample's line of labels.jsonl; codes bow to tip, None without one code."""
+    readable = sample.kind in READABLE and sample.blade is not None and not sample.several
     # A six-pin blank with five cuts is a five-pin key: that is the lock it opens.
     five = sample.kind == "SC4" and sample.blade is not None and len(sample.blade.codes) == 5
     return {
         "file": file,
-        "keyway": "SC1" if five else sample.kind,
+        "keyway": SEVERAL if sample.several else "SC1" if five else sample.kind,
         "family": sample.blade.family if sample.blade else None,
         "bitting": list(sample.blade.codes) if readable and sample.blade else None,
         "tier": "negative" if sample.kind == NONE else sample.tier,
         "tilt_deg": None if sample.kind == NONE else round(sample.tilt_deg, 2),
         "px_per_mm": None if sample.kind == NONE else round(sample.px_per_mm, 2),
+        "others": len(sample.others),
     }
 
 
@@ -264,15 +501,23 @@ def photos(
     tiers: Sequence[str] = TIERS,
     kinds: Sequence[str] = READABLE,
 ) -> Iterator[Sample]:
-    """`count` whole photos of `size` (width, height), tiers and kinds in turn."""
+    """Yield `count` whole photos of `size` (width, height), tiers and kinds in turn.
+
+    Kind SEVERAL draws two to five keys.
+    """
     for index in range(count):
-        yield scene.whole(
-            *size, kind=kinds[index % len(kinds)], tier=tiers[index // len(kinds) % len(tiers)]
-        )
+        kind, tier = kinds[index % len(kinds)], tiers[index // len(kinds) % len(tiers)]
+        wanted = Wanted(kind=kind, tier=tier)
+        if kind == SEVERAL:
+            wanted = Wanted(tier=tier, several=int(scene.rng.integers(1, 5)))
+        yield scene.whole(*size, wanted=wanted)
 
 
 def write_folder(folder: Path, samples: Iterator[Sample], flat: bool = False) -> int:
-    """Writes labels.jsonl and the photos, named by kind, into images/ (`flat`: beside the labels); returns the number of photos."""
+    """Write labels.jsonl and the photos, named by kind, and return their number.
+
+    Photos go into images/, or next to the labels if `flat`.
+    """
     images = folder if flat else folder / "images"
     images.mkdir(parents=True, exist_ok=True)
     counts: Counter[str] = Counter()
@@ -287,7 +532,7 @@ def write_folder(folder: Path, samples: Iterator[Sample], flat: bool = False) ->
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=120)
@@ -297,7 +542,7 @@ def main() -> None:
     )
     parser.add_argument("--tiers", nargs="+", default=TIERS, choices=TIERS)
     parser.add_argument(
-        "--kinds", nargs="+", default=READABLE, choices=(*READABLE, OTHER, BLANK, NONE)
+        "--kinds", nargs="+", default=READABLE, choices=(*READABLE, OTHER, BLANK, NONE, SEVERAL)
     )
     parser.add_argument("--plain", action="store_true", help="plain grounds only")
     parser.add_argument(

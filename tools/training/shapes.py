@@ -1,17 +1,17 @@
-"""The outline of a key in its own plane: blade with true cut geometry, tip, shoulder and bow.
+"""The outline of a key in its plane: blade with its cuts, tip, shoulder and bow.
 
-The plane's frame: u millimetres from the shoulder stop (0) to the tip, v millimetres from the uncut edge (0) up to the cuts.
+u is mm from the shoulder stop (0) to the tip, v is mm from the uncut edge (0) up to the cuts.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from keylike.keys.keyways import Keyway
+from keylike.keys.keyways import Keyway, keyway
 from tools.training.draw import Array, chance, fill_polygon, span, superellipse
 
 STEP_MM = 0.05
@@ -21,22 +21,48 @@ BLADE_EXTENT = (-13.0, 36.0, -5.0, 14.0)
 BLANK = "blank"
 OTHER = "other"
 DOUBLE = "double-sided"
+BIT = "bit"
 FIVE_OF_SIX = 0.15  # share of six-pin blanks that carry five cuts
 TWO_SIDED = 0.15  # share of the other families' keys that are cut on both edges
+# Range of the flat at the root of a cut, mm: from the maker's figure to a duplicator's wide or worn
+# wheel.
+FLATS_MM = {"SC1": (0.7, 2.0), "SC4": (0.7, 2.0), "KW1": (1.1, 2.4)}
+FACTORY_FLATS = 0.35  # share of these keys that keep the maker's figure, within 15 %
+# Proportions of drawn foreign keys, mm. Real families lie inside these ranges.
+FOREIGN = {
+    "first": (3.5, 7.0),
+    "spacing": (3.4, 4.4),
+    "height": (7.0, 9.5),
+    "step": (0.3, 0.75),
+    "flat": (0.4, 2.0),
+    "length": (20.0, 35.0),
+}
+NIB, SHOULDER, NO_STOP = "nib", "shoulder", "none"
 
 
 @dataclass(frozen=True, slots=True)
 class BladePlan:
-    """One blade before it is drawn: its measures in mm and the profile sampled every STEP_MM along u.
+    """One blade before it is drawn, in mm.
 
-    `codes` are the maker's depths bow to tip (empty for blanks and odd keys), `centres` and `depths` what was really cut.
-    `upper` and `lower` are the edges; cuts are on the upper one (on both where `family` is DOUBLE). `family` is the keyway's own name.
-    `stop` is False for keys that are gauged from the tip and have no shoulder.
+    Attributes:
+        keyway: Name of the keyway, or OTHER.
+        family: Name of the family, DOUBLE for two cut edges, BIT for a lever lock's key.
+        stop: SHOULDER, NIB (a small tooth, common in Europe) or NO_STOP (gauged from the tip).
+        codes: The maker's depths, bow to tip; empty for blanks.
+        centres: Centre of each cut along u.
+        depths: Blade height at each cut.
+        height: Height of the blade.
+        length: Length of the blade.
+        tip_v: Height of the tip.
+        u: Sample positions, STEP_MM apart.
+        upper: Upper edge, which has the cuts.
+        lower: Lower edge.
+        row: First cut and spacing, (0, 0) for blanks.
     """
 
     keyway: str
     family: str
-    stop: bool
+    stop: str
     codes: tuple[int, ...]
     centres: Array
     depths: Array
@@ -46,21 +72,50 @@ class BladePlan:
     u: Array
     upper: Array
     lower: Array
+    row: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Cutter:
+    """How a blade is cut. None leaves a choice to chance.
+
+    Attributes:
+        flat_mm: Flat at the root of a cut.
+        flat_times: Factor on the maker's flat.
+        angle_deg: Full angle between the flanks of a cut.
+    """
+
+    flat_mm: float | None = None
+    flat_times: float | None = None
+    angle_deg: float | None = None
+
+
+ANY_CUTTER = Cutter()
 
 
 @dataclass(frozen=True, slots=True)
 class KeyShape:
-    """A drawn outline: `mask` float32 0..1, shape (rows, columns), `px_per_mm`, origin (u, v) of its first pixel."""
+    """A drawn outline.
+
+    Attributes:
+        blade: The blade.
+        mask: float32 in 0..1, (rows, columns).
+        px_per_mm: Scale.
+        origin: Position (u, v) of the first pixel.
+        bow: Centre u, middle v, half length and half width of the bow.
+        head: The part under a plastic head, like `mask`; None for a bare bow.
+    """
 
     blade: BladePlan
     mask: Array
     px_per_mm: float
     origin: Array
     bow: tuple[float, float, float, float]
+    head: Array | None = None
 
 
 def random_codes(rng: np.random.Generator, keyway: Keyway, cuts: int) -> tuple[int, ...]:
-    """A code the keyway allows: uniform over the depths, redrawn until no neighbours differ by more than MACS."""
+    """Return a code that the keyway allows, uniform over the depths within MACS."""
     numbers = list(keyway.depths_mm)
     while True:
         ranks = rng.integers(0, len(numbers), cuts)
@@ -68,41 +123,149 @@ def random_codes(rng: np.random.Generator, keyway: Keyway, cuts: int) -> tuple[i
             return tuple(numbers[int(rank)] for rank in ranks)
 
 
-def plan_blade(rng: np.random.Generator, keyway: Keyway, kind: str) -> BladePlan:
-    """Draws a blade of this keyway with a random code; `kind` BLANK leaves it uncut. Sizes vary as blanks of many makers do."""
+def foreign_keyway(rng: np.random.Generator) -> Keyway:
+    """Return a made-up family with proportions from FOREIGN, unlike readable families."""
+    while True:
+        first, spacing, height, step, flat = (
+            span(rng, *FOREIGN[name]) for name in ("first", "spacing", "height", "step", "flat")
+        )
+        cuts = int(rng.integers(4, 8))
+        last = first + spacing * (cuts - 1)
+        length = last + span(rng, 2.5, 5.5)
+        if FOREIGN["length"][0] <= length <= FOREIGN["length"][1] and not _readable_proportions(
+            first, spacing, height
+        ):
+            return foreign(
+                first, spacing, height, step, flat, cuts, length, angle=span(rng, 80, 110)
+            )
+
+
+def foreign(
+    first: float,
+    spacing: float,
+    height: float,
+    step: float,
+    flat: float,
+    cuts: int,
+    length: float,
+    angle: float = 90,
+) -> Keyway:
+    """Return a made-up family with these measures (mm, degrees)."""
+    deepest = max(0.42 * height, 3.2)
+    count = int(np.clip((height - 0.15 - deepest) / step, 3, 9))
+    depths = {number: height - 0.15 - step * number for number in range(count + 1)}
+    return replace(
+        keyway("WR5"), name="drawn", cut_counts=(cuts,), gauge="shoulder", first_cut_mm=first, spacing_mm=spacing, increment_mm=step,
+        depths_mm=depths, in_lock_depths=tuple(depths), macs=max(2, int(3.2 / step)), cut_angle_deg=angle, cut_flat_mm=flat,
+        blade_height_mm=height, blade_length_mm=length,
+    )  # fmt: skip
+
+
+def _readable_proportions(first: float, spacing: float, height: float) -> bool:
+    """True if these proportions equal a readable family within measurement error."""
+    for name in FLATS_MM:
+        way = keyway(name)
+        scale = spacing / way.spacing_mm
+        near = abs(first / scale - way.first_cut_mm) < 0.25
+        if (
+            near
+            and abs(height / scale / (way.blade_height_mm or height) - 1) < 0.025
+            and abs(scale - 1) < 0.02
+        ):
+            return True
+    return False
+
+
+def plan_blade(
+    rng: np.random.Generator, keyway: Keyway, kind: str, cutter: Cutter = ANY_CUTTER
+) -> BladePlan:
+    """Return a blade of this keyway with a random code; kind BLANK stays uncut.
+
+    Sizes vary as blanks of many makers do.
+    """
     height = (keyway.blade_height_mm or max(keyway.depths_mm.values()) + 0.2) * span(
         rng, 0.985, 1.015
     )
     centres, depths, codes = _cuts(rng, keyway, height, kind)
     length = _length(rng, keyway, centres)
     u = np.arange(0, length, STEP_MM)
-    flat = (keyway.cut_flat_mm or 1.2) * span(rng, 0.85, 1.15)
-    slope = 1 / math.tan(math.radians((keyway.cut_angle_deg or 90) / 2 + span(rng, -3, 3)))
+    flat, slope = _wheel(rng, keyway, cutter)
     upper = np.full_like(u, height)
     for centre, depth in zip(centres, depths, strict=True):
         upper = np.minimum(upper, depth + np.maximum(0, np.abs(u - centre) - flat / 2) * slope)
-    upper = _worn(rng, upper)
+    upper = _worn(rng, upper, flat)
     tip_v = span(rng, 0.15, 0.65) * height
-    reach = length - centres[-1] - flat / 2 - 0.15 if len(centres) else 3.0
+    reach = length - centres[-1] - min(flat, 1.4) / 2 - 0.15 if len(centres) else 3.0
     needed = (depths[-1] + 0.3 - tip_v) / max(0.5, reach) if len(depths) else 0.0
     ramp_up = max(
         span(rng, 0.7, 2.2), needed
     )  # a flatter tip ramp would swallow the last cut and mislabel it
     upper = np.minimum(upper, np.maximum(tip_v + (length - u) * ramp_up, tip_v))
-    # From a stream of its own, so that all else a seed draws stays as it was.
+    # A separate stream keeps the other draws of a seed unchanged.
     aside = rng.spawn(1)[0]
     back, family = _uncut_edge(aside, u, length), keyway.name
     if kind == OTHER and chance(aside, TWO_SIDED):
         back, family = _other_side(aside, u, height, upper), DOUBLE
     lower = np.minimum(np.maximum(back, tip_v - (length - u) * span(rng, 0.5, 2.2)), upper)
-    name, stop = keyway.name if kind != OTHER else OTHER, keyway.gauge != "tip"
+    name = keyway.name if kind != OTHER else OTHER
+    row = (
+        (keyway.first_cut_mm, keyway.spacing_mm)
+        if len(centres) and keyway.gauge != "tip"
+        else (0.0, 0.0)
+    )
+    stop = _stop(aside, keyway, kind)
     return BladePlan(
-        name, family, stop, codes, centres, depths, height, length, tip_v, u, upper, lower
+        name, family, stop, codes, centres, depths, height, length, tip_v, u, upper, lower, row
+    )
+
+
+def _wheel(rng: np.random.Generator, keyway: Keyway, cutter: Cutter) -> tuple[float, float]:
+    """Return the flat in mm and the slope of the flanks that the cutting wheel makes."""
+    maker = keyway.cut_flat_mm or 1.2
+    flat = maker * span(rng, 0.85, 1.15)
+    if keyway.name in FLATS_MM and not chance(rng, FACTORY_FLATS):
+        flat = span(rng, *FLATS_MM[keyway.name])
+    if cutter.flat_times is not None:
+        flat = maker * cutter.flat_times
+    angle = (
+        span(rng, 80, 110) if chance(rng, 0.5) else (keyway.cut_angle_deg or 90) + span(rng, -6, 6)
+    )
+    flat = flat if cutter.flat_mm is None else cutter.flat_mm
+    angle = angle if cutter.angle_deg is None else cutter.angle_deg
+    return flat, 1 / math.tan(math.radians(angle / 2))
+
+
+def _stop(rng: np.random.Generator, keyway: Keyway, kind: str) -> str:
+    if keyway.gauge == "tip":
+        return NO_STOP
+    return (
+        NIB if kind in (OTHER, BLANK) and chance(rng, 0.45 if kind == OTHER else 0.3) else SHOULDER
+    )
+
+
+def plan_bit(rng: np.random.Generator) -> BladePlan:
+    """Return a lever lock's key: a thin shaft with a notched bit near its end.
+
+    It is as large as a blade, so that it fits the label frame.
+    """
+    height, length = span(rng, 7.5, 9.5), span(rng, 25, 33)
+    shaft, wide, behind = span(rng, 0.25, 0.45) * height, span(rng, 4, 9), span(rng, 0, 3)
+    u = np.arange(0, length, STEP_MM)
+    begins = length - behind - wide
+    upper = np.where((u > begins) & (u < begins + wide), height, shaft)
+    for _ in range(int(rng.integers(0, 4))):
+        notch, at = span(rng, 0.4, 1.2), span(rng, begins, begins + wide)
+        upper = np.where(
+            np.abs(u - at) < notch, np.minimum(upper, height * span(rng, 0.55, 0.85)), upper
+        )
+    none = np.zeros(0)
+    return BladePlan(
+        OTHER, BIT, NO_STOP, (), none, none, height, length, shaft / 2, u, upper, np.zeros_like(u)
     )
 
 
 def _other_side(rng: np.random.Generator, u: Array, height: float, upper: Array) -> Array:
-    """Cuts on the lower edge too, as on keys of cars, cabinets and padlocks that go in either way up: the same ones or others."""
+    """Return a cut lower edge, as on keys of cars, cabinets and padlocks."""
     if chance(rng, 0.5):
         return np.minimum(height - upper, 0.45 * height)
     spacing, flat, slope = span(rng, 1.8, 3.2), span(rng, 0.5, 1.4), span(rng, 0.7, 1.2)
@@ -115,7 +278,7 @@ def _other_side(rng: np.random.Generator, u: Array, height: float, upper: Array)
 
 
 def _uncut_edge(rng: np.random.Generator, u: Array, length: float) -> Array:
-    """How far the uncut edge lies inside the straight line that heights are gauged from: on many blanks it rises towards the shoulder."""
+    """Return how far the uncut edge is inside a straight line; it often rises at the shoulder."""
     if chance(rng, 0.4):
         return np.zeros_like(u)
     reach = length * span(rng, 0.6, 1.0) if chance(rng, 0.3) else span(rng, 1.5, 12)
@@ -128,13 +291,11 @@ def _cuts(
 ) -> tuple[Array, Array, tuple[int, ...]]:
     if kind == BLANK:
         return np.zeros(0), np.zeros(0), ()
-    # A six-pin blank with five cuts opens a lock with five pins; its sixth place keeps the blade's full height.
+    # A six-pin blank with five cuts opens a five-pin lock and is uncut at its sixth place.
     spare = kind != OTHER and keyway.cuts == MOST_CUTS and chance(rng.spawn(1)[0], FIVE_OF_SIX)
     codes = random_codes(rng, keyway, keyway.cuts - spare)
     first = keyway.first_cut_mm
-    if (
-        keyway.gauge == "tip"
-    ):  # counted from the tip stop: lay the row so that its last cut is the one nearest the tip
+    if keyway.gauge == "tip":  # counted from the tip stop: the last cut is the one nearest the tip
         first = 26.0 - keyway.first_cut_mm - keyway.spacing_mm * (keyway.cuts - 1)
     along = (
         first
@@ -143,7 +304,7 @@ def _cuts(
         + rng.normal(0, 0.03, len(codes))
     )
     depths = np.array([keyway.depths_mm[code] for code in codes]) + rng.normal(
-        0, span(rng, 0, 0.04), len(codes)
+        0, span(rng, 0, 0.05), len(codes)
     )
     if spare:
         along, depths = np.append(along, along[-1] + keyway.spacing_mm), np.append(depths, height)
@@ -161,15 +322,32 @@ def _length(rng: np.random.Generator, keyway: Keyway, centres: Array) -> float:
     return last + span(rng, 3.8, 5.5)
 
 
-def _worn(rng: np.random.Generator, upper: Array) -> Array:
-    """Rounds the profile's corners as wear and cheap cutters do; material is only ever taken away."""
-    sigma = span(rng, 0, 0.22)
-    if sigma <= 0.03:
-        return upper
-    reach = 20
+def _worn(rng: np.random.Generator, upper: Array, flat: float) -> Array:
+    """Round peaks as wear does, fill some roots as a round wheel does, and add small burrs."""
+    sigma = span(rng, 0, 0.22) if chance(rng, 0.7) else span(rng, 0.2, 0.5)
+    rounded = upper
+    if sigma > 0.03:
+        rounded = np.minimum(upper, _smoothed(upper, sigma))
+    if chance(
+        rng, 0.3
+    ):  # the radius of a worn wheel: the corner between flat and flank fills up, the middle of the flat stays
+        rounded = np.maximum(
+            rounded,
+            np.where(
+                rounded < upper - 1e-6, rounded, _smoothed(upper, span(rng, 0.08, 0.28) * flat)
+            ),
+        )
+    if chance(rng, 0.25):  # marks of the wheel and burrs at the edge
+        rounded = rounded + cv2.GaussianBlur(
+            rng.normal(0, 1, (1, len(upper))), (0, 0), span(rng, 1, 4)
+        )[0] * span(rng, 0.01, 0.06)
+    return rounded
+
+
+def _smoothed(upper: Array, sigma: float) -> Array:
+    reach = 30
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * STEP_MM / sigma) ** 2)
-    smooth = np.convolve(np.pad(upper, reach, mode="edge"), kernel / kernel.sum(), "valid")
-    return np.minimum(upper, smooth)
+    return np.convolve(np.pad(upper, reach, mode="edge"), kernel / kernel.sum(), "valid")
 
 
 def draw_key(
@@ -177,20 +355,36 @@ def draw_key(
     blade: BladePlan,
     px_per_mm: float,
     extent: tuple[float, float, float, float],
+    headed: bool = False,
 ) -> KeyShape:
-    """Draws blade, shoulder and bow into a mask over `extent` (u0, u1, v0, v1) mm."""
+    """Draw blade, shoulder and bow.
+
+    Args:
+        rng: Random source.
+        blade: The blade.
+        px_per_mm: Scale of the mask.
+        extent: The mask's (u0, u1, v0, v1) in mm.
+        headed: True to cover the bow with a plastic head.
+    """
     u0, u1, v0, v1 = extent
     origin = np.array([u0, v0])
     mask = np.zeros((int((v1 - v0) * px_per_mm), int((u1 - u0) * px_per_mm)), np.uint8)
     _draw_blade(rng, mask, blade, px_per_mm, origin)
     neck = span(rng, 1.5, 9)
     _draw_shoulder(rng, mask, blade, px_per_mm, origin)
+    head = _draw_head(rng, mask, blade.height, px_per_mm, origin) if headed else None
     bow = _draw_bow(rng, mask, blade.height, neck, px_per_mm, origin)
+    if head is not None:
+        mask = np.maximum(mask, head)
+        _punch_holes(rng, mask, *bow, px_per_mm, origin)
+        head = np.minimum(head, mask)
     soft: Array = mask.astype(np.float32) / 255
     if chance(rng, 0.8):  # corners of a stamped blank are never sharp
         soft = cv2.GaussianBlur(soft, (0, 0), max(0.3, span(rng, 0, 0.10) * px_per_mm))
         soft = np.clip((soft - 0.5) * min(2.0, 0.35 * px_per_mm) + 0.5, 0, 1)
-    return KeyShape(blade, soft, px_per_mm, origin, bow)
+    return KeyShape(
+        blade, soft, px_per_mm, origin, bow, None if head is None else head.astype(np.float32) / 255
+    )
 
 
 def _draw_blade(
@@ -198,17 +392,25 @@ def _draw_blade(
 ) -> None:
     under = np.stack([blade.u, blade.lower], 1)
     over = np.stack([blade.u, blade.upper], 1)[::-1]
-    root = [[0, blade.upper[0]], [-3, blade.height * span(rng, 0.9, 1.0)]]
+    root = [[0, blade.upper[0]], [-3, _root_height(blade) * span(rng, 0.9, 1.0)]]
     fill_polygon(mask, np.concatenate([[[-3, 0]], under, over, root]), px_per_mm, origin)
+
+
+def _root_height(blade: BladePlan) -> float:
+    """Return the height of the neck: the shaft's on a bit key, the blade's on others."""
+    return float(blade.upper[0]) if blade.family == BIT else blade.height
 
 
 def _draw_shoulder(
     rng: np.random.Generator, mask: Array, blade: BladePlan, px_per_mm: float, origin: Array
 ) -> None:
-    """The stop above the cuts, often one below the uncut edge, and the neck behind them; without a stop the neck alone."""
-    height = blade.height
+    """Draw the stop above the cuts, often one below, and the neck behind them."""
+    height = _root_height(blade)
+    if blade.stop == NIB:
+        _draw_nibs(rng, mask, height, px_per_mm, origin)
+        return
     up, down = span(rng, 0.8, 4.5), span(rng, 0, 4.5) * chance(rng, 0.75)
-    if not blade.stop:
+    if blade.stop == NO_STOP:
         up = down = 0.0
     wide, back = span(rng, 1.5, 6), -14.0
     points = [
@@ -224,6 +426,48 @@ def _draw_shoulder(
     ]
     points += [[-wide - 1, span(rng, -0.8, 0.8)], [-wide * span(rng, 0.7, 1.2), -down], [0, -down]]
     fill_polygon(mask, points, px_per_mm, origin)
+
+
+def _draw_head(
+    rng: np.random.Generator, mask: Array, height: float, px_per_mm: float, origin: Array
+) -> Array:
+    """Return the mask of a moulded head, a rounded box or an oval behind the shoulder."""
+    head = np.zeros_like(mask)
+    begins, long, wide = span(rng, -6.0, -1.5), span(rng, 11, 15), span(rng, 9, 15)
+    outline = superellipse(
+        (begins - long, height / 2 + span(rng, -1, 1)), (long, wide), span(rng, 2, 7)
+    )
+    if chance(rng, 0.5):  # a collar that narrows towards the blade
+        collar = [
+            [begins + span(rng, 0, 1.2), -0.8],
+            [begins + 0.3, height + 0.8],
+            [begins - 6, height + 4],
+            [begins - 6, -4],
+        ]
+        fill_polygon(head, collar, px_per_mm, origin)
+    fill_polygon(head, outline, px_per_mm, origin)
+    return head
+
+
+def _draw_nibs(
+    rng: np.random.Generator, mask: Array, height: float, px_per_mm: float, origin: Array
+) -> None:
+    """Draw a small tooth on one edge or both, and a neck as high as the blade."""
+    neck = [
+        [0.2, 0],
+        [0.2, height],
+        [-14, height + span(rng, -0.3, 0.8)],
+        [-14, span(rng, -0.8, 0.3)],
+    ]
+    fill_polygon(mask, neck, px_per_mm, origin)
+    sides = (True, chance(rng, 0.35)) if chance(rng, 0.7) else (False, True)
+    for over, drawn in zip((True, False), sides, strict=True):
+        if drawn:
+            wide, tall, slant = span(rng, 0.8, 2.4), span(rng, 0.7, 2.2), span(rng, 0, 1.0)
+            tooth = np.array([[0, -0.3], [0, tall], [-wide * 0.7, tall], [-wide - slant, -0.3]])
+            fill_polygon(
+                mask, [[a, height + b] if over else [a, -b] for a, b in tooth], px_per_mm, origin
+            )
 
 
 def _draw_bow(

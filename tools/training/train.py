@@ -1,6 +1,7 @@
-"""Trains one network of the caliper: `python -m tools.training.train finder --data DIR --out DIR --steps 6000`.
+"""Trains one network: `python -m tools.training.train finder --data DIR --out DIR --steps 6000`.
 
-Stops and goes on: a checkpoint is written every few hundred steps and picked up by the same command. Uses a GPU when there is one.
+A checkpoint is written every few hundred steps, and the same command resumes from it. A GPU is
+used if there is one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ HEAT_SIGMA_PX, EDGE_SIGMA_MM = 2.5, 0.17
 
 
 class Batches:
-    """Batches made beside the training, by threads that each have a seed of their own."""
+    """Batches made in the background by threads with their own seeds."""
 
     def __init__(self, name: str, data: Path, size: int, seed: int, workers: int) -> None:
         self.shards, self.index, self.labels = load(data, SOURCE[name])
@@ -50,7 +51,7 @@ class Batches:
         try:
             while True:
                 self.ready.put(self._batch(rng))
-        except Exception as error:  # whoever waits for the next batch would wait for ever
+        except Exception as error:  # otherwise the next batch would never arrive
             self.ready.put(error)
 
     def _batch(self, rng: np.random.Generator) -> tuple[Array, dict[str, Array]]:
@@ -67,7 +68,10 @@ class Batches:
         return to_input(inputs), together
 
     def next(self, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        """Inputs (n, 3, h, w) in channels-last order and their targets. Raises what making them raised."""
+        """Return inputs (n, 3, h, w) in channels-last order and their targets.
+
+        Errors of the background threads are raised here.
+        """
         ready = self.ready.get()
         if isinstance(ready, Exception):
             raise ready
@@ -76,11 +80,16 @@ class Batches:
         return x, {key: torch.from_numpy(value).to(device) for key, value in targets.items()}
 
 
+def inputs_of(x: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """Return the network's inputs: pictures and, for the measurer, the pose features."""
+    return (x, targets["pose"]) if "pose" in targets else (x,)
+
+
 def finder_loss(
     net: nn.Module, x: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross-entropy of each point's heat map, distance of its mean, and presence."""
-    heat, points, _, presence = net(x)
+    """Return cross-entropy of the heat maps, distance of the points, presence and several."""
+    heat, points, _, presence, several = net(x)
     grid, key = net.grid, t["key"]
     near = [
         torch.exp(-0.5 * ((grid - t["points"][..., axis : axis + 1]) / HEAT_SIGMA_PX) ** 2)
@@ -92,19 +101,27 @@ def finder_loss(
     away = (points - t["points"]).abs().clamp(max=40).mean((1, 2))
     seen = F.binary_cross_entropy_with_logits(presence, key)
     keys = key.sum().clamp(min=1)
-    loss = ((cross + 0.5 * away) * key).sum() / keys + seen
+    further = (
+        F.binary_cross_entropy_with_logits(several, t["several"], reduction="none") * key
+    ).sum() / keys
+    # Of several whole keys none is the subject, so there is no one place to find.
+    single = key * (1 - t["several"])
+    singles = single.sum().clamp(min=1)
+    loss = ((cross + 0.5 * away) * single).sum() / singles + seen + further
     right = ((presence > 0) == (key > 0.5)).float().mean()
+    alone = (((several > 0) == (t["several"] > 0.5)).float() * key).sum() / keys
     return loss, {
-        "cross": (cross * key).sum() / keys,
-        "px": (away * key).sum() / keys,
+        "cross": (cross * single).sum() / singles,
+        "px": (away * single).sum() / singles,
         "presence": right,
+        "several": alone,
     }
 
 
 def edge_loss(
     net: nn.Module, heat: Tensor, edges: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of each column's heat map and distance of its mean in mm, over the columns that lie on the blade."""
+    """Return cross-entropy and distance in mm of the edges, over columns on the blade."""
     on = t["edge_weight"]
     near = torch.exp(
         -0.5 * ((net.rows.view(1, 1, -1, 1) - t["edges"][:, :, None]) / EDGE_SIGMA_MM) ** 2
@@ -117,7 +134,7 @@ def edge_loss(
 def aligner_loss(
     net: nn.Module, x: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Edges, corner offsets (smooth L1, mm) and the side of the cuts."""
+    """Return the loss of edges, corner offsets (smooth L1, mm) and side."""
     heat, edges, corners, side = net(x)
     key, sided = t["key"], t["sided"]
     cross, edge = edge_loss(net, heat, edges, t)
@@ -137,8 +154,8 @@ def aligner_loss(
 def measurer_loss(
     net: nn.Module, x: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Edges, depths with their spread, kind, fit and residual corners."""
-    heat, edges, depths, spread, kinds, fit, corners = net(x)
+    """Return the loss of edges, depths with their spread, kind, fit and residual corners."""
+    heat, edges, depths, spread, kinds, fit, corners = net(x, t["pose"])
     fits = t["fit"]
     cross, edge = edge_loss(net, heat, edges, t)
     miss = depths - t["depths"]
@@ -150,10 +167,11 @@ def measurer_loss(
     off = (
         F.smooth_l1_loss(corners, t["corners"], beta=0.05, reduction="none").mean(1) * fits
     ).sum() / fits.sum().clamp(min=1)
-    loss = cross + 3 * edge + 0.6 * depth + 0.5 * kind + 0.3 * fitting + 6 * off
+    loss = cross + 3 * edge + 0.6 * depth + 0.8 * kind + 0.3 * fitting + 6 * off
     figures = {
         "edge_mm": edge, "depth_mm": (miss.abs() * seen).sum() / seen.sum().clamp(min=1),
         "kind": ((kinds.argmax(1) == t["kind"]).float() * t["known"]).sum() / t["known"].sum().clamp(min=1),
+        "kind_loss": kind,
         "fit": ((fit > 0) == (fits > 0.5)).float().mean(),
         "corner_mm": ((corners - t["corners"]).abs().mean(1) * fits).sum() / fits.sum().clamp(min=1),
     }  # fmt: skip
@@ -164,7 +182,7 @@ LOSSES = {"finder": finder_loss, "aligner": aligner_loss, "measurer": measurer_l
 
 
 class Trainer:
-    """One network, its running average, optimiser and step count; saved and picked up as one file."""
+    """One network with its running average, optimiser and step count, saved as one file."""
 
     def __init__(
         self, name: str, out: Path, steps: int, seed: int, rate: float | None = None
@@ -186,7 +204,7 @@ class Trainer:
         self.step = saved["step"]
 
     def save(self) -> None:
-        """Writes the checkpoint beside the old one, then takes its place."""
+        """Write the checkpoint to a new file, then replace the old one."""
         saved = {
             "net": state(self.net),
             "average": state(self.average),
@@ -198,7 +216,7 @@ class Trainer:
         fresh.rename(self.path)
 
     def one(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, float]:
-        """One step; returns its figures."""
+        """Run one step and return its figures."""
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate()
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
@@ -240,7 +258,7 @@ def train(
     workers: int,
     rate: float | None = None,
 ) -> None:
-    """Trains up to `steps` steps, telling its mean figures as JSON lines every hundred."""
+    """Train up to `steps` steps and print mean figures as JSON lines every hundred."""
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(name, out, steps, seed, rate)
     batches = Batches(name, data, batch, seed + trainer.step, workers)
@@ -275,7 +293,7 @@ def train(
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("net", choices=tuple(NETS))
     parser.add_argument("--data", type=Path, required=True)

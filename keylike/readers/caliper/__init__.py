@@ -1,1 +1,1 @@
-"""The embedded reader: three small networks measure the blade, arithmetic turns millimetres into codes."""
+"""The embedded reader: three small networks measure the blade, arithmetic decodes the code."""

@@ -1,8 +1,9 @@
-"""From what was measured to the probability that the whole code is right."""
+"""The calibrated probability that the whole code is right."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -11,41 +12,51 @@ from keylike.readers.caliper.frames import Array
 from keylike.readers.caliper.networks import KINDS, Measured
 from keylike.readers.contract import Candidate
 
-FIGURES = ("code_logit", "log_spread", "fit", "kind_logit", "evidence")
+# The calibration weighs these. `other_logit` and `tilt` lower it for foreign keys that pass for
+# tilted ones.
+FIGURES = ("code_logit", "log_spread", "fit", "kind_logit", "evidence", "other_logit", "tilt")
 _EDGE = 1e-4
 
 
 def figures(
-    decoding: Decoding, measured: Measured, log_spread: Array, kind_probability: float
+    decoding: Decoding,
+    measured: Measured,
+    log_spread: Array,
+    kinds: Mapping[str, float],
+    kind: str,
+    tilt: float,
 ) -> tuple[float, ...]:
-    """The figures the calibration weighs, in the order of FIGURES."""
+    """Return the figures of one analysis in the order of FIGURES; `tilt` in degrees."""
     values = (
         _logit(decoding.ranked[0][1]),
         float(log_spread.max()),
         measured.fit,
-        _logit(kind_probability),
+        _logit(kinds[kind]),
         decoding.evidence,
+        _logit(kinds["other"]),
+        tilt / 10,
     )
     return tuple(float(np.clip(value, -12, 12)) for value in values)
 
 
 def confidence(values: tuple[float, ...], weights: tuple[float, ...]) -> float:
-    """A logistic curve over the figures; `weights` has one more entry, the constant."""
-    score = (
-        sum(value * weight for value, weight in zip(values, weights[:-1], strict=True))
-        + weights[-1]
-    )
+    """Return the logistic curve over the figures; `weights` ends with the constant."""
+    *slopes, score = weights
+    score += sum(value * slope for value, slope in zip(values, slopes, strict=True))
     return 1 / (1 + math.exp(-float(np.clip(score, -30, 30))))
 
 
 def kind_probabilities(logits: Array, temperature: float) -> dict[str, float]:
-    """Probability of each kind of key in KINDS."""
+    """Return the probability of each kind of key in KINDS."""
     raised = np.exp((logits - logits.max()) / temperature)
     return {kind: float(p) for kind, p in zip(KINDS, raised / raised.sum(), strict=True)}
 
 
 def candidates(decoding: Decoding, first: float) -> tuple[Candidate, ...]:
-    """The ranked codes: the first has the calibrated confidence, the others share what is left as the decoding shares it."""
+    """Return the ranked codes as candidates.
+
+    The first has its calibrated confidence; the others share the rest as decoded.
+    """
     (best, chance), *rest = decoding.ranked
     left = max(1e-9, 1 - chance)
     others = (Candidate(codes, float(min(first, (1 - first) * p / left))) for codes, p in rest)

@@ -1,8 +1,8 @@
-"""From measured millimetres to the maker's codes: every code the keyway allows gets its probability, exactly.
+"""Decodes measured millimetres into the maker's codes, with the exact probability of every code.
 
-Each cut's measurement follows the Huber density the measurer was trained with. All cuts of one key share a small unknown drift, a shift
-and a slope from bow to tip (the pose is a little off and a little turned for all of them together), which is summed out over a grid.
-Codes that break MACS have probability 0.
+The error of each cut follows the Huber density that the measurer was trained with. All cuts of
+one key also share an unknown drift: a shift, and a slope from bow to tip. Both come from small
+errors of the pose and are summed out over a grid. Codes that break MACS have probability 0.
 """
 
 from __future__ import annotations
@@ -25,8 +25,14 @@ _PEAKS = 6  # drifts whose best codes become candidates
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """`ranked`: the likeliest codes with their probabilities, best first; `cuts` (n, depths): probability of each depth at each cut;
-    `evidence`: how well any code at all explains the measurements, the log density a cut (of tenths of a mm), up to a constant."""
+    """The result of decoding one key.
+
+    Attributes:
+        ranked: The most probable codes with their probabilities, best first.
+        cuts: Probability of each depth at each cut, shape (cuts, depths).
+        evidence: How well any code explains the measurements: the log density per cut, in tenths of
+            a millimetre, up to a constant.
+    """
 
     ranked: tuple[tuple[tuple[int, ...], float], ...]
     cuts: Array
@@ -35,8 +41,13 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How measurements scatter: `temperature` stretches the network's own spread; `shift_mm` is the standard deviation of the shift that
-    all cuts share, `slope_mm` that of the drift from the middle of the row to its last cut."""
+    """The noise of the measurements.
+
+    Attributes:
+        temperature: Factor on the spread that the network gives.
+        shift_mm: Standard deviation of the shift that all cuts share.
+        slope_mm: Standard deviation of the drift from the middle of the row to its last cut.
+    """
 
     temperature: float
     shift_mm: float
@@ -46,7 +57,15 @@ class Noise:
 def decode(
     keyway: Keyway, depths_mm: Array, log_spread: Array, noise: Noise, keep: int = 5
 ) -> Decoding:
-    """Ranks the codes of `keyway` for blade heights (n,) mm with log spreads (n,) in tenths of a mm."""
+    """Rank the codes of a keyway.
+
+    Args:
+        keyway: The keyway with its depth table and MACS.
+        depths_mm: Blade height at each cut, shape (n,).
+        log_spread: Log of each height's spread in tenths of a millimetre, shape (n,).
+        noise: The noise to assume.
+        keep: The number of codes to return.
+    """
     table = np.array(list(keyway.depths_mm.values()))
     drifts, weights = _drifts(noise, len(depths_mm))
     allowed = _neighbours(keyway, len(table))
@@ -55,7 +74,7 @@ def decode(
     loss = _huber(heights - table, spread[None, :, None])  # (drifts, cuts, depths)
     likelihood = np.exp(
         loss.min((0, 2), keepdims=True) - loss
-    )  # a factor for each cut, which drops out, keeps it off zero
+    )  # scaled per cut against underflow; the scale cancels
     forward, backward = (
         _forward(likelihood, allowed),
         _forward(likelihood[:, ::-1], allowed.T)[:, ::-1],
@@ -82,13 +101,13 @@ def decode(
 
 @functools.cache
 def _log_count(keyway: Keyway, cuts: int) -> float:
-    """The log of the number of codes of so many cuts that the keyway allows."""
+    """Return the log of the number of codes with so many cuts that the keyway allows."""
     allowed = _neighbours(keyway, len(keyway.depths_mm))
     return float(np.log(np.linalg.matrix_power(allowed, cuts - 1).sum()))
 
 
 def _drifts(noise: Noise, cuts: int) -> tuple[Array, Array]:
-    """Every drift of the grid as mm at each cut, (drifts, cuts), and its weight (drifts,)."""
+    """Return every drift in mm at each cut, (drifts, cuts), and its weight (drifts,)."""
     (shifts, of_shift), (slopes, of_slope) = (
         _normal(noise.shift_mm, SHIFTS),
         _normal(noise.slope_mm, SLOPES),
@@ -107,14 +126,14 @@ def _normal(sigma_mm: float, points: int) -> tuple[Array, Array]:
 
 
 def _huber(miss: Array, spread: Array) -> Array:
-    """The measurer's loss, as minus the log density up to a constant: quadratic near 0, linear beyond HUBER tenths of a mm."""
+    """Return the measurer's loss: quadratic near 0, linear beyond HUBER tenths of a millimetre."""
     units = np.abs(miss) / UNIT_MM
     loss = np.where(units < HUBER, 0.5 * units**2 / HUBER, units - 0.5 * HUBER)
     return np.asarray(loss * UNIT_MM / spread)
 
 
 def _neighbours(keyway: Keyway, depths: int) -> Array:
-    """(depths, depths) 1 where two neighbouring cuts may have these depths."""
+    """Return a matrix (depths, depths) with 1 where two neighbouring cuts may have these depths."""
     most = keyway.macs if keyway.macs is not None else depths
     rank = np.arange(depths)
     near: Array = np.abs(rank[:, None] - rank[None]) <= most
@@ -122,7 +141,7 @@ def _neighbours(keyway: Keyway, depths: int) -> Array:
 
 
 def _forward(likelihood: Array, allowed: Array) -> Array:
-    """Sum over all allowed codes up to each cut that end in each depth, (drifts, cuts, depths)."""
+    """Return the sums over all codes up to each cut by last depth, (drifts, cuts, depths)."""
     sums = np.empty_like(likelihood)
     sums[:, 0] = likelihood[:, 0]
     for cut in range(1, likelihood.shape[1]):
@@ -131,16 +150,21 @@ def _forward(likelihood: Array, allowed: Array) -> Array:
 
 
 def _likely(likelihood: Array, weights: Array, allowed: Array, keep: int) -> set[tuple[int, ...]]:
-    """Candidates: for the likeliest drifts, the best whole codes by a list Viterbi search (Seshadri and Sundberg, 1994)."""
+    """Return candidates: the best codes of the most probable drifts."""
     peak = weights * likelihood.max(2).prod(1)
     return _list_viterbi(likelihood[np.argsort(peak)[::-1][:_PEAKS]], allowed > 0, keep)
 
 
 def _list_viterbi(likelihood: Array, allowed: Array, keep: int) -> set[tuple[int, ...]]:
-    """The `keep` best codes of each drift (drifts, cuts, depths), all searched side by side."""
+    """Return the `keep` best codes of each drift, searched in parallel.
+
+    This is a list Viterbi search (Seshadri and Sundberg, 1994) on likelihoods of shape (drifts,
+    cuts, depths).
+    """
     drifts, _, depths = likelihood.shape
     each = np.arange(drifts)[:, None]
-    # What is kept: codes (drifts, kept, cuts so far) and their chances (drifts, kept), below zero where there is no such code.
+    # Codes (drifts, kept, cuts so far) and their likelihoods (drifts, kept), negative if there is
+    # none.
     codes, chances = np.tile(np.arange(depths)[:, None], (drifts, 1, 1)), likelihood[:, 0]
     for row in likelihood.swapaxes(0, 1)[1:]:
         goes_on = allowed[codes[..., -1]] & (chances[..., None] >= 0)

@@ -1,4 +1,4 @@
-"""Where the outline and the cuts lie in the photo, from pose and measured profile."""
+"""The outline and the cut lines of a reading in photo pixels."""
 
 from __future__ import annotations
 
@@ -10,15 +10,22 @@ from keylike.readers.caliper.frames import READ, Array, project
 from keylike.readers.contract import CutLine, Drawing, Point
 
 _COLUMNS = 96
-# Points of the outline that lie nearer to the line between their neighbours are left out, photo pixels: no eye sees them.
+# Outline points nearer than this to the line between their neighbours are dropped, photo pixels.
 _STRAIGHT_PX = 0.3
 
 
 def draw_geometry(
     pose: Array, edges: Array, way: Keyway, depths_mm: Array, size: tuple[int, int]
 ) -> Drawing:
-    """Outline and cut lines in photo pixels. `edges` (2, 96) mm from the strip's top; `depths_mm` blade height at each cut;
-    `size` width and height of the photo."""
+    """Return outline and cut lines in photo pixels.
+
+    Args:
+        pose: From millimetres to photo pixels.
+        edges: Upper and lower edge, mm from the strip's top, shape (2, 96).
+        way: The keyway that was read.
+        depths_mm: Blade height at each cut.
+        size: Width and height of the photo.
+    """
     from_strip = pose @ np.linalg.inv(READ.matrix)
     x = (np.arange(_COLUMNS) + 0.5) * READ.width / _COLUMNS - 0.5
     u = x / READ.px_per_mm + READ.u0

@@ -1,4 +1,4 @@
-"""Several sightings of one key, each a way it might lie, weighed against each other and their codes put together."""
+"""Fuses the evidence of several poses of one key into one decoding."""
 
 from __future__ import annotations
 
@@ -13,15 +13,22 @@ from keylike.readers.caliper.decode import Decoding
 from keylike.readers.caliper.frames import Array
 from keylike.readers.caliper.networks import KINDS, Measured
 
-# How far each sighting's own signs are trusted; found on drawn photos (docs/LOG.md). Sightings of one photo share most of its faults, so
-# evidence counts less than it would for independent ones.
+# How far a pose's own figures are trusted, fitted on drawn photos (docs/LOG.md). Poses of one photo
+# share most of their errors, so their evidence counts less than that of independent measurements.
 _EVIDENCE, _FIT, _MOST_FIT = 2.5, 0.5, 8.0
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What one sighting says: the probability of every kind, the likeliest kind with a code, the lock its cuts are for, what was
-    measured and what that decodes to."""
+class PoseEvidence:
+    """The evidence of one pose.
+
+    Attributes:
+        kinds: Probability of each kind of key.
+        kind: The most probable kind that has a code.
+        keyway: The lock that its cuts are for.
+        measured: The measurer's answer.
+        decoding: The codes that the measurements decode to.
+    """
 
     kinds: dict[str, float]
     kind: str
@@ -31,49 +38,58 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
-    """`main`: the place of the sighting that says most for the likeliest code; the kinds as all sightings see them; the decoding of
-    those that see the same keyway."""
+class Fused:
+    """The evidence of all poses.
+
+    Attributes:
+        main: Index of the pose that supports the most probable code most.
+        kinds: Probability of each kind over all poses.
+        decoding: The codes over all poses that agree on the keyway.
+    """
 
     main: int
     kinds: dict[str, float]
     decoding: Decoding
 
 
-def weigh(heard: Sequence[Heard], keep: int = 5) -> Weighed:
-    """Puts one or more sightings together."""
-    plain = _weights(heard)
+def fuse(evidence: Sequence[PoseEvidence], keep: int = 5) -> Fused:
+    """Fuse one or more poses."""
+    plain = _weights(evidence)
     kinds = {
-        kind: float(sum(weight * one.kinds[kind] for weight, one in zip(plain, heard, strict=True)))
+        kind: float(
+            sum(weight * one.kinds[kind] for weight, one in zip(plain, evidence, strict=True))
+        )
         for kind in KINDS
     }
-    weights = plain * np.array([one.kinds[one.kind] for one in heard])
+    weights = plain * np.array([one.kinds[one.kind] for one in evidence])
     codes: defaultdict[tuple[str, tuple[int, ...]], float] = defaultdict(float)
-    for one, weight in zip(heard, weights, strict=True):
+    for one, weight in zip(evidence, weights, strict=True):
         for code, chance in one.decoding.ranked:
             codes[one.keyway.name, code] += weight * chance
     keyway, best = max(codes, key=lambda each: codes[each])
-    alike = [i for i, one in enumerate(heard) if one.keyway.name == keyway]
+    alike = [i for i, one in enumerate(evidence) if one.keyway.name == keyway]
     whole = float(weights[alike].sum())
     ranked = sorted(
         ((chance / whole, code) for (name, code), chance in codes.items() if name == keyway),
         reverse=True,
     )[:keep]
-    main = max(alike, key=lambda i: weights[i] * dict(heard[i].decoding.ranked).get(best, 0.0))
+    main = max(alike, key=lambda i: weights[i] * dict(evidence[i].decoding.ranked).get(best, 0.0))
     cuts = np.tensordot(
-        weights[alike] / whole, np.stack([heard[i].decoding.cuts for i in alike]), 1
+        weights[alike] / whole, np.stack([evidence[i].decoding.cuts for i in alike]), 1
     )
     decoding = Decoding(
-        tuple((code, float(chance)) for chance, code in ranked), cuts, heard[main].decoding.evidence
+        tuple((code, float(chance)) for chance, code in ranked),
+        cuts,
+        evidence[main].decoding.evidence,
     )
-    return Weighed(main, kinds, decoding)
+    return Fused(main, kinds, decoding)
 
 
-def _weights(heard: Sequence[Heard]) -> Array:
+def _weights(evidence: Sequence[PoseEvidence]) -> Array:
     score = np.array(
         [
             _EVIDENCE * one.decoding.evidence + _FIT * min(one.measured.fit, _MOST_FIT)
-            for one in heard
+            for one in evidence
         ]
     )
     raised = np.exp(score - score.max())

@@ -1,4 +1,4 @@
-"""The caliper's own part of its manifest: who it is, calibration and thresholds, typed."""
+"""The caliper's part of its manifest: description, calibration and thresholds, typed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,18 @@ from keylike.readers.contract import ReaderInfo
 _PLAIN = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,63}")
 
 
+NEVER = 1e9  # a limit for logits that none reaches
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Fitted on held-back pictures: `noise` for decoding; `weights` of a logistic curve over the reading's own figures (the order of
-    FIGURES in confidence.py, then the constant); `kind_temperature` for the keyway's probabilities."""
+    """The calibration, fitted on held-back pictures.
+
+    Attributes:
+        noise: The noise that decoding assumes.
+        weights: Weights of the logistic curve over `confidence.FIGURES`, then the constant.
+        kind_temperature: Temperature of the kinds' probabilities.
+    """
 
     noise: Noise
     weights: tuple[float, ...]
@@ -28,18 +36,31 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """When to refuse: below these logits of presence and fit; from this probability of another family; below this evidence that the cuts
-    are any code at all; below the least confidence worth a code."""
+    """The limits of a refusal.
+
+    Attributes:
+        presence: Least logit that there is a key.
+        fit: Least logit that the strip shows a blade.
+        other: Probability of another family from which no code is given.
+        evidence: Least evidence that the cuts are any code at all.
+        confidence: Least confidence of a code.
+        several: Logit of further keys from which no code is given.
+    """
 
     presence: float
     fit: float
     other: float
     evidence: float
     confidence: float
+    several: float = NEVER
 
 
 def info_of(manifest: dict[str, Any], digest: str) -> ReaderInfo:
-    """Who reads; `digest`: of all that shapes an answer. Raises ModelError where name, version or keyways are not what answers can hold."""
+    """Return the reader's description; `digest` identifies all that shapes an answer.
+
+    Raises:
+        ModelError: Name, version or keyways cannot go into an answer.
+    """
     name, version, keyways = (manifest.get(each) for each in ("name", "version", "keyways"))
     if not (_is_plain(name) and _is_plain(version)):
         raise ModelError("the caliper's manifest: name and version must be short and plain")
@@ -49,7 +70,11 @@ def info_of(manifest: dict[str, Any], digest: str) -> ReaderInfo:
 
 
 def calibration_of(manifest: dict[str, Any]) -> Calibration:
-    """Raises ModelError when the table is missing or not numbers."""
+    """Return the [calibration] table.
+
+    Raises:
+        ModelError: The table is missing or holds something else than numbers.
+    """
     try:
         table = manifest["calibration"]
         noise = Noise(*_numbers(table[name] for name in ("temperature", "shift_mm", "slope_mm")))
@@ -61,15 +86,17 @@ def calibration_of(manifest: dict[str, Any]) -> Calibration:
 
 
 def thresholds_of(manifest: dict[str, Any]) -> Thresholds:
-    """Raises ModelError when the table is missing or not numbers."""
+    """Return the [thresholds] table.
+
+    Raises:
+        ModelError: The table is missing or holds something else than numbers.
+    """
     try:
         table = manifest["thresholds"]
-        return Thresholds(
-            *_numbers(
-                table[name] for name in ("presence", "fit", "other", "evidence", "confidence")
-            )
-        )
-    except (KeyError, TypeError, ValueError, OverflowError):
+        names = ("presence", "fit", "other", "evidence", "confidence")
+        several = table.get("several", NEVER)  # models before 1.3.0 do not count keys
+        return Thresholds(*_numbers([*(table[name] for name in names), several]))
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise ModelError("the caliper's manifest holds no usable [thresholds]") from None
 
 
@@ -78,7 +105,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _numbers(values: Iterable[Any]) -> tuple[float, ...]:
-    """TOML knows nan and inf, from which no answer could be made. Raises ValueError."""
+    """Return the values as floats. Raises ValueError for nan and inf, which TOML allows."""
     numbers = tuple(map(float, values))
     if not all(map(math.isfinite, numbers)):
         raise ValueError("not finite")

@@ -11,7 +11,7 @@ _OUTLINE, _CUT, _SHADE, _INK = (64, 220, 255), (255, 196, 0), (0, 0, 0), (255, 2
 
 
 def draw_overlay(photo: Photo, reading: Reading) -> Image.Image:
-    """The photo with the reading drawn on it; as it is when the reader gives no geometry."""
+    """Return the photo with the reading drawn on it, or unchanged if it has no geometry."""
     image = Image.fromarray(photo.pixels)
     if reading.drawing is None:
         return image

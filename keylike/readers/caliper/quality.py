@@ -1,4 +1,4 @@
-"""What the photo gave to work with: scale, tilt, contrast and sharpness at the blade, what was cut off, how much shone."""
+"""The quality of a photo at the blade: scale, tilt, contrast, sharpness, glare, cropping."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from keylike.readers.caliper.frames import READ, SLOT, Array, local_scale, project
+from keylike.readers.caliper.frames import READ, SLOT, Array, local_scale, project, tilt_deg
 from keylike.readers.caliper.networks import Measured
 
 GLARE_LEVEL = 250
@@ -18,9 +18,16 @@ _BESIDE_MM = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Measured on the photo and its strip: `px_per_mm` photo pixels a mm at the blade · `tilt_deg` roughly, from how much shorter one
-    direction looks · `contrast` 0 to 1 across the blade's edges · `edge_mm` width of the edges' grey ramp · `glare` share of the blade
-    that is burnt out · `outside` share of the blade that lies outside the photo."""
+    """The measured quality of a photo.
+
+    Attributes:
+        px_per_mm: Photo pixels per mm at the blade.
+        tilt_deg: Estimated tilt, see `frames.tilt_deg`.
+        contrast: 0 to 1 across the blade's edges.
+        edge_mm: Width of the grey ramp at the edges.
+        glare: Share of the blade that is burnt out.
+        outside: Share of the blade outside the photo.
+    """
 
     px_per_mm: float
     tilt_deg: float
@@ -31,17 +38,24 @@ class Evidence:
 
     @property
     def sharpness(self) -> float:
-        """1 for edges a tenth of a mm wide or less, falling as they widen."""
+        """Return 1 for edges up to 0.1 mm wide, less for wider ones."""
         return math.sqrt(min(1.0, 0.1 / max(self.edge_mm, 1e-3)))
 
 
 def examine(picture: Array, pose: Array, strip: Array, measured: Measured) -> Evidence:
-    """Looks at an RGB photo (height, width, 3), the pose found, and the strip (144, 384, 3) that was measured."""
+    """Examine a photo.
+
+    Args:
+        picture: RGB photo (height, width, 3).
+        pose: The pose that was found.
+        strip: The strip (144, 384, 3) that was measured.
+        measured: The measurer's answer.
+    """
     grey = cv2.cvtColor(strip, cv2.COLOR_RGB2GRAY).astype(np.float32)
     contrast, edge_mm = _edges(grey, measured.edges)
     return Evidence(
         local_scale(pose),
-        _tilt(pose),
+        tilt_deg(pose),
         contrast,
         edge_mm,
         _glare(strip, measured.edges),
@@ -50,19 +64,19 @@ def examine(picture: Array, pose: Array, strip: Array, measured: Measured) -> Ev
 
 
 def _blade_columns() -> Array:
-    """Indices of profile columns between shoulder and tip."""
+    """Return the indices of the profile columns between shoulder and tip."""
     centres = (np.arange(96) + 0.5) * _STRIDE - 0.5
     u = centres / READ.px_per_mm + READ.u0
     return np.flatnonzero((u > 1) & (u < 24))
 
 
 def _means(picture: Array) -> Array:
-    """The mean of each row in each profile column, (144, 96)."""
+    """Return the mean of each row in each profile column, (144, 96)."""
     return cv2.resize(picture, (READ.width // _STRIDE, READ.height), interpolation=cv2.INTER_AREA)
 
 
 def _edges(grey: Array, edges: Array) -> tuple[float, float]:
-    """Median contrast (0 to 1) and width (mm) of the grey ramp across both edges."""
+    """Return the median contrast (0 to 1) and width (mm) of the grey ramp across both edges."""
     columns = _blade_columns()
     lines = _means(grey)[:, columns].T
     at, outward = edges[:, columns] * READ.px_per_mm, np.array([[-1], [1]])
@@ -83,14 +97,8 @@ def _edges(grey: Array, edges: Array) -> tuple[float, float]:
     )
 
 
-def _tilt(pose: Array) -> float:
-    middle, along, up = project(pose, np.array([[13.0, 4.3], [13.5, 4.3], [13.0, 4.8]]))
-    long, short = np.linalg.svd(np.stack([along - middle, up - middle]), compute_uv=False)
-    return math.degrees(math.acos(min(1.0, float(short / max(long, 1e-9)))))
-
-
 def _glare(strip: Array, edges: Array) -> float:
-    """Share of the blade where all channels are burnt out."""
+    """Return the share of the blade on which all channels are burnt out."""
     columns = _blade_columns()
     top, bottom = np.clip(edges[:, columns] * READ.px_per_mm, 0, READ.height).astype(int)
     rows = np.arange(READ.height)[:, None]
@@ -102,7 +110,7 @@ def _glare(strip: Array, edges: Array) -> float:
 
 
 def _outside(picture: Array, pose: Array) -> float:
-    """Share of the slot that lies outside the photo."""
+    """Return the share of the slot outside the photo."""
     height, width = picture.shape[:2]
     grid = np.stack(
         np.meshgrid(np.linspace(0, SLOT[1, 0], 10), np.linspace(0, SLOT[2, 1], 4)), -1

@@ -1,4 +1,4 @@
-"""The caliper as a reader: locate, measure, decode, and say how sure it is or why it refuses."""
+"""The caliper as a reader: locate, measure and decode a key, then answer or refuse."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from keylike.keys.keyways import Keyway, keyway
 from keylike.readers.caliper import confidence as sure
 from keylike.readers.caliper.decode import Decoding, decode
 from keylike.readers.caliper.drawing import draw_geometry
-from keylike.readers.caliper.frames import Array
-from keylike.readers.caliper.fuse import Heard, weigh
-from keylike.readers.caliper.locate import Sighting, find, first_thought, second_thoughts
+from keylike.readers.caliper.frames import Array, tilt_deg
+from keylike.readers.caliper.fuse import PoseEvidence, fuse
+from keylike.readers.caliper.locate import PoseFit, alternative_poses, find, initial_poses
 from keylike.readers.caliper.manifest import (
     Calibration,
     Thresholds,
@@ -29,24 +29,37 @@ from keylike.readers.caliper.refusal import LEAST_PX_PER_STEP, LEAST_SIDE_PX, ph
 from keylike.readers.contract import Cut, Quality, ReaderInfo, Reading, Reason, Unreadable
 from keylike.readers.model_files import MANIFEST, called, manifest_bytes, parse_manifest, read_files
 
-# A six-pin blank that is left uncut at the sixth place is 0.2 mm higher there than one with the shallowest cut, as much as blanks differ.
-# Of 27 drawn keys of either sort this limit tells 16 apart; this factor makes the confidence of such readings true (docs/LOG.md).
-_UNCUT_FROM_MM, _TOLD_APART = 8.58, 0.65
-_SURE, _SURE_FIT = (
-    0.85,
-    2.0,
-)  # what is surer than this, on a strip that lies right, is not thought over
-_WORN_FROM = 0.38  # share of a step a cut may lie off its depth before it is called worn
+# The sixth place of a six-pin blank is 0.2 mm higher if it is uncut than with the shallowest cut.
+# Blanks differ as much. This limit separates 16 of 27 drawn keys; the factor corrects the
+# confidence of such readings (docs/LOG.md).
+_UNCUT_FROM_MM, _AMBIGUOUS_SIXTH = 8.58, 0.65
+# A first result at least this sure, on a strip with at least this fit, needs no alternative poses.
+_SURE, _SURE_FIT = 0.85, 2.0
+_WORN_FROM = (
+    0.38  # share of a depth step between a cut and its depth from which the cut counts as worn
+)
+_FINEST_STEP_MM = min(keyway(name).increment_mm for name in CUTS_OF)
+# Only tilt explains such proportions: below this angle a doubt about the family is about the family
+# itself.
+_TILT_IN_DOUBT_DEG = 12.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """Everything the caliper worked out about one sighting before it decides; what calibration and evaluation look at.
+class Analysis:
+    """All that is known of one photo before the decision. Calibration and evaluation read it too.
 
-    `kind` is the blank it takes the key for, `keyway` the lock that its cuts are for: a six-pin blank may carry five.
+    Attributes:
+        fit: The pose whose measurements the decoding relies on most.
+        kinds: Probability of each kind of key, over all poses.
+        kind: The blank. It differs from `keyway` for a six-pin blank with five cuts.
+        keyway: The lock that the cuts are for.
+        depths_mm: Blade height at each cut, in millimetres.
+        log_spread: Log of the spread of each depth, in tenths of a millimetre.
+        decoding: The ranked codes.
+        figures: What the calibration weighs, in the order of `confidence.FIGURES`.
     """
 
-    sighting: Sighting
+    fit: PoseFit
     kinds: dict[str, float]
     kind: str
     keyway: Keyway
@@ -56,33 +69,44 @@ class Trial:
     figures: tuple[float, ...]
 
     @property
+    def likeliest(self) -> str:
+        """The most probable kind."""
+        return max(self.kinds, key=lambda kind: self.kinds[kind])
+
+    @property
     def five_or_six(self) -> bool:
-        """Whether the sixth place of a six-pin blank is uncut or has the shallowest cut, which can hardly be told."""
+        """True if the sixth place is uncut or shallowest: the two look nearly the same."""
         return self.kind == "SC4" and (
             self.keyway.name != self.kind or self.decoding.ranked[0][0][-1] == 0
         )
 
     @property
     def doubtful(self) -> bool:
-        """Whether other ways the blade might lie are worth their time."""
-        if self.sighting.measured.fit < _SURE_FIT:
+        """True if alternative poses are worth their time."""
+        if self.fit.measured.fit < _SURE_FIT:
             return True
-        none_of_ours = max(chance for kind, chance in self.kinds.items() if kind not in CUTS_OF)
-        return none_of_ours < _SURE and self.decoding.ranked[0][1] < _SURE
+        unreadable = max(chance for kind, chance in self.kinds.items() if kind not in CUTS_OF)
+        return unreadable < _SURE and self.decoding.ranked[0][1] < _SURE
 
 
 class CaliperReader:
-    """The embedded reader. Raises ModelError from `load` when the folder's files or tables are not usable."""
+    """The embedded reader."""
 
     def __init__(
         self, networks: Networks, info: ReaderInfo, calibration: Calibration, thresholds: Thresholds
     ) -> None:
-        self._networks, self._info = networks, info
-        self._calibration, self._thresholds = calibration, thresholds
+        self._networks = networks
+        self._info = info
+        self._calibration = calibration
+        self._thresholds = thresholds
 
     @classmethod
     def load(cls, folder: Path) -> CaliperReader:
-        """Opens a folder, its files as the manifest's hashes say and none besides. Raises ModelError."""
+        """Open a model folder after checking its files against the manifest's hashes.
+
+        Raises:
+            ModelError: A file is missing or differs, or the manifest's tables cannot be used.
+        """
         data = manifest_bytes(folder)
         manifest = parse_manifest(folder, data)
         files = read_files(folder, manifest)
@@ -93,95 +117,88 @@ class CaliperReader:
         calibration, thresholds = calibration_of(manifest), thresholds_of(manifest)
         try:
             return cls(Networks(files), info, calibration, thresholds)
-        except Exception as wrong:  # onnxruntime raises its own kinds
+        except Exception as error:  # onnxruntime raises its own kinds
             raise ModelError(
                 f"the networks in {folder.name}/ ({', '.join(NETWORKS)}) cannot be opened"
-            ) from wrong
+            ) from error
 
     @property
     def info(self) -> ReaderInfo:
-        """Name, version and digest of what reads."""
+        """Name, version and digest of the model."""
         return self._info
 
     def warm(self) -> None:
-        """Runs every network once."""
+        """Run every network once."""
         self._networks.warm()
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """One reading or refusal a photo, in order."""
+        """Return one reading or refusal per photo, in order."""
         return [self._read(photo.pixels) for photo in photos]
 
     def _read(self, picture: Array) -> Reading | Unreadable:
         height, width = picture.shape[:2]
         if min(height, width) < LEAST_SIDE_PX:
             return refuse(Reason.TOO_SMALL, f"The picture has only {width} x {height} pixels.")
-        trial = self.sight(picture)
-        if trial is None:
+        analysis = self.analyse(picture)
+        if analysis is None:
             return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
-        sighting = trial.sighting
-        evidence = examine(picture, sighting.pose, sighting.strip, sighting.measured)
-        quality = _quality(trial, evidence)
-        return self._no_code(trial, evidence, quality) or self._judge(
-            trial, evidence, quality, (width, height)
-        )
+        fit = analysis.fit
+        evidence = examine(picture, fit.pose, fit.strip, fit.measured)
+        quality = _quality(analysis, evidence)
+        refusal = no_code(analysis, evidence, quality, self._thresholds)
+        return refusal or self._judge(analysis, evidence, quality, (width, height))
 
     def spot(self, picture: Array) -> Array | None:
-        """Where the key lies on an RGB photo (height, width, 3), found quickly and roughly: from mm of its plane to pixels (3, 3),
-        without tilt; None where no key is seen."""
-        rough = (
-            find(self._networks, picture, self._thresholds.presence)
-            if min(picture.shape[:2]) >= LEAST_SIDE_PX
-            else None
-        )
+        """Return a quick, rough pose of the key on an RGB photo (height, width, 3), or None.
+
+        The pose (3, 3) maps millimetres of the key's plane to pixels and has no tilt.
+        """
+        if min(picture.shape[:2]) < LEAST_SIDE_PX:
+            return None
+        rough = find(self._networks, picture, self._thresholds.presence)
         return None if rough is None else rough.pose
 
-    def sight(self, picture: Array) -> Trial | None:
-        """Locates and decodes without refusing a code; None where no blade was found at all."""
+    def analyse(self, picture: Array) -> Analysis | None:
+        """Locate, measure and decode without refusing anything; None if no blade was found."""
         rough = find(self._networks, picture, self._thresholds.presence)
         if rough is None:
             return None
-        first = first_thought(self._networks, picture, rough)
-        return self.ponder(first, second_thoughts(self._networks, picture, rough, first))
+        initial = initial_poses(self._networks, picture, rough)
+        return self.refine(initial, alternative_poses(self._networks, picture, rough, initial))
 
-    def ponder(
-        self, first: Sequence[Sighting], others: Iterable[Sequence[Sighting]]
-    ) -> Trial | None:
-        """What the first sighting says, and the others with it, go by go, for as long as doubts are left; None where there is none."""
-        sightings, heard = list(first), self._hear(first)
-        more = iter(others)
+    def refine(
+        self, initial: Sequence[PoseFit], alternatives: Iterable[Sequence[PoseFit]]
+    ) -> Analysis | None:
+        """Add groups of alternative poses to the initial ones as long as the result is doubtful."""
+        fits, evidence = list(initial), self._evidence(initial)
+        groups = iter(alternatives)
         while True:
-            trial = self._weigh(sightings, heard) if sightings else None
-            if trial is not None and not trial.doubtful:
-                return trial
-            further = next(more, None)
-            if further is None:
-                return trial
-            sightings += further
-            heard += self._hear(further)
+            analysis = self._fuse(fits, evidence) if fits else None
+            if analysis is not None and not analysis.doubtful:
+                return analysis
+            group = next(groups, None)
+            if group is None:
+                return analysis
+            fits += group
+            evidence += self._evidence(group)
 
-    def _weigh(self, sightings: Sequence[Sighting], heard: Sequence[Heard]) -> Trial:
-        """What one or more sightings say together."""
-        weighed = weigh(heard)
-        main, sighting = heard[weighed.main], sightings[weighed.main]
+    def _fuse(self, fits: Sequence[PoseFit], evidence: Sequence[PoseEvidence]) -> Analysis:
+        fused = fuse(evidence)
+        main, fit = evidence[fused.main], fits[fused.main]
         cuts = CUTS_OF[main.keyway.name]
-        depths, spread = sighting.measured.depths[cuts], sighting.measured.log_spread[cuts]
-        values = sure.figures(weighed.decoding, sighting.measured, spread, weighed.kinds[main.kind])
-        return Trial(
-            sighting,
-            weighed.kinds,
-            main.kind,
-            main.keyway,
-            depths,
-            spread,
-            weighed.decoding,
-            values,
+        depths, spread = fit.measured.depths[cuts], fit.measured.log_spread[cuts]
+        values = sure.figures(
+            fused.decoding, fit.measured, spread, fused.kinds, main.kind, tilt_deg(fit.pose)
+        )
+        return Analysis(
+            fit, fused.kinds, main.kind, main.keyway, depths, spread, fused.decoding, values
         )
 
-    def _hear(self, sightings: Sequence[Sighting]) -> list[Heard]:
-        return [self._decode(sighting.measured) for sighting in sightings]
+    def _evidence(self, fits: Sequence[PoseFit]) -> list[PoseEvidence]:
+        return [self._decode(fit.measured) for fit in fits]
 
-    def _decode(self, measured: Measured) -> Heard:
-        """Its codes as the likeliest keyway that can be read."""
+    def _decode(self, measured: Measured) -> PoseEvidence:
+        """Decode one measurement as the most probable keyway that can be read."""
         kinds = sure.kind_probabilities(measured.kinds, self._calibration.kind_temperature)
         kind = max(CUTS_OF, key=lambda one: kinds[one])
         five = kind == "SC4" and measured.depths[CUTS_OF[kind]][-1] > _UNCUT_FROM_MM
@@ -190,86 +207,104 @@ class CaliperReader:
         decoding = decode(
             way, measured.depths[cuts], measured.log_spread[cuts], self._calibration.noise
         )
-        return Heard(kinds, kind, way, measured, decoding)
-
-    def _no_code(self, trial: Trial, evidence: Evidence, quality: Quality) -> Unreadable | None:
-        """A refusal where there is no code of ours to read: no key, an uncut blade, another family."""
-        likeliest = max(trial.kinds, key=lambda kind: trial.kinds[kind])
-        if likeliest == "none" or trial.sighting.measured.fit < self._thresholds.fit:
-            return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
-        if trial.kinds["other"] >= self._thresholds.other:
-            likeliest = "other"
-        if likeliest not in CUTS_OF and _px_per_step(trial, evidence) < LEAST_PX_PER_STEP:
-            return photo_at_fault(
-                evidence, _px_per_step(trial, evidence), quality
-            )  # too few pixels to tell families apart
-        if likeliest == "blank":
-            return refuse(Reason.NO_CUTS, "The blade has no cuts.", quality)
-        if likeliest == "other":
-            return refuse(
-                Reason.UNSUPPORTED_KEYWAY,
-                "The key is of a family that cannot be read yet.",
-                quality,
-            )
-        return None
+        return PoseEvidence(kinds, kind, way, measured, decoding)
 
     def _judge(
-        self, trial: Trial, evidence: Evidence, quality: Quality, size: tuple[int, int]
+        self, analysis: Analysis, evidence: Evidence, quality: Quality, size: tuple[int, int]
     ) -> Reading | Unreadable:
-        chance = sure.confidence(trial.figures, self._calibration.weights) * (
-            _TOLD_APART if trial.five_or_six else 1.0
-        )
-        if (
-            chance < self._thresholds.confidence
-            or trial.decoding.evidence < self._thresholds.evidence
-        ):
-            return photo_at_fault(evidence, _px_per_step(trial, evidence), quality)
+        """Answer with a code if it is sure enough."""
+        chance = sure.confidence(analysis.figures, self._calibration.weights)
+        if analysis.five_or_six:
+            chance *= _AMBIGUOUS_SIXTH
+        unlike_any_code = analysis.decoding.evidence < self._thresholds.evidence
+        if chance < self._thresholds.confidence or unlike_any_code:
+            return photo_at_fault(evidence, _px_per_step(analysis, evidence), quality)
+        edges = analysis.fit.measured.edges
         return Reading(
-            keyway=trial.keyway.name,
-            codes=trial.decoding.ranked[0][0],
+            keyway=analysis.keyway.name,
+            codes=analysis.decoding.ranked[0][0],
             confidence=chance,
             calibrated=True,
-            cuts=_cuts(trial, chance),
-            candidates=sure.candidates(trial.decoding, chance),
+            cuts=_cuts(analysis, chance),
+            candidates=sure.candidates(analysis.decoding, chance),
             quality=quality,
             drawing=draw_geometry(
-                trial.sighting.pose,
-                trial.sighting.measured.edges,
-                trial.keyway,
-                trial.depths_mm,
-                size,
+                analysis.fit.pose, edges, analysis.keyway, analysis.depths_mm, size
             ),
         )
 
 
-def _cuts(trial: Trial, whole: float) -> tuple[Cut, ...]:
-    """The cuts of the first choice; none can be less likely right than the whole code."""
-    numbers = list(trial.keyway.depths_mm)
-    codes = trial.decoding.ranked[0][0]
-    return tuple(
-        Cut(
-            i + 1,
-            code,
-            max(whole, min(1.0, float(trial.decoding.cuts[i, numbers.index(code)]))),
-            float(trial.depths_mm[i]),
+def no_code(
+    analysis: Analysis, evidence: Evidence, quality: Quality, limits: Thresholds
+) -> Unreadable | None:
+    """Refuse a photo that cannot give a code.
+
+    The checks run from the picture to the key: no key, several keys, too few pixels, no cuts,
+    another family, a family in doubt.
+    """
+    likeliest = analysis.likeliest
+    if likeliest == "none" or analysis.fit.measured.fit < limits.fit:
+        return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
+    if analysis.fit.rough.several >= limits.several:
+        return refuse(Reason.SEVERAL_KEYS, "There are several keys on the picture.", quality)
+    # The finest step of all families counts: a family cannot be recognised from fewer pixels
+    # either.
+    finest = evidence.px_per_mm * _FINEST_STEP_MM
+    if finest < LEAST_PX_PER_STEP:
+        return photo_at_fault(evidence, finest, quality)
+    if likeliest == "blank":
+        return refuse(Reason.NO_CUTS, "The blade has no cuts.", quality)
+    if likeliest == "other":
+        return refuse(
+            Reason.UNSUPPORTED_KEYWAY,
+            "The key is of a family that cannot be read yet.",
+            quality,
         )
-        for i, code in enumerate(codes)
+    if analysis.kinds["other"] >= limits.other:
+        return _family_in_doubt(analysis, evidence, quality)
+    return None
+
+
+def _family_in_doubt(analysis: Analysis, evidence: Evidence, quality: Quality) -> Unreadable:
+    """Refuse a key that may be of a readable family or of another.
+
+    Height over spacing differs by 2 to 8 % between families, as much as a tilt of 11 to 23 degrees.
+    """
+    family = analysis.likeliest
+    if evidence.tilt_deg > _TILT_IN_DOUBT_DEG:
+        message = f"The blade has the proportions of {family} only if it is tilted by {evidence.tilt_deg:.0f} degrees."
+        return refuse(Reason.TOO_TILTED, message, quality)
+    return refuse(
+        Reason.UNSUPPORTED_KEYWAY,
+        f"The key looks like {family}, but may well be of another family.",
+        quality,
     )
 
 
-def _px_per_step(trial: Trial, evidence: Evidence) -> float:
-    return evidence.px_per_mm * trial.keyway.increment_mm
+def _cuts(analysis: Analysis, whole: float) -> tuple[Cut, ...]:
+    """Return the cuts of the first choice. None may be less probable than the whole code."""
+    numbers = list(analysis.keyway.depths_mm)
+    codes = analysis.decoding.ranked[0][0]
+    cuts = []
+    for i, code in enumerate(codes):
+        chance = min(1.0, float(analysis.decoding.cuts[i, numbers.index(code)]))
+        cuts.append(Cut(i + 1, code, max(whole, chance), float(analysis.depths_mm[i])))
+    return tuple(cuts)
 
 
-def _quality(trial: Trial, evidence: Evidence) -> Quality:
-    codes, way = trial.decoding.ranked[0][0], trial.keyway
+def _px_per_step(analysis: Analysis, evidence: Evidence) -> float:
+    return evidence.px_per_mm * analysis.keyway.increment_mm
+
+
+def _quality(analysis: Analysis, evidence: Evidence) -> Quality:
+    codes, way = analysis.decoding.ranked[0][0], analysis.keyway
     off = [
         abs(float(depth) - way.depths_mm[code]) / way.increment_mm
-        for depth, code in zip(trial.depths_mm, codes, strict=True)
+        for depth, code in zip(analysis.depths_mm, codes, strict=True)
     ]
     return Quality(
         px_per_mm=evidence.px_per_mm,
-        px_per_depth_step=_px_per_step(trial, evidence),
+        px_per_depth_step=_px_per_step(analysis, evidence),
         tilt_deg=evidence.tilt_deg,
         sharpness=evidence.sharpness,
         contrast=evidence.contrast,

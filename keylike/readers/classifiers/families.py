@@ -40,9 +40,9 @@ class FamilyClassifier:
         height, width = photo.pixels.shape[:2]
         if min(height, width) < LEAST_SIDE_PX:
             return refuse(Reason.TOO_SMALL, f"The picture has only {width} x {height} pixels.")
-        trial = self._reader.sight(photo.pixels)
+        analysis = self._reader.analyse(photo.pixels)
         return (
             NO_BLADE
-            if trial is None
-            else Classification.of(KINDS, (trial.kinds[kind] for kind in KINDS))
+            if analysis is None
+            else Classification.of(KINDS, (analysis.kinds[kind] for kind in KINDS))
         )

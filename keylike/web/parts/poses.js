@@ -26,6 +26,7 @@ const PICTURES = {
 
 const OF_REASON = {
   not_a_key: "fill",
+  several_keys: "flat",
   no_cuts: "uncut",
   unsupported_keyway: "stamp",
   too_small: "closer",

@@ -5,6 +5,7 @@ import { poseFor } from "./poses.js"
 
 const TITLE = {
   not_a_key: "No key on this photo",
+  several_keys: "More than one key",
   no_cuts: "This key is not cut",
   unsupported_keyway: "A key of another family",
   too_small: "The key is too small",

@@ -16,6 +16,7 @@ from keylike.readers.caliper.frames import (
     cut_square,
     fit_similarity,
     local_scale,
+    pose_features,
     project,
     straighten,
     to_input,
@@ -106,3 +107,19 @@ def test_points_go_through_a_homography_as_in_opencv() -> None:
     assert np.allclose(
         project(POSE, points), cv2.perspectiveTransform(points.reshape(1, -1, 2), POSE)[0]
     )
+
+
+def test_pose_features_of_a_tilted_plane_tell_the_foreshortening() -> None:
+    """Turning and mirroring the photo changes nothing; squeezing the blade does."""
+    flat = np.diag([10.0, -10.0, 1.0])
+    turned = np.array([[0.0, -1, 5], [1, 0, 7], [0, 0, 1]]) @ flat @ np.diag([1.0, 1.0, 1.0])
+    assert pose_features(flat)[:4] == pytest.approx(np.zeros(4), abs=1e-6)
+    assert pose_features(turned) == pytest.approx(pose_features(flat), abs=1e-5)
+    assert pose_features(np.diag([-1.0, 1, 1]) @ flat) == pytest.approx(
+        pose_features(flat), abs=1e-5
+    )
+    squeezed = pose_features(flat @ np.diag([np.cos(np.radians(25)), 1.0, 1.0]))
+    assert squeezed[0] == pytest.approx(8 * np.log(np.cos(np.radians(25))), abs=1e-4)
+    nearer = np.array([[1.0, 0, 0], [0, 1, 0], [0.002, 0, 1]])
+    assert abs(pose_features(flat @ nearer)[2]) > 0.2
+    assert np.isfinite(pose_features(np.eye(3))).all()

@@ -1,4 +1,4 @@
-"""Several sightings of one key put together."""
+"""Several fits of one key put together."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import pytest
 
 from keylike.keys.keyways import keyway
 from keylike.readers.caliper.decode import Noise, decode
-from keylike.readers.caliper.fuse import Heard, weigh
+from keylike.readers.caliper.fuse import PoseEvidence, fuse
 from keylike.readers.caliper.networks import CUTS_OF, KINDS, Measured
 
 NOISE = Noise(1.0, 0.05, 0.05)
 CODES = {"SC1": (3, 5, 1, 7, 4), "KW1": (2, 5, 4, 3, 1)}
 
 
-def heard(
+def evidence(
     kind: str, off_mm: float = 0.0, fit: float = 8.0, share: float = 0.9, ragged_mm: float = 0.0
-) -> Heard:
-    """A sighting whose cuts are its kind's CODES, all of them `off_mm` too high and every second one `ragged_mm` more."""
+) -> PoseEvidence:
+    """A fit whose cuts are its kind's CODES, all of them `off_mm` too high and every second one `ragged_mm` more."""
     way, cuts = keyway(kind), CUTS_OF[kind]
     depths = np.zeros(11)
     depths[cuts] = (
@@ -31,60 +31,58 @@ def heard(
     measured = Measured(
         np.zeros((2, 96)), depths, np.full(11, -1.0), np.zeros(6), fit, np.zeros((4, 2))
     )
-    return Heard(
+    return PoseEvidence(
         kinds, kind, way, measured, decode(way, depths[cuts], measured.log_spread[cuts], NOISE)
     )
 
 
 def test_one_sighting_says_what_it_says() -> None:
-    one = heard("SC1")
-    weighed = weigh([one])
-    assert weighed.main == 0
-    assert weighed.kinds == pytest.approx(one.kinds)
-    assert [code for code, _ in weighed.decoding.ranked] == [
-        code for code, _ in one.decoding.ranked
-    ]
-    assert [chance for _, chance in weighed.decoding.ranked] == pytest.approx(
+    one = evidence("SC1")
+    fused = fuse([one])
+    assert fused.main == 0
+    assert fused.kinds == pytest.approx(one.kinds)
+    assert [code for code, _ in fused.decoding.ranked] == [code for code, _ in one.decoding.ranked]
+    assert [chance for _, chance in fused.decoding.ranked] == pytest.approx(
         [chance for _, chance in one.decoding.ranked]
     )
-    assert weighed.decoding.cuts == pytest.approx(one.decoding.cuts)
+    assert fused.decoding.cuts == pytest.approx(one.decoding.cuts)
 
 
 def test_a_sighting_whose_cuts_lie_on_no_depths_weighs_little() -> None:
-    astray, right = heard("SC1", ragged_mm=0.19), heard("SC1")
+    astray, right = evidence("SC1", ragged_mm=0.19), evidence("SC1")
     assert astray.decoding.evidence < right.decoding.evidence - 0.3
-    weighed = weigh([astray, right])
-    assert weighed.main == 1
-    assert weighed.decoding.ranked[0][0] == CODES["SC1"]
+    fused = fuse([astray, right])
+    assert fused.main == 1
+    assert fused.decoding.ranked[0][0] == CODES["SC1"]
 
 
 def test_sightings_that_disagree_make_unsure() -> None:
-    right, shifted = heard("SC1"), heard("SC1", off_mm=0.381)
-    weighed = weigh([right, shifted])
-    assert weighed.decoding.ranked[0][1] < right.decoding.ranked[0][1]
-    assert {code for code, _ in weighed.decoding.ranked[:2]} == {
+    right, shifted = evidence("SC1"), evidence("SC1", off_mm=0.381)
+    fused = fuse([right, shifted])
+    assert fused.decoding.ranked[0][1] < right.decoding.ranked[0][1]
+    assert {code for code, _ in fused.decoding.ranked[:2]} == {
         CODES["SC1"],
         tuple(code - 1 for code in CODES["SC1"]),
     }
-    assert sum(chance for _, chance in weighed.decoding.ranked) <= 1 + 1e-9
-    assert weighed.decoding.cuts.sum(1) == pytest.approx(np.ones(5))
+    assert sum(chance for _, chance in fused.decoding.ranked) <= 1 + 1e-9
+    assert fused.decoding.cuts.sum(1) == pytest.approx(np.ones(5))
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_codes_of_different_keyways_are_never_mixed(order: int) -> None:
-    likely, unlikely = heard("KW1"), heard("SC1", fit=1.0, share=0.3)
-    weighed = weigh([likely, unlikely][::order])
-    assert weighed.main == (0 if order == 1 else 1)
-    assert weighed.decoding.ranked[0][0] == CODES["KW1"]
-    assert weighed.decoding.cuts.shape == (5, 7)
-    assert weighed.kinds["KW1"] > 0.5
+    likely, unlikely = evidence("KW1"), evidence("SC1", fit=1.0, share=0.3)
+    fused = fuse([likely, unlikely][::order])
+    assert fused.main == (0 if order == 1 else 1)
+    assert fused.decoding.ranked[0][0] == CODES["KW1"]
+    assert fused.decoding.cuts.shape == (5, 7)
+    assert fused.kinds["KW1"] > 0.5
 
 
 def test_a_strip_that_does_not_lie_right_is_not_believed() -> None:
-    right, wrong = heard("SC1", fit=8.0), heard("SC1", off_mm=0.381, fit=-6.0)
-    assert weigh([wrong, right]).decoding.ranked[0][0] == CODES["SC1"]
+    right, wrong = evidence("SC1", fit=8.0), evidence("SC1", off_mm=0.381, fit=-6.0)
+    assert fuse([wrong, right]).decoding.ranked[0][0] == CODES["SC1"]
     assert (
-        weigh([replace(wrong, measured=replace(wrong.measured, fit=30.0)), right]).decoding.ranked[
+        fuse([replace(wrong, measured=replace(wrong.measured, fit=30.0)), right]).decoding.ranked[
             0
         ][1]
         < 0.7

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,20 @@ from keylike.images.photo import Photo, open_photo
 from keylike.keys.bitting import Bitting
 from keylike.keys.keyways import keyway
 from keylike.readers.caliper.frames import MIDLINE_V, project
-from keylike.readers.caliper.locate import Sighting, look
+from keylike.readers.caliper.locate import PoseFit, Rough, look
+from keylike.readers.caliper.manifest import Thresholds
 from keylike.readers.caliper.networks import Measured, Networks, files_of
 from keylike.readers.caliper.overlay import draw_overlay
-from keylike.readers.caliper.reader import CaliperReader
-from keylike.readers.contract import Reader, Reading, Reason, Unreadable
+from keylike.readers.caliper.quality import Evidence
+from keylike.readers.caliper.reader import Analysis, CaliperReader, no_code
+from keylike.readers.contract import Quality, Reader, Reading, Reason, Unreadable
 from keylike.readers.loading import load
-from tools.training.render import Scene
+from tools.training.looks import PLAIN
+from tools.training.render import Scene, Wanted
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL, SAMPLES = ROOT / "models" / "caliper", ROOT / "samples"
+LIMITS = Thresholds(presence=-1.0, fit=4.0, other=0.24, evidence=-3.4, confidence=0.1, several=0.0)
 LABELS = [json.loads(line) for line in (SAMPLES / "labels.jsonl").read_text().splitlines()]
 
 
@@ -137,6 +142,60 @@ def test_a_key_of_a_few_pixels_is_refused(reader: Reader) -> None:
     assert result.reason in (Reason.TOO_SMALL, Reason.LOW_CONFIDENCE, Reason.NOT_A_KEY)
 
 
+def test_reader_key_with_too_few_pixels_a_step_gives_no_code(reader: Reader) -> None:
+    """At 3 pixels a millimetre an SC1 depth step has 1.1 pixels."""
+    scene = Scene(35, grounds=4)
+    for kind in ("SC1", "SC4"):
+        wanted = Wanted(kind=kind, tier="easy", look=PLAIN, px_per_mm=3.0)
+        picture = scene.whole(480, 360, wanted=wanted).picture
+        result = reader.read([photo_of(Image.fromarray(picture))])[0]
+        assert isinstance(result, Unreadable)
+        assert result.reason in (Reason.TOO_SMALL, Reason.NOT_A_KEY)
+
+
+def analysis_of(kinds: list[float], several: float = -9.0) -> Analysis:
+    """An SC1 key as the networks might measure it, with these logits of its kind."""
+    measured = Measured(
+        edges=np.tile(np.array([[3.2], [10.4]]), 96),
+        depths=np.array([7.37, 6.6, 8.13, 5.84, 6.99, 8.5, 0, 0, 0, 0, 0]),
+        log_spread=np.full(11, -1.0),
+        kinds=np.array(kinds),
+        fit=6.0,
+        corners_mm=np.zeros((4, 2)),
+    )
+    strip = np.zeros((144, 384, 3), np.uint8)
+    fit = PoseFit(np.eye(3), strip, measured, Rough(np.eye(3), 5.0, several))
+    analysis = CaliperReader.load(MODEL).refine([fit], [])
+    assert analysis is not None
+    return analysis
+
+
+EVIDENCE = Evidence(px_per_mm=10.0, tilt_deg=5.0, contrast=0.3, edge_mm=0.1, glare=0.0, outside=0.0)
+SURE_SC1, SC1_OR_OTHER = [9.0, 0, 0, 0, 0, 0], [4.0, 0, 0, 3.5, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "several", "evidence", "reason"),
+    [
+        (SURE_SC1, -9.0, EVIDENCE, None),
+        (SURE_SC1, 9.0, EVIDENCE, Reason.SEVERAL_KEYS),
+        (SURE_SC1, -9.0, replace(EVIDENCE, px_per_mm=3.0), Reason.TOO_SMALL),
+        (SC1_OR_OTHER, -9.0, EVIDENCE, Reason.UNSUPPORTED_KEYWAY),
+        (SC1_OR_OTHER, -9.0, replace(EVIDENCE, tilt_deg=25.0), Reason.TOO_TILTED),
+        ([0, 0, 0, 9.0, 0, 0], 9.0, EVIDENCE, Reason.SEVERAL_KEYS),
+        ([0, 0, 0, 9.0, 0, 0], -9.0, EVIDENCE, Reason.UNSUPPORTED_KEYWAY),
+        ([0, 0, 0, 0, 9.0, 0], -9.0, EVIDENCE, Reason.NO_CUTS),
+        ([0, 0, 0, 0, 0, 9.0], 9.0, EVIDENCE, Reason.NOT_A_KEY),
+    ],
+)
+def test_no_code_gives_the_reason_a_locksmith_would_give(
+    kinds: list[float], several: float, evidence: Evidence, reason: Reason | None
+) -> None:
+    refusal = no_code(analysis_of(kinds, several), evidence, Quality(), LIMITS)
+    assert (refusal.reason if refusal else None) == reason
+    assert refusal is None or refusal.advice
+
+
 def test_blanks_are_never_read_and_other_families_seldom(reader: Reader) -> None:
     """Some families have the cuts of SC1 but for a tenth of a millimetre (LW4), so a few may pass as it."""
     scene, read_as_ours = Scene(32, grounds=12), {"blank": 0, "other": 0}
@@ -163,17 +222,17 @@ def test_a_six_pin_blank_with_five_cuts_is_a_five_pin_key(
         fit=6.0,
         corners_mm=np.zeros((4, 2)),
     )
-    sighting = Sighting(np.eye(3), np.zeros((144, 384, 3), np.uint8), measured, 5.0)
-    trial = CaliperReader.load(MODEL).ponder([sighting], [])
-    assert trial is not None
-    assert (trial.kind, trial.keyway.name, len(trial.decoding.ranked[0][0])) == (
+    fit = PoseFit(np.eye(3), np.zeros((144, 384, 3), np.uint8), measured, Rough(np.eye(3), 5.0))
+    analysis = CaliperReader.load(MODEL).refine([fit], [])
+    assert analysis is not None
+    assert (analysis.kind, analysis.keyway.name, len(analysis.decoding.ranked[0][0])) == (
         "SC4",
         keyway_name,
         cuts,
     )
-    assert trial.decoding.ranked[0][0][:5] == (3, 5, 1, 7, 4)
+    assert analysis.decoding.ranked[0][0][:5] == (3, 5, 1, 7, 4)
     # Uncut or cut to depth 0: the answer says one of them and must not be sure of it.
-    assert trial.five_or_six == (sixth_mm > 8)
+    assert analysis.five_or_six == (sixth_mm > 8)
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
@@ -188,8 +247,8 @@ def test_the_finder_sees_the_blade_in_the_same_place_however_the_photo_is_turned
     assert straight is not None
     assert turned is not None
     ends = np.array([[0.0, MIDLINE_V], [26.0, MIDLINE_V]])
-    px_per_mm = float(np.linalg.norm(np.diff(project(straight[0], ends), axis=0))) / 26
-    assert np.abs(project(turned[0], ends) - project(straight[0], ends)).max() < 3 * px_per_mm
+    px_per_mm = float(np.linalg.norm(np.diff(project(straight.pose, ends), axis=0))) / 26
+    assert np.abs(project(turned.pose, ends) - project(straight.pose, ends)).max() < 3 * px_per_mm
 
 
 def test_the_overlay_is_drawn_on_the_blade(reader: Reader) -> None:

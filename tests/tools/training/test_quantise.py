@@ -11,12 +11,14 @@ pytest.importorskip("torch", reason="training needs PyTorch: make test-gemma ins
 
 import torch
 
+from keylike.readers.caliper.frames import READ, to_input
 from keylike.readers.caliper.networks import NETWORKS, Networks, files_of
 from tools.training.export import SHAPES, export
-from tools.training.nets import NETS
+from tools.training.nets import NETS, POSE_FEATURES
 from tools.training.quantise import drawn_inputs, quantise
 
 pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+FLAT = np.linalg.inv(READ.matrix)
 MODEL = Path(__file__).resolve().parents[3] / "models" / "caliper"
 
 
@@ -36,25 +38,34 @@ def noise(name: str, count: int) -> list[np.ndarray]:
     return [rng.integers(0, 256, (*SHAPES[name], 3), dtype=np.uint8) for _ in range(count)]
 
 
+def inputs(name: str, count: int) -> list[dict[str, np.ndarray]]:
+    """Noise as the network gets it."""
+    pose = {"pose": np.zeros((1, POSE_FEATURES), np.float32)} if name == "measurer" else {}
+    return [{"picture": to_input([picture])} | pose for picture in noise(name, count)]
+
+
 def test_whole_numbers_answer_as_floating_point(exact: Path, tmp_path: Path) -> None:
     for name in NETWORKS:
-        path = quantise(name, exact, tmp_path, noise(name, 3))
+        path = quantise(name, exact, tmp_path, inputs(name, 3))
         assert path.stat().st_size < (exact / f"{name}.onnx").stat().st_size
     before, after = Networks(files_of(exact)), Networks(files_of(tmp_path))
     strip = noise("measurer", 4)[-1]
-    assert np.abs(before.measure(strip).depths - after.measure(strip).depths).max() < 0.02
-    assert np.abs(before.measure(strip).edges - after.measure(strip).edges).max() < 0.2
+    assert (
+        np.abs(before.measure(strip, FLAT).depths - after.measure(strip, FLAT).depths).max() < 0.02
+    )
+    assert np.abs(before.measure(strip, FLAT).edges - after.measure(strip, FLAT).edges).max() < 0.2
     square = noise("finder", 4)[-1]
     assert np.abs(before.find(square).points - after.find(square).points).max() < 1.0
 
 
 def test_a_network_is_not_rounded_twice(exact: Path, tmp_path: Path) -> None:
-    quantise("finder", exact, tmp_path, noise("finder", 2))
+    quantise("finder", exact, tmp_path, inputs("finder", 2))
     with pytest.raises(ValueError, match="already"):
-        quantise("finder", tmp_path, tmp_path, noise("finder", 2))
+        quantise("finder", tmp_path, tmp_path, inputs("finder", 2))
 
 
 def test_every_network_is_led_over_drawings() -> None:
     shown = drawn_inputs(MODEL, 2)
-    assert all(picture.shape[:2] == SHAPES[name] for name in NETWORKS for picture in shown[name])
+    for name in NETWORKS:
+        assert all(given["picture"].shape[2:] == SHAPES[name] for given in shown[name])
     assert min(len(shown[name]) for name in NETWORKS) >= 2

@@ -14,7 +14,7 @@ from keylike.keys.bitting import Bitting
 from keylike.keys.keyways import keyway
 from keylike.readers.caliper.frames import project
 from tools.training.render import NONE, READABLE, Scene, label, photos, write_folder
-from tools.training.shapes import BLANK, DOUBLE, OTHER, plan_blade
+from tools.training.shapes import BLANK, DOUBLE, NIB, NO_STOP, OTHER, SHOULDER, plan_blade
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_other_families_are_cut_on_both_sides_or_have_no_stop() -> None:
         middle = (blade.u > 3) & (blade.u < blade.length - 5)
         assert np.ptp(blade.lower[middle]) > 0.3
         assert (blade.lower <= blade.upper).all()
-    assert {blade.family for blade in blades if not blade.stop} <= {"A2", DOUBLE}
-    assert any(not blade.stop for blade in blades)
+    assert {blade.family for blade in blades if blade.stop == NO_STOP} <= {"A2", DOUBLE}
+    assert {blade.stop for blade in blades} == {NO_STOP, NIB, SHOULDER}
 
 
 def test_a_label_says_which_lock_and_which_family() -> None:

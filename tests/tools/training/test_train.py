@@ -12,14 +12,16 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch: make test-g
 
 import onnx  # noqa: E402
 
+from keylike.readers.caliper.frames import READ, pose_features  # noqa: E402
 from keylike.readers.caliper.networks import Networks, files_of  # noqa: E402
 from tools.training.dataset import draw  # noqa: E402
-from tools.training.export import SHAPES, export  # noqa: E402
-from tools.training.import_weights import take_up  # noqa: E402
+from tools.training.export import OUTPUTS, SHAPES, export  # noqa: E402
+from tools.training.import_weights import import_weights  # noqa: E402
 from tools.training.nets import NETS  # noqa: E402
-from tools.training.train import Batches, train  # noqa: E402
+from tools.training.train import Batches, inputs_of, train  # noqa: E402
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "caliper"
+TILTED = np.diag([1.0, 0.9, 1.0]) @ np.linalg.inv(READ.matrix)
 pytestmark = pytest.mark.training
 
 
@@ -51,11 +53,11 @@ def test_the_exported_networks_answer_as_the_trained_ones(data: Path, tmp_path: 
     net.load_state_dict(torch.load(tmp_path / "measurer.pt", weights_only=True)["average"])
     net.eval()
     with torch.no_grad():
-        depths = net(
-            torch.from_numpy((strip.transpose(2, 0, 1)[None].astype(np.float32) - 120) / 60)
-        )[2][0].numpy()
+        picture = torch.from_numpy((strip.transpose(2, 0, 1)[None].astype(np.float32) - 120) / 60)
+        pose = torch.from_numpy(pose_features(TILTED)[None])
+        depths = net(picture, pose)[2][0].numpy()
     # The file's weights are half precision: a thousandth of a mm is far below what matters.
-    assert np.abs(networks.measure(strip).depths - depths).max() < 0.01
+    assert np.abs(networks.measure(strip, TILTED).depths - depths).max() < 0.01
     assert np.isfinite(networks.find(strip[:, :160][:144].repeat(2, 0)[:160]).points).all()
 
 
@@ -64,15 +66,21 @@ def test_a_shipped_network_is_taken_up_as_it_is(name: str, data: Path) -> None:
     """The weights that come back from the file answer as the file does, in whole numbers or not, and can be trained on."""
     file = MODEL / f"{name}.onnx"
     batches = Batches(name, data, 8, 0, 1)
-    net = take_up(name, onnx.load(str(file)), batches).eval()
-    x, _ = batches.next(torch.device("cpu"))
-    shipped = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"]).run(
-        None, {"picture": x.contiguous().numpy()}
-    )
+    net = import_weights(name, onnx.load(str(file)), batches).eval()
+    given = inputs_of(*batches.next(torch.device("cpu")))
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    asked = [each.name for each in session.get_inputs()]
+    fed = {key: x.contiguous().numpy() for key, x in zip(asked, given, strict=False)}
+    shipped = session.run(None, fed)
+    names = [output.name for output in session.get_outputs()]
     with torch.no_grad():
-        again = net(x)[-len(shipped) :]
-        training = net.train()(x)[-len(shipped) :]
-    for was, now in zip(shipped, again, strict=True):
-        assert np.abs(was - now.numpy()).mean() < 0.03 * (np.abs(was).mean() + 0.1)
+        again, training = (
+            dict(zip(OUTPUTS[name], answers[-len(OUTPUTS[name]) :], strict=True))
+            for answers in (net(*given), net.train()(*given))
+        )
+    for output, was in zip(names, shipped, strict=True):
+        assert np.abs(was - again[output].numpy()).mean() < 0.03 * (np.abs(was).mean() + 0.1)
     # With the statistics of eight pictures in place of many: the points, corners or edges that the network is for stay near.
-    assert np.abs(shipped[0] - training[0].numpy()).mean() < 0.3 * (np.abs(shipped[0]).mean() + 0.1)
+    assert np.abs(shipped[0] - training[names[0]].numpy()).mean() < 0.3 * (
+        np.abs(shipped[0]).mean() + 0.1
+    )
