@@ -1,13 +1,12 @@
-"""The command line: `serve` (also without a word), `read`, `evaluate`, `calibrate`, `doctor` and `tokens`; one function a command.
+"""The command line: one function per command. Without a command it serves.
 
-Heavy imports stand inside the commands, so that --help is quick.
+Heavy imports are inside the commands, so that --help is quick.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -23,15 +22,13 @@ from keylike.terminal.cli_errors import exit_on_dataset_error, stop
 from keylike.terminal.tokens_command import tokens_cli
 
 if TYPE_CHECKING:
-    from structlog.stdlib import BoundLogger
-
     from keylike.access.store import TokenStore
     from keylike.inference import Inference
     from keylike.readers.contract import Reader
-    from keylike.readers.loading import ModelSlot
-    from keylike.tunnel.watchdog import TunnelStatus
+    from keylike.service import Service
 
-# The embedded reader is ready before the first request is looked at, and a slow load keeps /health/live waiting no longer than this.
+# The embedded reader loads in less: it is then ready before the first request. A slower model loads
+# while the server answers /health/live.
 HEAD_START_S = 1.0
 
 cli = typer.Typer(
@@ -44,18 +41,18 @@ _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 _Tunnel = Annotated[
-    bool, typer.Option("--tunnel", help="Opens a public address, for a phone, with a QR code.")
+    bool, typer.Option("--tunnel", help="Open a public address, with a QR code for a phone.")
 ]
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     cli(prog_name="keylike")
 
 
 @cli.callback(invoke_without_command=True)
-def without_a_word(context: typer.Context, tunnel: _Tunnel = False) -> None:
-    """Serves when no command is given."""
+def default_command(context: typer.Context, tunnel: _Tunnel = False) -> None:
+    """Serve if no command is given."""
     if context.invoked_subcommand is None:
         serve(tunnel)
     elif tunnel:
@@ -64,109 +61,80 @@ def without_a_word(context: typer.Context, tunnel: _Tunnel = False) -> None:
 
 @cli.command()
 def serve(tunnel: _Tunnel = False) -> None:
-    """Starts the server; settings come from the environment and .env (see .env.example)."""
-    from keylike.api.error_handlers import socket_failures
+    """Start the server. Settings come from the environment and .env (see .env.example)."""
     from keylike.engines.background_load import BackgroundLoad
     from keylike.http_server.hard_exit import end_at_once
-    from keylike.observability.logs import make_logger
     from keylike.observability.malloc_tuning import tune_malloc
-    from keylike.service import (
-        create_app,
-        make_server,
-        model_slot,
-        new_metrics,
-        new_traces,
-        reading_processes,
-        reading_scheduler,
-    )
-    from keylike.tunnel.watchdog import TunnelStatus
+    from keylike.service import Service
 
     settings = _settings(tunnel)
-    once, standing = _once(settings), TunnelStatus()
+    one_time_token = _one_time_token(settings)
     tune_malloc()
     try:
-        log = make_logger(settings.logs, settings.log_level)
+        service = Service(settings, one_time_token=one_time_token)
     except OSError as error:
         raise stop(f"KEYLIKE_LOGS: cannot write to {settings.logs}: {error.strerror}") from None
-    processes = reading_processes(settings)
-    model = model_slot(settings, log, processes)
-    draining = threading.Event()
-    scheduler = reading_scheduler(settings, model)
-    metrics, traces = new_metrics(), new_traces(settings, scheduler, log)
-    app = create_app(
-        settings,
-        model=model,
-        log=log,
-        scheduler=scheduler,
-        metrics=metrics,
-        traces=traces,
-        draining=draining.is_set,
-        standing=standing,
-        once=once,
-    )
-    try:
-        failure = socket_failures(time.time, log, metrics.record_refusal)
-        server = make_server(app, settings, scheduler, failure=failure, draining=draining)
-    except OSError as error:
-        raise stop(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; set KEYLIKE_HOST or KEYLIKE_PORT"
-        ) from None
-    server.install_signal_handlers()
-    _greet(settings, server.port)
-    load = BackgroundLoad(model.load, done=lambda: _tell_ready(settings, model), failed=server.stop)
-    with load as loading, _tunnel(settings, server.port, once, standing, draining, log):
-        loading.wait(HEAD_START_S)
-        server.run()
-        over = scheduler.close()
-        processes.close()
-        if traces:
-            traces.close()
-        if loading.failure is None:
-            _out.print("Stopped.")
-        if not over:
-            end_at_once(0)
-    if loading.failure is not None:
-        raise stop(f"{settings.model_folder}: {loading.failure}")
+    with service:
+        try:
+            server = service.listen()
+        except OSError as error:
+            raise stop(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+                "set KEYLIKE_HOST or KEYLIKE_PORT"
+            ) from None
+        server.install_signal_handlers()
+        _print_greeting(settings, server.port)
+        load = BackgroundLoad(service.load, done=lambda: _print_ready(service), failed=server.stop)
+        with load, _tunnel(service, server.port, one_time_token):
+            load.wait(HEAD_START_S)
+            server.run()
+            failure = load.failure
+            finished = service.close()
+            if failure is None:
+                _out.print("Stopped.")
+            if not finished:
+                end_at_once(0)
+    if failure is not None:
+        raise stop(f"{settings.model_folder}: {failure}")
 
 
 @cli.command()
 def read(
     photos: Annotated[list[Path], typer.Argument(metavar="PHOTO…", help="Photos of keys.")],
     as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON for each photo.")
+        bool, typer.Option("--json", help="Print one line of JSON per photo.")
     ] = False,
     overlay: Annotated[
         Path | None,
-        typer.Option(help="Draw outline, cut lines and depths onto the photo, into this file."),
+        typer.Option(help="Draw outline, cuts and depths over the photo, into this file."),
     ] = None,
     zipcode: Annotated[
         str, typer.Option(help="Five digits, for the rough market figures.")
     ] = "00000",
 ) -> None:
-    """Reads the key in each photo; ends with 1 if any of them could not be read."""
+    """Read the key in each photo. The exit status is 1 if any of them could not be read."""
     from keylike.terminal.photos import show
 
-    raise typer.Exit(
-        0
-        if show(_out, lambda: _inference(_settings()), photos, zipcode, overlay, as_json=as_json)
-        else 1
+    all_read = show(
+        _out, lambda: _inference(_settings()), photos, zipcode, overlay, as_json=as_json
     )
+    raise typer.Exit(0 if all_read else 1)
 
 
 @cli.command()
 def evaluate(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR…", help="Each holds labels.jsonl and images/.")
+        list[Path], typer.Argument(metavar="DIR…", help="Each contains labels.jsonl and images/.")
     ],
     misses: Annotated[
-        bool, typer.Option(help="A line for each photo that was not read right.")
+        bool, typer.Option(help="Print a line for each photo that was not read correctly.")
     ] = False,
     page: Annotated[
         Path | None,
-        typer.Option("--report", help="An HTML page of it all, with codes and the worst photos."),
+        typer.Option("--report", help="Write an HTML report, with codes and the worst photos."),
     ] = None,
 ) -> None:
-    """Scores the reader on labelled photos: a table by tier and keyway, and one line of JSON at the end."""
+    """Score the reader on labelled photos: a table by tier and keyway, then one line of JSON."""
     from keylike.terminal.scoring import score
 
     score(_out, lambda: _reader(_settings()), folders, page, misses=misses)
@@ -174,9 +142,11 @@ def evaluate(
 
 @cli.command()
 def calibrate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Holds labels.jsonl and images/.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Contains labels.jsonl and images/.")
+    ],
 ) -> None:
-    """Fits the confidence of the Gemma model that MODEL_PATH names on labelled photos, and writes it into the model's manifest."""
+    """Fit the confidence of the Gemma model in MODEL_PATH and write it into its manifest."""
     from keylike.readers.evaluation import shots
     from keylike.readers.gemma.calibrate import Hearing, calibrate
 
@@ -186,20 +156,15 @@ def calibrate(
         reader = _reader(settings.model_copy(update={"strict": True, "agree": False}))
         if not isinstance(reader, Hearing):
             raise stop(
-                "MODEL_PATH names no Gemma model: the caliper's calibration is part of its training (make train)"
+                "MODEL_PATH names no Gemma model: the caliper's calibration is part of its "
+                "training (make train)"
             )
-        beside = (
-            _reader(
-                settings.model_copy(update={"model_path": None, "strict": True, "agree": False})
-            )
-            if settings.agree
-            else None
-        )
+        embedded = settings.model_copy(update={"model_path": None, "strict": True, "agree": False})
         done = calibrate(
             reader,
             settings.model_folder,
             labelled,
-            beside=beside,
+            beside=_reader(embedded) if settings.agree else None,
             models=settings.models,
             show=lambda groups: track(groups, "Reading", console=_err),
         )
@@ -210,13 +175,12 @@ def calibrate(
 
 @cli.command()
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
 ) -> None:
-    """Checks what Keylike needs and says what to do about each fault; ends with 1 if there is any."""
+    """Check what Keylike needs and say how to mend each fault. The exit status is 1 if any."""
     from keylike.access.policy import Policy
     from keylike.doctor.checkup import Subject, examine
-    from keylike.readers import loading as model_loader
-    from keylike.readers.loading import Choices
+    from keylike.readers import loading
     from keylike.service import policy_of
     from keylike.terminal import tables
 
@@ -244,16 +208,14 @@ def doctor(
         no_tunnel=_why_not_public(settings),
         ngrok_token=settings.ngrok_token.get_secret_value() if settings.ngrok_token else None,
     )
+    choices = loading.Choices(settings.models, settings.base_model)
     with _err.status("Checking ..."):
-        findings = examine(
-            subject,
-            lambda folder: model_loader.look(folder, Choices(settings.models, settings.base_model)),
-        )
+        findings = examine(subject, lambda folder: loading.look(folder, choices))
     raise typer.Exit(tables.print_checks(_out, findings, as_json=as_json))
 
 
 def _settings(tunnel: bool = False) -> Settings:
-    """Those of the environment, with a tunnel where the option says so."""
+    """Return the settings of the environment, with a tunnel if the option asks for one."""
     try:
         settings = load_settings()
     except SettingsError as error:
@@ -261,55 +223,57 @@ def _settings(tunnel: bool = False) -> Settings:
     return settings.model_copy(update={"tunnel": settings.tunnel or tunnel})
 
 
-def _token_store() -> TokenStore:
+def _token_store(settings: Settings | None = None) -> TokenStore:
     from keylike.access.store import TokenStore
 
-    return TokenStore(_settings().tokens, time.time)
+    return TokenStore((settings or _settings()).tokens, time.time)
 
 
 def _any_token(settings: Settings) -> bool | None:
-    """Whether there is a token that passes; None where that cannot be told."""
+    """Return True if any token is valid, or None if the file of tokens cannot be read."""
+    from keylike.access.credentials import Credentials
     from keylike.access.tokens import TokensUnreadable
-    from keylike.service import credentials
 
+    store = _token_store(settings)
     try:
-        return credentials(settings).any()
+        return Credentials(settings.token, store).any()
     except TokensUnreadable:
         return None
+    finally:
+        store.close()
 
 
 cli.add_typer(tokens_cli(_token_store), name="tokens")
 
 
-def _greet(settings: Settings, port: int) -> None:
+def _print_greeting(settings: Settings, port: int) -> None:
     from keylike.access.policy import Policy
     from keylike.service import policy_of
     from keylike.terminal.greeting import address_of, first_sample, greeting
 
-    model, spare = (
-        settings.model_folder.resolve(),
-        settings.ngrok_token is not None and not settings.tunnel,
-    )
+    model = settings.model_folder.resolve()
     embedded = model == (settings.models / "caliper").resolve() and not settings.agree
     token: str | None = ""
     if policy_of(settings) is not Policy.OPEN:
         token = "KEYLIKE_API_KEY" if settings.token else "TOKEN" if _any_token(settings) else None
-    at, sample = address_of(settings.host, port), first_sample(SAMPLES)
-    _tell(
+    _print(
         *greeting(
-            at,
+            address_of(settings.host, port),
             model.name,
-            sample,
+            first_sample(SAMPLES),
             embedded=embedded,
             token=token,
             tunnel=settings.tunnel,
-            spare=spare,
+            spare=settings.ngrok_token is not None and not settings.tunnel,
         )
     )
 
 
-def _once(settings: Settings) -> str | None:
-    """A token for this run, where a tunnel brings callers who need one and there is none. Ends the command where none may be opened."""
+def _one_time_token(settings: Settings) -> str | None:
+    """Return a token for this run if the clients of a tunnel need one and there is none.
+
+    End the command if a tunnel may not be opened.
+    """
     from keylike.access.policy import Policy
     from keylike.access.tokens import generate_secret
     from keylike.service import policy_of
@@ -317,11 +281,8 @@ def _once(settings: Settings) -> str | None:
     reason = _why_not_public(settings)
     if settings.tunnel and reason:
         raise stop(reason)
-    return (
-        generate_secret()
-        if settings.tunnel and policy_of(settings) is not Policy.OPEN and not _any_token(settings)
-        else None
-    )
+    needed = settings.tunnel and policy_of(settings) is not Policy.OPEN
+    return generate_secret() if needed and not _any_token(settings) else None
 
 
 def _why_not_public(settings: Settings) -> str | None:
@@ -334,32 +295,38 @@ def _why_not_public(settings: Settings) -> str | None:
 
 
 def _tunnel(
-    settings: Settings,
-    port: int,
-    once: str | None,
-    standing: TunnelStatus,
-    over: threading.Event,
-    log: BoundLogger,
+    service: Service, port: int, one_time_token: str | None
 ) -> AbstractContextManager[None]:
-    """Open in here, where the settings want one; the server need not know."""
+    """Return a context in which the tunnel is open, if the settings ask for one."""
+    settings = service.settings
     if not settings.tunnel:
         return nullcontext()
     from keylike.terminal.greeting import address_of, first_sample
     from keylike.terminal.tunnel_console import TunnelConsole
 
-    local, sample = address_of(settings.host, port), first_sample(SAMPLES)
-    token = settings.ngrok_token.get_secret_value() if settings.ngrok_token else None
-    return TunnelConsole(_out, log, local=local, token=once, sample=sample).open_tunnel(
-        token, settings.tunnel_domain, standing, over
+    console = TunnelConsole(
+        _out,
+        service.log,
+        local=address_of(settings.host, port),
+        token=one_time_token,
+        sample=first_sample(SAMPLES),
+    )
+    ngrok_token = settings.ngrok_token.get_secret_value() if settings.ngrok_token else None
+    return console.open_tunnel(
+        ngrok_token, settings.tunnel_domain, service.tunnel, service.draining
     )
 
 
-def _tell_ready(settings: Settings, model: ModelSlot) -> None:
-    degraded = f"Degraded: only {model.name} reads. {settings.model_folder}: {model.reason}"
-    _tell(f"Ready: {model.name} reads." if model.reason is None else degraded)
+def _print_ready(service: Service) -> None:
+    model = service.engines.name
+    reason = service.engines.reason
+    if reason is None:
+        _print(f"Ready: {model} reads.")
+    else:
+        _print(f"Degraded: only {model} reads. {service.settings.model_folder}: {reason}")
 
 
-def _tell(*lines: str) -> None:
+def _print(*lines: str) -> None:
     for line in lines:
         _out.print(line, markup=False)
     sys.stdout.flush()
@@ -379,10 +346,6 @@ def _reader(settings: Settings) -> Reader:
 
 def _inference(settings: Settings) -> Inference:
     from keylike.inference import Inference
-    from keylike.scheduling.scheduler import Scheduler
     from keylike.service import picture_limits
 
-    reader = _reader(settings)
-    return Inference(
-        Scheduler(lambda: reader, queue=1, threads=1), picture_limits(settings), time.perf_counter
-    )
+    return Inference.local(_reader(settings), picture_limits(settings))

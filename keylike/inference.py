@@ -1,12 +1,17 @@
-"""One photo in, one answer out: opens the picture, asks the reader, and says what the reading means. Knows no HTTP."""
+"""The path of one photo: encoded picture in, answer out. Knows no HTTP."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from typing import TypeVar
 
-from keylike.cache.reading_cache import CacheResult, ReadingCache, reading_key
+from keylike.cache.reading_cache import CacheResult, ReadingCache, cache_key
+from keylike.cache.stores import MemoryStore
+from keylike.engines.contract import Engine
+from keylike.engines.engine_slot import EngineSlot
+from keylike.engines.thread_engine import ThreadEngine
 from keylike.errors import UnreadableKey
 from keylike.images.photo import Photo, open_photo
 from keylike.keys.bitting import Bitting
@@ -17,19 +22,22 @@ from keylike.observability.photo_trace import TraceBuilder, TraceListener, trace
 from keylike.readers.classifiers.catalog import Classifiers
 from keylike.readers.classifiers.contract import Classification
 from keylike.readers.contract import Opinion, Reader, Reading, Unreadable
-from keylike.readers.loading import model_name
-from keylike.scheduling.parallel_map import side_by_side
-from keylike.scheduling.scheduler import Client, Scheduler
-from keylike.workers.pool import ReadingProcesses
+from keylike.scheduling.admission import AdmissionControl
+from keylike.scheduling.client import NO_CLIENT, Client
+from keylike.scheduling.parallel_map import parallel_map
+from keylike.scheduling.queue_metrics import LoadMeter
 
 T = TypeVar("T")
-# Waits as long as it takes, and does not hang up.
-NO_CLIENT = Client()
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a caller may choose: the zipcode, five digits, "00000" for unknown; whether a reading that is kept will do."""
+    """What a client may choose.
+
+    Attributes:
+        zipcode: Five digits, "00000" for unknown.
+        cache: True if a reading of an earlier request will do.
+    """
 
     zipcode: str = "00000"
     cache: bool = True
@@ -37,14 +45,20 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest picture accepted, in bytes and in pixels, and the most memory that decoding it may take, in bytes."""
+    """The largest picture accepted.
+
+    Attributes:
+        max_bytes: Size of the encoded picture in bytes.
+        max_pixels: Width times height.
+        max_memory: Memory that decoding may take, in bytes.
+    """
 
     max_bytes: int = 10_000_000
     max_pixels: int = 50_000_000
     max_memory: int = 250_000_000
 
     def open(self, data: bytes) -> Photo:
-        """The photo, if it keeps to them. Raises the failures of open_photo."""
+        """Decode a picture within these limits. Raises as `open_photo` does."""
         return open_photo(
             data, max_bytes=self.max_bytes, max_pixels=self.max_pixels, max_memory=self.max_memory
         )
@@ -52,7 +66,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reading with its meaning. `model` names what read it; `processing_ms` is the time from bytes to answer, milliseconds."""
+    """A reading with its meaning.
+
+    Attributes:
+        reading: The reader's result.
+        bitting: The code as the keyway's maker writes it.
+        assessment: What the code means for the key's owner.
+        market: Rough market figures.
+        model: Name and version of the reader.
+        zipcode: As the client gave it.
+        processing_ms: Milliseconds from the encoded picture to this answer.
+        cached: True if the reading was made for another request.
+    """
 
     reading: Reading
     bitting: Bitting
@@ -61,87 +86,114 @@ class Answer:
     model: str
     zipcode: str
     processing_ms: float
-    cached: bool = False
+    cached: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """The way of one photo. `scheduler` leads to the reader; `clock` counts seconds; `cache` spares what it can; `watchers` are told how
-    each photo that was let in fared, by the scheduler's clock, in the thread of its request."""
+    """Reads photos: admission, cache, engine, interpretation.
 
-    scheduler: Scheduler
+    Attributes:
+        slots: Admits photos and gives turns.
+        engines: Holds the engine.
+        cache: Readings of earlier requests.
+        limits: The largest picture accepted.
+        clock: Returns monotonic seconds.
+        listeners: Receive the trace of each admitted photo, in the thread of its request.
+    """
+
+    slots: AdmissionControl
+    engines: EngineSlot
+    cache: ReadingCache
     limits: Limits
     clock: Callable[[], float]
-    cache: ReadingCache | None = None
-    watchers: tuple[TraceListener, ...] = ()
+    listeners: tuple[TraceListener, ...] = ()
+
+    @classmethod
+    def local(cls, reader: Reader, limits: Limits) -> Inference:
+        """Return an inference without server: one thread, no cache. The reader is not warmed."""
+        clock = time.monotonic
+        meter = LoadMeter(clock)
+        slots = AdmissionControl(1, meter, clock=clock)
+        engine = ThreadEngine(reader, limits.open, slots, meter, threads=1, clock=clock)
+        cache = ReadingCache(MemoryStore(ttl_s=0, size=1, clock=clock), ttl_s=0, size=1)
+        return cls(slots, EngineSlot.of(engine, slots), cache, limits, clock)
+
+    def close(self) -> bool:
+        """Turn away waiting photos and stop the engine (see Engine.close)."""
+        self.slots.close()
+        return self.engines.close()
 
     def answer(self, data: bytes, options: Options, client: Client = NO_CLIENT) -> Answer:
-        """Raises the failures of open_photo and of the scheduler, and UnreadableKey where the reader refuses."""
-        with self.scheduler.admit(1):
+        """Read one photo.
+
+        Raises:
+            KeylikeError: The picture cannot be decoded, the server is overloaded or still loading,
+                or the client no longer waits.
+            UnreadableKey: The reader refuses the photo.
+        """
+        with self.slots.admit(1):
             return self._answer(data, options, client)
 
     def answers(
         self, photos: Sequence[bytes], options: Options, client: Client = NO_CLIENT
     ) -> list[Answer | Exception]:
-        """An answer a photo, in order, or what `answer` would have raised. Raises Overloaded, where there is no room for all of them,
-        and ModelLoading."""
+        """Read several photos; return per photo its answer or the error of `answer`, in order.
+
+        Raises:
+            Overloaded: There is no room for all of them.
+            ModelLoading: No engine is ready.
+        """
 
         def attempt(data: bytes) -> Answer | Exception:
-            with places.one():
+            with permit.one():
                 try:
                     return self._answer(data, options, client)
                 except Exception as failure:
                     return failure
 
-        with self.scheduler.admit(len(photos)) as places:
-            return side_by_side(attempt, photos, self.scheduler.at_a_time())
+        with self.slots.admit(len(photos)) as permit:
+            return parallel_map(attempt, photos, self.slots.at_a_time)
 
     def _answer(self, data: bytes, options: Options, client: Client) -> Answer:
-        started = self.clock()
-        with traced(self.scheduler.clock, self.watchers) as notes:
-            reader = self.scheduler.reader()
-            found = self._find(reader, data, options, client, notes)
-            notes.cached = found.cached
-            model = model_name(reader)
-            reading = _readable(found.result, model)
-            notes.confidence = reading.confidence
-            bitting = Bitting(keyway(reading.keyway), reading.codes)
-            with notes.stage("assess"):
-                assessment = assess(bitting)
-            return Answer(
-                reading=reading,
-                bitting=bitting,
-                assessment=assessment,
-                market=market(bitting, options.zipcode),
-                model=model,
-                zipcode=options.zipcode,
-                processing_ms=(self.clock() - started) * 1e3,
-                cached=found.cached,
-            )
+        with traced(self.clock, self.listeners) as trace:
+            engine = self.engines.engine()
+            found = self._find(engine, data, options, client, trace)
+            trace.cached = found.cached
+            reading = unwrap(found.result, engine.info.label)
+            trace.confidence = reading.confidence
+            return self._interpret(reading, engine.info.label, options, trace)
 
     def _find(
-        self, reader: Reader, data: bytes, options: Options, client: Client, notes: TraceBuilder
+        self, engine: Engine, data: bytes, options: Options, client: Client, trace: TraceBuilder
     ) -> CacheResult:
-        """What the reader says, or said before: then the photo is not even opened."""
+        """Return the cached result or read the photo; a cached photo is not even decoded."""
+        if not options.cache:
+            return CacheResult(engine.read(data, client, trace), cached=False)
+        key = cache_key(data, engine.info, astuple(self.limits))
+        return self.cache.get_or_compute(key, lambda: engine.read(data, client, trace), client)
 
-        def run() -> Reading | Unreadable:
-            if isinstance(reader, ReadingProcesses):
-                return self.scheduler.read_apart(
-                    lambda: reader.read_picture(data, client.deadline - self.scheduler.clock()),
-                    client,
-                    notes,
-                )
-            return self.scheduler.read(lambda: self.limits.open(data), client, notes)
-
-        if self.cache is None or not options.cache:
-            return CacheResult(run(), cached=False)
-        key = reading_key(data, reader.info, astuple(self.limits))
-        return self.cache.get_or_compute(key, run, left_s=lambda: self.scheduler.left_s(client))
+    def _interpret(
+        self, reading: Reading, model: str, options: Options, trace: TraceBuilder
+    ) -> Answer:
+        bitting = Bitting(keyway(reading.keyway), reading.codes)
+        with trace.stage("assess"):
+            assessment = assess(bitting)
+        return Answer(
+            reading=reading,
+            bitting=bitting,
+            assessment=assessment,
+            market=market(bitting, options.zipcode),
+            model=model,
+            zipcode=options.zipcode,
+            processing_ms=(self.clock() - trace.began) * 1e3,
+            cached=trace.cached,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The class of a photo; `model` names what told it."""
+    """The class of a photo, and the name and version of the classifier."""
 
     classification: Classification
     model: str
@@ -149,44 +201,47 @@ class Classified:
 
 @dataclass(frozen=True, slots=True)
 class Classifying:
-    """The way of one photo to a classifier: through the same door and the same turns as to the reader, but nothing is kept."""
+    """Classifies photos under the same admission and turns as reading. Nothing is cached."""
 
-    scheduler: Scheduler
+    slots: AdmissionControl
     limits: Limits
     classifiers: Classifiers
+    clock: Callable[[], float]
 
     def answer(
         self, data: bytes, model: str | None = None, client: Client = NO_CLIENT
     ) -> Classified:
-        """By the classifier of this name, or the embedded one. Raises the failures of open_photo, of the scheduler and of the classifiers,
-        and UnreadableKey where the photo is of no use."""
-        load = self.classifiers.choose(model)
+        """Classify one photo with the classifier of this name, or with the embedded one.
 
-        def classify() -> Classified:
+        Raises:
+            KeylikeError: As for reading; also if there is no classifier of this name.
+            UnreadableKey: The classifier refuses the photo.
+        """
+        load = self.classifiers.choose(model)
+        with self.slots.admit(1), self.slots.turn(client, TraceBuilder(self.clock)):
             photo = self.limits.open(data)
             classifier = load()
-            self.scheduler.left_s(client)
-            name = f"{classifier.info.name}-{classifier.info.version}"
-            return Classified(_readable(classifier.classify(photo), name), name)
+            client.time_left(self.clock())
+            result = classifier.classify(photo)
+        client.time_left(self.clock())
+        name = f"{classifier.info.name}-{classifier.info.version}"
+        return Classified(unwrap(result, name), name)
 
-        with self.scheduler.admit(1):
-            return self.scheduler.beside(classify, client)
 
-
-def _readable(result: T | Unreadable, model: str) -> T:
-    if isinstance(result, Unreadable):
-        seen = {"opinions": [_opinion(each) for each in result.opinions]} if result.opinions else {}
-        raise UnreadableKey(
-            result.message, reason=result.reason.value, advice=result.advice, model=model, **seen
-        )
-    return result
+def unwrap(result: T | Unreadable, model: str) -> T:
+    """Return the result, or raise UnreadableKey if the photo was refused."""
+    if not isinstance(result, Unreadable):
+        return result
+    seen = {"opinions": [_opinion(each) for each in result.opinions]} if result.opinions else {}
+    raise UnreadableKey(
+        result.message, reason=result.reason.value, advice=result.advice, model=model, **seen
+    )
 
 
 def _opinion(one: Opinion) -> dict[str, object]:
-    bitting = ",".join(map(str, one.codes))
     return {
         "model": one.model,
         "keyway": one.keyway,
-        "bitting": bitting,
+        "bitting": ",".join(map(str, one.codes)),
         "probability": round(one.probability, 4),
     }

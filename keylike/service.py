@@ -1,4 +1,4 @@
-"""Wires the application together: settings in, a Flask application out. `python app.py` hands over to the command line."""
+"""The service: builds every component from the settings, starts them, and closes them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
-from flask_openapi3 import Info, OpenAPI
+from flask_openapi3 import OpenAPI
 from prometheus_client import CollectorRegistry
 from structlog.stdlib import BoundLogger
 
@@ -20,366 +23,378 @@ from keylike.access.credentials import Credentials
 from keylike.access.policy import Policy, chosen_policy
 from keylike.access.quotas import Quotas
 from keylike.access.store import TokenStore
-from keylike.api import authentication, error_handlers, headers, limits, request_log
-from keylike.api.batch import PATH as BATCH_PATH
-from keylike.api.batch import batch_blueprint
-from keylike.api.cache import cache_blueprint
-from keylike.api.classify import PATH as CLASSIFY_PATH
-from keylike.api.classify import classify_blueprint
-from keylike.api.detailed import State, detailed_blueprint
-from keylike.api.health import health_blueprint
-from keylike.api.metrics_collector import MetricsCollector, Probes
-from keylike.api.operator import operator_blueprint
-from keylike.api.predict import PATHS as PREDICT_PATHS
-from keylike.api.predict import PREMIUM_PATH, predict_blueprint
-from keylike.api.proxies import NamedProxies
-from keylike.api.request_deadline import ClientDeadlines
-from keylike.api.request_parsing import PhotoRequest
-from keylike.api.responses import API_VERSION
-from keylike.api.schemas import Failure
-from keylike.api.web_pages import add_welcome, docs_blueprint, web_blueprint
-from keylike.cache.factory import new_cache
+from keylike.api import error_handlers
+from keylike.api.application import (
+    BATCH_PATH,
+    PHOTO_PATHS,
+    Components,
+    HttpOptions,
+    build_application,
+)
+from keylike.cache.factory import build_cache
 from keylike.cache.reading_cache import ReadingCache
-from keylike.http_server.listener import ErrorRenderer
+from keylike.engines.contract import Engine
+from keylike.engines.engine_slot import EngineSlot
+from keylike.engines.process_engine import ProcessEngine
+from keylike.engines.thread_engine import ThreadEngine
 from keylike.http_server.server import MAX_DISCARDED_BYTES, Binding, Server
 from keylike.images.libraries import configure_image_libraries
 from keylike.inference import Classifying, Inference, Limits
-from keylike.observability.gpu import find_gpu, gpu_memory
-from keylike.observability.logs import make_logger
+from keylike.observability.logs import close_logger, make_logger
 from keylike.observability.malloc_tuning import release_free_memory
 from keylike.observability.metrics import Metrics
-from keylike.observability.resource_usage import ProcessStats
 from keylike.observability.rolling_stats import RecentErrors, RecentStages
 from keylike.observability.traces import Traces, make_traces
-from keylike.readers import loading as model_loader
+from keylike.readers import loading
 from keylike.readers.classifiers.catalog import Classifiers
+from keylike.readers.classifiers.contract import Classifier
 from keylike.readers.contract import Reader, Reason
-from keylike.readers.loading import Choices, ModelSlot
+from keylike.readers.loading import Choices
 from keylike.resources import WEB
-from keylike.scheduling.scheduler import Scheduler
+from keylike.scheduling.admission import AdmissionControl
+from keylike.scheduling.queue_metrics import LoadMeter, LoadSnapshot
 from keylike.settings import Settings
 from keylike.tunnel.watchdog import TunnelStatus
-from keylike.workers.pool import ReadingProcesses
+from keylike.workers.pool import WorkerPool
+from keylike.workers.zygote import WorkerSpec
 
+# Threads that refuse further requests, and answer for health, while all others wait for photos.
 _SPARE_THREADS = 8
-# What it may take to send the answer of a request that was finished at its deadline.
+# Time to send the answer of a request that finished at its deadline.
 _ANSWER_S = 2.0
-_PHOTO_PATHS = frozenset({*PREDICT_PATHS, PREMIUM_PATH, BATCH_PATH, CLASSIFY_PATH})
+
+Load = Callable[[], Reader]
 
 
-def create_app(
-    settings: Settings,
-    *,
-    model: ModelSlot | None = None,
-    log: BoundLogger | None = None,
-    cache: ReadingCache | None = None,
-    scheduler: Scheduler | None = None,
-    metrics: Metrics | None = None,
-    traces: Traces | None = None,
-    draining: Callable[[], bool] = lambda: False,
-    standing: TunnelStatus | None = None,
-    once: str | None = None,
-    clock: Callable[[], float] = time.time,
-) -> OpenAPI:
-    """The application. Without `model` the one of the settings is loaded here and now, which raises ModelError if it cannot be;
-    without `cache` readings are kept as the settings say, without `scheduler` photos wait as they say; `metrics` are this application's
-    alone, and without `traces` none are sent; `standing` tells of a tunnel, and `once` is a token for this run."""
-    configure_image_libraries()
-    log = log or make_logger(settings.logs, settings.log_level)
-    if model is None:
-        model = model_slot(settings, log)
-        model.load()
-    loaded = model
-    app = OpenAPI(
-        __name__,
-        info=Info(
-            title="Keylike", version=API_VERSION, description="Reads a house key from a photo."
-        ),
-        security_schemes=authentication.SCHEMES,
-        # Every route describes its 500 itself; otherwise the library would add failures that no route gives.
-        validation_error_status=500,
-        validation_error_model=Failure,
-        doc_ui=False,
-        static_folder=None,
-    )
-    app.request_class = PhotoRequest
-    # A path with two slashes is none: it would be answered by a redirect to whatever Host says, in HTML.
-    app.url_map.merge_slashes = False
-    app.config["MAX_CONTENT_LENGTH"] = body_limit(settings)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    headers.install(app, split(settings.origins))
-    metrics = metrics or new_metrics()
-    errors, recent = RecentErrors(clock), RecentStages(clock)
-    counts = [metrics.record_request, errors.record_request]
-    request_log.install(
-        app, log=log, model=lambda: loaded.name, clock=time.perf_counter, watchers=counts
-    )
-    told = error_handlers.install(app, clock=clock, log=log, rejected=metrics.record_rejection)
-    cache = cache or reading_cache(settings, log)
-    scheduler = scheduler or reading_scheduler(settings, loaded)
-    policy = policy_of(settings)
-    # Replicas that share a Redis know visitors by the same names, and whoever only has what is in it does not.
-    salt = (
-        hashlib.sha256(settings.redis.encode()).digest()
-        if settings.redis
-        else secrets.token_bytes(32)
-    )
-    authentication.install(app, credentials(settings, clock, once), policy, salt=salt, log=log)
-    charge = limits.install(
-        app,
-        Quotas(settings.limit_address, settings.limit_free, settings.limit_premium),
-        limited=settings.limits,
-        redis_url=settings.redis,
-        clock=scheduler.clock,
-        wall=time.time,
-    )
-    if settings.proxy or settings.tunnel:
-        app.wsgi_app = NamedProxies(  # type: ignore[method-assign]
-            app.wsgi_app, split(settings.proxy or ""), tunnel_agents(settings)
+class Service:
+    """Every component of one server, in the order in which they depend on each other.
+
+    The constructor starts nothing. `load` loads the model, `listen` opens the socket, `close` stops
+    whatever was started; it may be called at any time and more than once.
+
+        with Service(settings) as service:
+            service.load()
+            service.listen().run()
+
+    Parameters:
+        settings: The settings.
+        load: Returns the reader, in place of the one that the settings name.
+        spare: Returns the reader to use if `load` fails.
+        log: The logger; by default one that writes where the settings say.
+        cache: The cache of readings; by default as the settings say.
+        traces: Where traces go; by default as the settings and OpenTelemetry's variables say.
+        clock: Returns monotonic seconds, for deadlines and times.
+        wall: Returns seconds since 1970, for answers and tokens.
+        one_time_token: A token that is valid for this run, or None.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        load: Load | None = None,
+        spare: Load | None = None,
+        log: BoundLogger | None = None,
+        cache: ReadingCache | None = None,
+        traces: Traces | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        one_time_token: str | None = None,
+    ) -> None:
+        configure_image_libraries()
+        self.settings = settings
+        self.draining = threading.Event()
+        self.tunnel = TunnelStatus()
+        self.limits = picture_limits(settings)
+        self._clock = clock
+        self._wall = wall
+        self._own_log = log is None
+        self.log = log or make_logger(settings.logs, settings.log_level)
+        self.metrics = _build_metrics()
+        self.meter = LoadMeter(clock)
+        self.slots = AdmissionControl(
+            settings.queue, self.meter, longest_s=settings.deadline_s, clock=clock
         )
-    bounds = picture_limits(settings)
-    watchers = (
-        metrics.record_photo,
-        recent.record_photo,
-        *([traces.record_photo] if traces else []),
-    )
-    inference = Inference(scheduler, bounds, time.perf_counter, cache, watchers)
-    classifying = Classifying(scheduler, bounds, classifiers(settings, loaded, log))
-    callers = ClientDeadlines(settings.deadline_s, scheduler.clock)
-    predictions = predict_blueprint(inference, callers, policy=policy, clock=clock)
-    add_welcome(predictions, loaded, WEB)
-    app.register_api(predictions)
-    app.register_api(
-        batch_blueprint(
-            inference,
-            callers,
-            charge,
-            told,
-            limit=batch_limit(settings),
-            policy=policy,
+        self.engines = self._build_engines(load, spare)
+        self.cache = cache or build_cache(
+            settings.redis,
+            ttl_s=settings.cache_ttl_s,
+            size=settings.cache_size,
             clock=clock,
+            log=self.log,
         )
-    )
-    app.register_api(classify_blueprint(classifying, callers, policy=policy, clock=clock))
-    app.register_api(cache_blueprint(cache, policy))
-    gpu, process = find_gpu(), ProcessStats(clock)
-    app.register_api(
-        health_blueprint(loaded, gpu, draining=draining, stuck=scheduler.stuck, clock=clock)
-    )
-    standing = standing or TunnelStatus()
-    MetricsCollector(living(loaded, scheduler, cache, draining, standing), metrics.registry)
-    state = State(
-        loaded,
-        load=scheduler.load,
-        cache=cache,
-        metrics=metrics,
-        errors=errors,
-        process=process,
-        gpu=gpu,
-        gpu_memory=gpu_memory,
-        stuck_s=settings.deadline_s,
-        draining=draining,
-        standing=standing,
-        clock=clock,
-    )
-    app.register_api(detailed_blueprint(state))
-    app.register_api(operator_blueprint(metrics, recent, process, cache, policy))
-    app.register_blueprint(web_blueprint(WEB))
-    app.register_blueprint(docs_blueprint(WEB))
-    return app
+        self.tokens = TokenStore(settings.tokens, wall)
+        self.traces = traces or make_traces(
+            settings.otel_endpoint.get_secret_value() if settings.otel_endpoint else None,
+            os.environ,
+            clock=clock,
+            wall=time.time,
+            log=self.log,
+        )
+        self.stages = RecentStages(wall)
+        listeners = [self.metrics.record_photo, self.stages.record_photo]
+        if self.traces:
+            listeners.append(self.traces.record_photo)
+        self.inference = Inference(
+            self.slots, self.engines, self.cache, self.limits, clock, tuple(listeners)
+        )
+        self.app = self._build_application(one_time_token)
+        self._server: Server | None = None
+
+    def load(self) -> None:
+        """Load and warm the model, then admit photos. Raise ModelError."""
+        self.engines.load()
+
+    def load_snapshot(self) -> LoadSnapshot:
+        """Return the state of the queue."""
+        in_engine = self.engines.waiting_since()
+        waiting = [*self.slots.waiting_since(), *in_engine]
+        snapshot = self.meter.snapshot(waiting, room=self.settings.queue, decoding=0)
+        decoding = max(0, self.slots.in_flight - len(in_engine) - snapshot.reading)
+        return replace(snapshot, decoding=decoding)
+
+    def listen(self, clock: Callable[[], float] | None = None) -> Server:
+        """Open the server's socket.
+
+        Args:
+            clock: Returns monotonic seconds for connections; by default the service's.
+
+        Raises:
+            OSError: The address cannot be used.
+        """
+        self._server = Server(
+            self.app,
+            binding(self.settings),
+            render_error=error_handlers.socket_failures(
+                self._wall, self.log, self.metrics.record_refusal
+            ),
+            draining=self.draining,
+            clock=clock or self._clock,
+            retry_after=self._retry_after_s,
+            release_memory=release_free_memory,
+        )
+        return self._server
+
+    def close(self) -> bool:
+        """Stop everything; return False if a reader is still busy after a few seconds."""
+        self.draining.set()
+        finished = self.inference.close()
+        if self._server:
+            self._server.close()
+        if self.traces:
+            self.traces.close()
+        self.tokens.close()
+        if self._own_log:
+            close_logger()
+        return finished
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _retry_after_s(self, path: str) -> int | None:
+        return self.slots.retry_after_s() if path in PHOTO_PATHS else None
+
+    def _build_engines(self, load: Load | None, spare: Load | None) -> EngineSlot:
+        """Return the holder of the engine.
+
+        Worker processes are used for the embedded reader only: a GPU cannot be shared by fork. If the
+        model cannot be loaded, the embedded reader takes its place, unless the settings forbid it.
+        """
+        settings = self.settings
+        if load is not None:
+            return EngineSlot(
+                partial(self._thread_engine, load),
+                self.slots,
+                spare=partial(self._thread_engine, spare) if spare else None,
+                log=self.log,
+            )
+        embedded = settings.models / "caliper"
+        serve_embedded = partial(self._embedded_engine, embedded)
+        is_only_choice = (
+            settings.model_folder.resolve() == embedded.resolve() and not settings.agree
+        )
+        return EngineSlot(
+            self._chosen_engine,
+            self.slots,
+            spare=None if settings.strict or is_only_choice else serve_embedded,
+            log=self.log,
+        )
+
+    def _chosen_engine(self) -> Engine:
+        settings = self.settings
+        if not settings.agree and loading.is_caliper(settings.model_folder):
+            return self._embedded_engine(settings.model_folder)
+        return self._thread_engine(partial(chosen_reader, settings))
+
+    def _embedded_engine(self, folder: Path) -> Engine:
+        load = partial(loading.load, folder)
+        if not self.settings.processes:
+            return self._thread_engine(load)
+        spec = WorkerSpec(load, self.limits.open, self.settings.max_memory)
+        pool = WorkerPool(spec, self.settings.processes, longest_s=self.settings.deadline_s)
+        return ProcessEngine(pool, self.slots, self.meter, clock=self._clock)
+
+    def _thread_engine(self, load: Load) -> Engine:
+        return ThreadEngine(
+            load(),
+            self.limits.open,
+            self.slots,
+            self.meter,
+            threads=self.settings.threads,
+            clock=self._clock,
+        )
+
+    def _embedded_classifier(self) -> Classifier:
+        """Return the embedded reader as a classifier, the one that answers if it is in this process."""
+        reader = self.engines.engine().reader
+        if reader is None or reader.info.kind != "caliper":
+            reader = loading.load(self.settings.models / "caliper")
+        return loading.families(reader)
+
+    def _build_application(self, one_time_token: str | None) -> OpenAPI:
+        settings = self.settings
+        classifiers = Classifiers(
+            settings.models,
+            embedded=self._embedded_classifier,
+            load=loading.load_classifier,
+            log=self.log,
+        )
+        parts = Components(
+            inference=self.inference,
+            classifying=Classifying(self.slots, self.limits, classifiers, self._clock),
+            slots=self.slots,
+            engines=self.engines,
+            cache=self.cache,
+            credentials=Credentials(settings.token, self.tokens, one_time_token),
+            policy=policy_of(settings),
+            quotas=Quotas(settings.limit_address, settings.limit_free, settings.limit_premium),
+            metrics=self.metrics,
+            errors=RecentErrors(self._wall),
+            stages=self.stages,
+            load=self.load_snapshot,
+            draining=self.draining.is_set,
+            tunnel=self.tunnel,
+            log=self.log,
+            wall=self._wall,
+        )
+        return build_application(parts, _http_options(settings))
+
+
+def create_app(settings: Settings, *, loaded: bool = True, **parts: Any) -> OpenAPI:
+    """Return the application of a new service; `app.extensions["keylike"]` is the service.
+
+    Args:
+        settings: The settings.
+        loaded: Load the model now. Without it, requests get ModelLoading until `Service.load`.
+        parts: As for Service.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
+    service = Service(settings, **parts)
+    service.app.extensions["keylike"] = service
+    if loaded:
+        try:
+            service.load()
+        except BaseException:
+            service.close()
+            raise
+    return service.app
 
 
 def policy_of(settings: Settings) -> Policy:
-    """What asks for a token."""
-    here = is_local_host(settings.host) and not settings.tunnel
-    return chosen_policy(settings.policy, loopback=here, one_token=settings.token is not None)
-
-
-def credentials(
-    settings: Settings, clock: Callable[[], float] = time.time, once: str | None = None
-) -> Credentials:
-    """The tokens that pass; `clock` gives seconds since 1970."""
-    return Credentials(settings.token, TokenStore(settings.tokens, clock), once)
-
-
-def tunnel_agents(settings: Settings) -> list[str]:
-    """Where the agent of a tunnel asks from, as do all programs of this machine; it always says whom it speaks for."""
-    return ["127.0.0.0/8", "::1"] if settings.tunnel else []
-
-
-def split(setting: str) -> list[str]:
-    """The entries of a setting that holds several, with commas between them."""
-    return [entry.strip() for entry in setting.split(",") if entry.strip()]
-
-
-def new_metrics() -> Metrics:
-    """Metrics of one application, in a registry of their own."""
-    return Metrics(
-        CollectorRegistry(),
-        reasons=[reason.value for reason in Reason],
-        rejections=error_handlers.REJECTIONS,
-    )
-
-
-def new_traces(settings: Settings, scheduler: Scheduler, log: BoundLogger) -> Traces | None:
-    """Traces as the settings or OpenTelemetry's own variables ask for; whoever stops the server closes them."""
-    endpoint = settings.otel_endpoint.get_secret_value() if settings.otel_endpoint else None
-    return make_traces(endpoint, os.environ, clock=scheduler.clock, wall=time.time, log=log)
-
-
-def living(
-    model: ModelSlot,
-    scheduler: Scheduler,
-    cache: ReadingCache,
-    draining: Callable[[], bool],
-    standing: TunnelStatus,
-) -> Probes:
-    """What Prometheus looks at when it asks."""
-    return Probes(
-        reader=lambda: model.reader().info if model.ready else None,
-        ready=lambda: model.ready and not draining(),
-        degraded=lambda: model.reason is not None,
-        load=scheduler.load,
-        cache=cache.stats,
-        gpu=gpu_memory,
-        tunnel=lambda: standing.up,
-    )
-
-
-def reading_cache(
-    settings: Settings, log: BoundLogger, clock: Callable[[], float] = time.monotonic
-) -> ReadingCache:
-    """What keeps readings, as the settings say."""
-    return new_cache(
-        settings.redis, ttl_s=settings.cache_ttl_s, size=settings.cache_size, clock=clock, log=log
-    )
-
-
-def reading_scheduler(settings: Settings, model: ModelSlot) -> Scheduler:
-    """The queue before the model; whoever stops the server closes it."""
-    return Scheduler(
-        model.reader, queue=settings.queue, threads=settings.threads, longest_s=settings.deadline_s
-    )
-
-
-def classifiers(settings: Settings, model: ModelSlot, log: BoundLogger) -> Classifiers:
-    """Those of the models' folder; where none is named the caliper answers, the one that reads if it does."""
-    caliper = _caliper(settings)
-    load = model_loader.load_classifier
-    return Classifiers(
-        settings.models,
-        embedded=lambda: model_loader.families_beside(model.reader(), caliper),
-        load=load,
-        log=log,
-    )
+    """Return which requests need a token."""
+    local = is_local_host(settings.host) and not settings.tunnel
+    return chosen_policy(settings.policy, loopback=local, one_token=settings.token is not None)
 
 
 def picture_limits(settings: Settings) -> Limits:
-    """The largest picture that is accepted."""
+    """Return the largest picture that is accepted."""
     return Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
 
 
-def reading_processes(settings: Settings) -> ReadingProcesses:
-    """Those that the settings ask for, not begun; whoever stops the server closes them."""
-    bounds = picture_limits(settings)
-    return ReadingProcesses(
-        bounds.open,
-        settings.processes,
-        longest_s=settings.deadline_s,
-        decoding_bytes=bounds.max_memory,
-    )
-
-
-def model_slot(
-    settings: Settings, log: BoundLogger | None = None, processes: ReadingProcesses | None = None
-) -> ModelSlot:
-    """An empty slot for the model of the settings; unless they are strict, the embedded reader takes its place where it fails. Where the
-    caliper reads alone, it does so in `processes`."""
-    caliper = _caliper(settings)
-    nothing_else = settings.model_folder.resolve() == caliper.resolve() and not settings.agree
-    apart = processes or reading_processes(settings)
-    spare = (
-        None
-        if settings.strict or nothing_else
-        else lambda: apart.begin(partial(model_loader.load, caliper))
-    )
-    return ModelSlot(lambda: chosen_reader(settings, apart), spare=spare, log=log)
-
-
-def chosen_reader(settings: Settings, processes: ReadingProcesses | None = None) -> Reader:
-    """What the settings ask for, loaded but not warmed. Raises ModelError."""
-    caliper = _caliper(settings)
+def chosen_reader(settings: Settings) -> Reader:
+    """Return the reader that the settings name, loaded but not warmed. Raise ModelError."""
+    embedded = settings.models / "caliper"
     choices = Choices(
         settings.models,
         settings.base_model,
         settings.backend,
         settings.precision,
         settings.max_batch,
-        caliper,
+        embedded,
     )
     if settings.agree:
-        return model_loader.load_agreeing(settings.model_folder, caliper, choices)
-    if processes and model_loader.is_caliper(settings.model_folder):
-        return processes.begin(partial(model_loader.load, settings.model_folder))
-    return model_loader.load(settings.model_folder, choices)
-
-
-def _caliper(settings: Settings) -> Path:
-    return settings.models / "caliper"
+        return loading.load_agreeing(settings.model_folder, embedded, choices)
+    return loading.load(settings.model_folder, choices)
 
 
 def body_limit(settings: Settings) -> int:
-    """The largest request body, in bytes: a picture of the largest size as base64 with line breaks, and its surroundings."""
+    """Return the largest request body in bytes: the largest picture as base64 with line breaks."""
     return settings.max_bytes * 3 // 2 + 100_000
 
 
 def batch_limit(settings: Settings) -> int:
-    """The same for POST /predict/batch: four pictures of the largest size, or 32 of 1.25 MB each with the defaults; a phone's capture
-    takes a quarter of that. Never more than the server takes in to throw away."""
+    """Return the largest body of POST /predict/batch in bytes.
+
+    Four pictures of the largest size; with the defaults, 32 of 1.25 MB each, five times a phone's
+    capture. Never more than the server reads of a body that it refuses.
+    """
     return min(settings.max_bytes * 4 + 100_000, MAX_DISCARDED_BYTES)
 
 
 def binding(settings: Settings) -> Binding:
-    """Where and how to listen: a thread for each request that is let in, and a few that say no to others and answer for the server's
-    health; at the end, time for the last of them to be answered."""
-    threads = (
-        settings.queue
-        + max(settings.threads, settings.processes, settings.max_batch)
-        + _SPARE_THREADS
-    )
-    larger = {BATCH_PATH: batch_limit(settings)}
-    drain_s = settings.deadline_s + _ANSWER_S
+    """Return where and how to listen: one thread per admitted request, and a few spare ones."""
+    in_engine = max(settings.threads, settings.processes, settings.max_batch)
     return Binding(
         settings.host,
         settings.port,
-        threads,
+        settings.queue + in_engine + _SPARE_THREADS,
         body_limit(settings),
         settings.max_bodies,
-        larger,
-        drain_s,
+        {BATCH_PATH: batch_limit(settings)},
+        settings.deadline_s + _ANSWER_S,
     )
 
 
-def make_server(
-    app: OpenAPI,
-    settings: Settings,
-    scheduler: Scheduler,
-    *,
-    failure: ErrorRenderer,
-    draining: threading.Event,
-    clock: Callable[[], float] = time.monotonic,
-) -> Server:
-    """The server before the application, which keeps no photo that the scheduler would turn away. Raises OSError if it cannot listen."""
+def split(setting: str) -> list[str]:
+    """Return the entries of a setting that holds several, separated by commas."""
+    return [entry.strip() for entry in setting.split(",") if entry.strip()]
 
-    def full(path: str) -> int | None:
-        return scheduler.full() if path in _PHOTO_PATHS else None
 
-    return Server(
-        app,
-        binding(settings),
-        render_error=failure,
-        draining=draining,
-        clock=clock,
-        retry_after=full,
-        release_memory=release_free_memory,
+def _http_options(settings: Settings) -> HttpOptions:
+    # Replicas that share a Redis must give a client the same name. Redis' address, which contains
+    # its password, is a secret that all of them know.
+    if settings.redis:
+        salt = hashlib.sha256(settings.redis.encode()).digest()
+    else:
+        salt = secrets.token_bytes(32)
+    return HttpOptions(
+        body_limit=body_limit(settings),
+        batch_limit=batch_limit(settings),
+        deadline_s=settings.deadline_s,
+        origins=split(settings.origins),
+        proxies=split(settings.proxy or ""),
+        # The agent connects from this machine, as all local programs do; it always names its client.
+        tunnel_agents=["127.0.0.0/8", "::1"] if settings.tunnel else [],
+        limited=settings.limits,
+        redis_url=settings.redis,
+        salt=salt,
+        web=WEB,
+    )
+
+
+def _build_metrics() -> Metrics:
+    return Metrics(
+        CollectorRegistry(),
+        reasons=[reason.value for reason in Reason],
+        rejections=error_handlers.REJECTIONS,
     )

@@ -12,8 +12,7 @@ from flask.testing import FlaskClient
 from flask_openapi3 import OpenAPI
 
 from keylike.images.libraries import configure_image_libraries
-from keylike.readers.loading import ModelSlot
-from keylike.service import create_app, reading_scheduler
+from keylike.service import Load, Service
 from keylike.settings import Settings
 from tests.fakes import colour_reader
 from tests.gemma_models import GemmaModels, make
@@ -49,19 +48,23 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def model() -> ModelSlot:
-    """The colour reader, loaded."""
-    slot = ModelSlot(colour_reader)
-    slot.load()
-    return slot
+def model() -> Load:
+    """Return a function that loads the colour reader."""
+    return colour_reader
 
 
 @pytest.fixture
-def app(settings: Settings, model: ModelSlot) -> Iterator[OpenAPI]:
-    """The application, at a time that stands still."""
-    scheduler = reading_scheduler(settings, model)
-    yield create_app(settings, model=model, scheduler=scheduler, clock=lambda: NOW)
-    scheduler.close()
+def service(settings: Settings, model: Load) -> Iterator[Service]:
+    """Yield a loaded service whose time of day stands still."""
+    with Service(settings, load=model, wall=lambda: NOW) as service:
+        service.load()
+        yield service
+
+
+@pytest.fixture
+def app(service: Service) -> OpenAPI:
+    """Return the application of that service."""
+    return service.app
 
 
 @pytest.fixture

@@ -7,12 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from keylike.api.error_handlers import socket_failures
 from keylike.images.photo import Photo
-from keylike.observability.logs import make_logger
 from keylike.readers.contract import Reading, Unreadable
-from keylike.readers.loading import ModelSlot
-from keylike.service import create_app, make_server, reading_scheduler
+from keylike.service import Service
 from keylike.settings import Settings
 from tests.fakes import ColourReader
 
@@ -46,21 +43,10 @@ class Running:
 
     def __init__(self, settings: Settings, reader: ColourReader) -> None:
         settings = settings.model_copy(update={"port": 0})
-        model = ModelSlot(lambda: reader)
-        model.load()
-        draining = threading.Event()
-        self.scheduler = reading_scheduler(settings, model)
-        app = create_app(settings, model=model, scheduler=self.scheduler, draining=draining.is_set)
         self.now = 0.0
-        failure = socket_failures(lambda: 1.0, make_logger(settings.logs))
-        self.server = make_server(
-            app,
-            settings,
-            self.scheduler,
-            failure=failure,
-            draining=draining,
-            clock=lambda: self.now,
-        )
+        self.service = Service(settings, load=lambda: reader)
+        self.service.load()
+        self.server = self.service.listen(clock=lambda: self.now)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
 
@@ -80,5 +66,5 @@ class Running:
         """Stops and waits for the end."""
         self.server.stop()
         self.thread.join(20)
-        self.scheduler.close()
+        self.service.close()
         assert not self.thread.is_alive()

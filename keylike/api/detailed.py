@@ -13,11 +13,11 @@ from keylike.api.operator_schemas import DetailedHealth
 from keylike.api.responses import API_VERSION
 from keylike.api.schemas import Failure
 from keylike.cache.reading_cache import ReadingCache
+from keylike.engines.engine_slot import EngineSlot
 from keylike.observability.gpu import Gpu, GpuMemory
 from keylike.observability.metrics import Metrics
 from keylike.observability.resource_usage import ProcessStats, ResourceUsage
 from keylike.observability.rolling_stats import RecentErrors
-from keylike.readers.loading import ModelSlot
 from keylike.scheduling.queue_metrics import LoadSnapshot
 from keylike.tunnel.watchdog import TunnelStatus
 
@@ -32,7 +32,7 @@ class State:
 
     def __init__(
         self,
-        model: ModelSlot,
+        model: EngineSlot,
         *,
         load: Callable[[], LoadSnapshot],
         cache: ReadingCache,

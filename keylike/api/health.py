@@ -12,16 +12,16 @@ from keylike.api.responses import API_VERSION
 from keylike.api.schemas import Failure
 from keylike.api.schemas import Health as HealthOut
 from keylike.api.schemas import Probe as ProbeOut
+from keylike.engines.engine_slot import EngineSlot
 from keylike.errors import RETRY_AFTER_S, ModelLoading, Overloaded
 from keylike.observability.gpu import Gpu
-from keylike.readers.loading import ModelSlot
 
 _ALIVE: dict[Any, Any] = {200: ProbeOut, 500: Failure}
 _READY: dict[Any, Any] = {200: ProbeOut, 500: Failure, 503: Failure}
 
 
 def health_blueprint(
-    model: ModelSlot,
+    model: EngineSlot,
     gpu: Gpu,
     *,
     draining: Callable[[], bool],
@@ -71,13 +71,13 @@ def health_blueprint(
         return started()
 
     def started() -> Response:
-        model.reader()
+        model.engine()
         return jsonify(status="ready", timestamp=milliseconds())
 
     return health
 
 
-def _status(model: ModelSlot) -> str:
+def _status(model: EngineSlot) -> str:
     if not model.ready:
         return "loading"
     return "healthy" if model.reason is None else "degraded"

@@ -10,7 +10,7 @@ from flask import g, request
 
 from keylike.errors import BadRequest
 from keylike.http_server.tasks import CLIENT_DISCONNECTED_KEY
-from keylike.scheduling.scheduler import Client
+from keylike.scheduling.client import Client
 
 TIMEOUT: dict[str, Any] = {
     "name": "X-Request-Timeout",

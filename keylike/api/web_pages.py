@@ -13,7 +13,7 @@ from flask_openapi3 import APIBlueprint, OpenAPI, Tag
 from keylike.api.responses import API_VERSION
 from keylike.api.schemas import Failure
 from keylike.api.schemas import Welcome as WelcomeOut
-from keylike.readers.loading import ModelSlot
+from keylike.engines.engine_slot import EngineSlot
 
 _ROOT: dict[Any, Any] = {
     200: {
@@ -27,7 +27,7 @@ _ROOT: dict[Any, Any] = {
 }
 
 
-def add_welcome(predictions: APIBlueprint, model: ModelSlot, web: Path) -> None:
+def add_welcome(predictions: APIBlueprint, model: EngineSlot, web: Path) -> None:
     """Adds what is found at the address itself; `web` is the folder of the page.
 
     It shares the blueprint of POST /, since of two blueprints with the same path the document keeps only the later.

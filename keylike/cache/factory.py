@@ -1,4 +1,4 @@
-"""Chooses where readings are kept: in memory, or in Redis with memory beside it."""
+"""Builds the cache: in memory, or in Redis with memory as a fallback."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from keylike.cache.reading_cache import ReadingCache
 from keylike.cache.stores import MemoryStore
 
 
-def new_cache(
+def build_cache(
     redis_url: str | None, *, ttl_s: int, size: int, clock: Callable[[], float], log: BoundLogger
 ) -> ReadingCache:
-    """Keeps `size` readings for `ttl_s` seconds each, by `clock`. Redis is asked at once, so that the log says if it is away."""
+    """Return a cache of `size` readings, each kept for `ttl_s` seconds.
+
+    Redis is contacted at once, so that the log says at the start if it is unreachable.
+    """
     memory = MemoryStore(ttl_s=ttl_s, size=size, clock=clock)
     if redis_url is None or not ttl_s:
-        return ReadingCache(memory, ttl_s=ttl_s, size=size)
-    from keylike.cache.redis_store import (
-        RedisStore,
-    )  # a tenth of a second and its memory, for those who have a Redis
+        return ReadingCache(memory, ttl_s=ttl_s, size=size, clock=clock)
+    # The import takes a tenth of a second, and memory, for those who use Redis only.
+    from keylike.cache.redis_store import RedisStore
 
     redis = RedisStore(redis_url, ttl_s=ttl_s, size=size, clock=time.time)
-    cache = ReadingCache(Fallback(redis, memory, clock=clock, log=log), ttl_s=ttl_s, size=size)
+    store = Fallback(redis, memory, clock=clock, log=log)
+    cache = ReadingCache(store, ttl_s=ttl_s, size=size, clock=clock)
     cache.stats()
     return cache

@@ -1,4 +1,4 @@
-"""A store far away with one at hand beside it: work goes on while the far one is away, and comes back to it by itself."""
+"""A store with a substitute: work goes on while the primary is unreachable, and returns to it."""
 
 from __future__ import annotations
 
@@ -14,85 +14,100 @@ _Answer = TypeVar("_Answer")
 
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
-# A reading takes tens of milliseconds: a store that takes longer than this for an answer spares nothing.
+# A reading takes tens of milliseconds: a store slower than this saves nothing.
 _SLOW_S = 0.5
 
 
 class Fallback:
-    """Asks `far`; where that is away or slow, `near` answers, and one caller at a time tries `far` again: after 1 second, then 2, up to 60.
+    """Uses the primary store; while it is unreachable or slow, the secondary answers.
 
-    `clock` counts seconds. The log has a line when `far` goes and when it is back; one that comes and goes is tried no more often.
+    One request at a time probes the primary again, after 1 second, then 2, up to 60. The log gets one
+    line when it becomes unreachable and one when it is back. A store that flaps is probed no more often.
+
+    Parameters:
+        primary: The store that was configured.
+        secondary: A store that cannot fail.
+        clock: Returns monotonic seconds.
+        log: Receives the two events.
     """
 
     def __init__(
         self, primary: Store, secondary: Store, *, clock: Callable[[], float], log: BoundLogger
     ) -> None:
-        self._far, self._near, self._clock, self._log = primary, secondary, clock, log
+        self._primary = primary
+        self._secondary = secondary
+        self._clock = clock
+        self._log = log
         self._lock = threading.Lock()
-        self._away = False
+        self._unavailable = False
         self._delay_s = _FIRST_RETRY_S
-        self._retry_at, self._back_at = 0.0, -_LAST_RETRY_S
+        self._retry_at = 0.0
+        self._restored_at = -_LAST_RETRY_S
 
     @property
     def backend(self) -> str:
-        """The far one's, also while it is away."""
-        return self._far.backend
+        """The primary's name, also while the secondary answers."""
+        return self._primary.backend
 
     @property
     def degraded(self) -> bool:
-        """Whether the far one was away when it was last asked."""
-        return self._away
+        """True if the primary was unreachable when it was last used."""
+        return self._unavailable
 
     def get(self, key: str) -> bytes | None:
-        """The value, or None."""
+        """Return the value, or None."""
         return self._ask(lambda store: store.get(key))
 
     def put(self, key: str, value: bytes) -> None:
-        """Keeps a value in one of the two."""
+        """Store a value in one of the two."""
         self._ask(lambda store: store.put(key, value))
 
     def count(self) -> int:
-        """How many values the one that answers keeps."""
+        """Return the number of values in the store that answers."""
         return self._ask(lambda store: store.count())
 
     def _ask(self, question: Callable[[Store], _Answer]) -> _Answer:
-        primary, trying = self._choose()
-        if not primary:
-            return question(self._near)
+        use_primary, probing = self._choose()
+        if not use_primary:
+            return question(self._secondary)
         began = self._clock()
         try:
-            answer = question(self._far)
+            answer = question(self._primary)
         except StoreUnavailable as error:
-            self._gone(str(error), trying)
-            return question(self._near)
+            self._mark_unavailable(str(error), probing)
+            return question(self._secondary)
         if self._clock() - began > _SLOW_S:
-            self._gone("Slow", trying)
-        elif trying:
-            self._back()
+            self._mark_unavailable("Slow", probing)
+        elif probing:
+            self._mark_restored()
         return answer
 
     def _choose(self) -> tuple[bool, bool]:
-        """Whether to ask the far store, and whether that is a try; others keep to the near one while it lasts."""
+        """Return whether to use the primary store, and whether that is a probe."""
         with self._lock:
-            if not self._away:
+            if not self._unavailable:
                 return True, False
             due = self._clock() >= self._retry_at
             if due:
+                # Other requests use the secondary during the probe.
                 self._retry_at = self._clock() + self._delay_s
             return due, due
 
-    def _gone(self, error: str, trying: bool) -> None:
+    def _mark_unavailable(self, error: str, probing: bool) -> None:
         with self._lock:
-            if self._away and not trying:
-                return  # several were asking when it went, and another of them has said so
-            news, now = not self._away, self._clock()
-            lasted = news and now - self._back_at >= _LAST_RETRY_S
-            self._delay_s = _FIRST_RETRY_S if lasted else min(2 * self._delay_s, _LAST_RETRY_S)
-            self._away, self._retry_at = True, now + self._delay_s
-        if news:
-            self._log.warning("cache_degraded", backend=self._far.backend, error=error)
+            if self._unavailable and not probing:
+                return  # a concurrent request has already reported it
+            changed = not self._unavailable
+            now = self._clock()
+            was_stable = changed and now - self._restored_at >= _LAST_RETRY_S
+            self._delay_s = _FIRST_RETRY_S if was_stable else min(2 * self._delay_s, _LAST_RETRY_S)
+            self._unavailable = True
+            self._retry_at = now + self._delay_s
+        if changed:
+            self._log.warning("cache_degraded", backend=self._primary.backend, error=error)
 
-    def _back(self) -> None:
+    def _mark_restored(self) -> None:
         with self._lock:
-            self._away, self._back_at = False, self._clock()
-        self._log.info("cache_restored", backend=self._far.backend)
+            self._unavailable = False
+            self._restored_at = self._clock()
+        self._log.info("cache_restored", backend=self._primary.backend)

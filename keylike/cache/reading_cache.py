@@ -1,10 +1,11 @@
-"""The cache of readings: what counts as the same photo, how a reading is kept, and how often that spared a run."""
+"""The cache of readings: which photos count as the same, how a reading is stored, and statistics."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,32 +16,31 @@ from keylike.cache.single_flight import SingleFlight
 from keylike.cache.stores import Store
 from keylike.errors import BadImage, ImageTooLarge, KeylikeError, NoImage, UnsupportedImageType
 from keylike.readers.contract import ReaderInfo, Reading, Unreadable
+from keylike.scheduling.client import NO_CLIENT, Client
 
 Result = Reading | Unreadable
-# What may be wrong with a photo itself, whoever sends it.
+# Failures that concern the photo itself, whoever sends it.
 PHOTO_FAILURES = (BadImage, ImageTooLarge, NoImage, UnsupportedImageType)
 
 _JSON: TypeAdapter[Result] = TypeAdapter(Result)
-# Part of every key, so that replicas of different versions, which know readings of different shapes, keep apart in one Redis.
-_SHAPE = hashlib.sha256(json.dumps(_JSON.json_schema()).encode()).hexdigest()
+# Part of every key: replicas of different versions, whose readings have different fields, share no
+# entries in one Redis.
+_SCHEMA = hashlib.sha256(json.dumps(_JSON.json_schema()).encode()).hexdigest()
 
 
-def reading_key(photo: bytes, reader: ReaderInfo, options: Sequence[int | str] = ()) -> str:
-    """What names the reading of these bytes by this model, 64 hexadecimal digits; `options`: whatever else changes it."""
-    parts = [
-        hashlib.sha256(photo).hexdigest(),
-        reader.name,
-        reader.version,
-        reader.digest,
-        _SHAPE,
-        *options,
-    ]
+def cache_key(photo: bytes, reader: ReaderInfo, options: Sequence[int | str] = ()) -> str:
+    """Return the key of this photo read by this model, as 64 hexadecimal digits.
+
+    `options` holds everything else that changes the result.
+    """
+    digest = hashlib.sha256(photo).hexdigest()
+    parts = [digest, reader.name, reader.version, reader.digest, _SCHEMA, *options]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class CacheResult:
-    """What a reader said about a photo; `cached` where no run was made for this caller."""
+    """A reader's result; `cached` is True if it was not computed for this request."""
 
     result: Result
     cached: bool
@@ -48,9 +48,17 @@ class CacheResult:
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """`hits` were kept, `misses` were run, `shared` waited for the run of another; `hit_rate` is the share of all that made no run.
+    """Statistics of the cache.
 
-    `entries` are kept now, at most `max_entries`, each for `ttl_s` seconds; `degraded` where memory stands in for the backend.
+    Attributes:
+        hits: Requests answered from the store.
+        misses: Requests that computed.
+        shared: Requests that waited for the computation of another.
+        entries: Readings stored now, at most `max_entries`.
+        ttl_s: Seconds that each is stored.
+        backend: "memory" or "redis".
+        degraded: True while memory stands in for the backend.
+        hit_rate: Share of requests that did not compute.
     """
 
     hits: int
@@ -65,87 +73,107 @@ class CacheStats:
 
 
 @dataclass(frozen=True, slots=True)
-class _Landed:
-    """What a flight brings back for all: a result, kept before or new, or what is wrong with the photo itself."""
+class _Shared:
+    """What a computation yields for all who wait: a result, or a failure of the photo itself."""
 
     result: Result | KeylikeError
-    kept: bool
+    stored: bool
 
 
 class ReadingCache:
-    """Readings and refusals by key in `store`, whose limits are `ttl_s` and `size`; with a `ttl_s` of 0 everything is run."""
+    """Readings and refusals by key.
 
-    def __init__(self, store: Store, *, ttl_s: float, size: int) -> None:
-        self._store, self._ttl_s, self._size = store, ttl_s, size
-        self._flights: SingleFlight[_Landed] = SingleFlight()
+    Parameters:
+        store: Keeps the values; has the same limits.
+        ttl_s: Seconds that a reading is kept. 0 disables the cache.
+        size: Largest number of readings.
+        clock: Returns monotonic seconds; the clock of client deadlines.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        ttl_s: float,
+        size: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._ttl_s = ttl_s
+        self._size = size
+        self._clock = clock
+        self._flights: SingleFlight[_Shared] = SingleFlight()
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def get_or_compute(
-        self,
-        key: str,
-        run: Callable[[], Result],
-        *,
-        left_s: Callable[[], float | None] = lambda: None,
+        self, key: str, compute: Callable[[], Result], client: Client = NO_CLIENT
     ) -> CacheResult:
-        """What is kept under `key`, or what `run` gives; of those who ask at the same time one runs.
+        """Return the cached value or compute it. Concurrent requests share one computation.
 
-        What `run` raises about the photo (PHOTO_FAILURES) is shared with them but not kept. Whatever else it raises goes to its own caller
-        alone: never worse than without a cache, nobody gets another's deadline or place in a queue. `left_s`: as in Flights.
+        A failure that concerns the photo (PHOTO_FAILURES) is shared with them but not stored. Any
+        other exception goes to the request that computed: nobody gets another's deadline.
+
+        Raises:
+            DeadlineExceeded, ClientGone: The client no longer waits.
+            Exception: Whatever `compute` raises.
         """
         if not self._ttl_s:
-            return CacheResult(run(), cached=False)
-        landed, joined = self._flights.do(key, lambda: self._look_or_run(key, run), left_s)
+            return CacheResult(compute(), cached=False)
+        shared, joined = self._flights.do(
+            key,
+            lambda: self._look_up_or_compute(key, compute),
+            lambda: client.time_left(self._clock()),
+        )
         if joined:
-            self._add("hits" if landed.kept else "shared")
-        if isinstance(landed.result, KeylikeError):
-            # A new one for each: an exception that two threads raise would hold the places of both.
-            raise type(landed.result)(landed.result.message, **landed.result.details) from None
-        return CacheResult(landed.result, cached=joined or landed.kept)
+            self._count("hits" if shared.stored else "shared")
+        if isinstance(shared.result, KeylikeError):
+            # A copy per request: an exception raised in two threads would mix their tracebacks.
+            raise type(shared.result)(shared.result.message, **shared.result.details) from None
+        return CacheResult(shared.result, cached=joined or shared.stored)
 
     @property
     def degraded(self) -> bool:
-        """Whether memory stood in for the store that was asked for when it was last asked."""
+        """True while memory stands in for the store that was configured."""
         return self._store.degraded
 
     def stats(self) -> CacheStats:
-        """Counts since the start, and what is kept now."""
+        """Return the statistics since the start."""
         with self._lock:
             hits, misses, shared = (self._counts[name] for name in ("hits", "misses", "shared"))
-        entries, asked = self._store.count(), hits + misses + shared
-        rate = (hits + shared) / asked if asked else 0.0
-        store = self._store
+        asked = hits + misses + shared
         return CacheStats(
-            hits,
-            misses,
-            shared,
-            entries,
-            self._size,
-            self._ttl_s,
-            store.backend,
-            store.degraded,
-            rate,
+            hits=hits,
+            misses=misses,
+            shared=shared,
+            entries=self._store.count(),
+            max_entries=self._size,
+            ttl_s=self._ttl_s,
+            backend=self._store.backend,
+            degraded=self._store.degraded,
+            hit_rate=(hits + shared) / asked if asked else 0.0,
         )
 
-    def _look_or_run(self, key: str, run: Callable[[], Result]) -> _Landed:
-        kept = self._kept(key)
-        self._add("misses" if kept is None else "hits")
-        if kept is not None:
-            return _Landed(kept, kept=True)
+    def _look_up_or_compute(self, key: str, compute: Callable[[], Result]) -> _Shared:
+        stored = self._look_up(key)
+        self._count("misses" if stored is None else "hits")
+        if stored is not None:
+            return _Shared(stored, stored=True)
         try:
-            result = run()
+            result = compute()
         except PHOTO_FAILURES as failure:
-            return _Landed(failure, kept=False)
+            return _Shared(failure, stored=False)
         self._store.put(key, _JSON.dump_json(result))
-        return _Landed(result, kept=False)
+        return _Shared(result, stored=False)
 
-    def _kept(self, key: str) -> Result | None:
+    def _look_up(self, key: str) -> Result | None:
         text = self._store.get(key)
         try:
             return None if text is None else _JSON.validate_json(text)
         except ValidationError:
-            return None  # others write to a Redis too
+            # Other programs may write to the same Redis.
+            return None
 
-    def _add(self, count: str) -> None:
+    def _count(self, name: str) -> None:
         with self._lock:
-            self._counts[count] += 1
+            self._counts[name] += 1

@@ -1,4 +1,4 @@
-"""The store of readings in Redis, which many replicas share; every value there ends with its time to live."""
+"""A store in Redis, shared by replicas. Every value expires there by itself."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from redis.retry import Retry
 
 from keylike.cache.stores import StoreUnavailable
 
-# A reading takes tens of milliseconds: a Redis that is slower than this is worth no waiting for.
+# A reading takes tens of milliseconds: waiting longer for Redis saves nothing.
 _TIMEOUT_S = 0.5
 _PREFIX = "keylike:reading:"
-# A sorted set of the keys by when they end, seconds since 1970: Redis itself can neither bound nor count a part of what it holds.
+# A sorted set of the keys by expiry, seconds since 1970: Redis can neither bound nor count a part of
+# its keys by itself.
 _INDEX = "keylike:readings"
 
 
 class RedisStore:
-    """At `url` (redis://, rediss:// or unix://); raises ValueError or TypeError for an address that cannot be one.
+    """A store on one Redis server or a primary; not on a cluster, which spreads the keys.
 
-    `ttl_s` seconds that Redis keeps a value, `size` values at most, the oldest of which goes where there is no room; `clock` gives
-    seconds since 1970. One Redis server, or a primary: not a cluster, whose keys lie apart.
+    Parameters:
+        url: redis://, rediss:// or unix://. Raises ValueError or TypeError for anything else.
+        ttl_s: Seconds that a value is kept.
+        size: Largest number of values; the oldest is evicted.
+        clock: Returns seconds since 1970.
     """
 
     backend = "redis"
@@ -36,43 +40,46 @@ class RedisStore:
             retry=Retry(NoBackoff(), 0),
             decode_responses=False,
         )
-        self._ttl_s, self._size, self._clock = ttl_s, size, clock
+        self._ttl_s = ttl_s
+        self._size = size
+        self._clock = clock
 
     def get(self, key: str) -> bytes | None:
-        """The value, or None. Raises StoreAway."""
-        with _reached():
+        """Return the value, or None. Raise StoreUnavailable."""
+        with _translated_errors():
             value = self._client.get(_PREFIX + key)
             if value is not None and not isinstance(value, bytes):
-                raise TypeError("Redis answers a question for text with something else")
+                raise TypeError("Redis returned something other than bytes")
         return value
 
     def put(self, key: str, value: bytes) -> None:
-        """Keeps a value. Raises StoreAway."""
-        now, ttl_ms = self._clock(), round(self._ttl_s * 1000)
-        with _reached(), self._client.pipeline() as together:
-            together.set(_PREFIX + key, value, px=ttl_ms)
-            together.zadd(_INDEX, {key: now + self._ttl_s})
-            together.pexpire(_INDEX, ttl_ms)
-            together.zremrangebyscore(_INDEX, "-inf", now)
-            # Those of a replica whose clock was wrong for a while would outlive, and crowd out, all that is real.
-            together.zremrangebyscore(_INDEX, now + 2 * self._ttl_s, "+inf")
-            together.zrange(_INDEX, 0, -self._size - 1)
-            surplus = [each.decode() for each in together.execute()[-1]]
+        """Store a value. Raise StoreUnavailable."""
+        now = self._clock()
+        ttl_ms = round(self._ttl_s * 1000)
+        with _translated_errors(), self._client.pipeline() as pipeline:
+            pipeline.set(_PREFIX + key, value, px=ttl_ms)
+            pipeline.zadd(_INDEX, {key: now + self._ttl_s})
+            pipeline.pexpire(_INDEX, ttl_ms)
+            pipeline.zremrangebyscore(_INDEX, "-inf", now)
+            # A replica whose clock was wrong wrote entries that would outlive all others.
+            pipeline.zremrangebyscore(_INDEX, now + 2 * self._ttl_s, "+inf")
+            pipeline.zrange(_INDEX, 0, -self._size - 1)
+            surplus = [each.decode() for each in pipeline.execute()[-1]]
             if surplus:
-                together.zrem(_INDEX, *surplus)
-                together.delete(*(_PREFIX + each for each in surplus))
-                together.execute()
+                pipeline.zrem(_INDEX, *surplus)
+                pipeline.delete(*(_PREFIX + each for each in surplus))
+                pipeline.execute()
 
     def count(self) -> int:
-        """How many values are kept. Raises StoreAway."""
-        with _reached():
+        """Return the number of values. Raise StoreUnavailable."""
+        with _translated_errors():
             return int(self._client.zcount(_INDEX, f"({self._clock()}", "+inf"))
 
 
 @contextmanager
-def _reached() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
-    # Of an answer that is no Redis's own, the library raises ValueError and others besides its own errors.
+    # A peer that is no Redis makes the library raise ValueError and others beyond its own errors.
     except Exception as error:
         raise StoreUnavailable(type(error).__name__) from None

@@ -1,4 +1,4 @@
-"""Single flight: those who ask for the same at the same time get what one of them brings back."""
+"""Concurrent requests for the same thing share one computation."""
 
 from __future__ import annotations
 
@@ -11,45 +11,49 @@ _Value = TypeVar("_Value")
 
 
 class SingleFlight(Generic[_Value]):
-    """What is under way, by key.
+    """The computations in progress, by key.
 
-    A value is shared; an exception belongs to who flew alone, since it may be about the caller (a deadline, a full queue) and not about
-    what was asked for: the others then try for themselves, one of them flying and the rest waiting for that one.
+    A value is shared. An exception is not: it may concern only its own request (a deadline, a full
+    queue). The requests that waited then try again; one computes and the rest wait for it.
     """
 
     def __init__(self) -> None:
-        self._under_way: dict[str, Future[_Value]] = {}
+        self._in_progress: dict[str, Future[_Value]] = {}
         self._lock = threading.Lock()
 
     def do(
-        self, key: str, fly: Callable[[], _Value], left_s: Callable[[], float | None]
+        self, key: str, compute: Callable[[], _Value], time_left: Callable[[], float | None]
     ) -> tuple[_Value, bool]:
-        """The value, and whether another caller's flight brought it.
+        """Return the value, and True if another request computed it.
 
-        `left_s` is asked before each wait for how many seconds this caller can still wait, None for ever; where there are none it raises
-        the caller's own failure, which goes up from here and leaves the flight to the others.
+        Args:
+            key: Identifies the computation.
+            compute: Returns the value.
+            time_left: Returns the seconds that this request can still wait, None without limit; called
+                before each wait. Its exceptions propagate and leave the computation to the others.
         """
         while True:
-            flight, first = self._board(key)
+            future, first = self._join(key)
             if first:
-                return self._fly(key, flight, fly), False
-            patience = left_s()
+                return self._compute(key, future, compute), False
+            patience = time_left()
             try:
-                return flight.result(patience), True
+                return future.result(patience), True
             except (TimeoutError, CancelledError):
                 continue
 
-    def _board(self, key: str) -> tuple[Future[_Value], bool]:
+    def _join(self, key: str) -> tuple[Future[_Value], bool]:
         with self._lock:
-            first = key not in self._under_way
-            return self._under_way.setdefault(key, Future()), first
+            first = key not in self._in_progress
+            return self._in_progress.setdefault(key, Future()), first
 
-    def _fly(self, key: str, flight: Future[_Value], fly: Callable[[], _Value]) -> _Value:
+    def _compute(self, key: str, future: Future[_Value], compute: Callable[[], _Value]) -> _Value:
         try:
-            value = fly()
-            flight.set_result(value)
+            value = compute()
+            future.set_result(value)
             return value
         finally:
             with self._lock:
-                del self._under_way[key]
-            flight.cancel()  # wakes those who wait for nothing; nothing happens to a flight that has landed
+                del self._in_progress[key]
+            # Wakes the waiting requests after an exception; a no-op once there is a result.
+            future.cancel()

@@ -1,4 +1,4 @@
-"""What a store of readings is, and the one in this process's memory."""
+"""The interface of a store of readings, and the store in this process's memory."""
 
 from __future__ import annotations
 
@@ -10,55 +10,65 @@ from cachetools import TTLCache
 
 
 class StoreUnavailable(Exception):
-    """A store that does not answer. Its line is the kind of error alone: what a library says itself may hold an address."""
+    """A store that does not answer.
+
+    Its text is the kind of error only: a library's own message may contain an address.
+    """
 
 
 class Store(Protocol):
-    """Keeps at most so many values, each for so long. Used from many threads; raises StoreAway where it cannot be reached."""
+    """Bounded storage of values with a time to live. Thread-safe.
+
+    Every method may raise StoreUnavailable.
+    """
 
     @property
     def backend(self) -> str:
-        """Where values are kept: memory or redis."""
+        """Where values are stored: "memory" or "redis"."""
 
     @property
     def degraded(self) -> bool:
-        """Whether another store stands in for the one that was asked for."""
+        """True while another store stands in for the one that was configured."""
 
     def get(self, key: str) -> bytes | None:
-        """The value, or None if there is none or its time is over."""
+        """Return the value, or None if there is none or it has expired."""
 
     def put(self, key: str, value: bytes) -> None:
-        """Keeps a value from now on; where there is no room, another one goes."""
+        """Store a value; evict another one if the store is full."""
 
     def count(self) -> int:
-        """How many values are kept."""
+        """Return the number of values."""
 
 
 class MemoryStore:
-    """In this process alone, never on disk; where there is no room, the value that was asked for least recently goes.
+    """A store in this process, never on disk. Evicts the least recently used value.
 
-    `ttl_s` seconds that a value is kept, by `clock`; `size` values are kept at most.
+    Parameters:
+        ttl_s: Seconds that a value is kept.
+        size: Largest number of values.
+        clock: Returns monotonic seconds.
     """
 
     backend = "memory"
     degraded = False
 
     def __init__(self, *, ttl_s: float, size: int, clock: Callable[[], float]) -> None:
-        self._held: TTLCache[str, bytes, float] = TTLCache(size, ttl_s, clock)
+        self._values: TTLCache[str, bytes, float] = TTLCache(size, ttl_s, clock)
         self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
-        """The value, or None."""
+        """Return the value, or None."""
         with self._lock:
-            self._held.expire()  # what is over is a secret that need not lie here until there is no room
-            return self._held.get(key)
+            # Expired readings are secrets that need not stay in memory until the store is full.
+            self._values.expire()
+            return self._values.get(key)
 
     def put(self, key: str, value: bytes) -> None:
-        """Keeps a value."""
+        """Store a value."""
         with self._lock:
-            self._held[key] = value
+            self._values[key] = value
 
     def count(self) -> int:
-        """How many values are kept."""
+        """Return the number of values."""
         with self._lock:
-            return len(self._held)
+            return len(self._values)

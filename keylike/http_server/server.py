@@ -151,6 +151,10 @@ class Server:
         self._listener.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._channels)
 
+    def close(self) -> None:
+        """Close every socket of a server that does not run. This is safe to call more than once."""
+        wasyncore.close_all(self._channels)
+
     def stop(self) -> None:
         """Begin the shutdown. This is safe in signal handlers and from any thread."""
         if not self._draining.is_set():

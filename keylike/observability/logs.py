@@ -20,6 +20,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from keylike.observability.log_file import LogFile, Terminal
 from keylike.observability.redaction import redact
 
+_PYTHONS_LAST_RESORT = logging.lastResort
 _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -56,6 +57,14 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
         cache_logger_on_first_use=True,
     )
     return cast(BoundLogger, wrapped)
+
+
+def close_logger() -> None:
+    """Close the handlers that `make_logger` has attached."""
+    for name in ("keylike", "waitress", "opentelemetry", "py.warnings"):
+        _remove_handlers(name)
+    logging.captureWarnings(False)
+    logging.lastResort = _PYTHONS_LAST_RESORT
 
 
 class _LastResort(logging.Handler):
@@ -109,12 +118,17 @@ def _library_event(_logger: WrappedLogger, _name: str, line: EventDict) -> Event
 
 
 def _add_handlers(name: str, level: str, handlers: list[logging.Handler]) -> logging.Logger:
-    logger = logging.getLogger(name)
-    for old in list(logger.handlers):
-        logger.removeHandler(old)
-        old.close()
+    logger = _remove_handlers(name)
     for handler in handlers:
         logger.addHandler(handler)
     logger.setLevel(level)
     logger.propagate = False
+    return logger
+
+
+def _remove_handlers(name: str) -> logging.Logger:
+    logger = logging.getLogger(name)
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
     return logger

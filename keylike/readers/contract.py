@@ -146,6 +146,11 @@ class ReaderInfo:
     max_batch: int = 1
     workers: int | None = None
 
+    @property
+    def label(self) -> str:
+        """Name and version, such as "caliper-1.0.0", as answers and logs give it."""
+        return f"{self.name}-{self.version}"
+
 
 class Reader(Protocol):
     """Anything that reads keys. Loaded once, used from many threads."""

@@ -1,20 +1,15 @@
-"""From a folder under models/ to a checked, warmed reader, and the one place that says whether it is ready.
+"""Loads the reader of a model folder, after a check of its manifest and files.
 
 A model folder holds `manifest.toml`; its table `[files]` gives each file's SHA-256, and nothing is opened before all of them agree.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from structlog.stdlib import BoundLogger
-
-from keylike.errors import RETRY_AFTER_S, ModelError, ModelLoading, Overloaded
-from keylike.observability.logs import places
+from keylike.errors import ModelError, Overloaded
 from keylike.readers.agree import AgreeingReader
 from keylike.readers.classifiers.contract import Classifier
 from keylike.readers.contract import Reader
@@ -49,84 +44,6 @@ class Choices:
 
 
 DEFAULTS = Choices()
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    reader: Reader
-    reason: str | None
-
-
-class ModelSlot:
-    """Holds the reader once it is loaded and warmed; until then whoever asks for it gets ModelLoading.
-
-    Where what `load` gives cannot be had, the `spare` reader takes its place, and `reason` says why.
-    """
-
-    def __init__(
-        self,
-        load: Callable[[], Reader],
-        *,
-        spare: Callable[[], Reader] | None = None,
-        log: BoundLogger | None = None,
-    ) -> None:
-        self._load, self._spare, self._log = load, spare, log
-        self._held: _Held | None = None
-
-    def load(self) -> None:
-        """Loads and warms the reader, or the spare one, then shows it to all threads at once. Raises ModelError where neither will do;
-        whatever a library raises counts as that, so that nobody waits for ever."""
-        found, reason = self._attempt(self._load), None
-        if isinstance(found, str) and self._spare is not None:
-            reason = found
-            gc.collect()  # what was half loaded is often held by a circle of its own, and may fill the memory
-            found = self._attempt(self._spare)
-        if isinstance(found, str):
-            raise ModelError(
-                found if reason in (None, found) else f"{reason}; and in its place: {found}"
-            )
-        self._held = _Held(found, reason)
-        if reason is not None and self._log:
-            self._log.warning("degraded", reason=reason, model=self.name)
-
-    def _attempt(self, load: Callable[[], Reader]) -> Reader | str:
-        """The warmed reader, or why there is none: as text, since the exception itself would keep what was half loaded."""
-        try:
-            reader = load()
-            reader.warm()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # libraries panic and exit with kinds that are no Exception
-            if self._log and not isinstance(error, ModelError):
-                self._log.error("model_crash", error=type(error).__name__, places=places(error))
-            return why(error)
-        return reader
-
-    @property
-    def ready(self) -> bool:
-        """Whether the reader may be asked."""
-        return self._held is not None
-
-    def reader(self) -> Reader:
-        """The reader. Raises ModelLoading until it is ready."""
-        if self._held is None:
-            raise ModelLoading("The model is still being loaded.", retry_after_s=RETRY_AFTER_S)
-        return self._held.reader
-
-    @property
-    def name(self) -> str | None:
-        """Name and version of what is loaded, such as "caliper-1.0.0"; None before that."""
-        return model_name(self._held.reader) if self._held else None
-
-    @property
-    def reason(self) -> str | None:
-        """Why the spare reader answers; None where it does not."""
-        return self._held.reason if self._held else None
-
-
-def model_name(reader: Reader) -> str:
-    """How a reader is called in answers and logs."""
-    return f"{reader.info.name}-{reader.info.version}"
 
 
 def why(error: BaseException) -> str:
@@ -246,10 +163,3 @@ def families(caliper: Reader) -> Classifier:
             "the embedded reader is no caliper: models/caliper must hold the one that is shipped"
         )
     return FamilyClassifier(caliper)
-
-
-def families_beside(reader: Reader, caliper: Path) -> Classifier:
-    """The same with the reader, where that is a caliper in this process, or with the one in the folder. Raises ModelError."""
-    from keylike.readers.caliper.reader import CaliperReader
-
-    return families(reader if isinstance(reader, CaliperReader) else load(caliper))

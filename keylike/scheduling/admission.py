@@ -1,92 +1,261 @@
-"""How many photos are let in at a time, and when those who are not let in may come back."""
+"""Admission of photos to the engine: a bound on the whole, fair turns, deadlines."""
 
 from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from keylike.errors import Overloaded
+from keylike.errors import RETRY_AFTER_S, KeylikeError, ModelLoading, Overloaded
+from keylike.observability.photo_trace import StageTiming, TraceBuilder
+from keylike.scheduling.client import Client, shutting_down
+from keylike.scheduling.fair_queue import FairQueue
+from keylike.scheduling.queue_metrics import LoadMeter
 
-# The rate is that of about so many photos: enough to even out batches, few enough to follow a model that slows down.
-_MEMORY = 16
+# The drain rate averages over this many photos: enough to even out batches, few enough to follow a
+# model that slows down.
+_AVERAGED_PHOTOS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What an engine can hold.
+
+    Attributes:
+        turns: Photos that may be in the engine at the same time.
+        batch: Photos that its reader works on at the same time.
+    """
+
+    turns: int
+    batch: int
 
 
 class Permit:
-    """Places of one request: `one` uses one of them up, and the rest go back when the request is over."""
+    """The places of one request. `one` uses up one of them, `release` returns the rest."""
 
     def __init__(self, leave: Callable[[int], None], photos: int) -> None:
-        self._leave, self._left = leave, photos
+        self._leave = leave
+        self._left = photos
         self._lock = threading.Lock()
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Gives its place back at the end, whatever the photo came to."""
+        """Hold one place for the duration of the block."""
+        try:
+            yield
+        finally:
+            self._give_back(1)
+
+    def release(self) -> None:
+        """Return every place that is still held."""
+        self._give_back(self._left)
+
+    def _give_back(self, photos: int) -> None:
+        with self._lock:
+            photos = min(photos, self._left)
+            self._left -= photos
+        if photos:
+            self._leave(photos)
+
+
+class _Ticket:
+    """One photo that waits for its turn."""
+
+    def __init__(self, client: Client, lock: threading.Lock, now: float) -> None:
+        self.client = client
+        self.since = now
+        self.granted = False
+        self.failure: KeylikeError | None = None
+        self.changed = threading.Condition(lock)
+
+
+class AdmissionControl:
+    """Bounds the photos in the server and gives clients fair turns at the engine.
+
+    `admit` decides before anything is decoded whether there is room for a request's photos. `turn`
+    then waits until the engine has room for one of them. Both refuse until `open` is called.
+
+    Parameters:
+        queue: Photos that may wait in addition to those that the reader works on.
+        meter: Counts the work of the reader; tells whether it is stuck.
+        longest_s: Longest time of a request in seconds; bounds Retry-After.
+        clock: Returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        queue: int,
+        meter: LoadMeter,
+        *,
+        longest_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.clock = clock
+        self.queue = queue
+        self._meter = meter
+        self._longest_s = longest_s
+        self._lock = threading.Lock()
+        self._capacity: Capacity | None = None
+        self._closed = False
+        self._admitted = 0
+        self._last_change = 0.0  # when a photo last left, or the first one entered
+        self._pace_s: float | None = None  # average seconds between two photos that leave
+        self._waiting = FairQueue[_Ticket]()
+        self._in_flight = 0
+
+    def open(self, capacity: Capacity) -> None:
+        """Admit photos from now on, as many as the engine can take."""
+        with self._lock:
+            self._capacity = capacity
+            self._grant()
+
+    def close(self) -> None:
+        """Refuse new photos and turn away those that wait."""
+        with self._lock:
+            self._closed = True
+            while self._waiting:
+                self._fail(self._waiting.take(), shutting_down())
+
+    @contextmanager
+    def admit(self, photos: int) -> Iterator[Permit]:
+        """Hold places for all photos of a request for the duration of the block.
+
+        A request larger than the whole room is admitted when nothing else is inside.
+
+        Raises:
+            ModelLoading: No engine is ready.
+            Overloaded: There is no room, or the reader is stuck.
+        """
+        with self._lock:
+            room = self._room()
+            if self._admitted + photos > room and (self._admitted or not room):
+                raise Overloaded(
+                    "The queue is full: more photos wait than can be read in time.",
+                    retry_after_s=self._estimate_s(),
+                )
+            if not self._admitted:
+                self._last_change = self.clock()
+            self._admitted += photos
+        permit = Permit(self._leave, photos)
+        try:
+            yield permit
+        finally:
+            permit.release()
+
+    @contextmanager
+    def turn(self, client: Client, trace: TraceBuilder) -> Iterator[None]:
+        """Wait for the client's turn and hold it for the duration of the block.
+
+        Raises:
+            DeadlineExceeded, ClientGone: The client no longer waits.
+            ModelLoading: No engine is ready, or the server shuts down.
+        """
+        ticket = _Ticket(client, self._lock, self.clock())
+        try:
+            self._wait(ticket)
+        finally:
+            trace.add([StageTiming("queue", ticket.since, self.clock())])
         try:
             yield
         finally:
             with self._lock:
-                self._left -= 1
-            self._leave(1)
+                self._in_flight -= 1
+                self._grant()
 
-    def give_back(self) -> None:
-        """Gives back what nobody used."""
+    @property
+    def at_a_time(self) -> int:
+        """Photos of one request worth working on at once. Raise ModelLoading before `open`."""
         with self._lock:
-            rest, self._left = self._left, 0
-        self._leave(rest)
+            return self._ready().turns
 
+    @property
+    def admitted(self) -> int:
+        """Photos inside, waiting or not."""
+        return self._admitted
 
-class AdmissionControl:
-    """Counts the photos inside. `longest_s`: what a request may take, so nobody is told to come back later than that; `clock` counts
-    seconds."""
+    @property
+    def in_flight(self) -> int:
+        """Photos that hold a turn."""
+        return self._in_flight
 
-    def __init__(self, longest_s: float, clock: Callable[[], float]) -> None:
-        self._longest_s, self._clock = longest_s, clock
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._since = 0.0  # when a photo last left, or the first came in
-        self._pace_s: float | None = None
-
-    def full(self, room: int) -> int | None:
-        """After how many seconds to come back where another photo would not be let in, otherwise None."""
+    def waiting_since(self) -> list[float]:
+        """Return the time of arrival of each photo that waits for a turn."""
         with self._lock:
-            return self._retry_after_s() if self._inside >= room else None
+            return [ticket.since for ticket in self._waiting]
 
-    @contextmanager
-    def admit(self, photos: int, room: int) -> Iterator[Permit]:
-        """Places for all photos of a request, among `room`. Raises Overloaded where they are not free; a request that is larger than
-        the whole room comes in where nobody else is, unless there is none."""
+    def is_stuck(self) -> bool:
+        """Return True if every reader thread is on a batch for longer than a request may take."""
+        return self._meter.stuck(self._longest_s)
+
+    def retry_after_s(self) -> int | None:
+        """Return Retry-After in seconds if another photo would be refused, otherwise None."""
         with self._lock:
-            if self._inside + photos > room and (self._inside or not room):
-                raise Overloaded(
-                    "More photos wait than can be read in time.",
-                    retry_after_s=self._retry_after_s(),
-                )
-            if not self._inside:
-                self._since = self._clock()
-            self._inside += photos
-        places = Permit(self._leave, photos)
-        try:
-            yield places
-        finally:
-            places.give_back()
+            if self._closed or self._capacity is None or self._admitted < self._room():
+                return None
+            return self._estimate_s()
+
+    # The methods below are called with the lock held.
+
+    def _ready(self) -> Capacity:
+        if self._closed:
+            raise shutting_down()
+        if self._capacity is None:
+            raise ModelLoading("The model is still loading.", retry_after_s=RETRY_AFTER_S)
+        return self._capacity
+
+    def _room(self) -> int:
+        capacity = self._ready()
+        return 0 if self.is_stuck() else self.queue + capacity.batch
+
+    def _wait(self, ticket: _Ticket) -> None:
+        with self._lock:
+            self._ready()
+            self._waiting.put(ticket.client.name, ticket)
+            self._grant()
+            while not ticket.granted:
+                if ticket.failure is not None:
+                    raise ticket.failure
+                try:
+                    patience = ticket.client.time_left(self.clock())
+                except KeylikeError:
+                    self._waiting.remove(ticket.client.name, ticket)
+                    raise
+                ticket.changed.wait(patience)
+
+    def _grant(self) -> None:
+        """Give free turns to the next clients that still wait."""
+        turns = 0 if self._closed or self._capacity is None else self._capacity.turns
+        while self._in_flight < turns and self._waiting:
+            ticket = self._waiting.take()
+            failure = ticket.client.failure(self.clock())
+            if failure is None:
+                self._in_flight += 1
+                ticket.granted = True
+                ticket.changed.notify()
+            else:
+                self._fail(ticket, failure)
+
+    def _fail(self, ticket: _Ticket, failure: KeylikeError) -> None:
+        ticket.failure = failure
+        ticket.changed.notify()
 
     def _leave(self, photos: int) -> None:
-        if not photos:
-            return
         with self._lock:
-            now = self._clock()
-            for seconds in [now - self._since] + [0.0] * (photos - 1):
-                self._pace_s = (
-                    seconds
-                    if self._pace_s is None
-                    else self._pace_s + (seconds - self._pace_s) / _MEMORY
-                )
-            self._since = now
-            self._inside -= photos
+            now = self.clock()
+            for seconds in [now - self._last_change] + [0.0] * (photos - 1):
+                if self._pace_s is None:
+                    self._pace_s = seconds
+                else:
+                    self._pace_s += (seconds - self._pace_s) / _AVERAGED_PHOTOS
+            self._last_change = now
+            self._admitted -= photos
 
-    def _retry_after_s(self) -> int:
-        """Until all who are inside have left, at the measured pace, or at that of the wait for the next one where it is longer."""
-        pace = max(self._pace_s or 0.0, self._clock() - self._since)
-        return math.ceil(min(max(max(self._inside, 1) * pace, 1.0), max(self._longest_s, 1.0)))
+    def _estimate_s(self) -> int:
+        """Return the estimated whole seconds until the current photos finish."""
+        # When the wait for the next photo already exceeds the average, that wait is the pace.
+        pace = max(self._pace_s or 0.0, self.clock() - self._last_change)
+        estimate = max(max(self._admitted, 1) * pace, 1.0)
+        return math.ceil(min(estimate, max(self._longest_s, 1.0)))

@@ -1,27 +1,30 @@
-"""Asks a reader so that whatever it does leaves somebody to answer for it."""
+"""Runs a reader on a batch so that every photo gets a result or an error, whatever the reader does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from keylike.errors import RETRY_AFTER_S, Overloaded
+from keylike.errors import RETRY_AFTER_S, KeylikeError, Overloaded
 from keylike.images.photo import Photo
 from keylike.keys.bitting import Bitting
 from keylike.keys.keyways import keyway
 from keylike.readers.contract import Reader, Reading, Unreadable
-from keylike.scheduling.job import Job, closing
 from keylike.scheduling.queue_metrics import LoadMeter
 
-Outcome = Reading | Unreadable | Exception
+Result = Reading | Unreadable
+Outcome = Result | Exception
 
 
-def ask(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Exception:
-    """A result or an error a photo, or what the reader raised; whatever that is, nobody may wait for ever. Overloaded where its memory
-    did not suffice."""
+def run_reader(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Exception:
+    """Return a result or an error per photo, or the exception of the whole batch.
+
+    Every result is checked. `BaseException` is caught as well: native libraries raise such kinds, and
+    the waiting clients need an answer. A full memory becomes Overloaded.
+    """
     try:
         results = reader.read(photos)
         if len(results) != len(photos):
-            raise ValueError("the reader gave another number of results than of photos")
+            raise ValueError("the reader returned another number of results than of photos")
         return [_checked(result) for result in results]
     except MemoryError:
         return Overloaded(
@@ -29,48 +32,46 @@ def ask(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Exception:
         )
     except Exception as error:
         return error
-    except BaseException as error:  # libraries panic and exit with kinds that no server expects
+    except BaseException as error:
         return RuntimeError(f"the reader ended with {type(error).__name__}")
 
 
-def ask_batch(
-    reader: Reader, batch: Sequence[Job], meter: LoadMeter, clock: Callable[[], float]
+def run_batch(
+    reader: Reader,
+    photos: Sequence[Photo],
+    meter: LoadMeter,
+    unwanted: Callable[[int], KeylikeError | None],
 ) -> list[Outcome]:
-    """One result or error a photo, in order; where one of several may have spoilt it for all, each is asked for alone."""
-    with meter.batch(len(batch)):
-        outcomes = ask(reader, [job.photo for job in batch if job.photo])
+    """Return a result or an error per photo, in order.
+
+    If a batch of several photos fails, each is read once more on its own, so that one bad photo spoils
+    only itself. `unwanted` returns why the photo at an index need not be read any more, or None.
+    """
+    with meter.batch(len(photos)):
+        outcomes = run_reader(reader, photos)
     if not isinstance(outcomes, Exception):
         return outcomes
-    return (
-        [outcomes] if len(batch) == 1 else [_ask_alone(reader, job, meter, clock) for job in batch]
-    )
+    if len(photos) == 1:
+        return [outcomes]
+    return [unwanted(index) or _run_one(reader, photo, meter) for index, photo in enumerate(photos)]
 
 
-def _ask_alone(reader: Reader, job: Job, meter: LoadMeter, clock: Callable[[], float]) -> Outcome:
-    lost = job.client.lost(clock())
-    if lost or job.photo is None:
-        return lost or closing()
+def _run_one(reader: Reader, photo: Photo, meter: LoadMeter) -> Outcome:
     with meter.batch(1):
-        alone = ask(reader, [job.photo])
-    return alone if isinstance(alone, Exception) else alone[0]
+        outcomes = run_reader(reader, [photo])
+    return outcomes if isinstance(outcomes, Exception) else outcomes[0]
 
 
 def _checked(result: object) -> Outcome:
-    """What no reader should say is an error here, before it is kept for those who send the same photo."""
-    if isinstance(result, Reading):
-        return _possible(result)
-    return (
-        result
-        if isinstance(result, Unreadable)
-        else TypeError(f"the reader gave {type(result).__name__} for a photo")
-    )
-
-
-def _possible(reading: Reading) -> Outcome:
+    """Return the result, or an error if it is impossible; it must not reach the cache."""
+    if isinstance(result, Unreadable):
+        return result
+    if not isinstance(result, Reading):
+        return TypeError(f"the reader returned {type(result).__name__} for a photo")
     try:
-        Bitting(keyway(reading.keyway), reading.codes).validate()
-        if not 0 <= reading.confidence <= 1:
-            raise ValueError("the reader gave a confidence that is no probability")
+        Bitting(keyway(result.keyway), result.codes).validate()
+        if not 0 <= result.confidence <= 1:
+            raise ValueError("the reader returned a confidence that is no probability")
     except Exception as error:
         return error
-    return reading
+    return result

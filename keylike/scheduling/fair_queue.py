@@ -1,4 +1,4 @@
-"""Whose turn is next: callers take turns, and what one caller sent keeps its order."""
+"""A queue in which clients take turns; items of one client keep their order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """What waits, by caller. Not safe between threads: whoever owns it holds a lock."""
+    """Waiting items by client. Not thread-safe: the owner holds a lock."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, deque[T]] = {}
@@ -23,11 +23,11 @@ class FairQueue(Generic[T]):
         return chain.from_iterable(self._lanes.values())
 
     def put(self, client: str, item: T) -> None:
-        """Behind all that this caller already has here; a caller who had nothing comes after the others."""
+        """Append an item to its client's lane. A new client takes its turn after the others."""
         self._lanes.setdefault(client, deque()).append(item)
 
     def take(self) -> T:
-        """The oldest of the caller whose turn it is, who then comes last. Raises StopIteration where nothing waits."""
+        """Remove and return the next client's oldest item. Raise StopIteration if empty."""
         client = next(iter(self._lanes))
         lane = self._lanes.pop(client)
         item = lane.popleft()
@@ -36,7 +36,7 @@ class FairQueue(Generic[T]):
         return item
 
     def remove(self, client: str, item: T) -> None:
-        """Takes one out of its place. Raises KeyError or ValueError where it does not wait."""
+        """Remove one item from the middle. Raise KeyError or ValueError if it does not wait."""
         lane = self._lanes[client]
         lane.remove(item)
         if not lane:

@@ -1,4 +1,4 @@
-"""Several pieces of work of one request beside each other."""
+"""A parallel map for the photos of one request."""
 
 from __future__ import annotations
 
@@ -11,31 +11,36 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def side_by_side(work: Callable[[T], R], items: Sequence[T], threads: int) -> list[R]:
-    """What `work` gives for each, in order, from so many threads, this one among them; it must not raise.
+def parallel_map(function: Callable[[T], R], items: Sequence[T], threads: int) -> list[R]:
+    """Apply `function`, which must not raise, to every item; return the results in order.
 
-    The threads die with the process: a pool's would keep a server that is told to stop at once from ending.
+    The calling thread works too, with up to `threads` - 1 helpers. It returns only when every helper
+    has finished, also when the system refuses to start some of them. Helpers are daemon threads: the
+    threads of an executor would keep a server from stopping at once.
     """
     results: dict[int, R] = {}
     left: SimpleQueue[int] = SimpleQueue()
-    for at in range(len(items)):
-        left.put(at)
+    for index in range(len(items)):
+        left.put(index)
 
-    def help_out() -> None:
+    def work() -> None:
         while True:
             try:
-                at = left.get_nowait()
+                index = left.get_nowait()
             except Empty:
                 return
-            results[at] = work(items[at])
+            results[index] = function(items[index])
 
-    helpers = [
-        threading.Thread(target=help_out, name="batch", daemon=True)
-        for _ in range(min(threads, len(items)) - 1)
-    ]
-    for helper in helpers:
-        helper.start()
-    help_out()
+    helpers: list[threading.Thread] = []
+    try:
+        for _ in range(min(threads, len(items)) - 1):
+            helper = threading.Thread(target=work, name="batch", daemon=True)
+            helper.start()
+            helpers.append(helper)
+    except RuntimeError:
+        # No memory for another thread, or the limit is reached: those that run do the work.
+        pass
+    work()
     for helper in helpers:
         helper.join()
-    return [results[at] for at in range(len(items))]
+    return [results[index] for index in range(len(items))]

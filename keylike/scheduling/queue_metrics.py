@@ -1,18 +1,28 @@
-"""How busy the way to the reader is: what waits, what is read, and in what batches."""
+"""Figures about the queue: what waits, what is read, and in what batches."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSnapshot:
-    """A moment of the queue. `waiting` photos wait, the oldest for `oldest_s` seconds, where `room` may; `decoding` are decoded, `reading`
-    are with the reader, the longest for `reading_s`. Since the start it was asked for `batches`, by their size, and took `model_s`."""
+    """The queue at one moment.
+
+    Attributes:
+        waiting: Photos that wait for a turn or for the reader.
+        oldest_s: Seconds that the oldest of them has waited.
+        room: Photos that may wait.
+        decoding: Photos that are being decoded.
+        reading: Photos that the reader works on.
+        reading_s: Seconds that its oldest batch has taken so far.
+        batches: Number of batches since the start, by size.
+        model_s: Seconds that the reader took for them, all threads together.
+    """
 
     waiting: int
     oldest_s: float
@@ -25,18 +35,35 @@ class LoadSnapshot:
 
 
 class LoadMeter:
-    """Times what the reader is asked, from any of its threads; `clock` counts seconds."""
+    """Times the batches of a reader. Safe to use from any of its threads.
+
+    Parameters:
+        clock: Returns monotonic seconds.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock, self._lock = clock, threading.Lock()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._threads = 0
         self._under_way: dict[int, tuple[int, float]] = {}
         self._batches: Counter[int] = Counter()
         self._model_s = 0.0
 
+    def thread_started(self) -> None:
+        """Count one more reader thread."""
+        with self._lock:
+            self._threads += 1
+
+    def thread_ended(self) -> None:
+        """Count one reader thread less."""
+        with self._lock:
+            self._threads -= 1
+
     @contextmanager
     def batch(self, photos: int) -> Iterator[None]:
-        """Around the reading of so many photos in one go."""
-        thread, began = threading.get_ident(), self._clock()
+        """Time the reading of one batch."""
+        thread = threading.get_ident()
+        began = self._clock()
         with self._lock:
             self._under_way[thread] = photos, began
         try:
@@ -47,27 +74,32 @@ class LoadMeter:
                 self._batches[photos] += 1
                 self._model_s += self._clock() - began
 
-    def stuck(self, threads: int, longest_s: float) -> bool:
-        """Whether so many threads each have had their batch for longer than that."""
+    def stuck(self, longest_s: float) -> bool:
+        """Return True if every reader thread has worked on its batch for more than `longest_s`."""
         now = self._clock()
         with self._lock:
-            return sum(now - began > longest_s for _, began in self._under_way.values()) >= threads
+            overdue = sum(now - began > longest_s for _, began in self._under_way.values())
+            return 0 < self._threads <= overdue
 
-    def load(
-        self, waits: list[float], *, room: int, decoding: int, apart: bool = False
-    ) -> LoadSnapshot:
-        """All of it now; `waits` are the times since when each of the waiting waits. `apart`: what is read is among what is decoded."""
+    def snapshot(self, waiting_since: Sequence[float], *, room: int, decoding: int) -> LoadSnapshot:
+        """Return the figures of this moment.
+
+        Args:
+            waiting_since: Time of arrival of each waiting photo, in seconds on the meter's clock.
+            room: Photos that may wait.
+            decoding: Photos that are being decoded.
+        """
         now = self._clock()
         with self._lock:
             under_way = [*self._under_way.values()]
-            batches, model_s = dict(self._batches), self._model_s
-        reading = sum(photos for photos, _ in under_way)
+            batches = dict(self._batches)
+            model_s = self._model_s
         return LoadSnapshot(
-            waiting=len(waits),
-            oldest_s=max((now - since for since in waits), default=0.0),
+            waiting=len(waiting_since),
+            oldest_s=max((now - since for since in waiting_since), default=0.0),
             room=room,
-            decoding=max(0, decoding - reading) if apart else decoding,
-            reading=reading,
+            decoding=decoding,
+            reading=sum(photos for photos, _ in under_way),
             reading_s=max((now - began for _, began in under_way), default=0.0),
             batches=batches,
             model_s=model_s,

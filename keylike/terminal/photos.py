@@ -62,7 +62,7 @@ def show(
         raise stop("--zipcode takes five digits")
     inference = load()
     results = [read_file(inference, photo, zipcode) for photo in photos]
-    inference.scheduler.close()
+    inference.close()
     if as_json:
         for photo, result in zip(photos, results, strict=True):
             print(json.dumps({"file": str(photo), **body(result)}))

@@ -1,4 +1,4 @@
-"""The server's side of its reading processes: who is free, what to do where one ends or hangs, and the reader that they are together."""
+"""The server's side of the worker processes: who is free, and what happens when one ends or hangs."""
 
 from __future__ import annotations
 
@@ -11,172 +11,193 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from keylike.errors import DeadlineExceeded, ModelError
-from keylike.images.photo import Photo
-from keylike.readers.contract import Reader, ReaderInfo, Reading, Unreadable
-from keylike.workers.replies import ReadingFailed, Reply, decode_reply
-from keylike.workers.wire import MessageType, gone, receive, send, timeval
+from keylike.errors import DeadlineExceeded, KeylikeError, ModelError
+from keylike.readers.contract import ReaderInfo
+from keylike.scheduling.client import shutting_down
+from keylike.workers.replies import Reply, WorkerFailed, decode_reply
+from keylike.workers.wire import MessageType, is_closed, receive, send, timeval
 from keylike.workers.zygote import WorkerSpec
 
-# Settings, among them tokens and passwords: whoever takes over a process by a photo finds none.
-_KEPT_BACK = ("KEYLIKE_", "NGROK_", "OTEL_")
-_HOME = Path(__file__).resolve().parents[2]
+# Settings, some of them secret. An attacker who takes over a worker with a picture finds none.
+_WITHHELD = ("KEYLIKE_", "NGROK_", "OTEL_")
+_IMPORT_ROOT = Path(__file__).resolve().parents[2]
 _START = "from keylike.workers.zygote import main; main({})"
-# A reading is of a few kilobytes.
-_MOST_BYTES = 1_000_000
-# Who takes nothing in for so many seconds never will.
-_STALLED_S = 5.0
+# A reading takes a few kilobytes.
+_MAX_REPLY_BYTES = 1_000_000
+# A worker that accepts no bytes for so many seconds never will.
+_SEND_TIMEOUT_S = 5.0
 
 
-class ReadingProcesses:
-    """`count` processes that decode with `open_photo` and read; with none of them the reader stays in this process. A photo may take
-    `longest_s` seconds, and decoding it `decoding_bytes` of memory; beyond the one, or far beyond the other, its process ends, as it does
-    in a crash. Another takes its place. A photo has `least_s` however little its caller gives it: a new process each time costs others.
+class WorkerPool:
+    """`count` processes that decode and read, forked from a zygote that holds the model.
+
+    A worker that takes too long, or far too much memory, is killed and replaced, as is one that
+    crashes. A pool is loaded once, started once, and closed for good.
+
+    Parameters:
+        spec: What the workers do.
+        count: Number of workers.
+        longest_s: Longest time for one photo in seconds.
+        least_s: Shortest time for one photo, however little the client allows: to replace a worker
+            costs other clients more.
     """
 
     def __init__(
-        self,
-        open_photo: Callable[[bytes], Photo],
-        count: int,
-        *,
-        longest_s: float,
-        decoding_bytes: int,
-        least_s: float = 5.0,
+        self, spec: WorkerSpec, count: int, *, longest_s: float, least_s: float = 5.0
     ) -> None:
-        self.count, self._least_s = count, least_s
-        self._open_photo, self._longest_s, self._decoding_bytes = (
-            open_photo,
-            longest_s,
-            decoding_bytes,
-        )
-        self._nursery: _Nursery | None = None
-        self._lock, self._work = threading.Lock(), threading.Condition()
-        # None where one is still to be made.
-        self._free: list[_Process | None] = [None] * count
+        self.count = count
+        self._spec = spec
+        self._longest_s = longest_s
+        self._least_s = least_s
+        self._zygote: _Zygote | None = None
+        self._fork_lock = threading.Lock()
+        self._changed = threading.Condition()
+        # None stands for a worker that is still to be forked.
+        self._free: list[_Worker | None] = [None] * count
+        self._closed = False
 
-    def begin(self, load: Callable[[], Reader]) -> Reader:
-        """The reader that `load` gives, in the processes, where it is warmed as well; for them `load` is pickled. Raises ModelError."""
-        if not self.count:
-            return load()
-        self.close()
-        self._start = partial(_Nursery, WorkerSpec(load, self._open_photo, self._decoding_bytes))
-        self._nursery = self._start()
-        self.info: ReaderInfo = replace(self._nursery.info, workers=self.count)
-        return self
+    def load(self) -> ReaderInfo:
+        """Start the zygote, which loads and warms the reader; return the reader's info.
 
-    def warm(self) -> None:
-        """Makes the processes: what they are made from is warm."""
-        self._free = [self._made() for _ in range(self.count)]
+        Raises:
+            ModelError: The reader could not be loaded.
+            ModelLoading: The pool is closed.
+        """
+        with self._fork_lock:
+            return self._living_zygote().info
 
-    def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """As every reader, one after the other."""
-        return [
-            self._ask(MessageType.PHOTO, pickle.dumps(photo), self._longest_s).result
-            for photo in photos
-        ]
+    def start(self) -> None:
+        """Fork all workers now rather than with the first photos. Raise ModelError."""
+        workers = [self._fork() for _ in range(self.count)]
+        with self._changed:
+            self._free = list(workers)
 
-    def read_picture(self, data: bytes, left_s: float) -> Reply:
-        """What became of a picture whose caller waits for so many seconds. Raises what decoding raises, ReadingFailed, and
-        DeadlineExceeded where its process had to be ended."""
-        return self._ask(
-            MessageType.PICTURE, data, min(self._longest_s, max(left_s, self._least_s))
-        )
+    def read(self, data: bytes, left_s: float) -> Reply:
+        """Return the result for one encoded picture.
+
+        Args:
+            data: The picture.
+            left_s: Seconds that the client waits.
+
+        Raises:
+            KeylikeError: The picture cannot be decoded, or memory is short.
+            DeadlineExceeded: No worker became free in time, or the worker had to be killed.
+            ModelLoading: The pool is closed.
+            WorkerFailed: The worker ended, or its reader crashed.
+        """
+        until = time.monotonic() + min(self._longest_s, max(left_s, self._least_s))
+        worker = self._take(until)
+        try:
+            if worker and worker.is_closed():
+                worker.kill()
+                worker = None
+            worker = worker or self._fork()
+            return worker.ask(data, until)
+        except TimeoutError:
+            raise _too_late() from None
+        except (EOFError, OSError, ValueError):
+            raise WorkerFailed("the process that read the photo ended") from None
+        finally:
+            self._put(worker)
 
     def close(self) -> None:
-        """Ends all of them, at once."""
-        with self._lock, self._work:
-            for process in self._free:
-                if process:
-                    process.end()
-            self._free = [None] * len(self._free)
-            if self._nursery:
-                self._nursery.end()
+        """Kill all workers and the zygote. Reads that follow raise ModelLoading."""
+        with self._changed:
+            self._closed = True
+            for worker in self._free:
+                if worker:
+                    worker.kill()
+            self._free = []
+            self._changed.notify_all()
+        with self._fork_lock:
+            self._kill_zygote()
 
-    def _ask(self, kind: MessageType, data: bytes, within_s: float) -> Reply:
-        process = self._take()
-        try:
-            if process and process.gone():
-                process.end()
-                process = None
-            process = process or self._made()
-            return process.ask(kind, data, time.monotonic() + within_s)
-        except TimeoutError:
-            raise DeadlineExceeded(
-                "The photo could not be read in the time that a request may take."
-            ) from None
-        except (EOFError, OSError, ValueError):
-            raise ReadingFailed("the process that read the photo ended") from None
-        finally:
-            self._put(process)
-
-    def _take(self) -> _Process | None:
-        """The one that was used last, whose memory is still warm."""
-        with self._work:
+    def _take(self, until: float) -> _Worker | None:
+        """Return the worker that was used last, whose memory is still warm."""
+        with self._changed:
             while not self._free:
-                self._work.wait()
+                if self._closed:
+                    raise shutting_down()
+                if not self._changed.wait(max(0.0, until - time.monotonic())):
+                    raise _too_late()
             return self._free.pop()
 
-    def _put(self, process: _Process | None) -> None:
-        with self._work:
-            self._free.append(process)
-            self._work.notify()
+    def _put(self, worker: _Worker | None) -> None:
+        with self._changed:
+            if not self._closed:
+                self._free.append(worker)
+                self._changed.notify()
+                return
+        if worker:
+            worker.kill()
 
-    def _made(self) -> _Process:
-        """A new one, from a new nursery where the old one is gone. Raises ModelError where that cannot load the model any more."""
-        with self._lock:
+    def _fork(self) -> _Worker:
+        """Return a new worker, from a new zygote if the old one has ended."""
+        with self._fork_lock:
             try:
-                return self._nursery.fork() if self._nursery else self._again()
+                return self._living_zygote().fork()
             except (EOFError, OSError):
-                return self._again()
+                self._kill_zygote()
+                return self._living_zygote().fork()
 
-    def _again(self) -> _Process:
-        if self._nursery:
-            self._nursery.end()
-            self._nursery = None
-        self._nursery = self._start()
-        return self._nursery.fork()
+    def _living_zygote(self) -> _Zygote:
+        if self._closed:
+            raise shutting_down()
+        if self._zygote is None:
+            self._zygote = _Zygote(self._spec)
+        return self._zygote
+
+    def _kill_zygote(self) -> None:
+        if self._zygote:
+            self._zygote.kill()
+            self._zygote = None
 
 
-class _Process:
-    """One reading process, of which one thread at a time asks."""
+def _too_late() -> KeylikeError:
+    return DeadlineExceeded("The photo could not be read in the time that the request may take.")
 
-    def __init__(self, sock: socket.socket, process: int) -> None:
-        self._sock, self._process = sock, process
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(_STALLED_S))
 
-    def ask(self, kind: MessageType, data: bytes, until: float) -> Reply:
-        """What became of a photo. Raises what the process tells of; and EOFError, OSError and ValueError where it ended, was too slow or
-        said what nobody understands: then it is ended."""
+class _Worker:
+    """One worker process, used by one thread at a time."""
+
+    def __init__(self, sock: socket.socket, pidfd: int) -> None:
+        self._sock = sock
+        self._pidfd = pidfd
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval(_SEND_TIMEOUT_S))
+
+    def ask(self, data: bytes, until: float) -> Reply:
+        """Send a picture and return the reply.
+
+        Raises the failures that the worker reports. On EOFError, OSError and ValueError (it ended, was
+        too slow, or broke the protocol) the worker has been killed.
+        """
         try:
-            send(self._sock, kind, data)
-            return decode_reply(receive(self._sock, _MOST_BYTES, until))
+            send(self._sock, MessageType.PICTURE, data)
+            return decode_reply(receive(self._sock, _MAX_REPLY_BYTES, until))
         except (EOFError, OSError, ValueError):
-            self.end()
+            self.kill()
             raise
 
-    def gone(self) -> bool:
-        """Whether it has ended."""
-        return self._sock.fileno() < 0 or gone(self._sock)
+    def is_closed(self) -> bool:
+        """Return True if the process has ended."""
+        return self._sock.fileno() < 0 or is_closed(self._sock)
 
-    def end(self) -> None:
-        """Kills it, unless it has ended."""
+    def kill(self) -> None:
+        """Kill the process, unless it was killed before."""
         if self._sock.fileno() < 0:
             return
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._process, signal.SIGKILL)
-        os.close(self._process)
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        os.close(self._pidfd)
         self._sock.close()
 
 
-class _Nursery:
-    """The process from which the others are forked. Raises ModelError where it does not come to be."""
+class _Zygote:
+    """The process that loads the model and from which workers are forked. Raises ModelError."""
 
-    def __init__(self, errand: WorkerSpec) -> None:
+    def __init__(self, spec: WorkerSpec) -> None:
         self._sock, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -184,47 +205,45 @@ class _Nursery:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
-                # Ctrl-C in the terminal is the server's business.
+                # Ctrl-C in the terminal must reach the server only: it drains first.
                 process_group=0,
             )
         try:
-            self.info = self._loaded(errand)
+            self.info = self._load(spec)
         except BaseException:
-            self.end()
+            self.kill()
             raise
 
-    def fork(self) -> _Process:
-        """One more. Raises EOFError or OSError where it is gone."""
+    def fork(self) -> _Worker:
+        """Return one more worker. Raise EOFError or OSError if the zygote has ended."""
         send(self._sock, MessageType.FORK, b"")
         _, descriptors, _, _ = socket.recv_fds(self._sock, 1, 2)
         if not descriptors:
             raise EOFError
-        sock, process = descriptors
-        return _Process(socket.socket(fileno=sock), process)
+        sock, pidfd = descriptors
+        return _Worker(socket.socket(fileno=sock), pidfd)
 
-    def end(self) -> None:
-        """With it go those that were forked from it."""
+    def kill(self) -> None:
+        """Kill the zygote; the kernel then kills the workers forked from it."""
         self._sock.close()
         self._process.kill()
         self._process.wait()
 
-    def _loaded(self, errand: WorkerSpec) -> ReaderInfo:
+    def _load(self, spec: WorkerSpec) -> ReaderInfo:
         try:
-            send(self._sock, MessageType.LOAD, pickle.dumps(errand))
-            frame = receive(self._sock, _MOST_BYTES)
+            send(self._sock, MessageType.LOAD, pickle.dumps(spec))
+            message = receive(self._sock, _MAX_REPLY_BYTES)
         except (EOFError, OSError):
             raise ModelError("the process that loads the model ended") from None
-        if frame.kind is MessageType.UNUSABLE:
-            raise ModelError(bytes(frame.data).decode())
-        info: ReaderInfo = pickle.loads(frame.data)
+        if message.kind is MessageType.UNUSABLE:
+            raise ModelError(bytes(message.data).decode())
+        info: ReaderInfo = pickle.loads(message.data)
         return info
 
 
 def _environment() -> dict[str, str]:
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.upper().startswith(_KEPT_BACK)
+    kept = {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(_WITHHELD)
     }
-    return {
-        **inherited,
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(_HOME), os.environ.get("PYTHONPATH")])),
-    }
+    path = os.pathsep.join(filter(None, [str(_IMPORT_ROOT), os.environ.get("PYTHONPATH")]))
+    return {**kept, "PYTHONPATH": path}

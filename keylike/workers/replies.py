@@ -1,4 +1,4 @@
-"""What became of a photo in a reading process, as JSON: nothing that a process which parses strangers' bytes says is unpickled."""
+"""A worker's reply as JSON: the server never unpickles bytes from a process that parses pictures."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _NAMED: dict[str, type[KeylikeError]] = {
 }
 
 
-class ReadingFailed(Exception):
-    """A reading process ended, or its reader crashed; `places` are where, in that process."""
+class WorkerFailed(Exception):
+    """A worker ended, or its reader crashed. `places` are the lines of the crash in the worker."""
 
     def __init__(self, message: str, places: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A failure of the photo's, or a full memory."""
+    """A KeylikeError: what is wrong with the photo, or a shortage of memory."""
 
     code: str
     message: str
@@ -56,36 +56,43 @@ class _Crash:
     places: tuple[str, ...]
 
 
-_REPLY, _FAILURE, _CRASH = TypeAdapter(Reply), TypeAdapter(_Failure), TypeAdapter(_Crash)
+_REPLY = TypeAdapter(Reply)
+_FAILURE = TypeAdapter(_Failure)
+_CRASH = TypeAdapter(_Crash)
 
 
 def encode_reply(reply: Reply | BaseException) -> tuple[MessageType, bytes]:
-    """The frame for it."""
+    """Return the message for a reply or an exception."""
     if isinstance(reply, Reply):
         return MessageType.RESULT, _REPLY.dump_json(reply)
     if isinstance(reply, Overloaded):
-        return MessageType.FAILURE, _FAILURE.dump_json(
-            _Failure(reply.code, reply.message, {}, reply.retry_after_s)
-        )
+        overloaded = _Failure(reply.code, reply.message, {}, reply.retry_after_s)
+        return MessageType.FAILURE, _FAILURE.dump_json(overloaded)
     if isinstance(reply, KeylikeError) and reply.code in _NAMED:
-        return MessageType.FAILURE, _FAILURE.dump_json(
-            _Failure(reply.code, reply.message, dict(reply.details))  # type: ignore[arg-type]
-        )
+        details = dict(reply.details)
+        failure = _Failure(reply.code, reply.message, details)  # type: ignore[arg-type]
+        return MessageType.FAILURE, _FAILURE.dump_json(failure)
     return MessageType.CRASH, _CRASH.dump_json(_Crash(type(reply).__name__, tuple(places(reply))))
 
 
-def decode_reply(frame: Message) -> Reply:
-    """What the frame says. Raises the failure that it tells of, ReadingFailed for a crash, and ValueError for what is none of these."""
-    match frame.kind:
+def decode_reply(message: Message) -> Reply:
+    """Return the reply in a message.
+
+    Raises:
+        KeylikeError: The failure that the worker reports.
+        WorkerFailed: The reader crashed.
+        ValueError: The message is no reply.
+    """
+    match message.kind:
         case MessageType.RESULT:
-            return _REPLY.validate_json(frame.data)
+            return _REPLY.validate_json(message.data)
         case MessageType.FAILURE:
-            failure = _FAILURE.validate_json(frame.data)
+            failure = _FAILURE.validate_json(message.data)
             if failure.code == Overloaded.code:
                 raise Overloaded(failure.message, retry_after_s=failure.retry_after_s)
             if failure.code in _NAMED:
                 raise _NAMED[failure.code](failure.message, **failure.details)
         case MessageType.CRASH:
-            crash = _CRASH.validate_json(frame.data)
-            raise ReadingFailed(f"the reader ended with {crash.error}", crash.places)
-    raise ValueError("no reply")
+            crash = _CRASH.validate_json(message.data)
+            raise WorkerFailed(f"the reader ended with {crash.error}", crash.places)
+    raise ValueError("not a reply")

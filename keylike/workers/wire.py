@@ -1,4 +1,4 @@
-"""What goes over the socket between the server and a reading process: one frame at a time, a kind and bytes."""
+"""The protocol between the server and a worker process: one message at a time, a type and bytes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,27 @@ from enum import IntEnum
 from typing import NamedTuple
 
 _HEAD = struct.Struct("<BI")
-# Up to here a frame goes out and comes in with one call: each of them hands the interpreter's lock over.
-_AT_ONCE = 65_536
+# Messages up to this size take one system call each way: every call hands over the interpreter lock.
+_ONE_CALL_BYTES = 65_536
 _TIMEVAL = struct.Struct("@ll")
 
 
 class MessageType(IntEnum):
-    """To a reading process: a picture's bytes, or a pickled Photo. Back: a result, a failure with a name, or a crash. With the nursery:
-    what to load, what was loaded, why it could not be, and the wish for one more process."""
+    """What a message holds.
 
-    PICTURE, PHOTO, RESULT, FAILURE, CRASH, LOAD, LOADED, UNUSABLE, FORK = range(9)
+    To a worker: an encoded picture. From a worker: a result, a named failure, or a crash. To the
+    zygote: a pickled WorkerSpec, or the request for one more worker. From the zygote: the pickled
+    ReaderInfo, or why the model cannot be used.
+    """
+
+    PICTURE = 0
+    RESULT = 1
+    FAILURE = 2
+    CRASH = 3
+    LOAD = 4
+    LOADED = 5
+    UNUSABLE = 6
+    FORK = 7
 
 
 class Message(NamedTuple):
@@ -29,54 +40,62 @@ class Message(NamedTuple):
 
 
 def send(sock: socket.socket, kind: MessageType, data: bytes) -> None:
-    """Raises OSError where nobody reads any more."""
+    """Send one message. Raise OSError if the other end is closed."""
     head = _HEAD.pack(kind, len(data))
-    if len(data) <= _AT_ONCE:
+    if len(data) <= _ONE_CALL_BYTES:
         sock.sendall(head + data)
     else:
         sock.sendall(head)
         sock.sendall(data)
 
 
-def receive(sock: socket.socket, most: int, until: float | None = None) -> Message:
-    """The next frame, of `most` bytes at most. Raises EOFError where nobody is there any more, TimeoutError once time.monotonic() passes
-    `until`, and ValueError for what is no frame: then nothing can be received any more."""
-    got = _some(sock, _AT_ONCE, until)
+def receive(sock: socket.socket, max_bytes: int, until: float | None = None) -> Message:
+    """Return the next message.
+
+    Args:
+        sock: A connected stream socket.
+        max_bytes: Largest size to accept.
+        until: Time of `time.monotonic()` at which to give up; None waits without limit.
+
+    Raises:
+        EOFError: The other end is closed.
+        TimeoutError: `until` has passed.
+        ValueError: The bytes are no message; nothing more can be received.
+    """
+    got = _receive_some(sock, _ONE_CALL_BYTES, until)
     while len(got) < _HEAD.size:
-        got += _some(sock, _AT_ONCE, until)
+        got += _receive_some(sock, _ONE_CALL_BYTES, until)
     kind, size = _HEAD.unpack_from(got)
-    if size > most or len(got) - _HEAD.size > size:
-        raise ValueError("no frame")
+    if size > max_bytes or len(got) - _HEAD.size > size:
+        raise ValueError("not a message")
     if len(got) == _HEAD.size + size:
         return Message(MessageType(kind), got[_HEAD.size :])
     data = bytearray(size)
-    at = len(got) - _HEAD.size
-    data[:at] = got[_HEAD.size :]
+    filled = len(got) - _HEAD.size
+    data[:filled] = got[_HEAD.size :]
     view = memoryview(data)
-    while at < size:
-        _allow(sock, until)
+    while filled < size:
+        _set_timeout(sock, until)
         try:
-            count = sock.recv_into(view[at:])
+            count = sock.recv_into(view[filled:])
         except BlockingIOError:
             raise TimeoutError from None
         if not count:
             raise EOFError
-        at += count
+        filled += count
     return Message(MessageType(kind), data)
 
 
 def timeval(seconds: float | None) -> bytes:
-    """For a socket's SO_RCVTIMEO and SO_SNDTIMEO; None waits for ever."""
-    # Nought would mean for ever, too.
-    return (
-        _TIMEVAL.pack(0, 0)
-        if seconds is None
-        else _TIMEVAL.pack(int(seconds), max(1, int(seconds % 1 * 1e6)))
-    )
+    """Return `seconds` for SO_RCVTIMEO and SO_SNDTIMEO; None waits without limit."""
+    if seconds is None:
+        return _TIMEVAL.pack(0, 0)
+    # Zero would mean no limit as well.
+    return _TIMEVAL.pack(int(seconds), max(1, int(seconds % 1 * 1e6)))
 
 
-def gone(sock: socket.socket) -> bool:
-    """Whether the other end hung up, or says what nobody asked for."""
+def is_closed(sock: socket.socket) -> bool:
+    """Return True if the other end is closed, or has sent something out of turn."""
     try:
         sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
@@ -86,10 +105,10 @@ def gone(sock: socket.socket) -> bool:
     return True
 
 
-def _some(sock: socket.socket, most: int, until: float | None) -> bytes:
-    _allow(sock, until)
+def _receive_some(sock: socket.socket, max_bytes: int, until: float | None) -> bytes:
+    _set_timeout(sock, until)
     try:
-        got = sock.recv(most)
+        got = sock.recv(max_bytes)
     except BlockingIOError:
         raise TimeoutError from None
     if not got:
@@ -97,8 +116,8 @@ def _some(sock: socket.socket, most: int, until: float | None) -> bytes:
     return got
 
 
-def _allow(sock: socket.socket, until: float | None) -> None:
-    """Sets how long the next call may wait, in the kernel: Python's own timeouts take a second call each time."""
+def _set_timeout(sock: socket.socket, until: float | None) -> None:
+    """Bound the next call in the kernel: Python's own timeouts cost a second system call."""
     left = None if until is None else until - time.monotonic()
     if left is not None and left <= 0:
         raise TimeoutError

@@ -1,6 +1,7 @@
-"""The process that loads the reader and forks reading processes, which share its memory; it ends when the server hangs up.
+"""The process that loads the reader and forks workers, which share its memory.
 
-It has one thread and never sees a photo, so what is forked from it, also after hours, is as it was when the reader had been warmed.
+It has one thread and never sees a picture. A worker forked after hours is therefore in the same state
+as one forked right after the reader was warmed. It ends when the server closes the socket.
 """
 
 from __future__ import annotations
@@ -25,16 +26,23 @@ from keylike.readers.contract import Reader
 from keylike.workers.wire import MessageType, receive, send
 from keylike.workers.worker import serve
 
-# What a server asks of its nursery is of a few hundred bytes.
-_MOST_BYTES = 1_000_000
+# A request to the zygote takes a few hundred bytes.
+_MAX_BYTES = 1_000_000
+# linux/prctl.h
 _PR_SET_PDEATHSIG = 1
-# Of addresses, beside decoding: for reading, and as much again as decoding takes for what lies between freed blocks.
+# Address space for reading, in addition to what decoding may take.
 _READING_BYTES = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What to load and how to decode, which is pickled; `decoding_bytes` is the most memory that decoding should take."""
+    """What workers do; sent pickled to the zygote.
+
+    Attributes:
+        load: Returns the reader.
+        open_photo: Decodes a picture.
+        decoding_bytes: Memory that decoding one picture may take.
+    """
 
     load: Callable[[], Reader]
     open_photo: Callable[[bytes], Photo]
@@ -42,67 +50,71 @@ class WorkerSpec:
 
 
 def main(descriptor: int) -> NoReturn:
-    """Serves the server's end of this socket."""
-    _leave_signals_to_the_server()
+    """Serve the server's requests on the socket of this descriptor."""
+    _ignore_signals()
     tune_malloc()
     configure_image_libraries()
     with socket.socket(fileno=descriptor) as server:
         try:
-            errand: WorkerSpec = pickle.loads(receive(server, _MOST_BYTES).data)
-            reader = _loaded(server, errand)
-            # Only what is written to is copied when a child is forked: no collection may go through what all of them share.
+            spec: WorkerSpec = pickle.loads(receive(server, _MAX_BYTES).data)
+            reader = _load(server, spec)
+            # A forked process copies only the pages it writes to: keep the collector away from the
+            # objects that all of them share.
             gc.collect()
             gc.freeze()
             release_free_memory()
             while True:
-                receive(server, _MOST_BYTES)
-                _fork(server, errand, reader)
+                receive(server, _MAX_BYTES)
+                _fork(server, spec, reader)
         except (EOFError, OSError):
             os._exit(0)
 
 
-def _leave_signals_to_the_server() -> None:
-    """Ctrl-C and the end of a service reach all processes; the photos under way are still to be read. Children are not waited for."""
+def _ignore_signals() -> None:
+    """Leave signals to the server: photos in flight are still to be read. Reap no children."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 
-def _loaded(server: socket.socket, errand: WorkerSpec) -> Reader:
+def _load(server: socket.socket, spec: WorkerSpec) -> Reader:
     try:
-        reader = errand.load()
+        reader = spec.load()
         reader.warm()
     except Exception as error:
-        # What a library says itself may hold paths.
-        why = (
-            str(error)
-            if isinstance(error, ModelError)
-            else f"the model could not be loaded ({type(error).__name__})"
-        )
-        send(server, MessageType.UNUSABLE, why.encode())
+        # A library's own message may contain paths.
+        if isinstance(error, ModelError):
+            reason = str(error)
+        else:
+            reason = f"the model could not be loaded ({type(error).__name__})"
+        send(server, MessageType.UNUSABLE, reason.encode())
         os._exit(1)
     send(server, MessageType.LOADED, pickle.dumps(reader.info))
     return reader
 
 
-def _fork(server: socket.socket, errand: WorkerSpec, reader: Reader) -> None:
-    """Sends the socket of one more, and the process as a descriptor: a number may come to be another's."""
+def _fork(server: socket.socket, spec: WorkerSpec, reader: Reader) -> None:
+    """Fork a worker; send its socket and its pidfd, since a process id may be reused."""
     mine, theirs = socket.socketpair()
     pid = os.fork()
     if not pid:
         server.close()
         theirs.close()
-        _bound(errand.decoding_bytes)
-        serve(mine, reader, errand.open_photo)
+        _limit(spec.decoding_bytes)
+        serve(mine, reader, spec.open_photo)
     mine.close()
-    process = os.pidfd_open(pid)
-    socket.send_fds(server, [b"."], [theirs.fileno(), process])
+    pidfd = os.pidfd_open(pid)
+    socket.send_fds(server, [b"."], [theirs.fileno(), pidfd])
     theirs.close()
-    os.close(process)
+    os.close(pidfd)
 
 
-def _bound(decoding_bytes: int) -> None:
-    """Ends with the nursery, takes so much memory at most, and leaves no image of it behind where it crashes: a photo would be in it."""
+def _limit(decoding_bytes: int) -> None:
+    """Bound this worker: it dies with the zygote, has limited memory, and writes no core dump.
+
+    A core dump would contain a photo. Decoding gets twice its memory as address space, because freed
+    blocks leave gaps.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + 2 * decoding_bytes + _READING_BYTES

@@ -10,8 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from keylike.errors import Overloaded
 from keylike.images.photo import Photo
 from keylike.readers.contract import ReaderInfo, Reading, Unreadable
-from keylike.readers.loading import ModelSlot
-from keylike.service import create_app, reading_scheduler
+from keylike.service import Service
 from keylike.settings import Settings
 from tests.conftest import NOW
 from tests.contract import check_described
@@ -55,22 +54,14 @@ def short_of_memory() -> None:
 class House:
     """An application whose time goes on when it is told to."""
 
-    def __init__(self, settings: Settings, **changes: Any) -> None:
+    def __init__(self, settings: Settings, *, loaded: bool = True, **changes: Any) -> None:
         self.reader = MoodyReader()
-        self.model = ModelSlot(lambda: self.reader)
-        self.model.load()
-        self.now, self.draining = NOW, False
+        self.now = NOW
         settings = settings.model_copy(update={"threads": 1, **changes})
-        self.scheduler = reading_scheduler(settings, self.model)
-        now = lambda: self.now  # noqa: E731
-        app = create_app(
-            settings,
-            model=self.model,
-            scheduler=self.scheduler,
-            draining=lambda: self.draining,
-            clock=now,
-        )
-        self.client = app.test_client()
+        self.service = Service(settings, load=lambda: self.reader, wall=lambda: self.now)
+        if loaded:
+            self.service.load()
+        self.client = self.service.app.test_client()
 
     def post(self, photo: bytes, path: str = "/predict", **more: Any) -> Any:
         """The body of the answer to a photo."""

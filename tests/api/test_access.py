@@ -15,8 +15,7 @@ from keylike.access.policy import Need
 from keylike.access.store import TokenStore
 from keylike.access.tokens import Tier
 from keylike.api.authentication import need_of
-from keylike.readers.loading import ModelSlot
-from keylike.service import create_app
+from keylike.service import Load, create_app
 from keylike.settings import Settings
 from tests.conftest import NOW
 from tests.contract import check_described, check_failure
@@ -59,9 +58,7 @@ LET_IN = {
 class Door:
     """An application with a token of each tier."""
 
-    def __init__(
-        self, settings: Settings, model: ModelSlot, tmp_path: Path, **changes: Any
-    ) -> None:
+    def __init__(self, settings: Settings, model: Load, tmp_path: Path, **changes: Any) -> None:
         self.store = TokenStore(tmp_path / "tokens.sqlite3", lambda: NOW)
         self.tokens = {
             "n": "",
@@ -70,7 +67,7 @@ class Door:
         changed = settings.model_copy(
             update={"tokens": tmp_path / "tokens.sqlite3", "limits": "off", **changes}
         )
-        self.app = create_app(changed, model=model, clock=lambda: NOW)
+        self.app = create_app(changed, load=model, clock=lambda: NOW)
         self.client: FlaskClient = self.app.test_client()
 
     def ask(self, method: str, path: str, token: str, **more: Any) -> TestResponse:
@@ -83,7 +80,7 @@ class Door:
 
 
 @pytest.fixture
-def door(settings: Settings, model: ModelSlot, tmp_path: Path) -> Door:
+def door(settings: Settings, model: Load, tmp_path: Path) -> Door:
     """One that asks for a token for predictions."""
     return Door(settings, model, tmp_path, policy="predictions")
 
@@ -105,7 +102,7 @@ def test_a_route_that_nobody_thought_of_is_the_operators(door: Door) -> None:
 
 @pytest.mark.parametrize("policy", LET_IN)
 def test_every_route_from_elsewhere(
-    settings: Settings, model: ModelSlot, tmp_path: Path, policy: str
+    settings: Settings, model: Load, tmp_path: Path, policy: str
 ) -> None:
     door = Door(settings, model, tmp_path, policy=policy)
     allowed = {Need.NOTHING: EVERYBODY, Need.PREMIUM: PREMIUM, Need.OPERATOR: ADMIN} | LET_IN[
@@ -123,7 +120,7 @@ def test_every_route_from_elsewhere(
 
 
 def test_the_page_opens_for_everybody_since_browsers_cannot_send_a_token_on_the_way_to_it(
-    settings: Settings, model: ModelSlot, tmp_path: Path
+    settings: Settings, model: Load, tmp_path: Path
 ) -> None:
     door = Door(settings, model, tmp_path, policy="all")
     page = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -141,7 +138,7 @@ def test_the_page_opens_for_everybody_since_browsers_cannot_send_a_token_on_the_
 
 
 def test_a_program_on_this_machine_is_the_operator_but_where_all_ask_for_tokens(
-    settings: Settings, model: ModelSlot, tmp_path: Path
+    settings: Settings, model: Load, tmp_path: Path
 ) -> None:
     for number, (policy, status) in enumerate([("open", 200), ("predictions", 200), ("all", 401)]):
         folder = tmp_path / str(number)
@@ -291,9 +288,9 @@ def test_a_broken_file_of_tokens_lets_nobody_in(door: Door) -> None:
     assert door.client.get("/health/ready").status_code == 200
 
 
-def test_one_token_of_the_settings_opens_everything(settings: Settings, model: ModelSlot) -> None:
+def test_one_token_of_the_settings_opens_everything(settings: Settings, model: Load) -> None:
     client = create_app(
-        settings.model_copy(update={"api_key": SecretStr(ONE)}), model=model
+        settings.model_copy(update={"api_key": SecretStr(ONE)}), load=model
     ).test_client()
     assert client.post("/predict", data=plain(), content_type="image/jpeg").status_code == 401
     for path in ("/predict", "/predict/premium"):
@@ -318,9 +315,9 @@ def test_one_token_of_the_settings_opens_everything(settings: Settings, model: M
     ],
 )
 def test_who_can_be_reached_from_elsewhere_asks_for_tokens(
-    settings: Settings, model: ModelSlot, host: str, status: int
+    settings: Settings, model: Load, host: str, status: int
 ) -> None:
-    client = create_app(settings.model_copy(update={"host": host}), model=model).test_client()
+    client = create_app(settings.model_copy(update={"host": host}), load=model).test_client()
     assert client.post("/predict", data=plain(), content_type="image/jpeg").status_code == status
 
 
@@ -332,7 +329,7 @@ def test_document_tells_how_to_send_it(door: Door) -> None:
     assert "security" not in document["paths"]["/health"]["get"]
 
 
-def test_a_preflight_needs_no_token(settings: Settings, model: ModelSlot, tmp_path: Path) -> None:
+def test_a_preflight_needs_no_token(settings: Settings, model: Load, tmp_path: Path) -> None:
     door = Door(settings, model, tmp_path, policy="all")
     asked = {
         "Origin": "https://app.example.org",

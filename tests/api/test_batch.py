@@ -12,8 +12,7 @@ from werkzeug.test import TestResponse
 
 from keylike.images.photo import Photo
 from keylike.readers.contract import Reading, Unreadable
-from keylike.readers.loading import ModelSlot
-from keylike.service import batch_limit, create_app, reading_scheduler
+from keylike.service import Load, Service, batch_limit, create_app
 from keylike.settings import Settings
 from tests.contract import check_described
 from tests.fakes import ColourReader
@@ -99,11 +98,9 @@ class Frail(ColourReader):
 @pytest.fixture
 def frail(settings: Settings) -> Iterator[FlaskClient]:
     """An application with that reader."""
-    model = ModelSlot(Frail)
-    model.load()
-    scheduler = reading_scheduler(settings, model)
-    yield create_app(settings, model=model, scheduler=scheduler).test_client()
-    scheduler.close()
+    with Service(settings, load=Frail) as service:
+        service.load()
+        yield service.app.test_client()
 
 
 def test_a_crash_is_the_failure_of_its_photo_and_is_logged(
@@ -188,16 +185,17 @@ def test_the_limit_for_one_photo_stays(client: FlaskClient) -> None:
 
 
 def test_a_batch_that_finds_no_room_is_refused_as_a_whole(
-    client: FlaskClient, app: Any, settings: Settings, model: ModelSlot
+    client: FlaskClient, app: Any, settings: Settings, model: Load
 ) -> None:
-    scheduler = reading_scheduler(settings.model_copy(update={"queue": 1, "threads": 1}), model)
-    full = create_app(settings, model=model, scheduler=scheduler).test_client()
+    service = Service(settings.model_copy(update={"queue": 1, "threads": 1}), load=model)
+    service.load()
+    full = service.app.test_client()
     assert post(full, shots(32)).status_code == 200, "nobody else is there"
-    with scheduler.admit(1):
+    with service.slots.admit(1):
         refused = post(full, shots(2))
         failed(full, refused, 503, "overloaded")
         assert int(refused.headers["Retry-After"]) >= 1
-    scheduler.close()
+    service.close()
 
 
 def test_over_the_deadline_each_photo_says_so(client: FlaskClient) -> None:
@@ -210,8 +208,8 @@ def test_over_the_deadline_each_photo_says_so(client: FlaskClient) -> None:
     )
 
 
-def test_it_asks_for_the_token_where_one_photo_does(settings: Settings, model: ModelSlot) -> None:
+def test_it_asks_for_the_token_where_one_photo_does(settings: Settings, model: Load) -> None:
     guarded = create_app(
-        settings.model_copy(update={"api_key": SecretStr("s3cret-token")}), model=model
+        settings.model_copy(update={"api_key": SecretStr("s3cret-token")}), load=model
     ).test_client()
     failed(guarded, post(guarded, shots(1)), 401, "unauthorized")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from keylike.cache.stores import MemoryStore
 from keylike.errors import Overloaded
 from keylike.images.photo import Photo
 from keylike.readers.contract import Reading, Unreadable
-from keylike.readers.loading import ModelSlot
+from keylike.scheduling.client import NO_CLIENT, Client
 from keylike.service import create_app
 from keylike.settings import Settings
 from tests.contract import check_described, check_failure
@@ -49,9 +50,7 @@ def reader() -> CountingReader:
 
 def serve(settings: Settings, reader: CountingReader, **changes: Any) -> FlaskClient:
     """An application with this reader, and the settings changed like this."""
-    slot = ModelSlot(lambda: reader)
-    slot.load()
-    return create_app(settings.model_copy(update=changes), model=slot).test_client()
+    return create_app(settings.model_copy(update=changes), load=lambda: reader).test_client()
 
 
 @pytest.fixture
@@ -154,17 +153,13 @@ def test_who_waits_does_not_get_the_failure_of_who_is_read(settings: Settings) -
 
     class Watched(ReadingCache):
         def get_or_compute(
-            self,
-            key: str,
-            run: Callable[[], Result],
-            *,
-            left_s: Callable[[], float | None] = lambda: None,
+            self, key: str, compute: Callable[[], Result], client: Client = NO_CLIENT
         ) -> CacheResult:
-            def about_to_wait() -> float | None:
+            def about_to_wait() -> bool:
                 waiting.set()
-                return left_s()
+                return client.hung_up()
 
-            return super().get_or_compute(key, run, left_s=about_to_wait)
+            return super().get_or_compute(key, compute, replace(client, hung_up=about_to_wait))
 
     class FullAtFirst(CountingReader):
         def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
@@ -173,10 +168,8 @@ def test_who_waits_does_not_get_the_failure_of_who_is_read(settings: Settings) -
             return super().read(photos)
 
     reader = FullAtFirst()
-    slot = ModelSlot(lambda: reader)
-    slot.load()
     cache = Watched(MemoryStore(ttl_s=600, size=10, clock=lambda: 0.0), ttl_s=600, size=10)
-    app = create_app(settings, model=slot, cache=cache)
+    app = create_app(settings, load=lambda: reader, cache=cache)
 
     def ask(_: int) -> int:
         return (

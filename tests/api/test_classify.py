@@ -15,8 +15,7 @@ from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from keylike.readers.caliper.networks import KINDS
-from keylike.readers.loading import ModelSlot, load
-from keylike.service import create_app, reading_scheduler
+from keylike.service import Load, Service, create_app
 from keylike.settings import Settings
 from tests.classifier_models import LABELS, Net, make_classifier
 from tests.contract import check_described
@@ -69,23 +68,21 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house(settings: Settings, model: ModelSlot, models: Path) -> Iterator[FlaskClient]:
+def house(settings: Settings, model: Load, models: Path) -> Iterator[FlaskClient]:
     """An application whose own reader is no caliper."""
     chosen = settings.model_copy(update={"models": models})
-    scheduler = reading_scheduler(chosen, model)
-    yield create_app(chosen, model=model, scheduler=scheduler).test_client()
-    scheduler.close()
+    with Service(chosen, load=model) as service:
+        service.load()
+        yield service.app.test_client()
 
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     """The application as it is started without any settings."""
     chosen = Settings(logs=tmp_path_factory.mktemp("logs"))
-    slot = ModelSlot(lambda: load(chosen.model_folder))
-    slot.load()
-    scheduler = reading_scheduler(chosen, slot)
-    yield create_app(chosen, model=slot, scheduler=scheduler).test_client()
-    scheduler.close()
+    with Service(chosen) as service:
+        service.load()
+        yield service.app.test_client()
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample["file"])
@@ -269,10 +266,10 @@ def test_no_image_and_other_types(house: FlaskClient) -> None:
 
 
 def test_it_asks_for_the_token_before_it_looks_at_anything(
-    settings: Settings, model: ModelSlot, models: Path
+    settings: Settings, model: Load, models: Path
 ) -> None:
     chosen = settings.model_copy(update={"api_key": SecretStr("s3cret-token"), "models": models})
-    guarded = create_app(chosen, model=model).test_client()
+    guarded = create_app(chosen, load=model).test_client()
     for query in ("", "?model=gone", "?model=caliper", "?model=colours"):
         failed(guarded, post(guarded, plain(), query), 401, "unauthorized")
     assert (
@@ -283,18 +280,17 @@ def test_it_asks_for_the_token_before_it_looks_at_anything(
     )
 
 
-def test_it_takes_a_place_in_the_same_queue(
-    settings: Settings, model: ModelSlot, models: Path
-) -> None:
+def test_it_takes_a_place_in_the_same_queue(settings: Settings, model: Load, models: Path) -> None:
     chosen = settings.model_copy(update={"queue": 1, "threads": 1, "models": models})
-    scheduler = reading_scheduler(chosen, model)
-    client = create_app(chosen, model=model, scheduler=scheduler).test_client()
-    with scheduler.admit(2):
+    service = Service(chosen, load=model)
+    service.load()
+    client = service.app.test_client()
+    with service.slots.admit(2):
         refused = post(client, plain(), "?model=colours")
         failed(client, refused, 503, "overloaded")
         assert int(refused.headers["Retry-After"]) >= 1
     told(client, post(client, plain(), "?model=colours"))
-    scheduler.close()
+    service.close()
     failed(client, post(client, plain(), "?model=colours"), 503, "model_loading")
 
 
@@ -314,8 +310,7 @@ def test_it_keeps_to_the_deadline(house: FlaskClient) -> None:
 
 
 def test_until_the_model_is_loaded_it_says_so(settings: Settings, models: Path) -> None:
-    empty = ModelSlot(lambda: load(ROOT / "models" / "caliper"))
-    client = create_app(settings.model_copy(update={"models": models}), model=empty).test_client()
+    client = create_app(settings.model_copy(update={"models": models}), loaded=False).test_client()
     refused = post(client, plain())
     failed(client, refused, 503, "model_loading")
     assert refused.headers["Retry-After"]

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from keylike.errors import ModelError
-from keylike.readers.loading import ModelSlot
-from keylike.service import create_app
+from keylike.service import Service
 from keylike.settings import Settings
 from tests.api.house import House, crash, short_of_memory
 from tests.contract import check_described
@@ -23,7 +22,7 @@ def house(settings: Settings) -> Iterator[House]:
     """With the settings as they come."""
     made = House(settings)
     yield made
-    made.scheduler.close()
+    made.service.close()
 
 
 def test_detailed_health(house: House) -> None:
@@ -87,20 +86,20 @@ def test_refusals_do_not_make_it_unhealthy(house: House) -> None:
 
 
 def test_draining_loading_and_degraded(settings: Settings, house: House) -> None:
-    house.draining = True
+    house.service.draining.set()
     assert house.get("/health/detailed", 503)["status"] == "draining"
 
     def fail() -> Any:
         raise ModelError("gemma/config.json is damaged")
 
-    slot = ModelSlot(fail, spare=ColourReader)
-    client = create_app(settings, model=slot).test_client()
+    service = Service(settings, load=fail, spare=ColourReader)
+    client = service.app.test_client()
     response = client.get("/health/detailed")
     assert (
         response.status_code,
         check_described(client, response, "/health/detailed", "get")["status"],
     ) == (503, "loading")
-    slot.load()
+    service.load()
     response = client.get("/health/detailed")
     body = check_described(client, response, "/health/detailed", "get")
     assert (response.status_code, body["status"], body["reasons"]) == (

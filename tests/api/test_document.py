@@ -11,7 +11,6 @@ from flask_openapi3 import OpenAPI
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from keylike.readers.loading import ModelSlot
 from keylike.service import create_app
 from keylike.settings import Settings
 from tests.fakes import colour_reader
@@ -24,13 +23,11 @@ register(PHOTOS)
 
 def application() -> OpenAPI:
     """The application with the colour reader, logging nothing; the cases are made before any fixture exists."""
-    model = ModelSlot(colour_reader)
-    model.load()
     log = structlog.wrap_logger(
         logging.getLogger("nowhere"),
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
     )
-    app = create_app(Settings(), model=model, log=log)
+    app = create_app(Settings(), load=colour_reader, log=log)
     answer = app.wsgi_app
     # As over a socket of this machine: the client of these tests says nothing of where it is.
     app.wsgi_app = lambda environ, start_response: answer(  # type: ignore[method-assign]

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from keylike.readers.loading import ModelSlot
-from keylike.service import create_app
+from keylike.service import Load, create_app
 from keylike.settings import Settings
 from tools.plain_pictures import plain
 
@@ -17,9 +16,9 @@ APP = "https://app.example.org"
 PAGES = {"Accept": "text/html"}
 
 
-def serve(settings: Settings, model: ModelSlot, **changes: Any) -> FlaskClient:
+def serve(settings: Settings, model: Load, **changes: Any) -> FlaskClient:
     """Asks an application with other settings."""
-    return create_app(settings.model_copy(update=changes), model=model).test_client()
+    return create_app(settings.model_copy(update=changes), load=model).test_client()
 
 
 def test_every_page_may_ask_unless_some_are_named_and_never_with_credentials(
@@ -33,9 +32,7 @@ def test_every_page_may_ask_unless_some_are_named_and_never_with_credentials(
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_named_origins_alone_may_ask_and_with_credentials(
-    settings: Settings, model: ModelSlot
-) -> None:
+def test_named_origins_alone_may_ask_and_with_credentials(settings: Settings, model: Load) -> None:
     client = serve(settings, model, origins=f"{APP}, http://localhost:3000")
     for origin in (APP, "http://localhost:3000"):
         answer = client.get("/health", headers={"Origin": origin})
@@ -68,7 +65,7 @@ def test_named_origins_alone_may_ask_and_with_credentials(
     ],
 )
 def test_the_phone_apps_headers_pass_the_preflight(
-    settings: Settings, model: ModelSlot, header: str
+    settings: Settings, model: Load, header: str
 ) -> None:
     asked = {
         "Origin": APP,
@@ -149,7 +146,7 @@ def test_service_worker_may_fetch_from_its_own_server_and_nothing_else(client: F
     assert policy == "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 
 
-def test_tls_is_kept_to_where_a_named_proxy_speaks_it(settings: Settings, model: ModelSlot) -> None:
+def test_tls_is_kept_to_where_a_named_proxy_speaks_it(settings: Settings, model: Load) -> None:
     client = serve(settings, model, proxy="127.0.0.1")
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
     assert (
@@ -164,7 +161,7 @@ def test_tls_is_kept_to_where_a_named_proxy_speaks_it(settings: Settings, model:
     )
 
 
-def test_a_proxy_does_not_make_its_callers_operators(settings: Settings, model: ModelSlot) -> None:
+def test_a_proxy_does_not_make_its_callers_operators(settings: Settings, model: Load) -> None:
     client = serve(settings, model, proxy="127.0.0.1")
     for claimed in ("127.0.0.1", "::1", "203.0.113.7, 127.0.0.1", "", "127.0.0.1, 127.0.0.1"):
         assert client.get("/metrics", headers={"X-Forwarded-For": claimed}).status_code == 401

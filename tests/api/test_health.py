@@ -10,8 +10,7 @@ from flask.testing import FlaskClient
 
 from keylike.errors import ModelError
 from keylike.readers.contract import Reader
-from keylike.readers.loading import ModelSlot
-from keylike.service import create_app
+from keylike.service import Load, Service, create_app
 from keylike.settings import Settings
 from tests.contract import check_described, check_failure
 from tests.fakes import ColourReader, colour_reader
@@ -35,8 +34,8 @@ def test_ready(client: FlaskClient) -> None:
 
 def test_not_ready_until_loaded_and_warmed(settings: Settings) -> None:
     reader = ColourReader()
-    model = ModelSlot(lambda: reader)
-    client = create_app(settings, model=model).test_client()
+    service = Service(settings, load=lambda: reader)
+    client = service.app.test_client()
     ready = client.get("/health/ready")
     assert check_described(client, ready, "/health/ready", "get")["code"] == "model_loading"
     assert (ready.status_code, ready.headers["Retry-After"]) == (503, "5")
@@ -44,7 +43,7 @@ def test_not_ready_until_loaded_and_warmed(settings: Settings) -> None:
     assert client.get("/health/live").status_code == 200
     refused = client.post("/predict", data=plain(), content_type="image/jpeg")
     check_failure(client, refused, 503, "model_loading")
-    model.load()
+    service.load()
     assert reader.warmed
     assert client.get("/health/ready").status_code == 200
     assert client.post("/predict", data=plain(), content_type="image/jpeg").status_code == 200
@@ -57,9 +56,9 @@ def test_degraded_where_another_reader_answers(settings: Settings) -> None:
         assert held.wait(20)
         raise ModelError("gemma/config.json is damaged")
 
-    model = ModelSlot(fail, spare=colour_reader)
-    client = create_app(settings, model=model).test_client()
-    loading = threading.Thread(target=model.load)
+    service = Service(settings, load=fail, spare=colour_reader)
+    client = service.app.test_client()
+    loading = threading.Thread(target=service.load)
     loading.start()
     body = check_described(client, client.get("/health"), "/health", "get")
     assert (body["status"], body["reason"], body["model_loaded"], body["model"]) == (
@@ -99,8 +98,11 @@ def test_without_the_model_of_the_settings_the_embedded_one_is_served(
     assert one["reason"] == "KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper"
 
 
-def test_not_ready_while_draining(settings: Settings, model: ModelSlot) -> None:
-    client = create_app(settings, model=model, draining=lambda: True).test_client()
+def test_not_ready_while_draining(settings: Settings, model: Load) -> None:
+    service = Service(settings, load=model)
+    service.load()
+    service.draining.set()
+    client = service.app.test_client()
     assert client.get("/health/ready").status_code == 503
     assert client.get("/health").get_json()["status"] == "draining"
     assert client.get("/health/live").status_code == 200

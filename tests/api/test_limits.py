@@ -15,9 +15,7 @@ from werkzeug.test import TestResponse
 
 from keylike.access.store import TokenStore
 from keylike.access.tokens import Tier
-from keylike.readers.loading import ModelSlot
-from keylike.scheduling.scheduler import Scheduler
-from keylike.service import create_app
+from keylike.service import Load, Service
 from keylike.settings import Settings
 from tests.contract import check_described, check_failure
 from tests.redis_server import RedisServer
@@ -30,17 +28,14 @@ FAR = {"REMOTE_ADDR": "203.0.113.7"}
 class Replica:
     """An application that counts; `now` is the time by which it does."""
 
-    def __init__(self, settings: Settings, model: ModelSlot, **changes: Any) -> None:
+    def __init__(self, settings: Settings, model: Load, **changes: Any) -> None:
         self.now = 1000.0
         changed = settings.model_copy(
             update={"limit_address": "3 per minute; 5 per hour", "policy": "open", **changes}
         )
-        self.scheduler = Scheduler(
-            model.reader, queue=changed.queue, threads=changed.threads, clock=lambda: self.now
-        )
-        self.client: FlaskClient = create_app(
-            changed, model=model, scheduler=self.scheduler
-        ).test_client()
+        self.service = Service(changed, load=model, clock=lambda: self.now)
+        self.service.load()
+        self.client: FlaskClient = self.service.app.test_client()
 
     def post(
         self, path: str = "/predict", *, far: dict[str, str] = FAR, **more: Any
@@ -56,7 +51,7 @@ class Replica:
 
 
 @pytest.fixture
-def replica(settings: Settings, model: ModelSlot) -> Replica:
+def replica(settings: Settings, model: Load) -> Replica:
     """One with limits in memory."""
     return Replica(settings, model)
 
@@ -152,7 +147,7 @@ def test_programs_on_this_machine_are_not_limited_but_what_a_tunnel_brings_is(
 
 
 def test_a_named_proxy_is_believed_and_only_the_address_that_it_wrote_itself(
-    settings: Settings, model: ModelSlot
+    settings: Settings, model: Load
 ) -> None:
     replica = Replica(settings, model, proxy="127.0.0.1, 10.0.0.0/8")
     for peer in ("127.0.0.1", "10.1.2.3"):
@@ -177,13 +172,13 @@ def test_a_named_proxy_is_believed_and_only_the_address_that_it_wrote_itself(
     [("on", "127.0.0.1", 429), ("off", "203.0.113.7", 200), ("auto", "127.0.0.1", 200)],
 )
 def test_who_is_limited_is_a_setting(
-    settings: Settings, model: ModelSlot, limited: str, address: str, last: int
+    settings: Settings, model: Load, limited: str, address: str, last: int
 ) -> None:
     replica = Replica(settings, model, limits=limited)
     assert replica.statuses(4, far={"REMOTE_ADDR": address}) == [200, 200, 200, last]
 
 
-def test_tiers_raise_the_limits(settings: Settings, model: ModelSlot, tmp_path: Path) -> None:
+def test_tiers_raise_the_limits(settings: Settings, model: Load, tmp_path: Path) -> None:
     replica = Replica(
         settings,
         model,
@@ -230,15 +225,15 @@ def test_batches_at_the_same_time_share_what_is_left(
     assert sorted(each.result().status_code for each in sent) == [200, 429]
 
 
-def test_a_full_queue_says_its_own_time_to_come_back(settings: Settings, model: ModelSlot) -> None:
+def test_a_full_queue_says_its_own_time_to_come_back(settings: Settings, model: Load) -> None:
     replica = Replica(settings, model, queue=1, threads=1)
-    with replica.scheduler.admit(2):
+    with replica.service.slots.admit(2):
         refused = replica.post()
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
 
 
 def test_two_replicas_share_a_limit_in_redis_and_go_on_without(
-    settings: Settings, model: ModelSlot, frail_redis: RedisServer
+    settings: Settings, model: Load, frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
     shared = {"redis_url": SecretStr(frail_redis.url), "cache_ttl_s": 0}

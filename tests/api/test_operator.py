@@ -26,7 +26,7 @@ def house(settings: Settings) -> Iterator[House]:
     """With the settings as they come."""
     made = House(settings)
     yield made
-    made.scheduler.close()
+    made.service.close()
 
 
 def test_requests_are_counted_by_route_and_status(house: House) -> None:
@@ -121,10 +121,9 @@ def test_the_model_is_named(settings: Settings, house: House) -> None:
     values = house.values()
     assert values["keylike_model_info digest=0123456789ab kind=fake name=moody version=1.2.3"] == 1
     assert (values["keylike_ready"], values["keylike_degraded"]) == (1, 0)
-    house.draining = True
+    house.service.draining.set()
     assert house.values()["keylike_ready"] == 0
-    loading = House(settings)
-    loading.model._held = None
+    loading = House(settings, loaded=False)
     values = loading.values()
     assert values["keylike_ready"] == 0 and not [
         name for name in values if name.startswith("keylike_model_info")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
+from structlog.stdlib import BoundLogger
 
+from keylike.cache.factory import build_cache
 from keylike.cache.fallback import Fallback
 from keylike.cache.reading_cache import ReadingCache
 from keylike.cache.redis_store import RedisStore
 from keylike.cache.stores import MemoryStore, StoreUnavailable
 from keylike.observability.logs import make_logger
-from keylike.service import reading_cache
-from keylike.settings import Settings
 from tests.cache.test_reading_cache import READING, SIZE, TTL_S, Clock, Runs
 from tests.redis_server import PASSWORD, RedisServer
 
@@ -49,6 +49,11 @@ def fallback(primary: MemoryStore, clock: Clock, logs: Path) -> Fallback:
     )
 
 
+def redis_cache(url: str, log: BoundLogger, clock: Callable[[], float]) -> ReadingCache:
+    """Return a cache in Redis as the settings build it."""
+    return build_cache(url, ttl_s=TTL_S, size=SIZE, clock=clock, log=log)
+
+
 def logged(logs: Path) -> list[dict[str, Any]]:
     """The lines of the log."""
     return [json.loads(line) for line in (logs / "api.log").read_text().splitlines()]
@@ -57,8 +62,8 @@ def logged(logs: Path) -> list[dict[str, Any]]:
 def test_redis_killed_midway_and_back(frail_redis: RedisServer, tmp_path: Path) -> None:
     frail_redis.start()
     clock, runs, logs = Clock(), Runs(), tmp_path / "logs"
-    settings = Settings(redis_url=SecretStr(frail_redis.url), logs=logs)
-    cache = reading_cache(settings, make_logger(logs), clock)
+    url = frail_redis.url
+    cache = redis_cache(url, make_logger(logs), clock)
     assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     frail_redis.kill()
     # In memory from here on: once more a run, then none.
@@ -87,18 +92,16 @@ def test_redis_killed_midway_and_back(frail_redis: RedisServer, tmp_path: Path) 
 def test_redis_away_from_the_start_is_said_at_the_start(
     frail_redis: RedisServer, tmp_path: Path
 ) -> None:
-    settings = Settings(redis_url=SecretStr(frail_redis.url), logs=tmp_path)
-    cache = reading_cache(settings, make_logger(tmp_path), Clock())
+    url = frail_redis.url
+    cache = redis_cache(url, make_logger(tmp_path), Clock())
     text = (tmp_path / "api.log").read_text()
     assert "cache_degraded" in text and cache.stats().degraded
     assert not any(secret in text for secret in (PASSWORD, "127.0.0.1", str(frail_redis.port)))
 
 
 def test_a_wrong_password_counts_as_away(redis_server: RedisServer, tmp_path: Path) -> None:
-    settings = Settings(
-        redis_url=SecretStr(redis_server.url.replace(PASSWORD, "wrong")), logs=tmp_path
-    )
-    cache, runs = reading_cache(settings, make_logger(tmp_path), Clock()), Runs()
+    url = redis_server.url.replace(PASSWORD, "wrong")
+    cache, runs = redis_cache(url, make_logger(tmp_path), Clock()), Runs()
     assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     assert cache.stats().degraded
     assert [line["error"] for line in logged(tmp_path)] == ["AuthenticationError"]
@@ -109,9 +112,7 @@ def test_a_redis_that_says_nothing_counts_as_away(tmp_path: Path) -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0?socket_timeout=0.05"
-        cache = reading_cache(
-            Settings(redis_url=SecretStr(url), logs=tmp_path), make_logger(tmp_path), Clock()
-        )
+        cache = redis_cache(url, make_logger(tmp_path), Clock())
     assert cache.stats().degraded
     assert [line["error"] for line in logged(tmp_path)] == ["TimeoutError"]
 

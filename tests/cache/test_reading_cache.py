@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from keylike.cache.reading_cache import CacheResult, CacheStats, ReadingCache, Result, reading_key
+from keylike.cache.reading_cache import CacheResult, CacheStats, ReadingCache, Result, cache_key
 from keylike.cache.redis_store import RedisStore
 from keylike.cache.stores import MemoryStore, Store
 from keylike.errors import BadImage, KeylikeError, ModelLoading, Overloaded
@@ -27,6 +27,7 @@ from keylike.readers.contract import (
     Reason,
     Unreadable,
 )
+from keylike.scheduling.client import Client
 from tests.redis_server import RedisServer
 
 TTL_S, SIZE = 600, 3
@@ -54,7 +55,20 @@ INFO = ReaderInfo("colour", "1.0.0", "fake", ("SC1",), "0" * 64)
 
 
 class Late(KeylikeError):
-    """A caller's own failure."""
+    """A failure of the client's own."""
+
+
+class Waiting(Client):
+    """A client whose time left is given by the test; None stands for a minute."""
+
+    def __init__(self, time_left: Callable[[], float | None]) -> None:
+        super().__init__()
+        object.__setattr__(self, "_time_left", time_left)
+
+    def time_left(self, now: float) -> float:
+        """Return what the test's function returns, or raise its error."""
+        left = self._time_left()  # type: ignore[attr-defined]
+        return 60.0 if left is None else float(left)
 
 
 class Clock:
@@ -204,7 +218,7 @@ def test_fifty_at_once_make_one_run(cache: ReadingCache) -> None:
         found = [
             each.result()
             for each in [
-                callers.submit(cache.get_or_compute, "photo", run, left_s=about_to_wait)
+                callers.submit(cache.get_or_compute, "photo", run, Waiting(about_to_wait))
                 for _ in range(50)
             ]
         ]
@@ -229,7 +243,7 @@ def while_another_fails(
     with ThreadPoolExecutor(2) as callers:
         first = callers.submit(cache.get_or_compute, "photo", fail)
         assert flying.wait(60)
-        second = callers.submit(cache.get_or_compute, "photo", run, left_s=waiting.set)
+        second = callers.submit(cache.get_or_compute, "photo", run, Waiting(waiting.set))
         return first.exception(), second
 
 
@@ -278,7 +292,7 @@ def test_who_runs_out_of_time_leaves_the_run_to_the_others(cache: ReadingCache) 
         first = callers.submit(cache.get_or_compute, "photo", run)
         assert flying.wait(60)
         with pytest.raises(Late):
-            cache.get_or_compute("photo", run, left_s=left_s)
+            cache.get_or_compute("photo", run, Waiting(left_s))
         given_up.set()
         assert first.result() == CacheResult(READING, cached=False)
 
@@ -322,17 +336,17 @@ def test_without_time_to_live_everything_is_run(kept: Kept) -> None:
 
 
 def test_a_key_is_of_the_photo_the_model_and_the_options_and_shows_none_of_them() -> None:
-    key = reading_key(b"photo", INFO, (1, 2))
-    assert key == reading_key(b"photo", INFO, (1, 2))
+    key = cache_key(b"photo", INFO, (1, 2))
+    assert key == cache_key(b"photo", INFO, (1, 2))
     others = [
-        reading_key(b"Photo", INFO, (1, 2)),
-        reading_key(b"photo", replace(INFO, name="other"), (1, 2)),
-        reading_key(b"photo", replace(INFO, version="1.0.1"), (1, 2)),
-        reading_key(b"photo", replace(INFO, digest="1" * 64), (1, 2)),
-        reading_key(b"photo", INFO, (1, 3)),
+        cache_key(b"Photo", INFO, (1, 2)),
+        cache_key(b"photo", replace(INFO, name="other"), (1, 2)),
+        cache_key(b"photo", replace(INFO, version="1.0.1"), (1, 2)),
+        cache_key(b"photo", replace(INFO, digest="1" * 64), (1, 2)),
+        cache_key(b"photo", INFO, (1, 3)),
         # The same characters in other fields.
-        reading_key(b"photo", replace(INFO, name="colour1", version=".0.0"), (1, 2)),
-        reading_key(b"photo", INFO, (12,)),
+        cache_key(b"photo", replace(INFO, name="colour1", version=".0.0"), (1, 2)),
+        cache_key(b"photo", INFO, (12,)),
     ]
     assert len({key, *others}) == 8
     # A hash of the photo alone would tell whoever sees it which photo it was.

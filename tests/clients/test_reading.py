@@ -131,9 +131,9 @@ def test_a_full_queue_is_waited_for(serve: Serve, ask: Any, time: Time) -> None:
         threading.Thread(target=ask(running).read, args=(plain(colour),)) for colour in (RED, GREEN)
     ]
     ahead[0].start()
-    until(lambda: running.scheduler.load().reading == 1)
+    until(lambda: running.service.load_snapshot().reading == 1)
     ahead[1].start()
-    until(lambda: running.scheduler.full() is not None)
+    until(lambda: running.service.slots.retry_after_s() is not None)
 
     def goes_on() -> None:
         reader.allowed.set()

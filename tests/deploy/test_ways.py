@@ -10,8 +10,7 @@ import pytest
 from flask_openapi3 import OpenAPI
 from pydantic import SecretStr
 
-from keylike.readers.loading import ModelSlot
-from keylike.service import batch_limit, binding, create_app
+from keylike.service import Load, batch_limit, binding, create_app
 from keylike.settings import Settings, load_settings
 from tests.deploy.files import (
     COMPOSE,
@@ -101,9 +100,7 @@ def test_the_ingress_lets_through_what_is_public_and_nothing_else(
     assert {path for path in routes if not passes(path)} == operators and len(operators) >= 4
 
 
-def test_prometheus_gets_in_with_what_the_monitor_gives_it(
-    settings: Settings, model: ModelSlot
-) -> None:
+def test_prometheus_gets_in_with_what_the_monitor_gives_it(settings: Settings, model: Load) -> None:
     objects = documents(KUBERNETES / "base")
     (endpoint,) = next(one for one in objects if one["kind"] == "ServiceMonitor")["spec"][
         "endpoints"
@@ -124,7 +121,7 @@ def test_prometheus_gets_in_with_what_the_monitor_gives_it(
         settings.model_copy(
             update={"api_key": SecretStr("a" * 16), "policy": "predictions", "host": "0.0.0.0"}
         ),
-        model=model,
+        load=model,
     )
     client, elsewhere = app.test_client(), {"REMOTE_ADDR": "192.0.2.1"}
     bearer = {"Authorization": f"{endpoint['authorization']['type']} {'a' * 16}"}

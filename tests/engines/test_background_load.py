@@ -17,14 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HANGING = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from keylike.engines.background_load import Loading
+from keylike.engines.background_load import BackgroundLoad
 
 begun = threading.Event()
 
 def load():
     ThreadPoolExecutor(1).submit(lambda: (begun.set(), threading.Event().wait())).result()
 
-with Loading(load, done=lambda: None, failed=lambda: None):
+with BackgroundLoad(load, done=lambda: None, failed=lambda: None):
     begun.wait()
     print("left", end="")
     {leave}

@@ -8,13 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, cast
 
-from keylike.api.error_handlers import socket_failures
 from keylike.images.photo import Photo
-from keylike.observability.logs import make_logger
 from keylike.readers.contract import Reading, Unreadable
-from keylike.readers.loading import ModelSlot
-from keylike.scheduling.scheduler import Scheduler
-from keylike.service import create_app, make_server, reading_cache
+from keylike.service import Service
 from keylike.settings import Settings
 from tests.fakes import ColourReader
 from tests.running import Running, until
@@ -65,27 +61,12 @@ class FaultServer(Running):
     ) -> None:
         settings = settings.model_copy(update={"port": 0})
         self.now, self.reader = 0.0, FaultyReader()
-        model = ModelSlot(lambda: self.reader)
-        model.load()
-        draining, log = threading.Event(), make_logger(settings.logs)
-        clock = lambda: self.now  # noqa: E731
-        limits = {"queue": settings.queue, "threads": settings.threads}
-        self.scheduler = Scheduler(
-            model.reader, **limits, longest_s=settings.deadline_s, clock=clock
+        self.service = Service(
+            settings, load=lambda: self.reader, clock=lambda: self.now, wall=wall
         )
-        self.cache = reading_cache(settings, log, clock)
-        components = {
-            "model": model,
-            "log": log,
-            "scheduler": self.scheduler,
-            "cache": self.cache,
-            "clock": wall,
-        }
-        app = create_app(settings, **components, draining=draining.is_set)  # type: ignore[arg-type]
-        failure = socket_failures(wall, log)
-        self.server = make_server(
-            app, settings, self.scheduler, failure=failure, draining=draining, clock=clock
-        )
+        self.service.load()
+        self.cache = self.service.cache
+        self.server = self.service.listen()
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
         self.clients = ThreadPoolExecutor(32)
@@ -115,7 +96,7 @@ class FaultServer(Running):
         posted = [
             self.clients.submit(self.post, photo) for photo in [self.photo() for _ in range(count)]
         ]
-        until(lambda: self.scheduler._door._inside == count)
+        until(lambda: self.service.slots.admitted == count)
         return posted
 
     def stop(self) -> None:

@@ -65,7 +65,7 @@ def test_reader_that_hangs_times_out_and_recovers(fault_server: FaultServer) -> 
     )
     fault_server.reader.fault = None
     fault_server.reader.resume.set()
-    until(lambda: not fault_server.scheduler.stuck())
+    until(lambda: not fault_server.service.slots.is_stuck())
     assert fault_server.post()[0] == 200
     assert [
         fault_server.request("GET", path)[0] for path in ("/health/ready", "/health/detailed")

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from keylike.scheduling.scheduler import Client
+from keylike.observability.photo_trace import TraceBuilder
+from keylike.scheduling.client import Client
 from keylike.settings import Settings
 from tests.contract import check_body
 from tests.running import PatientReader, Running, until
@@ -74,7 +75,7 @@ class Busy:
 
     def wait_until_admitted(self, count: int) -> None:
         """Wait until `count` photos are admitted."""
-        until(lambda: self.running.scheduler._door._inside == count)
+        until(lambda: self.running.service.slots.admitted == count)
 
 
 @pytest.fixture
@@ -282,13 +283,14 @@ def test_stop_answers_every_admitted_request(busy: Busy) -> None:
 
 def test_client_name_is_a_stable_digest_that_no_log_shows(busy: Busy, settings: Settings) -> None:
     names: list[str] = []
-    original = busy.running.scheduler.read
+    engine = busy.running.service.engines.engine()
+    original = engine.read
 
-    def record(*given: Any, **named: Any) -> Any:
-        names.extend(each.name for each in (*given, *named.values()) if isinstance(each, Client))
-        return original(*given, **named)
+    def record(data: bytes, client: Client, trace: TraceBuilder) -> Any:
+        names.append(client.name)
+        return original(data, client, trace)
 
-    busy.running.scheduler.read = record  # type: ignore[method-assign]
+    engine.read = record  # type: ignore[method-assign]
     busy.reader.allowed.set()
     for _ in range(2):
         assert busy.post().result(PATIENCE_S)[0] == 200

@@ -17,8 +17,7 @@ from PIL import Image
 from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
 from keylike.readers.contract import Reader, ReaderInfo
-from keylike.readers.loading import ModelSlot
-from keylike.service import create_app
+from keylike.service import Load, create_app
 from keylike.settings import Settings
 from keylike.workers.wire import MessageType, receive, send
 from keylike.workers.zygote import WorkerSpec
@@ -91,9 +90,9 @@ def test_configure_image_libraries_twice_sets_options_and_filters_once() -> None
             warnings.warn("bomb", Image.DecompressionBombWarning, stacklevel=1)
 
 
-def test_create_app_configures_the_libraries(settings: Settings, model: ModelSlot) -> None:
+def test_create_app_configures_the_libraries(settings: Settings, model: Load) -> None:
     reset_options()
-    create_app(settings, model=model)
+    create_app(settings, load=model)
     assert options() == (2, False, False, False)
 
 

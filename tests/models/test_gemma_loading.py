@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from keylike.engines.engine_slot import EngineSlot
 from keylike.errors import ModelError
 from keylike.readers.contract import Reader
-from keylike.readers.loading import ModelSlot, load
+from keylike.readers.loading import load
+from tests.engines.test_engine_slot import slot_of
 from tests.fakes import colour_reader
 from tests.gemma_models import GemmaModels
 from tests.readers.gemma.fake_folders import write_json
@@ -26,9 +28,9 @@ def folder(gemma_models: GemmaModels, tmp_path: Path) -> Path:
     return tmp_path / "keys"
 
 
-def served(folder: Path) -> ModelSlot:
+def served(folder: Path) -> EngineSlot:
     """As the server takes it, with another reader where it cannot be had."""
-    slot = ModelSlot(lambda: load(folder), spare=colour_reader)
+    slot = slot_of(lambda: load(folder), spare=colour_reader)
     slot.load()
     return slot
 

@@ -13,8 +13,7 @@ from pydantic import SecretStr
 
 from keylike.observability.logs import make_logger
 from keylike.readers.contract import ReaderInfo
-from keylike.readers.loading import ModelSlot
-from keylike.service import create_app
+from keylike.service import Load, create_app
 from keylike.settings import Settings
 from tests.fakes import ColourReader
 from tools.plain_pictures import plain
@@ -58,10 +57,10 @@ def test_one_line_a_request(client: FlaskClient, settings: Settings) -> None:
 
 
 def test_secrets_stay_out(
-    settings: Settings, model: ModelSlot, capfd: pytest.CaptureFixture[str]
+    settings: Settings, model: Load, capfd: pytest.CaptureFixture[str]
 ) -> None:
     guarded = create_app(
-        settings.model_copy(update={"api_key": SecretStr("canary-token")}), model=model
+        settings.model_copy(update={"api_key": SecretStr("canary-token")}), load=model
     ).test_client()
     for token in ("canary-token", "canary-guess"):
         guarded.post(
@@ -80,10 +79,8 @@ def test_secrets_stay_out(
 def test_a_crash_is_logged_by_place_and_told_in_general(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    model = ModelSlot(FailingReader)  # type: ignore[arg-type]
-    model.load()
     response = (
-        create_app(settings, model=model)
+        create_app(settings, load=FailingReader)
         .test_client()
         .post("/predict", data=plain(), content_type="image/jpeg")
     )
@@ -121,9 +118,7 @@ def test_a_made_up_method_is_not_logged(client: FlaskClient, settings: Settings)
     assert (line["status"], line["method"]) == (405, None)
 
 
-def test_level_is_honoured(
-    settings: Settings, model: ModelSlot, app: OpenAPI, tmp_path: Path
-) -> None:
+def test_level_is_honoured(settings: Settings, model: Load, app: OpenAPI, tmp_path: Path) -> None:
     quiet = settings.model_copy(update={"log_level": "ERROR", "logs": tmp_path / "quiet"})
-    create_app(quiet, model=model).test_client().get("/health")
+    create_app(quiet, load=model).test_client().get("/health")
     assert (tmp_path / "quiet" / "api.log").read_text() == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -13,8 +14,7 @@ from pydantic import SecretStr
 
 from keylike.observability.logs import make_logger
 from keylike.observability.traces import Traces, make_traces
-from keylike.readers.loading import ModelSlot
-from keylike.service import create_app, new_traces, reading_scheduler
+from keylike.service import Load, Service
 from keylike.settings import Settings, SettingsError, load_settings
 from tests.collector import Collector
 from tests.fakes import ColourReader
@@ -41,20 +41,15 @@ class Traced:
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
         from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-        model = ModelSlot(lambda: reader)
-        model.load()
         self.exporter, provider = InMemorySpanExporter(), TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.scheduler = reading_scheduler(settings, model)
         traces = Traces(
-            provider,
-            clock=self.scheduler.clock,
-            wall=lambda: self.scheduler.clock() + 1_795_000_000,
+            provider, clock=time.monotonic, wall=lambda: time.monotonic() + 1_795_000_000
         )
         settings = settings.model_copy(update={"api_key": SecretStr(TOKEN)})
-        self.client = create_app(
-            settings, model=model, scheduler=self.scheduler, traces=traces
-        ).test_client()
+        self.service = Service(settings, load=lambda: reader, traces=traces)
+        self.service.load()
+        self.client = self.service.app.test_client()
 
     def post(self, photo: bytes) -> tuple[Any, list[Any]]:
         """The span of a photo, and those of its stages in order."""
@@ -74,7 +69,7 @@ def traced(settings: Settings) -> Iterator[Traced]:
     """With the colour reader."""
     made = Traced(settings, ColourReader())
     yield made
-    made.scheduler.close()
+    made.service.close()
 
 
 def test_a_span_a_stage(traced: Traced) -> None:
@@ -127,7 +122,7 @@ def test_refusals_and_crashes(traced: Traced, settings: Settings) -> None:
         "ERROR",
     )
     assert "c4nary" not in whole.to_json()
-    crashing.scheduler.close()
+    crashing.service.close()
 
 
 def test_spans_tell_no_secret(traced: Traced) -> None:
@@ -145,23 +140,19 @@ def collector() -> Iterator[Collector]:
     made.close()
 
 
-def send_one(settings: Settings, model: ModelSlot) -> None:
+def send_one(settings: Settings, model: Load) -> None:
     """Reads a photo with whatever traces the settings and the environment ask for."""
-    log = make_logger(settings.logs)
-    scheduler = reading_scheduler(settings, model)
-    traces = new_traces(settings, scheduler, log)
-    assert traces is not None
-    client = create_app(
-        settings, model=model, log=log, scheduler=scheduler, traces=traces
-    ).test_client()
-    assert client.post("/predict", data=plain(RED), content_type="image/jpeg").status_code == 200
-    traces.close()
-    scheduler.close()
+    with Service(settings, load=model) as service:
+        service.load()
+        assert service.traces is not None
+        client = service.app.test_client()
+        photo = plain(RED)
+        assert client.post("/predict", data=photo, content_type="image/jpeg").status_code == 200
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v1/traces"])
 def test_the_setting_names_a_collector(
-    settings: Settings, model: ModelSlot, collector: Collector, end: str
+    settings: Settings, model: Load, collector: Collector, end: str
 ) -> None:
     pytest.importorskip("opentelemetry.sdk", reason=INSTALLED)
     send_one(settings.model_copy(update={"otel_endpoint": SecretStr(collector.url + end)}), model)
@@ -182,7 +173,7 @@ def test_the_setting_names_a_collector(
 
 
 def test_so_do_the_standard_variables(
-    settings: Settings, model: ModelSlot, collector: Collector, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, model: Load, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("opentelemetry.sdk", reason=INSTALLED)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)

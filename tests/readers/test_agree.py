@@ -34,7 +34,7 @@ from keylike.readers.contract import (
     Reason,
     Unreadable,
 )
-from keylike.readers.loading import ModelSlot, agreeing
+from keylike.readers.loading import agreeing
 from keylike.service import create_app
 from keylike.settings import Settings
 from tests.contract import check_failure
@@ -268,9 +268,7 @@ def test_the_refusal_over_http_tells_what_each_read(settings: Settings) -> None:
     both = AgreeingReader(
         FixedReader(reading(0.5), "first"), FixedReader(reading(0.5, OTHER), "second"), 0.1, True
     )
-    model = ModelSlot(lambda: both)
-    model.load()
-    client: FlaskClient = create_app(settings, model=model).test_client()
+    client: FlaskClient = create_app(settings, load=lambda: both).test_client()
     body = check_failure(
         client, client.post("/predict", data=plain(), content_type="image/jpeg"), 422, "unreadable"
     )

@@ -10,46 +10,53 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from keylike.errors import DeadlineExceeded
-from keylike.images.photo import open_photo
 from keylike.observability.photo_trace import StageTiming, TraceBuilder
-from keylike.readers.loading import ModelSlot
-from keylike.scheduling.scheduler import Client, Scheduler
-from keylike.service import create_app
+from keylike.scheduling.client import Client
+from keylike.scheduling.queue_metrics import LoadSnapshot
+from keylike.service import Service
 from keylike.settings import Settings
 from tests.running import PatientReader, until
 from tools.plain_pictures import GREEN, RED, plain
 
 
 class Busy:
-    """One photo is with the reader; behind it wait others, at a time that goes on when it is told to."""
+    """A service whose reader holds one photo, on a clock that the test moves."""
 
-    def __init__(self) -> None:
-        self.reader, self.now = PatientReader(), 100.0
-        self.scheduler = Scheduler(lambda: self.reader, queue=8, threads=1, clock=lambda: self.now)
+    def __init__(self, settings: Settings) -> None:
+        self.now = 100.0
+        self.reader = PatientReader()
+        chosen = settings.model_copy(
+            update={"queue": 8, "threads": 1, "deadline_s": 30.0, "cache_ttl_s": 0}
+        )
+        self.service = Service(chosen, load=lambda: self.reader, clock=lambda: self.now)
+        self.service.load()
         self.threads = ThreadPoolExecutor(16)
 
-    def ask(self, size: int, caller: Client | None = None) -> TraceBuilder:
-        """Asks, and gives what will be written down about it."""
-        notes = TraceBuilder(self.scheduler.clock)
+    def ask(self, size: int, client: Client | None = None) -> TraceBuilder:
+        """Read a photo in a thread; return the trace of it."""
+        trace = TraceBuilder(lambda: self.now)
+        engine = self.service.engines.engine()
         picture = plain(RED, size=(size, 40))
-        self.asked = self.threads.submit(
-            lambda: self.scheduler.read(lambda: open_photo(picture), caller or Client(), notes)
-        )
-        return notes
+        self.asked = self.threads.submit(engine.read, picture, client or Client(), trace)
+        return trace
+
+    def load(self) -> LoadSnapshot:
+        """Return the state of the queue."""
+        return self.service.load_snapshot()
 
 
 @pytest.fixture
-def busy() -> Iterator[Busy]:
-    """At the end the reader may go on."""
-    made = Busy()
+def busy(settings: Settings) -> Iterator[Busy]:
+    """Yield a busy service; let its reader finish after the test."""
+    made = Busy(settings)
     yield made
     made.reader.allowed.set()
     made.threads.shutdown()
-    made.scheduler.close()
+    made.service.close()
 
 
 def test_what_waits_and_what_is_read(busy: Busy) -> None:
-    idle = busy.scheduler.load()
+    idle = busy.load()
     assert (
         idle.waiting,
         idle.oldest_s,
@@ -63,14 +70,14 @@ def test_what_waits_and_what_is_read(busy: Busy) -> None:
     busy.now += 3
     for size in (50, 60):
         busy.ask(size)
-        until(lambda: busy.scheduler.load().waiting == (1 if size == 50 else 2))  # noqa: B023
+        until(lambda: busy.load().waiting == (1 if size == 50 else 2))  # noqa: B023
         busy.now += 2
-    load = busy.scheduler.load()
+    load = busy.load()
     assert (load.waiting, load.oldest_s, load.reading, load.reading_s) == (2, 4.0, 1, 7.0)
     busy.reader.allowed.set()
     busy.asked.result(20)
-    until(lambda: busy.scheduler.load().reading == 0)
-    load = busy.scheduler.load()
+    until(lambda: busy.load().reading == 0)
+    load = busy.load()
     assert (load.waiting, load.oldest_s, dict(load.batches), load.model_s) == (0, 0.0, {1: 3}, 7.0)
 
 
@@ -93,25 +100,19 @@ def test_who_gave_up_has_waited_until_then(busy: Busy) -> None:
     busy.ask(40)
     assert busy.reader.asked.wait(20)
     notes = busy.ask(50, Client(deadline=102.0))
-    until(lambda: busy.scheduler.load().waiting == 1)
+    until(lambda: busy.load().waiting == 1)
     busy.now += 2
     with pytest.raises(DeadlineExceeded):
         busy.asked.result(20)
     assert notes.timings[-1].stage == "queue" and notes.timings[-1].ended == 102.0
 
 
-def test_over_http_a_reader_that_does_not_come_back_is_unhealthy(
-    busy: Busy, settings: Settings
-) -> None:
-    model = ModelSlot(lambda: busy.reader)
-    model.load()
-    client = create_app(
-        settings.model_copy(update={"deadline_s": 30.0}), model=model, scheduler=busy.scheduler
-    ).test_client()
+def test_reader_that_does_not_return_is_unhealthy_over_http(busy: Busy) -> None:
+    client = busy.service.app.test_client()
     busy.ask(40)
     assert busy.reader.asked.wait(20)
     busy.ask(50)
-    until(lambda: busy.scheduler.load().waiting == 1)
+    until(lambda: busy.load().waiting == 1)
     busy.now += 30
     assert client.get("/health/detailed").status_code == 200
     assert values(client)["keylike_queue_oldest_seconds"] == 30

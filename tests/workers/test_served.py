@@ -74,7 +74,7 @@ def test_a_crash_costs_its_photo_alone_and_is_logged(start: Start, tmp_path: Pat
     assert answers[0][1]["code"] == "internal"
     assert post(server)[1]["bitting"] == "2,5,4,7,3"
     lines = [json.loads(line) for line in (tmp_path / "logs" / "api.log").read_text().splitlines()]
-    assert [line["error"] for line in lines if line["event"] == "crash"] == ["ReadingFailed"] * 2
+    assert [line["error"] for line in lines if line["event"] == "crash"] == ["WorkerFailed"] * 2
     status, _, health = server.ask("GET", "/health/detailed")
     assert status == 200
     alone = psutil.Process(server.process.pid).memory_info().rss / 1e6

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from schemathesis.schemas import BaseSchema
 
-from keylike.readers.loading import ModelSlot
 from keylike.service import create_app
 from keylike.settings import Settings
 from tests.fakes import colour_reader
@@ -42,14 +41,12 @@ register(st.sampled_from([plain(RED), plain(GREEN, "PNG"), plain(RED, "WEBP")]))
 
 def build_app(policy: str) -> OpenAPI:
     """Return an application with one token that sees a remote client and logs nothing."""
-    model = ModelSlot(colour_reader)
-    model.load()
     log = structlog.wrap_logger(
         logging.getLogger("nowhere"),
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
     )
     chosen_settings = Settings(api_key=TOKEN, policy=policy, limits="off", cache_ttl_s=0)
-    app = create_app(chosen_settings, model=model, log=log)
+    app = create_app(chosen_settings, load=colour_reader, log=log)
     wsgi_app = app.wsgi_app
     app.wsgi_app = lambda environ, start_response: wsgi_app(  # type: ignore[method-assign]
         {**environ, "REMOTE_ADDR": "192.0.2.1"}, start_response

@@ -1,0 +1,233 @@
+"""Builds the Flask application from the parts that the service has built."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask_openapi3 import Info, OpenAPI
+from structlog.stdlib import BoundLogger
+
+from keylike.access.credentials import Credentials
+from keylike.access.policy import Policy
+from keylike.access.quotas import Quotas
+from keylike.api import authentication, error_handlers, headers, limits, request_log
+from keylike.api.batch import PATH as BATCH_PATH
+from keylike.api.batch import batch_blueprint
+from keylike.api.cache import cache_blueprint
+from keylike.api.classify import PATH as CLASSIFY_PATH
+from keylike.api.classify import classify_blueprint
+from keylike.api.detailed import State, detailed_blueprint
+from keylike.api.health import health_blueprint
+from keylike.api.metrics_collector import MetricsCollector, Probes
+from keylike.api.operator import operator_blueprint
+from keylike.api.predict import PATHS as PREDICT_PATHS
+from keylike.api.predict import PREMIUM_PATH, predict_blueprint
+from keylike.api.proxies import NamedProxies
+from keylike.api.request_deadline import ClientDeadlines
+from keylike.api.request_parsing import PhotoRequest
+from keylike.api.responses import API_VERSION
+from keylike.api.schemas import Failure
+from keylike.api.web_pages import add_welcome, docs_blueprint, web_blueprint
+from keylike.cache.reading_cache import ReadingCache
+from keylike.engines.engine_slot import EngineSlot
+from keylike.inference import Classifying, Inference
+from keylike.observability.gpu import find_gpu, gpu_memory
+from keylike.observability.metrics import Metrics
+from keylike.observability.resource_usage import ProcessStats
+from keylike.observability.rolling_stats import RecentErrors, RecentStages
+from keylike.scheduling.admission import AdmissionControl
+from keylike.scheduling.queue_metrics import LoadSnapshot
+from keylike.tunnel.watchdog import TunnelStatus
+
+__all__ = ["BATCH_PATH", "PHOTO_PATHS", "Components", "HttpOptions", "build_application"]
+
+# Requests with photos: the server refuses them before it reads their body if the queue is full.
+PHOTO_PATHS = frozenset({*PREDICT_PATHS, PREMIUM_PATH, BATCH_PATH, CLASSIFY_PATH})
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """What the application needs of the settings.
+
+    Attributes:
+        body_limit: Largest request body in bytes.
+        batch_limit: The same for POST /predict/batch.
+        deadline_s: Longest time of a request in seconds.
+        origins: Web origins that may send requests; "*" for all.
+        proxies: Networks of reverse proxies whose X-Forwarded-For is believed.
+        tunnel_agents: Networks from which the agent of a tunnel connects.
+        limited: Who is rate-limited: "on", "off" or "auto".
+        redis_url: Redis that counts requests for all replicas, or None.
+        salt: Secret for the hash that stands for a client.
+        web: Folder of the web page.
+    """
+
+    body_limit: int
+    batch_limit: int
+    deadline_s: float
+    origins: list[str]
+    proxies: list[str]
+    tunnel_agents: list[str]
+    limited: str
+    redis_url: str | None
+    salt: bytes
+    web: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The parts of the service that HTTP needs.
+
+    Attributes:
+        inference: Answers photos.
+        classifying: Classifies photos.
+        slots: Admission, for health and for the clock of deadlines.
+        engines: Holds the engine.
+        cache: Readings of earlier requests.
+        credentials: Valid tokens.
+        policy: Which requests need a token.
+        quotas: Rate limits by tier.
+        metrics: Counters for Prometheus.
+        errors: Recent failures.
+        stages: Recent times per stage.
+        load: Returns the state of the queue.
+        draining: Returns True once the server shuts down.
+        tunnel: State of the tunnel.
+        log: The server's logger.
+        wall: Returns seconds since 1970.
+    """
+
+    inference: Inference
+    classifying: Classifying
+    slots: AdmissionControl
+    engines: EngineSlot
+    cache: ReadingCache
+    credentials: Credentials
+    policy: Policy
+    quotas: Quotas
+    metrics: Metrics
+    errors: RecentErrors
+    stages: RecentStages
+    load: Callable[[], LoadSnapshot]
+    draining: Callable[[], bool]
+    tunnel: TunnelStatus
+    log: BoundLogger
+    wall: Callable[[], float]
+
+
+def build_application(parts: Components, options: HttpOptions) -> OpenAPI:
+    """Return the Flask application with every route."""
+    app = _bare_application(options)
+    headers.install(app, options.origins)
+    request_log.install(
+        app,
+        log=parts.log,
+        model=lambda: parts.engines.name,
+        clock=time.perf_counter,
+        watchers=[parts.metrics.record_request, parts.errors.record_request],
+    )
+    failure_body = error_handlers.install(
+        app, clock=parts.wall, log=parts.log, rejected=parts.metrics.record_rejection
+    )
+    authentication.install(app, parts.credentials, parts.policy, salt=options.salt, log=parts.log)
+    charge = limits.install(
+        app,
+        parts.quotas,
+        limited=options.limited,
+        redis_url=options.redis_url,
+        clock=parts.slots.clock,
+        wall=time.time,
+    )
+    if options.proxies or options.tunnel_agents:
+        app.wsgi_app = NamedProxies(  # type: ignore[method-assign]
+            app.wsgi_app, options.proxies, options.tunnel_agents
+        )
+    deadlines = ClientDeadlines(options.deadline_s, parts.slots.clock)
+    policy, wall = parts.policy, parts.wall
+    predictions = predict_blueprint(parts.inference, deadlines, policy=policy, clock=wall)
+    add_welcome(predictions, parts.engines, options.web)
+    app.register_api(predictions)
+    app.register_api(
+        batch_blueprint(
+            parts.inference,
+            deadlines,
+            charge,
+            failure_body,
+            limit=options.batch_limit,
+            policy=policy,
+            clock=wall,
+        )
+    )
+    app.register_api(classify_blueprint(parts.classifying, deadlines, policy=policy, clock=wall))
+    app.register_api(cache_blueprint(parts.cache, policy))
+    _register_operations(app, parts, options)
+    app.register_blueprint(web_blueprint(options.web))
+    app.register_blueprint(docs_blueprint(options.web))
+    return app
+
+
+def _bare_application(options: HttpOptions) -> OpenAPI:
+    app = OpenAPI(
+        __name__,
+        info=Info(
+            title="Keylike", version=API_VERSION, description="Reads a house key from a photo."
+        ),
+        security_schemes=authentication.SCHEMES,
+        # Every route documents its 500; otherwise the library adds failures that no route returns.
+        validation_error_status=500,
+        validation_error_model=Failure,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.request_class = PhotoRequest
+    # With merged slashes, "//health" would be redirected to whatever the Host header says, in HTML.
+    app.url_map.merge_slashes = False
+    app.config["MAX_CONTENT_LENGTH"] = options.body_limit
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    return app
+
+
+def _register_operations(app: OpenAPI, parts: Components, options: HttpOptions) -> None:
+    """Add health, metrics and debug routes."""
+    gpu = find_gpu()
+    process = ProcessStats(parts.wall)
+    app.register_api(
+        health_blueprint(
+            parts.engines,
+            gpu,
+            draining=parts.draining,
+            stuck=parts.slots.is_stuck,
+            clock=parts.wall,
+        )
+    )
+    probes = Probes(
+        reader=lambda: parts.engines.info,
+        ready=lambda: parts.engines.ready and not parts.draining(),
+        degraded=lambda: parts.engines.reason is not None,
+        load=parts.load,
+        cache=parts.cache.stats,
+        gpu=gpu_memory,
+        tunnel=lambda: parts.tunnel.up,
+    )
+    MetricsCollector(probes, parts.metrics.registry)
+    state = State(
+        parts.engines,
+        load=parts.load,
+        cache=parts.cache,
+        metrics=parts.metrics,
+        errors=parts.errors,
+        process=process,
+        gpu=gpu,
+        gpu_memory=gpu_memory,
+        stuck_s=options.deadline_s,
+        draining=parts.draining,
+        standing=parts.tunnel,
+        clock=parts.wall,
+    )
+    app.register_api(detailed_blueprint(state))
+    app.register_api(
+        operator_blueprint(parts.metrics, parts.stages, process, parts.cache, parts.policy)
+    )

@@ -1,0 +1,160 @@
+"""Admission control: places for requests, fair turns, deadlines, refusals."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from keylike.errors import BadImage, ClientGone, DeadlineExceeded, ModelLoading, Overloaded
+from keylike.observability.photo_trace import TraceBuilder
+from keylike.scheduling.admission import AdmissionControl, Capacity
+from keylike.scheduling.client import Client
+from keylike.scheduling.queue_metrics import LoadMeter
+from tests.running import until
+
+PATIENCE_S = 20
+
+
+class Rig:
+    """Admission control with one turn, on a clock that stands still, and clients in threads."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slots = AdmissionControl(7, LoadMeter(self.clock), clock=self.clock)
+        self.slots.open(Capacity(turns=1, batch=1))
+        self.threads = ThreadPoolExecutor(9)
+        self.begun: list[str] = []
+        self.go_on = threading.Event()
+
+    def clock(self) -> float:
+        """Return the time of this rig."""
+        return self.now
+
+    def ask(self, name: str, client: Client | None = None) -> Future[str]:
+        """Do some work in a turn; it ends when `go_on` is set."""
+
+        def work() -> str:
+            with self.slots.turn(client or Client(), TraceBuilder(self.clock)):
+                self.begun.append(name)
+                assert self.go_on.wait(PATIENCE_S)
+            return name
+
+        return self.threads.submit(work)
+
+    def occupy(self) -> Future[str]:
+        """Take the only turn."""
+        asked = self.ask("first")
+        until(lambda: self.begun == ["first"])
+        return asked
+
+    def wait_for(self, waiting: int) -> None:
+        """Return once so many clients wait for a turn."""
+        until(lambda: len(self.slots.waiting_since()) == waiting)
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    """Yield a rig and let everything finish after the test."""
+    rig = Rig()
+    yield rig
+    rig.go_on.set()
+    rig.threads.shutdown()
+    rig.slots.close()
+
+
+def test_turn_is_waited_for_and_given_back(rig: Rig) -> None:
+    first = rig.occupy()
+    second = rig.ask("second")
+    rig.wait_for(1)
+    assert rig.begun == ["first"]
+    rig.go_on.set()
+    assert (first.result(PATIENCE_S), second.result(PATIENCE_S)) == ("first", "second")
+    assert rig.begun == ["first", "second"]
+    assert rig.slots.in_flight == 0
+
+
+def test_failure_inside_a_turn_gives_it_back(rig: Rig) -> None:
+    for _ in range(3):
+        with (
+            pytest.raises(BadImage),
+            rig.slots.turn(Client(), TraceBuilder(rig.clock)),
+        ):
+            raise BadImage("broken")
+    rig.go_on.set()
+    assert rig.ask("next").result(PATIENCE_S) == "next"
+
+
+def test_client_that_expires_or_disconnects_while_waiting_gets_no_turn(rig: Rig) -> None:
+    rig.occupy()
+    late = rig.ask("late", Client(deadline=5.0))
+    gone = rig.ask("gone", Client(hung_up=lambda: rig.now > 0))
+    rig.wait_for(2)
+    rig.now = 6.0
+    rig.go_on.set()
+    for asked, error in ((late, DeadlineExceeded), (gone, ClientGone)):
+        with pytest.raises(error):
+            asked.result(PATIENCE_S)
+    assert rig.begun == ["first"]
+
+
+def test_closing_turns_waiting_clients_away(rig: Rig) -> None:
+    first = rig.occupy()
+    second = rig.ask("second")
+    rig.wait_for(1)
+    rig.slots.close()
+    with pytest.raises(ModelLoading):
+        second.result(PATIENCE_S)
+    rig.go_on.set()
+    assert first.result(PATIENCE_S) == "first"
+    with pytest.raises(ModelLoading):
+        rig.ask("after").result(PATIENCE_S)
+    with pytest.raises(ModelLoading), rig.slots.admit(1):
+        raise AssertionError("it was admitted")
+    assert rig.slots.retry_after_s() is None
+
+
+def test_nothing_is_admitted_before_an_engine_is_ready() -> None:
+    slots = AdmissionControl(1, LoadMeter(lambda: 0.0), clock=lambda: 0.0)
+    with pytest.raises(ModelLoading), slots.admit(1):
+        raise AssertionError("it was admitted")
+    with pytest.raises(ModelLoading), slots.turn(Client(), TraceBuilder(slots.clock)):
+        raise AssertionError("it got a turn")
+    assert slots.retry_after_s() is None
+
+
+def test_request_of_many_photos_takes_as_many_places(rig: Rig) -> None:
+    # Seven may wait in addition to the one that is read.
+    with rig.slots.admit(5) as permit:
+        with pytest.raises(Overloaded), rig.slots.admit(4):
+            raise AssertionError("it was admitted")
+        for _ in range(2):
+            with permit.one():
+                pass
+        with rig.slots.admit(5):
+            pass
+    with rig.slots.admit(8):
+        pass
+    assert rig.slots.admitted == 0
+
+
+def test_request_larger_than_the_room_is_admitted_when_nothing_else_is(rig: Rig) -> None:
+    with rig.slots.admit(100), pytest.raises(Overloaded), rig.slots.admit(1):
+        raise AssertionError("it was admitted")
+    with rig.slots.admit(1), pytest.raises(Overloaded), rig.slots.admit(100):
+        raise AssertionError("it was admitted")
+
+
+def test_permit_returns_no_place_twice(rig: Rig) -> None:
+    """A helper thread that outlives its request must not loosen the bound."""
+    with rig.slots.admit(2) as permit:
+        late = permit.one()
+        late.__enter__()
+    late.__exit__(None, None, None)
+    assert rig.slots.admitted == 0
+
+
+def test_client_name_is_not_shown_in_repr() -> None:
+    assert "canary" not in repr(Client("canary"))

@@ -1,0 +1,127 @@
+"""The life of a service: built, loaded, listening, closed, with nothing left behind."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from keylike.engines.process_engine import ProcessEngine
+from keylike.engines.thread_engine import ThreadEngine
+from keylike.errors import ModelError, ModelLoading
+from keylike.inference import Options
+from keylike.readers.contract import Reader
+from keylike.service import Service, create_app
+from keylike.settings import Settings
+from tests.fakes import colour_reader
+from tests.running import until
+from tools.plain_pictures import RED, plain
+
+CYCLES = 20
+
+
+def running() -> tuple[int, int, int]:
+    """Return the number of threads, child processes and open files of this process."""
+    children = [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.status() != psutil.STATUS_ZOMBIE
+    ]
+    return threading.active_count(), len(children), len(os.listdir("/proc/self/fd"))
+
+
+def serve_one_photo(settings: Settings, load: Callable[[], Reader] | None) -> None:
+    """Start a service on a socket, read one photo over HTTP, and close it."""
+    with Service(settings, load=load) as service:
+        service.load()
+        server = service.listen()
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+            connection.request("POST", "/predict", plain(RED), {"Content-Type": "image/jpeg"})
+            assert connection.getresponse().status in (200, 422)
+            connection.close()
+        finally:
+            server.stop()
+            thread.join(20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc lists open files on Linux only")
+@pytest.mark.parametrize("processes", [0, 2], ids=["threads", "processes"])
+def test_twenty_lives_leave_no_thread_process_or_file(settings: Settings, processes: int) -> None:
+    chosen = settings.model_copy(update={"port": 0, "threads": 2, "processes": processes})
+    load = None if processes else colour_reader
+    # The first life fills caches of imported libraries.
+    serve_one_photo(chosen, load)
+    until(lambda: running()[1] == 0)
+    before = running()
+    for _ in range(CYCLES if not processes else 3):
+        serve_one_photo(chosen, load)
+    until(lambda: running() == before)
+
+
+def test_close_is_idempotent_and_refuses_what_follows(settings: Settings) -> None:
+    service = Service(settings, load=colour_reader)
+    service.load()
+    assert service.inference.answer(plain(RED), Options()).bitting.format() == "2,5,4,7,3"
+    assert service.close()
+    assert service.close()
+    with pytest.raises(ModelLoading):
+        service.inference.answer(plain(RED), Options())
+
+
+def test_close_without_load_or_socket(settings: Settings) -> None:
+    with Service(settings, load=colour_reader):
+        pass
+
+
+def test_failed_load_of_an_application_closes_its_service(settings: Settings) -> None:
+    def fail() -> Reader:
+        raise ModelError("weights.onnx does not match its SHA-256")
+
+    threads = threading.active_count()
+    with pytest.raises(ModelError):
+        create_app(settings, load=fail)
+    assert threading.active_count() == threads
+
+
+def test_application_names_its_service(settings: Settings) -> None:
+    app = create_app(settings, load=colour_reader)
+    service = app.extensions["keylike"]
+    assert isinstance(service, Service) and service.app is app
+    service.close()
+
+
+def test_taken_port_leaves_nothing_open(settings: Settings) -> None:
+    with Service(settings.model_copy(update={"port": 0}), load=colour_reader) as first:
+        port = first.listen().port
+        with (
+            Service(settings.model_copy(update={"port": port}), load=colour_reader) as second,
+            pytest.raises(OSError),
+        ):
+            second.listen()
+
+
+def test_settings_choose_the_engine(settings: Settings, tmp_path: Path) -> None:
+    for processes, kind in ((0, ThreadEngine), (1, ProcessEngine)):
+        with Service(settings.model_copy(update={"processes": processes})) as service:
+            service.load()
+            assert isinstance(service.engines.engine(), kind)
+            assert service.engines.name and service.engines.name.startswith("caliper-")
+
+
+def test_missing_model_is_replaced_by_the_embedded_one_in_workers(
+    settings: Settings, tmp_path: Path
+) -> None:
+    chosen = settings.model_copy(update={"processes": 1, "model_path": tmp_path / "gemma"})
+    with Service(chosen) as service:
+        service.load()
+        assert isinstance(service.engines.engine(), ProcessEngine)
+        assert service.engines.reason is not None
