@@ -67,7 +67,7 @@ class Door:
         changed = settings.model_copy(
             update={"tokens": tmp_path / "tokens.sqlite3", "limits": "off", **changes}
         )
-        self.app = create_app(changed, load=model, clock=lambda: NOW)
+        self.app = create_app(changed, load=model, wall=lambda: NOW)
         self.client: FlaskClient = self.app.test_client()
 
     def ask(self, method: str, path: str, token: str, **more: Any) -> TestResponse:

@@ -135,7 +135,7 @@ def test_a_hit_does_not_open_the_photo(
     client: FlaskClient, reader: CountingReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post(client, plain())
-    monkeypatch.setattr("inference_handler.open_photo", None)
+    monkeypatch.setattr("keylike.inference.open_photo", None)
     assert post(client, plain())["cached"]
 
 
