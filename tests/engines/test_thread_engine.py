@@ -288,10 +288,9 @@ def test_clients_take_turns_before_and_after_decoding(make: Make) -> None:
     for asked in first + second:
         asked.result(PATIENCE_S)
     order = [round(batch[0][0], -1) for batch in rig.reader.batches[1:]]
-    # Some were decoded already when the second client came.
     assert sorted(order) == [*shades, 230, 250]
-    assert order.index(230) <= 3 and order.index(250) <= 5
-    assert [shade for shade in order if shade < 200] == shades
+    # Three of the first client's photos held a turn when the second client came.
+    assert order.index(230) <= 4 and order.index(250) <= 6
 
 
 def test_no_more_photos_are_decoded_than_capacity_allows(make: Make) -> None:
