@@ -1,1 +1,1 @@
-"""Attacks on what comes in, over real sockets."""
+"""Attacks with hostile requests and pictures, over real sockets."""

@@ -1,4 +1,4 @@
-"""JPEG, PNG, GIF and WebP pictures that are small to send and dear to decode, made bit by bit."""
+"""Build JPEG, PNG, GIF and WebP files that are small to send and expensive to decode."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ JPEG, PNG, GIF = plain(), plain(kind="PNG"), plain(kind="GIF")
 
 
 def segment(marker: int, content: bytes) -> bytes:
-    """A JPEG segment."""
+    """Return a JPEG segment."""
     return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
 
 
 def jpeg_with(*parts: bytes) -> bytes:
-    """A photo with something behind its first marker."""
+    """Return a photo with `parts` after its first marker."""
     return JPEG[:2] + b"".join(parts) + JPEG[2:]
 
 
 def jpeg_claiming(side: int, marker: int = 0xC0) -> bytes:
-    """A JPEG of 16 by 16 pixels that claims more, coded as the marker says."""
+    """Return a JPEG of 16 by 16 pixels that claims a larger side and the coding of `marker`."""
     small = plain(size=(16, 16))
     at = small.index(b"\xff\xc0")
     return (
@@ -37,19 +37,19 @@ def jpeg_claiming(side: int, marker: int = 0xC0) -> bytes:
 
 
 def exif(entries: bytes, count: int, rest: bytes = b"") -> bytes:
-    """A block of EXIF, little end first, whose first directory has these entries."""
+    """Return a little-endian EXIF block whose first directory has `entries`."""
     return b"II*\0\x08\0\0\0" + struct.pack("<H", count) + entries + bytes(4) + rest
 
 
 def in_segments(block: bytes) -> bytes:
-    """EXIF in as many APP1 segments as it takes."""
+    """Split an EXIF block into APP1 segments."""
     return b"".join(
         segment(0xE1, b"Exif\0\0" + block[at : at + 65_000]) for at in range(0, len(block), 65_000)
     )
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    """A PNG chunk."""
+    """Return a PNG chunk."""
     return (
         struct.pack(">I", len(content))
         + kind
@@ -59,26 +59,30 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png_with(*chunks: bytes) -> bytes:
-    """A picture with chunks before its pixels."""
+    """Return a PNG with `chunks` before its pixels."""
     return PNG[:33] + b"".join(chunks) + PNG[33:]
 
 
 @cache
-def packed(size: int, *, broken: bool = False) -> bytes:
-    """Zeros that unpack to `size` bytes, and then perhaps to an error."""
+def compressed_zeros(size: int, *, broken: bool = False) -> bytes:
+    """Return zlib data that expands to `size` zeros, or to an error near the end if `broken`."""
     whole = zlib.compress(bytes(size), 9)
     return whole[:-40] + b"\xff" * 40 if broken else whole
 
 
 def apng(frames: int) -> bytes:
-    """A PNG that moves."""
-    behind = b"".join(
+    """Return an animated PNG."""
+    animation = b"".join(
         chunk(b"fcTL", struct.pack(">IIIIIHHBB", 2 * at, 1, 1, 0, 0, 1, 10, 0, 0))
         + chunk(b"fdAT", struct.pack(">I", 2 * at + 1) + bytes(9))
         for at in range(frames)
     )
     return (
-        PNG[:33] + chunk(b"acTL", struct.pack(">II", frames, 0)) + PNG[33:-12] + behind + PNG[-12:]
+        PNG[:33]
+        + chunk(b"acTL", struct.pack(">II", frames, 0))
+        + PNG[33:-12]
+        + animation
+        + PNG[-12:]
     )
 
 
@@ -87,22 +91,22 @@ def _gif_head() -> int:
 
 
 def gif_with(blocks: bytes) -> bytes:
-    """A GIF with something before its picture."""
+    """Return a GIF with `blocks` before its picture."""
     return GIF[: _gif_head()] + blocks + GIF[_gif_head() :]
 
 
 def gif_of(frames: int) -> bytes:
-    """A GIF whose one frame comes again and again."""
+    """Return a GIF that repeats one frame."""
     return GIF[: _gif_head()] + GIF[_gif_head() : -1] * frames + b";"
 
 
 def gif_claiming(width: int, height: int) -> bytes:
-    """A GIF that says its canvas is so large."""
+    """Return a GIF that claims this canvas."""
     return GIF[:6] + struct.pack("<HH", width, height) + GIF[10:]
 
 
 def riff(*chunks: tuple[bytes, bytes]) -> bytes:
-    """A WebP of these chunks."""
+    """Return a WebP file of `chunks`."""
     content = b"".join(
         name + struct.pack("<I", len(body)) + body + bytes(len(body) & 1) for name, body in chunks
     )
@@ -110,17 +114,17 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def webp_claiming(side: int) -> bytes:
-    """A lossless WebP whose header says its sides are so long."""
+    """Return a lossless WebP that claims this side in pixels."""
     return riff((b"VP8L", b"\x2f" + struct.pack("<I", (side - 1) | (side - 1) << 14) + bytes(20)))
 
 
 def webp_canvas(side: int) -> bytes:
-    """A small WebP that moves, on a canvas that is not small."""
+    """Return a small animated WebP that claims a canvas with this side."""
     return webp_of(2)[:24] + 2 * (side - 1).to_bytes(3, "little") + webp_of(2)[30:]
 
 
 def webp_of(frames: int) -> bytes:
-    """A WebP that moves, its last frame again and again."""
+    """Return an animated WebP that repeats its last frame."""
     two = encode(
         Image.new("RGB", (60, 40), RED),
         "WEBP",
@@ -132,32 +136,32 @@ def webp_of(frames: int) -> bytes:
     return whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:]
 
 
-class _Bits:
-    """Bits, the lowest first, as WebP's lossless coding has them."""
+class _BitWriter:
+    """A writer of bits, least significant first, as in lossless WebP."""
 
     def __init__(self) -> None:
         self._value, self._count = 0, 0
         self._written = bytearray()
 
     def put(self, value: int, count: int) -> None:
-        """`count` bits of a number."""
+        """Write the low `count` bits of `value`."""
         self._value |= value << self._count
         self._count += count
         while self._count >= 8:
             self._written.append(self._value & 255)
             self._value, self._count = self._value >> 8, self._count - 8
 
-    def whole(self) -> bytes:
-        """All of it."""
+    def getvalue(self) -> bytes:
+        """Return everything written."""
         return bytes(self._written) + bytes([self._value & 255])
 
 
-def _one_symbol(bits: _Bits) -> None:
+def _put_single_symbol_code(bits: _BitWriter) -> None:
     bits.put(0b0001, 4)
 
 
-def _all_bytes(bits: _Bits, alphabet: int) -> None:
-    """A code of eight bits for each of 256 symbols, and none for the rest of the alphabet."""
+def _put_byte_code(bits: _BitWriter, alphabet: int) -> None:
+    """Write a prefix code with 8 bits for 256 symbols and none for the rest of the alphabet."""
     order = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8]
     bits.put(0, 1)
     bits.put(len(order) - 4, 4)
@@ -171,21 +175,24 @@ def _all_bytes(bits: _Bits, alphabet: int) -> None:
 
 
 def webp_of_tables(side: int = 1024, groups: int = 65_536) -> bytes:
-    """A lossless WebP of one colour with codes of its own for each block of four by four pixels, as many as there can be."""
-    bits = _Bits()
+    """Return a lossless WebP of one colour with the largest possible number of code tables.
+
+    Each block of 4 by 4 pixels may use another table.
+    """
+    bits = _BitWriter()
     bits.put(0x2F, 8)
     bits.put(side - 1, 14)
     bits.put(side - 1, 14)
     bits.put(0, 1 + 3 + 1 + 1)
     bits.put(1, 1)
     bits.put(0, 3 + 1)
-    _all_bytes(bits, 280)
-    _all_bytes(bits, 256)
+    _put_byte_code(bits, 280)
+    _put_byte_code(bits, 256)
     for _ in range(3):
-        _one_symbol(bits)
-    turned = [int(f"{byte:08b}"[::-1], 2) for byte in range(256)]
+        _put_single_symbol_code(bits)
+    reversed_bits = [int(f"{byte:08b}"[::-1], 2) for byte in range(256)]
     for block in range((side // 4) ** 2):
-        bits.put(turned[block % groups & 255] | turned[block % groups >> 8] << 8, 16)
+        bits.put(reversed_bits[block % groups & 255] | reversed_bits[block % groups >> 8] << 8, 16)
     for _ in range(5 * groups):
-        _one_symbol(bits)
-    return riff((b"VP8L", bits.whole() + bytes(16)))
+        _put_single_symbol_code(bits)
+    return riff((b"VP8L", bits.getvalue() + bytes(16)))

@@ -1,4 +1,4 @@
-"""HEIC and AVIF files that say one thing outside and another inside, out of real ones."""
+"""Build HEIC and AVIF files whose structure contradicts their content, from real files."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from PIL import Image
 from tools.plain_pictures import RED, encode
 
 HEIC = (Path(__file__).parent.parent / "data" / "plain.heic").read_bytes()
-# Where the coded picture lies in that file.
+# The bytes of the coded picture in that file.
 _PICTURE = range(0x1A1, 0x1A1 + 0x113)
 
 
 def avif(side: int) -> bytes:
-    """An honest AVIF of one colour."""
+    """Return a valid AVIF of one colour."""
     return encode(Image.new("RGB", (side, side), RED), "AVIF", speed=10)
 
 
 def claiming(picture: bytes, width: int, height: int) -> bytes:
-    """The file's word for the size of its picture, changed."""
+    """Return the file with another size in its `ispe` box."""
     at = picture.index(b"ispe") + 8
     return picture[:at] + struct.pack(">II", width, height) + picture[at + 8 :]
 
 
 def heic_coded(width: int, height: int) -> bytes:
-    """A HEIC whose file says 64 by 48, and whose coded picture says more."""
+    """Return a HEIC whose `ispe` box states 64 by 48 and whose coded picture states more."""
     box = _box_of(b"hvcC")
     at = box.index(b"\x61\0\1") + 3
     size = int.from_bytes(box[at : at + 2], "big")
-    told = _resized(box[at + 2 : at + 2 + size], width, height)
-    larger = box[:at] + struct.pack(">H", len(told)) + told + box[at + 2 + size :]
+    parameters = _resized(box[at + 2 : at + 2 + size], width, height)
+    larger = box[:at] + struct.pack(">H", len(parameters)) + parameters + box[at + 2 + size :]
     more = len(larger) - len(box)
     whole = bytearray(HEIC.replace(box, struct.pack(">I", len(larger)) + larger[4:]))
     for name in (b"meta", b"iprp", b"ipco"):
@@ -42,8 +42,8 @@ def heic_coded(width: int, height: int) -> bytes:
     )
 
 
-def heic_of(pictures: int, said: bytes) -> bytes:
-    """A HEIC of many pictures, all the same bytes, of each of which the same is said."""
+def heic_with_metadata(pictures: int, metadata: bytes) -> bytes:
+    """Return a HEIC with `pictures` items of the same bytes, all described by `metadata`."""
     numbers = range(1, pictures + 1)
     comment = pictures + 1
     entries = [_full(b"infe", struct.pack(">HH4s", at, 0, b"hvc1") + b"\0", 2) for at in numbers]
@@ -60,16 +60,16 @@ def heic_of(pictures: int, said: bytes) -> bytes:
     handler = _full(b"hdlr", b"\0\0\0\0pict" + bytes(13)) + _full(b"pitm", struct.pack(">H", 1))
 
     def meta(begin: int) -> bytes:
-        lies = [struct.pack(">HHHII", at, 0, 1, begin, len(_PICTURE)) for at in numbers]
-        lies.append(struct.pack(">HHHII", comment, 0, 1, begin + len(_PICTURE), len(said)))
-        places = _full(b"iloc", b"\x44\0" + struct.pack(">H", len(lies)) + b"".join(lies))
-        return _full(b"meta", handler + places + known + properties + references)
+        places = [struct.pack(">HHHII", at, 0, 1, begin, len(_PICTURE)) for at in numbers]
+        places.append(struct.pack(">HHHII", comment, 0, 1, begin + len(_PICTURE), len(metadata)))
+        located = _full(b"iloc", b"\x44\0" + struct.pack(">H", len(places)) + b"".join(places))
+        return _full(b"meta", handler + located + known + properties + references)
 
     head = _box_of(b"ftyp")
     return (
         head
         + meta(len(head) + len(meta(0)) + 8)
-        + _box(b"mdat", HEIC[_PICTURE.start : _PICTURE.stop] + said)
+        + _box(b"mdat", HEIC[_PICTURE.start : _PICTURE.stop] + metadata)
     )
 
 
@@ -79,10 +79,12 @@ def heic_derived(
     auxiliary: list[tuple[int, int]] | None = None,
     primary: int | None = None,
 ) -> bytes:
-    """Return a HEIC whose item 1 is the coded picture and whose item n + 1 is of the n-th type in `chain`, made from item n.
+    """Return a HEIC with a chain of derived items; item 1 is the coded picture.
 
-    The last item is the primary one unless `primary` names another; each pair in `auxiliary` is an item and the one that it adds to.
-    Sources of `auxl` are coded pictures or items of the chain.
+    Args:
+        chain: Types of the items 2, 3, …, each of which is derived from the item before it.
+        auxiliary: Pairs of an auxiliary item and its target (`auxl`).
+        primary: The primary item, by default the last.
     """
     kinds = [b"hvc1", *chain]
     entries = [
@@ -103,7 +105,7 @@ def heic_derived(
     handler = _full(b"hdlr", b"\0\0\0\0pict" + bytes(13)) + shown
 
     def meta(begin: int) -> bytes:
-        # A grid says how it is laid out (one by one tile); other derived items need no bytes of their own.
+        # A grid has data for its layout (one tile). Other derived items need no data.
         places = [struct.pack(">HHHII", 1, 0, 1, begin, len(_PICTURE))]
         places += [
             struct.pack(">HHHII", at, 0, 1, begin + len(_PICTURE), 8)
@@ -123,7 +125,7 @@ def heic_derived(
 
 
 def heic_in_boxes(count: int) -> bytes:
-    """A HEIC with so many empty boxes before what matters."""
+    """Return a HEIC with `count` empty boxes before the others."""
     head = _box_of(b"ftyp")
     return head + _box(b"free", b"") * count + HEIC[len(head) :]
 
@@ -142,14 +144,14 @@ def _box_of(kind: bytes) -> bytes:
 
 
 def _resized(parameters: bytes, width: int, height: int) -> bytes:
-    """HEVC's sequence parameter set (ITU-T H.265, 7.3.2.2) with another size."""
+    """Return a HEVC sequence parameter set (ITU-T H.265, 7.3.2.2) with another size."""
     bits = "".join(f"{byte:08b}" for byte in parameters.replace(b"\0\0\3", b"\0\0"))
     _, at = _golomb(bits, 16 + 4 + 3 + 1 + 96)
     _, at = _golomb(bits, at)
     _, end = _golomb(bits, at)
     _, end = _golomb(bits, end)
-    told = "".join("0" * (len(f"{side + 1:b}") - 1) + f"{side + 1:b}" for side in (width, height))
-    whole = (bits[:at] + told + bits[end:]).rstrip("0")
+    size = "".join("0" * (len(f"{side + 1:b}") - 1) + f"{side + 1:b}" for side in (width, height))
+    whole = (bits[:at] + size + bits[end:]).rstrip("0")
     whole += "0" * (-len(whole) % 8)
     unmarked = bytes(int(whole[at : at + 8], 2) for at in range(0, len(whole), 8))
     marked = bytearray()

@@ -1,4 +1,4 @@
-"""One server for all attacks."""
+"""Fixtures: one server for all attacks."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.attacks.server import Attacked, serving
+from tests.attacks.server import TargetServer, run_server
 
 
 @pytest.fixture(scope="session")
-def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    """Started once."""
-    with serving(tmp_path_factory.mktemp("attacked")) as attacked:
-        attacked.good()
-        yield attacked
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TargetServer]:
+    """Start the server once per session."""
+    with run_server(tmp_path_factory.mktemp("target")) as target:
+        target.check_reads_photo()
+        yield target
 
 
 @pytest.fixture(scope="module")
-def server(one_server: Attacked) -> Iterator[Attacked]:
-    """The same, its memory counted from here."""
-    one_server.calm()
-    yield one_server
-    one_server.good()
+def server(shared_server: TargetServer) -> Iterator[TargetServer]:
+    """Return the shared server with its memory counters reset; check it after the module."""
+    shared_server.reset_memory()
+    yield shared_server
+    shared_server.check_reads_photo()

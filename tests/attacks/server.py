@@ -1,4 +1,4 @@
-"""A server to attack, in a process of its own: what is sent to it, what comes back, and what it takes of memory meanwhile."""
+"""A server process to attack: send requests, check replies and measure its memory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.running import until
 from tools.plain_pictures import plain
 
 ROOT = Path(__file__).resolve().parents[2]
-# What an attacker writes wherever there is room: no answer may bring it back.
+# A marker that attacks put into every field. No response may contain it.
 MARK = "c4naryMark"
-# A traceback, a path, a library's own words: none of them is for whoever asks.
+# Tracebacks, paths and the names of libraries must not reach a client.
 _UNWANTED = re.compile(
     rf"Traceback|\.py\b|0x[0-9a-f]{{6}}|/(home|usr|tmp|work|var|etc)/|PIL|Pillow|werkzeug|waitress|libheif|<html|{MARK}"
 )
@@ -29,7 +29,7 @@ _UNWANTED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer; names of headers are in small letters."""
+    """One response, with header names in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -37,12 +37,15 @@ class Reply:
 
     @property
     def body(self) -> dict[str, Any]:
-        """Its JSON."""
+        """Return the JSON body."""
         found: dict[str, Any] = json.loads(self.raw)
         return found
 
     def check(self, status: int, code: str | None = None) -> dict[str, Any]:
-        """That it is this failure (or, without a code, a success) in Keylike's own words; gives the body."""
+        """Check status and code, and that nothing internal is in the response.
+
+        Without a code the response must be a success. Returns the body.
+        """
         assert self.headers["content-type"] == "application/json"
         body, shown = self.body, self.raw.decode() + str(self.headers)
         assert (self.status, body.get("code"), body["success"]) == (status, code, code is None), (
@@ -52,22 +55,22 @@ class Reply:
         return body
 
 
-class Attacked:
-    """The server, by its port and its process."""
+class TargetServer:
+    """A server process under attack."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process, self.port = process, port
-        self.calm()
+        self.reset_memory()
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection of one's own."""
+        """Return a new connection."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
 
     def post(
         self, body: Any, kind: str = "image/jpeg", path: str = "/predict", **headers: str
     ) -> Reply:
-        """What POST brings back."""
-        return self.ask(
+        """Post a body; underscores in names of `headers` stand for dashes."""
+        return self.request(
             "POST",
             path,
             body,
@@ -75,10 +78,10 @@ class Attacked:
             | {name.replace("_", "-"): value for name, value in headers.items()},
         )
 
-    def ask(
+    def request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
-        """What any request brings back, in a connection of its own."""
+        """Send one request on a new connection."""
         connection = self.connect()
         try:
             connection.request(method, path, body, dict(headers or {}))
@@ -87,65 +90,65 @@ class Attacked:
         finally:
             connection.close()
 
-    def raw(self, *sent: bytes, method: str = "POST") -> Reply:
-        """The first answer to bytes as they are."""
-        return next(self._raws(sent, method))
+    def send_raw(self, *sent: bytes, method: str = "POST") -> Reply:
+        """Send raw bytes and return the first response."""
+        return next(self._exchange(sent, method))
 
-    def raws(self, *sent: bytes, method: str = "POST") -> list[Reply]:
-        """All answers to bytes as they are, until the server hangs up: it must have a reason to."""
+    def send_raw_all(self, *sent: bytes, method: str = "POST") -> list[Reply]:
+        """Send raw bytes and return all responses until the server closes the connection."""
         replies: list[Reply] = []
         with suppress(ConnectionResetError):
-            replies.extend(self._raws(sent, method))
+            replies.extend(self._exchange(sent, method))
         return replies
 
-    def _raws(self, sent: tuple[bytes, ...], method: str) -> Iterator[Reply]:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as line:
-            # Who is refused in the middle may find the line closed.
+    def _exchange(self, sent: tuple[bytes, ...], method: str) -> Iterator[Reply]:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as raw:
+            # The server may close the connection before everything has been sent.
             with suppress(BrokenPipeError, ConnectionResetError):
                 for piece in sent:
-                    line.sendall(piece)
-            with line.makefile("rb") as answers:
-                yield from _replies(answers, method)
+                    raw.sendall(piece)
+            with raw.makefile("rb") as stream:
+                yield from _replies(stream, method)
 
-    def good(self) -> None:
-        """A photo of a key is read right."""
+    def check_reads_photo(self) -> None:
+        """Check that a photo is read correctly."""
         body = self.post(plain(), Cache_Control="no-cache").check(200)
         assert (body["keyway"], body["bitting"]) == ("SC1", "2,5,4,7,3")
 
-    def calm(self) -> None:
-        """Begins to count memory anew, from here."""
+    def reset_memory(self) -> None:
+        """Restart the measurement of memory."""
         Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
         self._idle = self._mb("VmRSS")
 
     def grown_mb(self) -> tuple[int, int]:
-        """Megabytes above what it had when it was calm: at the peak, and now."""
+        """Return the peak and current memory in MiB above the start of the measurement."""
         return self._mb("VmHWM") - self._idle, self._mb("VmRSS") - self._idle
 
-    def still_well(self, most_mb: int, left_mb: int = 150) -> None:
-        """It reads right, and took no more memory than that."""
+    def check_healthy(self, max_peak_mb: int, max_left_mb: int = 150) -> None:
+        """Check that the server reads photos and stayed within these memory limits in MiB."""
         assert self._process.poll() is None
-        self.good()
+        self.check_reads_photo()
         peak, left = self.grown_mb()
         print(f"peak {peak} MB, left {left} MB above idle {self._idle} MB")
-        assert peak < most_mb
-        assert left < left_mb
+        assert peak < max_peak_mb
+        assert left < max_left_mb
 
-    def _mb(self, mark: str) -> int:
+    def _mb(self, field: str) -> int:
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(mark)) // 1024
+        return next(int(line.split()[1]) for line in lines if line.startswith(field)) // 1024
 
 
 @contextmanager
-def serving(
+def run_server(
     folder: Path, module: str = "tests.serve_colour", **settings: str
-) -> Iterator[Attacked]:
-    """A server on a free port of this machine, ended afterwards."""
+) -> Iterator[TargetServer]:
+    """Run a server on a free port and stop it afterwards."""
     inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("KEYLIKE_", "OTEL_", "MODEL_PATH", "NGROK_"))
     }
-    # Who attacks is let in, as far as tokens and limits go: what comes in is the question here.
+    # Tokens and limits would refuse most attacks before they are handled.
     open_to_all = {"KEYLIKE_POLICY": "open", "KEYLIKE_LIMITS": "off"}
     environment = {
         **inherited,
@@ -155,16 +158,16 @@ def serving(
         **settings,
     }
     command = [sys.executable, "-m", module, *(["serve"] if module == "app" else [])]
-    said = folder / "said"
+    output = folder / "output"
     with (
-        said.open("w") as out,
+        output.open("w") as out,
         subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out) as process,
     ):
         address = re.compile(r"http://127\.0\.0\.1:(\d+)")
-        until(lambda: address.search(said.read_text()) is not None)
-        attacked = Attacked(process, int(address.findall(said.read_text())[0]))
-        until(lambda: attacked.ask("GET", "/health/ready").status == 200)
-        yield attacked
+        until(lambda: address.search(output.read_text()) is not None)
+        target = TargetServer(process, int(address.findall(output.read_text())[0]))
+        until(lambda: target.request("GET", "/health/ready").status == 200)
+        yield target
         process.terminate()
         process.wait(20)
 
@@ -173,16 +176,20 @@ def _plain(response: http.client.HTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.getheaders()}
 
 
-def _replies(answers: Any, method: str) -> Iterator[Reply]:
-    class Line:
-        """What http.client takes for a socket."""
+def _replies(stream: Any, method: str) -> Iterator[Reply]:
+    class FakeSocket:
+        """A substitute for the socket of http.client."""
 
         def makefile(self, _mode: str) -> Any:
-            return answers
+            return stream
 
-    kept = []  # a response that goes closes what it was read from
-    while answers.peek(1):
-        kept.append(response := http.client.HTTPResponse(Line(), method=method))  # type: ignore[arg-type]
+    kept = []  # a response that is collected closes its file
+    while stream.peek(1):
+        kept.append(response := http.client.HTTPResponse(FakeSocket(), method=method))  # type: ignore[arg-type]
         response.begin()
-        content = answers.read(int(response.headers["Content-Length"])) if method != "HEAD" else b""
+        length = int(response.headers["Content-Length"]) if method != "HEAD" else 0
+        content = stream.read(length)
+        if len(content) < length:
+            # The kernel discards received data when the connection is reset.
+            raise ConnectionResetError
         yield Reply(response.status, _plain(response), content)

@@ -1,4 +1,4 @@
-"""Every other format that Pillow could open: refused by its first bytes, without any of Pillow's decoders being asked."""
+"""Tests that formats outside `ACCEPTED` never reach a decoder of Pillow."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.running import Running
 from tools.plain_pictures import encode, plain
 
 Image.init()
-# pillow-heif opens HEIC, not Pillow.
+# HEIC is not among Pillow's formats; pillow-heif decodes it.
 OTHERS = sorted(set(Image.OPEN) - set(ACCEPTED))
-# What such files begin with, where Pillow cannot write one itself.
+# First bytes of formats that Pillow can read but not write.
 BEGINNINGS: dict[str, bytes] = {
     "BUFR": b"BUFR\0\0\x2a\4",
     "CUR": b"\0\0\2\0\1\0\x10\x10\0\0",
@@ -47,7 +47,7 @@ BEGINNINGS: dict[str, bytes] = {
 
 
 def sample(kind: str) -> bytes:
-    """A file of this format, or the beginning of one."""
+    """Return a file of this format, or the beginning of one."""
     if kind in BEGINNINGS:
         return BEGINNINGS[kind]
     mode = {"MSP": "1", "XBM": "1", "SPIDER": "F", "BLP": "P"}.get(kind, "RGB")
@@ -56,18 +56,18 @@ def sample(kind: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server in this process, where it can be seen what Pillow is asked for."""
+    """Run a server in this process, where the test can observe Pillow."""
     server = Running(Settings(logs=tmp_path_factory.mktemp("logs")), ColourReader())
     yield server
     server.stop()
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The formats whose decoders were asked whether they know a file, or to open it."""
+def decoders_called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the formats whose decoders are called, to recognize or to open a file."""
     seen: list[str] = []
 
-    def watch(kind: str) -> None:
+    def wrap(kind: str) -> None:
         factory, accept = Image.OPEN[kind]
 
         def opened(*arguments: object) -> object:
@@ -81,12 +81,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         monkeypatch.setitem(Image.OPEN, kind, (opened, accepted))
 
     for kind in Image.OPEN:
-        watch(kind)
+        wrap(kind)
     return seen
 
 
 def post(running: Running, picture: bytes) -> tuple[int, str | None]:
-    """Status and code."""
+    """Post a picture and return status and code."""
     connection = http.client.HTTPConnection("127.0.0.1", running.server.port, timeout=20)
     connection.request("POST", "/predict", picture, {"Content-Type": "image/jpeg"})
     response = connection.getresponse()
@@ -96,17 +96,21 @@ def post(running: Running, picture: bytes) -> tuple[int, str | None]:
 
 
 @pytest.mark.parametrize("kind", [*OTHERS, "PDF"])
-def test_no_other_decoder_is_asked(running: Running, asked: list[str], kind: str) -> None:
+def test_predict_of_another_format_calls_no_decoder(
+    running: Running, decoders_called: list[str], kind: str
+) -> None:
     assert post(running, sample(kind)) == (415, "unsupported_image_type")
-    assert asked == []
+    assert decoders_called == []
 
 
-def test_only_the_decoder_of_its_format_is_asked(running: Running, asked: list[str]) -> None:
+def test_predict_calls_only_the_decoder_of_the_format(
+    running: Running, decoders_called: list[str]
+) -> None:
     for kind in ("JPEG", "PNG", "GIF", "WEBP", "AVIF"):
-        asked.clear()
+        decoders_called.clear()
         assert post(running, plain(kind=kind)) == (200, None)
-        assert set(asked) == {kind}
-    asked.clear()
-    # Of another format from its fourth byte on.
+        assert set(decoders_called) == {kind}
+    decoders_called.clear()
+    # A JPEG signature in front of a TIFF file.
     assert post(running, b"\xff\xd8\xff" + sample("TIFF")) == (400, "bad_image")
-    assert set(asked) <= {"JPEG"}
+    assert set(decoders_called) <= {"JPEG"}

@@ -1,4 +1,4 @@
-"""Forms and JSON that are not what a phone sends: endless, broken, twice, or with something hidden in their names."""
+"""Attacks with forms and JSON: endless, broken, duplicated or deceptive."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.attacks.server import MARK, Attacked
+from tests.attacks.server import MARK, TargetServer
 from tools.plain_pictures import GREEN, plain
 
 PHOTO = plain()
@@ -19,7 +19,7 @@ BASE64 = base64.b64encode(PHOTO).decode()
 
 
 def part(head: str | bytes, content: bytes = PHOTO) -> bytes:
-    """A part of a form with the boundary b."""
+    """Return a form part with boundary `b`."""
     return (
         b"--b\r\n"
         + (head.encode() if isinstance(head, str) else head)
@@ -30,7 +30,7 @@ def part(head: str | bytes, content: bytes = PHOTO) -> bytes:
 
 
 def field(name: str, value: bytes | str) -> bytes:
-    """A field of text."""
+    """Return a text field."""
     return part(
         f'Content-Disposition: form-data; name="{name}"',
         value.encode() if isinstance(value, str) else value,
@@ -38,7 +38,7 @@ def field(name: str, value: bytes | str) -> bytes:
 
 
 def file(name: str = "photo.jpg", content: bytes = PHOTO, more: str = "") -> bytes:
-    """The picture."""
+    """Return the file part with the picture."""
     return part(f'Content-Disposition: form-data; name="image"; filename="{name}"{more}', content)
 
 
@@ -65,11 +65,14 @@ FORMS: dict[str, tuple[bytes, tuple[int, str | None]]] = {
         + END,
         KIND,
     ),
-    "a name of 200 kB": (
+    "a field name of 200 kB": (
         part('Content-Disposition: form-data; name="' + "n" * 200_000 + '"') + file() + END,
         LARGE,
     ),
-    "9 MB without the end of a head": (b"--b\r\nContent-Disposition: " + b"x" * 9_000_000, LARGE),
+    "9 MB of an unfinished part header": (
+        b"--b\r\nContent-Disposition: " + b"x" * 9_000_000,
+        LARGE,
+    ),
     "1,000 headers in a part": (
         part("X: y\r\n" * 1000 + 'Content-Disposition: form-data; name="image"; filename="a"')
         + END,
@@ -80,22 +83,22 @@ FORMS: dict[str, tuple[bytes, tuple[int, str | None]]] = {
         BAD,
     ),
     "no disposition": (part("X: y") + END, BAD),
-    "quotes without end": (
+    "unterminated quotes": (
         part('Content-Disposition: form-data; name="image; filename="' + '\\"' * 1000) + END,
         NONE,
     ),
-    "no end": (file(), BAD),
-    "nothing but the end": (END, NONE),
+    "no final boundary": (file(), BAD),
+    "only the final boundary": (END, NONE),
     "text before the first part": (b"x" * 1_000_000 + b"\r\n" + file() + END, READ),
-    "9 MB after the end": (file() + END + b"x" * 9_000_000, READ),
+    "9 MB after the final boundary": (file() + END + b"x" * 9_000_000, READ),
     "two pictures, the first counts": (file() + file(content=plain(GREEN)) + END, READ),
     "two zipcodes, the first counts": (
         field("zipcode", "12345") + field("zipcode", MARK) + file() + END,
         READ,
     ),
-    "the picture as text": (field("image", PHOTO) + END, NONE),
-    "only line feeds": ((file() + END).replace(b"\r\n", b"\n"), BAD),
-    "other encodings of a part": (
+    "the picture as a text field": (field("image", PHOTO) + END, NONE),
+    "line feeds without carriage returns": ((file() + END).replace(b"\r\n", b"\n"), BAD),
+    "a part in base64": (
         file(more="\r\nContent-Transfer-Encoding: base64", content=BASE64.encode()) + END,
         KIND,
     ),
@@ -137,22 +140,22 @@ BOUNDARIES: dict[str, tuple[bytes, tuple[int, str | None]]] = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_forms(server: Attacked, name: str) -> None:
+def test_form_attack_gets_the_expected_answer(server: TargetServer, name: str) -> None:
     body, (status, code) = FORMS[name]
-    told = server.post(body, "multipart/form-data; boundary=b").check(status, code)
+    response = server.post(body, "multipart/form-data; boundary=b").check(status, code)
     if code is None:
-        assert told["bitting"] == "2,5,4,7,3"
+        assert response["bitting"] == "2,5,4,7,3"
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
-def test_names_of_files_are_nothing_to_anybody(server: Attacked, name: str) -> None:
+def test_form_file_name_has_no_effect(server: TargetServer, name: str) -> None:
     reply = server.post(file(name) + END, "multipart/form-data; boundary=b")
     assert reply.check(200)["bitting"] == "2,5,4,7,3"
     assert not name or name in (".", "") or name not in reply.raw.decode()
 
 
 @pytest.mark.parametrize("name", BOUNDARIES)
-def test_boundaries(server: Attacked, name: str) -> None:
+def test_form_boundary_attack_gets_the_expected_answer(server: TargetServer, name: str) -> None:
     kind, (status, code) = BOUNDARIES[name]
     body = file() + END
     head = (
@@ -160,14 +163,15 @@ def test_boundaries(server: Attacked, name: str) -> None:
         + kind
         + b"\r\nContent-Length: %d\r\n\r\n" % len(body)
     )
-    server.raw(head + body).check(status, code)
+    server.send_raw(head + body).check(status, code)
 
 
 @pytest.mark.parametrize(
     ("length", "status"), [(1, 200), (70, 200), (10_000, 200), (32_000, 200), (33_000, 400)]
 )
-def test_long_boundaries(server: Attacked, length: int, status: int) -> None:
-    """As long as headers may be."""
+def test_form_boundary_up_to_the_header_limit_is_accepted(
+    server: TargetServer, length: int, status: int
+) -> None:
     boundary = "b" * length
     body = (file() + END).replace(b"--b", b"--" + boundary.encode())
     server.post(body, f"multipart/form-data; boundary={boundary}").check(
@@ -176,27 +180,25 @@ def test_long_boundaries(server: Attacked, length: int, status: int) -> None:
 
 
 FLOODS = {
-    "dashes behind the boundary": b"--b" + b"-" * 9_000_000,
-    "line feeds behind the boundary": b"--b" + b"\n" * 9_000_000,
-    "carriage returns behind the boundary": b"--b" + b"\r" * 9_000_000,
+    "dashes after the boundary": b"--b" + b"-" * 9_000_000,
+    "line feeds after the boundary": b"--b" + b"\n" * 9_000_000,
+    "carriage returns after the boundary": b"--b" + b"\r" * 9_000_000,
     "carriage returns in a picture": file(content=b"\r" * 9_000_000),
-    "almost boundaries in a picture": file(content=b"\r\n--" * 2_200_000),
-    "boundaries but for a byte": file(content=b"\r\n--a" * 1_800_000),
-    "half lines in a picture": file(content=b"\r\n-" * 3_000_000),
+    "boundary prefixes in a picture": file(content=b"\r\n--" * 2_200_000),
+    "boundaries with one wrong byte": file(content=b"\r\n--a" * 1_800_000),
+    "partial boundary prefixes in a picture": file(content=b"\r\n-" * 3_000_000),
 }
 
 
 @pytest.mark.parametrize("name", FLOODS)
-def test_searching_for_the_boundary_takes_no_longer_than_reading(
-    server: Attacked, name: str
-) -> None:
-    """Where the time grew with the square of the length (CVE-2024-9056 and its kin) the connection would run into its 20 seconds."""
+def test_form_boundary_search_takes_linear_time(server: TargetServer, name: str) -> None:
+    """A quadratic search (such as CVE-2024-9056) would exceed the timeout of 20 seconds."""
     reply = server.post(FLOODS[name], "multipart/form-data; boundary=b")
     assert reply.status in (400, 413, 415), reply.raw
     reply.check(reply.status, reply.body["code"])
 
 
-def test_the_same_in_a_boundary_of_ten_thousand(server: Attacked) -> None:
+def test_form_boundary_search_with_a_10_kb_boundary_takes_linear_time(server: TargetServer) -> None:
     boundary = b"b" * 10_000
     for content in ((b"\r\n--" + boundary[:-1]) * 900, b"\r" * 9_000_000, b"b" * 9_000_000):
         body = b"--" + boundary + file(content=content)[3:]
@@ -206,35 +208,35 @@ def test_the_same_in_a_boundary_of_ten_thousand(server: Attacked) -> None:
 
 
 def as_json(**fields: Any) -> str:
-    """A body as the phone app sends it."""
+    """Return a JSON body like that of the phone app."""
     return json.dumps({"image_data": BASE64, **fields})
 
 
 OBJECT = as_json()[:-1]
 JSON: dict[str, tuple[str | bytes, tuple[int, str | None]]] = {
-    "100,000 deep": ('{"image_data": ' + "[" * 100_000 + "]" * 100_000 + "}", BAD),
-    "50 deep": (OBJECT + ', "x": ' + "[" * 50 + "]" * 50 + "}", READ),
+    "arrays 100,000 deep": ('{"image_data": ' + "[" * 100_000 + "]" * 100_000 + "}", BAD),
+    "arrays 50 deep": (OBJECT + ', "x": ' + "[" * 50 + "]" * 50 + "}", READ),
     "objects 100,000 deep": ('{"a":' * 100_000 + "1" + "}" * 100_000, BAD),
     "an integer of a million digits": (OBJECT + ', "zipcode": ' + "9" * 1_000_000 + "}", BAD),
     "an integer of 4,000 digits": (OBJECT + ', "zipcode": ' + "9" * 4_000 + "}", ZIPCODE),
-    "a number beyond all": (OBJECT + ', "zipcode": 1e999999999}', ZIPCODE),
+    "a number that overflows": (OBJECT + ', "zipcode": 1e999999999}', ZIPCODE),
     "NaN": (OBJECT + ', "zipcode": NaN}', ZIPCODE),
     "Infinity as picture": ('{"image_data": -Infinity}', BAD),
     "the zipcode twice, the last counts": (OBJECT + ', "zipcode": "x", "zipcode": "12345"}', READ),
     "the picture twice, the last counts": (OBJECT + ', "image_data": "!"}', PICTURE),
-    "half a surrogate": (OBJECT + ', "zipcode": "\\ud83d1234"}', ZIPCODE),
-    "half a surrogate as picture": ('{"image_data": "\\udc00"}', PICTURE),
+    "a lone surrogate": (OBJECT + ', "zipcode": "\\ud83d1234"}', ZIPCODE),
+    "a lone surrogate as picture": ('{"image_data": "\\udc00"}', PICTURE),
     "NUL in the zipcode": (as_json(zipcode="1234\0"), ZIPCODE),
-    "line feed behind the zipcode": (as_json(zipcode="12345\n"), ZIPCODE),
+    "line feed after the zipcode": (as_json(zipcode="12345\n"), ZIPCODE),
     "digits of other alphabets": (as_json(zipcode="\uff11\uff12\uff13\uff14\uff15"), ZIPCODE),
     "digits with joiners": (as_json(zipcode="1\u200d2345"), ZIPCODE),
     "a list as zipcode": (as_json(zipcode=["12345"]), ZIPCODE),
     "true as zipcode": (as_json(zipcode=True), ZIPCODE),
     "prototypes": (as_json(__proto__={"zipcode": MARK}, constructor={"prototype": MARK}), READ),
     "UTF-16": (as_json().encode("utf-16"), READ),
-    "a mark of byte order": (b"\xef\xbb\xbf" + as_json().encode(), READ),
-    "NUL behind": (as_json().encode() + b"\0", BAD),
-    "another object behind": (as_json() + as_json(), BAD),
+    "a byte order mark": (b"\xef\xbb\xbf" + as_json().encode(), READ),
+    "NUL after the object": (as_json().encode() + b"\0", BAD),
+    "another object after it": (as_json() + as_json(), BAD),
     "base64 in lines": (
         as_json(image_data="\r\n".join(BASE64[at : at + 76] for at in range(0, len(BASE64), 76))),
         READ,
@@ -244,8 +246,8 @@ JSON: dict[str, tuple[str | bytes, tuple[int, str | None]]] = {
         as_json(image_data=BASE64[:40] + MARK + "\u20ac" + BASE64[40:]),
         PICTURE,
     ),
-    "base64 of nothing but padding": (as_json(image_data="=" * 9_000_000), NONE),
-    "base64 with padding within": (as_json(image_data=BASE64[:41] + "=" + BASE64[41:]), PICTURE),
+    "base64 of only padding": (as_json(image_data="=" * 9_000_000), NONE),
+    "base64 with padding inside": (as_json(image_data=BASE64[:41] + "=" + BASE64[41:]), PICTURE),
     "a data URL of HTML": (
         as_json(image_data="data:text/html;base64," + base64.b64encode(b"<html>").decode()),
         KIND,
@@ -254,20 +256,20 @@ JSON: dict[str, tuple[str | bytes, tuple[int, str | None]]] = {
         as_json(image_data="data:" + "x" * 9_000_000 + "," + BASE64),
         READ,
     ),
-    "an address in place of the picture": (
+    "a URL instead of the picture": (
         as_json(image_data="http://169.254.169.254/latest"),
         PICTURE,
     ),
-    "a path in place of the picture": (as_json(image_data="file:///etc/passwd"), PICTURE),
+    "a path instead of the picture": (as_json(image_data="file:///etc/passwd"), PICTURE),
 }
 
 
 @pytest.mark.parametrize("name", JSON)
-def test_json(server: Attacked, name: str) -> None:
+def test_json_attack_gets_the_expected_answer(server: TargetServer, name: str) -> None:
     body, (status, code) = JSON[name]
-    told = server.post(body, "application/json").check(status, code)
+    response = server.post(body, "application/json").check(status, code)
     if code is None:
-        assert told["bitting"] == "2,5,4,7,3"
+        assert response["bitting"] == "2,5,4,7,3"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +285,9 @@ def test_json(server: Attacked, name: str) -> None:
         "\x1b[2J12",
     ],
 )
-def test_zipcodes_in_forms_and_addresses(server: Attacked, value: str) -> None:
+def test_zipcode_with_a_bad_value_is_refused_in_forms_and_queries(
+    server: TargetServer, value: str
+) -> None:
     from urllib.parse import quote
 
     server.post(field("zipcode", value) + file() + END, "multipart/form-data; boundary=b").check(
@@ -292,5 +296,5 @@ def test_zipcodes_in_forms_and_addresses(server: Attacked, value: str) -> None:
     server.post(PHOTO, path=f"/predict?zipcode={quote(value)}").check(*ZIPCODE)
 
 
-def test_all_that_left_it_well(server: Attacked) -> None:
-    server.still_well(most_mb=150)
+def test_server_after_all_attacks_is_healthy(server: TargetServer) -> None:
+    server.check_healthy(max_peak_mb=150)

@@ -1,4 +1,4 @@
-"""Requests that are not what they seem to a proxy: two lengths, endless chunks, strange targets and methods, other protocols."""
+"""Attacks with HTTP framing, chunks, targets, methods, headers and other protocols."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import suppress
 
 import pytest
 
-from tests.attacks.server import MARK, Attacked
+from tests.attacks.server import MARK, TargetServer
 from tools.plain_pictures import plain
 
 PHOTO = plain()
 HOST = b"Host: x\r\n"
 CLOSE = b"Connection: close\r\n"
-# What a proxy would take for the body and this server, were it fooled, for a second request.
+# A proxy would take this for the body, and a vulnerable server for a second request.
 HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def post(headers: bytes, body: bytes = b"", path: bytes = b"/predict") -> bytes:
-    """A request by hand."""
+    """Return a raw POST request."""
     return (
         b"POST "
         + path
@@ -34,7 +34,7 @@ def post(headers: bytes, body: bytes = b"", path: bytes = b"/predict") -> bytes:
 
 
 def get(path: bytes, headers: bytes = b"", version: bytes = b"HTTP/1.1") -> bytes:
-    """A request for a page, the last of its connection."""
+    """Return a raw GET request with `Connection: close`."""
     return b"GET " + path + b" " + version + b"\r\n" + HOST + CLOSE + headers + b"\r\n"
 
 
@@ -45,14 +45,14 @@ SMUGGLED = {
     "chunks and length": post(
         b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN
     ),
-    "chunks in other words": post(
+    "an unknown transfer coding": post(
         b"Content-Length: 5\r\nTransfer-Encoding: xchunked\r\n", b"0\r\n\r\n" + HIDDEN
     ),
-    "chunks twice": post(
+    "two transfer codings": post(
         b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", b"0\r\n\r\n" + HIDDEN
     ),
     "chunks and gzip": post(b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n" + HIDDEN),
-    "chunks behind a tab": post(
+    "chunks after a tab": post(
         b"Transfer-Encoding:\tchunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n" + HIDDEN
     ),
     "a space before the colon": post(
@@ -61,9 +61,9 @@ SMUGGLED = {
     "two lengths": post(b"Content-Length: 0\r\nContent-Length: %d\r\n" % len(HIDDEN), HIDDEN),
     "a list of lengths": post(b"Content-Length: 0, %d\r\n" % len(HIDDEN), HIDDEN),
     "a length with a sign": post(b"Content-Length: +%d\r\n" % len(HIDDEN), HIDDEN),
-    "a length below nothing": post(b"Content-Length: -1\r\n", HIDDEN),
+    "a negative length": post(b"Content-Length: -1\r\n", HIDDEN),
     "a length in hex": post(b"Content-Length: 0x5\r\n", HIDDEN),
-    "a length in other digits": post(b"Content-Length: \xb2\r\n", HIDDEN),
+    "a length in a superscript digit": post(b"Content-Length: \xb2\r\n", HIDDEN),
     "a length of 100 digits": post(b"Content-Length: " + b"9" * 100 + b"\r\n", HIDDEN),
     "a folded header": post(b"X: y\r\n Content-Length: 0\r\n z", HIDDEN),
     "a bare carriage return": post(b"X: y\rContent-Length: 0\r\n", HIDDEN),
@@ -83,19 +83,21 @@ SMUGGLED = {
     "a header of 40 kB": post(b"X: " + b"y" * 40_000 + b"\r\n"),
     "20,000 headers": post(b"X: y\r\n" * 20_000),
     "9 MB of a first line": b"GET /" + b"x" * 9_000_000,
-    "no target": b"GET\r\n\r\n",
-    "a version that there is not": b"GET / HTTP/1.1x\r\n\r\n",
+    "no request target": b"GET\r\n\r\n",
+    "an unknown version": b"GET / HTTP/1.1x\r\n\r\n",
     "control characters in the method": b"G\x01T / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "small letters": b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a method in lower case": b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
     "a space in the target": get(b"/health/live x"),
-    "a name with a line feed encoded": post(b"X\xe0\x80\x8a: y\r\n"),
+    "an overlong line feed in a header name": post(b"X\xe0\x80\x8a: y\r\n"),
 }
 
 
 @pytest.mark.parametrize("name", SMUGGLED)
-def test_nothing_is_smuggled(server: Attacked, name: str) -> None:
-    """One answer, a refusal, and the connection is closed: whatever follows is nobody's request."""
-    replies = server.raws(SMUGGLED[name])
+def test_request_smuggling_is_refused_and_closes_the_connection(
+    server: TargetServer, name: str
+) -> None:
+    """The bytes after the refused request must not be answered."""
+    replies = server.send_raw_all(SMUGGLED[name])
     assert len(replies) == 1
     reply = replies[0]
     assert 400 <= reply.status < 500 or reply.status == 501, reply.raw
@@ -112,13 +114,13 @@ IN_CHUNKS = b"".join(
 @pytest.mark.parametrize(
     ("name", "body", "status"),
     [
-        ("a byte a chunk, each with an extension", IN_CHUNKS + b"0\r\n\r\n", 200),
+        ("chunks of one byte, each with an extension", IN_CHUNKS + b"0\r\n\r\n", 200),
         (
             "trailers",
             b"%x\r\n" % len(PHOTO) + PHOTO + b"\r\n0\r\nX-Evil: 1\r\nContent-Length: 3\r\n\r\n",
             200,
         ),
-        ("nothing", b"0\r\n\r\n", 400),
+        ("no content", b"0\r\n\r\n", 400),
         (
             "16 MB",
             b"100000\r\n" * 1
@@ -130,42 +132,44 @@ IN_CHUNKS = b"".join(
         ),
     ],
 )
-def test_chunks(server: Attacked, name: str, body: bytes, status: int) -> None:
-    reply = server.raw(post(CHUNKED, body))
+def test_chunked_body_gets_the_expected_answer(
+    server: TargetServer, name: str, body: bytes, status: int
+) -> None:
+    reply = server.send_raw(post(CHUNKED, body))
     reply.check(status, None if status == 200 else reply.body["code"])
 
 
 FLOODS_OF_CHUNKS = {
     "1,500,000 chunks of a byte": b"1\r\n\0\r\n" * 1_500_000 + b"0\r\n\r\n",
-    "blank lines for chunks": b"\r\n" * 4_500_000,
-    "trailers without end": b"0\r\n" + b"X: y\r\n" * 1_500_000,
+    "blank lines instead of chunks": b"\r\n" * 4_500_000,
+    "endless trailers": b"0\r\n" + b"X: y\r\n" * 1_500_000,
     "9 MB of a chunk's size": b"0" * 9_000_000,
     "9 MB of a chunk's extension": b"5;" + b"x" * 9_000_000,
 }
 
 
 @pytest.mark.parametrize("name", FLOODS_OF_CHUNKS)
-def test_floods_of_chunks_are_hung_up_on(server: Attacked, name: str) -> None:
-    """With a refusal, which is lost where the kernel resets the connection under what is still being sent."""
-    for reply in server.raws(post(CHUNKED, FLOODS_OF_CHUNKS[name])):
+def test_chunk_flood_closes_the_connection(server: TargetServer, name: str) -> None:
+    """The refusal is lost if the kernel resets the connection while the client still sends."""
+    for reply in server.send_raw_all(post(CHUNKED, FLOODS_OF_CHUNKS[name])):
         reply.check(400, "bad_request")
-    server.good()
+    server.check_reads_photo()
 
 
-def test_a_bomb_in_gzip_stays_packed(server: Attacked) -> None:
-    """Nothing unpacks a body: it is no picture."""
-    packed = gzip.compress(bytes(100_000_000), 9)
+def test_gzip_bomb_is_not_decompressed(server: TargetServer) -> None:
+    """The server ignores Content-Encoding, so the body is not a picture."""
+    compressed = gzip.compress(bytes(100_000_000), 9)
     for kind, status in (
         ("image/jpeg", 415),
         ("application/json", 400),
         ("multipart/form-data; boundary=b", 400),
     ):
         for coding in ("gzip", "deflate, gzip", "br", "zstd"):
-            reply = server.post(packed, kind, Content_Encoding=coding)
+            reply = server.post(compressed, kind, Content_Encoding=coding)
             reply.check(status, reply.body["code"])
 
 
-def test_expect_is_told_to_go_on(server: Attacked) -> None:
+def test_expect_100_continue_is_answered(server: TargetServer) -> None:
     connection = server.connect()
     connection.putrequest("POST", "/predict")
     for name, value in (
@@ -206,20 +210,20 @@ PATHS = {
 
 
 @pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
-def test_paths_lead_nowhere(server: Attacked, path: bytes) -> None:
-    reply = server.raw(get(path))
+def test_path_attack_is_not_found(server: TargetServer, path: bytes) -> None:
+    reply = server.send_raw(get(path))
     assert reply.status == PATHS[path], reply.raw
     reply.check(reply.status, reply.body["code"])
     assert "x-evil" not in reply.headers and MARK not in str(reply.headers)
 
 
-def test_another_site_in_the_target_is_this_site(server: Attacked) -> None:
+def test_absolute_target_is_answered_by_this_server(server: TargetServer) -> None:
     for target in (
         b"http://169.254.169.254/latest/meta-data",
         b"http://evil.example/health/live",
         b"https://x:443/metrics",
     ):
-        reply = server.raw(get(target))
+        reply = server.send_raw(get(target))
         assert reply.status in (200, 401, 403, 404), reply.raw
         assert b"evil" not in reply.raw
 
@@ -238,8 +242,8 @@ METHODS = [
 
 
 @pytest.mark.parametrize("method", METHODS, ids=range(len(METHODS)))
-def test_other_methods_are_refused(server: Attacked, method: bytes) -> None:
-    reply = server.raw(
+def test_unknown_method_is_refused(server: TargetServer, method: bytes) -> None:
+    reply = server.send_raw(
         method
         + b" /predict HTTP/1.1\r\n"
         + HOST
@@ -253,8 +257,8 @@ def test_other_methods_are_refused(server: Attacked, method: bytes) -> None:
 
 
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"])
-def test_no_header_changes_the_method(server: Attacked, header: str) -> None:
-    assert server.ask("GET", "/predict", headers={header: "POST"}).status == 405
+def test_method_override_header_has_no_effect(server: TargetServer, header: str) -> None:
+    assert server.request("GET", "/predict", headers={header: "POST"}).status == 405
     assert server.post(PHOTO, **{header.replace("-", "_"): "DELETE"}).status == 200
 
 
@@ -289,16 +293,16 @@ HEADERS: dict[str, str | bytes] = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_no_header_is_minded_or_given_back(server: Attacked, name: str) -> None:
+def test_hostile_header_has_no_effect_and_is_not_echoed(server: TargetServer, name: str) -> None:
     value = HEADERS[name]
     sent = value.encode("latin-1") if isinstance(value, str) else value
     line = name.encode() + b": " + sent + b"\r\n"
     request = b"POST /predict HTTP/1.1\r\n" + (b"" if name == "Host" else HOST) + line + CLOSE
-    reply = server.raw(
+    reply = server.send_raw(
         request + b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(PHOTO) + PHOTO
     )
     if name == "Origin":
-        # Whom pages may be of is for the CORS settings; beside them nothing gives it back.
+        # By design the CORS header echoes the origin; no other header may.
         reply = type(reply)(
             reply.status,
             {k: v for k, v in reply.headers.items() if k != "access-control-allow-origin"},
@@ -323,7 +327,7 @@ def test_no_header_is_minded_or_given_back(server: Attacked, name: str) -> None:
         "",
     ],
 )
-def test_patience_that_is_no_number(server: Attacked, value: str) -> None:
+def test_invalid_request_timeout_is_a_bad_request(server: TargetServer, value: str) -> None:
     reply = server.post(PHOTO, X_Request_Timeout=value)
     assert reply.status in (200, 400), reply.raw
     reply.check(reply.status, None if reply.status == 200 else "bad_request")
@@ -342,14 +346,16 @@ OTHER_PROTOCOLS = {
 
 
 @pytest.mark.parametrize("name", OTHER_PROTOCOLS)
-def test_other_protocols(server: Attacked, name: str) -> None:
-    replies = server.raws(OTHER_PROTOCOLS[name])
+def test_other_protocol_gets_a_json_error(server: TargetServer, name: str) -> None:
+    replies = server.send_raw_all(OTHER_PROTOCOLS[name])
     assert replies[0].status in (200, 400, 404), replies[0].raw
     assert replies[0].headers["content-type"] == "application/json"
 
 
-def test_requests_in_one_piece_are_answered_in_their_order(server: Attacked) -> None:
-    replies = server.raws(post(b"Content-Length: %d\r\n" % len(PHOTO), PHOTO) + get(b"/nowhere"))
+def test_pipelined_requests_are_answered_in_order(server: TargetServer) -> None:
+    replies = server.send_raw_all(
+        post(b"Content-Length: %d\r\n" % len(PHOTO), PHOTO) + get(b"/nowhere")
+    )
     assert [reply.status for reply in replies] == [200, 404]
 
 
@@ -358,21 +364,21 @@ def test_requests_in_one_piece_are_answered_in_their_order(server: Attacked) -> 
     [
         ("blank lines", b"\r\n" * 4_500_000),
         ("requests", b"GET /health/live HTTP/1.1\r\n\r\n" * 300_000),
-        ("no requests", b"x\r\n\r\n" * 1_800_000),
+        ("broken requests", b"x\r\n\r\n" * 1_800_000),
     ],
 )
-def test_floods_on_one_connection_keep_nobody_waiting(
-    server: Attacked, name: str, flood: bytes
+def test_flood_on_one_connection_does_not_delay_others(
+    server: TargetServer, name: str, flood: bytes
 ) -> None:
-    """The loop that reads for all connections goes on: others are answered while it comes in."""
+    """One event loop reads for all connections, so it must not be blocked."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
         for at in range(0, len(flood), 1 << 20):
             with suppress(BrokenPipeError, ConnectionResetError):
                 line.sendall(flood[at : at + (1 << 20)])
-            server.good()
+            server.check_reads_photo()
 
 
-def test_who_promises_more_than_they_send_gets_nothing_and_harms_nobody(server: Attacked) -> None:
+def test_incomplete_bodies_do_not_delay_others(server: TargetServer) -> None:
     connections: list[http.client.HTTPConnection] = []
     for _ in range(50):
         connection = server.connect()
@@ -381,10 +387,10 @@ def test_who_promises_more_than_they_send_gets_nothing_and_harms_nobody(server: 
         connection.endheaders()
         connection.send(PHOTO)
         connections.append(connection)
-    server.good()
+    server.check_reads_photo()
     for connection in connections:
         connection.close()
 
 
-def test_all_that_left_it_well(server: Attacked) -> None:
-    server.still_well(most_mb=150)
+def test_server_after_all_attacks_is_healthy(server: TargetServer) -> None:
+    server.check_healthy(max_peak_mb=150)

@@ -1,4 +1,4 @@
-"""Pictures that are small to send and dear to decode, in every format, and pictures of strange sizes and colours."""
+"""Attacks with pictures that are expensive to decode or have unusual sizes and colours."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.attacks.bombs import (
     webp_of,
     webp_of_tables,
 )
-from tests.attacks.server import MARK, Attacked
+from tests.attacks.server import MARK, TargetServer
 from tools.plain_pictures import RED, encode, many_frames, many_scans, plain, png
 
 TOO_LARGE, BROKEN = (413, "image_too_large"), (400, "bad_image")
@@ -43,43 +43,49 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
         lambda: many_scans(32, (7000, 7000)).replace(b"\xff\xc2", b"\xff\xca", 1),
         BROKEN,
     ),
-    "JPEG without loss": (lambda: jpeg_claiming(7000, 0xC3), BROKEN),
-    "JPEG hierarchical": (lambda: jpeg_claiming(7000, 0xC5), BROKEN),
+    "lossless JPEG": (lambda: jpeg_claiming(7000, 0xC3), BROKEN),
+    "hierarchical JPEG": (lambda: jpeg_claiming(7000, 0xC5), BROKEN),
     "JPEG of two million segments": (lambda: jpeg_with(segment(0xE5, b"") * 2_400_000), BROKEN),
-    "JPEG of crumbs of EXIF": (lambda: jpeg_with(segment(0xE1, b"Exif\0\0x") * 900_000), BROKEN),
-    "JPEG crumbs behind a reserved marker": (
+    "JPEG of tiny EXIF segments": (
+        lambda: jpeg_with(segment(0xE1, b"Exif\0\0x") * 900_000),
+        BROKEN,
+    ),
+    "JPEG of tiny segments after a reserved marker": (
         lambda: jpeg_with(segment(0xF0, segment(0xE1, b"Exif\0\0x") * 5900) * 100),
         BROKEN,
     ),
-    "JPEG of fill bytes": (lambda: jpeg_with(b"\xff" * 9_900_000), BROKEN),
-    "JPEG of junk": (lambda: jpeg_with(b"\xff\0" + bytes(9_900_000)), BROKEN),
-    "JPEG of tables": (
+    "JPEG of only fill bytes": (lambda: jpeg_with(b"\xff" * 9_900_000), BROKEN),
+    "JPEG of garbage": (lambda: jpeg_with(b"\xff\0" + bytes(9_900_000)), BROKEN),
+    "JPEG of many tables": (
         lambda: jpeg_with(segment(0xDB, (b"\0" + bytes(range(1, 65))) * 1000) * 150),
         BROKEN,
     ),
-    "JPEG ends before it begins": (
+    "JPEG with an end marker before any scan": (
         lambda: jpeg_with(b"\xff\xd9", segment(0xE1, b"Exif\0\0x") * 900_000),
         BROKEN,
     ),
     "PNG 20000x20000": (lambda: png(20_000, 20_000), TOO_LARGE),
     "PNG claims 2^31": (lambda: PNG_CLAIMING, TOO_LARGE),
     "PNG of 800,000 chunks": (lambda: png_with(chunk(b"prVt", MARK.encode()) * 450_000), BROKEN),
-    "PNG of empty pieces": (lambda: png_with(chunk(b"IDAT", b"") * 800_000), BROKEN),
+    "PNG of empty data chunks": (lambda: png_with(chunk(b"IDAT", b"") * 800_000), BROKEN),
     "APNG of 10,000 frames": (lambda: apng(10_000), BROKEN),
     "GIF claims 65535x65535": (lambda: gif_claiming(65_535, 65_535), TOO_LARGE),
     "GIF of one-byte blocks": (lambda: gif_with(b"!\xfe" + b"\x01a" * 4_900_000 + b"\0"), BROKEN),
     "GIF of empty comments": (lambda: gif_with(b"!\xfe\0" * 3_300_000), BROKEN),
-    "GIF of junk": (lambda: gif_with(bytes(9_900_000)), BROKEN),
+    "GIF of garbage": (lambda: gif_with(bytes(9_900_000)), BROKEN),
     "WebP claims 16384x16384": (lambda: webp_claiming(16_384), TOO_LARGE),
     "WebP canvas of 2^24": (lambda: webp_canvas(1 << 24), TOO_LARGE),
     "WebP canvas of 12000": (lambda: webp_canvas(12_000), TOO_LARGE),
     "AVIF 4000x4000": (lambda: boxes.avif(4000), TOO_LARGE),
-    "AVIF 4000x4000 that says 64x64": (lambda: boxes.claiming(boxes.avif(4000), 64, 64), TOO_LARGE),
-    "AVIF that moves": (lambda: many_frames_of("AVIF"), (415, "unsupported_image_type")),
+    "AVIF 4000x4000 that claims 64x64": (
+        lambda: boxes.claiming(boxes.avif(4000), 64, 64),
+        TOO_LARGE,
+    ),
+    "animated AVIF": (lambda: animated("AVIF"), (415, "unsupported_image_type")),
     "HEIC claims 60000x60000": (lambda: boxes.claiming(boxes.HEIC, 60_000, 60_000), BROKEN),
     "HEIC coded as 16000x16000": (lambda: boxes.heic_coded(16_000, 16_000), BROKEN),
-    "HEIC of 900 pictures with 9 MB said of each": (
-        lambda: boxes.heic_of(900, bytes(9_000_000)),
+    "HEIC of 900 pictures with 9 MB of metadata": (
+        lambda: boxes.heic_with_metadata(900, bytes(9_000_000)),
         BROKEN,
     ),
     # Nested items wrote out of bounds in libheif before 1.23.2 (CVE-2026-84383).
@@ -106,21 +112,21 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
 }
 
 
-def many_frames_of(kind: str) -> bytes:
-    """A picture that moves."""
+def animated(kind: str) -> bytes:
+    """Return an animated picture with three frames."""
     frames = [Image.new("RGB", (64, 64), (200, 20, 20 + at)) for at in range(3)]
     return encode(frames[0], kind, save_all=True, append_images=frames[1:])
 
 
-# libheif itself holds the coded picture against what the file says.
+# libheif itself compares the coded picture with the file, so these reach the decoder.
 DECODED = ("HEIC claims", "HEIC coded")
 
-# The most that may be decoded, and what is many but harmless.
+# The largest pictures that are accepted, and large numbers that are harmless.
 READ: dict[str, Callable[[], bytes]] = {
-    "PNG 50 MP of four times 16 bits": lambda: png(7000, 7000, bits=16, colour_type=6),
+    "PNG 50 MP with four channels of 16 bits": lambda: png(7000, 7000, bits=16, colour_type=6),
     "JPEG 50 MP in 32 scans": lambda: many_scans(32, (7000, 7000)),
     "WebP 13.7 MP": lambda: plain(kind="WEBP", size=(3700, 3700)),
-    "WebP of 65,536 tables": webp_of_tables,
+    "WebP with 65,536 code tables": webp_of_tables,
     "AVIF 13.7 MP": lambda: boxes.avif(3700),
     "GIF 49 MP": lambda: plain(kind="GIF", size=(7000, 7000)),
     "GIF of 10,000 frames": lambda: gif_of(10_000),
@@ -128,27 +134,27 @@ READ: dict[str, Callable[[], bytes]] = {
     "WebP of 10,000 frames": lambda: webp_of(10_000),
     "APNG of 2,000 frames": lambda: apng(2_000),
     "HEIC grid of one tile": lambda: boxes.heic_derived([b"grid"]),
-    "HEIC of two pictures": lambda: boxes.heic_of(2, b"\0\0\0\0" + bytes(50)),
+    "HEIC of two pictures": lambda: boxes.heic_with_metadata(2, b"\0\0\0\0" + bytes(50)),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_bombs_are_refused(server: Attacked, name: str) -> None:
+def test_picture_bomb_is_refused(server: TargetServer, name: str) -> None:
     make, (status, code) = REFUSED[name]
-    told = server.post(make()).check(status, code)
+    body = server.post(make()).check(status, code)
     if (status, code) == BROKEN and not name.startswith(DECODED):
-        assert "truncated or corrupt" not in told["error"], "a decoder has been at it"
+        assert "truncated or corrupt" not in body["error"], "the file reached a decoder"
 
 
 @pytest.mark.parametrize("name", READ)
-def test_the_dearest_that_may_be_decoded_are_answered(server: Attacked, name: str) -> None:
+def test_expensive_picture_within_the_limits_is_answered(server: TargetServer, name: str) -> None:
     reply = server.post(READ[name]())
     assert reply.status in (200, 422), reply.raw
     reply.check(reply.status, None if reply.status == 200 else "unreadable")
 
 
-def odd() -> dict[str, bytes]:
-    """Sizes and colours that no camera gives, all of them red where there is colour."""
+def unusual_pictures() -> dict[str, bytes]:
+    """Return pictures with sizes and colours that no camera produces; coloured ones are red."""
     red = Image.new("RGB", (64, 48), RED)
     half = Image.new("RGBA", (64, 48), (*RED, 90))
     palette = red.quantize(4)
@@ -179,20 +185,20 @@ def odd() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("name", odd())
-def test_odd_pictures_are_read_or_refused_as_no_key(server: Attacked, name: str) -> None:
-    reply = server.post(odd()[name])
+@pytest.mark.parametrize("name", unusual_pictures())
+def test_unusual_picture_is_read_or_unreadable(server: TargetServer, name: str) -> None:
+    reply = server.post(unusual_pictures()[name])
     assert reply.status in (200, 422), reply.raw
     reply.check(reply.status, None if reply.status == 200 else "unreadable")
 
 
-def test_a_jpeg_that_goes_wrong_in_the_middle(server: Attacked) -> None:
+def test_damaged_jpeg_is_read_or_refused(server: TargetServer) -> None:
     for at in range(20, len(JPEG), 37):
         reply = server.post(JPEG[:at] + bytes([JPEG[at] ^ 0xFF]) + JPEG[at + 1 :])
         assert reply.status in (200, 400, 413, 415, 422), reply.raw
 
 
-def test_bombs_in_a_batch_spoil_only_themselves(server: Attacked) -> None:
+def test_bomb_in_a_batch_affects_no_other_photo(server: TargetServer) -> None:
     pictures = [
         plain(),
         png(20_000, 20_000),
@@ -209,20 +215,20 @@ def test_bombs_in_a_batch_spoil_only_themselves(server: Attacked) -> None:
     body = server.post(
         form + b"--b--\r\n", "multipart/form-data; boundary=b", "/predict/batch"
     ).check(200)
-    told = [each.get("bitting") or each["code"] for each in body["results"]]
-    assert told == ["2,5,4,7,3", "image_too_large", "bad_image", "image_too_large", "2,5,4,7,3"]
+    results = [each.get("bitting") or each["code"] for each in body["results"]]
+    assert results == ["2,5,4,7,3", "image_too_large", "bad_image", "image_too_large", "2,5,4,7,3"]
 
 
-def test_all_that_left_it_well(server: Attacked) -> None:
-    """The lossless WebP is the one that goes beyond what a decoder may otherwise take, one at a time."""
-    server.still_well(most_mb=550)
+def test_server_after_all_attacks_is_healthy(server: TargetServer) -> None:
+    """Lossless WebP is the only format whose decoder exceeds the memory limit."""
+    server.check_healthy(max_peak_mb=550)
 
 
-def test_lossless_webp_waits_its_turn(server: Attacked) -> None:
-    """Four at a time take no more than one."""
-    server.calm()
+def test_lossless_webp_is_decoded_one_at_a_time(server: TargetServer) -> None:
+    """Four concurrent bombs take no more memory than one."""
+    server.reset_memory()
     bomb = webp_of_tables()
-    with ThreadPoolExecutor(4) as callers:
-        replies = list(callers.map(lambda at: server.post(bomb + bytes(at)), range(4)))
+    with ThreadPoolExecutor(4) as clients:
+        replies = list(clients.map(lambda at: server.post(bomb + bytes(at)), range(4)))
     assert {reply.status for reply in replies} <= {200, 422}
-    server.still_well(most_mb=550)
+    server.check_healthy(max_peak_mb=550)
