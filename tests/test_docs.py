@@ -107,6 +107,10 @@ def test_decision_page_has_status_date_and_index_entry(page: Path) -> None:
     assert f"]({page.name})" in index
 
 
+def test_decision_pages_have_consecutive_numbers() -> None:
+    assert [int(page.name[:4]) for page in DECISIONS] == [*range(1, len(DECISIONS) + 1)]
+
+
 def table_rows(page: Path) -> dict[str, str]:
     """Return the second column of each table row by the name in the first."""
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
