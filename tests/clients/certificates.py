@@ -1,4 +1,4 @@
-"""Certificates for tests, made by openssl."""
+"""TLS certificates for tests, created with openssl."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import pytest
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """One that signs itself, for 127.0.0.1, and its secret half; skips where there is no openssl."""
+    """Create a self-signed certificate for 127.0.0.1 and return it with its private key.
+
+    Skips the test if openssl is not installed.
+    """
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("openssl is not installed; on Debian or Ubuntu: apt-get install openssl")
-    made, secret = folder / "fullchain.pem", folder / "privkey.pem"
-    how = [
+    certificate, private_key = folder / "fullchain.pem", folder / "privkey.pem"
+    options = [
         "req",
         "-x509",
         "-newkey",
@@ -26,10 +29,10 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         "-days",
         "2",
     ]
-    names = ["-subj", "/CN=keylike test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subject = ["-subj", "/CN=keylike test", "-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run(
-        [openssl, *how, *names, "-keyout", str(secret), "-out", str(made)],
+        [openssl, *options, *subject, "-keyout", str(private_key), "-out", str(certificate)],
         check=True,
         capture_output=True,
     )
-    return made, secret
+    return certificate, private_key

@@ -1,4 +1,4 @@
-"""Servers for clients: the real one with the colour reader, and such as do what they are told."""
+"""Fixtures for client tests: real servers with the colour reader, and scripted servers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from keylike.settings import Settings
 from keylike_client import Client
 from tests.clients.certificates import make_certificate
-from tests.clients.scripted import Say, Scripted
+from tests.clients.scripted_server import ScriptedResponse, ScriptedServer
 from tests.fakes import ColourReader
 from tests.running import Running
 
@@ -20,7 +20,7 @@ Serve = Callable[..., Running]
 
 @pytest.fixture
 def serve(settings: Settings) -> Iterator[Serve]:
-    """Starts real servers: `serve(reader, policy="predictions", …)`."""
+    """Start real servers: `serve(reader, policy="predictions", …)`."""
     started: list[Running] = []
 
     def start(reader: ColourReader | None = None, **changes: Any) -> Running:
@@ -33,12 +33,12 @@ def serve(settings: Settings) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def scripted() -> Iterator[Callable[..., Scripted]]:
-    """Starts servers that do as they are told."""
-    started: list[Scripted] = []
+def scripted() -> Iterator[Callable[..., ScriptedServer]]:
+    """Start scripted servers."""
+    started: list[ScriptedServer] = []
 
-    def start(*answers: Say, **more: Any) -> Scripted:
-        started.append(Scripted(*answers, **more))
+    def start(*responses: ScriptedResponse, **options: Any) -> ScriptedServer:
+        started.append(ScriptedServer(*responses, **options))
         return started[-1]
 
     yield start
@@ -48,50 +48,55 @@ def scripted() -> Iterator[Callable[..., Scripted]]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """One that signs itself, for 127.0.0.1, and its secret half."""
+    """Return a self-signed certificate for 127.0.0.1 and its private key."""
     return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
-class Time:
-    """A clock that goes on while somebody rests, and what they rested."""
+class FakeClock:
+    """Fake clock that advances only during waits, and records them."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.naps: list[float] = []
+        self.waits: list[float] = []
         self.meanwhile: Callable[[], object] = lambda: None
 
-    def rest(self, seconds: float, given_up: object) -> None:
-        """Goes on at once."""
-        self.naps.append(seconds)
+    def sleep(self, seconds: float, cancelled: object) -> None:
+        """Advance the clock without waiting."""
+        self.waits.append(seconds)
         self.now += seconds
         self.meanwhile()
 
 
 @pytest.fixture
-def time() -> Time:
-    """Of the client alone."""
-    return Time()
+def clock() -> FakeClock:
+    """Return a fake clock for the client."""
+    return FakeClock()
 
 
 @pytest.fixture
-def ask(time: Time) -> Iterator[Callable[..., Client]]:
-    """Makes clients of a server, or of an address, for whom time does not really pass; chance is always 0."""
-    made: list[Client] = []
+def make_client(clock: FakeClock) -> Iterator[Callable[..., Client]]:
+    """Create clients of a server or an address that use the fake clock and no jitter."""
+    clients: list[Client] = []
 
-    def make(server: Running | Scripted | str, token: str | None = None, **more: Any) -> Client:
+    def make(
+        server: Running | ScriptedServer | str, token: str | None = None, **options: Any
+    ) -> Client:
         address = (
             f"http://127.0.0.1:{server.server.port}" if isinstance(server, Running) else server
         )
-        address = address.address if isinstance(address, Scripted) else address
-        made.append(
+        address = address.address if isinstance(address, ScriptedServer) else address
+        clients.append(
             Client(
                 address,
                 token,
-                **({"clock": lambda: time.now, "rest": time.rest, "chance": lambda: 0.0} | more),
+                **(
+                    {"clock": lambda: clock.now, "sleep": clock.sleep, "jitter": lambda: 0.0}
+                    | options
+                ),
             )
         )
-        return made[-1]
+        return clients[-1]
 
     yield make
-    for client in made:
+    for client in clients:
         client.close()

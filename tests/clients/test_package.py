@@ -1,4 +1,5 @@
-"""The Python client as a package: it knows every field of the contract, needs nothing but Python, and installs as it is built."""
+"""Tests of the client package: it has every field of the contract, no dependencies, and can be
+built and installed."""
 
 from __future__ import annotations
 
@@ -18,67 +19,71 @@ from keylike_client import Health, Reading
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "clients" / "python"
 MODULES = sorted((FOLDER / "keylike_client").glob("*.py"))
-KINDS = {str: "string", int: "integer", float: "number", bool: "boolean"}
+JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
-def words(name: str) -> str:
-    """Python's spelling of a name."""
-    return "".join(f"_{one.lower()}" if one.isupper() else one for one in name)
+def snake_case(name: str) -> str:
+    """Return a name in snake case."""
+    return "".join(f"_{item.lower()}" if item.isupper() else item for item in name)
 
 
-def plain(schema: dict[str, Any], document: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """A schema without its reference, and whether there may be nothing."""
+def resolve(schema: dict[str, Any], document: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Return a schema with its reference resolved, and whether it may be null."""
     if "$ref" in schema:
-        return plain(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
+        return resolve(
+            document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document
+        )
     if "anyOf" in schema:
-        some = [one for one in schema["anyOf"] if one.get("type") != "null"]
-        assert len(some) == 1
-        return plain(some[0], document)[0], len(some) < len(schema["anyOf"])
+        schemas = [item for item in schema["anyOf"] if item.get("type") != "null"]
+        assert len(schemas) == 1
+        return resolve(schemas[0], document)[0], len(schemas) < len(schema["anyOf"])
     return schema, False
 
 
-def check(kind: Any, schema: dict[str, Any], document: dict[str, Any], place: str) -> None:
-    """Fails unless a type is what the document says."""
-    schema, empty = plain(schema, document)
-    optional = get_origin(kind) in (Union, types.UnionType)
-    assert optional == empty, place
+def check(type_: Any, schema: dict[str, Any], document: dict[str, Any], path: str) -> None:
+    """Assert that a type matches the schema."""
+    schema, nullable = resolve(schema, document)
+    optional = get_origin(type_) in (Union, types.UnionType)
+    assert optional == nullable, path
     if optional:
-        (kind,) = (one for one in get_args(kind) if one is not type(None))
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        described = {
-            words(name): one for name, one in schema["properties"].items() if name != "success"
+        (type_,) = (item for item in get_args(type_) if item is not type(None))
+    if is_dataclass(type_):
+        hints = get_type_hints(type_)
+        properties = {
+            snake_case(name): item
+            for name, item in schema["properties"].items()
+            if name != "success"
         }
-        assert {one.name for one in fields(kind)} == set(described), place
-        for name, one in described.items():
-            check(hints[name], one, document, f"{place}.{name}")
-    elif get_origin(kind) is tuple:
-        assert schema["type"] == "array", place
-        check(get_args(kind)[0], schema["items"], document, place)
+        assert {item.name for item in fields(type_)} == set(properties), path
+        for name, item in properties.items():
+            check(hints[name], item, document, f"{path}.{name}")
+    elif get_origin(type_) is tuple:
+        assert schema["type"] == "array", path
+        check(get_args(type_)[0], schema["items"], document, path)
     else:
-        (found,) = (
-            {KINDS[type(one)] for one in schema["enum"]}
+        (json_type,) = (
+            {JSON_TYPES[type(item)] for item in schema["enum"]}
             if "enum" in schema
-            else {schema.get("type") or KINDS[type(schema["const"])]}
+            else {schema.get("type") or JSON_TYPES[type(schema["const"])]}
         )
-        assert found == KINDS[kind], place
+        assert json_type == JSON_TYPES[type_], path
 
 
 @pytest.mark.parametrize(
-    ("kind", "path", "method"), [(Reading, "/predict", "post"), (Health, "/health", "get")]
+    ("type_", "path", "method"), [(Reading, "/predict", "post"), (Health, "/health", "get")]
 )
-def test_every_field_of_the_contract_is_there_and_typed(
-    client: FlaskClient, kind: type, path: str, method: str
+def test_model_matches_openapi_document(
+    client: FlaskClient, type_: type, path: str, method: str
 ) -> None:
     document = client.get("/openapi.json").get_json()
     schema = document["paths"][path][method]["responses"]["200"]["content"]["application/json"][
         "schema"
     ]
-    check(kind, schema, document, kind.__name__)
+    check(type_, schema, document, type_.__name__)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
-def test_it_needs_nothing_but_python(module: Path) -> None:
+def test_module_imports_only_the_standard_library(module: Path) -> None:
     tree = ast.parse(module.read_text())
     names = [
         alias.name
@@ -90,10 +95,10 @@ def test_it_needs_nothing_but_python(module: Path) -> None:
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names | {
         "keylike_client"
     }
-    assert ast.get_docstring(tree), f"{module} does not open with a sentence"
+    assert ast.get_docstring(tree), f"{module} has no docstring"
 
 
-def test_it_is_built_and_works_away_from_here(tmp_path: Path) -> None:
+def test_wheel_builds_and_works_when_installed(tmp_path: Path) -> None:
     if importlib.util.find_spec("uv") is None:
         pytest.skip("uv is not installed; make test installs it")
     uv = [sys.executable, "-m", "uv", "--offline", "--quiet", "--no-config"]
@@ -104,15 +109,19 @@ def test_it_is_built_and_works_away_from_here(tmp_path: Path) -> None:
         [*uv, "pip", "install", "--no-deps", "--target", target, wheel], check=True, timeout=60
     )
     assert (target / "keylike_client" / "py.typed").is_file()
-    shown = "from keylike_client import Client; import keylike_client; print(keylike_client.__file__, Client('http://127.0.0.1', 'c4nary'))"
-    ran = subprocess.run(
-        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(target)!r}); {shown}"],
+    script = "from keylike_client import Client; import keylike_client; print(keylike_client.__file__, Client('http://127.0.0.1', 'c4nary'))"
+    completed = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(target)!r}); {script}"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert str(target) in ran.stdout and "with a token" in ran.stdout and "c4nary" not in ran.stdout
+    assert (
+        str(target) in completed.stdout
+        and "with a token" in completed.stdout
+        and "c4nary" not in completed.stdout
+    )
 
 
-def test_the_licence_is_the_projects() -> None:
+def test_licence_is_the_same_as_the_project() -> None:
     assert (FOLDER / "LICENSE").read_text() == (FOLDER.parent.parent / "LICENSE").read_text()

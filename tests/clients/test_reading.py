@@ -1,4 +1,4 @@
-"""The Python client against the real server: readings, refusals, limits, deadlines, tokens."""
+"""Tests of the Python client with a real server: readings, refusals, limits, deadlines and tokens."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from keylike.api.responses import success
 from keylike_client import Client, Refused, UnexpectedAnswer, Unreadable, UnusablePhoto
-from tests.clients.conftest import Serve, Time
-from tests.clients.scripted import Say
+from tests.clients.conftest import FakeClock, Serve
+from tests.clients.scripted_server import ScriptedResponse
 from tests.running import PatientReader, until
 from tools.plain_pictures import BLUE, GREEN, RED, plain
 
@@ -23,47 +23,49 @@ TOKEN = "c4nary-token-of-a-client"
 CODE = "2,5,4,7,3"
 
 
-def test_bytes_paths_and_files_are_read_alike(serve: Serve, ask: Any, tmp_path: Path) -> None:
+def test_read_accepts_bytes_paths_and_files(serve: Serve, make_client: Any, tmp_path: Path) -> None:
     photo = tmp_path / "key.jpg"
     photo.write_bytes(plain(RED))
-    client = ask(serve())
+    client = make_client(serve())
     with photo.open("rb") as file:
-        readings = [client.read(one) for one in (photo.read_bytes(), photo, str(photo), file)]
+        readings = [
+            client.read(reading) for reading in (photo.read_bytes(), photo, str(photo), file)
+        ]
         assert not file.closed
-    assert [(one.bitting, one.codes, one.keyway) for one in readings] == [
+    assert [(reading.bitting, reading.codes, reading.keyway) for reading in readings] == [
         (CODE, (2, 5, 4, 7, 3), "SC1")
     ] * 4
-    assert [one.cached for one in readings] == [False, True, True, True]
+    assert [reading.cached for reading in readings] == [False, True, True, True]
     assert client.read(photo, fresh=True).cached is False
     assert client.read(photo, zipcode="12345").zipcode == "12345"
 
 
-def test_a_file_is_read_from_where_it_stands_and_a_pipe_once(serve: Serve, ask: Any) -> None:
-    behind = io.BytesIO(b"header" + plain(RED))
-    behind.seek(6)
-    out, into = os.pipe()
-    with os.fdopen(out, "rb") as pipe:
-        with os.fdopen(into, "wb") as end:
-            end.write(plain(RED))
-        client = ask(serve())
-        assert client.read(behind).bitting == client.read(pipe).bitting == CODE
+def test_read_starts_at_file_position_and_accepts_pipes(serve: Serve, make_client: Any) -> None:
+    offset_file = io.BytesIO(b"header" + plain(RED))
+    offset_file.seek(6)
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as pipe:
+        with os.fdopen(write_end, "wb") as file:
+            file.write(plain(RED))
+        client = make_client(serve())
+        assert client.read(offset_file).bitting == client.read(pipe).bitting == CODE
 
 
-def test_a_large_photo_goes_in_pieces_over_a_connection_that_is_kept(
-    serve: Serve, ask: Any, tmp_path: Path
+def test_read_large_photo_reuses_one_connection(
+    serve: Serve, make_client: Any, tmp_path: Path
 ) -> None:
     photo = tmp_path / "large.jpg"
     photo.write_bytes(plain(RED) + bytes(5_000_000))
     running = serve()
-    client = ask(running)
+    client = make_client(running)
     for _ in range(3):
         assert client.read(photo).bitting == CODE
     assert len(running.server._listener.active_channels) == 1
 
 
-def test_what_cannot_be_read_says_why_and_what_to_do(serve: Serve, ask: Any) -> None:
+def test_read_unreadable_photo_has_reason_and_advice(serve: Serve, make_client: Any) -> None:
     with pytest.raises(Unreadable) as failure:
-        ask(serve()).read(plain(BLUE))
+        make_client(serve()).read(plain(BLUE))
     error = failure.value
     assert (error.code, error.status, error.reason) == ("unreadable", 422, "not_a_key")
     assert error.advice and error.model_used == "colour-1.0.0" and len(error.request_id or "") == 8
@@ -77,34 +79,32 @@ def test_what_cannot_be_read_says_why_and_what_to_do(serve: Serve, ask: Any) -> 
         (b"text", "unsupported_image_type", 415),
     ],
 )
-def test_other_failures_have_their_code(
-    serve: Serve, ask: Any, photo: bytes, code: str, status: int
+def test_read_invalid_photo_raises_refused_with_code(
+    serve: Serve, make_client: Any, photo: bytes, code: str, status: int
 ) -> None:
     with pytest.raises(Refused) as failure:
-        ask(serve()).read(photo)
+        make_client(serve()).read(photo)
     assert (failure.value.code, failure.value.status) == (code, status) and failure.value.request_id
 
 
-def test_a_photo_that_is_too_large_is_refused_with_the_servers_limit(
-    serve: Serve, ask: Any
-) -> None:
-    client = ask(serve(max_bytes=1000))
+def test_read_too_large_photo_raises_refused(serve: Serve, make_client: Any) -> None:
+    client = make_client(serve(max_bytes=1000))
     for size in (2000, 3_000_000):
         with pytest.raises(Refused) as failure:
             client.read(plain(RED) + bytes(size))
         assert (failure.value.code, failure.value.status) == ("image_too_large", 413)
 
 
-def test_a_token_opens_and_a_wrong_one_does_not(
-    serve: Serve, ask: Any, caplog: pytest.LogCaptureFixture
+def test_token_is_required_and_never_shown(
+    serve: Serve, make_client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = serve(api_key=SecretStr(TOKEN), policy="predictions")
     caplog.set_level(logging.DEBUG)
-    client = ask(running, TOKEN)
+    client = make_client(running, TOKEN)
     reading = client.read(plain(RED))
-    for other in (None, "c4nary-of-nobody"):
+    for other in (None, "c4nary-unknown"):
         with pytest.raises(Refused) as failure:
-            ask(running, other).read(plain(RED))
+            make_client(running, other).read(plain(RED))
         assert (failure.value.code, failure.value.status) == ("unauthorized", 401)
         assert "c4nary" not in repr(failure.value) + str(vars(failure.value))
     assert "c4nary" not in repr(client) + caplog.text and "with a token" in repr(client)
@@ -112,63 +112,64 @@ def test_a_token_opens_and_a_wrong_one_does_not(
     assert "depth" not in repr(reading.cuts) and "bitting" not in repr(reading.alternatives)
 
 
-def test_a_limit_that_lasts_too_long_is_told_at_once(serve: Serve, ask: Any, time: Time) -> None:
-    client = ask(serve(limits="on", limit_address="2 per hour"))
+def test_long_rate_limit_raises_at_once(serve: Serve, make_client: Any, clock: FakeClock) -> None:
+    client = make_client(serve(limits="on", limit_address="2 per hour"))
     client.read(plain(RED))
     client.read(plain(GREEN))
     with pytest.raises(Refused) as failure:
         client.read(plain(RED))
     assert (failure.value.code, failure.value.status) == ("rate_limited", 429)
     assert failure.value.retry_after_s and failure.value.retry_after_s > 60
-    assert time.naps == []
-    assert client.health().status == "healthy" and time.naps == []
+    assert clock.waits == []
+    assert client.health().status == "healthy" and clock.waits == []
 
 
-def test_a_full_queue_is_waited_for(serve: Serve, ask: Any, time: Time) -> None:
+def test_full_queue_is_retried(serve: Serve, make_client: Any, clock: FakeClock) -> None:
     reader = PatientReader()
     running = serve(reader, queue=1, threads=1)
-    ahead = [
-        threading.Thread(target=ask(running).read, args=(plain(colour),)) for colour in (RED, GREEN)
+    threads = [
+        threading.Thread(target=make_client(running).read, args=(plain(colour),))
+        for colour in (RED, GREEN)
     ]
-    ahead[0].start()
+    threads[0].start()
     until(lambda: running.service.load_snapshot().reading == 1)
-    ahead[1].start()
+    threads[1].start()
     until(lambda: running.service.slots.retry_after_s() is not None)
 
-    def goes_on() -> None:
+    def release() -> None:
         reader.allowed.set()
-        for thread in ahead:
+        for thread in threads:
             thread.join(20)
 
-    time.meanwhile = goes_on
-    assert ask(running).read(plain((90, 20, 20))).bitting == CODE
-    assert len(time.naps) == 1 and time.naps[0] >= 1
+    clock.meanwhile = release
+    assert make_client(running).read(plain((90, 20, 20))).bitting == CODE
+    assert len(clock.waits) == 1 and clock.waits[0] >= 1
 
 
-def test_a_deadline_is_not_tried_again(serve: Serve, ask: Any, time: Time) -> None:
+def test_exceeded_deadline_is_not_retried(serve: Serve, make_client: Any, clock: FakeClock) -> None:
     reader = PatientReader()
     running = serve(reader, deadline_s=0.05)
     with pytest.raises(Refused) as failure:
-        ask(running).read(plain(RED))
+        make_client(running).read(plain(RED))
     reader.allowed.set()
     assert (failure.value.code, failure.value.status) == ("deadline_exceeded", 504)
-    assert reader.photos == 1 and time.naps == []
+    assert reader.photos == 1 and clock.waits == []
 
 
-def test_the_server_is_told_how_long_somebody_waits(scripted: Any, ask: Any) -> None:
-    server = scripted(Say())
-    ask(server, timeout_s=5).health()
-    assert float(server.asked[0].headers["x-request-timeout"]) == 4.5
+def test_request_carries_the_timeout(scripted: Any, make_client: Any) -> None:
+    server = scripted(ScriptedResponse())
+    make_client(server, timeout_s=5).health()
+    assert float(server.requests[0].headers["x-request-timeout"]) == 4.5
 
 
-def test_a_file_that_is_not_there_is_no_failure_of_the_server(ask: Any, tmp_path: Path) -> None:
+def test_missing_file_raises_unusable_photo(make_client: Any, tmp_path: Path) -> None:
     with pytest.raises(UnusablePhoto, match="No such file") as failure:
-        ask("http://127.0.0.1:9").read(tmp_path / "c4nary.jpg")
+        make_client("http://127.0.0.1:9").read(tmp_path / "c4nary.jpg")
     assert failure.value.code == "unusable_photo" and "c4nary" not in str(failure.value)
 
 
-def test_health(serve: Serve, ask: Any) -> None:
-    health = ask(serve()).health()
+def test_health_returns_model_and_status(serve: Serve, make_client: Any) -> None:
+    health = make_client(serve()).health()
     assert (health.status, health.model, health.model_loaded, health.api_version) == (
         "healthy",
         "colour-1.0.0",
@@ -177,7 +178,7 @@ def test_health(serve: Serve, ask: Any) -> None:
     )
 
 
-def test_it_is_a_context_manager_that_leaves_no_connection(serve: Serve) -> None:
+def test_context_manager_closes_connections(serve: Serve) -> None:
     running = serve()
     with Client(f"http://127.0.0.1:{running.server.port}/") as client:
         client.health()
@@ -189,25 +190,25 @@ def test_it_is_a_context_manager_that_leaves_no_connection(serve: Serve) -> None
     "address",
     ["127.0.0.1:5000", "ftp://127.0.0.1", "http://", "http://a:c4nary@b", "http://b/?token=c4nary"],
 )
-def test_what_is_no_address_is_told_without_its_secrets(address: str) -> None:
+def test_invalid_address_raises_without_secrets(address: str) -> None:
     with pytest.raises(ValueError) as failure:
         Client(address)
     assert "c4nary" not in str(failure.value)
 
 
 @pytest.mark.parametrize("token", ["", "c4nary\r\nX: y", "c4nary token", "c4näry"])
-def test_what_is_no_token_is_told_without_it(token: str) -> None:
+def test_invalid_token_raises_without_it(token: str) -> None:
     with pytest.raises(ValueError) as failure:
         Client("http://127.0.0.1", token)
     assert "c4n" not in str(failure.value)
 
 
-def test_an_answer_of_another_version_is_told(
-    serve: Serve, ask: Any, monkeypatch: pytest.MonkeyPatch
+def test_response_of_another_version_raises(
+    serve: Serve, make_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "keylike.api.predict.success",
-        lambda *args, **more: {**success(*args, **more), "confidence": "high"},
+        lambda *args, **options: {**success(*args, **options), "confidence": "high"},
     )
     with pytest.raises(UnexpectedAnswer, match=r"Reading\.confidence"):
-        ask(serve()).read(plain(RED))
+        make_client(serve()).read(plain(RED))

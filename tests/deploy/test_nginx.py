@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from keylike.service import batch_limit, binding, body_limit
 from keylike.settings import Settings
 from keylike_client import Client, Refused
-from tests.clients.scripted import Say, Scripted
+from tests.clients.scripted_server import Say, Scripted
 from tests.deploy.nginx_server import CONFIGURATION, Nginx, find_nginx
 from tests.fakes import ColourReader
 from tests.running import Running

@@ -1,9 +1,9 @@
-// Sends one photo and gives the reading: for browsers and Node 18 or later alike, with nothing but fetch and FormData.
+// Sends one photo and returns the reading. Works in browsers and Node 18 or later; needs only fetch and FormData.
 
-/** A failure: `code` for programs, `reason` and `advice` where a photo cannot be read, `retryAfter` in seconds where the server said so. */
+/** A failure: `code` for programs, `reason` and `advice` for an unreadable photo, and the server's `retryAfter` in seconds, if any. */
 export class KeylikeError extends Error {
   constructor(status, body, retryAfter) {
-    super(body?.error ?? `Something else than Keylike answered, with ${status}.`)
+    super(body?.error ?? `The response with status ${status} is not from a Keylike server.`)
     this.name = 'KeylikeError'
     this.status = status
     this.code = body?.code ?? 'unexpected_answer'
@@ -14,20 +14,20 @@ export class KeylikeError extends Error {
   }
 }
 
-/** `photo` is a Blob or a File. Redirects are not followed, so that the token goes to this server alone. */
+/** Reads a photo, which is a Blob or a File. Redirects are not followed, so the token is sent to this server only. */
 export async function read(address, photo, { token, zipcode, timeout = 40_000 } = {}) {
   const form = new FormData()
   form.append('image', photo, 'photo')
   if (zipcode) form.append('zipcode', zipcode)
-  const answer = await fetch(new URL('predict', address.endsWith('/') ? address : `${address}/`), {
+  const response = await fetch(new URL('predict', address.endsWith('/') ? address : `${address}/`), {
     method: 'POST',
     body: form,
     headers: token ? { 'X-API-Key': token } : {},
     redirect: 'error',
     signal: AbortSignal.timeout(timeout),
   })
-  const body = await answer.json().catch(() => null)
-  if (answer.status === 200 && body?.success) return body
-  const seconds = answer.headers.get('Retry-After')
-  throw new KeylikeError(answer.status, body, seconds === null ? undefined : Number(seconds))
+  const body = await response.json().catch(() => null)
+  if (response.status === 200 && body?.success) return body
+  const retryAfter = response.headers.get('Retry-After')
+  throw new KeylikeError(response.status, body, retryAfter === null ? undefined : Number(retryAfter))
 }

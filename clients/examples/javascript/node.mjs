@@ -1,26 +1,26 @@
-// node node.mjs http://127.0.0.1:5000 photo.jpg …      the token, if one is asked for, in KEYLIKE_TOKEN
+// Usage: node node.mjs http://127.0.0.1:5000 photo.jpg …      KEYLIKE_TOKEN has the token, if the server requires one.
 import { readFile } from 'node:fs/promises'
-import { setTimeout as rest } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { KeylikeError, read } from './keylike.mjs'
 
 const [address, ...paths] = process.argv.slice(2)
 const token = process.env.KEYLIKE_TOKEN
 
-/** Tries once more where the server turned the photo away unread and says when to come back. */
-async function readPatiently(path) {
+/** Reads a photo and retries once if the server deferred it and sent Retry-After. */
+async function readWithRetry(path) {
   const photo = new Blob([await readFile(path)])
   try {
     return await read(address, photo, { token })
   } catch (failure) {
     if (![429, 503].includes(failure.status) || !(failure.retryAfter <= 30)) throw failure
-    await rest(failure.retryAfter * 1000)
+    await sleep(failure.retryAfter * 1000)
     return read(address, photo, { token })
   }
 }
 
 for (const path of paths) {
   try {
-    const { keyway, bitting, confidence } = await readPatiently(path)
+    const { keyway, bitting, confidence } = await readWithRetry(path)
     console.log(`${path}: ${keyway} ${bitting}, ${Math.floor(confidence * 100)} % sure`)
   } catch (failure) {
     if (!(failure instanceof KeylikeError)) throw failure

@@ -1,8 +1,18 @@
-"""Reads house keys from photos with a Keylike server: `from keylike_client import Client`."""
+"""Python client that reads house keys from photos with a Keylike server: `from keylike_client
+import Client`."""
 
 from __future__ import annotations
 
-from keylike_client.answers import (
+from keylike_client.client import Client
+from keylike_client.errors import (
+    KeylikeError,
+    Refused,
+    UnexpectedAnswer,
+    Unreachable,
+    Unreadable,
+    UnusablePhoto,
+)
+from keylike_client.models import (
     Alternative,
     Assessment,
     Claim,
@@ -17,16 +27,7 @@ from keylike_client.answers import (
     Reading,
     WeakPattern,
 )
-from keylike_client.client import Client
-from keylike_client.errors import (
-    KeylikeError,
-    Refused,
-    UnexpectedAnswer,
-    Unreachable,
-    Unreadable,
-    UnusablePhoto,
-)
-from keylike_client.many import Outcome
+from keylike_client.parallel import Outcome
 from keylike_client.photos import Photo
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The client: one server, its readings, and its health."""
+"""Client of one Keylike server."""
 
 from __future__ import annotations
 
@@ -12,27 +12,38 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
-from keylike_client.answers import Health, Reading
-from keylike_client.connections import Answer, Connections, Request
-from keylike_client.decoding import Mismatch, T, decode
+from keylike_client.connections import Connections, Request, Response
+from keylike_client.decoding import DecodeError, T, decode
 from keylike_client.errors import KeylikeError, Refused, UnexpectedAnswer, Unreadable
-from keylike_client.many import Outcome, Progress, in_order
-from keylike_client.patience import Patience, Rest, rest, retry_after_s
+from keylike_client.models import Health, Reading
+from keylike_client.parallel import Outcome, Progress, map_in_order
 from keylike_client.photos import Photo, upload
+from keylike_client.retries import RetryPolicy, Sleep, retry_after_s, sleep
 
-# The server gives up a little before the client does, so that its own word arrives.
-_SERVERS_SHARE = 0.9
+# The server's deadline is a little shorter than the client's, so that its own response still
+# arrives.
+_SERVER_DEADLINE_SHARE = 0.9
 
 
 class Client:
-    """Asks the server at `address`, which is like https://keys.example.org; good for many threads, and a context manager.
+    """Client of one server. It is safe to use from many threads, and it is a context manager.
 
-    `token` is sent to that server alone: redirects are not followed, and nothing is ever logged. `timeout_s` is the longest that an answer
-    may take; where the server turns a request away and says when to come back (429, 503), or cannot be connected to, it is asked again for
-    `patience_s` seconds in all. `ca_file` holds the certificates of an authority of one's own; they are always checked. `clock`, `wall`,
-    `rest` and `chance` are for tests: seconds, seconds since 1970, waiting, numbers from 0 to 1.
+    The token is sent to this server only: redirects are not followed, and nothing is logged.
+    Requests that the server defers (429, 503) and failed connections are retried.
 
-    Raises ValueError for an address or a token that cannot be one.
+    Args:
+        address: Address of the server, like https://keys.example.org.
+        token: API token.
+        timeout_s: Longest time for a response, in seconds.
+        patience_s: Longest total time for retries of one call, in seconds.
+        ca_file: Certificates of a private authority. Certificates are always checked.
+        clock: Seconds of a monotonic clock, for tests.
+        wall: Seconds since 1970, for tests.
+        sleep: Function that waits, for tests.
+        jitter: Random numbers from 0 to 1, for tests.
+
+    Raises:
+        ValueError: The address or the token is invalid.
     """
 
     def __init__(
@@ -45,28 +56,38 @@ class Client:
         ca_file: Path | str | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
-        rest: Rest = rest,
-        chance: Callable[[], float] = random.random,
+        sleep: Sleep = sleep,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         if timeout_s <= 0 or patience_s < 0:
-            raise ValueError("timeout_s is above 0, and patience_s not below")
+            raise ValueError("timeout_s must be positive and patience_s must not be negative")
         if token is not None and (
             not token or not token.isascii() or not token.isprintable() or " " in token
         ):
-            raise ValueError("the token has characters that no token has")
+            raise ValueError("the token contains invalid characters")
         self._connections = Connections(address, timeout_s, ca_file, clock)
-        self._patience = Patience(patience_s, clock, rest, chance)
+        self._retry_policy = RetryPolicy(patience_s, clock, sleep, jitter)
         self._wall = wall
-        self._shown = f"{urlsplit(address).scheme}://{urlsplit(address).netloc}"
+        self._shown_address = f"{urlsplit(address).scheme}://{urlsplit(address).netloc}"
         self._headers = {"Accept": "application/json", "User-Agent": "keylike-client"}
-        self._headers["X-Request-Timeout"] = f"{timeout_s * _SERVERS_SHARE:.3f}"
+        self._headers["X-Request-Timeout"] = f"{timeout_s * _SERVER_DEADLINE_SHARE:.3f}"
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def read(self, photo: Photo, *, zipcode: str | None = None, fresh: bool = False) -> Reading:
-        """Reads the key on a photo (bytes, a path, or a file opened for bytes); `fresh` has a photo read again that was read before.
+        """Read the key on a photo.
 
-        Raises Unreadable with reason and advice, Refused with the server's code, Unreachable, UnexpectedAnswer and UnusablePhoto.
+        Args:
+            photo: Bytes, a path, or a file opened in binary mode.
+            zipcode: US ZIP code of five digits.
+            fresh: Read the photo again even if the server has a cached reading.
+
+        Raises:
+            Unreadable: The server cannot read the photo; has a reason and advice.
+            Refused: The server refused the request; has its error code.
+            Unreachable: No response arrived.
+            UnexpectedAnswer: The response is not from a Keylike server of this version.
+            UnusablePhoto: The file cannot be read.
         """
         return self._read(photo, zipcode, fresh, threading.Event())
 
@@ -79,29 +100,42 @@ class Client:
         at_once: int = 4,
         progress: Progress | None = None,
     ) -> Iterator[Outcome]:
-        """What became of each photo, in order, while up to `at_once` others are under way; one that fails spoils no other.
+        """Read many photos concurrently and yield their outcomes in order.
 
-        `progress` is called in the thread of the caller with how many are done, and of how many if that is known. Photos are taken from an
-        iterator only as they are needed. Whoever leaves the loop early waits for the answers that are on their way.
+        A failed photo does not affect the others. Photos are taken from an iterator only as needed.
+        A loop that ends early waits for the requests in progress.
+
+        Args:
+            photos: Photos as `read` takes them.
+            zipcode: US ZIP code of five digits.
+            fresh: Read photos again even if the server has cached readings.
+            at_once: Number of concurrent requests.
+            progress: Function that receives the number of finished photos and the total, which is
+                None for an iterator. It runs in the calling thread.
         """
         if at_once < 1:
-            raise ValueError("at_once is 1 or more")
+            raise ValueError("at_once must be at least 1")
 
-        def one(photo: Photo, given_up: threading.Event) -> Reading:
-            return self._read(photo, zipcode, fresh, given_up)
+        def read_one(photo: Photo, cancelled: threading.Event) -> Reading:
+            return self._read(photo, zipcode, fresh, cancelled)
 
-        return in_order(one, photos, at_once, progress)
+        return map_in_order(read_one, photos, at_once, progress)
 
     def health(self) -> Health:
-        """The state of the server. Raises as `read` does, but for Unreadable and UnusablePhoto."""
-        return self._ask(Request("GET", "/health", self._headers), Health, threading.Event())
+        """Return the state of the server.
+
+        Raises the same errors as `read`, except Unreadable and UnusablePhoto.
+        """
+        return self._request_model(
+            Request("GET", "/health", self._headers), Health, threading.Event()
+        )
 
     def close(self) -> None:
-        """Closes the connections that are kept."""
+        """Close all kept connections."""
         self._connections.close()
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return the client."""
         return self
 
     def __exit__(
@@ -110,77 +144,79 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self.close()
 
     def __repr__(self) -> str:
-        """Where it asks, and whether with a token; never which."""
-        return f"<keylike_client.Client {self._shown} {'with a' if 'Authorization' in self._headers else 'without a'} token>"
+        """Return the address and whether there is a token, but not the token."""
+        return f"<keylike_client.Client {self._shown_address} {'with a' if 'Authorization' in self._headers else 'without a'} token>"
 
     def _read(
-        self, photo: Photo, zipcode: str | None, fresh: bool, given_up: threading.Event
+        self, photo: Photo, zipcode: str | None, fresh: bool, cancelled: threading.Event
     ) -> Reading:
-        sent = upload(photo)
+        photo_upload = upload(photo)
         headers = self._headers | {
-            "Content-Type": sent.content_type,
-            "Content-Length": str(sent.length),
+            "Content-Type": photo_upload.content_type,
+            "Content-Length": str(photo_upload.length),
         }
         if fresh:
             headers["Cache-Control"] = "no-cache"
         path = "/predict" if zipcode is None else "/predict?" + urlencode({"zipcode": zipcode})
-        return self._ask(Request("POST", path, headers, sent.pieces), Reading, given_up)
+        return self._request_model(
+            Request("POST", path, headers, photo_upload.chunks), Reading, cancelled
+        )
 
-    def _ask(self, request: Request, wanted: type[T], given_up: threading.Event) -> T:
-        def once() -> bytes:
-            answer = self._connections.exchange(request)
-            if answer.status != 200:
-                raise self._failure(answer)
-            return answer.body
+    def _request_model(self, request: Request, model: type[T], cancelled: threading.Event) -> T:
+        def attempt() -> bytes:
+            response = self._connections.exchange(request)
+            if response.status != 200:
+                raise self._failure(response)
+            return response.body
 
-        body = self._patience.keep_asking(once, given_up)
+        body = self._retry_policy.run(attempt, cancelled)
         try:
-            return decode(wanted, json.loads(body))
-        except Mismatch as error:
+            return decode(model, json.loads(body))
+        except DecodeError as error:
             raise UnexpectedAnswer(
-                f"The answer is not as this client knows it: {error}.", status=200
+                f"The response does not match this version of the client: {error}.", status=200
             ) from None
         except (ValueError, RecursionError):
-            raise UnexpectedAnswer("The answer is not JSON.", status=200) from None
+            raise UnexpectedAnswer("The response is not JSON.", status=200) from None
 
-    def _failure(self, answer: Answer) -> KeylikeError:
-        """The exception that an answer other than 200 means."""
-        after_s = retry_after_s(answer.headers.get("Retry-After"), self._wall())
-        if 300 <= answer.status < 400:
+    def _failure(self, response: Response) -> KeylikeError:
+        """Return the exception for a response with a status other than 200."""
+        retry_s = retry_after_s(response.headers.get("Retry-After"), self._wall())
+        if 300 <= response.status < 400:
             return UnexpectedAnswer(
-                "The server sends elsewhere; that is not followed: give the address itself.",
-                status=answer.status,
+                "The server redirected the request. Redirects are not followed; use the final address.",
+                status=response.status,
             )
         try:
-            body = json.loads(answer.body)
+            body = json.loads(response.body)
         except (ValueError, RecursionError):
             body = None
         if not isinstance(body, dict) or not all(
             isinstance(body.get(name), str) for name in ("error", "code", "request_id")
         ):
             return UnexpectedAnswer(
-                f"Something else than Keylike answered, with {answer.status}.",
-                status=answer.status,
-                retry_after_s=after_s,
+                f"The response with status {response.status} is not from a Keylike server.",
+                status=response.status,
+                retry_after_s=retry_s,
             )
-        return _named(body, answer.status, after_s)
+        return _error_from_body(body, response.status, retry_s)
 
 
-def _named(body: dict[str, Any], status: int, after_s: float | None) -> KeylikeError:
-    """A failure in the contract's own shape."""
-    found = body.get("details")
-    details = found if isinstance(found, dict) else {}
+def _error_from_body(body: dict[str, Any], status: int, retry_s: float | None) -> KeylikeError:
+    """Return the exception for a failure in the format of the contract."""
+    details = body.get("details")
+    details = details if isinstance(details, dict) else {}
     if body["code"] == "unreadable":
-        reason, advice, model = (body.get(name) for name in ("reason", "advice", "model_used"))
+        reason, advice, model_used = (body.get(name) for name in ("reason", "advice", "model_used"))
         return Unreadable(
             body["error"],
             reason=str(reason),
             advice=str(advice),
-            model_used=model if isinstance(model, str) else None,
+            model_used=model_used if isinstance(model_used, str) else None,
             status=status,
             request_id=body["request_id"],
             details=details,
@@ -191,5 +227,5 @@ def _named(body: dict[str, Any], status: int, after_s: float | None) -> KeylikeE
         status=status,
         request_id=body["request_id"],
         details=details,
-        retry_after_s=after_s,
+        retry_after_s=retry_s,
     )

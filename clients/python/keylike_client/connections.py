@@ -1,4 +1,4 @@
-"""Connections to one server, kept for the next request; each carries one request at a time."""
+"""Persistent connections to one server. Each carries one request at a time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from urllib.parse import urlsplit
 
 from keylike_client.errors import Unreachable
 
-# Ten times the longest answer about one photo.
-_LONGEST_ANSWER = 4_000_000
-_PIECE = 1 << 16
+# Ten times the size of the longest response for one photo.
+_MAX_RESPONSE_BYTES = 4_000_000
+_CHUNK_BYTES = 1 << 16
 
 
 class NotConnected(Unreachable):
-    """Nothing was sent: it may be tried again."""
+    """The connection failed before anything was sent, so the request may be retried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`body` gives the pieces of the body anew each time it is called."""
+    """HTTP request. Each call of `body` returns the pieces of the body from the beginning."""
 
     method: str
     path: str
@@ -34,8 +34,8 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back; names of headers are looked up whatever their case."""
+class Response:
+    """HTTP response. Header names are case-insensitive."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -43,11 +43,19 @@ class Answer:
 
 
 class Connections:
-    """`address` is that of the server, http:// or https://, with the path that a proxy may have put before it.
+    """Pool of connections to one server.
 
-    Certificates are checked, against the system's authorities or those of `ca_file`; there is no way to turn that off. `timeout_s` is the
-    longest silence, and the longest that an answer may take once its first bytes are there; `clock` counts seconds. Raises ValueError for
-    any other address.
+    Certificates are checked against the system's authorities or those in `ca_file`. This cannot be
+    turned off.
+
+    Args:
+        address: http:// or https:// address of the server, with an optional path prefix.
+        timeout_s: Longest silence, and longest duration of a response after its first bytes.
+        ca_file: Certificates of a private authority.
+        clock: Seconds of a monotonic clock.
+
+    Raises:
+        ValueError: The address is invalid.
     """
 
     def __init__(
@@ -61,39 +69,48 @@ class Connections:
             or parts.fragment
         ):
             raise ValueError(
-                "the address is not like http://127.0.0.1:5000 or https://keys.example.org"
+                "the address must look like http://127.0.0.1:5000 or https://keys.example.org"
             )
         if parts.username is not None or parts.password is not None:
             raise ValueError(
-                "the address holds a name or a password; a token is handed over as token="
+                "the address must not contain a name or password; pass the token as token="
             )
-        self._host, self._port = parts.hostname, parts.port
+        self._host = parts.hostname
+        self._port = parts.port
         self._base = parts.path.rstrip("/")
-        self._timeout_s, self._clock = timeout_s, clock
+        self._timeout_s = timeout_s
+        self._clock = clock
         self._tls = ssl.create_default_context(cafile=ca_file) if parts.scheme == "https" else None
-        self._kept: list[http.client.HTTPConnection] = []
+        self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
         self._closed = False
 
-    def exchange(self, request: Request) -> Answer:
-        """Sends a request and reads the answer. Raises NotConnected where nothing was sent, Unreachable where that is not sure."""
-        kept = self._take()
-        if kept is not None:
+    def exchange(self, request: Request) -> Response:
+        """Send a request and return the response.
+
+        Raises:
+            NotConnected: Nothing was sent.
+            Unreachable: The server may have received the request.
+        """
+        idle = self._take()
+        if idle is not None:
             try:
-                return self._talk(kept, request)
-            except _ClosedMeanwhile:
-                pass  # by the server, which does so with connections that rest; it has not begun an answer
+                return self._exchange(idle, request)
+            except _ClosedByServer:
+                # Servers close idle connections. This one sent no response, so a new connection is
+                # safe.
+                pass
         connection = self._connect()
         try:
-            return self._talk(connection, request)
-        except _ClosedMeanwhile as error:
-            raise Unreachable("The connection was closed before an answer came.") from error
+            return self._exchange(connection, request)
+        except _ClosedByServer as error:
+            raise Unreachable("The connection was closed before a response arrived.") from error
 
     def close(self) -> None:
-        """Closes those that rest, and from now on each that becomes free."""
+        """Close all idle connections, and from now on each connection after its request."""
         with self._lock:
-            kept, self._kept, self._closed = self._kept, [], True
-        for connection in kept:
+            idle, self._idle, self._closed = self._idle, [], True
+        for connection in idle:
             connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
@@ -103,36 +120,36 @@ class Connections:
             connection = http.client.HTTPSConnection(
                 self._host, self._port, timeout=self._timeout_s, context=self._tls
             )
-        # Whoever turned the standard library's own tracing on would otherwise see the token printed.
+        # The standard library's debug output would print the token.
         connection.set_debuglevel(0)
         try:
             connection.connect()
         except ssl.SSLError as error:
             raise Unreachable(
-                f"No trusted connection to the server: {getattr(error, 'verify_message', error.reason)}."
+                f"The connection to the server is not trusted: {getattr(error, 'verify_message', error.reason)}."
             ) from error
         except OSError as error:
             raise NotConnected(
-                f"No connection to the server: {error.strerror or 'it does not answer'}."
+                f"Cannot connect to the server: {error.strerror or 'no response'}."
             ) from error
         return connection
 
-    def _talk(self, connection: http.client.HTTPConnection, request: Request) -> Answer:
+    def _exchange(self, connection: http.client.HTTPConnection, request: Request) -> Response:
         try:
             return self._send_and_read(connection, request)
         except TimeoutError as error:
             connection.close()
-            raise Unreachable(f"No answer came within {self._timeout_s:g} seconds.") from error
+            raise Unreachable(f"No response within {self._timeout_s:g} seconds.") from error
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise Unreachable(
-                "The connection was cut before the whole answer was there."
+                "The connection was lost before the response was complete."
             ) from error
         except BaseException:
             connection.close()
             raise
 
-    def _send_and_read(self, connection: http.client.HTTPConnection, request: Request) -> Answer:
+    def _send_and_read(self, connection: http.client.HTTPConnection, request: Request) -> Response:
         try:
             pieces = request.body() if request.body else None
             connection.request(
@@ -142,57 +159,59 @@ class Connections:
                 headers=dict(request.headers),
             )
         except (BrokenPipeError, ConnectionResetError):
-            pass  # whoever refuses a large photo may hang up while it is still sent: the answer is there all the same
+            # A server that refuses a large photo may close the connection during the upload. Its
+            # response can still be read.
+            pass
         sock = connection.sock
         try:
             response = connection.getresponse()
         except ConnectionError as error:
-            raise _ClosedMeanwhile from error
+            raise _ClosedByServer from error
         body = self._read(response, sock)
         if response.will_close:
             connection.close()
         else:
             sock.settimeout(self._timeout_s)
             self._keep(connection)
-        return Answer(response.status, response.headers, body)
+        return Response(response.status, response.headers, body)
 
     def _read(self, response: http.client.HTTPResponse, sock: socket.socket) -> bytes:
-        """The body, which may not trickle in for ever."""
-        body, ends = bytearray(), self._clock() + self._timeout_s
-        while piece := response.read1(_PIECE):
-            body += piece
-            left = ends - self._clock()
-            if len(body) > _LONGEST_ANSWER or left <= 0:
+        """Return the body. It must arrive within the timeout."""
+        body, deadline = bytearray(), self._clock() + self._timeout_s
+        while chunk := response.read1(_CHUNK_BYTES):
+            body += chunk
+            remaining = deadline - self._clock()
+            if len(body) > _MAX_RESPONSE_BYTES or remaining <= 0:
                 raise TimeoutError
-            sock.settimeout(left)
+            sock.settimeout(remaining)
         if response.length:
             raise http.client.IncompleteRead(bytes(body), response.length)
-        response.close()  # of a body of known length read1 does not notice the end
+        response.close()  # read1 does not notice the end of a body of known length
         return bytes(body)
 
     def _take(self) -> http.client.HTTPConnection | None:
-        """One that rests and is still open."""
+        """Return an idle connection that is still open, if any."""
         while True:
             with self._lock:
-                connection = self._kept.pop() if self._kept else None
-            if connection is None or not _has_something_to_say(connection.sock):
+                connection = self._idle.pop() if self._idle else None
+            if connection is None or not _is_readable(connection.sock):
                 return connection
             connection.close()
 
     def _keep(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:
             if not self._closed:
-                self._kept.append(connection)
+                self._idle.append(connection)
                 return
         connection.close()
 
 
-def _has_something_to_say(sock: socket.socket) -> bool:
-    """Of a connection that rests this can only be that it was closed."""
+def _is_readable(sock: socket.socket) -> bool:
+    """Return True if the socket is readable. On an idle connection this means that it was closed."""
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_READ)
         return bool(selector.select(0))
 
 
-class _ClosedMeanwhile(Exception):
-    """The server closed the connection without a word."""
+class _ClosedByServer(Exception):
+    """The server closed the connection without sending a response."""

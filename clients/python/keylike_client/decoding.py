@@ -1,4 +1,5 @@
-"""From JSON to frozen values: each field by its type, nothing guessed, and what the client does not know of is passed over."""
+"""Decoding of JSON into frozen dataclasses. Types are checked strictly, and unknown fields are
+ignored."""
 
 from __future__ import annotations
 
@@ -10,58 +11,63 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 
 
-class Mismatch(ValueError):
-    """JSON that is not of the type that was expected. The message names the field and never its value."""
+class DecodeError(ValueError):
+    """JSON that does not have the expected type. The message has the name of the field, never its
+    value."""
 
 
-def decode(wanted: type[T], found: object) -> T:
-    """A dataclass out of a JSON object. Raises Mismatch where a field is missing or of another type."""
-    decoded: T = _decode(wanted, found, wanted.__name__)
+def decode(target: type[T], value: object) -> T:
+    """Return a dataclass from a JSON object.
+
+    Raises:
+        DecodeError: A field is missing or has another type.
+    """
+    decoded: T = _decode(target, value, target.__name__)
     return decoded
 
 
-def _decode(wanted: Any, found: object, place: str) -> Any:
-    if is_dataclass(wanted) and isinstance(wanted, type):
-        return _object(wanted, found, place)
-    origin = get_origin(wanted)
+def _decode(target: Any, value: object, path: str) -> Any:
+    if is_dataclass(target) and isinstance(target, type):
+        return _object(target, value, path)
+    origin = get_origin(target)
     if origin in (Union, types.UnionType):
-        (other,) = (one for one in get_args(wanted) if one is not type(None))
-        return None if found is None else _decode(other, found, place)
+        (other,) = (item for item in get_args(target) if item is not type(None))
+        return None if value is None else _decode(other, value, path)
     if origin is tuple:
-        return _row(get_args(wanted), found, place)
-    if wanted is float and type(found) is int:
-        return float(found)
-    if type(found) is not wanted:
-        raise Mismatch(f"{place} is not of the type {wanted.__name__}")
-    return found
+        return _row(get_args(target), value, path)
+    if target is float and type(value) is int:
+        return float(value)
+    if type(value) is not target:
+        raise DecodeError(f"{path} is not of type {target.__name__}")
+    return value
 
 
-def _object(wanted: Any, found: object, place: str) -> Any:
-    if not isinstance(found, dict):
-        raise Mismatch(f"{place} is not an object")
+def _object(target: Any, value: object, path: str) -> Any:
+    if not isinstance(value, dict):
+        raise DecodeError(f"{path} is not an object")
     values = {}
-    for name, kind in _types(wanted).items():
-        written = name if name in found else _camel(name)
-        if written not in found:
-            raise Mismatch(f"{place}.{name} is missing")
-        values[name] = _decode(kind, found[written], f"{place}.{name}")
-    return wanted(**values)
+    for name, type_ in _types(target).items():
+        key = name if name in value else _camel(name)
+        if key not in value:
+            raise DecodeError(f"{path}.{name} is missing")
+        values[name] = _decode(type_, value[key], f"{path}.{name}")
+    return target(**values)
 
 
-def _row(kinds: tuple[Any, ...], found: object, place: str) -> tuple[Any, ...]:
-    if not isinstance(found, list):
-        raise Mismatch(f"{place} is not a list")
-    if kinds[-1] is Ellipsis:
-        kinds = (kinds[0],) * len(found)
-    if len(kinds) != len(found):
-        raise Mismatch(f"{place} has not {len(kinds)} entries")
-    return tuple(_decode(kind, one, place) for kind, one in zip(kinds, found, strict=True))
+def _row(types_: tuple[Any, ...], value: object, path: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise DecodeError(f"{path} is not a list")
+    if types_[-1] is Ellipsis:
+        types_ = (types_[0],) * len(value)
+    if len(types_) != len(value):
+        raise DecodeError(f"{path} does not have {len(types_)} entries")
+    return tuple(_decode(type_, item, path) for type_, item in zip(types_, value, strict=True))
 
 
 @cache
-def _types(wanted: Any) -> dict[str, Any]:
-    hints = get_type_hints(wanted)
-    return {field.name: hints[field.name] for field in fields(wanted)}
+def _types(target: Any) -> dict[str, Any]:
+    hints = get_type_hints(target)
+    return {field.name: hints[field.name] for field in fields(target)}
 
 
 def _camel(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What can go wrong, one class for each thing that a caller would do differently."""
+"""Errors of the client. There is one class for each case that an application handles differently."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 
 class KeylikeError(Exception):
-    """A failure. `code` is for programs; `status` (HTTP) and `request_id` are None where no server answered."""
+    """Base class of all errors.
+
+    Attributes:
+        code: Error code for programs.
+        status: HTTP status, or None if no server responded.
+        request_id: Id of the request in the server's logs, or None.
+    """
 
     def __init__(
         self, message: str, *, code: str, status: int | None = None, request_id: str | None = None
@@ -20,7 +26,12 @@ class KeylikeError(Exception):
 
 
 class Unreadable(KeylikeError):
-    """The server looked at the photo and cannot read a key on it: `reason` for programs, `advice` for whoever takes the next photo."""
+    """The server examined the photo and cannot read a key on it.
+
+    Attributes:
+        reason: Reason for programs.
+        advice: What to do better on the next photo.
+    """
 
     def __init__(
         self,
@@ -41,8 +52,11 @@ class Unreadable(KeylikeError):
 
 
 class Refused(KeylikeError):
-    """Any other failure that the server names: unauthorized, image_too_large, rate_limited … `retry_after_s` is when to come back, in
-    seconds, where the server said so."""
+    """Any other failure that the server reports, such as unauthorized, image_too_large or
+    rate_limited.
+
+    `retry_after_s` is the server's Retry-After in seconds, or None.
+    """
 
     def __init__(
         self,
@@ -60,7 +74,8 @@ class Refused(KeylikeError):
 
 
 class UnexpectedAnswer(KeylikeError):
-    """Something answered that is no Keylike server, or one of another version: a proxy's own page, a redirect, other JSON."""
+    """The response is not from a Keylike server of this version: a proxy's page, a redirect or
+    other JSON."""
 
     def __init__(self, message: str, *, status: int, retry_after_s: float | None = None) -> None:
         super().__init__(message, code="unexpected_answer", status=status)
@@ -68,14 +83,14 @@ class UnexpectedAnswer(KeylikeError):
 
 
 class Unreachable(KeylikeError):
-    """No answer: no connection, one that was cut, a certificate that is not trusted, or silence for longer than the client waits."""
+    """No response: the connection failed, was lost, was not trusted, or timed out."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="unreachable")
 
 
 class UnusablePhoto(KeylikeError):
-    """The photo could not be read from its file, or changed while it was sent."""
+    """The photo cannot be read from its file, or changed during the upload."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="unusable_photo")

@@ -1,4 +1,4 @@
-"""Photos as they are handed in: bytes, a path or an open file, sent piece by piece and as often as it takes."""
+"""Photos to upload: bytes, a path or an open file. They are sent in chunks and can be sent again."""
 
 from __future__ import annotations
 
@@ -12,41 +12,49 @@ from typing import BinaryIO
 from keylike_client.errors import UnusablePhoto
 
 Photo = bytes | str | os.PathLike[str] | BinaryIO
-_PIECE = 1 << 16
-_HEAD = 16
+_CHUNK_BYTES = 1 << 16
+_HEAD_BYTES = 16
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A photo of `length` bytes, of which `start` are passed over."""
+    """Photo of `length` bytes that begins at position `start` of its file."""
 
     photo: Photo
     start: int
     length: int
     content_type: str
 
-    def pieces(self) -> Iterator[bytes]:
-        """The bytes, from the first, each time it is called. Raises UnusablePhoto where there are fewer than there were."""
-        left = self.length
-        with _opened(self.photo) as file, _its_own_failures():
+    def chunks(self) -> Iterator[bytes]:
+        """Return the bytes of the photo in chunks, from the beginning on each call.
+
+        Raises:
+            UnusablePhoto: The file is now shorter than before.
+        """
+        remaining = self.length
+        with _opened(self.photo) as file, _file_errors():
             file.seek(self.start)
-            while left:
-                piece = file.read(min(_PIECE, left))
-                if not piece:
-                    raise UnusablePhoto("The photo became shorter while it was sent.")
-                left -= len(piece)
-                yield piece
+            while remaining:
+                chunk = file.read(min(_CHUNK_BYTES, remaining))
+                if not chunk:
+                    raise UnusablePhoto("The photo became shorter during the upload.")
+                remaining -= len(chunk)
+                yield chunk
 
 
 def upload(photo: Photo) -> Upload:
-    """Measures a photo; a file that cannot go back is read to its end here. Raises UnusablePhoto."""
-    with _its_own_failures():
+    """Measure a photo and return its upload. A file that cannot seek is read to its end.
+
+    Raises:
+        UnusablePhoto: The photo cannot be read.
+    """
+    with _file_errors():
         if not isinstance(photo, bytes | str | os.PathLike) and not photo.seekable():
             photo = photo.read()
         with _opened(photo) as file:
             start = file.tell()
-            head = file.read(_HEAD)
+            head = file.read(_HEAD_BYTES)
             length = file.seek(0, io.SEEK_END) - start
             file.seek(start)
     return Upload(photo, start, length, _content_type(head))
@@ -54,7 +62,7 @@ def upload(photo: Photo) -> Upload:
 
 @contextmanager
 def _opened(photo: Photo) -> Iterator[BinaryIO]:
-    """A file that was handed in stays open."""
+    """Open the photo. A file object of the application stays open."""
     if isinstance(photo, bytes):
         yield io.BytesIO(photo)
     elif isinstance(photo, str | os.PathLike):
@@ -69,8 +77,8 @@ def _opened(photo: Photo) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _its_own_failures() -> Iterator[None]:
-    """So that nobody takes a failure of the file for one of the connection."""
+def _file_errors() -> Iterator[None]:
+    """Turn errors of the file into UnusablePhoto, so that they are not taken for connection errors."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -84,7 +92,7 @@ def _unusable(error: Exception) -> UnusablePhoto:
 
 
 def _content_type(head: bytes) -> str:
-    """By its first bytes; the server looks for itself what it is."""
+    """Return the content type for the first bytes. The server checks the format itself."""
     if head.startswith(b"\xff\xd8"):
         return "image/jpeg"
     if head.startswith(b"\x89PNG"):

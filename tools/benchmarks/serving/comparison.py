@@ -66,7 +66,8 @@ class Comparison:
         with Baseline(CORES, self.photos) as baseline:
             for number in range(self.rounds):
                 for spec in self._order(number):
-                    # Keylike is compared with the baseline, so measure the baseline right before and after.
+                    # Keylike is compared with the baseline, so measure the baseline right before
+                    # and after.
                     if spec.name == KEYLIKE:
                         baselines += self._measure_baseline(number, baseline)
                     measurements += self._measure_server(number, spec)

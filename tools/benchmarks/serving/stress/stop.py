@@ -40,7 +40,8 @@ class RequestResult(StrEnum):
     LOST = "lost"  # sent completely before the stop, and not answered
     CUT = "cut"  # started before the stop, and cut off while sending
     TRUNCATED = "truncated"  # the response is incomplete
-    # Started after the stop on a connection that the server closed. HTTP allows this: clients retry.
+    # Started after the stop on a connection that the server closed. HTTP allows this: clients
+    # retry.
     LATE = "late"
 
 

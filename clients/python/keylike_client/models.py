@@ -1,7 +1,8 @@
-"""What a server answers, as frozen values with a type for every field.
+"""Responses of a server as frozen, fully typed values.
 
-Names are those of the HTTP contract in Python's spelling (`estimatedAnnualProduction` is `estimated_annual_production`). What tells the
-code of a key is left out of `repr`, so that a reading that gets into a log does not bring it along.
+Names are those of the HTTP contract in Python's spelling: `estimatedAnnualProduction` becomes
+`estimated_annual_production`. Fields that reveal the code of a key are not part of `repr`, so a
+logged reading does not contain it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,14 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """One notch: `position` from 1 at the bow, the maker's `depth`, the `probability` that it is right, and the blade height left under
-    it in millimetres."""
+    """One notch of the key.
+
+    Attributes:
+        position: Number of the cut, from 1 at the bow.
+        depth: The maker's number for the depth.
+        probability: Probability that the depth is right.
+        depth_mm: Blade height left under the cut, in millimetres.
+    """
 
     position: int
     depth: int = field(repr=False)
@@ -24,7 +31,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """Another code that it could be."""
+    """Another possible code."""
 
     bitting: str = field(repr=False)
     probability: float
@@ -32,7 +39,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutLine:
-    """Where a cut lies on the photo, in pixels: its foot on the uncut edge, and its root."""
+    """Position of a cut on the photo, in pixels: its foot on the uncut edge, and its root."""
 
     position: int
     foot: Point
@@ -41,7 +48,7 @@ class CutLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """The reading as a drawing over the upright photo of `width` by `height` pixels."""
+    """Outline and cuts of the key, in pixels of the upright photo of `width` by `height`."""
 
     width: int
     height: int
@@ -51,7 +58,16 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """What the photo gave to work with; None where it was not measured. `tilt_deg` in degrees, `sharpness` and `contrast` from 0 to 1."""
+    """Quality of the photo. A value is None if it was not measured.
+
+    Attributes:
+        px_per_mm: Pixels per millimetre.
+        px_per_depth_step: Pixels per step between neighbouring depths.
+        tilt_deg: Tilt of the key in degrees.
+        sharpness: From 0 to 1.
+        contrast: From 0 to 1.
+        worn_cuts: Positions of cuts that look worn.
+    """
 
     px_per_mm: float | None
     px_per_depth_step: float | None
@@ -63,7 +79,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySpace:
-    """How many codes there are: of so many cuts and these depths, with MACS kept, and without weak patterns."""
+    """Number of possible codes: in theory, within MACS, and without weak patterns."""
 
     cuts: int
     depths: tuple[int, ...]
@@ -74,7 +90,7 @@ class KeySpace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyedAlike:
-    """At best one in `one_in` keys is cut the same."""
+    """Risk of an equal key: at best one in `one_in` keys has the same code."""
 
     one_in: int
     sentence: str
@@ -83,7 +99,7 @@ class KeyedAlike:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeakPattern:
-    """What is weak about the code, and how many points of the score it costs."""
+    """Weakness of the code, and the points it costs."""
 
     name: str
     explanation: str
@@ -93,7 +109,7 @@ class WeakPattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A word for programs, a sentence for people, and where it comes from."""
+    """Statement with a word for programs, an explanation for people and a source."""
 
     value: str
     explanation: str
@@ -102,7 +118,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Points of the score, out of so many, and why."""
+    """Part of the score: `points` out of `of`, with the reason."""
 
     name: str
     points: int
@@ -113,7 +129,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What the code means for the key's owner; `score` from 0 (worst) to 100."""
+    """Meaning of the code for the owner of the key. `score` ranges from 0 (worst) to 100."""
 
     keyway: str
     key_space: KeySpace
@@ -130,8 +146,15 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A key that was read. `confidence` is the probability that the whole code is right, `timestamp` milliseconds since 1970, and
-    `processing_ms` the server's own time."""
+    """Reading of a key.
+
+    Attributes:
+        confidence: Probability that the whole code is right.
+        timestamp: Milliseconds since 1970.
+        processing_ms: Time that the server took.
+
+    The other attributes are described in the API documentation of the server.
+    """
 
     request_id: str
     keyway: str
@@ -160,13 +183,24 @@ class Reading:
 
     @property
     def codes(self) -> tuple[int, ...]:
-        """The maker's numbers of `bitting`, bow to tip."""
+        """Return the depths of `bitting`, bow to tip."""
         return tuple(int(code) for code in self.bitting.split(","))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """The state of a server: `status` is healthy, degraded (another model answers; `reason` says why), loading or draining."""
+    """State of a server.
+
+    Attributes:
+        status: healthy, degraded (a fallback model answers; see `reason`), loading or draining.
+        reason: Explanation of a degraded state.
+        model_loaded: Whether a model is ready.
+        model: Name and version of the model.
+        gpu_available: Whether the server has a GPU.
+        gpu_memory_mb: GPU memory in use, in megabytes.
+        api_version: Version of the HTTP API.
+        timestamp: Milliseconds since 1970.
+    """
 
     status: str
     reason: str | None

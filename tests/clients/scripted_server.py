@@ -1,4 +1,7 @@
-"""A server that answers as it is told to, over plain HTTP or TLS, and remembers what it was asked; for what no Keylike server would do."""
+"""Scripted server over HTTP or TLS that returns given responses and records requests.
+
+It covers what no Keylike server does.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from typing import Any
 
 FAILURE = {
     "success": False,
-    "error": "Not now.",
+    "error": "Try again later.",
     "code": "overloaded",
     "request_id": "0123abcd",
     "timestamp": 1,
@@ -33,8 +36,8 @@ HEALTH = {
 
 
 @dataclass
-class Asked:
-    """One request as it came in; names of headers in small letters."""
+class RecordedRequest:
+    """Recorded request with lower-case header names."""
 
     method: str
     path: str
@@ -43,44 +46,60 @@ class Asked:
 
 
 @dataclass
-class Say:
-    """An answer: a JSON body or bytes. `length` claims another length, `hang_up` ends the connection without an answer."""
+class ScriptedResponse:
+    """Response to return: a JSON body or bytes.
+
+    Attributes:
+        status: HTTP status.
+        body: Value to encode as JSON, or bytes.
+        headers: Additional headers.
+        length: Content-Length to claim, if it should be wrong.
+        disconnect: Close the connection without a response.
+        unread: Respond without reading the request body.
+        before: Function to call before the response.
+    """
 
     status: int = 200
     body: Any = field(default_factory=lambda: HEALTH)
     headers: dict[str, str] = field(default_factory=dict)
     length: int | None = None
-    hang_up: bool = False
+    disconnect: bool = False
     unread: bool = False
     before: Callable[[], object] = lambda: None
 
 
-class Scripted:
-    """Gives its answers one after another, the last for ever; from `start` until `stop`, at one port."""
+class ScriptedServer:
+    """Server that returns its responses in order and repeats the last one.
 
-    def __init__(self, *answers: Say, certificate: tuple[Path, Path] | None = None) -> None:
-        self.answers, self.asked = list(answers), list[Asked]()
+    It listens on one port from `start` until `stop`, and can be started again.
+    """
+
+    def __init__(
+        self, *responses: ScriptedResponse, certificate: tuple[Path, Path] | None = None
+    ) -> None:
+        self.responses = list(responses)
+        self.requests: list[RecordedRequest] = []
         self._certificate = certificate
         self._port = 0
         self.start()
 
     @property
     def address(self) -> str:
-        """With the scheme."""
+        """Return the address with the scheme."""
         return f"{'https' if self._certificate else 'http'}://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Listens; after `stop` on the same port again."""
-        outer = self
+        """Listen, on the same port as before if the server was stopped."""
+        scripted = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def log_message(self, format: str, *args: object) -> None:
-                """Nothing."""
+                """Discard the message."""
 
             def do_GET(self) -> None:
-                outer._answer(self)
+                scripted._respond(self)
 
             do_POST = do_GET
 
@@ -101,27 +120,36 @@ class Scripted:
         self._thread.start()
 
     def stop(self) -> None:
-        """Closes the door; nobody is heard any more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(20)
 
-    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
-        say = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+    def _respond(self, handler: BaseHTTPRequestHandler) -> None:
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
         body = (
-            b"" if say.unread else handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+            b""
+            if response.unread
+            else handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         )
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        self.asked.append(Asked(handler.command, handler.path, headers, body))
-        say.before()
-        if say.hang_up:
+        self.requests.append(RecordedRequest(handler.command, handler.path, headers, body))
+        response.before()
+        if response.disconnect:
             handler.close_connection = True
             return
-        data = say.body if isinstance(say.body, bytes) else json.dumps(say.body).encode()
-        handler.send_response(say.status)
-        for name, value in {"Content-Length": str(say.length or len(data)), **say.headers}.items():
+        data = (
+            response.body
+            if isinstance(response.body, bytes)
+            else json.dumps(response.body).encode()
+        )
+        handler.send_response(response.status)
+        for name, value in {
+            "Content-Length": str(response.length or len(data)),
+            **response.headers,
+        }.items():
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(data)
-        if say.length is not None or say.unread:
+        if response.length is not None or response.unread:
             handler.close_connection = True
