@@ -58,13 +58,13 @@ class FakeClock:
     def __init__(self) -> None:
         self.now = 1000.0
         self.waits: list[float] = []
-        self.meanwhile: Callable[[], object] = lambda: None
+        self.on_wait: Callable[[], object] = lambda: None
 
     def sleep(self, seconds: float, cancelled: object) -> None:
         """Advance the clock without waiting."""
         self.waits.append(seconds)
         self.now += seconds
-        self.meanwhile()
+        self.on_wait()
 
 
 @pytest.fixture

@@ -60,10 +60,10 @@ def test_retry_after_delays_the_next_request(
 ) -> None:
     server = scripted(ScriptedResponse(429, FAILURE, {"Retry-After": "30"}), ScriptedResponse())
     client = make_client(server, patience_s=35)
-    clock.meanwhile = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    clock.on_wait = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         client.health()
-    clock.meanwhile, clock.now = lambda: None, clock.now - 20
+    clock.on_wait, clock.now = lambda: None, clock.now - 20
     client.health()
     assert clock.waits == [30.0, 20.0]
 
@@ -98,7 +98,7 @@ def test_failed_connection_is_retried(scripted: Start, make_client: Any, clock: 
     server = scripted(ScriptedResponse())
     client = make_client(server)
     server.stop()
-    clock.meanwhile = lambda: server.start() if len(clock.waits) == 3 else None
+    clock.on_wait = lambda: server.start() if len(clock.waits) == 3 else None
     assert client.health().status == "healthy"
     assert clock.waits == [0.5, 1.0, 2.0]
 

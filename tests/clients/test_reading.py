@@ -141,7 +141,7 @@ def test_full_queue_is_retried(serve: Serve, make_client: Any, clock: FakeClock)
         for thread in threads:
             thread.join(20)
 
-    clock.meanwhile = release
+    clock.on_wait = release
     assert make_client(running).read(plain((90, 20, 20))).bitting == CODE
     assert len(clock.waits) == 1 and clock.waits[0] >= 1
 

@@ -1,4 +1,4 @@
-"""nginx with the configuration of deploy/, on a free loopback port, before a server of the test's."""
+"""nginx with the configuration of deploy/ on a free loopback port, in front of a test server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIGURATION = Path(__file__).resolve().parent.parent.parent / "deploy" / "ngin
 
 
 def find_nginx() -> str:
-    """Where it is; skips where it is not."""
+    """Return the path of nginx, or skip the test if it is not installed."""
     path = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     if path is None:
         pytest.skip("nginx is not installed; on Debian or Ubuntu: apt-get install nginx")
@@ -28,33 +28,36 @@ def find_nginx() -> str:
 
 
 class Nginx:
-    """Runs from the start on; `changes` are made to the configuration, each of which must be in it."""
+    """nginx process in front of the server at port `upstream_port`.
 
-    def __init__(self, folder: Path, behind: int, **changes: str) -> None:
+    `changes` replaces values of directives, each of which must be in the configuration.
+    """
+
+    def __init__(self, folder: Path, upstream_port: int, **changes: str) -> None:
         self.folder = folder
-        trusted, _ = make_certificate(folder)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._tls = ssl.create_default_context(cafile=trusted)
-        places = {
+        certificate, _ = make_certificate(folder)
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.port = sock.getsockname()[1]
+        self._tls = ssl.create_default_context(cafile=certificate)
+        replacements = {
             " /tmp/": f" {folder}/",
             "/dev/stdout": f"{folder}/access.log",
             "/etc/nginx/tls/": f"{folder}/",
         }
-        places |= {
+        replacements |= {
             "listen 8443": f"listen 127.0.0.1:{self.port}",
-            "keylike:5000": f"127.0.0.1:{behind}",
+            "keylike:5000": f"127.0.0.1:{upstream_port}",
         }
         text = CONFIGURATION.read_text(encoding="utf-8")
-        for old, new in places.items():
+        for old, new in replacements.items():
             assert old in text, old
             text = text.replace(old, new)
         for name, value in changes.items():
             text, count = re.subn(rf"\b{name} [^;]+;", f"{name} {value};", text)
             assert count, name
         (folder / "nginx.conf").write_text(text, encoding="utf-8")
-        # It would otherwise go on as nobody, whom the test's folder does not let in.
+        # Without `user root`, the workers run as nobody, who cannot read the test's folder.
         self._command = [
             find_nginx(),
             "-p",
@@ -64,45 +67,45 @@ class Nginx:
             "-c",
             str(folder / "nginx.conf"),
         ]
-        self._alone = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
+        self._directives = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def checked(self) -> str:
-        """What nginx says of the configuration."""
+    def check_configuration(self) -> str:
+        """Return nginx's own report on the configuration."""
         return subprocess.run(
             [*self._command, "-t"], capture_output=True, text=True, timeout=30
         ).stderr
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start nginx and wait until it accepts connections."""
         self._process = subprocess.Popen(
-            [*self._command, "-g", self._alone], stderr=subprocess.DEVNULL
+            [*self._command, "-g", self._directives], stderr=subprocess.DEVNULL
         )
-        until(self._answers)
+        until(self._accepts_connections)
 
     def stop(self) -> None:
-        """Waits for the end."""
+        """Stop nginx and wait for its end."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(20)
 
     def connect(self) -> http.client.HTTPSConnection:
-        """A connection of one's own, whose certificate is checked."""
+        """Return a new connection that checks the certificate."""
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=self._tls)
 
     def raw(self) -> ssl.SSLSocket:
-        """The same for those who do not speak HTTP properly."""
+        """Return a TLS socket for requests that are not valid HTTP."""
         return self._tls.wrap_socket(
             socket.create_connection(("127.0.0.1", self.port), timeout=20),
             server_hostname="127.0.0.1",
         )
 
     def plain(self) -> socket.socket:
-        """Without TLS."""
+        """Return a socket without TLS."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
-    def _answers(self) -> bool:
-        assert self._process and self._process.poll() is None, self.checked()
+    def _accepts_connections(self) -> bool:
+        assert self._process and self._process.poll() is None, self.check_configuration()
         try:
             self.plain().close()
         except ConnectionRefusedError:

@@ -1,4 +1,4 @@
-"""The files for AWS, Google Cloud and Azure, against what each one's own interface says that there is."""
+"""Tests of the files for AWS, Google Cloud and Azure against the vendors' own API descriptions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import pytest
 from azure.mgmt.appcontainers import models, types
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from tests.deploy.files import DEPLOY, read
+from tests.deploy.deployments import DEPLOY, read
 
-# Of Cloud Run's Admin API v1, revision 20261031: the fields that differ from Kubernetes's own, or are all that there are of them.
+# Fields of Cloud Run's Admin API v1, revision 20261031, that differ from Kubernetes or are a subset
+# of it.
 CLOUD_RUN = {
     "service": {"apiVersion", "kind", "metadata", "spec"},
     "spec": {"template", "traffic"},
@@ -44,24 +45,30 @@ CLOUD_RUN = {
 }
 
 
-def findings(described: ModuleType, name: str, found: Any) -> list[str]:
-    """Places of what a description, left no room for what it does not name, has against a file. That some fields would be missing is no
-    fault: those are taken for required that the service fills in."""
-    for one in list(vars(described).values()):
-        if hasattr(one, "__total__"):
-            one.__pydantic_config__ = ConfigDict(extra="forbid")
+def violations(description: ModuleType, name: str, content: Any) -> list[str]:
+    """Return the places of a file that its description does not allow.
+
+    Unknown fields are forbidden. Missing fields are allowed, because the descriptions also require
+    fields that the service fills in.
+    """
+    for item in list(vars(description).values()):
+        if hasattr(item, "__total__"):
+            item.__pydantic_config__ = ConfigDict(extra="forbid")
     try:
-        TypeAdapter[Any](getattr(described, name)).validate_python(found)
+        TypeAdapter[Any](getattr(description, name)).validate_python(content)
     except ValidationError as errors:
         return [
-            ".".join(map(str, one["loc"])) for one in errors.errors() if one["type"] != "missing"
+            ".".join(map(str, item["loc"])) for item in errors.errors() if item["type"] != "missing"
         ]
     return []
 
 
 @pytest.fixture
 def ecs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The fields of ECS, made from botocore's own data. The package itself opens with a client, which would want botocore."""
+    """Return the fields of ECS, generated from botocore's data.
+
+    The package is loaded without its __init__ module, which needs botocore.
+    """
     package, spec = ModuleType("types_boto3_ecs"), importlib.util.find_spec("types_boto3_ecs")
     assert spec is not None and spec.submodule_search_locations
     package.__path__ = list(spec.submodule_search_locations)
@@ -69,42 +76,45 @@ def ecs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("types_boto3_ecs.type_defs")
 
 
-def test_ecs_knows_every_field_of_the_task(ecs: ModuleType) -> None:
+def test_ecs_task_has_only_known_fields(ecs: ModuleType) -> None:
     task = json.loads((DEPLOY / "aws" / "task-definition.json").read_text())
-    assert findings(ecs, "RegisterTaskDefinitionRequestTypeDef", task) == []
+    assert violations(ecs, "RegisterTaskDefinitionRequestTypeDef", task) == []
     task["containerDefinitions"][0]["readOnlyRootFilesystem"] = True
-    found = findings(ecs, "RegisterTaskDefinitionRequestTypeDef", task)
+    found = violations(ecs, "RegisterTaskDefinitionRequestTypeDef", task)
     assert found and all(place.endswith(".readOnlyRootFilesystem") for place in found)
 
 
-def test_the_task_has_few_rights_and_secrets_by_reference() -> None:
+def test_ecs_task_drops_rights_and_refers_to_secrets() -> None:
     (container,) = json.loads((DEPLOY / "aws" / "task-definition.json").read_text())[
         "containerDefinitions"
     ]
     assert container["readonlyRootFilesystem"] is True and container["linuxParameters"][
         "capabilities"
     ] == {"drop": ["ALL"]}
-    assert {one["name"] for one in container["secrets"]} == {"KEYLIKE_API_KEY", "KEYLIKE_REDIS_URL"}
+    assert {item["name"] for item in container["secrets"]} == {
+        "KEYLIKE_API_KEY",
+        "KEYLIKE_REDIS_URL",
+    }
     assert all(
-        one["valueFrom"].startswith("arn:aws:secretsmanager:") for one in container["secrets"]
+        item["valueFrom"].startswith("arn:aws:secretsmanager:") for item in container["secrets"]
     )
 
 
-def test_cloud_run_knows_every_field_of_the_service() -> None:
+def test_cloud_run_service_has_only_known_fields() -> None:
     service = read(DEPLOY / "google" / "service.yaml")
     revision = service["spec"]["template"]["spec"]
     (container,) = revision["containers"]
-    found = {
+    content = {
         "service": service,
         "spec": service["spec"],
         "revision": revision,
         "container": container,
     }
-    assert {name: set(one) - CLOUD_RUN[name] for name, one in found.items()} == {
-        name: set() for name in found
+    assert {name: set(item) - CLOUD_RUN[name] for name, item in content.items()} == {
+        name: set() for name in content
     }
     assert (service["apiVersion"], service["kind"]) == ("serving.knative.dev/v1", "Service")
-    # The rest is a pod's, for Google too.
+    # The other fields are those of a Kubernetes pod, also on Google Cloud.
     pod = {
         name: value
         for name, value in revision.items()
@@ -118,25 +128,26 @@ def test_cloud_run_knows_every_field_of_the_service() -> None:
     )
 
 
-def test_azure_knows_every_field_of_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The names of its enumerations are there for type checkers alone.
+def test_azure_app_has_only_known_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The names of its enumerations exist only for type checkers.
     for name in set(dir(models)) - set(vars(types)):
         monkeypatch.setattr(types, name, getattr(models, name), raising=False)
     app = read(DEPLOY / "azure" / "containerapp.yaml")
-    assert findings(types, "ContainerApp", app) == []
+    assert violations(types, "ContainerApp", app) == []
     app["properties"]["template"]["containers"][0]["readOnlyRootFilesystem"] = True
-    assert findings(types, "ContainerApp", app) == [
+    assert violations(types, "ContainerApp", app) == [
         "properties.template.containers.0.readOnlyRootFilesystem"
     ]
 
 
-def test_azures_probes_are_within_its_bounds() -> None:
+def test_azure_app_probes_are_valid_and_secrets_are_references() -> None:
     properties = read(DEPLOY / "azure" / "containerapp.yaml")["properties"]
     (container,) = properties["template"]["containers"]
-    assert all(1 <= one.get("failureThreshold", 3) <= 10 for one in container["probes"])
-    assert {one["name"] for one in properties["configuration"]["secrets"]} == {
-        one["secretRef"] for one in container["env"] if "secretRef" in one
+    assert all(1 <= item.get("failureThreshold", 3) <= 10 for item in container["probes"])
+    assert {item["name"] for item in properties["configuration"]["secrets"]} == {
+        item["secretRef"] for item in container["env"] if "secretRef" in item
     }
     assert all(
-        "value" not in one and one["keyVaultUrl"] for one in properties["configuration"]["secrets"]
+        "value" not in item and item["keyVaultUrl"]
+        for item in properties["configuration"]["secrets"]
     )

@@ -1,4 +1,4 @@
-"""The compose files: of the form that compose's own schema and, where there is one, docker compose itself want, and with few rights."""
+"""Tests of the compose files: valid by the schema and by docker compose, and with few rights."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ import yaml
 from redis import Redis
 from redis.exceptions import AuthenticationError
 
-from tests.deploy.files import COMPOSE, DEPLOY, compose_service, read
+from tests.deploy.deployments import COMPOSE, DEPLOY, compose_service, read
 
 FILES = [DEPLOY / "compose" / "common.yaml", *COMPOSE]
 
 
 def find_compose() -> list[str]:
-    """The command; skips where there is none, or only the first generation, which is no longer kept."""
+    """Return the docker compose command, or skip the test if there is none of version 2 or later."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):
-            said = subprocess.run([*command, "version", "--short"], capture_output=True, text=True)
-            if said.returncode == 0 and not said.stdout.startswith("1."):
+            completed = subprocess.run(
+                [*command, "version", "--short"], capture_output=True, text=True
+            )
+            if completed.returncode == 0 and not completed.stdout.startswith("1."):
                 return command
     pytest.skip("docker compose 2 is not installed; on Debian 13: apt-get install docker-compose")
 
 
 def check(*paths: Path) -> subprocess.CompletedProcess[str]:
-    """Holds files against the schema of compose."""
+    """Check files against the compose schema."""
     command = [
         sys.executable,
         "-m",
@@ -44,19 +46,19 @@ def check(*paths: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
-def test_the_schema_of_compose_holds() -> None:
+def test_compose_files_match_the_schema() -> None:
     checked = check(*FILES)
     assert checked.returncode == 0, checked.stdout
 
 
-def test_the_schema_finds_what_is_wrong(tmp_path: Path) -> None:
-    wrong = tmp_path / "compose.yaml"
-    wrong.write_text((DEPLOY / "compose" / "compose.yaml").read_text().replace("ports:", "port:"))
-    assert check(wrong).returncode == 1
+def test_compose_schema_rejects_invalid_file(tmp_path: Path) -> None:
+    invalid = tmp_path / "compose.yaml"
+    invalid.write_text((DEPLOY / "compose" / "compose.yaml").read_text().replace("ports:", "port:"))
+    assert check(invalid).returncode == 1
 
 
 @pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.name)
-def test_docker_compose_understands_them(
+def test_docker_compose_accepts_the_file(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compose = find_compose()
@@ -66,15 +68,15 @@ def test_docker_compose_understands_them(
         shutil.copyfile(folder / f"{name}.example", folder / name)
     monkeypatch.setenv("MODELS", "/srv/models")
     monkeypatch.setenv("MODEL", "my-lora")
-    said = subprocess.run(
+    completed = subprocess.run(
         [*compose, "-f", str(folder / path.name), "config"],
         capture_output=True,
         text=True,
         timeout=60,
         cwd=folder,
     )
-    assert said.returncode == 0, said.stderr
-    service: dict[str, Any] = yaml.safe_load(said.stdout)["services"]["keylike"]
+    assert completed.returncode == 0, completed.stderr
+    service: dict[str, Any] = yaml.safe_load(completed.stdout)["services"]["keylike"]
     assert (
         service["read_only"] is True and service["environment"]["KEYLIKE_POLICY"] == "predictions"
     )
@@ -82,7 +84,7 @@ def test_docker_compose_understands_them(
 
 
 @pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.name)
-def test_nothing_has_more_rights_than_it_needs(path: Path) -> None:
+def test_compose_services_have_few_rights_and_limits(path: Path) -> None:
     for name in read(path)["services"]:
         service = compose_service(path) if name == "keylike" else read(path)["services"][name]
         assert (
@@ -96,7 +98,8 @@ def test_nothing_has_more_rights_than_it_needs(path: Path) -> None:
             and service["mem_limit"]
         ), name
         assert service["healthcheck"] and "cap_add" not in service, name
-        # Only nginx is for others; Redis is for nobody outside.
+        # Only nginx is reachable from other machines. Redis is not reachable from outside the
+        # network.
         assert (
             all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
             or name == "nginx"
@@ -104,28 +107,28 @@ def test_nothing_has_more_rights_than_it_needs(path: Path) -> None:
         assert name != "redis" or "ports" not in service
 
 
-def test_only_nginx_is_believed_about_addresses() -> None:
-    whole = read(DEPLOY / "compose" / "compose.proxy.yaml")
-    nginx, keylike = whole["services"]["nginx"], whole["services"]["keylike"]
-    assert keylike["environment"]["KEYLIKE_PROXY"] == nginx["networks"]["proxied"]["ipv4_address"]
+def test_compose_proxy_trusts_only_nginx() -> None:
+    compose_file = read(DEPLOY / "compose" / "compose.proxy.yaml")
+    nginx, keylike = compose_file["services"]["nginx"], compose_file["services"]["keylike"]
+    assert keylike["environment"]["KEYLIKE_PROXY"] == nginx["networks"]["frontend"]["ipv4_address"]
     assert "ports" not in keylike and set(keylike["networks"]) & set(nginx["networks"]) == {
-        "proxied"
+        "frontend"
     }
     assert (
-        whole["networks"]["proxied"]["internal"] is True
-        and whole["networks"]["kept"]["internal"] is True
+        compose_file["networks"]["frontend"]["internal"] is True
+        and compose_file["networks"]["backend"]["internal"] is True
     )
 
 
-def test_the_redis_asks_for_its_password_writes_nothing_and_tells_nobody(tmp_path: Path) -> None:
+def test_compose_redis_needs_password_and_writes_nothing(tmp_path: Path) -> None:
     server = shutil.which("redis-server")
     if server is None:
         pytest.skip(
             "redis-server is not installed; on Debian or Ubuntu: apt-get install redis-server"
         )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
     command = [
         word.replace("$$", "$")
         for word in read(DEPLOY / "compose" / "compose.proxy.yaml")["services"]["redis"]["command"]
@@ -140,20 +143,20 @@ def test_the_redis_asks_for_its_password_writes_nothing_and_tells_nobody(tmp_pat
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    ) as running:
+    ) as process:
         try:
-            assert running.stdout and any(
-                "Ready to accept connections" in line for line in running.stdout
+            assert process.stdout and any(
+                "Ready to accept connections" in line for line in process.stdout
             )
-            assert "c4nary" not in Path(f"/proc/{running.pid}/cmdline").read_text()
-            with pytest.raises(AuthenticationError), Redis(port=port) as stranger:
-                stranger.ping()
+            assert "c4nary" not in Path(f"/proc/{process.pid}/cmdline").read_text()
+            with pytest.raises(AuthenticationError), Redis(port=port) as client:
+                client.ping()
             with Redis(port=port, password="c4nary", decode_responses=True) as redis:
                 assert {**redis.config_get("save"), **redis.config_get("appendonly")} == {
                     "save": "",
                     "appendonly": "no",
                 }
         finally:
-            # The shell, and the server that it started.
-            os.killpg(running.pid, signal.SIGTERM)
+            # Stop the shell and the server that it started.
+            os.killpg(process.pid, signal.SIGTERM)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,5 @@
-"""The Kubernetes manifests: of the form that Kubernetes's own schemas want, before and after kustomize, and with few rights."""
+"""Tests of the Kubernetes manifests: valid by Kubernetes's own schemas, before and after kustomize,
+and with few rights."""
 
 from __future__ import annotations
 
@@ -12,16 +13,16 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.deploy.files import KUBERNETES, documents
+from tests.deploy.deployments import KUBERNETES, documents
 
 VERSION = "1.37"
 OVERLAYS = ("cpu", "gpu")
-# Defined by who brings them, not by Kubernetes.
-FOREIGN = {"ServiceMonitor"}
+# Custom resources, whose schemas are not part of Kubernetes.
+CUSTOM = {"ServiceMonitor"}
 
 
 def kustomized(overlay: str) -> list[dict[str, Any]]:
-    """What kubectl would apply; skips where it cannot be asked."""
+    """Return the objects that kubectl would apply, or skip the test if kubectl cannot render them."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip(
@@ -34,43 +35,43 @@ def kustomized(overlay: str) -> list[dict[str, Any]]:
     )
     if "kustomizeVersion" not in version:
         pytest.skip("this kubectl is older than 1.24, and its kustomize is, too")
-    said = subprocess.run(
+    completed = subprocess.run(
         [kubectl, "kustomize", str(KUBERNETES / "overlays" / overlay)],
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert (said.returncode, said.stderr) == (0, "")
-    return list(yaml.safe_load_all(said.stdout))
+    assert (completed.returncode, completed.stderr) == (0, "")
+    return list(yaml.safe_load_all(completed.stdout))
 
 
 def check(objects: list[dict[str, Any]]) -> None:
-    """Fails unless Kubernetes would know every field."""
-    for one in objects:
-        if one["kind"] not in FOREIGN:
-            kubernetes_validate.validate(one, VERSION, strict=True)
+    """Validate all objects against the schemas of Kubernetes."""
+    for item in objects:
+        if item["kind"] not in CUSTOM:
+            kubernetes_validate.validate(item, VERSION, strict=True)
 
 
 @pytest.mark.parametrize(
     "folder", [KUBERNETES / "base", KUBERNETES / "overlays" / "cpu"], ids=lambda path: path.name
 )
-def test_kubernetes_knows_every_field(folder: Path) -> None:
+def test_manifests_have_only_known_fields(folder: Path) -> None:
     check(documents(folder))
 
 
-def test_what_kubernetes_does_not_know_is_found() -> None:
-    wrong = next(one for one in documents(KUBERNETES / "base") if one["kind"] == "Deployment")
-    wrong["spec"]["template"]["spec"]["containers"][0]["readOnlyRootFilesystem"] = True
+def test_schema_rejects_unknown_field() -> None:
+    invalid = next(item for item in documents(KUBERNETES / "base") if item["kind"] == "Deployment")
+    invalid["spec"]["template"]["spec"]["containers"][0]["readOnlyRootFilesystem"] = True
     with pytest.raises(kubernetes_validate.ValidationError):
-        check([wrong])
+        check([invalid])
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_kubernetes_knows_every_field_of_what_is_applied(overlay: str) -> None:
+def test_overlay_has_only_known_fields_and_expected_kinds(overlay: str) -> None:
     objects = kustomized(overlay)
     check(objects)
-    kinds = {one["kind"] for one in objects}
-    always = {
+    kinds = {item["kind"] for item in objects}
+    common = {
         "ServiceAccount",
         "ConfigMap",
         "Deployment",
@@ -80,15 +81,15 @@ def test_kubernetes_knows_every_field_of_what_is_applied(overlay: str) -> None:
         "PodDisruptionBudget",
         "ServiceMonitor",
     }
-    assert kinds == always | (
+    assert kinds == common | (
         {"HorizontalPodAutoscaler"} if overlay == "cpu" else {"PersistentVolumeClaim"}
     )
-    assert {one["metadata"]["namespace"] for one in objects} == {"keylike"}
+    assert {item["metadata"]["namespace"] for item in objects} == {"keylike"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_pod_has_few_rights_and_bounds(overlay: str) -> None:
-    pod = next(one for one in kustomized(overlay) if one["kind"] == "Deployment")["spec"][
+def test_pod_has_few_rights_and_limits(overlay: str) -> None:
+    pod = next(item for item in kustomized(overlay) if item["kind"] == "Deployment")["spec"][
         "template"
     ]["spec"]
     (container,) = pod["containers"]
@@ -100,42 +101,44 @@ def test_the_pod_has_few_rights_and_bounds(overlay: str) -> None:
         "hostPID",
         "hostIPC",
     } & set(pod)
-    rights = {
+    security_context = {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert container["securityContext"] == rights
+    assert container["securityContext"] == security_context
     assert set(container["resources"]["limits"]) >= {"cpu", "memory"} and set(
         container["resources"]["requests"]
     ) >= {"cpu", "memory"}
     assert ("nvidia.com/gpu" in container["resources"]["limits"]) == (overlay == "gpu")
-    names = {
+    probe_paths = {
         "startupProbe": "/health/startup",
         "readinessProbe": "/health/ready",
         "livenessProbe": "/health/live",
     }
-    assert {name: container[name]["httpGet"]["path"] for name in names} == names
+    assert {name: container[name]["httpGet"]["path"] for name in probe_paths} == probe_paths
 
 
-def test_models_are_only_read() -> None:
+def test_models_volume_is_read_only() -> None:
     objects = kustomized("gpu")
-    pod = next(one for one in objects if one["kind"] == "Deployment")["spec"]["template"]["spec"]
-    (mount,) = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == "models"]
-    (volume,) = [one for one in pod["volumes"] if one["name"] == "models"]
-    (claim,) = [one for one in objects if one["kind"] == "PersistentVolumeClaim"]
+    pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
+    (mount,) = [item for item in pod["containers"][0]["volumeMounts"] if item["name"] == "models"]
+    (volume,) = [item for item in pod["volumes"] if item["name"] == "models"]
+    (claim,) = [item for item in objects if item["kind"] == "PersistentVolumeClaim"]
     assert mount["readOnly"] is True and volume["persistentVolumeClaim"] == {
         "claimName": claim["metadata"]["name"],
         "readOnly": True,
     }
     assert claim["spec"]["accessModes"] == ["ReadOnlyMany"]
-    (path,) = [one["value"] for one in pod["containers"][0]["env"] if one["name"] == "MODEL_PATH"]
+    (path,) = [
+        item["value"] for item in pod["containers"][0]["env"] if item["name"] == "MODEL_PATH"
+    ]
     assert path.startswith(mount["mountPath"] + "/")
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_everything_selects_the_same_pods(overlay: str) -> None:
-    objects = {one["kind"]: one for one in kustomized(overlay)}
+def test_selectors_match_the_same_pods(overlay: str) -> None:
+    objects = {item["kind"]: item for item in kustomized(overlay)}
     labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
     assert (
         objects["Service"]["spec"]["selector"]

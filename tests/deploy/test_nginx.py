@@ -1,4 +1,5 @@
-"""nginx of deploy/, for real: TLS before the real server, what it lets through, what it cuts off, and what it says when it refuses."""
+"""Tests of the nginx configuration with a real nginx and a real server: TLS, routing, limits and
+failures."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 from keylike.service import batch_limit, binding, body_limit
 from keylike.settings import Settings
 from keylike_client import Client, Refused
-from tests.clients.scripted_server import Say, Scripted
+from tests.clients.scripted_server import ScriptedResponse, ScriptedServer
 from tests.deploy.nginx_server import CONFIGURATION, Nginx, find_nginx
 from tests.fakes import ColourReader
 from tests.running import Running
@@ -21,12 +22,13 @@ from tools.fuzzing.forms import form
 from tools.plain_pictures import BLUE, RED, plain
 
 TOKEN = "c4nary-token-behind-nginx"
-Before = Callable[..., tuple[Nginx, Running]]
+Proxied = Callable[..., tuple[Nginx, Running]]
 
 
 @pytest.fixture
-def before(settings: Settings, tmp_path: Path) -> Iterator[Before]:
-    """Puts nginx before a real server, which it is named to: `before(dict(client_body_timeout="1s"), limits="on")`."""
+def proxied(settings: Settings, tmp_path: Path) -> Iterator[Proxied]:
+    """Start nginx in front of real servers that trust it: `proxied(dict(client_body_timeout="1s"),
+    limits="on")`."""
     find_nginx()
     started: list[tuple[Nginx, Running]] = []
 
@@ -46,28 +48,28 @@ def before(settings: Settings, tmp_path: Path) -> Iterator[Before]:
         running.stop()
 
 
-def ask(
+def request_json(
     nginx: Nginx, method: str, path: str, body: bytes | None = None, **headers: str
 ) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Status, headers in small letters, and the JSON body."""
+    """Return the status, the headers with lower-case names, and the JSON body."""
     connection = nginx.connect()
     connection.request(
         method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
     )
-    answer = connection.getresponse()
-    found = (
-        answer.status,
-        {name.lower(): value for name, value in answer.getheaders()},
-        json.loads(answer.read()),
+    response = connection.getresponse()
+    result = (
+        response.status,
+        {name.lower(): value for name, value in response.getheaders()},
+        json.loads(response.read()),
     )
     connection.close()
-    return found
+    return result
 
 
 def check_failure(
     status: int, headers: dict[str, str], body: dict[str, Any], expected: tuple[int, str]
 ) -> None:
-    """Fails unless it is a failure as the contract has it."""
+    """Assert that a response is a failure as the contract describes it."""
     assert (status, body["code"]) == expected
     assert (
         headers["content-type"] == "application/json" and body["success"] is False and body["error"]
@@ -79,12 +81,12 @@ def check_failure(
     )
 
 
-def test_nginx_takes_the_configuration(tmp_path: Path) -> None:
-    said = Nginx(tmp_path, 5000).checked()
-    assert "test is successful" in said and "warn" not in said
+def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
+    report = Nginx(tmp_path, 5000).check_configuration()
+    assert "test is successful" in report and "warn" not in report
 
 
-def test_sizes_and_times_are_the_servers() -> None:
+def test_nginx_limits_match_the_server() -> None:
     text = CONFIGURATION.read_text(encoding="utf-8")
     assert (
         f"client_max_body_size {body_limit(Settings())};" in text
@@ -93,39 +95,41 @@ def test_sizes_and_times_are_the_servers() -> None:
     assert binding(Settings()).drain_s < 40 and "proxy_read_timeout 40s;" in text
 
 
-def test_a_photo_goes_through_over_tls(before: Before) -> None:
-    nginx, _ = before(api_key=SecretStr(TOKEN), policy="predictions")
+def test_nginx_forwards_photos_over_tls(proxied: Proxied) -> None:
+    nginx, _ = proxied(api_key=SecretStr(TOKEN), policy="predictions")
     with Client(
         f"https://127.0.0.1:{nginx.port}", TOKEN, ca_file=nginx.folder / "fullchain.pem"
     ) as client:
         assert client.read(plain(RED)).bitting == "2,5,4,7,3"
         assert client.read(plain(RED) + bytes(9_000_000)).bitting == "2,5,4,7,3"
         assert client.health().status == "healthy"
-    status, headers, body = ask(
+    status, headers, body = request_json(
         nginx, "POST", "/predict", plain(BLUE), Content_Type="image/jpeg", X_API_Key=TOKEN
     )
     assert (status, body["reason"]) == (422, "not_a_key") and "strict-transport-security" in headers
-    assert ask(nginx, "POST", "/predict", plain(RED), Content_Type="image/jpeg")[0] == 401
+    assert request_json(nginx, "POST", "/predict", plain(RED), Content_Type="image/jpeg")[0] == 401
     assert (
         TOKEN not in (nginx.folder / "access.log").read_text()
         and "127.0.0.1" not in (nginx.folder / "access.log").read_text()
     )
 
 
-def test_a_batch_may_be_larger_than_a_photo(before: Before) -> None:
-    nginx, _ = before()
+def test_nginx_allows_larger_batches(proxied: Proxied) -> None:
+    nginx, _ = proxied()
     photos = form(*[("image", plain(RED) + bytes(9_000_000))] * 2)
     body, kind = photos["data"], photos["content_type"]
     assert [
-        one["bitting"]
-        for one in ask(nginx, "POST", "/predict/batch", body, Content_Type=kind)[2]["results"]
+        item["bitting"]
+        for item in request_json(nginx, "POST", "/predict/batch", body, Content_Type=kind)[2][
+            "results"
+        ]
     ] == ["2,5,4,7,3"] * 2
     check_failure(
-        *ask(nginx, "POST", "/predict", body, Content_Type=kind), (413, "image_too_large")
+        *request_json(nginx, "POST", "/predict", body, Content_Type=kind), (413, "image_too_large")
     )
 
 
-OPERATORS = [
+OPERATOR_PATHS = [
     "/metrics",
     "/METRICS",
     "/metrics/",
@@ -135,13 +139,16 @@ OPERATORS = [
     "/debug/memory",
     "/debug/performance",
     "/cache/stats",
+    "/v1/metrics",
+    "/v1//debug/memory",
+    "/%761/cache/stats",
 ]
 
 
-@pytest.mark.parametrize("path", OPERATORS)
-def test_what_is_the_operators_is_not_passed_on(before: Before, path: str) -> None:
-    nginx, running = before(api_key=SecretStr(TOKEN))
-    check_failure(*ask(nginx, "GET", path, X_API_Key=TOKEN), (404, "not_found"))
+@pytest.mark.parametrize("path", OPERATOR_PATHS)
+def test_nginx_does_not_forward_operator_paths(proxied: Proxied, path: str) -> None:
+    nginx, running = proxied(api_key=SecretStr(TOKEN))
+    check_failure(*request_json(nginx, "GET", path, X_API_Key=TOKEN), (404, "not_found"))
     connection = running.connect()
     connection.request("GET", "/metrics", headers={"X-API-Key": TOKEN})
     assert connection.getresponse().status == 200
@@ -160,26 +167,26 @@ FORGED = [
     [
         *FORGED,
         {"X_Forwarded_For": "192.0.2.{}, 127.0.0.1"},
-        {name: value for one in FORGED for name, value in one.items()},
+        {name: value for item in FORGED for name, value in item.items()},
     ],
 )
-def test_whoever_claims_other_addresses_is_counted_as_one(
-    before: Before, forged: dict[str, str]
-) -> None:
-    nginx, _ = before(limit_address="2 per hour")
+def test_forged_addresses_share_one_limit(proxied: Proxied, forged: dict[str, str]) -> None:
+    nginx, _ = proxied(limit_address="2 per hour")
     statuses = []
     for number in range(4):
         headers = {name: value.format(number) for name, value in forged.items()}
         statuses.append(
-            ask(nginx, "POST", "/predict", plain(RED), Content_Type="image/jpeg", **headers)[0]
+            request_json(
+                nginx, "POST", "/predict", plain(RED), Content_Type="image/jpeg", **headers
+            )[0]
         )
     assert statuses == [200, 200, 429, 429]
 
 
-def test_nothing_that_a_caller_claims_of_addresses_gets_through(tmp_path: Path) -> None:
+def test_nginx_replaces_forwarding_headers(tmp_path: Path) -> None:
     find_nginx()
-    behind = Scripted(Say())
-    nginx = Nginx(tmp_path, int(behind.address.rpartition(":")[2]))
+    upstream = ScriptedServer(ScriptedResponse())
+    nginx = Nginx(tmp_path, int(upstream.address.rpartition(":")[2]))
     nginx.start()
     claimed = {
         "X_Forwarded_For": "192.0.2.1",
@@ -187,19 +194,21 @@ def test_nothing_that_a_caller_claims_of_addresses_gets_through(tmp_path: Path) 
         "Forwarded": "for=192.0.2.1",
         "X_Forwarded_Host": "192.0.2.1",
     }
-    assert ask(nginx, "GET", "/health", None, X_Forwarded_Proto="gopher", **claimed)[0] == 200
+    assert (
+        request_json(nginx, "GET", "/health", None, X_Forwarded_Proto="gopher", **claimed)[0] == 200
+    )
     nginx.stop()
-    behind.stop()
-    (asked,) = behind.asked
-    assert "192.0.2.1" not in str(asked.headers)
-    assert (asked.headers["x-forwarded-for"], asked.headers["x-forwarded-proto"]) == (
+    upstream.stop()
+    (recorded,) = upstream.requests
+    assert "192.0.2.1" not in str(recorded.headers)
+    assert (recorded.headers["x-forwarded-for"], recorded.headers["x-forwarded-proto"]) == (
         "127.0.0.1",
         "https",
     )
 
 
-def test_a_slow_body_is_cut_off_and_never_gets_to_the_server(before: Before) -> None:
-    nginx, running = before({"client_body_timeout": "1s"})
+def test_nginx_closes_slow_body_before_the_server(proxied: Proxied) -> None:
+    nginx, running = proxied({"client_body_timeout": "1s"})
     with nginx.raw() as slow:
         slow.sendall(
             b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n"
@@ -209,46 +218,47 @@ def test_a_slow_body_is_cut_off_and_never_gets_to_the_server(before: Before) -> 
     assert not running.server._listener.active_channels
 
 
-def test_slow_headers_are_cut_off(before: Before) -> None:
-    nginx, _ = before({"client_header_timeout": "1s"})
+def test_nginx_closes_slow_headers(proxied: Proxied) -> None:
+    nginx, _ = proxied({"client_header_timeout": "1s"})
     with nginx.raw() as slow:
         slow.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: ")
         assert slow.recv(100) == b""
 
 
-def test_nobody_holds_all_connections(before: Before) -> None:
-    nginx, _ = before({"limit_conn": "callers 3"})
-    held = [nginx.raw() for _ in range(3)]
-    for one in held:
-        one.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
-    with nginx.raw() as first:  # those before are seen to be there once they are answered after
+def test_nginx_limits_connections_per_address(proxied: Proxied) -> None:
+    nginx, _ = proxied({"limit_conn": "clients 3"})
+    connections = [nginx.raw() for _ in range(3)]
+    for item in connections:
+        item.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
+    # The held connections are counted before this request is answered.
+    with nginx.raw() as first:
         first.sendall(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
         head, _, body = first.recv(65536).partition(b"\r\n\r\n")
     assert (
         b" 503 " in head and b"Retry-After: 2" in head and json.loads(body)["code"] == "overloaded"
     )
-    for one in held:
-        one.close()
+    for item in connections:
+        item.close()
 
 
-def test_a_server_that_is_away_is_said_as_the_contract_has_it(before: Before) -> None:
-    nginx, running = before()
+def test_nginx_without_server_answers_overloaded(proxied: Proxied) -> None:
+    nginx, running = proxied()
     running.stop()
-    status, headers, body = ask(nginx, "GET", "/health")
+    status, headers, body = request_json(nginx, "GET", "/health")
     check_failure(status, headers, body, (503, "overloaded"))
     assert headers["retry-after"] == "2" and "strict-transport-security" in headers
-    naps: list[float] = []
+    waits: list[float] = []
     with Client(
         f"https://127.0.0.1:{nginx.port}",
         ca_file=nginx.folder / "fullchain.pem",
-        rest=lambda s, _: naps.append(s),
+        sleep=lambda seconds, _: waits.append(seconds),
         patience_s=5,
     ) as client:
         clock = iter(range(1000))
-        client._patience._clock = lambda: float(next(clock))
+        client._retry_policy._clock = lambda: float(next(clock))
         with pytest.raises(Refused):
             client.health()
-    assert naps and all(one >= 2 for one in naps)
+    assert waits and all(item >= 2 for item in waits)
 
 
 BROKEN = [
@@ -264,21 +274,21 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("request_", BROKEN, ids=lambda sent: sent[:30].decode())
-def test_broken_requests_get_json_too(before: Before, request_: bytes) -> None:
-    nginx, _ = before()
+def test_nginx_malformed_request_gets_json(proxied: Proxied, request_: bytes) -> None:
+    nginx, _ = proxied()
     with nginx.raw() as connection:
         connection.sendall(request_)
         received = b""
         while not received.endswith(b"}\n"):
-            received += (piece := connection.recv(65536))
-            assert piece, received
+            received += (chunk := connection.recv(65536))
+            assert chunk, received
     head, _, body = received.partition(b"\r\n\r\n")
     assert b"HTTP/1.1 400" in head and b"application/json" in head
     assert json.loads(body)["code"] == "bad_request"
 
 
-def test_plain_http_at_the_port_of_tls_gets_json(before: Before) -> None:
-    nginx, _ = before()
+def test_nginx_plain_http_on_tls_port_gets_json(proxied: Proxied) -> None:
+    nginx, _ = proxied()
     with nginx.plain() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert json.loads(connection.recv(65536).partition(b"\r\n\r\n")[2])["code"] == "bad_request"

@@ -1,4 +1,5 @@
-"""Reads the files of deploy/: what each way to run Keylike sets, asks and listens on, in one shape for all of them."""
+"""Parsed deployment files: settings, probes, ports and stop times of each deployment, in one common
+form."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import yaml
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 COMPOSE = sorted((DEPLOY / "compose").glob("compose*.yaml"))
-# In place of what the files only refer to.
+# Values for secrets, which the files only refer to.
 SECRETS = {
     "KEYLIKE_API_KEY": "a-token-of-some-length",
     "KEYLIKE_REDIS_URL": "redis://:password@redis:6379/0",
@@ -21,114 +22,128 @@ SECRETS = {
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to run Keylike: environment (secrets filled in), paths asked by probes, ports, and seconds between SIGTERM and the end, of
-    which `quiet_s` pass before the SIGTERM."""
+class Deployment:
+    """Deployment of Keylike.
+
+    Attributes:
+        name: Platform, and file or overlay.
+        environment: Environment variables, with values for secrets.
+        probes: Paths of the health probes.
+        ports: Ports of the container.
+        grace_s: Seconds between the start of the stop and SIGKILL.
+        pre_stop_s: Seconds of `grace_s` that pass before SIGTERM.
+    """
 
     name: str
     environment: dict[str, str]
     probes: tuple[str, ...]
     ports: frozenset[int]
     grace_s: float
-    quiet_s: float = 0.0
+    pre_stop_s: float = 0.0
 
 
 def read(path: Path) -> Any:
-    """A YAML file with one document."""
+    """Return the content of a YAML file with one document."""
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def documents(*folders: Path) -> list[dict[str, Any]]:
-    """All of Kubernetes's objects in these folders, without what is kustomize's own."""
+    """Return all Kubernetes objects in the folders, without kustomization files."""
     files = [
         file
         for folder in folders
         for file in sorted(folder.glob("*.yaml"))
         if file.name != "kustomization.yaml"
     ]
-    return [one for file in files for one in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
+    return [item for file in files for item in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
 
 
 def compose_service(path: Path) -> dict[str, Any]:
-    """Keylike in a compose file, laid over what all have in common as compose does it."""
+    """Return the keylike service of a compose file, merged with the common service as compose does."""
     common, own = (
         read(DEPLOY / "compose" / "common.yaml")["services"]["keylike"],
         read(path)["services"]["keylike"],
     )
-    both = {
+    merged = {
         name: {**common[name], **own[name]}
         for name in ("environment", "healthcheck")
         if name in own
     }
-    return {**common, **own, **both}
+    return {**common, **own, **merged}
 
 
-def ways() -> Iterator[Way]:
-    """Every way."""
+def deployments() -> Iterator[Deployment]:
+    """Yield every deployment."""
     for path in COMPOSE:
         service = compose_service(path)
-        (asked,) = [word for word in service["healthcheck"]["test"] if "/health" in word]
+        (probe,) = [word for word in service["healthcheck"]["test"] if "/health" in word]
         ports = {int(port.split(":")[-1]) for port in service.get("ports", ["5000:5000"])}
         grace_s = float(service["stop_grace_period"].removesuffix("s"))
         environment = {
             name: value for name, value in service["environment"].items() if "$" not in value
         }
-        yield Way(
+        yield Deployment(
             f"compose/{path.name}",
             environment | SECRETS,
-            (asked.split("'GET', '")[1].split("'")[0],),
+            (probe.split("'GET', '")[1].split("'")[0],),
             frozenset(ports),
             grace_s,
         )
     base = documents(KUBERNETES / "base")
-    settings = next(one["data"] for one in base if one["kind"] == "ConfigMap")
+    settings = next(item["data"] for item in base if item["kind"] == "ConfigMap")
     for overlay in ("cpu", "gpu"):
         patches = [
-            one
-            for one in documents(KUBERNETES / "overlays" / overlay)
-            if one["kind"] == "Deployment"
+            item
+            for item in documents(KUBERNETES / "overlays" / overlay)
+            if item["kind"] == "Deployment"
         ]
-        pod = next(one for one in base if one["kind"] == "Deployment")["spec"]["template"]["spec"]
+        pod = next(item for item in base if item["kind"] == "Deployment")["spec"]["template"][
+            "spec"
+        ]
         (container,) = pod["containers"]
-        more = [one["spec"]["template"]["spec"]["containers"][0]["env"] for one in patches]
+        patch_environments = [
+            item["spec"]["template"]["spec"]["containers"][0]["env"] for item in patches
+        ]
         environment = settings | _environment(
-            [*container["env"], *(entry for env in more for entry in env)]
+            [*container["env"], *(entry for env in patch_environments for entry in env)]
         )
-        grace_s, quiet_s = (
+        grace_s, pre_stop_s = (
             pod["terminationGracePeriodSeconds"],
             container["lifecycle"]["preStop"]["sleep"]["seconds"],
         )
-        yield Way(
+        yield Deployment(
             f"kubernetes/{overlay}",
             environment,
             _probes(container),
             _ports(container),
             grace_s,
-            quiet_s,
+            pre_stop_s,
         )
     (container,) = json.loads((DEPLOY / "aws" / "task-definition.json").read_text())[
         "containerDefinitions"
     ]
-    asked = container["healthCheck"]["command"][-1].split("'GET', '")[1].split("'")[0]
+    probe = container["healthCheck"]["command"][-1].split("'GET', '")[1].split("'")[0]
     environment = _environment([*container["environment"], *container["secrets"]])
-    yield Way(
-        "aws", environment, (asked,), _ports(container, "portMappings"), container["stopTimeout"]
+    yield Deployment(
+        "aws", environment, (probe,), _ports(container, "portMappings"), container["stopTimeout"]
     )
     (container,) = read(DEPLOY / "google" / "service.yaml")["spec"]["template"]["spec"][
         "containers"
     ]
-    yield Way("google", _environment(container["env"]), _probes(container), _ports(container), 10.0)
+    yield Deployment(
+        "google", _environment(container["env"]), _probes(container), _ports(container), 10.0
+    )
     properties = read(DEPLOY / "azure" / "containerapp.yaml")["properties"]
     template = properties["template"]
     (container,) = template["containers"]
-    probes = tuple(one["httpGet"]["path"] for one in container["probes"])
+    probes = tuple(item["httpGet"]["path"] for item in container["probes"])
     azure_ports = frozenset(
         {
             properties["configuration"]["ingress"]["targetPort"],
-            *(one["httpGet"]["port"] for one in container["probes"]),
+            *(item["httpGet"]["port"] for item in container["probes"]),
         }
     )
-    yield Way(
+    yield Deployment(
         "azure",
         _environment(container["env"]),
         probes,
@@ -139,7 +154,8 @@ def ways() -> Iterator[Way]:
 
 def _environment(entries: list[dict[str, Any]]) -> dict[str, str]:
     return {
-        one["name"]: one["value"] if "value" in one else SECRETS[one["name"]] for one in entries
+        item["name"]: item["value"] if "value" in item else SECRETS[item["name"]]
+        for item in entries
     }
 
 
