@@ -31,7 +31,7 @@ from tools.training.render import (
 )
 from tools.training.shapes import BLANK, OTHER, Cutter, foreign, foreign_keyway
 
-SIZE = (1280, 960)
+SIZE = (1024, 768)
 SEED = 77000
 # Proportions of two families that were read as SC1 most often: first cut, spacing, height, step,
 # flat in mm.

@@ -13,6 +13,7 @@ import math
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from tools.training.nets import NETS, count, state
 
 SOURCE = {"finder": "wholes", "aligner": "plates", "measurer": "plates"}
 RATE = {"finder": 2e-3, "aligner": 2e-3, "measurer": 2.5e-3}
-SAVE_EVERY, TELL_EVERY, WARM_STEPS = 250, 100, 150
+SAVE_EVERY, TELL_EVERY, WARM_STEPS = 100, 100, 150
 HEAT_SIGMA_PX, EDGE_SIGMA_MM = 2.5, 0.17
 
 
@@ -185,12 +186,20 @@ class Trainer:
     """One network with its running average, optimiser and step count, saved as one file."""
 
     def __init__(
-        self, name: str, out: Path, steps: int, seed: int, rate: float | None = None
+        self,
+        name: str,
+        out: Path,
+        steps: int,
+        seed: int,
+        rate: float | None = None,
+        freeze: Sequence[str] = (),
     ) -> None:
         torch.manual_seed(seed)
         self.name, self.steps, self.step, self.rate = name, steps, 0, rate or RATE[name]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net = NETS[name]().to(self.device, memory_format=torch.channels_last)
+        for part in freeze:
+            self.net.get_submodule(part).requires_grad_(False)
         self.average = copy.deepcopy(self.net)
         self.optimiser = torch.optim.AdamW(self.net.parameters(), self.rate, weight_decay=1e-3)
         self.path = out / f"{name}.pt"
@@ -257,10 +266,11 @@ def train(
     seed: int,
     workers: int,
     rate: float | None = None,
+    freeze: Sequence[str] = (),
 ) -> None:
     """Train up to `steps` steps and print mean figures as JSON lines every hundred."""
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(name, out, steps, seed, rate)
+    trainer = Trainer(name, out, steps, seed, rate, freeze)
     batches = Batches(name, data, batch, seed + trainer.step, workers)
     print(
         json.dumps(
@@ -308,6 +318,9 @@ def main() -> None:
         type=float,
         help="the highest learning rate, if not the one for a network that starts from nothing",
     )
+    parser.add_argument(
+        "--freeze", nargs="*", default=(), help="parts of the network to leave as they are"
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(options.threads)
@@ -320,6 +333,7 @@ def main() -> None:
         options.seed,
         options.workers,
         options.rate,
+        options.freeze,
     )
 
 
