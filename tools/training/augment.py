@@ -248,7 +248,7 @@ def _misfit(rng: np.random.Generator) -> Array:
 def _edge_targets(labels: Labels, row: int, to_strip: Array, strip: Strip) -> tuple[Array, Array]:
     """Return the edges (2, width / 4) and their weights.
 
-    Edges are in mm from the strip's top, cut edge first. A column has weight 1 if it is on the blade.
+    Edges are in mm from the strip's top, cut edge first. Columns on the blade have weight 1.
     """
     columns = (np.arange(strip.width // STRIDE) + 0.5) * STRIDE - 0.5
     length = float(labels.length[row])

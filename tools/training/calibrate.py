@@ -227,7 +227,7 @@ def fit_weights(rows: list[Judged]) -> tuple[float, ...]:
 
 
 def fit_thresholds(rows: list[Judged], calibration: Calibration) -> Thresholds:
-    """Return the limits that lose least: right codes refused, and false codes given at the costs above.
+    """Return the limits that lose least: right codes refused plus the cost of false codes.
 
     Of limits that are equally good the strictest are taken.
     """

@@ -1,7 +1,8 @@
-"""Teaches a Gemma 3n to read keys: `python -m tools.training.finetune_gemma DATA OUT --base DIR` writes OUT/lora and OUT/merged.
+"""Fine-tunes Gemma 3n to read keys.
 
-DATA is a folder that tools.training.render wrote, or a JSONL file of one's own photos with image_path, bittings, keyway and brand a line. Stops
-and goes on: the same command picks up the last checkpoint. The last line printed is JSON.
+`python -m tools.training.finetune_gemma DATA OUT --base DIR` writes OUT/lora and OUT/merged. DATA
+is a folder of tools.training.render, or a JSONL file of own photos with image_path, bittings,
+keyway and brand. The same command resumes from the last checkpoint. The last line printed is JSON.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ FINDER = Path(__file__).resolve().parents[2] / "models" / "caliper"
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is taught to which base and how; `taught` and `held` are photos, `manifest` that of the adapter."""
+    """One fine-tuning: the base, the photos in `taught` and `held`, and the adapter's manifest."""
 
     base: Checkpoint
     out: Path
@@ -63,7 +64,12 @@ class Task:
 
 
 def finetune(task: Task) -> dict[str, Any]:
-    """Trains, writes both folders, reads the held-out photos; what the JSON line says. Raises DataError and ModelError."""
+    """Train, write both folders, read the held-out photos, and return the JSON line.
+
+    Raises:
+        DataError: Photos or labels cannot be used.
+        ModelError: The base cannot be used.
+    """
     start = time.monotonic()
     fast = bring_in(task.backend)
     run = _train(task, fast)
@@ -76,11 +82,14 @@ def finetune(task: Task) -> dict[str, Any]:
 
 
 def _train(task: Task, fast: bool) -> Run:
-    """Leaves the adapter in OUT/lora; the trained model is let go with the function, as the merged one needs the room."""
+    """Train and save the adapter in OUT/lora.
+
+    The trained model is freed on return, because the merged one needs its memory.
+    """
     words = processor(task.base.words)
     side = int(words.image_processor.size["height"])
     framer = Framer(task.manifest.picture, task.finder)
-    # Those held out too: a photo that cannot be opened is to be told now, not after the training.
+    # Held-out photos too, so that a photo that cannot be opened fails before the training.
     squares = frame(
         _shown([*task.taught, *task.held], "Framing photos"), framer, side, task.out / "squares"
     )
@@ -103,13 +112,13 @@ def _train(task: Task, fast: bool) -> Run:
 
 
 def _told(task: Task, lessons: Sequence[Lesson]) -> dict[str, str]:
-    """What a training must not change on the way; the lessons as a hash, since they hold codes."""
+    """Return what must not change between runs; lessons as a hash, since they hold codes."""
     listed = "\n".join(f"{lesson.square.name} {lesson.reply}" for lesson in lessons)
     return {"base": task.base.folder.name, "photos": hashlib.sha256(listed.encode()).hexdigest()}
 
 
 def _merge_and_measure(task: Task) -> dict[str, Any]:
-    """The adapter as a server would load it, merged into the full weights and written; the held-out photos are read with that."""
+    """Load the adapter as a server does, merge and write it, and read the held-out photos."""
     lora, merged = task.out / "lora", task.out / "merged"
     loaded = _merged(task)
     save_merged(loaded.model, loaded.processor, merged)
@@ -143,7 +152,7 @@ def _judged(task: Task, manifest: GemmaManifest, loaded: Loaded) -> Report:
 
 
 def _shown(found: Sequence[Shot], what: str) -> Iterable[Shot]:
-    """The shots one by one, with a bar on standard error."""
+    """Yield the shots one by one with a progress bar on standard error."""
     return track(found, description=what, console=Console(stderr=True), disable=not found)
 
 
@@ -182,14 +191,14 @@ def _keep_to(threads: int) -> None:
 
 
 def _whole(text: str) -> int:
-    """A whole number from 1."""
+    """Parse an integer of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("a whole number from 1 is wanted")
     return int(text)
 
 
 def _share(text: str) -> float:
-    """From 0, and below 1."""
+    """Parse a number from 0 to below 1."""
     share = float(text)
     if not 0 <= share < 1:
         raise argparse.ArgumentTypeError("a share from 0 to below 1 is wanted")
@@ -242,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
+    """Run from the command line."""
     options = _parser().parse_args(arguments)
     configure_image_libraries()
     try:

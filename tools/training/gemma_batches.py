@@ -1,4 +1,4 @@
-"""What goes into one training step: squares framed once and kept on disk, and prompt and reply as tokens with the loss on the reply."""
+"""Training batches for Gemma: cached squares, and tokens with the loss on the reply."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ from keylike.readers.gemma.prompt import prompt_inputs
 from keylike.readers.gemma.slots import reply_ids
 from tools.training.gemma_data import DataError
 
-# What PyTorch's loss passes over.
+# PyTorch's loss ignores this label.
 UNTAUGHT = -100
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One photo as the model sees it, in a file, and what it is to say."""
+    """One photo as the model sees it, in a file, and the reply to learn."""
 
     square: Path
     reply: str
 
 
 def frame(found: Iterable[Shot], framer: Framer, side: int, folder: Path) -> list[Path]:
-    """The shots' squares as files in `folder`, framed as the reader frames them; those that are there already are kept.
+    """Write the squares of all shots into `folder`, framed as the reader frames them.
 
-    Raises DataError for a photo that cannot be opened.
+    Files that exist are kept.
+
+    Raises:
+        DataError: A photo cannot be opened.
     """
     folder.mkdir(parents=True, exist_ok=True)
     return [_framed(shot, framer, side, folder) for shot in found]
@@ -49,7 +52,7 @@ def _framed(shot: Shot, framer: Framer, side: int, folder: Path) -> Path:
         )
         if not path.exists():
             square = framer.frame(open_photo(data).pixels, side).square
-            # Whole or not at all, should it be stopped here.
+            # Written whole or not at all, even if the process stops here.
             square.save(path.with_suffix(".part"), "PNG")
             path.with_suffix(".part").rename(path)
     except KeylikeError as error:
@@ -63,14 +66,18 @@ def _framed(shot: Shot, framer: Framer, side: int, folder: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Puts lessons together as the reader would ask them, each followed by its reply; the prompt knows nothing of the code."""
+    """Joins lessons into a batch: the prompt of the reader, which has no code, and the reply."""
 
     processor: Any
     prompt: Prompt
 
     def __call__(self, lessons: Sequence[Lesson]) -> dict[str, Any]:
-        """input_ids, attention_mask, token_type_ids, labels (n, length), pixel_values (n, 3, side, side); `labels` are UNTAUGHT outside
-        of the reply and the end of its turn."""
+        """Return a batch.
+
+        Returns:
+            input_ids, attention_mask, token_type_ids and labels (n, length), pixel_values
+            (n, 3, side, side). Labels are UNTAUGHT outside the reply and the end of its turn.
+        """
         import torch
 
         squares = [_opened(lesson.square) for lesson in lessons]

@@ -1,4 +1,4 @@
-"""What Gemma is taught on: labelled photos, drawn or one's own, each checked, and parted by key into those taught and those held out."""
+"""Training data for Gemma: labelled photos, checked and split by key."""
 
 from __future__ import annotations
 
@@ -20,19 +20,23 @@ OWN = "own"
 NONE = "none"
 REPLIES = {
     "short": ReplyShape(none="NONE"),
-    # The code is read as from a short one; what follows it is for programs that show the model's whole reply.
+    # The code is parsed as in a short reply. The other lines are for programs that show the whole
+    # reply.
     "long": ReplyShape(none="NONE", template=ReplyShape().template + "\nBRAND:"),
 }
 
 
 class DataError(ValueError):
-    """Photos or labels that cannot be taught on; the message is one line and tells no code."""
+    """Photos or labels that cannot be used. The message is one line without any code."""
 
 
 def read_shots(data: Path) -> list[Shot]:
-    """The photos of a folder that tools.training.render wrote, or of a JSONL file with image_path, bittings, keyway and brand a line.
+    """Return the photos of a folder of tools.training.render or of a JSONL file.
 
-    `codes` is None where there is nothing to read. Raises DataError for the first thing that is wrong.
+    Each line of the file has image_path, bittings, keyway and brand. `codes` is None without a code.
+
+    Raises:
+        DataError: The first fault found.
     """
     if not data.exists():
         raise DataError(f"there is no {data}")
@@ -45,7 +49,10 @@ def read_shots(data: Path) -> list[Shot]:
 
 
 def shape_of(reply: str, taught: Sequence[Shot]) -> ReplyShape:
-    """The short or the long reply; that there is no key is said only by a model that was taught to, on photos without one."""
+    """Return the short or the long reply shape.
+
+    A model says that there is no key only if it was trained on photos without one.
+    """
     shape = REPLIES[reply]
     return (
         shape
@@ -95,7 +102,7 @@ def _own_shot(file: Path, line: str, where: str) -> Shot:
 
 
 def _codes(name: str, written: Any, where: str) -> tuple[int, ...]:
-    """A code as a list of numbers or as text, such as "2,5,4,7,3"."""
+    """Return a code given as a list of numbers or as text, such as "2,5,4,7,3"."""
     if isinstance(written, list) and written and all(type(code) is int for code in written):
         return tuple(written)
     text = ",".join(map(str, written)) if isinstance(written, list) else str(written)
@@ -106,7 +113,11 @@ def _codes(name: str, written: Any, where: str) -> tuple[int, ...]:
 
 
 def _checked(shot: Shot, where: str) -> Shot:
-    """The shot under its keyway's own name. Raises DataError for a photo that is not there and a code that no such key can have."""
+    """Return the shot under its keyway's canonical name.
+
+    Raises:
+        DataError: The photo does not exist, or no such key can have the code.
+    """
     if not shot.path.is_file():
         raise DataError(f"{where}: there is no photo {shot.path.name}")
     if shot.codes is None:
@@ -120,10 +131,14 @@ def _checked(shot: Shot, where: str) -> Shot:
 
 
 def part(found: Sequence[Shot], share: float) -> tuple[list[Shot], list[Shot]]:
-    """Photos to teach and photos held out: about `share` of the keys, with all photos of each, and of the photos without a key.
+    """Return photos to train on and photos held out, split by key.
 
-    By key, because another photo of a key that was taught is no test. Which keys is drawn from their hashes, so that a key stays where
-    it is as long as few photos are added. Raises DataError where nothing would be left to teach.
+    About `share` of the keys are held out with all their photos, and as many photos without a key.
+    Another photo of a trained key would be no test. Hashes decide, so keys stay where they are when a
+    few photos are added.
+
+    Raises:
+        DataError: Nothing would be left to train on.
     """
     keys = sorted({_key(shot) for shot in found if shot.codes}, key=_lot)
     others = sorted({_key(shot) for shot in found if not shot.codes}, key=_lot)
@@ -141,7 +156,7 @@ def _count(keys: int, share: float) -> int:
 
 
 def _key(shot: Shot) -> str:
-    """What two photos of one key share; a photo without a key is alone."""
+    """Return the key that photos share; a photo without a key shares with none."""
     return f"{shot.keyway}:{shot.codes}" if shot.codes else shot.path.name
 
 
@@ -150,12 +165,12 @@ def _lot(key: str) -> str:
 
 
 def keyways_of(found: Sequence[Shot]) -> tuple[str, ...]:
-    """The keyways that there are codes of, in order of name."""
+    """Return the keyways with codes, by name."""
     return tuple(sorted({shot.keyway for shot in found if shot.codes}))
 
 
 def reply_for(shot: Shot, shape: str) -> str:
-    """What the model is to say about a shot: `shape` "short" or "long"."""
+    """Return the reply to learn for a shot; `shape` is "short" or "long"."""
     form = REPLIES[shape]
     if shot.codes is None:
         return none_text(form) or ""
@@ -164,7 +179,7 @@ def reply_for(shot: Shot, shape: str) -> str:
 
 
 def _besides(shot: Shot) -> str:
-    """The long reply's other lines. There is no CONFIDENCE among them: how sure to be is nothing that a label could say."""
+    """Return the other lines of the long reply, without CONFIDENCE: no label can say that."""
     way = keyway(shot.keyway)
     rough = market(Bitting(way, shot.codes or ()), "00000")
     return f"{way.brand}\nPRODUCTION: {rough.estimated_annual_production}\nCOMPLEXITY: {rough.manufacturing_complexity}"

@@ -1,4 +1,4 @@
-"""Writes what fine-tuning made: a folder with the adapter and one with the merged model, each with the manifest the server reads."""
+"""Writes the folders of a fine-tuned model, adapter and merged, with the server's manifest."""
 
 from __future__ import annotations
 
@@ -18,31 +18,37 @@ MADE_BY = "python -m tools.training.finetune_gemma"
 
 
 def save_adapter(model: Any, processor: Any, folder: Path, base: str) -> None:
-    """The adapter with tokenizer and processor; it names its base by folder name alone, never by where that lay."""
+    """Save the adapter with tokenizer and processor.
+
+    It names its base by folder name, without a path.
+    """
     for config in model.peft_config.values():
         config.base_model_name_or_path = base
     model.save_pretrained(str(folder), save_embedding_layers=False)
-    # A model card that PEFT makes up.
+    # A model card that PEFT generates.
     (folder / "README.md").unlink(missing_ok=True)
     processor.save_pretrained(str(folder))
     _readable(folder)
 
 
 def save_merged(model: Any, processor: Any, folder: Path) -> None:
-    """A whole model as safetensors, with tokenizer and processor."""
+    """Save a whole model as safetensors, with tokenizer and processor."""
     model.save_pretrained(str(folder))
     processor.save_pretrained(str(folder))
     _readable(folder)
 
 
 def _readable(folder: Path) -> None:
-    """By whoever serves: weights are saved for their owner's eyes alone."""
+    """Make the files readable for the server: libraries save weights for their owner only."""
     for path in folder.iterdir():
         path.chmod(0o644)
 
 
 def seal(folder: Path, manifest: GemmaManifest, measured: Mapping[str, Any] | None) -> None:
-    """Writes the folder's manifest.toml with the SHA-256 of every file that a loader opens; `measured` once it is known."""
+    """Write manifest.toml with the SHA-256 of every file that a loader opens.
+
+    `measured` is added once it is known.
+    """
     document = in_full(folder, manifest, told={"licence": LICENCE, "made_by": MADE_BY})
     if measured:
         document["measured"] = dict(measured)
@@ -50,7 +56,7 @@ def seal(folder: Path, manifest: GemmaManifest, measured: Mapping[str, Any] | No
 
 
 def measured(report: Report, keys: int) -> dict[str, Any]:
-    """What held-out photos showed: of `keys` keys none of whose photos was taught; refusals count as wrong."""
+    """Return the figures on `keys` held-out keys; refusals count as wrong."""
     told: dict[str, Any] = {"held_out": keys}
     if "all" in report.by_group:
         score = report.by_group["all"].to_dict()

@@ -1,4 +1,4 @@
-"""Trains a LoRA adapter on a Gemma 3n base with transformers' Trainer, and goes on from the last checkpoint where there is one."""
+"""Trains a LoRA adapter on a Gemma 3n base and resumes from the last checkpoint."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from keylike.readers.gemma.with_transformers import (
 from tools.training.gemma_batches import Collator, Lesson
 from tools.training.gemma_data import DataError
 
-# The language layers alone: what Gemma sees it has learnt from far more pictures than anyone has of keys; what is new is to say depths.
-# It also keeps the adapter away from the parts that are never held in 4 bits (readers/gemma/precision.py).
+# Only language layers: the vision tower has seen far more pictures than there are of keys, and only
+# naming depths is new. This also keeps the adapter out of parts that are never stored in 4 bits
+# (readers/gemma/precision.py).
 TARGETS = (
     r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
 )
-# Few photos are seen many times. It also leaves room for rounding the merged weights to 4 bits: without it a tiny model misread then.
+# Few photos are seen many times. Dropout also makes the merged weights robust to 4-bit rounding: a
+# tiny model misread without it.
 DROPOUT = 0.1
 WARM_SHARE = 0.03
 TELL_EVERY = 10
@@ -37,9 +39,11 @@ _STATE, _RUN = "trainer_state.json", "run.json"
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How to train. `steps` goes before `epochs`; `batch` photos a step; a checkpoint every `save_every` steps.
+    """The parameters of a training.
 
-    `precision`: how the base is held meanwhile (auto, bf16, nf4 or fp32); the adapter itself is always in 32 bits.
+    Attributes include `steps`, which overrides `epochs`, `batch` in photos per step, and a checkpoint
+    every `save_every` steps. `precision` (auto, bf16, nf4 or fp32) is that of the base. The adapter is
+    always float32.
     """
 
     epochs: float
@@ -54,7 +58,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The step a training began at (0, or a checkpoint's) and ended at, and the last loss it told."""
+    """The first and last step of a run (first is 0 or a checkpoint's), and the last loss."""
 
     begun: int
     ended: int
@@ -62,23 +66,31 @@ class Run:
 
 
 def bring_in(backend: str) -> bool:
-    """Imports the large libraries in the order they need; whether Unsloth is among them. Raises ModelError."""
+    """Import the large libraries in the required order; return True if Unsloth is used.
+
+    Raises:
+        ModelError: One of them cannot be imported.
+    """
     fast = choose(backend).name == "unsloth"
     if fast:
-        # Before transformers, parts of which it replaces.
+        # Unsloth replaces parts of transformers, so it comes first.
         with_unsloth.bring_in()
     prepare()
     return fast
 
 
 def full_precision() -> str:
-    """bf16 on a GPU that computes in it, else fp32."""
+    """Return bf16 on a GPU that supports it, else fp32."""
     device = find_device()
     return "bf16" if device.bf16 and device.name != "cpu" else "fp32"
 
 
 def adapted(base: Checkpoint, course: Course, fast: bool) -> Any:
-    """The base with a fresh adapter, which alone is trained; `fast` by Unsloth. Raises ModelError."""
+    """Return the base with a fresh adapter, the only part that is trained.
+
+    Raises:
+        ModelError: The base cannot be loaded.
+    """
     if base.kind == "gemma-lora":
         raise ModelError(f"{base.folder.name} is an adapter itself: the base must be a whole model")
     if base.quantised:
@@ -112,7 +124,7 @@ def _by_unsloth(base: Checkpoint, course: Course, held: str) -> Any:
         str(base.folder),
         dtype=compute_type(held, find_device()),
         load_in_4bit=held == "nf4",
-        # Or a known name is exchanged for Unsloth's own 4-bit repository.
+        # Otherwise Unsloth swaps a known name for its own 4-bit repository.
         use_exact_model_name=True,
         local_files_only=True,
         trust_remote_code=False,
@@ -137,9 +149,12 @@ def train(
     work: Path,
     told: Mapping[str, Any],
 ) -> Run:
-    """Trains up to the course's last step, with checkpoints in `work`; `told` is what else must be as it was at the last one.
+    """Train up to the last step, with checkpoints in `work`.
 
-    Raises DataError where it is not.
+    `told` identifies the training and must equal that of the last checkpoint.
+
+    Raises:
+        DataError: It differs.
     """
     from transformers import Trainer
 
@@ -168,7 +183,7 @@ def train(
 
 
 def last_checkpoint(work: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; the state is written last."""
+    """Return the newest complete checkpoint; its state file is written last."""
     whole = [path.parent for path in work.glob(f"checkpoint-*/{_STATE}")]
     return max(whole, key=_step, default=None)
 
@@ -208,7 +223,7 @@ def _arguments(course: Course, work: Path) -> Any:
         logging_steps=TELL_EVERY,
         save_steps=course.save_every,
         save_total_limit=CHECKPOINTS_KEPT,
-        # Lessons are no table of columns; the collator wants them whole.
+        # The collator needs whole lessons, not columns.
         remove_unused_columns=False,
         dataloader_pin_memory=device.startswith("cuda"),
         label_names=["labels"],

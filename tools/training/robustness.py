@@ -128,7 +128,7 @@ def judge(reader: CaliperReader, shot: Shot) -> Verdict:
 
 
 def summary(verdicts: Sequence[Verdict]) -> dict[str, float | int | str]:
-    """Return the figures of one set: whole codes, codes given, false ones, and the reasons of refusals."""
+    """Return the figures of one set, with the reasons of its refusals."""
     given = [each for each in verdicts if isinstance(each.result, Reading)]
     false = [each for each in given if not each.whole]
     surely = [each.result.confidence for each in false if isinstance(each.result, Reading)]

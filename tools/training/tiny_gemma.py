@@ -1,7 +1,7 @@
-"""Builds a whole Gemma 3n with random weights, small enough for a laptop: `python -m tools.training.tiny_gemma OUT`.
+"""Builds a tiny Gemma 3n with random weights: `python -m tools.training.tiny_gemma OUT`.
 
-It has every part of the real model (text, vision, audio, tokenizer, processor, chat template) in a few megabytes and knows nothing
-until it is fine-tuned: for tests, benchmarks and trying things out without a download.
+It has every part of the real model (text, vision, audio, tokenizer, processor, chat template) in a
+few megabytes. Tests and benchmarks use it without a download.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from keylike.readers.gemma.legacy_manifest import PROMPT
 from keylike.readers.gemma.manifest import Prompt
 from keylike.readers.gemma.with_transformers import prepare
 
-# The order of the ids is the real one's: text (which ends in the two beginnings), then vision, then audio.
+# Ids in the real order: text, ending in the two start tokens, then vision, then audio.
 TEXT_IDS, VISION_IDS, AUDIO_IDS = 768, 8, 8
 SPECIALS = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<end_of_turn>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
@@ -26,11 +26,12 @@ MARKED = {
     "image_token": "<image_soft_token>", "eoa_token": "<end_of_audio>", "audio_token": "<audio_soft_token>",
 }  # fmt: skip
 AUDIO_TOKENS = 188
-LAYERS = 4  # of the text; the real one has 35
-# Of the weights that are stirred, and of the words' own: fresh ones (0.02) leave nothing for the last layer to choose between.
+LAYERS = 4  # of the text; the real model has 35
+# Spreads of the randomised weights and the word embeddings: with fresh ones (0.02) all tokens look
+# alike.
 STIR, WORDS = 0.05, 0.4
 VISION_WIDTH = 2048  # fixed by timm's network
-# What the tokenizer learns its pieces from.
+# Text that the tokenizer is trained on.
 SAID = (
     Prompt().text,
     PROMPT,
@@ -65,10 +66,14 @@ TEMPLATE = """{{ bos_token }}
 
 
 def build(folder: Path, *, side: int, image_tokens: int, seed: int, layers: int = LAYERS) -> None:
-    """Writes model, tokenizer, processor and chat template into `folder`; the same seed gives the same weights.
+    """Write model, tokenizer, processor and chat template into `folder`.
 
-    `side`: pixels of the square picture; `image_tokens`: tokens a picture becomes, a square number whose root times 16 divides `side`
-    (the vision network's grid is a sixteenth of the picture); `layers`: of the text, from four on. Raises ValueError for others.
+    The same seed gives the same weights. `side` is the picture's side in pixels. `image_tokens` is a
+    square number whose root times 16 divides `side`, because the vision network's grid is a sixteenth
+    of the picture. `layers` of the text are four or more.
+
+    Raises:
+        ValueError: The sizes do not fit.
     """
     prepare()
     grid = math.isqrt(image_tokens)
@@ -84,7 +89,10 @@ def build(folder: Path, *, side: int, image_tokens: int, seed: int, layers: int 
 
 
 def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Ids and merges: bytes, printable characters and pieces of what is said about keys; never two digits in one piece."""
+    """Return ids and merges: bytes, printable characters and words about keys.
+
+    No piece has two digits.
+    """
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     learner = Tokenizer(models.BPE())
@@ -146,7 +154,7 @@ def _tokenizer() -> Any:
 
 
 def _depth(layers: int) -> dict[str, Any]:
-    """Which layers look at all that came before, and how many at the end share keys and values, in the real one's proportions."""
+    """Return layers with global attention and with shared keys, in the real model's proportions."""
     every = 5 if layers >= 10 else 2
     kinds = [
         "full_attention" if (layer + 1) % every == 0 else "sliding_attention"
@@ -203,10 +211,10 @@ def _model(tokenizer: Any, image_tokens: int, seed: int, layers: int) -> Any:
 
 
 def _stir(model: Any) -> None:
-    """Fresh norms and projections are ones and zeros, and leave the parts without effect on each other.
+    """Randomise fresh norms and projections, which otherwise cancel the parts' effect.
 
-    The vision network stays as it comes: its layers are 8 wide, and stirred ones raise the rounding of half precision to the size of
-    what sets two pictures apart.
+    The vision network keeps its values. Its layers are 8 wide, and randomised ones would make rounding
+    to half precision as large as the difference between two pictures.
     """
     import torch
 
@@ -232,7 +240,7 @@ def _processor(tokenizer: Any, side: int, image_tokens: int) -> Any:
 
 
 def main() -> None:
-    """Command line."""
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--side", type=int, default=128, help="pixels of the square picture")

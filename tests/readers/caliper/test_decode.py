@@ -55,7 +55,7 @@ def counted(way: Keyway, depths: np.ndarray, spread: np.ndarray) -> dict[tuple[i
     st.lists(st.floats(6.0, 8.8), min_size=3, max_size=3),
     st.lists(st.floats(-1, 2), min_size=3, max_size=3),
 )
-def test_probabilities_are_those_of_counting(depths: list[float], spread: list[float]) -> None:
+def test_decode_probabilities_equal_enumeration(depths: list[float], spread: list[float]) -> None:
     way, heights, logs = small_keyway(), np.array(depths), np.array(spread)
     truth = counted(way, heights, logs)
     decoding = decode(way, heights, logs, Noise(1.0, 0.0), keep=6)
@@ -70,7 +70,7 @@ def test_probabilities_are_those_of_counting(depths: list[float], spread: list[f
         )
 
 
-def test_a_code_that_breaks_macs_is_never_ranked() -> None:
+def test_decode_code_that_breaks_macs_is_not_ranked() -> None:
     way = keyway("KW1")
     heights = np.array(
         [way.depths_mm[1], way.depths_mm[7], way.depths_mm[1], way.depths_mm[7], way.depths_mm[1]]
@@ -79,14 +79,14 @@ def test_a_code_that_breaks_macs_is_never_ranked() -> None:
         assert max(abs(a - b) for a, b in itertools.pairwise(code)) <= 4
 
 
-def test_a_shift_of_the_whole_pose_is_seen_through() -> None:
+def test_decode_shifted_pose_gives_the_right_code() -> None:
     way, codes = keyway("SC1"), (2, 5, 4, 7, 3)
     heights = np.array([way.depths_mm[code] for code in codes]) + 0.17
     aware = decode(way, heights, np.full(5, -1.0), Noise(1.0, 0.1))
     assert aware.ranked[0][0] == codes
 
 
-def test_a_slope_from_bow_to_tip_is_seen_through() -> None:
+def test_decode_sloped_pose_gives_the_right_code() -> None:
     """A pose that is turned a little reads one end too deep and the other too shallow."""
     way, codes = keyway("SC1"), (2, 5, 4, 7, 3)
     heights = np.array([way.depths_mm[code] for code in codes]) + np.linspace(-0.26, 0.26, 5)
@@ -96,7 +96,7 @@ def test_a_slope_from_bow_to_tip_is_seen_through() -> None:
     assert unaware.ranked[0][0] != codes
 
 
-def test_a_cut_between_two_depths_is_unsure_of_both() -> None:
+def test_decode_cut_between_depths_splits_the_probability() -> None:
     way = keyway("SC1")
     heights = np.array([way.depths_mm[code] for code in (2, 5, 4, 7, 3)])
     heights[2] = (way.depths_mm[4] + way.depths_mm[5]) / 2

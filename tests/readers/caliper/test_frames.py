@@ -48,7 +48,7 @@ def centre(picture: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("finer", [1, 2, 3.3, 5])
-def test_a_dot_drawn_at_a_place_in_mm_appears_there_in_the_strip(finer: float) -> None:
+def test_straighten_dot_appears_at_its_place_in_mm(finer: float) -> None:
     pose, place = np.diag([finer, finer, 1.0]) @ POSE, np.array([[10.0, 5.0]])
     picture = dotted(
         round(901 * finer), round(601 * finer), project(pose, place)[0], round(4 * finer)
@@ -60,7 +60,7 @@ def test_a_dot_drawn_at_a_place_in_mm_appears_there_in_the_strip(finer: float) -
 
 @pytest.mark.parametrize("scale", [0.9, 0.6, 0.45, 0.3, 0.13, 0.08])
 @pytest.mark.parametrize("middle", [(900.0, 700.0), (200.0, 1400.0)])
-def test_a_dot_keeps_its_place_in_the_square(scale: float, middle: tuple[float, float]) -> None:
+def test_cut_square_dot_keeps_its_place(scale: float, middle: tuple[float, float]) -> None:
     to_square = np.array(
         [[scale, 0, 80 - scale * middle[0]], [0, scale, 80 - scale * middle[1]], [0, 0, 1.0]]
     )
@@ -70,23 +70,23 @@ def test_a_dot_keeps_its_place_in_the_square(scale: float, middle: tuple[float, 
     assert np.abs(centre(inside) - (110, 60)).max() < 0.4
 
 
-def test_a_similarity_is_found_again_from_its_midline() -> None:
+def test_fit_similarity_recovers_the_pose_of_a_midline() -> None:
     pose = np.array([[9.0, 4.0, 120.0], [4.0, -9.0, 80.0], [0, 0, 1.0]])
     found = fit_similarity(project(pose, MIDLINE), np.ones(len(MIDLINE)))
     assert np.allclose(project(found, SLOT), project(pose, SLOT), atol=1e-6)
 
 
-def test_turning_over_and_round_twice_changes_nothing() -> None:
+def test_turns_applied_twice_are_the_identity() -> None:
     for turn in (TURN_OVER, TURN_ROUND):
         assert np.allclose(turn @ turn, np.eye(3))
         assert {tuple(p) for p in np.round(project(turn, SLOT), 6)} == {tuple(p) for p in SLOT}
 
 
-def test_scale_is_pixels_a_millimetre() -> None:
+def test_local_scale_is_pixels_per_millimetre() -> None:
     assert local_scale(np.diag([12.0, 12.0, 1.0])) == 12.0
 
 
-def test_network_input_is_the_same_looked_up_and_worked_out() -> None:
+def test_to_input_table_equals_arithmetic() -> None:
     """Serving looks whole numbers up, training works out those that are not whole."""
     pictures = [
         np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8)
@@ -102,14 +102,14 @@ def test_network_input_is_the_same_looked_up_and_worked_out() -> None:
     assert looked_up[1, 2, 5, 7] == np.float32((int(pictures[1][5, 7, 2]) - 120) / 60)
 
 
-def test_points_go_through_a_homography_as_in_opencv() -> None:
+def test_project_equals_opencv() -> None:
     points = np.array([[0.0, 0.0], [27.0, 8.6], [13.0, 4.3]])
     assert np.allclose(
         project(POSE, points), cv2.perspectiveTransform(points.reshape(1, -1, 2), POSE)[0]
     )
 
 
-def test_pose_features_of_a_tilted_plane_tell_the_foreshortening() -> None:
+def test_pose_features_measure_foreshortening_only() -> None:
     """Turning and mirroring the photo changes nothing; squeezing the blade does."""
     flat = np.diag([10.0, -10.0, 1.0])
     turned = np.array([[0.0, -1, 5], [1, 0, 7], [0, 0, 1]]) @ flat @ np.diag([1.0, 1.0, 1.0])

@@ -36,7 +36,7 @@ def evidence(
     )
 
 
-def test_one_sighting_says_what_it_says() -> None:
+def test_fuse_single_pose_keeps_its_evidence() -> None:
     one = evidence("SC1")
     fused = fuse([one])
     assert fused.main == 0
@@ -48,7 +48,7 @@ def test_one_sighting_says_what_it_says() -> None:
     assert fused.decoding.cuts == pytest.approx(one.decoding.cuts)
 
 
-def test_a_sighting_whose_cuts_lie_on_no_depths_weighs_little() -> None:
+def test_fuse_pose_off_the_depth_grid_gets_little_weight() -> None:
     astray, right = evidence("SC1", ragged_mm=0.19), evidence("SC1")
     assert astray.decoding.evidence < right.decoding.evidence - 0.3
     fused = fuse([astray, right])
@@ -56,7 +56,7 @@ def test_a_sighting_whose_cuts_lie_on_no_depths_weighs_little() -> None:
     assert fused.decoding.ranked[0][0] == CODES["SC1"]
 
 
-def test_sightings_that_disagree_make_unsure() -> None:
+def test_fuse_disagreeing_poses_lower_the_probability() -> None:
     right, shifted = evidence("SC1"), evidence("SC1", off_mm=0.381)
     fused = fuse([right, shifted])
     assert fused.decoding.ranked[0][1] < right.decoding.ranked[0][1]
@@ -69,7 +69,7 @@ def test_sightings_that_disagree_make_unsure() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_codes_of_different_keyways_are_never_mixed(order: int) -> None:
+def test_fuse_never_mixes_keyways(order: int) -> None:
     likely, unlikely = evidence("KW1"), evidence("SC1", fit=1.0, share=0.3)
     fused = fuse([likely, unlikely][::order])
     assert fused.main == (0 if order == 1 else 1)
@@ -78,7 +78,7 @@ def test_codes_of_different_keyways_are_never_mixed(order: int) -> None:
     assert fused.kinds["KW1"] > 0.5
 
 
-def test_a_strip_that_does_not_lie_right_is_not_believed() -> None:
+def test_fuse_pose_with_low_fit_is_ignored() -> None:
     right, wrong = evidence("SC1", fit=8.0), evidence("SC1", off_mm=0.381, fit=-6.0)
     assert fuse([wrong, right]).decoding.ranked[0][0] == CODES["SC1"]
     assert (

@@ -52,14 +52,14 @@ def read(reader: Reader, file: str) -> Reading | Unreadable:
 
 
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: str(label["file"]))
-def test_samples_are_read_right(reader: Reader, label: dict[str, object]) -> None:
+def test_reader_sample_photo_reads_right(reader: Reader, label: dict[str, object]) -> None:
     result = read(reader, str(label["file"]))
     assert isinstance(result, Reading)
     assert result.keyway == label["keyway"]
     assert list(result.codes) == label["bitting"]
 
 
-def test_a_reading_is_consistent(reader: Reader) -> None:
+def test_reading_figures_are_consistent(reader: Reader) -> None:
     result = read(reader, "sc1_01.jpg")
     assert isinstance(result, Reading)
     way = keyway(result.keyway)
@@ -78,7 +78,7 @@ def test_a_reading_is_consistent(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_a_turned_photo_reads_the_same(reader: Reader, turn: int) -> None:
+def test_reader_turned_photo_reads_the_same(reader: Reader, turn: int) -> None:
     """Turned in the picture, not by EXIF: the finder has to see it."""
     upright = read(reader, "sc1_01.jpg")
     turned = reader.read([photo_of(Image.open(SAMPLES / "sc1_01.jpg").rotate(turn, expand=True))])[
@@ -89,7 +89,7 @@ def test_a_turned_photo_reads_the_same(reader: Reader, turn: int) -> None:
     assert turned.codes == upright.codes
 
 
-def test_one_bad_photo_spoils_only_itself(reader: Reader) -> None:
+def test_reader_bad_photo_in_batch_fails_alone(reader: Reader) -> None:
     good = open_photo((SAMPLES / "sc1_01.jpg").read_bytes())
     bad = Photo(np.full((3, 5, 3), 200, np.uint8), (5, 3), "PNG", 1.0)
     results = reader.read([bad, good, bad])
@@ -100,13 +100,13 @@ def test_one_bad_photo_spoils_only_itself(reader: Reader) -> None:
     "size",
     [(1, 1), (5, 3), (2000, 1), (1, 2000), (30, 2000), (2000, 30), (23, 23), (24, 24), (64, 64)],
 )
-def test_odd_pictures_are_refused_not_failed_on(reader: Reader, size: tuple[int, int]) -> None:
+def test_reader_odd_picture_sizes_are_refused(reader: Reader, size: tuple[int, int]) -> None:
     width, height = size
     noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
     assert isinstance(reader.read([photo_of(Image.fromarray(noise))])[0], Unreadable)
 
 
-def test_pieces_of_a_key_do_no_harm(reader: Reader) -> None:
+def test_reader_piece_of_a_key_gives_no_sure_wrong_code(reader: Reader) -> None:
     """Whatever part of a photo arrives, there is an answer, and no piece is read with confidence as another code."""
     whole, label = Image.open(SAMPLES / "sc1_04.jpg").convert("RGB"), LABELS[6]
     assert label["file"] == "sc1_04.jpg"
@@ -122,7 +122,7 @@ def test_pieces_of_a_key_do_no_harm(reader: Reader) -> None:
             assert result.confidence < 0.9
 
 
-def test_pictures_without_a_key_are_refused(reader: Reader) -> None:
+def test_reader_picture_without_key_is_refused(reader: Reader) -> None:
     rng, scene = np.random.default_rng(4), Scene(31, grounds=12)
     pictures = [np.full((480, 640, 3), grey, np.uint8) for grey in (0, 128, 255)]
     pictures.append(rng.integers(0, 256, (480, 640, 3), dtype=np.uint8))
@@ -135,7 +135,7 @@ def test_pictures_without_a_key_are_refused(reader: Reader) -> None:
     assert first.advice
 
 
-def test_a_key_of_a_few_pixels_is_refused(reader: Reader) -> None:
+def test_reader_key_of_a_few_pixels_is_refused(reader: Reader) -> None:
     small = Image.open(SAMPLES / "sc1_01.jpg").resize((56, 42), Image.Resampling.BOX)
     result = reader.read([photo_of(small)])[0]
     assert isinstance(result, Unreadable)
@@ -188,7 +188,7 @@ SURE_SC1, SC1_OR_OTHER = [9.0, 0, 0, 0, 0, 0], [4.0, 0, 0, 3.5, 0, 0]
         ([0, 0, 0, 0, 0, 9.0], 9.0, EVIDENCE, Reason.NOT_A_KEY),
     ],
 )
-def test_no_code_gives_the_reason_a_locksmith_would_give(
+def test_no_code_each_cause_gives_its_reason(
     kinds: list[float], several: float, evidence: Evidence, reason: Reason | None
 ) -> None:
     refusal = no_code(analysis_of(kinds, several), evidence, Quality(), LIMITS)
@@ -196,7 +196,7 @@ def test_no_code_gives_the_reason_a_locksmith_would_give(
     assert refusal is None or refusal.advice
 
 
-def test_blanks_are_never_read_and_other_families_seldom(reader: Reader) -> None:
+def test_reader_blanks_and_foreign_keys_give_few_codes(reader: Reader) -> None:
     """Some families have the cuts of SC1 but for a tenth of a millimetre (LW4), so a few may pass as it."""
     scene, read_as_ours = Scene(32, grounds=12), {"blank": 0, "other": 0}
     for kind, _ in itertools.product(read_as_ours, range(12)):
@@ -210,7 +210,7 @@ def test_blanks_are_never_read_and_other_families_seldom(reader: Reader) -> None
 @pytest.mark.parametrize(
     ("sixth_mm", "keyway_name", "cuts"), [(8.71, "SC1", 5), (8.5, "SC4", 6), (6.2, "SC4", 6)]
 )
-def test_a_six_pin_blank_with_five_cuts_is_a_five_pin_key(
+def test_refine_six_pin_blank_with_five_cuts_reads_as_five_pin_key(
     sixth_mm: float, keyway_name: str, cuts: int
 ) -> None:
     """What the measurer says stands here for a photo: only the decision is looked at."""
@@ -236,7 +236,7 @@ def test_a_six_pin_blank_with_five_cuts_is_a_five_pin_key(
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_the_finder_sees_the_blade_in_the_same_place_however_the_photo_is_turned(
+def test_look_turned_photo_finds_the_same_place(
     quarters: int,
 ) -> None:
     networks, picture = (
@@ -251,7 +251,7 @@ def test_the_finder_sees_the_blade_in_the_same_place_however_the_photo_is_turned
     assert np.abs(project(turned.pose, ends) - project(straight.pose, ends)).max() < 3 * px_per_mm
 
 
-def test_the_overlay_is_drawn_on_the_blade(reader: Reader) -> None:
+def test_overlay_is_drawn_on_the_blade(reader: Reader) -> None:
     photo = open_photo((SAMPLES / "sc1_01.jpg").read_bytes())
     result = reader.read([photo])[0]
     assert isinstance(result, Reading)
@@ -264,7 +264,7 @@ def test_the_overlay_is_drawn_on_the_blade(reader: Reader) -> None:
     assert changed.mean() < 0.1
 
 
-def test_a_damaged_model_is_not_opened(tmp_path: Path) -> None:
+def test_load_damaged_model_raises(tmp_path: Path) -> None:
     folder = tmp_path / "caliper"
     shutil.copytree(MODEL, folder)
     data = bytearray((folder / "finder.onnx").read_bytes())
@@ -274,7 +274,7 @@ def test_a_damaged_model_is_not_opened(tmp_path: Path) -> None:
         load(folder)
 
 
-def test_a_manifest_without_calibration_is_refused(tmp_path: Path) -> None:
+def test_load_manifest_without_calibration_raises(tmp_path: Path) -> None:
     folder = tmp_path / "caliper"
     shutil.copytree(MODEL, folder)
     manifest = folder / "manifest.toml"

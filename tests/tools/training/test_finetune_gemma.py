@@ -32,7 +32,7 @@ def table_of(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("form", ["lora", "merged", "nf4"])
-def test_what_was_taught_is_read(form: str, gemma_models: GemmaModels) -> None:
+def test_finetune_model_reads_trained_keys(form: str, gemma_models: GemmaModels) -> None:
     from keylike.readers.gemma.reader import GemmaReader
 
     checkpoint = inspect(getattr(gemma_models, form), base_model=gemma_models.base, models=None)
@@ -55,7 +55,7 @@ def test_what_was_taught_is_read(form: str, gemma_models: GemmaModels) -> None:
             assert result.confidence > 0.9
 
 
-def test_the_adapter_changes_language_layers_alone_and_names_no_path(
+def test_adapter_has_language_layers_only_and_no_path(
     gemma_models: GemmaModels,
 ) -> None:
     from keylike.readers.gemma.weights import adapter_file, tensors
@@ -78,7 +78,7 @@ def test_the_adapter_changes_language_layers_alone_and_names_no_path(
         assert not any(str(gemma_models.base.parent) in text for text in told)
 
 
-def test_without_held_out_keys_nothing_is_claimed(gemma_models: GemmaModels) -> None:
+def test_finetune_without_held_out_keys_claims_nothing(gemma_models: GemmaModels) -> None:
     assert (
         table_of(gemma_models.lora)["measured"]
         == table_of(gemma_models.merged)["measured"]
@@ -126,7 +126,7 @@ def course(gemma_models: GemmaModels, tmp_path_factory: pytest.TempPathFactory) 
     return Course(folder / "photos", folder / "out", json.loads(printed.splitlines()[-1]))
 
 
-def test_the_last_line_tells_what_the_manifests_tell_of_the_keys_held_out(course: Course) -> None:
+def test_finetune_last_line_equals_the_manifests_figures(course: Course) -> None:
     _, held = part(read_shots(course.photos), 0.2)
     measured = course.told["measured"]
     assert (
@@ -156,7 +156,7 @@ main()
 """
 
 
-def test_a_training_that_was_killed_goes_on_at_its_last_whole_checkpoint_to_the_same_end(
+def test_train_killed_run_resumes_to_the_same_end(
     course: Course, gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -177,7 +177,7 @@ def test_a_training_that_was_killed_goes_on_at_its_last_whole_checkpoint_to_the_
     ("option", "value", "told"),
     [("--rank", "4", "rank"), ("--lr", "2e-3", "lr"), ("--reply", "long", "photos")],
 )
-def test_another_training_does_not_go_on_from_this_one(
+def test_train_different_course_does_not_resume(
     option: str, value: str, told: str, course: Course, gemma_models: GemmaModels
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -197,7 +197,7 @@ def test_another_training_does_not_go_on_from_this_one(
     )
 
 
-def test_an_adapter_and_weights_in_4_bits_are_no_base(
+def test_finetune_adapter_or_4_bit_base_is_refused(
     course: Course, gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     beside = tmp_path / "both"
@@ -212,7 +212,7 @@ def test_an_adapter_and_weights_in_4_bits_are_no_base(
         assert str(stopped.value.code).startswith(f"finetune_gemma: {told}")
 
 
-def test_names_that_no_manifest_takes_and_broken_photos_are_told_before_any_training(
+def test_finetune_bad_names_and_photos_fail_before_training(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     file = own(tmp_path, row(), row(image_path="broken.jpg", bittings=[1, 2, 3, 4, 5]))

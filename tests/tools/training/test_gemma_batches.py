@@ -53,9 +53,7 @@ def lessons(gemma_models: GemmaModels, framer: Framer, tmp_path: Path) -> list[L
     ]
 
 
-def test_the_prompt_is_the_same_for_every_key_so_the_code_is_not_in_it(
-    words: Any, lessons: list[Lesson]
-) -> None:
+def test_collator_prompt_is_the_same_for_every_key(words: Any, lessons: list[Lesson]) -> None:
     batch, tokenizer = Collator(words, Prompt())(lessons), words.tokenizer
     rows = zip(batch["input_ids"], batch["labels"], strict=True)
     untaught = [ids[: int((labels != UNTAUGHT).nonzero()[0])] for ids, labels in rows]
@@ -64,7 +62,7 @@ def test_the_prompt_is_the_same_for_every_key_so_the_code_is_not_in_it(
     assert not set("0123456789") & set(said.pop())
 
 
-def test_the_loss_is_on_the_reply_and_the_end_of_its_turn_alone(
+def test_collator_labels_cover_only_reply_and_end_of_turn(
     words: Any, lessons: list[Lesson]
 ) -> None:
     batch, tokenizer = Collator(words, Prompt())(lessons), words.tokenizer
@@ -87,7 +85,7 @@ def test_the_loss_is_on_the_reply_and_the_end_of_its_turn_alone(
     assert len({int((seen == 1).sum()) for seen in batch["attention_mask"]}) > 1
 
 
-def test_the_model_is_taught_on_the_squares_that_the_reader_shows_it(
+def test_frame_squares_equal_the_readers(
     gemma_models: GemmaModels, framer: Framer, lessons: list[Lesson]
 ) -> None:
     for lesson, each in zip(lessons, gemma_models.shots, strict=True):
@@ -96,7 +94,7 @@ def test_the_model_is_taught_on_the_squares_that_the_reader_shows_it(
 
 
 @pytest.mark.parametrize("shape", list(REPLIES))
-def test_what_is_taught_begins_with_what_the_slots_force(
+def test_reply_begins_with_the_slots_prefix(
     shape: str, gemma_models: GemmaModels, table: dict[str, Any], words: Any
 ) -> None:
     layout = lay_out(gemma_manifest({**table, "reply": REPLIES[shape]}), words.tokenizer)

@@ -34,7 +34,7 @@ def row(**other: object) -> dict[str, object]:
     }
 
 
-def test_own_photos_have_their_code_as_a_list_as_text_or_not_at_all(tmp_path: Path) -> None:
+def test_read_shots_takes_codes_as_list_text_or_none(tmp_path: Path) -> None:
     file = own(
         tmp_path,
         row(),
@@ -72,7 +72,7 @@ def test_own_photos_have_their_code_as_a_list_as_text_or_not_at_all(tmp_path: Pa
         ("{", "line 2 of own.jsonl is no JSON object with image_path"),
     ],
 )
-def test_bad_data_is_one_clear_line(wrong: object, told: str, tmp_path: Path) -> None:
+def test_read_shots_bad_data_raises_one_line(wrong: object, told: str, tmp_path: Path) -> None:
     line = refused(own(tmp_path, row(), wrong), tmp_path)
     assert line.startswith(f"finetune_gemma: {told}")
 
@@ -86,7 +86,7 @@ def refused(data: Path, folder: Path, *options: str) -> str:
     return line
 
 
-def test_a_folder_without_labels_or_codes_and_a_base_that_is_not_there_are_told(
+def test_command_missing_labels_codes_or_base_fails_clearly(
     tmp_path: Path,
 ) -> None:
     assert "holds no labels.jsonl" in refused(tmp_path, tmp_path)
@@ -117,7 +117,7 @@ MANY = [
 EMPTY = [shot(f"none_{photo}.jpg", None) for photo in range(10)]
 
 
-def test_keys_are_held_out_with_all_their_photos_and_stay_where_they_are() -> None:
+def test_part_splits_by_key_and_stays_stable() -> None:
     taught, held = part([*MANY, *EMPTY], 0.2)
     keys = [{one.codes for one in side if one.codes} for side in (taught, held)]
     assert not keys[0] & keys[1]
@@ -128,7 +128,7 @@ def test_keys_are_held_out_with_all_their_photos_and_stay_where_they_are() -> No
     assert set(again) == set(taught)
 
 
-def test_the_same_code_on_another_keyway_is_another_key() -> None:
+def test_part_same_code_on_another_keyway_is_another_key() -> None:
     pairs = [shot(f"{way}_{one.path}", one.codes, way) for way in ("SC1", "KW1") for one in MANY]
     taught, held = part(pairs, 0.5)
     assert not {(one.keyway, one.codes) for one in taught} & {
@@ -137,13 +137,13 @@ def test_the_same_code_on_another_keyway_is_another_key() -> None:
     assert {one.codes for one in taught} & {one.codes for one in held}
 
 
-def test_none_held_out_and_none_left_to_teach() -> None:
+def test_part_extreme_shares_are_handled() -> None:
     assert part(MANY, 0) == (MANY, [])
     with pytest.raises(DataError, match="no key would be left"):
         part(MANY, 0.99)
 
 
-def test_the_replies_hold_keyway_and_code_and_never_a_confidence() -> None:
+def test_reply_has_keyway_and_code_but_no_confidence() -> None:
     assert reply_for(MANY[0], "short") == "KEYWAY: SC1\nBITTING: 0,3,4,5,0"
     assert reply_for(EMPTY[0], "short") == reply_for(EMPTY[0], "long") == "KEYWAY: NONE"
     lines = reply_for(MANY[0], "long").splitlines()
@@ -151,14 +151,14 @@ def test_the_replies_hold_keyway_and_code_and_never_a_confidence() -> None:
     assert [line.partition(":")[0] for line in lines[3:]] == ["PRODUCTION", "COMPLEXITY"]
 
 
-def test_files_from_other_editors_and_numbers_as_text_are_read(tmp_path: Path) -> None:
+def test_read_shots_takes_bom_and_numbers_as_text(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"a photo")
     row = '{"image_path": "a.jpg", "bittings": ["2", "5", "4", "7", "3"], "keyway": "SC1"}'
     (tmp_path / "own.jsonl").write_bytes(b"\xef\xbb\xbf" + row.encode())
     assert read_shots(tmp_path / "own.jsonl")[0].codes == (2, 5, 4, 7, 3)
 
 
-def test_a_line_without_its_keyway_says_so(tmp_path: Path) -> None:
+def test_read_shots_line_without_keyway_raises(tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").write_text('{"image_path": "a.jpg", "bittings": [2, 5, 4, 7, 3]}')
     with pytest.raises(DataError, match=r"line 1 of own\.jsonl does not name its keyway"):
         read_shots(tmp_path / "own.jsonl")

@@ -44,7 +44,7 @@ def inputs(name: str, count: int) -> list[dict[str, np.ndarray]]:
     return [{"picture": to_input([picture])} | pose for picture in noise(name, count)]
 
 
-def test_whole_numbers_answer_as_floating_point(exact: Path, tmp_path: Path) -> None:
+def test_quantise_integers_answer_as_floating_point(exact: Path, tmp_path: Path) -> None:
     for name in NETWORKS:
         path = quantise(name, exact, tmp_path, inputs(name, 3))
         assert path.stat().st_size < (exact / f"{name}.onnx").stat().st_size
@@ -58,13 +58,13 @@ def test_whole_numbers_answer_as_floating_point(exact: Path, tmp_path: Path) -> 
     assert np.abs(before.find(square).points - after.find(square).points).max() < 1.0
 
 
-def test_a_network_is_not_rounded_twice(exact: Path, tmp_path: Path) -> None:
+def test_quantise_quantised_network_raises(exact: Path, tmp_path: Path) -> None:
     quantise("finder", exact, tmp_path, inputs("finder", 2))
     with pytest.raises(ValueError, match="already"):
         quantise("finder", tmp_path, tmp_path, inputs("finder", 2))
 
 
-def test_every_network_is_led_over_drawings() -> None:
+def test_drawn_inputs_cover_every_network() -> None:
     shown = drawn_inputs(MODEL, 2)
     for name in NETWORKS:
         assert all(given["picture"].shape[2:] == SHAPES[name] for given in shown[name])

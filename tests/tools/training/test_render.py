@@ -22,14 +22,14 @@ def scene() -> Scene:
     return Scene(7, grounds=6)
 
 
-def test_the_same_seed_draws_the_same_photo() -> None:
+def test_scene_same_seed_draws_the_same_photo() -> None:
     first, again = (Scene(3, grounds=2).whole(320, 240) for _ in range(2))
     assert np.array_equal(first.picture, again.picture)
     assert label(first, "a") == label(again, "a")
 
 
 @pytest.mark.parametrize("kind", READABLE)
-def test_every_cut_of_the_outline_has_its_depth(kind: str) -> None:
+def test_plan_blade_outline_has_the_depth_of_every_cut(kind: str) -> None:
     rng, way = np.random.default_rng(5), keyway(kind)
     for _ in range(60):
         blade = plan_blade(rng, way, kind)
@@ -48,7 +48,7 @@ def test_every_cut_of_the_outline_has_its_depth(kind: str) -> None:
         assert np.abs(at_cuts - true).mean() < 0.2
 
 
-def test_some_six_pin_blanks_carry_five_cuts() -> None:
+def test_plan_blade_some_six_pin_blanks_have_five_cuts() -> None:
     rng, way = np.random.default_rng(6), keyway("SC4")
     blades = [plan_blade(rng, way, "SC4") for _ in range(80)]
     five = [blade for blade in blades if len(blade.codes) == 5]
@@ -60,7 +60,7 @@ def test_some_six_pin_blanks_carry_five_cuts() -> None:
         assert blade.length == pytest.approx(way.blade_length_mm, abs=0.9)
 
 
-def test_other_families_are_cut_on_both_sides_or_have_no_stop() -> None:
+def test_plan_blade_foreign_keys_vary_in_sides_and_stops() -> None:
     rng = np.random.default_rng(8)
     blades = [
         plan_blade(rng, keyway(name), OTHER) for name in ("M1", "A2", "WR5") for _ in range(30)
@@ -75,7 +75,7 @@ def test_other_families_are_cut_on_both_sides_or_have_no_stop() -> None:
     assert {blade.stop for blade in blades} == {NO_STOP, NIB, SHOULDER}
 
 
-def test_a_label_says_which_lock_and_which_family() -> None:
+def test_label_names_lock_and_family() -> None:
     scene = Scene(11, grounds=2)
     lines = [label(scene.whole(240, 180, kind="SC4"), "a.jpg") for _ in range(25)]
     assert {(line["keyway"], str(line["bitting"]).count(",") + 1) for line in lines} == {
@@ -85,14 +85,14 @@ def test_a_label_says_which_lock_and_which_family() -> None:
     assert {line["family"] for line in lines} == {"SC4"}
 
 
-def test_a_blank_has_no_cuts() -> None:
+def test_plan_blade_blank_has_no_cuts() -> None:
     blade = plan_blade(np.random.default_rng(1), keyway("SC1"), BLANK)
     assert blade.codes == ()
     assert np.ptp(blade.upper[(blade.u > 1) & (blade.u < 20)]) < 0.01
 
 
 @pytest.mark.parametrize("tier", ["easy", "normal", "hard"])
-def test_the_blade_lies_inside_the_photo(scene: Scene, tier: str) -> None:
+def test_whole_blade_is_inside_the_photo(scene: Scene, tier: str) -> None:
     for _ in range(5):
         sample = scene.whole(480, 360, kind="SC1", tier=tier)
         ends = project(sample.to_pixels, np.array([[0.0, 4.0], [26.0, 4.0]]))
@@ -100,7 +100,7 @@ def test_the_blade_lies_inside_the_photo(scene: Scene, tier: str) -> None:
         assert (ends < [482, 362]).all()
 
 
-def test_the_key_is_where_the_label_says(scene: Scene) -> None:
+def test_whole_key_is_where_the_label_says(scene: Scene) -> None:
     """Along the label's outline the picture changes more than a little beside it, on most easy photos."""
     hits = 0
     for _ in range(12):
@@ -123,14 +123,14 @@ def test_the_key_is_where_the_label_says(scene: Scene) -> None:
     assert hits >= 8
 
 
-def test_other_things_carry_no_code(scene: Scene) -> None:
+def test_label_without_readable_key_has_no_code(scene: Scene) -> None:
     for kind in (OTHER, BLANK, NONE):
         line = label(scene.whole(320, 240, kind=kind), "x.jpg")
         assert line["bitting"] is None
         assert line["keyway"] == kind
 
 
-def test_a_folder_can_be_scored(tmp_path: Path) -> None:
+def test_write_folder_makes_labels_for_every_photo(tmp_path: Path) -> None:
     samples = itertools.islice(photos(Scene(11, grounds=3), 3, (320, 240)), 3)
     assert write_folder(tmp_path, samples) == 3
     lines = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]

@@ -27,13 +27,13 @@ def words(gemma_models: GemmaModels) -> Any:
     return processor(gemma_models.base)
 
 
-def test_the_server_takes_it_for_a_whole_model_of_safetensors(gemma_models: GemmaModels) -> None:
+def test_build_makes_a_model_that_the_server_opens(gemma_models: GemmaModels) -> None:
     checkpoint = inspect(gemma_models.base, base_model=None, models=None)
     assert checkpoint.kind == "gemma-merged" and not checkpoint.quantised
     assert sum(path.stat().st_size for path in gemma_models.base.iterdir()) < 10_000_000
 
 
-def test_digits_are_tokens_of_their_own_wherever_they_stand(words: Any) -> None:
+def test_tokenizer_digits_are_single_tokens(words: Any) -> None:
     digits = string.digits
     assert words.tokenizer.tokenize(digits) == list(digits)
     for said in (",".join(digits), "BITTING: 25473", "\n2", "SC1"):
@@ -41,19 +41,19 @@ def test_digits_are_tokens_of_their_own_wherever_they_stand(words: Any) -> None:
         assert all(len(piece) == 1 for piece in pieces if set(piece) & set(digits)), pieces
 
 
-def test_any_text_comes_back_as_it_was(words: Any) -> None:
+def test_tokenizer_round_trip_keeps_text(words: Any) -> None:
     said = "KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n  naïve 鍵\n"
     assert (
         words.tokenizer.decode(words.tokenizer(said, add_special_tokens=False)["input_ids"]) == said
     )
 
 
-def test_prompt_and_reply_are_few_tokens(words: Any) -> None:
+def test_tokenizer_prompt_and_reply_are_short(words: Any) -> None:
     assert len(words.tokenizer.tokenize(Prompt().text)) <= 20
     assert len(words.tokenizer.tokenize("KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n")) <= 22
 
 
-def test_ids_stand_in_the_real_order(gemma_models: GemmaModels) -> None:
+def test_tokenizer_ids_have_the_real_order(gemma_models: GemmaModels) -> None:
     config = json.loads((gemma_models.base / "config.json").read_text())
     text, vision, audio = (config[f"{part}_config"] for part in ("text", "vision", "audio"))
     assert (
@@ -68,9 +68,7 @@ def test_ids_stand_in_the_real_order(gemma_models: GemmaModels) -> None:
     assert audio["vocab_offset"] <= min(config["eoa_token_id"], config["audio_token_id"])
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(
-    gemma_models: GemmaModels, tmp_path: Path
-) -> None:
+def test_build_weights_depend_on_the_seed(gemma_models: GemmaModels, tmp_path: Path) -> None:
     for name, seed in (("same", 0), ("other", 1)):
         build(tmp_path / name, side=SIDE, image_tokens=IMAGE_TOKENS, seed=seed)
     same, other, base = (
@@ -80,7 +78,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     assert same.read_bytes() == base.read_bytes() != other.read_bytes()
 
 
-def test_another_picture_changes_what_it_would_say(gemma_models: GemmaModels) -> None:
+def test_model_answer_depends_on_the_picture(gemma_models: GemmaModels) -> None:
     import torch
     from PIL import Image
 
@@ -98,9 +96,7 @@ def test_another_picture_changes_what_it_would_say(gemma_models: GemmaModels) ->
 
 
 @pytest.mark.parametrize(("side", "image_tokens"), [(64, 15), (72, 16), (32, 16)])
-def test_a_picture_that_does_not_divide_into_tokens_is_refused(
-    side: int, image_tokens: int, tmp_path: Path
-) -> None:
+def test_build_indivisible_picture_raises(side: int, image_tokens: int, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="square number"):
         build(tmp_path / "model", side=side, image_tokens=image_tokens, seed=0)
     assert not (tmp_path / "model").exists()

@@ -34,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", list(NETS))
-def test_training_goes_on_where_it_stopped(name: str, data: Path, tmp_path: Path) -> None:
+def test_train_resumes_from_its_checkpoint(name: str, data: Path, tmp_path: Path) -> None:
     train(name, data, tmp_path, steps=2, batch=4, seed=0, workers=1)
     assert torch.load(tmp_path / f"{name}.pt", weights_only=True)["step"] == 2
     train(name, data, tmp_path, steps=3, batch=4, seed=0, workers=1)
@@ -43,7 +43,7 @@ def test_training_goes_on_where_it_stopped(name: str, data: Path, tmp_path: Path
 
 # The exporter that PyTorch now prefers needs a further package; the one used here is pinned with PyTorch.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_the_exported_networks_answer_as_the_trained_ones(data: Path, tmp_path: Path) -> None:
+def test_export_answers_as_the_trained_network(data: Path, tmp_path: Path) -> None:
     for name in NETS:
         train(name, data, tmp_path, steps=1, batch=4, seed=0, workers=1)
         export(name, tmp_path / f"{name}.pt", tmp_path)
@@ -62,7 +62,7 @@ def test_the_exported_networks_answer_as_the_trained_ones(data: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("name", list(NETS))
-def test_a_shipped_network_is_taken_up_as_it_is(name: str, data: Path) -> None:
+def test_import_weights_answers_as_the_shipped_network(name: str, data: Path) -> None:
     """The weights that come back from the file answer as the file does, in whole numbers or not, and can be trained on."""
     file = MODEL / f"{name}.onnx"
     batches = Batches(name, data, 8, 0, 1)
