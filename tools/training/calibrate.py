@@ -14,6 +14,7 @@ import functools
 import hashlib
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -256,15 +257,21 @@ def fit_thresholds(rows: list[Judged], calibration: Calibration) -> Thresholds:
         kept = np.all([columns[name] >= limit for name, limit in limits.items()], axis=0)
         return float((right & ~kept).sum() + cost[kept].sum())
 
-    before = math.inf
-    while loss() < before:  # one limit after another until none improves
-        before = loss()
-        for name, grid in grids.items():
-            losses = {}
-            for limits[name] in grid:
-                losses[limits[name]] = loss()
-            least = min(losses.values())
-            limits[name] = max(limit for limit, lost in losses.items() if lost == least)
+    def improve(names: Sequence[str]) -> float:
+        """Set these limits to the best of all combinations of their grids; return the loss."""
+        losses = {}
+        for chosen in itertools.product(*(grids[name] for name in names)):
+            limits.update(zip(names, chosen, strict=True))
+            losses[chosen] = loss()
+        least = min(losses.values())
+        best = max(chosen for chosen, lost in losses.items() if lost == least)
+        limits.update(zip(names, best, strict=True))
+        return least
+
+    # Together first: with every other limit open, one alone might best refuse everything.
+    before, least = math.inf, improve(("other", "confidence", "several"))
+    while least < before:
+        before, least = least, min(improve((name,)) for name in grids)
     limits["other"], limits["several"] = -limits["other"], -limits["several"]
     return Thresholds(**limits)
 
