@@ -25,7 +25,7 @@ from keylike.access.quotas import Quotas
 from keylike.access.store import TokenStore
 from keylike.api import error_handlers
 from keylike.api.application import (
-    BATCH_PATH,
+    BATCH_PATHS,
     PHOTO_PATHS,
     Components,
     HttpOptions,
@@ -360,7 +360,7 @@ def binding(settings: Settings) -> Binding:
         settings.queue + in_engine + _SPARE_THREADS,
         body_limit(settings),
         settings.max_bodies,
-        {BATCH_PATH: batch_limit(settings)},
+        dict.fromkeys(BATCH_PATHS, batch_limit(settings)),
         settings.deadline_s + _ANSWER_S,
     )
 

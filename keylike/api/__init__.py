@@ -1,1 +1,1 @@
-"""HTTP: blueprints by noun, schemas, authentication and limits. The only package that imports Flask."""
+"""HTTP: Flask blueprints by noun, schemas, authentication and limits. The only package that imports Flask."""

@@ -13,7 +13,7 @@ from structlog.stdlib import BoundLogger
 from keylike.access.credentials import Credentials
 from keylike.access.policy import Policy
 from keylike.access.quotas import Quotas
-from keylike.api import authentication, error_handlers, headers, limits, request_log
+from keylike.api import authentication, error_handlers, headers, limits, request_log, versions
 from keylike.api.batch import PATH as BATCH_PATH
 from keylike.api.batch import batch_blueprint
 from keylike.api.cache import cache_blueprint
@@ -24,7 +24,7 @@ from keylike.api.health import health_blueprint
 from keylike.api.metrics_collector import MetricsCollector, Probes
 from keylike.api.operator import operator_blueprint
 from keylike.api.predict import PATHS as PREDICT_PATHS
-from keylike.api.predict import PREMIUM_PATH, predict_blueprint
+from keylike.api.predict import predict_blueprint
 from keylike.api.proxies import NamedProxies
 from keylike.api.request_deadline import ClientDeadlines
 from keylike.api.request_parsing import PhotoRequest
@@ -42,10 +42,10 @@ from keylike.scheduling.admission import AdmissionControl
 from keylike.scheduling.queue_metrics import LoadSnapshot
 from keylike.tunnel.watchdog import TunnelStatus
 
-__all__ = ["BATCH_PATH", "PHOTO_PATHS", "Components", "HttpOptions", "build_application"]
-
-# Requests with photos: the server refuses them before it reads their body if the queue is full.
-PHOTO_PATHS = frozenset({*PREDICT_PATHS, PREMIUM_PATH, BATCH_PATH, CLASSIFY_PATH})
+# Paths as the socket server sees them. It allows larger bodies for batches, and refuses photos before it
+# reads their body if the queue is full.
+BATCH_PATHS = versions.with_prefix({BATCH_PATH})
+PHOTO_PATHS = versions.with_prefix({*PREDICT_PATHS, BATCH_PATH, CLASSIFY_PATH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ def build_application(parts: Components, options: HttpOptions) -> OpenAPI:
     failure_body = error_handlers.install(
         app, clock=parts.wall, log=parts.log, rejected=parts.metrics.record_rejection
     )
+    versions.install(app)
     authentication.install(app, parts.credentials, parts.policy, salt=options.salt, log=parts.log)
     charge = limits.install(
         app,
@@ -180,6 +181,7 @@ def _bare_application(options: HttpOptions) -> OpenAPI:
         validation_error_status=500,
         validation_error_model=Failure,
         doc_ui=False,
+        servers=versions.SERVERS,
         static_folder=None,
     )
     app.request_class = PhotoRequest

@@ -1,9 +1,8 @@
-"""POST /predict/batch: up to 32 photos in one form, an answer or a failure for each."""
+"""POST /predict/batch: up to 32 photos in one form, with one result for each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from flask import Response, g, jsonify, request
@@ -12,7 +11,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from keylike.access.policy import Need, Policy
 from keylike.api.authentication import REFUSALS, security
 from keylike.api.limits import Charge
-from keylike.api.predict import CACHE_CONTROL, COMMAND, PICTURE, ZIPCODE, cache_wanted
+from keylike.api.predict import CACHE_CONTROL, COMMAND, PICTURE, ZIPCODE
 from keylike.api.request_deadline import TIMEOUT, ClientDeadlines
 from keylike.api.request_parsing import MOST_PHOTOS, read_batch
 from keylike.api.responses import batch, success
@@ -28,7 +27,7 @@ _FORM = {
             "items": PICTURE,
             "minItems": 1,
             "maxItems": MOST_PHOTOS,
-            "description": "Each a part of this name",
+            "description": "One part of this name for each photo",
         },
         "zipcode": ZIPCODE,
         "command": COMMAND,
@@ -49,14 +48,23 @@ def batch_blueprint(
     inference: Inference,
     clients: ClientDeadlines,
     charge: Charge,
-    told: Callable[[Exception], dict[str, Any]],
+    failure_body: Callable[[Exception], dict[str, Any]],
     *,
     limit: int,
     policy: Policy,
     clock: Callable[[], float],
 ) -> APIBlueprint:
-    """The route for several photos. `charge` counts all but the first, `told` gives the body of a failure, `limit` is the largest request
-    in bytes; the rest as for one photo."""
+    """Return the route for several photos.
+
+    Args:
+        inference: Reads the photos.
+        clients: Resolves the client and its deadline.
+        charge: Counts every photo but the first against the rate limit.
+        failure_body: Returns the body for the failure of one photo.
+        limit: Largest request body in bytes.
+        policy: Decides whether a token is required.
+        clock: Returns seconds since 1970.
+    """
     routes = APIBlueprint("batch", __name__)
     described: dict[str, Any] = {
         "tags": [Tag(name="predictions")],
@@ -65,7 +73,8 @@ def batch_blueprint(
         "openapi_extensions": {
             "requestBody": {
                 "required": True,
-                "description": f"All photos together at most {limit / 1e6:g} MB, each as large as POST /predict takes them",
+                "description": f"All photos together may have at most {limit / 1e6:g} MB. "
+                "Each photo has the limit of POST /predict.",
                 "content": {"multipart/form-data": {"schema": _FORM}},
             },
             "parameters": [CACHE_CONTROL, TIMEOUT],
@@ -74,19 +83,22 @@ def batch_blueprint(
 
     @routes.post(PATH, operation_id="predictBatch", **described)
     def predict_batch() -> Response:
-        """Reads the key in each of up to 32 photos; answers come in their order, and one that fails spoils no other."""
+        """Read the key in each of up to 32 photos.
+
+        Results come in the order of the photos. A photo that fails does not affect the others.
+        """
         request.max_content_length = limit
         client = clients.current()
         photos, options = read_batch()
         charge(len(photos) - 1)
-        answers = inference.answers(photos, replace(options, cache=cache_wanted()), client)
+        answers = inference.answers(photos, options, client)
         return jsonify(
             batch([result(answer) for answer in answers], request_id=g.request_id, now=clock())
         )
 
     def result(answer: Answer | Exception) -> dict[str, Any]:
         return (
-            told(answer)
+            failure_body(answer)
             if isinstance(answer, Exception)
             else success(answer, request_id=g.request_id, now=clock())
         )

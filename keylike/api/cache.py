@@ -1,4 +1,4 @@
-"""GET /cache/stats: how often a reading was at hand."""
+"""GET /cache/stats: counters of the cache of readings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keylike.cache.reading_cache import ReadingCache
 
 
 def cache_blueprint(cache: ReadingCache, policy: Policy) -> APIBlueprint:
-    """The route that tells the operator of `cache`."""
+    """Return the route that shows the operator the counters of `cache`."""
     answers: dict[Any, Any] = {200: CacheOut, 401: Failure, 403: Failure, 500: Failure}
     described: dict[str, Any] = {
         "tags": [Tag(name="cache")],
@@ -26,7 +26,7 @@ def cache_blueprint(cache: ReadingCache, policy: Policy) -> APIBlueprint:
 
     @routes.get("/stats", operation_id="cacheStats", **described)
     def stats() -> Response:
-        """How often a reading was at hand, and where readings are kept."""
+        """Return the hits and misses of the cache, and where it keeps readings."""
         return jsonify(asdict(cache.stats()))
 
     return routes

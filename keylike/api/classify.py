@@ -1,4 +1,4 @@
-"""POST /classify/image: a photo in, a probability for every class of a model out."""
+"""POST /classify/image: a photo in, one probability for each class of a model out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _MODEL = {
     "in": "query",
     "required": False,
     "schema": {"type": "string", "pattern": f"^{NAME}$"},
-    "description": "A classifier's folder among the server's models; without it the embedded reader tells the family of the key",
+    "description": "Folder name of a classifier on the server. "
+    "By default the embedded reader classifies the key family.",
 }
 _ANSWERS: dict[Any, Any] = ANSWERS | {200: ClassificationOut, 404: Failure}
 
@@ -36,7 +37,7 @@ def classify_blueprint(
     policy: Policy,
     clock: Callable[[], float],
 ) -> APIBlueprint:
-    """The route; everything as for a prediction."""
+    """Return the classification route; the arguments are those of predict_blueprint."""
     routes = APIBlueprint("classify", __name__)
 
     @routes.post(
@@ -48,7 +49,7 @@ def classify_blueprint(
         openapi_extensions={"requestBody": BODY, "parameters": [_MODEL, TIMEOUT]},
     )
     def classify_image() -> Response:
-        """Tells which family the key in a photo is of, or which class of another model the photo belongs to."""
+        """Classify the family of the key in a photo, or the photo by another model."""
         client = clients.current()
         data, _ = read_request()
         answer = classifying.answer(data, request.args.get("model"), client)

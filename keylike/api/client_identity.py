@@ -1,4 +1,4 @@
-"""Who asks: the token they send, whether they are a program on the server's own machine, and a name to tell callers apart by."""
+"""Client identity: the token of a request, whether it is local, and a name for rate limits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from keylike.access.credentials import Credentials
 from keylike.access.tokens import Token
 from keylike.api.proxies import PROXIED
 
-# Proxies and tunnels name in these whom they speak for, or how they were asked. All that begin with X-Forwarded count as well.
-_FOR_OTHERS = frozenset(
+# Headers that proxies and tunnels add. All that begin with X-Forwarded count as well.
+_PROXY_HEADERS = frozenset(
     {
         "forwarded",
         "via",
@@ -26,28 +26,42 @@ _FOR_OTHERS = frozenset(
         "cf-connecting-ip",
     }
 )
-# What a browser says of requests that no other site's page had it make.
-_FIRST_HAND = ("none", "same-origin")
-# Whoever has an IPv6 address has at least so many bits of others.
+# Values of Sec-Fetch-Site for requests that no page of another site caused.
+_SAME_SITE = ("none", "same-origin")
+# Providers assign IPv6 networks of this prefix length or shorter to one customer.
 _IPV6_NETWORK = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
-    """`token` is None without a valid one. `own`: a program on the server's machine, which speaks for itself. `name` is a digest of the
-    token's name or of the address, and the same in all replicas that have the same salt."""
+class ClientIdentity:
+    """The sender of a request.
+
+    Attributes:
+        token: The token, or None without a valid one.
+        own: True for a program on the server's own machine that sends for itself.
+        name: Digest of the token's name or of the address. Replicas with the same salt agree on it.
+    """
 
     token: Token | None
     own: bool
     name: str
 
 
-def visitor(request: Request, credentials: Credentials, salt: bytes) -> Visitor:
-    """Who sends a request; `salt`, of 64 bytes at most, is in every name. Raises TokensUnreadable where the tokens cannot be read."""
+def identify(request: Request, credentials: Credentials, salt: bytes) -> ClientIdentity:
+    """Return the identity of a request's client.
+
+    Args:
+        request: The request.
+        credentials: Finds the token.
+        salt: Key of the name's digest, at most 64 bytes.
+
+    Raises:
+        TokensUnreadable: The tokens cannot be read.
+    """
     sent = request.headers.get("X-API-Key") or _bearer(request.headers.get("Authorization", ""))
     token = credentials.find(sent) if sent else None
     name = f"token {token.name}" if token else f"address {_network(request.remote_addr or '')}"
-    return Visitor(
+    return ClientIdentity(
         token,
         _is_own(request),
         hashlib.blake2b(name.encode(errors="replace"), key=salt, digest_size=12).hexdigest(),
@@ -55,17 +69,20 @@ def visitor(request: Request, credentials: Credentials, salt: bytes) -> Visitor:
 
 
 def _is_own(request: Request) -> bool:
-    """Where the connection comes from is the socket's own word: no header lets anybody in.
+    """Return True for a program on this machine; the address comes from the socket, not a header.
 
-    A proxy or tunnel on this machine brings callers from everywhere, and so does a page of another site in a browser here: it says so in
-    Origin or Sec-Fetch-Site, or has had its own name point to this machine, which Host then tells. A proxy that is named is one whatever
-    it says: some can be asked to leave out its own headers, by naming them in Connection.
+    Three kinds of request arrive from this machine but were caused elsewhere:
+
+    - A proxy or tunnel here forwards remote clients. Its headers show that. A configured proxy
+      counts as one without them, since Connection can make some proxies drop their own headers.
+    - A page of another site in a browser here sends Origin or Sec-Fetch-Site.
+    - A page whose own host name resolves to this machine (DNS rebinding) sends that name in Host.
     """
     if request.environ.get(PROXIED) or any(
-        _for_others(name.lower()) for name, _ in request.headers
+        _is_proxy_header(name.lower()) for name, _ in request.headers
     ):
         return False
-    if request.headers.get("Sec-Fetch-Site", "none") not in _FIRST_HAND:
+    if request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
         return False
     address, host, origin = (
         request.environ.get("REMOTE_ADDR", ""),
@@ -79,8 +96,8 @@ def _is_own(request: Request) -> bool:
     )
 
 
-def _for_others(header: str) -> bool:
-    return header in _FOR_OTHERS or header.startswith("x-forwarded")
+def _is_proxy_header(header: str) -> bool:
+    return header in _PROXY_HEADERS or header.startswith("x-forwarded")
 
 
 def _is_local_name(host: str) -> bool:
@@ -92,7 +109,7 @@ def _is_local_name(host: str) -> bool:
 
 
 def _network(address: str) -> str:
-    """An IPv4 address, or the network of an IPv6 one."""
+    """Return an IPv4 address as it is, and the network of an IPv6 address."""
     found = parse_address(address)
     if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((found, _IPV6_NETWORK), strict=False))

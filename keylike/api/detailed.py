@@ -1,4 +1,4 @@
-"""GET /health/detailed: the state of the server in figures, and whether somebody should look after it."""
+"""GET /health/detailed: the state of the server in figures."""
 
 from __future__ import annotations
 
@@ -21,14 +21,29 @@ from keylike.observability.rolling_stats import RecentErrors
 from keylike.scheduling.queue_metrics import LoadSnapshot
 from keylike.tunnel.watchdog import TunnelStatus
 
-# From so many requests on, a share of failures says something.
-_LEAST_REQUESTS, _MOST_ERRORS = 10, 0.5
+# The server is unhealthy at this error rate, once there are enough requests for it to mean anything.
+_LEAST_REQUESTS = 10
+_MOST_ERRORS = 0.5
 _ANSWERS: dict[Any, Any] = {200: DetailedHealth, 500: Failure, 503: DetailedHealth}
 
 
 class State:
-    """Judges and shows the state. `stuck_s`: how long the model may take for a batch before it counts as stuck; `clock` gives seconds since
-    1970."""
+    """Collects the figures of the server and derives its status from them.
+
+    Args:
+        model: The slot of the model.
+        load: Returns the figures of the queue.
+        cache: The cache of readings.
+        metrics: Counters since the start.
+        errors: Recent requests and failures.
+        process: Memory and processor time of the process.
+        gpu: The GPU found at the start.
+        gpu_memory: Returns the GPU's memory, or None if this process uses none.
+        stuck_s: Seconds after which a batch counts as stuck.
+        draining: Returns True during shutdown.
+        standing: The state of the tunnel.
+        clock: Returns seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -46,23 +61,21 @@ class State:
         standing: TunnelStatus,
         clock: Callable[[], float],
     ) -> None:
-        self._model, self._load, self._cache, self._metrics, self._errors = (
-            model,
-            load,
-            cache,
-            metrics,
-            errors,
-        )
-        self._process, self._gpu, self._gpu_memory = process, gpu, gpu_memory
-        self._stuck_s, self._draining, self._standing, self._clock = (
-            stuck_s,
-            draining,
-            standing,
-            clock,
-        )
+        self._model = model
+        self._load = load
+        self._cache = cache
+        self._metrics = metrics
+        self._errors = errors
+        self._process = process
+        self._gpu = gpu
+        self._gpu_memory = gpu_memory
+        self._stuck_s = stuck_s
+        self._draining = draining
+        self._standing = standing
+        self._clock = clock
 
     def show(self) -> tuple[dict[str, Any], bool]:
-        """The body, and whether all is well enough."""
+        """Return the response body, and whether the server can serve."""
         load, (requests, failures) = self._load(), self._errors.counts()
         error_rate = failures / requests if requests else 0.0
         failing = requests >= _LEAST_REQUESTS and error_rate >= _MOST_ERRORS
@@ -96,26 +109,22 @@ class State:
         return body, status in ("healthy", "degraded")
 
     def _judge(self, load: LoadSnapshot, failing: bool) -> tuple[str, list[str]]:
-        """The gravest status that holds, and a sentence for all that is not as it should be."""
+        """Return the most serious status that applies, and one sentence for each problem."""
         stuck = load.reading_s > self._stuck_s
-        found = [
+        conditions = [
             ("draining", self._draining(), "the server is shutting down"),
-            ("loading", not self._model.ready, "the model is still being loaded"),
-            ("unhealthy", stuck, "the model has not come back in the time that a request may take"),
-            (
-                "unhealthy",
-                failing,
-                "half of the recent requests or more failed in the server itself",
-            ),
+            ("loading", not self._model.ready, "the model is still loading"),
+            ("unhealthy", stuck, "the model has held a batch for longer than a request may take"),
+            ("unhealthy", failing, "half or more of the recent requests failed inside the server"),
             ("degraded", self._model.reason is not None, self._model.reason or ""),
             (
                 "degraded",
                 self._cache.degraded,
-                "Redis is away: memory keeps the readings in its place",
+                "Redis is unreachable: readings are cached in memory instead",
             ),
         ]
-        held = [(status, reason) for status, holds, reason in found if holds]
-        return (held[0][0] if held else "healthy"), [reason for _, reason in held]
+        found = [(status, reason) for status, applies, reason in conditions if applies]
+        return (found[0][0] if found else "healthy"), [reason for _, reason in found]
 
     def _show_gpu(self) -> dict[str, Any]:
         memory = self._gpu_memory()
@@ -124,19 +133,20 @@ class State:
 
 
 def detailed_blueprint(state: State) -> APIBlueprint:
-    """The route, open to all as /health is."""
+    """Return the route, which is as public as /health."""
     routes = APIBlueprint("detailed", __name__, abp_tags=[Tag(name="health")])
 
     @routes.get("/health/detailed", operation_id="detailedHealth", responses=_ANSWERS)
     def detailed() -> tuple[Response, int]:
-        """The state of the server in figures.
+        """Return the state of the server in figures.
 
-        503 while the model is loaded, while the server shuts down, where the model has held a batch for longer than a request may take,
-        and where the server itself failed in half or more of at least ten requests of the last five minutes. Refusals (a full queue, a
-        deadline, a bad photo) are no failures of the server; another model that answers, or a Redis that is away, is only `degraded`.
+        The status is 503 in four cases: the model is loading; the server shuts down; the model has
+        held a batch for longer than a request may take; or the server itself failed in at least half
+        of ten or more requests of the last five minutes. Refusals (a full queue, a deadline, a bad
+        photo) do not count as failures. A replacement model or an unreachable Redis is `degraded`.
         """
-        body, well = state.show()
-        return jsonify(body), 200 if well else 503
+        body, serving = state.show()
+        return jsonify(body), 200 if serving else 503
 
     return routes
 

@@ -1,4 +1,4 @@
-"""From failures to HTTP: the one place that knows which status a failure code has, and that no failure is ever HTML."""
+"""Translation of errors to HTTP. Every failure has a JSON body, and only this module knows statuses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATUS = {
     "unsupported_image_type": 415,
     "unreadable": 422,
     "rate_limited": 429,
-    # No status of HTTP's own: what proxies log for a caller who hung up. It reaches nobody.
+    # Not an HTTP standard: proxies log it for a client that disconnected. No client receives it.
     "caller_gone": 499,
     "internal": 500,
     "model_loading": 503,
@@ -34,20 +34,20 @@ STATUS = {
     "deadline_exceeded": 504,
 }
 
-# Those of who is turned away whatever the photo is like.
+# Codes of requests that are refused regardless of the photo.
 REJECTIONS = tuple(
     code for code, status in STATUS.items() if status in (401, 403, 429, 499, 503, 504)
 )
 
-# What the framework and the socket server find out by themselves, before a view runs: status -> code and sentence.
+# Failures that Flask or the socket server finds before a view runs: status -> code and message.
 _BY_STATUS = {
     400: ("bad_request", "The request is malformed."),
     404: ("not_found", "There is nothing at this address."),
-    405: ("method_not_allowed", "This address does not answer to this method; see Allow."),
-    413: ("image_too_large", "The request is larger than is accepted."),
+    405: ("method_not_allowed", "This address does not support the method; see Allow."),
+    413: ("image_too_large", "The request is too large."),
     415: ("unsupported_image_type", "This content type is not accepted."),
-    429: ("rate_limited", "More was sent than may be sent in this time; see Retry-After."),
-    431: ("bad_request", "The headers of the request are larger than is accepted."),
+    429: ("rate_limited", "Too many requests; see Retry-After."),
+    431: ("bad_request", "The headers of the request are too large."),
     501: ("bad_request", "This transfer encoding is not accepted."),
 }
 
@@ -55,10 +55,20 @@ _BY_STATUS = {
 def install(
     app: Flask, *, clock: Callable[[], float], log: BoundLogger, rejected: Callable[[str], None]
 ) -> Callable[[Exception], dict[str, Any]]:
-    """Makes every failure of `app` a JSON body; `clock` gives seconds since 1970. Gives the body of a failure that a view caught, for an
-    answer of several parts; what no failure has a name for is logged. `rejected` is told of each of REJECTIONS."""
+    """Register handlers that turn every failure of `app` into JSON.
 
-    def told(error: Exception) -> dict[str, Any]:
+    Args:
+        app: The application.
+        clock: Returns seconds since 1970.
+        log: Receives errors that are not a KeylikeError.
+        rejected: Called with the code of each failure in REJECTIONS.
+
+    Returns:
+        A function that returns the body for an error that a view caught, for responses with several
+        results. It logs and counts like the handlers.
+    """
+
+    def failure_body(error: Exception) -> dict[str, Any]:
         if isinstance(error, KeylikeError):
             if error.code in REJECTIONS:
                 rejected(error.code)
@@ -76,7 +86,7 @@ def install(
         return response
 
     def on_failure(error: KeylikeError) -> Response:
-        response = respond(told(error))
+        response = respond(failure_body(error))
         if isinstance(error, ModelLoading | Overloaded | RateLimited):
             response.headers["Retry-After"] = str(error.retry_after_s)
         if error.code == "unauthorized":
@@ -97,20 +107,20 @@ def install(
         return response
 
     def on_crash(error: Exception) -> Response:
-        return respond(told(error))
+        return respond(failure_body(error))
 
     app.register_error_handler(KeylikeError, on_failure)
     app.register_error_handler(HTTPException, on_http)
     app.register_error_handler(Exception, on_crash)
-    return told
+    return failure_body
 
 
 def code_and_message(status: int) -> tuple[str, str]:
-    """The failure code and sentence of an HTTP status that was found outside a view."""
+    """Return the failure code and message for an HTTP status found outside a view."""
     if status >= 500 and status not in _BY_STATUS:
         return (
             "internal",
-            "Something went wrong inside Keylike; the request_id finds it in the log.",
+            "Something went wrong inside Keylike. Search the log for the request_id.",
         )
     return _BY_STATUS.get(status, _BY_STATUS[400])
 
@@ -120,7 +130,16 @@ def socket_failures(
     log: BoundLogger,
     refused: Callable[[int], None] = lambda status: None,
 ) -> Callable[[int], tuple[int, dict[str, object]]]:
-    """Gives status and body for what the socket server refuses before the application sees it, logs that it did, and tells `refused`."""
+    """Return a function that answers requests which the socket server refuses by itself.
+
+    Args:
+        clock: Returns seconds since 1970.
+        log: Receives one line per refusal.
+        refused: Called with the status of each.
+
+    Returns:
+        A function from the status that the socket server found to the status and body to send.
+    """
 
     def refuse(found: int) -> tuple[int, dict[str, object]]:
         code, message = code_and_message(found)

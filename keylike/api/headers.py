@@ -1,4 +1,4 @@
-"""What browsers are told with every answer: which pages may ask; that nothing is to be kept, guessed at or framed; TLS where there is."""
+"""Response headers: CORS, content security policy, caching, transport security and API version."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from collections.abc import Sequence
 from flask import Flask, Response, request
 from flask_cors import CORS
 
-_ASKED = [
+from keylike.api import versions
+from keylike.api.responses import API_VERSION
+
+_REQUEST_HEADERS = [
     "Content-Type",
     "Cache-Control",
     "Authorization",
     "X-API-Key",
     "X-Request-Timeout",
+    versions.HEADER,
     "ngrok-skip-browser-warning",
 ]
-_TOLD = [
+_EXPOSED_HEADERS = [
     "X-Request-Id",
     "Retry-After",
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",
+    versions.HEADER,
 ]
 _PREFLIGHT_S = 86_400
-_ALL = [
+_ALWAYS = [
+    (versions.HEADER, API_VERSION),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),
@@ -31,21 +37,25 @@ _ALL = [
     ("Permissions-Policy", "camera=(self), geolocation=(), microphone=()"),
 ]
 _PAGES = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; manifest-src 'self'; "
-    "worker-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'"
 )
-# Swagger UI writes style attributes into what it draws.
+# Swagger UI sets style attributes.
 _DOCUMENTATION = _PAGES.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
-# A worker goes by its own file's policy, not by the page's.
+# The policy of a service worker comes from its own response, not from the page.
 _WORKER = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _TLS = "max-age=31536000"
 
 
 def install(app: Flask, origins: Sequence[str]) -> None:
-    """Sets them on every answer of `app`; pages of `origins` may ask it, those of any where it is ["*"].
+    """Set the headers on every response of `app`.
 
-    A page that sends credentials is answered only where its origin is named, as browsers want it: then, and never for all.
+    Args:
+        app: The application.
+        origins: Origins whose pages may send requests; ["*"] for all. Only named origins may send
+            credentials, since browsers refuse credentials together with a wildcard.
     """
     named = "*" not in origins
     CORS(
@@ -53,21 +63,21 @@ def install(app: Flask, origins: Sequence[str]) -> None:
         origins=list(origins) if named else "*",
         send_wildcard=not named,
         supports_credentials=named,
-        allow_headers=_ASKED,
-        expose_headers=_TOLD,
+        allow_headers=_REQUEST_HEADERS,
+        expose_headers=_EXPOSED_HEADERS,
         max_age=_PREFLIGHT_S,
     )
 
     @app.after_request
-    def tell(response: Response) -> Response:
-        told = [*_ALL, ("Content-Security-Policy", _policy(response))]
+    def add_headers(response: Response) -> Response:
+        headers = [*_ALWAYS, ("Content-Security-Policy", _policy(response))]
         if "Cache-Control" not in response.headers:
-            # A reading opens a door: no cache between here and whoever asked for it keeps one.
-            told.append(("Cache-Control", "no-store"))
+            # A bitting opens a door, so no cache on the way may keep a reading.
+            headers.append(("Cache-Control", "no-store"))
         if request.is_secure:
-            told.append(("Strict-Transport-Security", _TLS))
-        # All at once, since looking for each that is there already takes as long as the rest of an answer's headers.
-        response.headers.extend(told)
+            headers.append(("Strict-Transport-Security", _TLS))
+        # One call for all: assigning each would search the existing headers every time.
+        response.headers.extend(headers)
         return response
 
 

@@ -1,4 +1,4 @@
-"""Whether the server is well, alive, and ready."""
+"""Health routes: state, liveness, readiness and startup."""
 
 from __future__ import annotations
 
@@ -28,8 +28,15 @@ def health_blueprint(
     stuck: Callable[[], bool],
     clock: Callable[[], float],
 ) -> APIBlueprint:
-    """The health routes; none of them waits for the reader, only for a free thread. `stuck` says whether the reader has not come back for
-    longer than a request may take; `clock` gives seconds since 1970."""
+    """Return the health routes. None of them waits for the reader, only for a free thread.
+
+    Args:
+        model: The slot of the model.
+        gpu: The GPU found at the start.
+        draining: Returns True during shutdown.
+        stuck: Returns True if the reader has been busy for longer than a request may take.
+        clock: Returns seconds since 1970.
+    """
     health = APIBlueprint("health", __name__, url_prefix="/health", abp_tags=[Tag(name="health")])
 
     def milliseconds() -> int:
@@ -37,7 +44,7 @@ def health_blueprint(
 
     @health.get("", responses={200: HealthOut, 500: Failure})
     def overview() -> Response:
-        """The state of the server."""
+        """Return the state of the server."""
         return jsonify(
             status="draining" if draining() else _status(model),
             reason=model.reason,
@@ -51,23 +58,23 @@ def health_blueprint(
 
     @health.get("/live", responses=_ALIVE)
     def live() -> Response:
-        """The process answers."""
+        """Return 200 as long as the process answers."""
         return jsonify(status="alive", timestamp=milliseconds())
 
     @health.get("/ready", responses=_READY)
     def ready() -> Response:
-        """The reader is loaded and warmed, it comes back from what it is asked, and new work is welcome."""
+        """Return 200 if the reader is loaded and responsive and the server accepts new work."""
         if draining():
             raise ModelLoading("The server is shutting down.", retry_after_s=RETRY_AFTER_S)
         if stuck():
             raise Overloaded(
-                "The model does not come back from an earlier photo.", retry_after_s=RETRY_AFTER_S
+                "The model is still busy with an earlier photo.", retry_after_s=RETRY_AFTER_S
             )
         return started()
 
     @health.get("/startup", responses=_READY)
     def startup() -> Response:
-        """The reader has been loaded and warmed once."""
+        """Return 200 once the reader has been loaded and warmed."""
         return started()
 
     def started() -> Response:

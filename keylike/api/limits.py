@@ -1,4 +1,4 @@
-"""How much may be asked for: photos in a time, by token or address; says so on every answer that counts, and 429 beyond."""
+"""Rate limits: photos per period, by token or address, with 429 and headers that show what is left."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from keylike.access.quotas import Quotas
 from keylike.api.authentication import need_of
 from keylike.errors import RateLimited
 
-# The library writes Retry-After on all that counts, 200 and 503 too: under a name of our own first, then where it belongs.
-_AFTER = "X-RateLimit-After"
+# The library sets Retry-After on every counted response, 200 and 503 included. It therefore writes to
+# this header, and `move_retry_after` copies the value on 429 only.
+_LIBRARY_RETRY_AFTER = "X-RateLimit-After"
 _COUNTED = (Need.PHOTOS, Need.PREMIUM)
-# What the store in Redis is given, in seconds: whoever waits for it is a request.
+# Timeouts of the Redis store, in seconds. A request waits for it.
 _REDIS = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
 
 Charge = Callable[[int], None]
@@ -31,20 +32,29 @@ def install(
     clock: Callable[[], float],
     wall: Callable[[], float],
 ) -> Charge:
-    """Counts each request with a photo, once keylike.api.authentication has said who sends it. `limited` is "on", "off", or "auto" for all but programs on
-    this machine. Hits are kept in Redis where `redis_url` names one, and here while it is away.
+    """Count each photo request of `app`. Authentication must be installed before.
 
-    Gives what counts the further photos of a request; that raises RateLimited where they are too many.
+    Args:
+        app: The application.
+        quotas: The limits of each tier.
+        limited: "on", "off", or "auto" to exempt programs on this machine.
+        redis_url: A Redis to keep counts in. Without one, or while it is down, they are in memory.
+        clock: Returns monotonic seconds, for the counts in memory.
+        wall: Returns seconds since 1970, for the time of reset.
+
+    Returns:
+        A function that counts the further photos of a request and raises RateLimited if there are
+        too many.
     """
 
-    def is_free() -> bool:
+    def is_exempt() -> bool:
         counted = need_of(request.endpoint) in _COUNTED and request.method != "OPTIONS"
-        return not counted or limited == "off" or (limited == "auto" and g.visitor.own)
+        return not counted or limited == "off" or (limited == "auto" and g.client.own)
 
-    # What is registered earlier runs later after a request: behind the library's own.
+    # Flask runs these in reverse order, so this one runs after the library's own.
     @app.after_request
-    def say_when(response: Response) -> Response:
-        after = response.headers.pop(_AFTER, None)
+    def move_retry_after(response: Response) -> Response:
+        after = response.headers.pop(_LIBRARY_RETRY_AFTER, None)
         if response.status_code == 429 and after is not None:
             response.headers.setdefault("Retry-After", str(max(int(after), 1)))
         return response
@@ -55,37 +65,37 @@ def install(
         else {"storage_uri": "keylike-memory://"}
     )
     limiter = Limiter(
-        lambda: g.visitor.name,
-        application_limits=[lambda: quotas.of(g.visitor.token)],
+        lambda: g.client.name,
+        application_limits=[lambda: quotas.of(g.client.token)],
         strategy="moving-window",
         headers_enabled=True,
-        header_name_mapping={HeaderNames.RETRY_AFTER: _AFTER},
+        header_name_mapping={HeaderNames.RETRY_AFTER: _LIBRARY_RETRY_AFTER},
         in_memory_fallback_enabled=redis_url is not None,
         key_prefix="keylike",
         **({"storage_options": {"clock": clock, "wall": wall}} | store),
     )
-    limiter.request_filter(is_free)
+    limiter.request_filter(is_exempt)
     limiter.init_app(app)
 
     failures = limiter.storage.base_exceptions
-    away = failures if isinstance(failures, tuple) else (failures,)
+    store_errors = failures if isinstance(failures, tuple) else (failures,)
 
     def too_many(window: RequestLimit) -> RateLimited:
         after_s = max(int(window.reset_at - wall()), 1)
         return RateLimited(
-            f"Each photo counts, and only {window.limit} may be sent.", retry_after_s=after_s
+            f"Each photo counts, and the limit is {window.limit}.", retry_after_s=after_s
         )
 
     def charge(photos: int) -> None:
         if not photos:
             return
-        # A Redis that goes away between two questions is found out by the next request.
-        with contextlib.suppress(*away):
+        # If Redis fails between two calls, the library switches to memory with the next request.
+        with contextlib.suppress(*store_errors):
             for window in limiter.current_limits:
                 if not limiter.limiter.test(window.limit, *window.request_args, cost=photos):
                     raise too_many(window)
             for window in limiter.current_limits:
-                # Others may have been counted since.
+                # Another request may have been counted since the test.
                 if not limiter.limiter.hit(window.limit, *window.request_args, cost=photos):
                     raise too_many(window)
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads off the living server at the moment it asks: queue, batches, cache, model and GPU. Costs a request nothing."""
+"""Metrics read at scrape time: queue, batches, cache, model and GPU. Requests pay nothing for them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,24 @@ from keylike.observability.gpu import GpuMemory
 from keylike.readers.contract import ReaderInfo
 from keylike.scheduling.queue_metrics import LoadSnapshot
 
-# Readers take at most 64 photos in one go.
+# Upper bounds of the histogram; readers take at most 64 photos per batch.
 _BATCHES = (1, 2, 4, 8, 16, 32, 64)
 DIGEST_LENGTH = 12
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Where to look. `reader`: who reads, None until somebody does; `ready`: new work is welcome; `degraded`: another model reads than was
-    asked for; `gpu`: None without one in use; `tunnel`: there is one, and it works."""
+    """Functions that return the values of one scrape.
+
+    Attributes:
+        reader: The reader's description, or None while it loads.
+        ready: True if the server accepts new work.
+        degraded: True if another model reads than the configured one.
+        load: The figures of the queue.
+        cache: The counters of the cache.
+        gpu: The GPU's memory, or None if this process uses no GPU.
+        tunnel: True if a tunnel is open and works.
+    """
 
     reader: Callable[[], ReaderInfo | None]
     ready: Callable[[], bool]
@@ -40,44 +49,42 @@ class Probes:
 
 
 class MetricsCollector(Collector):
-    """Gives a value of each whenever `registry` is asked."""
+    """A Prometheus collector that calls the probes on each scrape of `registry`."""
 
-    def __init__(self, living: Probes, registry: CollectorRegistry) -> None:
-        self._living = living
+    def __init__(self, probes: Probes, registry: CollectorRegistry) -> None:
+        self._probes = probes
         registry.register(self)
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing is looked at when it is registered."""
+        """Return nothing, so that registration does not call the probes."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """All values now."""
+        """Yield all current values."""
         yield from self._model()
-        yield from self._queue(self._living.load())
-        yield from self._cache(self._living.cache())
-        yield _gauge(
-            "keylike_tunnel_up", "1 where a tunnel is open and answers.", self._living.tunnel()
-        )
-        gpu = self._living.gpu()
+        yield from self._queue(self._probes.load())
+        yield from self._cache(self._probes.cache())
+        yield _gauge("keylike_tunnel_up", "1 if a tunnel is open and works.", self._probes.tunnel())
+        gpu = self._probes.gpu()
         if gpu is not None:
             yield _gauge(
-                "keylike_gpu_memory_used_bytes", "Memory of the GPU in use, by whomever.", gpu.used
+                "keylike_gpu_memory_used_bytes", "GPU memory in use by all processes.", gpu.used
             )
-            yield _gauge("keylike_gpu_memory_bytes", "Memory of the GPU.", gpu.total)
+            yield _gauge("keylike_gpu_memory_bytes", "Total GPU memory.", gpu.total)
 
     def _model(self) -> Iterator[Metric]:
         yield _gauge(
             "keylike_ready",
-            "1 where the model is loaded and new work is welcome.",
-            self._living.ready(),
+            "1 if the model is loaded and the server accepts new work.",
+            self._probes.ready(),
         )
         yield _gauge(
             "keylike_degraded",
-            "1 where the embedded reader answers in place of the model asked for.",
-            self._living.degraded(),
+            "1 if the embedded reader replaces the configured model.",
+            self._probes.degraded(),
         )
-        info = self._living.reader()
-        model = InfoMetricFamily("keylike_model", "The model that reads.")
+        info = self._probes.reader()
+        model = InfoMetricFamily("keylike_model", "The model in use.")
         if info is not None:
             model.add_metric(
                 [],
@@ -91,28 +98,28 @@ class MetricsCollector(Collector):
         yield model
 
     def _queue(self, load: LoadSnapshot) -> Iterator[Metric]:
-        yield _gauge("keylike_queue_photos", "Photos that wait.", load.waiting)
-        yield _gauge("keylike_queue_room_photos", "Photos that may wait.", load.room)
+        yield _gauge("keylike_queue_photos", "Photos that are waiting.", load.waiting)
+        yield _gauge(
+            "keylike_queue_room_photos", "Photos that may wait at the same time.", load.room
+        )
         yield _gauge(
             "keylike_queue_oldest_seconds",
-            "How long the one that has waited longest waits.",
+            "Time that the oldest waiting photo has waited.",
             load.oldest_s,
         )
         yield _gauge("keylike_decoding_photos", "Photos that are being decoded.", load.decoding)
-        yield _gauge("keylike_reading_photos", "Photos that the model has.", load.reading)
+        yield _gauge("keylike_reading_photos", "Photos that the model is reading.", load.reading)
         yield _gauge(
             "keylike_reading_seconds",
-            "How long the model has had the batch that it has had longest.",
+            "Time that the model's oldest batch has taken so far.",
             load.reading_s,
         )
         yield CounterMetricFamily(
             "keylike_model_seconds",
-            "Time that the model took, all its threads together.",
+            "Time that the model took, summed over its threads.",
             value=load.model_s,
         )
-        batches = HistogramMetricFamily(
-            "keylike_batch_photos", "Photos that the model took in one go."
-        )
+        batches = HistogramMetricFamily("keylike_batch_photos", "Photos per batch of the model.")
         batches.add_metric(
             [], _buckets(load.batches), sum(size * count for size, count in load.batches.items())
         )
@@ -129,10 +136,10 @@ class MetricsCollector(Collector):
         ):
             lookups.add_metric([result], count)
         yield lookups
-        yield _gauge("keylike_cache_entries", "Readings that are kept.", stats.entries)
+        yield _gauge("keylike_cache_entries", "Readings in the cache.", stats.entries)
         yield _gauge(
             "keylike_cache_degraded",
-            "1 where memory stands in for a Redis that is away.",
+            "1 if Redis is unreachable and memory replaces it.",
             stats.degraded,
         )
 
@@ -142,7 +149,7 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 
 def _buckets(batches: Mapping[int, int]) -> list[tuple[str, float]]:
-    """Cumulative, as Prometheus wants them; the last holds all."""
+    """Return cumulative buckets, as Prometheus expects; the last holds all photos."""
     below = (0, *_BATCHES)
     counts = [
         sum(count for size, count in batches.items() if low < size <= high)

@@ -1,4 +1,4 @@
-"""Takes a multipart form apart as its bytes came in: the pictures whole, the few fields that are known, and nothing else."""
+"""Multipart forms: the files named image as whole byte strings, and the few known fields."""
 
 from __future__ import annotations
 
@@ -11,25 +11,36 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from keylike.errors import BadRequest
 
-_PICTURE, _FIELDS = "image", ("zipcode", "command")
-# A form has a handful of parts; a batch has 32 pictures.
+_PICTURE = "image"
+_FIELDS = ("zipcode", "command")
+# A form has a handful of parts, and a batch has 32 photos.
 _MOST_PARTS = 1000
-# More than either field can be, few enough to hold.
+# Longer than any valid value of a field, and small enough to keep in memory.
 _FIELD_BYTES = 1000
-# At least what the server takes from a socket in one go, so that the pieces are passed on as they are.
+# At least the socket server's receive size, so that pieces are passed on without a copy.
 _PIECE_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
 class Form:
-    """`pictures`: the bytes of each file of this name, in order. `fields`: zipcode and command, the first of each."""
+    """A parsed form.
+
+    Attributes:
+        pictures: The bytes of each file named image, in order.
+        fields: zipcode and command; the first of each if there are several.
+    """
 
     pictures: list[bytes] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
 
 
 def read_form(request: Request) -> Form:
-    """The form of a request. Raises BadRequest where it is broken, RequestEntityTooLarge where it has far too many parts."""
+    """Parse the form of a request.
+
+    Raises:
+        BadRequest: The form is malformed or incomplete.
+        RequestEntityTooLarge: It has far too many parts.
+    """
     form = Form()
     try:
         for part, pieces in _parts(request):
@@ -42,12 +53,12 @@ def read_form(request: Request) -> Form:
     except ParserLimitReached:
         raise RequestEntityTooLarge from None
     except MultipartError:
-        raise BadRequest("The form is broken off or malformed.") from None
+        raise BadRequest("The form is incomplete or malformed.") from None
     return form
 
 
 def _parts(request: Request) -> Iterator[tuple[MultipartSegment, list[bytes]]]:
-    """Each part and the pieces of its content."""
+    """Yield each part with the pieces of its content."""
     boundary = request.mimetype_params.get("boundary", "")
     with PushMultipartParser(boundary, max_segment_count=_MOST_PARTS) as parser:
         part: MultipartSegment | None = None

@@ -1,4 +1,4 @@
-"""What whoever runs the server looks at: /metrics for Prometheus, /debug/performance and /debug/memory."""
+"""Operator routes: /metrics for Prometheus, /debug/performance and /debug/memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,15 @@ def operator_blueprint(
     cache: ReadingCache,
     policy: Policy,
 ) -> APIBlueprint:
-    """The routes."""
+    """Return the operator's routes.
+
+    Args:
+        metrics: Counters since the start.
+        recent: Stage times of recent photos.
+        process: Memory and processor time of the process.
+        cache: The cache of readings.
+        policy: Decides whether a token is required.
+    """
     refusal: dict[Any, Any] = {401: Failure, 403: Failure}
     described: dict[str, Any] = {
         "tags": [Tag(name="operator")],
@@ -45,7 +53,7 @@ def operator_blueprint(
         **described,
     )
     def show_metrics() -> Response:
-        """Counters and gauges for Prometheus."""
+        """Return counters and gauges for Prometheus."""
         return Response(metrics.text(), content_type=CONTENT_TYPE)
 
     @routes.get(
@@ -55,7 +63,7 @@ def operator_blueprint(
         **described,
     )
     def performance() -> Response:
-        """How long recent photos took in each stage."""
+        """Return the time that recent photos took in each stage."""
         stages = {stage: _milliseconds(summary) for stage, summary in recent.summaries().items()}
         return jsonify(window_s=recent.window_s, stages_ms=stages)
 
@@ -66,7 +74,7 @@ def operator_blueprint(
         **described,
     )
     def memory() -> Response:
-        """What the process keeps in memory."""
+        """Return the memory use of the process."""
         usage, blocks, own = process.usage(), image_blocks(), traced_memory()
         return jsonify(
             rss_bytes=usage.rss,

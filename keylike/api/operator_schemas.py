@@ -1,4 +1,4 @@
-"""What the operator's routes and /health/detailed answer, as the OpenAPI document describes it."""
+"""Response schemas of the operator's routes and of /health/detailed, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keylike.api.schemas import Body, CacheOut
 
 
 class StageOut(Body):
-    """Times in milliseconds."""
+    """Times of one stage in milliseconds."""
 
     count: int = Field(ge=1)
     min: float = Field(ge=0)
@@ -21,40 +21,42 @@ class StageOut(Body):
 
 
 class StagesOut(Body):
-    """Of each stage; null where there was no photo."""
+    """Times by stage; null for a stage that no photo went through."""
 
     decode: StageOut | None
-    queue: StageOut | None = Field(
-        description="Waiting for a turn to be decoded, and for the model"
-    )
-    model: StageOut | None = Field(description="The batch that the photo was read in")
+    queue: StageOut | None = Field(description="Waiting for a turn and for the model")
+    model: StageOut | None = Field(description="The batch that contained the photo")
     assess: StageOut | None
     whole: StageOut | None = Field(
-        description="From a photo's bytes to its answer, readings at hand and failures as well"
+        description="From the photo's bytes to its result; includes cached readings and failures"
     )
 
 
 class PerformanceOut(Body):
-    """How long photos took of late."""
+    """Stage times of recent photos."""
 
-    window_s: float = Field(gt=0, description="How far back, seconds; the last 1000 photos at most")
+    window_s: float = Field(
+        gt=0, description="Length of the period, seconds; at most the last 1000 photos"
+    )
     stages_ms: StagesOut
 
 
 class TracedOut(Body):
-    """Python's own objects."""
+    """Memory of Python objects, by tracemalloc."""
 
     current_bytes: int = Field(ge=0)
     peak_bytes: int = Field(ge=0)
 
 
 class MemoryOut(Body):
-    """What the process keeps."""
+    """Memory use of the process."""
 
-    rss_bytes: int = Field(ge=0, description="Resident now")
-    peak_bytes: int = Field(ge=0, description="The most that was ever resident")
-    photo_blocks: int = Field(ge=0, description="Blocks of freed pictures, kept for the next")
-    photo_block_bytes: int = Field(ge=0, description="The size of one")
+    rss_bytes: int = Field(ge=0, description="Resident memory now")
+    peak_bytes: int = Field(ge=0, description="Largest resident memory so far")
+    photo_blocks: int = Field(
+        ge=0, description="Memory blocks of freed pictures, kept for the next ones"
+    )
+    photo_block_bytes: int = Field(ge=0, description="Size of one block")
     cache_entries: int = Field(ge=0)
     tracemalloc: TracedOut | None = Field(
         description="null unless Python was started with tracemalloc"
@@ -62,19 +64,19 @@ class MemoryOut(Body):
 
 
 class CpuOut(Body):
-    """What it computes."""
+    """Processor use."""
 
-    seconds: float = Field(ge=0, description="All cores together, since the process began")
-    percent: float = Field(ge=0, description="Of one core, on average while the server is up")
-    cores: int = Field(ge=1, description="Of the machine")
+    seconds: float = Field(ge=0, description="Processor time since the process started, all cores")
+    percent: float = Field(ge=0, description="Average use since the start, in percent of one core")
+    cores: int = Field(ge=1, description="Cores of the machine")
 
 
 class RamOut(Body):
-    """What it holds, MB."""
+    """Memory in MB."""
 
     rss_mb: float = Field(ge=0)
     peak_mb: float = Field(ge=0)
-    free_mb: float = Field(ge=0, description="Of the machine")
+    free_mb: float = Field(ge=0, description="Free memory of the machine")
 
 
 class GpuOut(Body):
@@ -83,33 +85,29 @@ class GpuOut(Body):
     available: bool
     memory_mb: int = Field(ge=0, description="0 without one")
     used_mb: float | None = Field(
-        ge=0, description="By whomever; null where this process computes on none"
+        ge=0, description="Use by all processes; null if this process uses no GPU"
     )
 
 
 class CountsOut(Body):
-    """Since the start."""
+    """Counters since the start."""
 
     requests: int = Field(ge=0)
     photos: dict[Literal["read", "unreadable", "refused", "crashed"], int] = Field(
-        description="Those let in, by what became of them"
+        description="Admitted photos by outcome"
     )
-    rejections: int = Field(
-        ge=0, description="Requests, or photos of a batch, that were turned away"
-    )
+    rejections: int = Field(ge=0, description="Requests, or photos of a batch, that were refused")
 
 
 class QueueOut(Body):
-    """The way to the reader."""
+    """The queue before the reader."""
 
     waiting: int = Field(ge=0)
     room: int = Field(ge=1, description="Photos that may wait")
-    oldest_s: float = Field(ge=0, description="How long the one that has waited longest waits")
+    oldest_s: float = Field(ge=0, description="Seconds that the oldest photo has waited")
     decoding: int = Field(ge=0)
-    reading: int = Field(ge=0, description="Photos that the model has")
-    reading_s: float = Field(
-        ge=0, description="How long it has had the batch that it has had longest"
-    )
+    reading: int = Field(ge=0, description="Photos that the model is reading")
+    reading_s: float = Field(ge=0, description="Seconds that its oldest batch has taken so far")
 
 
 class DetailedHealth(Body):
@@ -126,13 +124,13 @@ class DetailedHealth(Body):
     error_rate: float = Field(
         ge=0,
         le=1,
-        description="Share of the requests of the last `window_s` in which the server itself failed",
+        description="Share of the requests of the last `window_s` seconds that failed inside the server",
     )
     window_s: float = Field(gt=0)
     queue: QueueOut
     cache: CacheOut
     tunnel: Literal["off", "opening", "up", "lost", "refused"] = Field(
-        description="Whether the server has a public address of its own"
+        description="State of the tunnel to a public address"
     )
     api_version: Literal["2.0.0"]
     timestamp: int = Field(description="Milliseconds since 1970")

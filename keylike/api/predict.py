@@ -1,24 +1,28 @@
-"""POST / and POST /predict: a photo in, the reading out."""
+"""POST /, /predict, /predict/cached and /predict/premium: a photo in, the reading out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
-from flask import Response, g, jsonify, request
+from flask import Response, g, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
 from keylike.access.policy import Need, Policy
 from keylike.api.authentication import REFUSALS, security
 from keylike.api.request_deadline import TIMEOUT, ClientDeadlines
 from keylike.api.request_parsing import read_request
-from keylike.api.responses import success
-from keylike.api.schemas import ZIPCODE_PATTERN, Failure, Prediction, UnreadableFailure
+from keylike.api.responses import success, timed_success
+from keylike.api.schemas import (
+    ZIPCODE_PATTERN,
+    Failure,
+    Prediction,
+    TimedPrediction,
+    UnreadableFailure,
+)
 from keylike.inference import Inference
 
-PATHS = ("/", "/predict")
-PREMIUM_PATH = "/predict/premium"
+PATHS = ("/", "/predict", "/predict/cached", "/predict/premium")
 ZIPCODE = {
     "type": "string",
     "pattern": ZIPCODE_PATTERN,
@@ -55,10 +59,11 @@ CACHE_CONTROL = {
     "required": False,
     "schema": {"type": "string"},
     "example": "no-cache",
-    "description": "no-cache or no-store: the photo is read anew, and the reading is not kept",
+    "description": "no-cache or no-store bypasses the cache: the photo is read again, "
+    "and the reading is not kept",
 }
 
-# flask-openapi3 has no way to say that one route takes several kinds of body, so the operation's own document says it.
+# flask-openapi3 cannot describe a route with several content types, so the document is given here.
 BODY: dict[str, Any] = {
     "required": True,
     "content": {"multipart/form-data": {"schema": _FORM}, "application/json": {"schema": _JSON}}
@@ -72,7 +77,7 @@ _REQUEST = {
             "in": "query",
             "required": False,
             "schema": ZIPCODE,
-            "description": "For a picture sent as the body itself",
+            "description": "For a request whose body is the picture",
         },
         CACHE_CONTROL,
         TIMEOUT,
@@ -93,40 +98,51 @@ ANSWERS: dict[Any, Any] = REFUSALS | {
 def predict_blueprint(
     inference: Inference, clients: ClientDeadlines, *, policy: Policy, clock: Callable[[], float]
 ) -> APIBlueprint:
-    """The prediction routes; `clock` gives seconds since 1970."""
+    """Return the prediction routes.
+
+    Args:
+        inference: Reads photos.
+        clients: Resolves the client and its deadline.
+        policy: Decides whether a token is required.
+        clock: Returns seconds since 1970.
+    """
     predictions = APIBlueprint("predict", __name__)
     described: dict[str, Any] = {
         "tags": [Tag(name="predictions")],
-        "responses": ANSWERS,
         "openapi_extensions": _REQUEST,
+        "security": security(policy, Need.PHOTOS),
+        "responses": ANSWERS,
     }
-    for_photos = security(policy, Need.PHOTOS)
+    premium = {"security": security(policy, Need.PREMIUM), "endpoint": "predict_premium"}
 
-    @predictions.post(PATHS[0], operation_id="predictAtRoot", security=for_photos, **described)
-    @predictions.post(PATHS[1], operation_id="predict", security=for_photos, **described)
-    def predict() -> Response:
-        """Reads the key in a photo."""
-        return read()
-
+    @predictions.post("/", operation_id="predictAtRoot", **described)
+    @predictions.post("/predict", operation_id="predict", **described)
     @predictions.post(
-        PREMIUM_PATH,
+        "/predict/premium",
         operation_id="predictPremium",
-        security=security(policy, Need.PREMIUM),
-        **described,
+        summary="Read the key in a photo, for tokens of the tier premium.",
+        **described | premium,
     )
-    def predict_premium() -> Response:
-        """The same for tokens of the tier premium."""
-        return read()
-
-    def read() -> Response:
+    def predict() -> Response:
+        """Read the key in a photo."""
         client = clients.current()
         data, options = read_request()
-        answer = inference.answer(data, replace(options, cache=cache_wanted()), client)
+        answer = inference.answer(data, options, client)
         return jsonify(success(answer, request_id=g.request_id, now=clock()))
 
+    @predictions.post(
+        "/predict/cached",
+        operation_id="predictCached",
+        **described | {"responses": ANSWERS | {200: TimedPrediction}},
+    )
+    def predict_cached() -> Response:
+        """Read the key in a photo, and return the processing time in seconds as well.
+
+        The route is for clients of an older API. Every prediction route uses the cache.
+        """
+        client = clients.current()
+        data, options = read_request()
+        answer = inference.answer(data, options, client)
+        return jsonify(timed_success(answer, request_id=g.request_id, now=clock()))
+
     return predictions
-
-
-def cache_wanted() -> bool:
-    """Whether the request leaves it open that its photo was read before."""
-    return not (request.cache_control.no_cache or request.cache_control.no_store)

@@ -1,4 +1,4 @@
-"""Who asks, and for how long they wait: the request's caller as the scheduler knows it."""
+"""Deadlines: the scheduler's client for a request, from its identity and X-Request-Timeout."""
 
 from __future__ import annotations
 
@@ -18,30 +18,38 @@ TIMEOUT: dict[str, Any] = {
     "required": False,
     "schema": {"type": "number", "exclusiveMinimum": 0},
     "example": 5,
-    "description": "Seconds that the answer is waited for, from when the request is there; the server's own limit holds as well",
+    "description": "Seconds that the client waits, from when the whole request has arrived. "
+    "The server's own limit still applies.",
 }
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?([eE][+-]?[0-9]{1,3})?")
 
 
 class ClientDeadlines:
-    """Makes a Caller of the request at hand. `longest_s` is what a request may take at most; `clock` is the scheduler's.
+    """Builds the scheduler's client for the current request.
 
-    Callers are told apart as keylike.api.client_identity names them.
+    Args:
+        longest_s: Longest time that a request may take, in seconds.
+        clock: The scheduler's clock.
     """
 
     def __init__(self, longest_s: float, clock: Callable[[], float]) -> None:
-        self._longest_s, self._clock = longest_s, clock
+        self._longest_s = longest_s
+        self._clock = clock
 
     def current(self) -> Client:
-        """Who asks now. Raises BadRequest where X-Request-Timeout is no number of seconds."""
-        hung_up = request.environ.get(CLIENT_DISCONNECTED_KEY, lambda: False)
-        return Client(g.visitor.name, self._clock() + self._patience_s(), hung_up)
+        """Return the client of the current request.
 
-    def _patience_s(self) -> float:
-        asked = request.headers.get("X-Request-Timeout")
-        if asked is None:
+        Raises:
+            BadRequest: X-Request-Timeout is not a positive number.
+        """
+        hung_up = request.environ.get(CLIENT_DISCONNECTED_KEY, lambda: False)
+        return Client(g.client.name, self._clock() + self._timeout_s(), hung_up)
+
+    def _timeout_s(self) -> float:
+        sent = request.headers.get("X-Request-Timeout")
+        if sent is None:
             return self._longest_s
-        seconds = float(asked) if _SECONDS.fullmatch(asked) else 0.0
+        seconds = float(sent) if _SECONDS.fullmatch(sent) else 0.0
         if seconds <= 0:
-            raise BadRequest("X-Request-Timeout is not a number of seconds above 0.")
+            raise BadRequest("X-Request-Timeout must be a number of seconds above 0.")
         return min(seconds, self._longest_s)

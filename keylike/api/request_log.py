@@ -1,4 +1,4 @@
-"""One log line and one count a request: its id, route, status, time and model; nothing about who asked or what was answered."""
+"""Request log: one line and one count per request, without the client and without the reading."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ def install(
     clock: Callable[[], float],
     watchers: Sequence[Callable[[RequestRecord], None]] = (),
 ) -> None:
-    """Numbers each request, logs it when it is answered, and tells `watchers`; `clock` counts seconds, `model` names what reads, unless a
-    view says in `g.model` what answered."""
+    """Give each request of `app` an id, and log and count it when it is answered.
+
+    Args:
+        app: The application.
+        log: Receives the lines.
+        model: Returns the name of the model. A view may set `g.model` instead.
+        clock: Returns monotonic seconds.
+        watchers: Called with the outcome of each request.
+    """
 
     @app.before_request
     def begin() -> None:
@@ -39,7 +46,7 @@ def install(
         log.info(
             "request",
             request_id=g.request_id,
-            # Only those of a known route: callers can write anything where a path or a method stands.
+            # A client can put any text in the method of a request to an unknown path.
             method=request.method if route else None,
             route=route,
             status=response.status_code,

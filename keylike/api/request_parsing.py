@@ -1,4 +1,4 @@
-"""Takes the picture and the options out of a request, in whichever of the three ways they were sent."""
+"""Request parsing: picture and options from a form, from JSON, or from the body itself."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ from keylike.inference import Options
 
 _RAW_TYPES = ("image/", "application/octet-stream")
 MOST_PHOTOS = 32
-# A request has a handful of fields. Fifteen megabytes of tiny ones would take half a gigabyte once parsed, or nest without end.
+# A request has a handful of fields. Without a bound, 15 MB of tiny ones would parse into half a
+# gigabyte, or nest without end.
 _JSON_MARKS = 100
-# Both alphabets of RFC 4648 become one, and line breaks go; splitting at them would make millions of strings.
+# Maps both alphabets of RFC 4648 to one and removes line breaks, without building lists of lines.
 _BASE64 = str.maketrans("-_", "+/", " \t\r\n")
 
 
 class PhotoRequest(Request):
-    """A request whose body is passed on as it came in, where the server has read it to its end and it is no larger than is accepted."""
+    """A request whose body is read without a copy if the server has already received all of it."""
 
     @cached_property
     def stream(self) -> IO[bytes]:
@@ -50,29 +51,40 @@ class PhotoRequest(Request):
 
 
 def read_request() -> tuple[bytes, Options]:
-    """Bytes of the picture and options. Raises NoImage, BadImage, BadRequest, BadZipcode, UnsupportedImageType, Overloaded."""
-    _refuse_if_turned_away()
+    """Return the picture's bytes and the options of the current request.
+
+    Raises:
+        NoImage, BadImage, UnsupportedImageType: The picture is missing or unusable.
+        BadRequest, BadZipcode: The request or a field is malformed.
+        Overloaded: The server did not keep the body.
+    """
+    _check_body_kept()
     zipcode = _zipcode(request.args.get("zipcode"), default="00000")
     if request.is_json:
         return _from_json(zipcode)
     if request.mimetype == "multipart/form-data":
         return _from_form(zipcode)
     if request.mimetype.startswith(_RAW_TYPES):
-        return request.get_data(cache=False), Options(zipcode)
-    # The other kind of form cannot hold a file, and parsing one of millions of fields would take seconds.
+        return request.get_data(cache=False), _options(zipcode)
+    # A URL-encoded form cannot hold a file, and parsing one with millions of fields takes seconds.
     if not request.content_length or request.mimetype == "application/x-www-form-urlencoded":
         raise NoImage(
-            "Send a picture: as the form field image, as JSON with image_data, or as the body itself."
+            "Send a picture: as the form field image, as image_data in JSON, or as the body."
         )
     raise UnsupportedImageType(
-        "Send multipart/form-data, application/json, or the picture itself with its image content type."
+        "Send multipart/form-data, application/json, or a picture with its image content type."
     )
 
 
 def read_batch() -> tuple[list[bytes], Options]:
-    """Bytes of each picture of a form, in order, and options for all. Raises NoImage, BadRequest, BadZipcode, UnsupportedImageType,
-    Overloaded."""
-    _refuse_if_turned_away()
+    """Return the bytes of each picture of a form, in order, and the options for all.
+
+    Raises:
+        NoImage, UnsupportedImageType: The request has no form, or the form has no picture.
+        BadRequest, BadZipcode: The form or a field is malformed, or there are too many pictures.
+        Overloaded: The server did not keep the body.
+    """
+    _check_body_kept()
     if request.mimetype != "multipart/form-data":
         if request.content_length:
             raise UnsupportedImageType(
@@ -88,15 +100,23 @@ def read_batch() -> tuple[list[bytes], Options]:
     return form.pictures, options
 
 
-def _refuse_if_turned_away() -> None:
+def _check_body_kept() -> None:
     retry_after_s = request.environ.get(RETRY_AFTER_KEY)
     if retry_after_s is not None:
-        raise Overloaded("More photos wait than can be read in time.", retry_after_s=retry_after_s)
+        raise Overloaded(
+            "The queue is full: more photos wait than can be read in time.",
+            retry_after_s=retry_after_s,
+        )
+
+
+def _options(zipcode: str) -> Options:
+    cache = request.cache_control
+    return Options(zipcode, cache=not (cache.no_cache or cache.no_store))
 
 
 def _form_options(form: Form, zipcode: str) -> Options:
     _expect(form.fields, "command", "predict")
-    return Options(_zipcode(form.fields.get("zipcode"), default=zipcode))
+    return _options(_zipcode(form.fields.get("zipcode"), default=zipcode))
 
 
 def _from_form(zipcode: str) -> tuple[bytes, Options]:
@@ -115,34 +135,38 @@ def _from_json(zipcode: str) -> tuple[bytes, Options]:
         raise BadRequest("The body is not a JSON object.")
     _expect(body, "format", "base64")
     _expect(body, "command", "predict")
-    options = Options(_zipcode(body.get("zipcode"), default=zipcode))
-    packed = body.get("image_data")
-    if packed is None or packed == "":
+    options = _options(_zipcode(body.get("zipcode"), default=zipcode))
+    encoded = body.get("image_data")
+    if encoded is None or encoded == "":
         raise NoImage("The JSON has no image_data.")
-    if not isinstance(packed, str):
+    if not isinstance(encoded, str):
         raise BadRequest("image_data is not a string.")
-    return _from_base64(packed), options
+    return _from_base64(encoded), options
 
 
 def _from_base64(text: str) -> bytes:
-    """Bytes of base64 in either alphabet, with or without line breaks, padding and a data URL's head. Raises BadImage."""
+    """Decode base64 of either alphabet, with or without line breaks, padding or a data URL prefix.
+
+    Raises:
+        BadImage: The text is not base64.
+    """
     if text.startswith("data:"):
         text = text.partition(",")[2]
-    packed = text.translate(_BASE64).rstrip("=")
+    encoded = text.translate(_BASE64).rstrip("=")
     try:
-        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise BadImage("image_data is not base64.") from None
 
 
 def _expect(fields: Mapping[str, Any], name: str, value: str) -> None:
     if fields.get(name, value) != value:
-        raise BadRequest(f"{name} can only be {value!r}.")
+        raise BadRequest(f"{name} must be {value!r}.")
 
 
 def _zipcode(value: object, *, default: str) -> str:
     if value is None:
         return default
     if not isinstance(value, str) or not re.fullmatch("[0-9]{5}", value):
-        raise BadZipcode("zipcode is not five digits in a string.")
+        raise BadZipcode("zipcode must be a string of five digits.")
     return value

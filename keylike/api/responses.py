@@ -1,4 +1,4 @@
-"""Shapes of what the API says: every answer and every failure is put together here, as plain dictionaries ready for JSON."""
+"""Response bodies: every answer and every failure, as plain dictionaries ready for JSON."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ API_VERSION = "2.0.0"
 
 
 def new_request_id() -> str:
-    """Eight characters that name one request in its answer and in the log."""
+    """Return eight characters that identify one request in its response and in the log."""
     return secrets.token_hex(4)
 
 
 def success(answer: Answer, *, request_id: str, now: float) -> dict[str, Any]:
-    """The body of a prediction; `now` in seconds since 1970. The names and types of the first block are fixed for phone apps."""
+    """Return the body of a prediction; `now` is in seconds since 1970.
+
+    Phone apps depend on the names and types up to api_version.
+    """
     reading, keyway, market = answer.reading, answer.bitting.keyway, answer.market
     return {
         "success": True,
@@ -50,8 +53,17 @@ def success(answer: Answer, *, request_id: str, now: float) -> dict[str, Any]:
     }
 
 
+def timed_success(answer: Answer, *, request_id: str, now: float) -> dict[str, Any]:
+    """Return the body of a prediction with its processing time in seconds."""
+    body = success(answer, request_id=request_id, now=now)
+    return body | {"processing_time": round(answer.processing_ms / 1e3, 4)}
+
+
 def classified(answer: Classified, *, request_id: str, now: float) -> dict[str, Any]:
-    """The body of a classification; `now` in seconds since 1970. Probabilities are not rounded: they sum to 1."""
+    """Return the body of a classification; `now` is in seconds since 1970.
+
+    Probabilities are not rounded, since they must sum to 1.
+    """
     return {
         "success": True,
         "request_id": request_id,
@@ -65,7 +77,7 @@ def classified(answer: Classified, *, request_id: str, now: float) -> dict[str, 
 
 
 def batch(results: list[dict[str, Any]], *, request_id: str, now: float) -> dict[str, Any]:
-    """The body of an answer about several photos, from the bodies about each; `now` in seconds since 1970."""
+    """Return the body for several photos; `now` is in seconds since 1970."""
     return {
         "success": True,
         "request_id": request_id,
@@ -76,7 +88,7 @@ def batch(results: list[dict[str, Any]], *, request_id: str, now: float) -> dict
 
 
 def failure(code: str, message: str, *, request_id: str, now: float) -> dict[str, Any]:
-    """What the body of every failure has; `now` in seconds since 1970."""
+    """Return the fields that every failure has; `now` is in seconds since 1970."""
     return {
         "success": False,
         "error": message,
@@ -88,7 +100,10 @@ def failure(code: str, message: str, *, request_id: str, now: float) -> dict[str
 
 
 def refusal(error: KeylikeError, *, request_id: str, now: float) -> dict[str, Any]:
-    """The body of a failure with a name: what every failure has, its evidence, and for an unreadable key the reason and advice."""
+    """Return the body of a KeylikeError, with its details.
+
+    An unreadable key also has a reason, advice and the name of the model.
+    """
     body = failure(error.code, error.message, request_id=request_id, now=now)
     if isinstance(error, UnreadableKey):
         body |= {"reason": error.reason, "advice": error.advice, "model_used": error.model}
@@ -108,7 +123,7 @@ def _cuts(reading: Reading) -> list[dict[str, Any]]:
 
 
 def _geometry(reading: Reading) -> dict[str, Any] | None:
-    """Where the blade and its cuts lie, to a tenth of a pixel: finer than any screen shows it. None where the reader does not say."""
+    """Return the position of blade and cuts to a tenth of a pixel, or None if the reader gives none."""
     drawing = reading.drawing
     if drawing is None:
         return None
@@ -128,7 +143,7 @@ def _tenths(point: Point) -> list[float]:
 
 
 def _alternatives(reading: Reading) -> list[dict[str, Any]]:
-    """The other codes it could be, likeliest first, without the one that is the answer."""
+    """Return the other possible codes, most likely first."""
     return [
         {
             "bitting": ",".join(map(str, candidate.codes)),

@@ -1,4 +1,4 @@
-"""What the API takes and gives, as the OpenAPI document describes it; tests hold every answer against these."""
+"""Response schemas for the OpenAPI document. Tests validate every response against them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CODES = r"^[0-9]+(,[0-9]+)*$"
 
 
 class Body(BaseModel):
-    """Answers have exactly the fields that are described."""
+    """A response body with exactly the described fields."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,12 +25,12 @@ class CutOut(Body):
 
     position: int = Field(ge=1, description="1 at the bow (the handle)")
     depth: int = Field(ge=0, description="The maker's number; the lowest is the shallowest")
-    probability: float = Field(ge=0, le=1, description="That this depth is right")
+    probability: float = Field(ge=0, le=1, description="Probability that this depth is right")
     depth_mm: float = Field(gt=0, description="Blade height left under the cut, millimetres")
 
 
 class AlternativeOut(Body):
-    """Another code that it could be."""
+    """Another possible code."""
 
     bitting: str = Field(pattern=_CODES)
     probability: float = Field(ge=0, le=1)
@@ -42,7 +42,7 @@ Pixels = Annotated[
 
 
 class CutLineOut(Body):
-    """Where a cut lies on the photo."""
+    """Position of a cut on the photo."""
 
     position: int = Field(ge=1, description="1 at the bow (the handle)")
     foot: Pixels = Field(description="On the uncut edge")
@@ -50,32 +50,30 @@ class CutLineOut(Body):
 
 
 class GeometryOut(Body):
-    """The reading as a drawing over the photo, which is upright (turned as its EXIF data say) and `width` by `height` pixels. Whoever shows
-    the photo at another size multiplies."""
+    """The reading as a drawing over the upright photo of `width` by `height` pixels.
+
+    The photo is upright after the rotation in its EXIF data. For another size, scale the coordinates.
+    """
 
     width: int = Field(ge=1)
     height: int = Field(ge=1)
-    outline: list[Pixels] = Field(max_length=400, description="Of the blade, closed")
+    outline: list[Pixels] = Field(max_length=400, description="Closed outline of the blade")
     cuts: list[CutLineOut]
 
 
 class QualityOut(Body):
-    """What the photo gave to work with; null where the reader does not measure it."""
+    """Quality of the photo; null for what the reader does not measure."""
 
-    px_per_mm: float | None = Field(description="Photo pixels a millimetre at the blade")
-    px_per_depth_step: float | None = Field(description="Photo pixels for one step of depth")
-    tilt_deg: float | None = Field(
-        description="Angle between the key's plane and the picture's, degrees"
-    )
+    px_per_mm: float | None = Field(description="Photo pixels per millimetre at the blade")
+    px_per_depth_step: float | None = Field(description="Photo pixels per depth step")
+    tilt_deg: float | None = Field(description="Angle between key and image plane, degrees")
     sharpness: float | None = Field(ge=0, le=1)
     contrast: float | None = Field(ge=0, le=1)
-    worn_cuts: list[int] = Field(
-        description="Positions of cuts that lie nearly midway between two depths"
-    )
+    worn_cuts: list[int] = Field(description="Positions of cuts about midway between two depths")
 
 
 class Prediction(Body):
-    """A key that was read."""
+    """The reading of a key."""
 
     success: Literal[True]
     request_id: str = Field(min_length=8, max_length=8)
@@ -86,7 +84,7 @@ class Prediction(Body):
     brand: str = Field(examples=["Schlage"])
     confidence: float = Field(ge=0, le=1, description="Probability that the whole code is right")
     estimatedAnnualProduction: int = Field(
-        gt=0, description="Rough formula; see `assessment` for sober figures"
+        gt=0, description="Rough formula; see `assessment` for sourced figures"
     )
     manufacturingComplexity: int = Field(gt=0, description="Rough formula")
     marketPenetration: float = Field(ge=0, le=1, description="Rough; from the keyway's record")
@@ -101,31 +99,35 @@ class Prediction(Body):
     cuts: list[CutOut]
     alternatives: list[AlternativeOut]
     geometry: GeometryOut | None = Field(
-        description="For drawing the reading over the photo; null where the reader does not say"
+        description="For drawing the reading over the photo; null if the reader gives none"
     )
     quality: QualityOut
-    calibrated: bool = Field(
-        description="Whether a fitted calibration stands behind the probabilities"
-    )
+    calibrated: bool = Field(description="True if a fitted calibration gives the probabilities")
     assessment: Assessment = Field(
-        description="What the reading means for the owner, each claim with its source"
+        description="Meaning of the reading for the owner, each claim with its source"
     )
     cached: bool = Field(
-        description="Whether the same photo was read before, or at the same time for another request"
+        description="True if the reading comes from an earlier or concurrent request with the same photo"
     )
-    processing_ms: float = Field(ge=0, description="From bytes to answer, this request's own")
+    processing_ms: float = Field(ge=0, description="Time from bytes to answer for this request")
+
+
+class TimedPrediction(Prediction):
+    """The reading of a key, with the processing time in seconds."""
+
+    processing_time: float = Field(ge=0, description="`processing_ms` in seconds")
 
 
 class ClassificationOut(Body):
-    """Which class a photo belongs to."""
+    """The class of a photo."""
 
     success: Literal[True]
     request_id: str = Field(min_length=8, max_length=8)
-    predicted_class: str = Field(description="The likeliest class", examples=["SC1"])
+    predicted_class: str = Field(description="The most likely class", examples=["SC1"])
     confidence: float = Field(ge=0, le=1, description="Its probability")
     all_probabilities: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
         min_length=2,
-        description="Every class the model knows; they sum to 1",
+        description="Probability of every class of the model; they sum to 1",
         examples=[{"SC1": 0.9, "KW1": 0.1}],
     )
     model_used: str = Field(examples=["caliper-1.0.0"])
@@ -134,10 +136,10 @@ class ClassificationOut(Body):
 
 
 class Failure(Body):
-    """Every failure, whatever its status."""
+    """The body of every failure."""
 
     success: Literal[False]
-    error: str = Field(description="A sentence for people")
+    error: str = Field(description="A sentence for the user")
     code: str = Field(json_schema_extra={"enum": [*sorted(STATUS)]})
     request_id: str = Field(min_length=8, max_length=8)
     timestamp: int
@@ -146,7 +148,7 @@ class Failure(Body):
 
 
 class UnreadableFailure(Failure):
-    """A photo whose key cannot be read: why, and what to do for the next photo."""
+    """A photo whose key cannot be read, with the reason and advice for the next photo."""
 
     reason: Reason
     advice: str
@@ -154,10 +156,10 @@ class UnreadableFailure(Failure):
 
 
 class BatchAnswer(Body):
-    """What became of each photo of a request, in order: as POST /predict would have answered for it alone."""
+    """One result for each photo of a request, in order, as POST /predict would return it."""
 
     success: Literal[True] = Field(
-        description="The request was read; what became of a photo says its own answer"
+        description="The request was processed; each result has its own `success`"
     )
     request_id: str = Field(min_length=8, max_length=8)
     timestamp: int
@@ -166,7 +168,7 @@ class BatchAnswer(Body):
 
 
 class Welcome(Body):
-    """What programs find at the address itself."""
+    """The addresses of the API, for programs."""
 
     name: Literal["Keylike"]
     api_version: Literal["2.0.0"]
@@ -178,20 +180,20 @@ class Welcome(Body):
 
 
 class CacheOut(Body):
-    """How often a reading was at hand, since the start."""
+    """Counters of the cache since the start."""
 
-    hits: int = Field(ge=0, description="Photos whose reading was kept")
+    hits: int = Field(ge=0, description="Photos whose reading was in the cache")
     misses: int = Field(ge=0, description="Photos that were read")
     shared: int = Field(
-        ge=0, description="Photos that waited for the same photo of another request to be read"
+        ge=0, description="Photos that waited for another request with the same photo"
     )
-    entries: int = Field(ge=0, description="Readings kept now")
+    entries: int = Field(ge=0, description="Readings in the cache now")
     max_entries: int = Field(ge=1)
-    ttl_s: float = Field(ge=0, description="How long a reading is kept, seconds; 0: none is")
+    ttl_s: float = Field(ge=0, description="Seconds that a reading is kept; 0 turns the cache off")
     backend: Literal["memory", "redis"]
-    degraded: bool = Field(description="Redis is away, and memory stands in for it")
+    degraded: bool = Field(description="True if Redis is unreachable and memory replaces it")
     hit_rate: float = Field(
-        ge=0, le=1, description="Share of all photos asked about that were not read for the request"
+        ge=0, le=1, description="Share of the photos looked up that did not have to be read"
     )
 
 
@@ -199,11 +201,9 @@ class Health(Body):
     """The state of the server."""
 
     status: Literal["healthy", "degraded", "loading", "draining"] = Field(
-        description="degraded: the embedded reader answers instead"
+        description="degraded: the embedded reader replaces the configured model"
     )
-    reason: str | None = Field(
-        description="Why the model that was asked for does not answer; null where it does"
-    )
+    reason: str | None = Field(description="Why the configured model is not in use; null if it is")
     model_loaded: bool
     model: str | None
     gpu_available: bool
@@ -213,7 +213,7 @@ class Health(Body):
 
 
 class Probe(Body):
-    """A short yes for those who watch the process."""
+    """A short confirmation for probes."""
 
     status: Literal["alive", "ready"]
     timestamp: int

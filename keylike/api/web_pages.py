@@ -1,4 +1,7 @@
-"""GET / with the page's files and its service worker, the OpenAPI document, and the page that shows it: nothing comes from elsewhere."""
+"""GET /, the files of the web page, its service worker, the OpenAPI document and its viewer.
+
+Everything comes from this server; the pages load nothing from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import flask_openapi3_swagger
 from flask import Blueprint, Request, Response, current_app, jsonify, request, send_file
 from flask_openapi3 import APIBlueprint, OpenAPI, Tag
 
+from keylike.api import versions
 from keylike.api.responses import API_VERSION
 from keylike.api.schemas import Failure
 from keylike.api.schemas import Welcome as WelcomeOut
@@ -28,14 +32,19 @@ _ROOT: dict[Any, Any] = {
 
 
 def add_welcome(predictions: APIBlueprint, model: EngineSlot, web: Path) -> None:
-    """Adds what is found at the address itself; `web` is the folder of the page.
+    """Add GET / to the blueprint of POST /.
 
-    It shares the blueprint of POST /, since of two blueprints with the same path the document keeps only the later.
+    Of two blueprints with the same path, flask-openapi3 would document only the later.
+
+    Args:
+        predictions: The blueprint of POST /.
+        model: The slot of the model, whose name the response shows.
+        web: The folder of the page.
     """
 
     @predictions.get("/", tags=[Tag(name="start")], operation_id="welcome", responses=_ROOT)
     def welcome() -> Response:
-        """What this is, and where everything else is."""
+        """Return the addresses of the API, or the web page for browsers."""
         if wants_page(request):
             response = send_file(web / "index.html")
         else:
@@ -53,16 +62,20 @@ def add_welcome(predictions: APIBlueprint, model: EngineSlot, web: Path) -> None
 
 
 def wants_page(asked: Request) -> bool:
-    """Whether a browser goes to the address itself: that gets the page, and programs JSON."""
-    goes = asked.method in ("GET", "HEAD") and asked.path == "/"
+    """Return True if a browser opens the root path and so gets the page instead of JSON."""
+    opens = asked.method in ("GET", "HEAD") and asked.path == "/"
     return (
-        goes and asked.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+        opens
+        and asked.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
     )
 
 
 def web_blueprint(web: Path) -> Blueprint:
-    """/web: scripts and styles of the pages, as files of their own, so that no page has to allow what is written into it. /sw.js: the
-    service worker, which lies at the top since it may only look after what lies beneath it."""
+    """Return the routes /web, with scripts and styles, and /sw.js, the service worker.
+
+    Scripts and styles are separate files, so that the security policy need not allow inline ones. The
+    service worker is at the top because it may control only paths below its own.
+    """
     pages = Blueprint("web", __name__, static_folder=web, static_url_path="/web")
     worker = f'const VERSION = "{_digest(web)}"\n' + (web / "sw.js").read_text(encoding="utf-8")
 
@@ -76,7 +89,7 @@ def web_blueprint(web: Path) -> Blueprint:
 
 
 def _digest(folder: Path) -> str:
-    """Of all files in it: browsers renew what they keep of a page once this changes."""
+    """Return a digest of all files in a folder. Browsers update the page when it changes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return hashlib.sha256(
         b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)
@@ -84,13 +97,13 @@ def _digest(folder: Path) -> str:
 
 
 def docs_blueprint(web: Path) -> Blueprint:
-    """/openapi.json and /docs, with the files of Swagger UI out of the installed package."""
+    """Return /openapi.json and /docs, with the files of Swagger UI from the installed package."""
     files = Path(flask_openapi3_swagger.__path__[0]) / "templates" / "swagger"
     docs = Blueprint("docs", __name__, static_folder=files, static_url_path="/docs/files")
 
     @docs.get("/openapi.json")
     def document() -> Response:
-        return jsonify(cast(OpenAPI, current_app).api_doc)
+        return jsonify(versions.describe(cast(OpenAPI, current_app).api_doc))
 
     @docs.get("/docs")
     def page() -> Response:

@@ -1,4 +1,4 @@
-"""Everything that is not a photo of a key: each gets its JSON failure, and the next request is served as if nothing had been."""
+"""Bad input: each kind gets its JSON failure, and the next request is served normally."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ PICTURES: dict[str, tuple[bytes, int, str]] = {
     "truncated PNG": (plain(kind="PNG")[:60], 400, "bad_image"),
     "truncated WebP": (plain(kind="WEBP")[:-4], 400, "bad_image"),
     "truncated AVIF": (plain(kind="AVIF")[:-4], 400, "bad_image"),
-    "GIF header alone": (b"GIF89a", 400, "bad_image"),
-    "HEIC header alone": (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", 400, "bad_image"),
+    "GIF header only": (b"GIF89a", 400, "bad_image"),
+    "HEIC header only": (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", 400, "bad_image"),
     "text bomb in a PNG": (with_text_bomb(plain(kind="PNG")), 400, "bad_image"),
     "20000x20000 PNG": (png(20_000, 20_000), 413, "image_too_large"),
     "just above 50 megapixels": (png(7072, 7072), 413, "image_too_large"),
@@ -54,12 +54,12 @@ REQUESTS: dict[str, tuple[dict[str, Any], int, str]] = {
         400,
         "bad_request",
     ),
-    "form broken off": (
+    "incomplete form": (
         {**form(("image", JPEG)), "data": form(("image", JPEG))["data"][:-30]},
         400,
         "bad_request",
     ),
-    "form of thousands of parts": (form(*[("x", "")] * 1001), 413, "image_too_large"),
+    "form with thousands of parts": (form(*[("x", "")] * 1001), 413, "image_too_large"),
     "plain text": ({"data": b"hello", "content_type": "text/plain"}, 415, "unsupported_image_type"),
     "zipcode with letters": (
         {"data": {"image": (io.BytesIO(JPEG), "a.jpg"), "zipcode": "12a45"}},
@@ -78,7 +78,7 @@ REQUESTS: dict[str, tuple[dict[str, Any], int, str]] = {
         400,
         "bad_zipcode",
     ),
-    "other command": (
+    "unknown command": (
         {"data": {"image": (io.BytesIO(JPEG), "a.jpg"), "command": "delete"}},
         400,
         "bad_request",
@@ -92,15 +92,15 @@ REQUESTS: dict[str, tuple[dict[str, Any], int, str]] = {
     "no image_data": ({"json": {"zipcode": "12345"}}, 400, "no_image"),
     "image_data empty": ({"json": {"image_data": ""}}, 400, "no_image"),
     "image_data not text": ({"json": {"image_data": [1, 2]}}, 400, "bad_request"),
-    "other format": ({"json": {"image_data": "AAAA", "format": "hex"}}, 400, "bad_request"),
+    "unknown format": ({"json": {"image_data": "AAAA", "format": "hex"}}, 400, "bad_request"),
     "malformed JSON": ({"data": b'{"image_data": ', "content_type": JSON}, 400, "bad_request"),
     "JSON not an object": ({"json": [1]}, 400, "bad_request"),
-    "JSON of millions of parts": (
+    "JSON with millions of elements": (
         {"data": b'{"x": [' + b"{}," * 4_000_000 + b"0]}", "content_type": JSON},
         400,
         "bad_request",
     ),
-    "form that holds no files": (
+    "URL-encoded form": (
         {"data": b"a&" * 7_000_000, "content_type": "application/x-www-form-urlencoded"},
         400,
         "no_image",
@@ -126,14 +126,16 @@ REQUESTS: dict[str, tuple[dict[str, Any], int, str]] = {
 
 
 @pytest.mark.parametrize("case", PICTURES.values(), ids=PICTURES.keys())
-def test_what_is_not_a_photo(client: FlaskClient, case: tuple[bytes, int, str]) -> None:
+def test_predict_with_a_bad_picture_fails_and_the_next_photo_is_read(
+    client: FlaskClient, case: tuple[bytes, int, str]
+) -> None:
     picture, status, code = case
     check_failure(client, client.post("/predict", **form(("image", picture))), status, code)
     assert client.post("/predict", **form(("image", JPEG))).status_code == 200
 
 
 @pytest.mark.parametrize("case", REQUESTS.values(), ids=REQUESTS.keys())
-def test_requests_that_are_wrong(
+def test_predict_with_a_bad_request_fails(
     client: FlaskClient, case: tuple[dict[str, Any], int, str]
 ) -> None:
     request, status, code = case
@@ -141,19 +143,19 @@ def test_requests_that_are_wrong(
     assert len(body["error"]) > 10
 
 
-def test_unknown_path_is_json_even_for_browsers(client: FlaskClient) -> None:
+def test_unknown_path_from_a_browser_returns_json(client: FlaskClient) -> None:
     response = client.get("/nowhere", headers={"Accept": "text/html"})
     assert (response.status_code, response.mimetype) == (404, "application/json")
     assert response.get_json()["code"] == "not_found"
 
 
-def test_wrong_method_keeps_allow(client: FlaskClient) -> None:
+def test_wrong_method_returns_allow_header(client: FlaskClient) -> None:
     response = client.put("/predict")
     assert (response.status_code, response.get_json()["code"]) == (405, "method_not_allowed")
     assert "POST" in response.headers["Allow"]
 
 
-def test_a_failure_shows_no_path_and_no_library(client: FlaskClient) -> None:
+def test_failure_contains_no_path_and_no_library_name(client: FlaskClient) -> None:
     for picture, _, _ in PICTURES.values():
         text = client.post("/predict", **form(("image", picture))).text
         assert not any(word in text for word in ("Traceback", "PIL", "BytesIO", ".py", "0x"))

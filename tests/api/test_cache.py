@@ -1,4 +1,4 @@
-"""The same photo again, over HTTP: what is read once, what is the request's own, and what the server tells about it."""
+"""The cache over HTTP: repeated photos are read once, and /cache/stats counts them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 
 class CountingReader(ColourReader):
-    """Counts the photos that it was asked to read, and can be short of memory."""
+    """A reader that counts its photos and can refuse as if memory were short."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked, self.full, self._lock = 0, False, threading.Lock()
+        self.photos = 0
+        self.full = False
+        self._lock = threading.Lock()
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """One result a photo."""
+        """Return one result per photo."""
         with self._lock:
-            self.asked += len(photos)
+            self.photos += len(photos)
         if self.full:
             raise Overloaded("No memory is left.", retry_after_s=1)
         return super().read(photos)
@@ -44,23 +46,23 @@ class CountingReader(ColourReader):
 
 @pytest.fixture
 def reader() -> CountingReader:
-    """What reads."""
+    """Return a counting reader."""
     return CountingReader()
 
 
 def serve(settings: Settings, reader: CountingReader, **changes: Any) -> FlaskClient:
-    """An application with this reader, and the settings changed like this."""
+    """Return a client of an application with this reader and changed settings."""
     return create_app(settings.model_copy(update=changes), load=lambda: reader).test_client()
 
 
 @pytest.fixture
 def client(settings: Settings, reader: CountingReader) -> FlaskClient:
-    """With the settings as they come."""
+    """Return a client of an application with default settings."""
     return serve(settings, reader)
 
 
 def post(client: FlaskClient, photo: bytes, **more: Any) -> dict[str, Any]:
-    """The body of the answer, which is as the document describes it."""
+    """Post a photo and return the body after validating it against the document."""
     return check_described(
         client,
         client.post("/predict", data=photo, content_type="image/jpeg", **more),
@@ -70,15 +72,13 @@ def post(client: FlaskClient, photo: bytes, **more: Any) -> dict[str, Any]:
 
 
 def stats(client: FlaskClient) -> dict[str, Any]:
-    """What /cache/stats says, as the document describes it."""
+    """Return /cache/stats after validating it against the document."""
     return check_described(client, client.get("/cache/stats"), "/cache/stats", "get")
 
 
-def test_the_same_photo_again_is_not_read_again(
-    client: FlaskClient, reader: CountingReader
-) -> None:
+def test_repeated_photo_is_read_once(client: FlaskClient, reader: CountingReader) -> None:
     first, second = (post(client, plain()) for _ in range(2))
-    assert (first["cached"], second["cached"], reader.asked) == (False, True, 1)
+    assert (first["cached"], second["cached"], reader.photos) == (False, True, 1)
     own = ("request_id", "timestamp", "processing_ms", "cached")
     assert {name: value for name, value in first.items() if name not in own} == {
         name: value for name, value in second.items() if name not in own
@@ -86,52 +86,54 @@ def test_the_same_photo_again_is_not_read_again(
     assert first["request_id"] != second["request_id"]
 
 
-def test_another_zipcode_is_a_hit_and_the_answer_s_own(
+def test_repeated_photo_with_another_zipcode_is_a_hit_with_its_own_market(
     client: FlaskClient, reader: CountingReader
 ) -> None:
     first = post(client, plain())
     second = post(client, plain(), query_string={"zipcode": "98765"})
-    assert (second["cached"], second["zipcode"], reader.asked) == (True, "98765", 1)
+    assert (second["cached"], second["zipcode"], reader.photos) == (True, "98765", 1)
     assert second["estimatedAnnualProduction"] != first["estimatedAnnualProduction"]
 
 
-def test_another_photo_is_another(client: FlaskClient, reader: CountingReader) -> None:
+def test_different_photos_are_read_separately(client: FlaskClient, reader: CountingReader) -> None:
     assert [post(client, plain(colour))["bitting"] for colour in (RED, GREEN)] == [
         "2,5,4,7,3",
         "1,1,1,1,1",
     ]
-    assert reader.asked == 2
+    assert reader.photos == 2
 
 
 @pytest.mark.parametrize("header", ["no-cache", "no-store", "max-age=0, no-cache"])
-def test_who_wants_no_cache_gets_a_run(
+def test_photo_with_no_cache_is_read_again_and_not_kept(
     client: FlaskClient, reader: CountingReader, header: str
 ) -> None:
     before = stats(client)
     for _ in range(2):
         assert not post(client, plain(), headers={"Cache-Control": header})["cached"]
-    assert reader.asked == 2
+    assert reader.photos == 2
     assert stats(client) == before, "nothing is looked up or kept"
 
 
-def test_other_words_of_the_header_change_nothing(
+def test_photo_with_other_cache_directives_uses_the_cache(
     client: FlaskClient, reader: CountingReader
 ) -> None:
     for _ in range(2):
         post(client, plain(), headers={"Cache-Control": "max-age=0"})
-    assert reader.asked == 1
+    assert reader.photos == 1
 
 
-def test_an_unreadable_photo_is_read_once(client: FlaskClient, reader: CountingReader) -> None:
+def test_repeated_unreadable_photo_is_read_once(
+    client: FlaskClient, reader: CountingReader
+) -> None:
     answers = [
         client.post("/predict", data=plain(BLUE), content_type="image/jpeg") for _ in range(2)
     ]
     first, second = (check_failure(client, answer, 422, "unreadable") for answer in answers)
     assert (first["reason"], first["advice"]) == (second["reason"], second["advice"])
-    assert reader.asked == 1
+    assert reader.photos == 1
 
 
-def test_a_hit_does_not_open_the_photo(
+def test_cache_hit_does_not_decode_the_photo(
     client: FlaskClient, reader: CountingReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post(client, plain())
@@ -139,7 +141,7 @@ def test_a_hit_does_not_open_the_photo(
     assert post(client, plain())["cached"]
 
 
-def test_a_failure_is_not_kept(client: FlaskClient, reader: CountingReader) -> None:
+def test_failure_is_not_cached(client: FlaskClient, reader: CountingReader) -> None:
     reader.full = True
     check_failure(
         client, client.post("/predict", data=plain(), content_type="image/jpeg"), 503, "overloaded"
@@ -148,10 +150,10 @@ def test_a_failure_is_not_kept(client: FlaskClient, reader: CountingReader) -> N
     assert not post(client, plain())["cached"]
 
 
-def test_who_waits_does_not_get_the_failure_of_who_is_read(settings: Settings) -> None:
+def test_waiting_request_does_not_share_a_failure(settings: Settings) -> None:
     waiting = threading.Event()
 
-    class Watched(ReadingCache):
+    class WatchedCache(ReadingCache):
         def get_or_compute(
             self, key: str, compute: Callable[[], Result], client: Client = NO_CLIENT
         ) -> CacheResult:
@@ -164,42 +166,44 @@ def test_who_waits_does_not_get_the_failure_of_who_is_read(settings: Settings) -
     class FullAtFirst(CountingReader):
         def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
             assert waiting.wait(60)
-            self.full = not self.asked
+            self.full = not self.photos
             return super().read(photos)
 
     reader = FullAtFirst()
-    cache = Watched(MemoryStore(ttl_s=600, size=10, clock=lambda: 0.0), ttl_s=600, size=10)
+    cache = WatchedCache(MemoryStore(ttl_s=600, size=10, clock=lambda: 0.0), ttl_s=600, size=10)
     app = create_app(settings, load=lambda: reader, cache=cache)
 
-    def ask(_: int) -> int:
+    def send(_: int) -> int:
         return (
             app.test_client().post("/predict", data=plain(), content_type="image/jpeg").status_code
         )
 
-    with ThreadPoolExecutor(2) as callers:
-        assert sorted(callers.map(ask, range(2))) == [200, 503]
-    assert reader.asked == 2
+    with ThreadPoolExecutor(2) as clients:
+        assert sorted(clients.map(send, range(2))) == [200, 503]
+    assert reader.photos == 2
 
 
-def test_fifty_at_once_are_read_once(client: FlaskClient, reader: CountingReader) -> None:
-    together = threading.Barrier(50, timeout=60)
+def test_fifty_concurrent_identical_photos_are_read_once(
+    client: FlaskClient, reader: CountingReader
+) -> None:
+    barrier = threading.Barrier(50, timeout=60)
 
-    def ask(_: int) -> dict[str, Any]:
+    def send(_: int) -> dict[str, Any]:
         own = client.application.test_client()
-        together.wait()
+        barrier.wait()
         body: dict[str, Any] = own.post(
             "/predict", data=plain(), content_type="image/jpeg"
         ).get_json()
         return body
 
-    with ThreadPoolExecutor(50) as callers:
-        bodies = list(callers.map(ask, range(50)))
-    assert reader.asked == 1
+    with ThreadPoolExecutor(50) as clients:
+        bodies = list(clients.map(send, range(50)))
+    assert reader.photos == 1
     assert {body["bitting"] for body in bodies} == {"2,5,4,7,3"}
     assert sorted(body["cached"] for body in bodies) == [False] + [True] * 49
 
 
-def test_stats(client: FlaskClient) -> None:
+def test_stats_count_hits_and_misses(client: FlaskClient) -> None:
     assert stats(client) == {
         "hits": 0,
         "misses": 0,
@@ -217,36 +221,36 @@ def test_stats(client: FlaskClient) -> None:
     assert (found["hits"], found["misses"], found["entries"], found["hit_rate"]) == (1, 1, 1, 0.5)
 
 
-def test_stats_are_for_the_operator(settings: Settings, reader: CountingReader) -> None:
+def test_stats_require_the_operator(settings: Settings, reader: CountingReader) -> None:
     guarded = serve(settings, reader, api_key=SecretStr("s3cret-token"))
     assert guarded.get("/cache/stats").status_code == 200
-    primary = {"REMOTE_ADDR": "203.0.113.7"}
-    refused = guarded.get("/cache/stats", environ_base=primary)
+    remote = {"REMOTE_ADDR": "203.0.113.7"}
+    refused = guarded.get("/cache/stats", environ_base=remote)
     assert check_described(guarded, refused, "/cache/stats", "get")["code"] == "unauthorized"
     assert refused.status_code == 401
     assert (
         guarded.get(
-            "/cache/stats", headers={"X-API-Key": "s3cret-token"}, environ_base=primary
+            "/cache/stats", headers={"X-API-Key": "s3cret-token"}, environ_base=remote
         ).status_code
         == 200
     )
 
 
-def test_the_cache_can_be_off(settings: Settings, reader: CountingReader) -> None:
+def test_cache_with_zero_ttl_is_off(settings: Settings, reader: CountingReader) -> None:
     client = serve(settings, reader, cache_ttl_s=0)
     assert [post(client, plain())["cached"] for _ in range(2)] == [False, False]
-    assert (reader.asked, stats(client)["ttl_s"], stats(client)["entries"]) == (2, 0, 0)
+    assert (reader.photos, stats(client)["ttl_s"], stats(client)["entries"]) == (2, 0, 0)
 
 
-def test_replicas_share_a_redis(
+def test_replicas_share_readings_in_redis(
     settings: Settings, reader: CountingReader, redis_server: RedisServer
 ) -> None:
     one, other = (serve(settings, reader, redis_url=SecretStr(redis_server.url)) for _ in range(2))
     assert [post(replica, plain())["cached"] for replica in (one, other)] == [False, True]
-    assert (reader.asked, stats(other)["backend"], stats(other)["entries"]) == (1, "redis", 1)
+    assert (reader.photos, stats(other)["backend"], stats(other)["entries"]) == (1, "redis", 1)
 
 
-def test_replicas_with_other_limits_do_not(
+def test_replicas_with_other_limits_do_not_share_readings(
     settings: Settings, reader: CountingReader, redis_server: RedisServer
 ) -> None:
     url = SecretStr(redis_server.url)
@@ -260,11 +264,11 @@ def test_replicas_with_other_limits_do_not(
     )
 
 
-def test_phone_apps_of_other_origins_may_send_the_header(client: FlaskClient) -> None:
-    asked = {
+def test_preflight_allows_cache_control(client: FlaskClient) -> None:
+    preflight = {
         "Origin": "https://phone.example",
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "cache-control",
     }
-    allowed = client.options("/predict", headers=asked).headers["Access-Control-Allow-Headers"]
+    allowed = client.options("/predict", headers=preflight).headers["Access-Control-Allow-Headers"]
     assert "cache-control" in allowed.lower()

@@ -1,4 +1,4 @@
-"""GET /health/detailed: figures, and when somebody should look after the server."""
+"""GET /health/detailed: figures and status."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import pytest
 from keylike.errors import ModelError
 from keylike.service import Service
 from keylike.settings import Settings
-from tests.api.house import House, crash, short_of_memory
+from tests.api.controlled_app import ControlledApp, crash, short_of_memory
 from tests.contract import check_described
 from tests.fakes import ColourReader
 from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 
 @pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
-    """With the settings as they come."""
-    made = House(settings)
-    yield made
-    made.service.close()
+def server(settings: Settings) -> Iterator[ControlledApp]:
+    """Return an application with default settings."""
+    app = ControlledApp(settings)
+    yield app
+    app.service.close()
 
 
-def test_detailed_health(house: House) -> None:
-    house.now += 12.5
-    house.post(plain(RED))
-    house.post(plain(BLUE))
-    house.post(plain(RED), headers={"X-Request-Timeout": "1e-9"})
-    found = house.get("/health/detailed")
+def test_detailed_health_after_some_requests_returns_figures(server: ControlledApp) -> None:
+    server.now += 12.5
+    server.post(plain(RED))
+    server.post(plain(BLUE))
+    server.post(plain(RED), headers={"X-Request-Timeout": "1e-9"})
+    found = server.get("/health/detailed")
     assert (found["status"], found["reasons"], found["model"], found["uptime_s"]) == (
         "healthy",
         [],
-        "moody-1.2.3",
+        "controlled-1.2.3",
         12.5,
     )
     assert found["counts"]["photos"] == {"read": 2, "unreadable": 1, "refused": 0, "crashed": 0}
@@ -59,35 +59,39 @@ def test_detailed_health(house: House) -> None:
     )
 
 
-def test_crashes_make_it_unhealthy_and_are_forgotten(house: House) -> None:
-    house.reader.first = crash
+def test_detailed_health_after_crashes_is_unhealthy_until_they_expire(
+    server: ControlledApp,
+) -> None:
+    server.reader.first = crash
     for side in range(40, 49):
-        house.post(plain(RED, size=(side, 40)))
-    assert house.get("/health/detailed")["error_rate"] == 1.0, "nine say nothing yet"
+        server.post(plain(RED, size=(side, 40)))
+    assert server.get("/health/detailed")["error_rate"] == 1.0, "nine requests are too few to judge"
     photos = {"image": [(io.BytesIO(plain(GREEN)), "a.jpg"), (io.BytesIO(b"no picture"), "b.jpg")]}
     assert (
-        house.client.post(
+        server.client.post(
             "/predict/batch", data=photos, content_type="multipart/form-data"
         ).status_code
         == 200
     )
-    found = house.get("/health/detailed", 503)
-    assert found["status"] == "unhealthy" and "failed in the server itself" in found["reasons"][0]
+    found = server.get("/health/detailed", 503)
+    assert found["status"] == "unhealthy" and "failed inside the server" in found["reasons"][0]
     assert found["error_rate"] >= 0.5
-    house.now += 300
-    assert house.get("/health/detailed")["error_rate"] == 0.0
+    server.now += 300
+    assert server.get("/health/detailed")["error_rate"] == 0.0
 
 
-def test_refusals_do_not_make_it_unhealthy(house: House) -> None:
-    house.reader.first = short_of_memory
+def test_detailed_health_after_refusals_stays_healthy(server: ControlledApp) -> None:
+    server.reader.first = short_of_memory
     for side in range(40, 60):
-        house.post(plain(RED, size=(side, 40)))
-    assert house.get("/health/detailed")["status"] == "healthy"
+        server.post(plain(RED, size=(side, 40)))
+    assert server.get("/health/detailed")["status"] == "healthy"
 
 
-def test_draining_loading_and_degraded(settings: Settings, house: House) -> None:
-    house.service.draining.set()
-    assert house.get("/health/detailed", 503)["status"] == "draining"
+def test_detailed_health_while_draining_loading_or_degraded_says_so(
+    settings: Settings, server: ControlledApp
+) -> None:
+    server.service.draining.set()
+    assert server.get("/health/detailed", 503)["status"] == "draining"
 
     def fail() -> Any:
         raise ModelError("gemma/config.json is damaged")

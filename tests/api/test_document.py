@@ -1,4 +1,4 @@
-"""Requests made up from the OpenAPI document: whatever is sent, the answers are those that it describes."""
+"""Requests generated from the OpenAPI document: every response must match its description."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ register(PHOTOS)
 
 
 def application() -> OpenAPI:
-    """The application with the colour reader, logging nothing; the cases are made before any fixture exists."""
+    """Return the application without a log. Schemathesis needs it before any fixture exists."""
     log = structlog.wrap_logger(
         logging.getLogger("nowhere"),
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
     )
     app = create_app(Settings(), load=colour_reader, log=log)
-    answer = app.wsgi_app
-    # As over a socket of this machine: the client of these tests says nothing of where it is.
-    app.wsgi_app = lambda environ, start_response: answer(  # type: ignore[method-assign]
+    wsgi_app = app.wsgi_app
+    # Schemathesis sends no client address; set that of this machine.
+    app.wsgi_app = lambda environ, start_response: wsgi_app(  # type: ignore[method-assign]
         {"REMOTE_ADDR": "127.0.0.1", **environ}, start_response
     )
     return app
 
 
-# What asks for a token even so is in tests/fuzzing/test_described.py.
+# This route requires a token; tests/tools/fuzzing covers it.
 schema = schemathesis.openapi.from_wsgi("/openapi.json", application()).exclude(
     path="/predict/premium"
 )
@@ -44,5 +44,5 @@ schema = schemathesis.openapi.from_wsgi("/openapi.json", application()).exclude(
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_answers_are_as_described(case: schemathesis.Case[Any]) -> None:
+def test_generated_request_gets_a_described_response(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate()

@@ -1,4 +1,4 @@
-"""What browsers are told: which pages may ask, with credentials or without; and what every answer carries."""
+"""Response headers: CORS with and without credentials, content security, caching and TLS."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ PAGES = {"Accept": "text/html"}
 
 
 def serve(settings: Settings, model: Load, **changes: Any) -> FlaskClient:
-    """Asks an application with other settings."""
+    """Return a client of an application with changed settings."""
     return create_app(settings.model_copy(update=changes), load=model).test_client()
 
 
-def test_every_page_may_ask_unless_some_are_named_and_never_with_credentials(
+def test_cors_by_default_allows_every_origin_without_credentials(
     client: FlaskClient,
 ) -> None:
     for origin in (APP, "null", "http://localhost:3000"):
@@ -32,11 +32,13 @@ def test_every_page_may_ask_unless_some_are_named_and_never_with_credentials(
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-def test_named_origins_alone_may_ask_and_with_credentials(settings: Settings, model: Load) -> None:
+def test_cors_with_named_origins_allows_only_them_with_credentials(
+    settings: Settings, model: Load
+) -> None:
     client = serve(settings, model, origins=f"{APP}, http://localhost:3000")
     for origin in (APP, "http://localhost:3000"):
         answer = client.get("/health", headers={"Origin": origin})
-        # Browsers take credentials with the origin itself alone, and caches need to know that answers differ.
+        # Browsers require the exact origin with credentials, and caches must see that it varies.
         assert (
             answer.headers["Access-Control-Allow-Origin"],
             answer.headers["Access-Control-Allow-Credentials"],
@@ -61,12 +63,11 @@ def test_named_origins_alone_may_ask_and_with_credentials(settings: Settings, mo
         "authorization",
         "cache-control",
         "x-request-timeout",
+        "api-version",
         "ngrok-skip-browser-warning",
     ],
 )
-def test_the_phone_apps_headers_pass_the_preflight(
-    settings: Settings, model: Load, header: str
-) -> None:
+def test_preflight_allows_each_request_header(settings: Settings, model: Load, header: str) -> None:
     asked = {
         "Origin": APP,
         "Access-Control-Request-Method": "POST",
@@ -84,7 +85,7 @@ def test_the_phone_apps_headers_pass_the_preflight(
         )
 
 
-def test_a_page_may_not_ask_for_a_network_that_it_is_not_in(client: FlaskClient) -> None:
+def test_preflight_for_a_private_network_is_not_allowed(client: FlaskClient) -> None:
     asked = {
         "Origin": APP,
         "Access-Control-Request-Method": "POST",
@@ -99,7 +100,7 @@ def test_a_page_may_not_ask_for_a_network_that_it_is_not_in(client: FlaskClient)
     "path",
     ["/", "/health", "/predict", "/nothing", "/openapi.json", "/web/page.js", "/docs", "/metrics"],
 )
-def test_every_answer_carries_them(client: FlaskClient, path: str) -> None:
+def test_every_response_has_security_headers(client: FlaskClient, path: str) -> None:
     headers = client.get(path, buffered=True).headers
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert (headers["X-Frame-Options"], headers["Referrer-Policy"]) == ("DENY", "no-referrer")
@@ -107,7 +108,7 @@ def test_every_answer_carries_them(client: FlaskClient, path: str) -> None:
     assert "Strict-Transport-Security" not in headers
 
 
-def test_readings_and_refusals_are_kept_nowhere(client: FlaskClient) -> None:
+def test_readings_and_refusals_are_not_stored_by_caches(client: FlaskClient) -> None:
     for data in (plain(), b"no picture"):
         assert (
             client.post("/predict", data=data, content_type="image/jpeg").headers["Cache-Control"]
@@ -115,7 +116,7 @@ def test_readings_and_refusals_are_kept_nowhere(client: FlaskClient) -> None:
         )
 
 
-def test_pages_run_nothing_but_the_servers_own_files(client: FlaskClient) -> None:
+def test_pages_load_only_files_of_this_server(client: FlaskClient) -> None:
     for path in ("/", "/docs"):
         page = client.get(path, headers=PAGES, buffered=True)
         policy = dict(
@@ -127,7 +128,7 @@ def test_pages_run_nothing_but_the_servers_own_files(client: FlaskClient) -> Non
             "'self'",
             "'self'",
         )
-        # Nothing that the policy would stop: no script or style written into the page, no handler, nothing from elsewhere.
+        # The policy would block inline scripts, styles and handlers, and anything from elsewhere.
         assert not re.search(
             r"<script(?![^>]*\bsrc=\"/)|<style|\son\w+=|\sstyle=|javascript:|https?://", page.text
         )
@@ -141,12 +142,14 @@ def test_pages_run_nothing_but_the_servers_own_files(client: FlaskClient) -> Non
     )
 
 
-def test_service_worker_may_fetch_from_its_own_server_and_nothing_else(client: FlaskClient) -> None:
+def test_service_worker_may_fetch_only_from_this_server(client: FlaskClient) -> None:
     policy = client.get("/sw.js").headers["Content-Security-Policy"]
     assert policy == "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 
 
-def test_tls_is_kept_to_where_a_named_proxy_speaks_it(settings: Settings, model: Load) -> None:
+def test_hsts_is_set_only_for_https_through_a_configured_proxy(
+    settings: Settings, model: Load
+) -> None:
     client = serve(settings, model, proxy="127.0.0.1")
     forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
     assert (
@@ -161,10 +164,10 @@ def test_tls_is_kept_to_where_a_named_proxy_speaks_it(settings: Settings, model:
     )
 
 
-def test_a_proxy_does_not_make_its_callers_operators(settings: Settings, model: Load) -> None:
+def test_clients_of_a_local_proxy_are_not_operators(settings: Settings, model: Load) -> None:
     client = serve(settings, model, proxy="127.0.0.1")
     for claimed in ("127.0.0.1", "::1", "203.0.113.7, 127.0.0.1", "", "127.0.0.1, 127.0.0.1"):
         assert client.get("/metrics", headers={"X-Forwarded-For": claimed}).status_code == 401
-    # Nor where it says nothing, as some do by default, and others when Connection names their own headers.
+    # Also without proxy headers: some proxies send none, and Connection makes others drop them.
     assert client.get("/metrics").status_code == 401
     assert serve(settings, model, proxy="10.0.0.1").get("/metrics").status_code == 200

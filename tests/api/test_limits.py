@@ -1,4 +1,4 @@
-"""How much may be asked for: by address and by token, told on every answer, with clocks and stores of our own."""
+"""Rate limits by address and by token, with controlled clocks and real stores."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.redis_server import RedisServer
 from tools.fuzzing.forms import form
 from tools.plain_pictures import plain
 
-FAR = {"REMOTE_ADDR": "203.0.113.7"}
+REMOTE = {"REMOTE_ADDR": "203.0.113.7"}
 
 
 class Replica:
-    """An application that counts; `now` is the time by which it does."""
+    """An application with rate limits and a clock that the test sets."""
 
     def __init__(self, settings: Settings, model: Load, **changes: Any) -> None:
         self.now = 1000.0
@@ -38,38 +38,38 @@ class Replica:
         self.client: FlaskClient = self.service.app.test_client()
 
     def post(
-        self, path: str = "/predict", *, far: dict[str, str] = FAR, **more: Any
+        self, path: str = "/predict", *, address: dict[str, str] = REMOTE, **more: Any
     ) -> TestResponse:
-        """Sends a photo from elsewhere."""
+        """Post a photo from a remote address."""
         return self.client.post(
-            path, **{"data": plain(), "content_type": "image/jpeg", "environ_base": far, **more}
+            path, **{"data": plain(), "content_type": "image/jpeg", "environ_base": address, **more}
         )
 
     def statuses(self, count: int, **more: Any) -> list[int]:
-        """What becomes of so many."""
+        """Post several photos and return their statuses."""
         return [self.post(**more).status_code for _ in range(count)]
 
 
 @pytest.fixture
 def replica(settings: Settings, model: Load) -> Replica:
-    """One with limits in memory."""
+    """Return an application with limits in memory."""
     return Replica(settings, model)
 
 
-def test_the_fourth_in_a_minute_is_too_many(replica: Replica) -> None:
+def test_fourth_photo_in_a_minute_is_refused(replica: Replica) -> None:
     assert replica.statuses(3) == [200, 200, 200]
     refused = replica.post()
     check_failure(replica.client, refused, 429, "rate_limited")
     assert 1 <= int(refused.headers["Retry-After"]) <= 61
     replica.now += 60.5
     assert replica.statuses(2) == [200, 200]
-    # The hour is used up now.
+    # The hourly limit is reached.
     assert replica.statuses(1) == [429]
     replica.now += 3601
     assert replica.statuses(4) == [200, 200, 200, 429]
 
 
-def test_the_window_moves(replica: Replica) -> None:
+def test_limit_uses_a_moving_window(replica: Replica) -> None:
     assert replica.statuses(1) == [200]
     replica.now += 40
     assert replica.statuses(3) == [200, 200, 429]
@@ -77,21 +77,23 @@ def test_the_window_moves(replica: Replica) -> None:
     assert replica.statuses(2) == [200, 429]
 
 
-def test_answers_say_how_much_is_left(replica: Replica) -> None:
-    told = [replica.post().headers for _ in range(4)]
-    assert [headers["X-RateLimit-Limit"] for headers in told] == ["3"] * 4
-    assert [headers["X-RateLimit-Remaining"] for headers in told] == ["2", "1", "0", "0"]
-    assert all(headers["X-RateLimit-Reset"].isdigit() for headers in told)
-    assert ["Retry-After" in headers for headers in told] == [False, False, False, True]
-    assert not any("X-RateLimit-After" in headers for headers in told)
+def test_responses_show_the_remaining_limit(replica: Replica) -> None:
+    responses = [replica.post().headers for _ in range(4)]
+    assert [headers["X-RateLimit-Limit"] for headers in responses] == ["3"] * 4
+    assert [headers["X-RateLimit-Remaining"] for headers in responses] == ["2", "1", "0", "0"]
+    assert all(headers["X-RateLimit-Reset"].isdigit() for headers in responses)
+    assert ["Retry-After" in headers for headers in responses] == [False, False, False, True]
+    assert not any("X-RateLimit-After" in headers for headers in responses)
 
 
-def test_all_ways_to_send_a_photo_are_counted_together_and_nothing_else_is(
+def test_limit_counts_all_photo_routes_together_and_no_others(
     replica: Replica,
 ) -> None:
     assert [
-        replica.post(path).status_code for path in ("/", "/predict", "/classify/image", "/predict")
+        replica.post(path).status_code
+        for path in ("/", "/v1/predict", "/v1/classify/image", "/predict/cached")
     ] == [200, 200, 200, 429]
+    assert replica.post("/v1/predict/batch").status_code == 429
     for path in (
         "/health",
         "/health/live",
@@ -101,31 +103,40 @@ def test_all_ways_to_send_a_photo_are_counted_together_and_nothing_else_is(
         "/openapi.json",
         "/web/docs.js",
         "/nothing",
+        "/v1/health",
     ):
-        answers = [replica.client.get(path, environ_base=FAR, buffered=True) for _ in range(8)]
+        answers = [replica.client.get(path, environ_base=REMOTE, buffered=True) for _ in range(8)]
         assert {answer.status_code for answer in answers} <= {200, 404}
         assert not any("X-RateLimit-Limit" in answer.headers for answer in answers)
-    asked = {"Origin": "https://app.example.org", "Access-Control-Request-Method": "POST"}
-    assert replica.client.options("/predict", headers=asked, environ_base=FAR).status_code == 200
+    preflight = {"Origin": "https://app.example.org", "Access-Control-Request-Method": "POST"}
+    assert (
+        replica.client.options("/predict", headers=preflight, environ_base=REMOTE).status_code
+        == 200
+    )
 
 
-def test_a_refused_photo_counts_too(replica: Replica) -> None:
+def test_limit_counts_refused_photos(replica: Replica) -> None:
     assert replica.statuses(4, data=b"no picture") == [415, 415, 415, 429]
 
 
-def test_addresses_are_counted_each_for_itself_and_ipv6_by_network(replica: Replica) -> None:
+def test_limit_is_per_address_and_per_ipv6_network(replica: Replica) -> None:
     assert replica.statuses(4) == [200, 200, 200, 429]
-    assert replica.statuses(1, far={"REMOTE_ADDR": "203.0.113.8"}) == [200]
+    assert replica.statuses(1, address={"REMOTE_ADDR": "203.0.113.8"}) == [200]
     neighbours = [{"REMOTE_ADDR": f"2001:db8:1:2::{host:x}"} for host in range(4)]
-    assert [replica.post(far=address).status_code for address in neighbours] == [200, 200, 200, 429]
-    assert replica.statuses(1, far={"REMOTE_ADDR": "2001:db8:1:3::1"}) == [200]
+    assert [replica.post(address=address).status_code for address in neighbours] == [
+        200,
+        200,
+        200,
+        429,
+    ]
+    assert replica.statuses(1, address={"REMOTE_ADDR": "2001:db8:1:3::1"}) == [200]
 
 
 @pytest.mark.parametrize(
     "header",
     ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-API-Key", "Authorization", "User-Agent"],
 )
-def test_no_header_makes_somebody_else_of_a_caller(replica: Replica, header: str) -> None:
+def test_limit_cannot_be_evaded_by_headers(replica: Replica, header: str) -> None:
     sent = [
         replica.post(headers={header: f"Bearer 198.51.100.{number}"}).status_code
         for number in range(4)
@@ -133,12 +144,12 @@ def test_no_header_makes_somebody_else_of_a_caller(replica: Replica, header: str
     assert sent == [200, 200, 200, 429]
 
 
-def test_programs_on_this_machine_are_not_limited_but_what_a_tunnel_brings_is(
+def test_limit_exempts_local_programs_but_not_tunnel_clients(
     replica: Replica,
 ) -> None:
     here = {"REMOTE_ADDR": "127.0.0.1"}
-    assert set(replica.statuses(8, far=here)) == {200}
-    assert replica.statuses(4, far=here, headers={"X-Forwarded-For": "203.0.113.7"}) == [
+    assert set(replica.statuses(8, address=here)) == {200}
+    assert replica.statuses(4, address=here, headers={"X-Forwarded-For": "203.0.113.7"}) == [
         200,
         200,
         200,
@@ -146,7 +157,7 @@ def test_programs_on_this_machine_are_not_limited_but_what_a_tunnel_brings_is(
     ]
 
 
-def test_a_named_proxy_is_believed_and_only_the_address_that_it_wrote_itself(
+def test_limit_behind_a_configured_proxy_uses_the_last_forwarded_address(
     settings: Settings, model: Load
 ) -> None:
     replica = Replica(settings, model, proxy="127.0.0.1, 10.0.0.0/8")
@@ -154,7 +165,7 @@ def test_a_named_proxy_is_believed_and_only_the_address_that_it_wrote_itself(
         for client in (f"203.0.113.{len(peer)}", f"198.51.100.{len(peer)}"):
             sent = [
                 replica.post(
-                    far={"REMOTE_ADDR": peer},
+                    address={"REMOTE_ADDR": peer},
                     headers={"X-Forwarded-For": f"192.0.2.{number}, {client}"},
                 ).status_code
                 for number in range(4)
@@ -171,14 +182,16 @@ def test_a_named_proxy_is_believed_and_only_the_address_that_it_wrote_itself(
     ("limited", "address", "last"),
     [("on", "127.0.0.1", 429), ("off", "203.0.113.7", 200), ("auto", "127.0.0.1", 200)],
 )
-def test_who_is_limited_is_a_setting(
+def test_limit_applies_according_to_the_setting(
     settings: Settings, model: Load, limited: str, address: str, last: int
 ) -> None:
     replica = Replica(settings, model, limits=limited)
-    assert replica.statuses(4, far={"REMOTE_ADDR": address}) == [200, 200, 200, last]
+    assert replica.statuses(4, address={"REMOTE_ADDR": address}) == [200, 200, 200, last]
 
 
-def test_tiers_raise_the_limits(settings: Settings, model: Load, tmp_path: Path) -> None:
+def test_limit_depends_on_the_tier_of_the_token(
+    settings: Settings, model: Load, tmp_path: Path
+) -> None:
     replica = Replica(
         settings,
         model,
@@ -191,14 +204,14 @@ def test_tiers_raise_the_limits(settings: Settings, model: Load, tmp_path: Path)
     for tier, allowed in ((Tier.FREE, 4), (Tier.PREMIUM, 5), (Tier.ADMIN, 8)):
         sent = replica.statuses(8, headers={"X-API-Key": tokens[tier]})
         assert sent == [200] * allowed + [429] * (8 - allowed)
-    # A token is counted, not where it is sent from; and its use leaves the address its own.
+    # A token is counted regardless of the address, and does not use up the limit of the address.
     assert replica.statuses(
-        1, headers={"X-API-Key": tokens[Tier.FREE]}, far={"REMOTE_ADDR": "198.51.100.1"}
+        1, headers={"X-API-Key": tokens[Tier.FREE]}, address={"REMOTE_ADDR": "198.51.100.1"}
     ) == [429]
     assert replica.statuses(1) == [200]
 
 
-def test_a_batch_counts_its_photos(replica: Replica) -> None:
+def test_limit_counts_each_photo_of_a_batch(replica: Replica) -> None:
     two = form(("image", plain()), ("image", plain()))
     first = replica.post("/predict/batch", **two)
     assert (first.status_code, first.headers["X-RateLimit-Remaining"]) == (200, "1")
@@ -208,31 +221,31 @@ def test_a_batch_counts_its_photos(replica: Replica) -> None:
     assert 1 <= int(second.headers["Retry-After"]) <= 61
 
 
-def test_batches_at_the_same_time_share_what_is_left(
+def test_concurrent_batches_share_the_remaining_limit(
     replica: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both, real = threading.Barrier(2), MovingWindowRateLimiter.test
+    barrier, real = threading.Barrier(2), MovingWindowRateLimiter.test
 
-    def test(*asked: Any, **more: Any) -> bool:
-        found = real(*asked, **more)
-        both.wait(20)
+    def test(*args: Any, **more: Any) -> bool:
+        found = real(*args, **more)
+        barrier.wait(20)
         return found
 
     monkeypatch.setattr(MovingWindowRateLimiter, "test", test)
-    with ThreadPoolExecutor(2) as callers:
+    with ThreadPoolExecutor(2) as clients:
         two = [("image", plain()), ("image", plain())]
-        sent = [callers.submit(replica.post, "/predict/batch", **form(*two)) for _ in range(2)]
+        sent = [clients.submit(replica.post, "/predict/batch", **form(*two)) for _ in range(2)]
     assert sorted(each.result().status_code for each in sent) == [200, 429]
 
 
-def test_a_full_queue_says_its_own_time_to_come_back(settings: Settings, model: Load) -> None:
+def test_full_queue_keeps_its_own_retry_after(settings: Settings, model: Load) -> None:
     replica = Replica(settings, model, queue=1, threads=1)
     with replica.service.slots.admit(2):
         refused = replica.post()
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
 
 
-def test_two_replicas_share_a_limit_in_redis_and_go_on_without(
+def test_replicas_share_a_limit_in_redis_and_survive_its_loss(
     settings: Settings, model: Load, frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
@@ -245,9 +258,9 @@ def test_two_replicas_share_a_limit_in_redis_and_go_on_without(
     frail_redis.kill()
     for replica in (first, second):
         assert replica.statuses(4) == [200, 200, 200, 429]
-        assert replica.statuses(2, far={"REMOTE_ADDR": "198.51.100.1"}) == [200, 200]
+        assert replica.statuses(2, address={"REMOTE_ADDR": "198.51.100.1"}) == [200, 200]
 
 
-def test_settings_of_the_house_are_the_guides(settings: Settings) -> None:
+def test_default_limits_are_those_of_the_guide(settings: Settings) -> None:
     assert settings.limit_address == "10 per minute; 50 per hour; 200 per day"
     assert settings.limits == "auto"

@@ -1,4 +1,4 @@
-"""What browsers get: the page, the documentation, and permission to ask from other origins."""
+"""The web page, the documentation, the OpenAPI document, and CORS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keylike.resources import WEB
 from tests.contract import check_described
 
 
-def test_root_is_json_for_programs_and_a_page_for_browsers(client: FlaskClient) -> None:
+def test_root_returns_json_to_programs_and_the_page_to_browsers(client: FlaskClient) -> None:
     assert check_described(client, client.get("/"), "/", "get")["name"] == "Keylike"
     page = client.get(
         "/",
@@ -26,7 +26,7 @@ def test_root_is_json_for_programs_and_a_page_for_browsers(client: FlaskClient) 
     assert "http" not in page.text
 
 
-def test_service_worker_keeps_all_that_the_page_consists_of(client: FlaskClient) -> None:
+def test_service_worker_lists_every_file_of_the_page(client: FlaskClient) -> None:
     worker = client.get("/sw.js")
     assert (worker.status_code, worker.mimetype, worker.headers["Cache-Control"]) == (
         200,
@@ -42,12 +42,11 @@ def test_service_worker_keeps_all_that_the_page_consists_of(client: FlaskClient)
         assert f'"{sheet.stem}"' in worker.text
 
 
-def test_service_worker_differs_once_any_file_of_the_page_does(tmp_path: Path) -> None:
+def test_service_worker_changes_with_any_file_of_the_page(tmp_path: Path) -> None:
     def worker() -> str:
-        rules = web_blueprint(tmp_path)
-        house = Flask("house")
-        house.register_blueprint(rules)
-        return house.test_client().get("/sw.js").text
+        app = Flask("pages")
+        app.register_blueprint(web_blueprint(tmp_path))
+        return app.test_client().get("/sw.js").text
 
     for name, text in (("sw.js", "worker"), ("page.js", "one")):
         (tmp_path / name).write_text(text)
@@ -57,7 +56,7 @@ def test_service_worker_differs_once_any_file_of_the_page_does(tmp_path: Path) -
     assert worker() != before
 
 
-def test_docs_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:
+def test_docs_page_loads_only_files_of_this_server(client: FlaskClient) -> None:
     page = client.get("/docs", buffered=True).text
     links = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert len(links) == 4
@@ -66,12 +65,13 @@ def test_docs_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:
     assert "http" not in page
 
 
-def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -> None:
+def test_document_lists_every_route_and_content_type(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
     assert set(document["paths"]) == {
         "/",
         "/predict",
         "/predict/batch",
+        "/predict/cached",
         "/predict/premium",
         "/classify/image",
         "/cache/stats",
@@ -84,14 +84,14 @@ def test_document_names_every_route_and_every_way_to_send(client: FlaskClient) -
         "/debug/performance",
         "/debug/memory",
     }
-    assert set(document["paths"]["/"]) == {"get", "post"}
+    assert set(document["paths"]["/"]) == {"parameters", "get", "post"}
     content = document["paths"]["/"]["post"]["requestBody"]["content"]
     assert {"multipart/form-data", "application/json", "image/jpeg", "image/heic"} <= set(content)
 
 
-def test_document_describes_no_answer_that_is_not_given(client: FlaskClient) -> None:
+def test_document_lists_only_possible_responses(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
-    assert set(document["paths"]["/health"]["get"]["responses"]) == {"200", "500"}
+    assert set(document["paths"]["/health"]["get"]["responses"]) == {"200", "400", "500"}
     assert set(document["paths"]["/predict"]["post"]["responses"]) == {
         *("200", "400", "401", "403", "413", "415", "422", "429", "500", "503", "504")
     }
@@ -99,22 +99,22 @@ def test_document_describes_no_answer_that_is_not_given(client: FlaskClient) -> 
     assert "security" not in document["paths"]["/predict"]["post"]
 
 
-def test_preflight_from_another_origin(client: FlaskClient) -> None:
-    asked = "ngrok-skip-browser-warning, content-type, authorization, x-api-key, x-request-timeout"
+def test_preflight_from_another_origin_allows_the_request_headers(client: FlaskClient) -> None:
+    names = "ngrok-skip-browser-warning, content-type, authorization, x-api-key, x-request-timeout"
     headers = {
         "Origin": "https://phone.example",
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": asked,
+        "Access-Control-Request-Headers": names,
     }
     answer = client.options("/predict", headers=headers)
     assert answer.status_code == 200
     assert answer.headers["Access-Control-Allow-Origin"] in ("*", "https://phone.example")
     assert {
         name.strip() for name in answer.headers["Access-Control-Allow-Headers"].lower().split(",")
-    } == set(asked.split(", "))
+    } == set(names.split(", "))
 
 
-def test_answers_and_failures_may_be_read_from_another_origin(client: FlaskClient) -> None:
+def test_responses_and_failures_are_readable_from_another_origin(client: FlaskClient) -> None:
     for path in ("/health", "/nowhere"):
         assert (
             "Access-Control-Allow-Origin"

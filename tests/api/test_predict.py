@@ -1,4 +1,4 @@
-"""A photo in, its code out: the three ways to send it, and each field of the answer."""
+"""POST /predict: the three ways to send a photo, and each field of the response."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.conftest import NOW
 from tests.contract import check_described, check_failure
 from tools.plain_pictures import BLUE, GREEN, RED, plain
 
-PACKED = base64.b64encode(plain()).decode()
+BASE64 = base64.b64encode(plain()).decode()
 UNPADDED = base64.urlsafe_b64encode(plain()).decode().rstrip("=")
-WAYS: dict[str, dict[str, Any]] = {
-    "json": {"json": {"image_data": PACKED, "zipcode": "12345", "format": "base64"}},
+ENCODINGS: dict[str, dict[str, Any]] = {
+    "json": {"json": {"image_data": BASE64, "zipcode": "12345", "format": "base64"}},
     "json, data URL": {
-        "json": {"image_data": f"data:image/jpeg;base64,{PACKED}", "zipcode": "12345"}
+        "json": {"image_data": f"data:image/jpeg;base64,{BASE64}", "zipcode": "12345"}
     },
     "json, lines": {
         "json": {
-            "image_data": "\n".join(PACKED[at : at + 76] for at in range(0, len(PACKED), 76)),
+            "image_data": "\n".join(BASE64[at : at + 76] for at in range(0, len(BASE64), 76)),
             "zipcode": "12345",
         }
     },
@@ -42,12 +42,12 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def form(picture: bytes, **fields: str) -> dict[str, Any]:
-    """What the phone app sends."""
+    """Return the request of the phone app."""
     return {"data": {"image": (io.BytesIO(picture), "keyway_image.jpg"), **fields}}
 
 
-@pytest.mark.parametrize("path", ["/", "/predict"])
-def test_form_as_the_phone_sends_it(client: FlaskClient, path: str) -> None:
+@pytest.mark.parametrize("path", ["/", "/predict", "/predict/cached"])
+def test_predict_with_the_phone_app_form_reads_the_key(client: FlaskClient, path: str) -> None:
     response = client.post(
         path,
         **form(plain(), command="predict", zipcode="12345"),
@@ -58,14 +58,16 @@ def test_form_as_the_phone_sends_it(client: FlaskClient, path: str) -> None:
     assert (body["bitting"], body["keyway"], body["zipcode"]) == ("2,5,4,7,3", "SC1", "12345")
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
-def test_the_other_ways(client: FlaskClient, way: dict[str, Any]) -> None:
-    response = client.post("/predict", **way)
+@pytest.mark.parametrize("encoding", ENCODINGS.values(), ids=ENCODINGS.keys())
+def test_predict_with_json_or_raw_bytes_reads_the_key(
+    client: FlaskClient, encoding: dict[str, Any]
+) -> None:
+    response = client.post("/predict", **encoding)
     body = check_described(client, response, "/predict", "post")
     assert (response.status_code, body["bitting"], body["zipcode"]) == (200, "2,5,4,7,3", "12345")
 
 
-def test_each_field_of_the_answer(client: FlaskClient) -> None:
+def test_predict_returns_every_field(client: FlaskClient) -> None:
     body = client.post("/", **form(plain(RED))).get_json()
     assert {name: type(value) for name, value in body.items()} == {
         "success": bool,
@@ -114,18 +116,37 @@ def test_each_field_of_the_answer(client: FlaskClient) -> None:
     ) == (20.0, None, [4])
 
 
-def test_the_answer_depends_on_the_picture(client: FlaskClient) -> None:
+def test_predict_with_another_picture_returns_another_code(client: FlaskClient) -> None:
     assert client.post("/", **form(plain(GREEN))).get_json()["bitting"] == "1,1,1,1,1"
 
 
-def test_no_key_gets_a_reason_and_advice_and_no_code(client: FlaskClient) -> None:
+def test_predict_without_a_key_returns_reason_and_advice_and_no_code(client: FlaskClient) -> None:
     body = check_failure(client, client.post("/predict", **form(plain(BLUE))), 422, "unreadable")
     assert body["reason"] == "not_a_key"
     assert body["advice"] == "Lay one key flat on a plain ground."
     assert "bitting" not in body and "alternatives" not in body
 
 
-def test_request_ids_differ_and_are_in_the_header(client: FlaskClient) -> None:
+def test_request_id_is_unique_and_in_the_header(client: FlaskClient) -> None:
     first, second = (client.post("/", **form(plain())) for _ in range(2))
     assert first.get_json()["request_id"] != second.get_json()["request_id"]
     assert first.headers["X-Request-Id"] == first.get_json()["request_id"]
+
+
+def test_predict_cached_returns_cached_and_processing_time_in_seconds(client: FlaskClient) -> None:
+    first, second = (
+        check_described(
+            client, client.post("/predict/cached", **form(plain())), "/predict/cached", "post"
+        )
+        for _ in range(2)
+    )
+    assert (first["cached"], second["cached"]) == (False, True)
+    assert first["processing_time"] == pytest.approx(first["processing_ms"] / 1e3, abs=1e-4)
+    plain_fields = client.post("/predict", **form(plain())).get_json().keys()
+    assert set(first) - set(plain_fields) == {"processing_time"}
+
+
+def test_predict_cached_without_a_key_fails_as_predict_does(client: FlaskClient) -> None:
+    response = client.post("/predict/cached", **form(plain(BLUE)))
+    body = check_described(client, response, "/predict/cached", "post")
+    assert (response.status_code, body["code"]) == (422, "unreadable")

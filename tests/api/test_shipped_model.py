@@ -1,4 +1,4 @@
-"""The whole way with the shipped model: what a phone, curl and a notebook send, and the right code back."""
+"""End to end with the shipped model: requests as sent by a phone, curl and a notebook."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ EXPECTED = ",".join(map(str, FIRST["bitting"]))
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> FlaskClient:
-    """The application as `make serve` builds it, with its own model."""
+    """Return a client of the application as `make serve` builds it."""
     app: OpenAPI = create_app(Settings(models=ROOT / "models", logs=tmp_path / "logs"))
     return app.test_client()
 
 
 def photo() -> bytes:
+    """Return the first sample photo."""
     data: bytes = (SAMPLES / FIRST["file"]).read_bytes()
     return data
 
 
-def test_as_the_phone_app_sends_it(shipped: FlaskClient) -> None:
+def test_predict_with_the_phone_app_form_reads_the_key(shipped: FlaskClient) -> None:
     fields = {
         "command": "predict",
         "zipcode": "12345",
@@ -54,7 +55,7 @@ def test_as_the_phone_app_sends_it(shipped: FlaskClient) -> None:
     assert answer.headers["Access-Control-Allow-Origin"] in ("*", "https://app.example")
 
 
-def test_as_json_and_as_raw_bytes(shipped: FlaskClient) -> None:
+def test_predict_with_json_or_raw_bytes_reads_the_key(shipped: FlaskClient) -> None:
     as_json = shipped.post(
         "/predict",
         json={
@@ -68,8 +69,9 @@ def test_as_json_and_as_raw_bytes(shipped: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("turn", [None, 6, 3])
-def test_geometry_lies_on_the_upright_photo(shipped: FlaskClient, turn: int | None) -> None:
-    """The same key stored lying on its side, with the EXIF entry that turns it up, is drawn in the same places."""
+def test_predict_with_exif_rotation_draws_geometry_on_the_upright_photo(
+    shipped: FlaskClient, turn: int | None
+) -> None:
     upright = Image.open(io.BytesIO(photo()))
     stored = (
         upright.transpose({6: Image.Transpose.ROTATE_90, 3: Image.Transpose.ROTATE_180}[turn])
@@ -85,7 +87,7 @@ def test_geometry_lies_on_the_upright_photo(shipped: FlaskClient, turn: int | No
     geometry = check_described(shipped, answer, "/predict", "post")["geometry"]
     assert (geometry["width"], geometry["height"]) == upright.size
     assert [cut["position"] for cut in geometry["cuts"]] == [1, 2, 3, 4, 5]
-    # Read off the photo by hand: bow below, tip above, cuts to the left; the first and the last cut.
+    # Measured by hand for the first and the last cut: bow at the bottom, cuts on the left.
     assert [geometry["cuts"][i][end] for i in (0, -1) for end in ("root", "foot")] == [
         pytest.approx(place, abs=8) for place in ([731, 291], [810, 308], [760, 93], [849, 110])
     ]
@@ -93,7 +95,9 @@ def test_geometry_lies_on_the_upright_photo(shipped: FlaskClient, turn: int | No
 
 
 @pytest.mark.parametrize("kind", ["none", "blank", "other"])
-def test_what_is_no_readable_key_gets_a_reason_and_advice(shipped: FlaskClient, kind: str) -> None:
+def test_predict_without_a_readable_key_returns_reason_and_advice(
+    shipped: FlaskClient, kind: str
+) -> None:
     picture = Scene(61, grounds=6).whole(900, 700, kind=kind, tier="easy").picture
     ok, data = cv2.imencode(".jpg", picture[..., ::-1])
     assert ok

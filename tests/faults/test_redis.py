@@ -147,7 +147,7 @@ def test_cache_with_a_frozen_redis_degrades_and_recovers(
         os.kill(frail_redis._process.pid, signal.SIGCONT)
     assert shared.fault_server.cache.degraded
     assert shared.fault_server.request("GET", "/health/ready")[0] == 200
-    assert "Redis is away" in str(
+    assert "Redis is unreachable" in str(
         shared.fault_server.request("GET", "/health/detailed")[2]["reasons"]
     )
     shared.fault_server.now += 1

@@ -1,4 +1,4 @@
-"""An application for tests of what it tells about itself: its reader does as it is told, and its time goes on when it is told to."""
+"""An application whose reader and clock the test controls."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.contract import check_described
 from tests.fakes import ColourReader
 
 
-class MoodyReader(ColourReader):
-    """Does first what it is told to, with a name that is long."""
+class ControlledReader(ColourReader):
+    """A reader that first calls a function of the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,9 +26,9 @@ class MoodyReader(ColourReader):
 
     @property
     def info(self) -> ReaderInfo:
-        """Who reads."""
+        """Name, version and digest of the reader."""
         return ReaderInfo(
-            name="moody",
+            name="controlled",
             version="1.2.3",
             kind="fake",
             keyways=("SC1",),
@@ -36,26 +36,26 @@ class MoodyReader(ColourReader):
         )
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """One result a photo."""
+        """Return one result per photo."""
         self.first()
         return super().read(photos)
 
 
 def crash() -> None:
-    """What no failure has a name for."""
+    """Raise an error that is not a KeylikeError."""
     raise RuntimeError("c4nary")
 
 
 def short_of_memory() -> None:
-    """A refusal of the reader's own."""
+    """Refuse as a reader without free memory does."""
     raise Overloaded("No memory is left.", retry_after_s=1)
 
 
-class House:
-    """An application whose time goes on when it is told to."""
+class ControlledApp:
+    """An application with a controlled reader and a clock that stands still."""
 
     def __init__(self, settings: Settings, *, loaded: bool = True, **changes: Any) -> None:
-        self.reader = MoodyReader()
+        self.reader = ControlledReader()
         self.now = NOW
         settings = settings.model_copy(update={"threads": 1, **changes})
         self.service = Service(settings, load=lambda: self.reader, wall=lambda: self.now)
@@ -64,17 +64,17 @@ class House:
         self.client = self.service.app.test_client()
 
     def post(self, photo: bytes, path: str = "/predict", **more: Any) -> Any:
-        """The body of the answer to a photo."""
+        """Post a photo and return the response body."""
         return self.client.post(path, data=photo, content_type="image/jpeg", **more).get_json()
 
     def get(self, path: str, status: int = 200) -> dict[str, Any]:
-        """A body that is as the document says."""
+        """Return a response body after validating it against the OpenAPI document."""
         response = self.client.get(path)
         assert response.status_code == status, response.get_data()
         return check_described(self.client, response, path, "get")
 
     def values(self) -> dict[str, float]:
-        """What /metrics says: a value for each name and its labels."""
+        """Return the values of /metrics by name and labels."""
         response = self.client.get("/metrics")
         assert (response.status_code, response.content_type) == (
             200,

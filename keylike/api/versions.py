@@ -1,0 +1,103 @@
+"""API versions: every path also under /v1, and the header API-Version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask import Flask, request
+from flask_openapi3 import Server
+
+from keylike.api.responses import API_VERSION
+from keylike.errors import BadRequest
+
+HEADER = "API-Version"
+PREFIX = "/v1"
+ACCEPTED = ("1", API_VERSION)
+# The OpenAPI document lists each path once; the prefix is a second base URL.
+SERVERS = [
+    Server(url="/", description="The current version"),
+    Server(url=PREFIX, description="Version 1: the same routes, pinned by the path"),
+]
+_PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "enum": list(ACCEPTED)},
+    "description": "The API version that the client expects. Any other value is refused with 400.",
+}
+_RESPONSE_HEADER = {
+    "description": "The version of the API",
+    "schema": {"type": "string", "const": API_VERSION},
+}
+_BAD_REQUEST = {
+    "description": "Bad Request",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
+}
+
+
+class VersionPrefix:
+    """WSGI middleware that serves /v1/… as the same path without the prefix.
+
+    Routing, access rules, limits and metrics see one path per route, so the two cannot differ.
+    """
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request."""
+        path = environ.get("PATH_INFO", "")
+        # Not /v1//…, which routing would accept and the socket server would not recognize.
+        if path == PREFIX or (path.startswith(f"{PREFIX}/") and path[len(PREFIX) + 1 :][:1] != "/"):
+            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + PREFIX
+            environ["PATH_INFO"] = path.removeprefix(PREFIX) or "/"
+        return self._application(environ, start_response)
+
+
+def install(app: Flask) -> None:
+    """Serve every route of `app` under /v1 too, and refuse requests for an unknown API version.
+
+    Error handlers and the request log must be installed before this.
+    """
+    app.wsgi_app = VersionPrefix(app.wsgi_app)  # type: ignore[method-assign]
+
+    @app.before_request
+    def check_version() -> None:
+        if request.headers.get(HEADER, API_VERSION) not in ACCEPTED:
+            raise BadRequest(f"{HEADER} must be {' or '.join(ACCEPTED)}.")
+
+
+def with_prefix(paths: Iterable[str]) -> frozenset[str]:
+    """Return the paths as the socket server sees them: each plain and under /v1."""
+    plain = frozenset(paths)
+    bare = {PREFIX} if "/" in plain else set()
+    return plain | {PREFIX + path for path in plain} | bare
+
+
+def describe(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an OpenAPI document with API-Version on every operation and response."""
+    components = document["components"]
+    return {
+        **document,
+        "paths": {path: _describe_path(item) for path, item in document["paths"].items()},
+        "components": {
+            **components,
+            "parameters": {"ApiVersion": _PARAMETER},
+            "headers": {"ApiVersion": _RESPONSE_HEADER},
+        },
+    }
+
+
+def _describe_path(item: dict[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {"parameters": [{"$ref": "#/components/parameters/ApiVersion"}]}
+    header = {HEADER: {"$ref": "#/components/headers/ApiVersion"}}
+    for method, operation in item.items():
+        responses = dict(sorted({"400": _BAD_REQUEST, **operation["responses"]}.items()))
+        described[method] = {
+            **operation,
+            "responses": {
+                status: {**response, "headers": header} for status, response in responses.items()
+            },
+        }
+    return described
