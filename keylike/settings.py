@@ -1,4 +1,4 @@
-"""Every setting of the server, once, typed, with a sentence each; read from the environment and from .env."""
+"""The settings of the server, read from the environment and from .env."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from keylike.resources import COMMAND, MODELS, state_folder
 
 _PREFIX = "KEYLIKE_"
 _SHORTEST_TOKEN = 16
-# No pattern, nor anything that flask-cors would take for one: https://*.example.org would let in https://xexample.org.evil.example.
+# Nothing that flask-cors would take for a pattern: https://*.example.org would also match
+# https://xexample.org.evil.example.
 _ORIGIN = re.compile(r"https?://[a-z0-9][a-z0-9._-]*(:[0-9]{1,5})?")
 
 
 def _cores() -> int:
-    """Those that this process may use; more photos at a time than that would only take more memory."""
+    """Return the number of cores this process may use. More threads would only take more memory."""
     return min(
         64,
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -32,11 +33,14 @@ def _cores() -> int:
 
 
 class SettingsError(ValueError):
-    """A setting that is unknown or has a bad value; the message is one line for whoever starts the server."""
+    """An unknown setting or a bad value. The message is one line for the operator."""
 
 
 class Settings(BaseSettings):
-    """Values from KEYLIKE_* (and MODEL_PATH, NGROK_TOKEN); the environment goes before .env, an empty value counts as unset."""
+    """Values of KEYLIKE_*, MODEL_PATH and NGROK_TOKEN.
+
+    The environment takes precedence over .env. An empty value counts as unset.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
@@ -45,7 +49,7 @@ class Settings(BaseSettings):
     host: str = Field(
         "127.0.0.1", description="Address to listen on; 0.0.0.0 opens the server to the network."
     )
-    port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")
     threads: int = Field(
         default_factory=_cores,
         ge=1,
@@ -56,13 +60,13 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=64,
-        description="Processes that decode and read in place of threads, where the embedded reader reads; 0: threads.",
+        description="Worker processes of the embedded reader, in place of threads (Linux); 0 uses threads.",
     )
     queue: int = Field(
         64,
         ge=1,
         le=256,
-        description="Photos that may wait for the model; what comes beyond them is refused at once.",
+        description="Photos that may wait for the model; further ones are refused at once.",
     )
     deadline_s: float = Field(
         30.0,
@@ -70,13 +74,13 @@ class Settings(BaseSettings):
         le=600,
         description="Seconds that a request may take; X-Request-Timeout may ask for less.",
     )
-    models: Path = Field(MODELS, description="Folder that holds one folder a model.")
+    models: Path = Field(MODELS, description="Folder that contains one folder per model.")
     logs: Path = Field(
         default_factory=lambda: state_folder() / "logs",
-        description="Folder that api.log is written to.",
+        description="Folder of the log file api.log.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least important line that is logged."
+        "INFO", description="Lowest level that is logged."
     )
     max_bytes: int = Field(
         10_000_000, ge=1_000, le=100_000_000, description="Largest picture accepted, in bytes."
@@ -87,12 +91,12 @@ class Settings(BaseSettings):
     max_memory: int = Field(
         250_000_000,
         ge=1_000_000,
-        description="Most memory that decoding one picture may take, in bytes.",
+        description="Memory that decoding one picture may take, in bytes.",
     )
     max_bodies: int = Field(
         300_000_000,
         ge=1_000_000,
-        description="Most bytes of request bodies held at the same time; more large ones are refused at once.",
+        description="Bytes of request bodies held at the same time; further large ones are refused at once.",
     )
     api_key: SecretStr | None = Field(
         None, description="One token for everything (X-API-Key, or Authorization: Bearer)."
@@ -103,114 +107,114 @@ class Settings(BaseSettings):
     )
     policy: Literal["auto", "open", "predictions", "all"] = Field(
         "auto",
-        description="What asks for a token; auto: predictions, but nothing where only this machine reaches the server.",
+        description="Requests that need a token; auto: predictions, or none if only this machine can connect.",
     )
     proxy: str | None = Field(
         None,
-        description="Addresses or networks of reverse proxies whose X-Forwarded-For is believed.",
+        description="Addresses or networks of trusted reverse proxies (X-Forwarded-For).",
     )
     origins: str = Field(
         "*",
-        description="Origins of web pages that may ask, with commas between them; * is every page.",
+        description="Origins of web pages that may send requests, separated by commas; * allows all.",
     )
     limits: Literal["auto", "on", "off"] = Field(
-        "auto", description="Who is limited; auto: all but programs on this machine."
+        "auto", description="Rate limits; auto: for all clients except programs on this machine."
     )
     limit_address: str = Field(
         "10 per minute; 50 per hour; 200 per day",
-        description="Photos of an address that has no token.",
+        description="Photos per address without a token.",
     )
     limit_free: str = Field(
         "30 per minute; 300 per hour; 2000 per day",
-        description="Photos of a token of the tier free.",
+        description="Photos per token of tier free.",
     )
     limit_premium: str = Field(
         "120 per minute; 3000 per hour; 20000 per day",
-        description="Photos of a token of the tier premium.",
+        description="Photos per token of tier premium.",
     )
     model_path: Path | None = Field(
         None,
         validation_alias="MODEL_PATH",
-        description="Model folder; otherwise caliper in `models`.",
+        description="Model folder; by default caliper in `models`.",
     )
     base_model: Path | None = Field(
         None,
-        description="Folder of the base of a LoRA model, in place of the one its manifest names.",
+        description="Folder of a LoRA model's base, in place of the one in its manifest.",
     )
     backend: Literal["auto", "transformers", "unsloth"] = Field(
-        "auto", description="What runs Gemma; auto is Unsloth where a GPU has it."
+        "auto",
+        description="Library that runs Gemma; auto: Unsloth if it is installed and there is a GPU.",
     )
     precision: Literal["auto", "bf16", "nf4", "fp32"] = Field(
-        "auto", description="How Gemma's weights are held; auto goes by memory."
+        "auto", description="Format of Gemma's weights in memory; auto: the best that fits."
     )
-    max_batch: int = Field(4, ge=1, le=64, description="Most photos that Gemma reads in one go.")
+    max_batch: int = Field(
+        4, ge=1, le=64, description="Largest number of photos in one of Gemma's batches."
+    )
     cache_ttl_s: int = Field(
         600,
         ge=0,
         le=86_400,
-        description="Seconds that a reading is kept for the same photo; 0 keeps none.",
+        description="Seconds that a reading is cached; 0 disables the cache.",
     )
     cache_size: int = Field(
         1000,
         ge=1,
         le=1_000_000,
-        description="Most readings kept; where there is no room, the oldest goes.",
+        description="Largest number of cached readings; the oldest is evicted.",
     )
     redis_url: SecretStr | None = Field(
-        None, description="Redis that keeps them in place of memory, for many replicas: redis://…"
+        None, description="Redis for the cache and the limits of several replicas: redis://…"
     )
     otel_endpoint: SecretStr | None = Field(
-        None, description="OpenTelemetry collector that takes traces by HTTP: http://…:4318"
+        None, description="OpenTelemetry collector that receives traces over HTTP: http://…:4318"
     )
     strict: bool = Field(
         False,
-        description="A model that cannot be loaded stops the start; otherwise the embedded reader answers.",
+        description="Exit if the model cannot be loaded; otherwise the embedded reader answers.",
     )
     agree: bool = Field(
         False,
-        description="The embedded reader reads too, and confidence goes by whether both agree.",
+        description="Read with the embedded reader too; agreement raises the confidence.",
     )
     tunnel: bool = Field(
         False,
-        description="Opens an ngrok tunnel, a public address for this server, as the option --tunnel does.",
+        description="Open an ngrok tunnel, a public address for this server, as --tunnel does.",
     )
     ngrok_token: SecretStr | None = Field(
         None,
         validation_alias="NGROK_TOKEN",
-        description="Token of the ngrok account for the tunnel.",
+        description="Token of the ngrok account.",
     )
     tunnel_domain: str | None = Field(
-        None, description="Domain of that account to take; otherwise the address is ngrok's choice."
+        None, description="Domain of that account; by default ngrok chooses one."
     )
     tunnel_open: bool = Field(
         False,
-        description="Lets a server whose policy is open, so that nobody needs a token, go public.",
+        description="Allow a tunnel although the policy is open, so that nobody needs a token.",
     )
 
     @field_validator("log_level", mode="before")
     @classmethod
-    def _in_capitals(cls, level: object) -> object:
+    def _upper_case(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
 
     @field_validator("processes")
     @classmethod
-    def _where_they_can_be_bounded(cls, count: int) -> int:
+    def _linux_only(cls, count: int) -> int:
         if count and sys.platform != "linux":
-            raise ValueError(
-                "processes that read are for Linux alone; leave it out, or set it to 0"
-            )
+            raise ValueError("worker processes need Linux; leave it out, or set it to 0")
         return count
 
     @field_validator("redis_url")
     @classmethod
-    def _an_address(cls, url: SecretStr | None) -> SecretStr | None:
+    def _redis_address(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             from redis import Redis
 
             try:
-                Redis.from_url(
-                    url.get_secret_value()
-                ).connection_pool.make_connection()  # which connects to nothing yet
+                # This checks the options and does not connect yet.
+                Redis.from_url(url.get_secret_value()).connection_pool.make_connection()
             except (ValueError, TypeError):
                 raise ValueError(
                     "not an address of Redis, such as redis://127.0.0.1:6379/0"
@@ -219,9 +223,9 @@ class Settings(BaseSettings):
 
     @field_validator("api_key")
     @classmethod
-    def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
+    def _long_enough(cls, token: SecretStr | None) -> SecretStr | None:
         clear = token.get_secret_value() if token else None
-        # Others never come through a header as they were sent.
+        # Other characters do not survive an HTTP header.
         if clear is not None and (
             len(clear) < _SHORTEST_TOKEN or not clear.isascii() or not clear.isprintable()
         ):
@@ -232,7 +236,7 @@ class Settings(BaseSettings):
 
     @field_validator("limit_address", "limit_free", "limit_premium")
     @classmethod
-    def _limits_in_words(cls, text: str) -> str:
+    def _valid_limits(cls, text: str) -> str:
         from limits import parse_many
 
         try:
@@ -243,7 +247,7 @@ class Settings(BaseSettings):
 
     @field_validator("proxy")
     @classmethod
-    def _networks(cls, text: str | None) -> str | None:
+    def _valid_networks(cls, text: str | None) -> str | None:
         try:
             for network in (text or "").split(","):
                 if network.strip():
@@ -254,15 +258,15 @@ class Settings(BaseSettings):
 
     @field_validator("origins")
     @classmethod
-    def _web_origins(cls, text: str) -> str:
+    def _valid_origins(cls, text: str) -> str:
         for origin in (entry.strip() for entry in text.split(",")):
             if origin != "*" and not _ORIGIN.fullmatch(origin):
-                raise ValueError("not * and no origins, such as https://app.example.org")
+                raise ValueError("neither * nor origins, such as https://app.example.org")
         return text
 
     @field_validator("tunnel_domain")
     @classmethod
-    def _a_domain(cls, text: str | None) -> str | None:
+    def _valid_domain(cls, text: str | None) -> str | None:
         if text is not None and not re.fullmatch(
             r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", text.lower()
         ):
@@ -271,7 +275,7 @@ class Settings(BaseSettings):
 
     @field_validator("otel_endpoint")
     @classmethod
-    def _an_address_of_http(cls, url: SecretStr | None) -> SecretStr | None:
+    def _http_address(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             parts = urlsplit(url.get_secret_value())
             if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -280,27 +284,31 @@ class Settings(BaseSettings):
 
     @property
     def model_folder(self) -> Path:
-        """The folder of the model to serve."""
+        """Folder of the model to serve."""
         return self.model_path or self.models / "caliper"
 
     @property
     def redis(self) -> str | None:
-        """Redis' address in clear, password and all, or None."""
+        """Address of Redis in clear text, with its password, or None."""
         return self.redis_url.get_secret_value() if self.redis_url else None
 
     @property
     def token(self) -> str | None:
-        """The API token in clear, or None where none is asked for."""
+        """The API token in clear text, or None."""
         return self.api_key.get_secret_value() if self.api_key else None
 
 
 def load_settings(env_file: Path = Path(".env")) -> Settings:
-    """Reads the settings. Raises SettingsError for an unknown KEYLIKE_ name or a bad value, never showing a secret."""
+    """Return the settings.
+
+    Raises:
+        SettingsError: An unknown KEYLIKE_ name or a bad value. The message shows no secret.
+    """
     try:
-        written = dotenv_values(env_file) if env_file.is_file() else {}
+        values_in_file = dotenv_values(env_file) if env_file.is_file() else {}
     except (OSError, UnicodeDecodeError):
         raise SettingsError(f"{env_file} cannot be read: it must be a text file in UTF-8") from None
-    _refuse_unknown([*os.environ, *written])
+    _refuse_unknown([*os.environ, *values_in_file])
     try:
         return Settings(_env_file=env_file)
     except ValidationError as errors:
@@ -309,7 +317,7 @@ def load_settings(env_file: Path = Path(".env")) -> Settings:
 
 
 def _name(field: str) -> str:
-    """The name in the environment of a field, or of an alias as errors give it."""
+    """Return the environment variable of a field, or of an alias as errors give it."""
     alias = (
         Settings.model_fields[field].validation_alias if field in Settings.model_fields else field
     )
@@ -320,7 +328,7 @@ def _refuse_unknown(names: list[str]) -> None:
     known = [_name(field) for field in Settings.model_fields]
     for name in names:
         if name.upper().startswith(_PREFIX) and name.upper() not in known:
-            # The shared prefix would make every name look like every other.
+            # Compare without the prefix, which makes all names similar.
             ends = {one.removeprefix(_PREFIX): one for one in known}
             near = [
                 ends[end]

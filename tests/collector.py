@@ -1,4 +1,4 @@
-"""A collector of traces that keeps what it is sent."""
+"""A collector of traces that stores what it receives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
 class Collector(HTTPServer):
-    """On a free port of this machine; `got` holds path and body of each request."""
+    """A collector on a free loopback port; `got` has path and body of each request."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, bytes]] = []
@@ -27,10 +27,10 @@ class Collector(HTTPServer):
 
     @property
     def url(self) -> str:
-        """Its base address."""
+        """Base address of the collector."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def close(self) -> None:
-        """Listens no more."""
+        """Stop listening."""
         self.shutdown()
         self.server_close()

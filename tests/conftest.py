@@ -1,4 +1,4 @@
-"""What all tests share: settings that point to a temporary folder, and an application with the colour reader."""
+"""Shared fixtures: settings in a temporary folder, and a service with the colour reader."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ NOW = 1_795_000_000.125
 
 
 @pytest.fixture(autouse=True)
-def nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Keeps the settings of whoever runs the tests out of them, and closes the log files afterwards."""
+def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Remove the developer's own settings, and close the log files afterwards."""
     for name in list(os.environ):
         if (
             name.startswith("KEYLIKE_")
@@ -43,7 +43,7 @@ def nobodys_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """The defaults, with logs and tokens in a temporary folder."""
+    """Return the defaults, with logs and tokens in a temporary folder."""
     return Settings(logs=tmp_path / "logs", tokens=tmp_path / "tokens.sqlite3")
 
 
@@ -69,13 +69,13 @@ def app(service: Service) -> OpenAPI:
 
 @pytest.fixture
 def client(app: OpenAPI) -> FlaskClient:
-    """Asks the application without a socket."""
+    """Return a client of the application that uses no socket."""
     return app.test_client()
 
 
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One Redis for all tests that need no more of it than to be there."""
+    """Yield one Redis for all tests that need a working one."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
@@ -84,7 +84,7 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def redis_server(shared_redis: RedisServer) -> RedisServer:
-    """That one, empty."""
+    """Return the shared Redis, emptied."""
     with shared_redis.client() as client:
         client.flushall()
     return shared_redis
@@ -92,7 +92,7 @@ def redis_server(shared_redis: RedisServer) -> RedisServer:
 
 @pytest.fixture
 def frail_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """One that the test may kill and start again; it is not started yet."""
+    """Yield a Redis, not started yet, that the test may kill and restart."""
     server = RedisServer(tmp_path)
     yield server
     server.kill()
@@ -100,7 +100,10 @@ def frail_redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def gemma_models(tmp_path_factory: pytest.TempPathFactory) -> GemmaModels:
-    """A tiny Gemma that was really taught a handful of keys, in every form that is served; made once, by the project's own commands."""
+    """Return a tiny Gemma, trained on a few keys, in every form that is served.
+
+    It is made once, with the project's own commands.
+    """
     pytest.importorskip(
         "transformers", reason="Gemma needs PyTorch and transformers: make test-gemma installs them"
     )

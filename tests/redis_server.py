@@ -1,4 +1,4 @@
-"""A real Redis for tests: on a free loopback port, with a password, and nothing ever written to disk."""
+"""A real Redis for tests, on a free loopback port, with a password and without persistence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PASSWORD = "canary-password"
 
 
 class RedisServer:
-    """Runs from `start` until `kill`, any number of times, always at the same address."""
+    """A Redis that can be started and killed repeatedly at the same address."""
 
     def __init__(self, folder: Path) -> None:
         self._binary = shutil.which("redis-server")
@@ -30,7 +30,7 @@ class RedisServer:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start the server; return when it answers."""
         at = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         how = ["--save", "", "--appendonly", "no", "--requirepass", PASSWORD]
         self._process = subprocess.Popen(
@@ -45,12 +45,12 @@ class RedisServer:
         raise AssertionError("redis-server ended: " + "".join(said))
 
     def kill(self) -> None:
-        """Takes it away without a word to anybody."""
+        """Kill the server."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
             self._process = None
 
     def client(self) -> Redis:
-        """A connection of its own, to look what is there."""
+        """Return a new connection for inspecting the data."""
         return Redis.from_url(self.url)

@@ -1,4 +1,4 @@
-"""The real server in a thread of the test's process, before a reader that reads when it may."""
+"""The real server in a thread of the test's process, with a reader that can be paused."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from keylike.settings import Settings
 from tests.fakes import ColourReader
 
 
-def until(so: Callable[[], bool]) -> None:
-    """Comes back once it is so, by looking again and again."""
+def until(condition: Callable[[], bool]) -> None:
+    """Poll until the condition holds; fail after 20 seconds."""
     limit, nothing = time.monotonic() + 20, threading.Event()
-    while not so():
-        assert time.monotonic() < limit, "it did not come to be"
+    while not condition():
+        assert time.monotonic() < limit, "the condition did not come true"
         nothing.wait(0.001)
 
 
 class PatientReader(ColourReader):
-    """Reads only once it is allowed to."""
+    """A colour reader that waits until `allowed` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class PatientReader(ColourReader):
         self.photos = 0
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Waits, then reads."""
+        """Wait, then read."""
         self.photos += len(photos)
         self.asked.set()
         assert self.allowed.wait(20)
@@ -51,11 +51,11 @@ class Running:
         self.thread.start()
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection of one's own."""
+        """Return a new connection."""
         return http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
 
     def wait_a_turn(self) -> None:
-        """Asks twice: when the second answer is there, all that was sent before has been seen and judged."""
+        """Send two requests: the loop has then processed all that was sent before."""
         for _ in range(2):
             connection = self.connect()
             connection.request("GET", "/health/live")
@@ -63,7 +63,7 @@ class Running:
             connection.close()
 
     def stop(self) -> None:
-        """Stops and waits for the end."""
+        """Stop the server and wait for its end."""
         self.server.stop()
         self.thread.join(20)
         self.service.close()

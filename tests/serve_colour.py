@@ -1,7 +1,8 @@
-"""`keylike serve` as a process of its own, with the colour reader in place of every model.
+"""`keylike serve` as its own process, with the colour reader in place of every model.
 
-What MODEL_PATH names says how the load goes: "held" waits for a line on stdin, in a pool as libraries have them; "broken" is no model
-error but a library's own. "patient" loads at once and reads only once there was a line on stdin.
+The name of the folder in MODEL_PATH selects the load. "held" waits for a line on stdin, in a thread
+pool, as libraries do. "broken" fails with a library's own error. "patient" loads at once and reads only
+after a line on stdin.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tests.running import PatientReader
 
 
 def load(folder: Path, choices: model_loader.Choices = model_loader.DEFAULTS) -> Reader:
-    """The colour reader, sooner or later or not at all."""
+    """Return the colour reader, or fail, as the folder's name says."""
     if folder.name == "held":
         ThreadPoolExecutor(1).submit(sys.stdin.readline).result()
     if folder.name == "broken":
@@ -29,13 +30,12 @@ def load(folder: Path, choices: model_loader.Choices = model_loader.DEFAULTS) ->
 
 
 def patient_reader() -> Reader:
-    """One that is allowed to read by a line on stdin."""
+    """Return a reader that starts to read after a line on stdin."""
     reader = PatientReader()
 
     def listen() -> None:
-        os.read(
-            0, 1
-        )  # sys.stdin would be held by this thread when the process ends, and Python then aborts
+        # Not sys.stdin: Python aborts at exit if a thread holds its lock.
+        os.read(0, 1)
         reader.allowed.set()
 
     threading.Thread(target=listen, daemon=True).start()

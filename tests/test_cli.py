@@ -1,4 +1,4 @@
-"""The command line: readings as a table or as JSON, and every mistake in one line without a traceback."""
+"""The command line: tables, JSON, and one line for every mistake."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ run = CliRunner()
 
 @pytest.fixture(autouse=True)
 def colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line loads the colour reader."""
+    """Make the command line load the colour reader."""
     monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: colour_reader())
 
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    """A photo of a key."""
+    """Return a photo of a key."""
     path = tmp_path / "key.jpg"
     path.write_bytes(plain())
     return path
 
 
 def start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A process of its own, as whoever types the command has it."""
+    """Run the command line in its own process."""
     command = [sys.executable, str(ROOT / "app.py"), *words]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
     )
 
 
-def test_table(photo: Path) -> None:
+def test_read_prints_a_table(photo: Path) -> None:
     result = run.invoke(cli, ["read", str(photo)])
     assert result.exit_code == 0
     assert "2,5,4,7,3" in result.output and "SC1" in result.output
 
 
-def test_json_has_the_body_of_the_server(photo: Path) -> None:
+def test_read_json_prints_the_body_of_the_server(photo: Path) -> None:
     result = run.invoke(cli, ["read", "--json", "--zipcode", "12345", str(photo), str(photo)])
     bodies = [json.loads(line) for line in result.output.splitlines()]
     assert [body["bitting"] for body in bodies] == ["2,5,4,7,3"] * 2
@@ -57,7 +57,7 @@ def test_json_has_the_body_of_the_server(photo: Path) -> None:
     assert bodies[0]["zipcode"] == "12345"
 
 
-def test_unreadable_and_missing_photos_end_with_1(photo: Path, tmp_path: Path) -> None:
+def test_unreadable_or_missing_photo_exits_with_1(photo: Path, tmp_path: Path) -> None:
     sky = tmp_path / "sky.jpg"
     sky.write_bytes(plain(BLUE))
     result = run.invoke(cli, ["read", "--json", str(photo), str(sky), str(tmp_path / "none.jpg")])
@@ -75,7 +75,7 @@ def test_unreadable_and_missing_photos_end_with_1(photo: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     "words", [["--zipcode", "1234", "x.jpg"], ["--overlay", "o.png", "x.jpg", "y.jpg"], []]
 )
-def test_wrong_use_ends_with_2(words: list[str]) -> None:
+def test_wrong_arguments_exit_with_2(words: list[str]) -> None:
     assert run.invoke(cli, ["read", *words]).exit_code == 2
 
 
@@ -100,7 +100,7 @@ def test_wrong_use_ends_with_2(words: list[str]) -> None:
         ({"KEYLIKE_LOGS": "/dev/null/logs"}, "KEYLIKE_LOGS"),
     ],
 )
-def test_a_start_that_cannot_be_is_one_line(environment: dict[str, str], words: str) -> None:
+def test_start_with_bad_settings_prints_one_line(environment: dict[str, str], words: str) -> None:
     result = start(**{"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": "logs", **environment})
     assert result.returncode == 2
     assert words in result.stderr
@@ -108,14 +108,14 @@ def test_a_start_that_cannot_be_is_one_line(environment: dict[str, str], words: 
 
 
 @pytest.mark.parametrize("command", ["read", "evaluate"])
-def test_commands_that_end_take_no_other_model_than_the_one_named(command: str) -> None:
+def test_read_and_evaluate_use_no_spare_model(command: str) -> None:
     result = start(command, str(ROOT / "samples" / "sc1_01.jpg"), MODEL_PATH="/none/gemma")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("keylike: /none/gemma: gemma is not there")
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_load_that_crashes_is_one_line(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_that_crashes_prints_one_line(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(folder: Path, choices: object = None) -> Reader:
         raise KeyError("canary")
 
@@ -128,7 +128,7 @@ def test_a_load_that_crashes_is_one_line(photo: Path, monkeypatch: pytest.Monkey
     )
 
 
-def test_help_names_the_commands() -> None:
+def test_help_lists_the_commands() -> None:
     result = start("--help")
     assert result.returncode == 0
     assert "serve" in result.stdout and "read" in result.stdout
@@ -151,13 +151,13 @@ def test_evaluate_scores_a_labelled_folder(tmp_path: Path) -> None:
     assert scores["readable"]["easy"]["whole"] == 1
 
 
-def test_evaluate_needs_labels(tmp_path: Path) -> None:
+def test_evaluate_without_labels_exits_with_2(tmp_path: Path) -> None:
     result = run.invoke(cli, ["evaluate", str(tmp_path)])
     assert result.exit_code == 2
     assert "labels.jsonl" in result.output
 
 
-def test_an_overlay_of_nothing_is_not_written_and_said(tmp_path: Path) -> None:
+def test_overlay_of_an_unreadable_photo_is_not_written(tmp_path: Path) -> None:
     sky, target = tmp_path / "sky.jpg", tmp_path / "seen.png"
     sky.write_bytes(plain(BLUE))
     result = run.invoke(cli, ["read", str(sky), "--overlay", str(target)])

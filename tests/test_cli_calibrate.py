@@ -1,4 +1,4 @@
-"""`calibrate` on the command line: the model's manifest really changes, and what cannot be done is one line."""
+"""`calibrate` on the command line: the manifest changes; every mistake is one line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ fitted_on = 30
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Gemma folder, loaded as a reader that goes by colours."""
+    """Return a Gemma folder that is loaded as a colour reader."""
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
@@ -46,23 +46,23 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Sixty labelled photos, and one without a key."""
+    """Return a folder of sixty labelled photos and one without a key."""
     folder = label(tmp_path / "photos")
     add(folder, BLUE, CODES)
     return folder
 
 
 def loads(monkeypatch: pytest.MonkeyPatch, reader: object) -> None:
-    """Whatever folder is named, this reader comes of it."""
+    """Make every folder load as this reader."""
     monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: reader)
 
 
 def calibrate(folder: Path) -> Result:
-    """As typed."""
+    """Run `calibrate` with these arguments."""
     return CliRunner().invoke(cli, ["calibrate", str(folder)])
 
 
-def test_the_manifest_changes_and_keeps_its_comments(model: Path, photos: Path) -> None:
+def test_calibrate_changes_the_manifest_and_keeps_its_comments(model: Path, photos: Path) -> None:
     result = calibrate(photos)
     assert result.exit_code == 0
     said = json.loads(result.stdout.splitlines()[-1])
@@ -79,14 +79,14 @@ def test_the_manifest_changes_and_keeps_its_comments(model: Path, photos: Path) 
     assert "60 of 61 photos" in result.stdout and "before" in result.stdout
 
 
-def test_too_few_photos_change_nothing(model: Path, tmp_path: Path) -> None:
+def test_calibrate_with_too_few_photos_changes_nothing(model: Path, tmp_path: Path) -> None:
     result = calibrate(label(tmp_path / "few", 12))
     assert result.exit_code == 2
     assert "label 8 more" in result.stderr
     assert (model / "manifest.toml").read_text() == WRITTEN
 
 
-def test_a_folder_without_labels_is_told_before_the_model_is_loaded(
+def test_folder_without_labels_is_refused_before_the_model_loads(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads(monkeypatch, None)
@@ -95,7 +95,7 @@ def test_a_folder_without_labels_is_told_before_the_model_is_loaded(
     assert "labels.jsonl" in result.stderr
 
 
-def test_a_folder_that_cannot_be_written_to_is_one_line(model: Path, photos: Path) -> None:
+def test_read_only_model_folder_prints_one_line(model: Path, photos: Path) -> None:
     (model / "manifest.toml").unlink()
     (model / "manifest.toml").mkdir()
     result = calibrate(photos)
@@ -104,9 +104,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(model: Path, photos: Pat
     assert "Traceback" not in result.output
 
 
-def test_the_caliper_is_calibrated_by_its_training(
-    photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_calibrate_refuses_the_caliper(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reader: Reader = colour_reader()
     loads(monkeypatch, reader)
     result = calibrate(photos)
@@ -115,7 +113,7 @@ def test_the_caliper_is_calibrated_by_its_training(
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_with_agree_the_embedded_reader_reads_too(
+def test_calibrate_with_agree_uses_the_embedded_reader_too(
     model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hearing = ColourHearing(gemma_manifest(read_manifest(model)))

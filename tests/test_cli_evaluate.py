@@ -1,4 +1,4 @@
-"""`evaluate`: several labelled folders, and the page it writes."""
+"""`evaluate`: several labelled folders, and the report."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ run = CliRunner()
 
 @pytest.fixture(autouse=True)
 def colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line loads the colour reader."""
+    """Make the command line load the colour reader."""
     monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: colour_reader())
 
 
 def labelled(folder: Path, photo: bytes, codes: list[int]) -> Path:
-    """A folder with one photo of an SC1."""
+    """Return a folder with one photo of an SC1."""
     (folder / "images").mkdir(parents=True)
     (folder / "images" / "a.jpg").write_bytes(photo)
     (folder / "labels.jsonl").write_text(
@@ -32,7 +32,7 @@ def labelled(folder: Path, photo: bytes, codes: list[int]) -> Path:
     return folder
 
 
-def test_folders_are_judged_together(tmp_path: Path) -> None:
+def test_evaluate_scores_several_folders_together(tmp_path: Path) -> None:
     folders = [
         labelled(tmp_path / "one", plain(), [2, 5, 4, 7, 3]),
         labelled(tmp_path / "two", plain(BLUE), [1, 1, 1, 1, 1]),
@@ -45,7 +45,7 @@ def test_folders_are_judged_together(tmp_path: Path) -> None:
     assert "calibration error 0.200" in " ".join(result.output.split())
 
 
-def test_the_page_is_written_beside_the_table(tmp_path: Path) -> None:
+def test_evaluate_writes_the_report_and_prints_the_table(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     result = run.invoke(
         cli,
@@ -62,7 +62,7 @@ def test_the_page_is_written_beside_the_table(tmp_path: Path) -> None:
     assert str(tmp_path) not in page.read_text()
 
 
-def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+def test_report_that_cannot_be_written_prints_one_line(tmp_path: Path) -> None:
     folder = labelled(tmp_path / "mine", plain(), [2, 5, 4, 7, 3])
     result = run.invoke(
         cli, ["evaluate", str(folder), "--report", str(tmp_path / "none" / "page.html")]

@@ -1,4 +1,4 @@
-"""`serve` as a process: it answers while the model is loaded, says how that went, and ends where it must."""
+"""`serve` as a process: answers while the model loads, and shuts down cleanly."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLOUR, REAL = ["-m", "tests.serve_colour"], ["app.py"]
 
 
 class Served:
-    """A server process; `MODEL_PATH` and other settings come from the environment given."""
+    """A server process with the settings given as environment variables."""
 
     def __init__(self, command: list[str], logs: Path, **environment: str) -> None:
         settings = {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(logs), **environment}
@@ -47,18 +47,18 @@ class Served:
         self.port = int(found[1])
 
     def line(self) -> str:
-        """The next line that it says."""
+        """Return the next line of its output."""
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
     def line_with(self, word: str) -> str:
-        """The next line that begins so."""
+        """Return the next line of its output that starts with `word`."""
         return next(line for line in iter(self.line, "") if line.startswith(word))
 
     def ask(
         self, method: str, path: str, body: bytes | None = None
     ) -> tuple[int, str | None, dict[str, Any]]:
-        """Status, Retry-After and body of one request."""
+        """Send one request; return status, Retry-After and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         connection.request(method, path, body, {"Content-Type": "image/jpeg"} if body else {})
         response = connection.getresponse()
@@ -67,7 +67,7 @@ class Served:
         return answer
 
     def inside(self) -> int:
-        """Photos that were let in and are not answered yet."""
+        """Return the number of photos that were admitted and not answered yet."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
@@ -76,7 +76,7 @@ class Served:
         return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(names))
 
     def listens(self) -> bool:
-        """Whether new connections are taken."""
+        """Return True if new connections are accepted."""
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=20).close()
         except ConnectionRefusedError:
@@ -84,13 +84,13 @@ class Served:
         return True
 
     def go_on(self) -> None:
-        """Lets a held load end, or a patient reader begin."""
+        """Let a held load finish, or a patient reader start."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-        """Sends a signal; exit status, and what was still said on stdout and stderr."""
+        """Send a signal; return exit status and the remaining stdout and stderr."""
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=20)
         return self.process.returncode, out, err
@@ -98,7 +98,7 @@ class Served:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Any]:
-    """Starts servers, and kills what a test leaves running."""
+    """Yield a function that starts servers; kill them after the test."""
     started: list[Served] = []
 
     def start(command: list[str], **environment: str) -> Served:
@@ -111,7 +111,7 @@ def serve(tmp_path: Path) -> Iterator[Any]:
             process.kill()
 
 
-def test_it_answers_while_the_model_is_loaded(serve: Any, tmp_path: Path) -> None:
+def test_server_answers_while_the_model_loads(serve: Any, tmp_path: Path) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="held")
     assert "with the model held" in server.greeting
     assert server.ask("GET", "/health/live")[0] == 200
@@ -134,7 +134,7 @@ def test_it_answers_while_the_model_is_loaded(serve: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_does_not_wait_for_a_load(serve: Any, number: int) -> None:
+def test_stop_does_not_wait_for_a_load(serve: Any, number: int) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="held")
     assert server.ask("GET", "/health/live")[0] == 200
     status, out, err = server.stop(number)
@@ -142,7 +142,7 @@ def test_a_stop_does_not_wait_for_a_load(serve: Any, number: int) -> None:
 
 
 class Load:
-    """Six requests, each with another photo, that are in flight before a reader that waits."""
+    """Six requests with different photos, in flight at a reader that waits."""
 
     def __init__(self, server: Served) -> None:
         self.server = server
@@ -153,19 +153,19 @@ class Load:
         ]
         until(lambda: server.inside() == 6)
 
-    def stop_begins(self) -> None:
-        """Sends the signal, and comes back once nobody new is let in."""
+    def begin_stop(self) -> None:
+        """Send SIGTERM; return once new connections are refused."""
         self.server.process.send_signal(signal.SIGTERM)
         until(lambda: not self.server.listens())
 
 
-def test_a_stop_under_load_answers_everybody(serve: Any) -> None:
+def test_stop_under_load_answers_every_admitted_request(serve: Any) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="patient")
     health = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     health.request("GET", "/health/ready")
     assert health.getresponse().read()
     load = Load(server)
-    load.stop_begins()
+    load.begin_stop()
     health.request("GET", "/health/ready")
     assert health.getresponse().status == 503
     assert not any(one.done() for one in load.asked)
@@ -180,10 +180,10 @@ def test_a_stop_under_load_answers_everybody(serve: Any) -> None:
     )
 
 
-def test_a_second_signal_does_not_wait_for_what_is_in_flight(serve: Any) -> None:
+def test_second_signal_ends_at_once(serve: Any) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="patient")
     load = Load(server)
-    load.stop_begins()
+    load.begin_stop()
     assert server.process.poll() is None
     status, out, err = server.stop()
     assert (status, "Stopped." in out, "Traceback" in err) == (128 + signal.SIGTERM, False, False)
@@ -192,7 +192,7 @@ def test_a_second_signal_does_not_wait_for_what_is_in_flight(serve: Any) -> None
             one.result(20)
 
 
-def test_the_embedded_reader_answers_at_the_first_request(serve: Any) -> None:
+def test_embedded_reader_answers_the_first_request(serve: Any) -> None:
     server: Served = serve(REAL)
     assert "with the model caliper" in server.greeting
     status, _, body = server.ask("POST", "/", (ROOT / "samples" / FIRST["file"]).read_bytes())
@@ -205,10 +205,10 @@ def test_the_embedded_reader_answers_at_the_first_request(serve: Any) -> None:
     assert server.stop()[0] == 0
 
 
-def test_it_answers_for_a_model_that_cannot_be_loaded(serve: Any) -> None:
+def test_embedded_reader_replaces_a_model_that_cannot_be_loaded(serve: Any) -> None:
     server: Served = serve(REAL, MODEL_PATH="/none/gemma")
-    told = server.line_with("Degraded")
-    assert told.startswith("Degraded: only caliper-1.2.0 reads. /none/gemma: gemma is not there")
+    line = server.line_with("Degraded")
+    assert line.startswith("Degraded: only caliper-1.2.0 reads. /none/gemma: gemma is not there")
     health = server.ask("GET", "/health")[2]
     assert (health["status"], health["model"]) == ("degraded", "caliper-1.2.0")
     assert "gemma is not there" in health["reason"] and "/none" not in health["reason"]
@@ -217,7 +217,9 @@ def test_it_answers_for_a_model_that_cannot_be_loaded(serve: Any) -> None:
     assert (status, body["model_used"]) == (200, "caliper-1.2.0")
 
 
-def test_a_crash_while_loading_is_a_failure_like_others(serve: Any, tmp_path: Path) -> None:
+def test_crash_while_loading_is_degraded_and_logged_without_secrets(
+    serve: Any, tmp_path: Path
+) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="/none/broken")
     assert server.line_with("Degraded").endswith(
         "/none/broken: the model could not be loaded (RuntimeError)\n"
@@ -236,7 +238,7 @@ def test_a_crash_while_loading_is_a_failure_like_others(serve: Any, tmp_path: Pa
     )
 
 
-def test_a_strict_start_ends_where_the_load_crashes(serve: Any) -> None:
+def test_strict_server_exits_when_the_load_crashes(serve: Any) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="/none/broken", KEYLIKE_STRICT="1")
     out, err = server.process.communicate(timeout=20)
     assert server.process.returncode == 2
@@ -247,7 +249,7 @@ def test_a_strict_start_ends_where_the_load_crashes(serve: Any) -> None:
     assert "Traceback" not in err and "Ready" not in out and "Stopped" not in out
 
 
-def test_a_stop_sends_the_last_traces(serve: Any) -> None:
+def test_stop_sends_the_last_traces(serve: Any) -> None:
     pytest.importorskip(
         "opentelemetry.sdk",
         reason="OpenTelemetry is an extra: pip install -r locks/otel.txt",
@@ -261,7 +263,7 @@ def test_a_stop_sends_the_last_traces(serve: Any) -> None:
     collector.close()
 
 
-def test_what_the_socket_refuses_is_counted(serve: Any) -> None:
+def test_request_refused_by_the_socket_layer_is_counted(serve: Any) -> None:
     server: Served = serve(COLOUR)
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw:
         raw.sendall(b"GET / HTTP/1.1\r\nContent-Length: canary\r\n\r\n")

@@ -1,4 +1,4 @@
-"""One photo in, one answer out, without any HTTP."""
+"""The path of one photo without HTTP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def inference(limits: Limits | None = None) -> Inference:
     return replace(local, clock=lambda: next(ticks) / 4)
 
 
-def test_an_answer_carries_reading_and_meaning() -> None:
+def test_answer_has_reading_and_meaning() -> None:
     answer = inference().answer(plain(RED), Options("12345"))
     assert answer.bitting.format() == "2,5,4,7,3"
     assert answer.bitting.keyway.name == answer.reading.keyway == "SC1"
@@ -35,13 +35,13 @@ def test_an_answer_carries_reading_and_meaning() -> None:
     assert answer.assessment.to_dict()
 
 
-def test_a_refusal_is_raised_with_its_reason() -> None:
+def test_refused_photo_raises_its_reason() -> None:
     with pytest.raises(UnreadableKey) as refusal:
         inference().answer(plain(BLUE), Options())
     assert (refusal.value.reason, refusal.value.model) == ("not_a_key", "colour-1.0.0")
 
 
-def test_where_readers_disagree_the_refusal_tells_what_each_read() -> None:
+def test_disagreement_lists_what_each_reader_read() -> None:
     opinions = (
         Opinion("colour-1.0.0", "SC1", (2, 5, 4, 7, 3), 0.41237),
         Opinion("other-2.0.0", "KW1", (1, 2, 3, 4, 5), 0.4),
@@ -64,7 +64,7 @@ def test_where_readers_disagree_the_refusal_tells_what_each_read() -> None:
     }
 
 
-def test_limits_hold() -> None:
+def test_picture_over_the_limits_is_refused() -> None:
     with pytest.raises(ImageTooLarge):
         inference(Limits(max_pixels=1000)).answer(plain(size=(40, 30)), Options())
     with pytest.raises(ImageTooLarge):

@@ -1,4 +1,4 @@
-"""docs/security.md: every row is whole, and every test that it names is there."""
+"""docs/security.md: every row is complete, and every test that it names exists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMNS = 4
 
 
 def rows() -> list[list[str]]:
-    """The cells of each attack."""
+    """Return the cells of each row."""
     lines = [line for line in TABLE.read_text().splitlines() if line.startswith("| ")]
     found = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     return [row for row in found if row[0] not in ("attack", "---")]
@@ -23,7 +23,7 @@ def rows() -> list[list[str]]:
 
 @cache
 def named_in(path: str) -> frozenset[str]:
-    """The names of the tests in a file."""
+    """Return the names of the tests in a file."""
     tree = ast.parse((ROOT / path).read_text())
     return frozenset(
         node.name
@@ -32,14 +32,14 @@ def named_in(path: str) -> frozenset[str]:
     )
 
 
-def test_there_are_many_and_none_twice() -> None:
+def test_table_has_many_rows_and_no_duplicates() -> None:
     attacks = [row[0] for row in rows()]
     assert len(attacks) >= 60
     assert len(set(attacks)) == len(attacks)
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: row[0][:60])
-def test_a_row_is_whole_and_its_tests_are_there(row: list[str]) -> None:
+def test_row_is_complete_and_its_tests_exist(row: list[str]) -> None:
     assert len(row) == COLUMNS and all(row)
     named = re.findall(r"(tests/[\w/]+\.py)?::(test_\w+)", row[3])
     assert named and named[0][0]

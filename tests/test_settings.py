@@ -1,4 +1,4 @@
-"""Settings: from the environment and .env, every name known, every value checked, no secret shown."""
+"""Settings from the environment and .env: unknown names, bad values, secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from keylike.settings import Settings, SettingsError, load_settings
 
 
-def test_defaults() -> None:
+def test_settings_without_environment_are_the_defaults() -> None:
     settings = load_settings()
     assert (settings.host, settings.port, settings.model_folder.name) == (
         "127.0.0.1",
@@ -19,7 +19,9 @@ def test_defaults() -> None:
     assert settings.token is None
 
 
-def test_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_environment_takes_precedence_over_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text(
         "KEYLIKE_PORT=6001\nKEYLIKE_THREADS=2\nKEYLIKE_HOST=\nDATABASE_URL=foreign\nMODEL_PATH=some/model\n"
     )
@@ -29,12 +31,14 @@ def test_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert settings.model_folder == Path("some/model")
 
 
-def test_models_folder_holds_the_caliper(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_folder_is_caliper_in_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYLIKE_MODELS", "elsewhere")
     assert load_settings().model_folder == Path("elsewhere/caliper")
 
 
-def test_unknown_name_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_name_in_environment_is_refused_with_a_hint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("KEYLIKE_PROT", "1")
     with pytest.raises(
         SettingsError, match=r"unknown setting KEYLIKE_PROT \(did you mean KEYLIKE_PORT\?\)"
@@ -42,18 +46,18 @@ def test_unknown_name_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         load_settings()
 
 
-def test_unknown_name_in_the_file(tmp_path: Path) -> None:
+def test_unknown_name_in_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("KEYLIKE_COLOUR=red\n")
     with pytest.raises(SettingsError, match="unknown setting KEYLIKE_COLOUR"):
         load_settings()
 
 
-def test_levels_in_small_letters_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_level_in_lower_case_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYLIKE_LOG_LEVEL", "warning")
     assert load_settings().log_level == "WARNING"
 
 
-def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+def test_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"KEYLIKE_PORT=\xff\xfe\n")
     with pytest.raises(SettingsError, match=r"\.env cannot be read"):
         load_settings()
@@ -63,7 +67,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     ("name", "value"),
     [("KEYLIKE_PORT", "many"), ("KEYLIKE_PORT", "70000"), ("KEYLIKE_LOG_LEVEL", "LOUD")],
 )
-def test_bad_value_is_one_line_that_names_it(
+def test_bad_value_gives_one_line_with_its_name(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -73,7 +77,7 @@ def test_bad_value_is_one_line_that_names_it(
     assert "\n" not in str(error.value)
 
 
-def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_not_in_repr_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYLIKE_API_KEY", "canary-token-0123456789")
     monkeypatch.setenv("NGROK_TOKEN", "canary-ngrok")
     monkeypatch.setenv("KEYLIKE_REDIS_URL", "redis://:canary-password@127.0.0.1:6379/0")
@@ -91,7 +95,9 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
         "redis://:canary@127.0.0.1/0?no_such_option=1",
     ],
 )
-def test_an_address_that_redis_cannot_have(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_invalid_redis_address_is_refused_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     monkeypatch.setenv("KEYLIKE_REDIS_URL", url)
     with pytest.raises(
         SettingsError, match=r"KEYLIKE_REDIS_URL: .*not an address of Redis"
@@ -101,7 +107,7 @@ def test_an_address_that_redis_cannot_have(monkeypatch: pytest.MonkeyPatch, url:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("KEYLIKE_API_KEY", "canary", "16 or more plain characters"),
         ("KEYLIKE_API_KEY", "canary-with-ümlaut", "16 or more plain characters"),
@@ -109,24 +115,24 @@ def test_an_address_that_redis_cannot_have(monkeypatch: pytest.MonkeyPatch, url:
         ("KEYLIKE_LIMIT_FREE", "10 per fortnight", "not limits"),
         ("KEYLIKE_PROXY", "127.0.0.1, canary", "not addresses"),
         ("KEYLIKE_PROXY", "10.0.0.1/8", "not addresses"),
-        ("KEYLIKE_ORIGINS", "app.example.org", "no origins"),
-        ("KEYLIKE_ORIGINS", "https://app.example.org/page", "no origins"),
-        # flask-cors would take these for patterns, without an end.
-        ("KEYLIKE_ORIGINS", "https://*.example.org", "no origins"),
-        ("KEYLIKE_ORIGINS", "http://[::1]:3000", "no origins"),
+        ("KEYLIKE_ORIGINS", "app.example.org", "neither"),
+        ("KEYLIKE_ORIGINS", "https://app.example.org/page", "neither"),
+        # flask-cors would take these for unanchored patterns.
+        ("KEYLIKE_ORIGINS", "https://*.example.org", "neither"),
+        ("KEYLIKE_ORIGINS", "http://[::1]:3000", "neither"),
         ("KEYLIKE_POLICY", "closed", "Input should be"),
     ],
 )
-def test_what_keeps_strangers_out_is_checked(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+def test_bad_security_setting_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=said) as error:
+    with pytest.raises(SettingsError, match=message) as error:
         load_settings()
     assert str(error.value).startswith(f"{name}: ") and "canary" not in str(error.value)
 
 
-def test_every_setting_is_in_the_example() -> None:
+def test_every_setting_is_in_the_example_and_described() -> None:
     example = (Path(__file__).parent.parent / ".env.example").read_text()
     names = [
         field.validation_alias or f"KEYLIKE_{name.upper()}"
@@ -136,7 +142,7 @@ def test_every_setting_is_in_the_example() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
-def test_a_domain_for_the_tunnel_is_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tunnel_domain_must_be_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYLIKE_TUNNEL_DOMAIN", "Keys.Example.org")
     assert load_settings().tunnel_domain == "keys.example.org"
     for wrong in (
@@ -153,6 +159,6 @@ def test_a_domain_for_the_tunnel_is_a_domain(monkeypatch: pytest.MonkeyPatch) ->
             load_settings()
 
 
-def test_no_tunnel_is_opened_unasked() -> None:
+def test_tunnel_is_off_by_default() -> None:
     settings = load_settings()
     assert (settings.tunnel, settings.tunnel_open, settings.tunnel_domain) == (False, False, None)

@@ -1,4 +1,4 @@
-"""Loads the model beside the server, which answers from its first moment, and lets nobody wait for a load that is given up."""
+"""Loads the model while the server already answers."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from keylike.http_server.hard_exit import end_at_once
 
 
 class BackgroundLoad:
-    """Runs `load` in a thread of its own from entry on; there `done` follows, or `failed` after a ModelError, whose line is `failure`.
+    """A context in which `load` runs in its own thread.
 
-    Left while the load is under way, it ends the process at once: no library can be interrupted in the middle of a load, and Python
-    itself would wait for the threads that one has started.
+    After the load that thread calls `done`, or `failed` after a ModelError, whose text is `failure`.
+    Leaving the context during a load ends the process at once: a library cannot be interrupted in the
+    middle of a load, and Python would wait at exit for the threads it has started.
     """
 
     def __init__(
         self, load: Callable[[], None], *, done: Callable[[], None], failed: Callable[[], None]
     ) -> None:
-        self._load, self._done, self._failed = load, done, failed
+        self._load = load
+        self._done = done
+        self._failed = failed
         self._over = threading.Event()
         self.failure: str | None = None
 
     def wait(self, timeout_s: float) -> None:
-        """Returns when the load is over, whichever way, or after so many seconds."""
+        """Return when the load has ended, or after `timeout_s` seconds."""
         self._over.wait(timeout_s)
 
     def __enter__(self) -> BackgroundLoad:

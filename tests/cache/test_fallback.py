@@ -1,4 +1,4 @@
-"""What becomes of the cache when Redis goes and when it is back, and what Redis gets to see."""
+"""The cache while Redis fails and recovers, and what Redis stores."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.cache.test_reading_cache import READING, SIZE, TTL_S, Clock, Runs
 from tests.redis_server import PASSWORD, RedisServer
 
 
-class FarStore(MemoryStore):
-    """A store elsewhere that can be taken away."""
+class PrimaryStore(MemoryStore):
+    """A primary store that a test can make unreachable."""
 
     backend = "redis"
 
@@ -32,7 +32,7 @@ class FarStore(MemoryStore):
         self.away, self.asked = False, 0
 
     def get(self, key: str) -> bytes | None:
-        """The value; counts how often it was asked for one."""
+        """Return the value, and count the calls."""
         self.asked += 1
         if self.away:
             raise StoreUnavailable("ConnectionError")
@@ -40,7 +40,7 @@ class FarStore(MemoryStore):
 
 
 def fallback(primary: MemoryStore, clock: Clock, logs: Path) -> Fallback:
-    """`far` with memory beside it."""
+    """Return a fallback from `primary` to memory."""
     return Fallback(
         primary,
         MemoryStore(ttl_s=TTL_S, size=SIZE, clock=clock),
@@ -55,18 +55,20 @@ def redis_cache(url: str, log: BoundLogger, clock: Callable[[], float]) -> Readi
 
 
 def logged(logs: Path) -> list[dict[str, Any]]:
-    """The lines of the log."""
+    """Return the lines of the log."""
     return [json.loads(line) for line in (logs / "api.log").read_text().splitlines()]
 
 
-def test_redis_killed_midway_and_back(frail_redis: RedisServer, tmp_path: Path) -> None:
+def test_cache_uses_memory_while_redis_is_killed_and_returns(
+    frail_redis: RedisServer, tmp_path: Path
+) -> None:
     frail_redis.start()
     clock, runs, logs = Clock(), Runs(), tmp_path / "logs"
     url = frail_redis.url
     cache = redis_cache(url, make_logger(logs), clock)
     assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     frail_redis.kill()
-    # In memory from here on: once more a run, then none.
+    # Memory answers now, and knows nothing yet.
     assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     assert (cache.stats().degraded, cache.stats().backend, cache.stats().entries) == (
         True,
@@ -74,9 +76,9 @@ def test_redis_killed_midway_and_back(frail_redis: RedisServer, tmp_path: Path) 
         1,
     )
     frail_redis.start()
-    assert cache.stats().degraded, "it was asked before its time"
+    assert cache.stats().degraded, "it was probed too early"
     clock.now += 1
-    # The new Redis is empty.
+    # The restarted Redis is empty.
     assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     assert (cache.stats().degraded, cache.stats().entries, runs.made) == (False, 1, 3)
     gone, back = logged(logs)
@@ -89,7 +91,7 @@ def test_redis_killed_midway_and_back(frail_redis: RedisServer, tmp_path: Path) 
     assert (back["event"], back["level"]) == ("cache_restored", "info")
 
 
-def test_redis_away_from_the_start_is_said_at_the_start(
+def test_unreachable_redis_is_logged_at_the_start_without_secrets(
     frail_redis: RedisServer, tmp_path: Path
 ) -> None:
     url = frail_redis.url
@@ -99,7 +101,7 @@ def test_redis_away_from_the_start_is_said_at_the_start(
     assert not any(secret in text for secret in (PASSWORD, "127.0.0.1", str(frail_redis.port)))
 
 
-def test_a_wrong_password_counts_as_away(redis_server: RedisServer, tmp_path: Path) -> None:
+def test_wrong_password_counts_as_unreachable(redis_server: RedisServer, tmp_path: Path) -> None:
     url = redis_server.url.replace(PASSWORD, "wrong")
     cache, runs = redis_cache(url, make_logger(tmp_path), Clock()), Runs()
     assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
@@ -107,7 +109,7 @@ def test_a_wrong_password_counts_as_away(redis_server: RedisServer, tmp_path: Pa
     assert [line["error"] for line in logged(tmp_path)] == ["AuthenticationError"]
 
 
-def test_a_redis_that_says_nothing_counts_as_away(tmp_path: Path) -> None:
+def test_silent_redis_counts_as_unreachable(tmp_path: Path) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -117,8 +119,8 @@ def test_a_redis_that_says_nothing_counts_as_away(tmp_path: Path) -> None:
     assert [line["error"] for line in logged(tmp_path)] == ["TimeoutError"]
 
 
-def test_it_is_tried_again_after_longer_and_longer(tmp_path: Path) -> None:
-    primary, clock = FarStore(), Clock()
+def test_primary_is_probed_at_growing_intervals(tmp_path: Path) -> None:
+    primary, clock = PrimaryStore(), Clock()
     store = fallback(primary, clock, tmp_path)
     primary.away = True
     store.get("photo")
@@ -149,10 +151,10 @@ def test_it_is_tried_again_after_longer_and_longer(tmp_path: Path) -> None:
     ]
 
 
-def test_one_caller_tries_while_the_others_go_on(tmp_path: Path) -> None:
+def test_one_request_probes_while_others_use_the_secondary(tmp_path: Path) -> None:
     trying, go_on = threading.Event(), threading.Event()
 
-    class Slow(FarStore):
+    class Slow(PrimaryStore):
         def get(self, key: str) -> bytes | None:
             if self.asked:
                 trying.set()
@@ -176,10 +178,10 @@ def test_one_caller_tries_while_the_others_go_on(tmp_path: Path) -> None:
     assert not store.degraded
 
 
-def test_several_who_see_it_go_say_so_once(tmp_path: Path) -> None:
+def test_concurrent_failures_are_logged_once(tmp_path: Path) -> None:
     all_asking = threading.Barrier(4, timeout=60)
 
-    class Going(FarStore):
+    class Going(PrimaryStore):
         def get(self, key: str) -> bytes | None:
             all_asking.wait()
             return super().get(key)
@@ -198,7 +200,7 @@ def test_several_who_see_it_go_say_so_once(tmp_path: Path) -> None:
     )
 
 
-def test_redis_sees_hashes_that_end(redis_server: RedisServer) -> None:
+def test_redis_stores_hashed_keys_that_expire(redis_server: RedisServer) -> None:
     cache = ReadingCache(
         RedisStore(redis_server.url, ttl_s=TTL_S, size=SIZE, clock=Clock()), ttl_s=TTL_S, size=SIZE
     )

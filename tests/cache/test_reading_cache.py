@@ -31,7 +31,7 @@ from keylike.scheduling.client import Client
 from tests.redis_server import RedisServer
 
 TTL_S, SIZE = 600, 3
-# Numbers that only the shortest exact notation brings back.
+# Numbers that survive JSON only in their shortest exact notation.
 READING = Reading(
     keyway="SC1",
     codes=(2, 5, 4, 7, 0),
@@ -72,7 +72,7 @@ class Waiting(Client):
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = 1_795_000_000.125
@@ -82,7 +82,7 @@ class Clock:
 
 
 class Runs:
-    """A run that counts how often it was made."""
+    """A computation that counts its calls."""
 
     def __init__(self, result: Result = READING) -> None:
         self.result, self.made, self._lock = result, 0, threading.Lock()
@@ -95,7 +95,7 @@ class Runs:
 
 @dataclass
 class Kept:
-    """A store, and time that passes for it."""
+    """A store, and a function that lets time pass for it."""
 
     store: Store
     pass_time: Callable[[float], None]
@@ -103,7 +103,7 @@ class Kept:
 
 @pytest.fixture(params=["memory", "redis"])
 def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
-    """Both, one after the other."""
+    """Yield either store."""
     clock = Clock()
 
     def tick(seconds: float) -> None:
@@ -116,7 +116,7 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
     client = server.client()
 
     def pass_time(seconds: float) -> None:
-        """Redis has its own clock, so what it would have left by then is what it is given."""
+        """Shorten the time to live of every key: Redis has its own clock."""
         tick(seconds)
         for name in client.scan_iter("*"):
             client.pexpire(name, max(0, round(client.pttl(name) - seconds * 1000)))
@@ -127,23 +127,23 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
 
 @pytest.fixture
 def cache(kept: Kept) -> ReadingCache:
-    """Over either store."""
+    """Return a cache over either store."""
     return ReadingCache(kept.store, ttl_s=TTL_S, size=SIZE)
 
 
 @pytest.mark.parametrize("result", [READING, REFUSAL], ids=["reading", "refusal"])
-def test_the_second_time_nothing_is_run_and_nothing_is_lost(
+def test_second_request_is_answered_from_the_store_exactly(
     cache: ReadingCache, result: Result
 ) -> None:
     runs = Runs(result)
     first, second = (cache.get_or_compute("photo", runs) for _ in range(2))
     assert runs.made == 1
     assert (first.cached, second.cached) == (False, True)
-    # repr also tells apart -0.0 and 0.0, tuples and lists.
+    # repr distinguishes -0.0 from 0.0, and tuples from lists.
     assert second.result == result and repr(second.result) == repr(result)
 
 
-def test_a_reading_is_over_when_its_time_is(kept: Kept, cache: ReadingCache) -> None:
+def test_reading_expires_after_its_time_to_live(kept: Kept, cache: ReadingCache) -> None:
     runs = Runs()
     cache.get_or_compute("photo", runs)
     kept.pass_time(TTL_S - 5)
@@ -154,7 +154,7 @@ def test_a_reading_is_over_when_its_time_is(kept: Kept, cache: ReadingCache) -> 
     assert runs.made == 2
 
 
-def test_no_more_are_kept_than_there_is_room_for(kept: Kept, cache: ReadingCache) -> None:
+def test_oldest_reading_is_evicted_when_the_store_is_full(kept: Kept, cache: ReadingCache) -> None:
     runs = Runs()
     for name in ("one", "two", "three", "four"):
         cache.get_or_compute(name, runs)
@@ -165,7 +165,7 @@ def test_no_more_are_kept_than_there_is_room_for(kept: Kept, cache: ReadingCache
     assert cache.stats().entries == SIZE
 
 
-def test_memory_lets_go_of_what_is_over() -> None:
+def test_memory_store_frees_expired_values() -> None:
     clock, secret = Clock(), bytes(1000)
     store = MemoryStore(ttl_s=TTL_S, size=SIZE, clock=clock)
     held_by_us = sys.getrefcount(secret)
@@ -185,7 +185,7 @@ def test_memory_lets_go_of_what_is_over() -> None:
     ],
     ids=lambda failure: type(failure).__name__,
 )
-def test_failures_are_not_kept(cache: ReadingCache, failure: Exception) -> None:
+def test_failure_is_not_stored(cache: ReadingCache, failure: Exception) -> None:
     def fail() -> Result:
         raise failure
 
@@ -195,7 +195,7 @@ def test_failures_are_not_kept(cache: ReadingCache, failure: Exception) -> None:
     assert cache.stats().misses == 2
 
 
-def test_what_another_wrote_there_is_read_anew(kept: Kept, cache: ReadingCache) -> None:
+def test_foreign_value_counts_as_a_miss(kept: Kept, cache: ReadingCache) -> None:
     kept.store.put("photo", b'{"keyway": "SC1"}')
     kept.store.put("other", b"no JSON at all")
     assert not cache.get_or_compute("photo", Runs()).cached
@@ -203,12 +203,12 @@ def test_what_another_wrote_there_is_read_anew(kept: Kept, cache: ReadingCache) 
     assert cache.get_or_compute("photo", Runs()).cached
 
 
-def test_fifty_at_once_make_one_run(cache: ReadingCache) -> None:
+def test_fifty_concurrent_requests_compute_once(cache: ReadingCache) -> None:
     all_there = threading.Barrier(50, timeout=60)
     runs = Runs()
 
     def run() -> Result:
-        all_there.wait()  # the 49 others are about to wait for this one
+        all_there.wait()  # the 49 others are about to wait
         return runs()
 
     def about_to_wait() -> None:
@@ -232,7 +232,7 @@ def test_fifty_at_once_make_one_run(cache: ReadingCache) -> None:
 def while_another_fails(
     cache: ReadingCache, failure: Exception, run: Callable[[], Result]
 ) -> tuple[BaseException | None, Future[CacheResult]]:
-    """How the caller who runs fails, and what becomes of one who waits for that run."""
+    """Return the error of the request that computes, and the future of one that waits."""
     flying, waiting = threading.Event(), threading.Event()
 
     def fail() -> Result:
@@ -252,7 +252,9 @@ def while_another_fails(
     [Overloaded("full", retry_after_s=1), ZeroDivisionError("crash"), KeyboardInterrupt()],
     ids=repr,
 )
-def test_who_waits_does_not_inherit_a_failure(cache: ReadingCache, failure: Exception) -> None:
+def test_waiting_request_does_not_inherit_a_failure(
+    cache: ReadingCache, failure: Exception
+) -> None:
     runs = Runs()
     failed, second = while_another_fails(cache, failure, runs)
     assert failed is failure
@@ -261,7 +263,7 @@ def test_who_waits_does_not_inherit_a_failure(cache: ReadingCache, failure: Exce
     assert cache.get_or_compute("photo", runs).cached
 
 
-def test_what_is_wrong_with_the_photo_is_told_to_all_who_wait(cache: ReadingCache) -> None:
+def test_failure_of_the_photo_is_shared_with_waiting_requests(cache: ReadingCache) -> None:
     runs = Runs()
     failed, second = while_another_fails(cache, BadImage("truncated", format="JPEG"), runs)
     shared = second.exception()
@@ -274,9 +276,9 @@ def test_what_is_wrong_with_the_photo_is_told_to_all_who_wait(cache: ReadingCach
     assert runs.made == 0
 
 
-def test_who_runs_out_of_time_leaves_the_run_to_the_others(cache: ReadingCache) -> None:
+def test_request_that_runs_out_of_time_leaves_the_computation(cache: ReadingCache) -> None:
     flying, given_up = threading.Event(), threading.Event()
-    left = iter([0.001, 0.0])  # waited for, and still nothing is there
+    left = iter([0.001, 0.0])  # one wait that brings no result
 
     def run() -> Result:
         flying.set()
@@ -297,11 +299,11 @@ def test_who_runs_out_of_time_leaves_the_run_to_the_others(cache: ReadingCache) 
         assert first.result() == CacheResult(READING, cached=False)
 
 
-def test_each_photo_flies_alone(cache: ReadingCache) -> None:
+def test_different_photos_are_computed_concurrently(cache: ReadingCache) -> None:
     both = threading.Barrier(2, timeout=60)
 
     def run() -> Result:
-        both.wait()  # which it could not if one waited for the other
+        both.wait()  # impossible if one waited for the other
         return READING
 
     with ThreadPoolExecutor(2) as callers:
@@ -314,7 +316,7 @@ def test_each_photo_flies_alone(cache: ReadingCache) -> None:
     assert [each.cached for each in found] == [False, False]
 
 
-def test_counts(kept: Kept, cache: ReadingCache) -> None:
+def test_stats_count_hits_and_misses(kept: Kept, cache: ReadingCache) -> None:
     assert cache.stats().hit_rate == 0.0
     for _ in range(4):
         cache.get_or_compute("photo", Runs())
@@ -323,7 +325,7 @@ def test_counts(kept: Kept, cache: ReadingCache) -> None:
     assert backend in ("memory", "redis")
 
 
-def test_without_time_to_live_everything_is_run(kept: Kept) -> None:
+def test_zero_time_to_live_disables_the_cache(kept: Kept) -> None:
     runs, off = Runs(), ReadingCache(kept.store, ttl_s=0, size=SIZE)
     assert [off.get_or_compute("photo", runs).cached for _ in range(2)] == [False, False]
     assert runs.made == 2
@@ -335,7 +337,7 @@ def test_without_time_to_live_everything_is_run(kept: Kept) -> None:
     )
 
 
-def test_a_key_is_of_the_photo_the_model_and_the_options_and_shows_none_of_them() -> None:
+def test_key_depends_on_photo_model_and_options_and_reveals_none() -> None:
     key = cache_key(b"photo", INFO, (1, 2))
     assert key == cache_key(b"photo", INFO, (1, 2))
     others = [
@@ -344,10 +346,10 @@ def test_a_key_is_of_the_photo_the_model_and_the_options_and_shows_none_of_them(
         cache_key(b"photo", replace(INFO, version="1.0.1"), (1, 2)),
         cache_key(b"photo", replace(INFO, digest="1" * 64), (1, 2)),
         cache_key(b"photo", INFO, (1, 3)),
-        # The same characters in other fields.
+        # The same characters, split differently between fields.
         cache_key(b"photo", replace(INFO, name="colour1", version=".0.0"), (1, 2)),
         cache_key(b"photo", INFO, (12,)),
     ]
     assert len({key, *others}) == 8
-    # A hash of the photo alone would tell whoever sees it which photo it was.
+    # The hash of the photo itself would identify the photo to anybody who sees the key.
     assert len(key) == 64 and key != hashlib.sha256(b"photo").hexdigest()

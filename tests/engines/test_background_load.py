@@ -1,4 +1,4 @@
-"""Loading beside the server: what follows a load, and that a stop does not wait for one."""
+"""Loading in the background: success, failure, and a stop that does not wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keylike.engines.background_load import BackgroundLoad
 from keylike.errors import ModelError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# A load in a pool that nobody can end: Python itself would wait for it for ever.
+# A load in a thread pool that cannot be interrupted: Python would wait for it at exit.
 HANGING = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ print("never seen")
 """
 
 
-def test_done_follows_a_load_in_its_own_thread() -> None:
+def test_load_runs_in_its_own_thread_and_calls_done() -> None:
     held, seen = threading.Event(), list[str]()
 
     def load() -> None:
@@ -51,7 +51,7 @@ def test_done_follows_a_load_in_its_own_thread() -> None:
     assert loading.failure is None
 
 
-def test_a_load_that_fails_says_so_and_why() -> None:
+def test_failed_load_keeps_the_reason_and_calls_failed() -> None:
     told = threading.Event()
 
     def load() -> None:
@@ -65,7 +65,7 @@ def test_a_load_that_fails_says_so_and_why() -> None:
 
 
 @pytest.mark.parametrize(("leave", "status"), [("pass", 0), ("raise SystemExit(143)", 143)])
-def test_left_too_early_the_process_ends_there_and_then(leave: str, status: int) -> None:
+def test_leaving_during_a_load_ends_the_process(leave: str, status: int) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", HANGING.format(leave=leave)],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The server on Gemma folders, as a process of its own: right codes over HTTP from each form, and a plain word where none can be loaded."""
+"""The server with Gemma folders, as its own process: codes over HTTP from each form."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ FORMS = ("lora", "merged", "nf4")
 
 
 class Served:
-    """A server whose model is ready, or has failed."""
+    """A server whose model is ready, or has failed to load."""
 
     def __init__(self, process: subprocess.Popen[str], address: str) -> None:
         self._process, self._address = process, address
         self.lines: list[str] = []
 
     def wait_for_the_model(self) -> str:
-        """Reads on until it says what answers."""
+        """Read its output until it says which model answers."""
         assert self._process.stdout
         for line in self._process.stdout:
             self.lines.append(line)
@@ -44,22 +44,22 @@ class Served:
         raise AssertionError("".join(self.lines))
 
     def try_to_ask(self, data: bytes) -> bool:
-        """Whether there was an answer at all."""
+        """Return True if a model answers."""
         try:
             return self.ask("/", data)[0] in (200, 503)
         except OSError:
             return False
 
     def signal(self, number: int) -> None:
-        """Sends a signal to the process."""
+        """Send a signal to the process."""
         self._process.send_signal(number)
 
     def ended(self, timeout_s: float) -> int:
-        """Its exit status."""
+        """Return its exit status."""
         return self._process.wait(timeout_s)
 
     def ask(self, path: str, data: bytes | None = None) -> tuple[int, dict[str, Any]]:
-        """Status and JSON body."""
+        """Return status and JSON body."""
         request = urllib.request.Request(
             self._address + path, data, {"Content-Type": "image/jpeg"} if data else {}
         )
@@ -72,7 +72,7 @@ class Served:
 
 @contextmanager
 def serve(folder: Path, tmp_path: Path, **settings: str) -> Iterator[Served]:
-    """`python app.py` with MODEL_PATH."""
+    """Start `python app.py` with MODEL_PATH."""
     own = {
         "MODEL_PATH": str(folder),
         "KEYLIKE_PORT": "0",
@@ -100,7 +100,7 @@ def serve(folder: Path, tmp_path: Path, **settings: str) -> Iterator[Served]:
 
 
 def expected(shot: Shot) -> tuple[str, str] | None:
-    """Keyway and bitting, or None where there is no key."""
+    """Return keyway and bitting, or None if there is no key."""
     return (shot.keyway, ",".join(map(str, shot.codes))) if shot.codes else None
 
 
@@ -132,11 +132,11 @@ def test_each_form_answers_with_the_right_codes(
 
 
 def altered(folder: Path, tmp_path: Path) -> Path:
-    """A copy of a model folder, to be spoilt."""
+    """Return a copy of a model folder that a test may damage."""
     return Path(shutil.copytree(folder, tmp_path / folder.name))
 
 
-def test_a_folder_that_cannot_be_loaded_leaves_the_caliper_answering(
+def test_caliper_answers_if_the_folder_cannot_be_loaded(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     folder = altered(gemma_models.merged, tmp_path)
@@ -154,7 +154,9 @@ def test_a_folder_that_cannot_be_loaded_leaves_the_caliper_answering(
         assert body["model_used"].startswith("caliper-")
 
 
-def test_strict_makes_it_a_failed_start(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_strict_server_exits_if_the_folder_cannot_be_loaded(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     own = {
         "MODEL_PATH": str(gemma_models.lora),
         "KEYLIKE_STRICT": "1",
@@ -175,7 +177,7 @@ def test_strict_makes_it_a_failed_start(gemma_models: GemmaModels, tmp_path: Pat
     assert "Traceback" not in ended.stderr
 
 
-def test_two_readers_that_agree_are_surer_than_one(
+def test_two_agreeing_readers_give_a_higher_confidence(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     with serve(gemma_models.merged, tmp_path, KEYLIKE_STRICT="1", KEYLIKE_AGREE="1") as served:
@@ -191,10 +193,10 @@ def test_two_readers_that_agree_are_surer_than_one(
         assert agreed >= 3
 
 
-def test_a_stop_ends_the_process_though_photos_wait(
+def test_second_signal_ends_the_process_while_photos_wait(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
-    """Two signals: whoever stops it twice wants it gone, whatever the model is doing."""
+    """The second signal ends the process whatever the model is doing."""
     photo = gemma_models.shots[0].path.read_bytes()
     with serve(gemma_models.merged, tmp_path, KEYLIKE_STRICT="1", KEYLIKE_THREADS="8") as served:
         served.wait_for_the_model()
@@ -206,7 +208,7 @@ def test_a_stop_ends_the_process_though_photos_wait(
             assert served.ended(30) in (0, 128 + signal.SIGTERM)
 
 
-def test_a_lora_finds_its_base_beside_itself(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_lora_finds_its_base_in_the_next_folder(gemma_models: GemmaModels, tmp_path: Path) -> None:
     home = tmp_path / "models"
     lora = Path(shutil.copytree(gemma_models.lora, home / "lora"))
     os.symlink(gemma_models.base, home / gemma_models.base.name)

@@ -1,4 +1,4 @@
-"""How busy the queue says it is, while a reader holds a photo and others wait behind it."""
+"""Queue metrics while the reader holds one photo and others wait."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def busy(settings: Settings) -> Iterator[Busy]:
     made.service.close()
 
 
-def test_what_waits_and_what_is_read(busy: Busy) -> None:
+def test_snapshot_counts_waiting_and_reading_photos(busy: Busy) -> None:
     idle = busy.load()
     assert (
         idle.waiting,
@@ -81,7 +81,7 @@ def test_what_waits_and_what_is_read(busy: Busy) -> None:
     assert (load.waiting, load.oldest_s, dict(load.batches), load.model_s) == (0, 0.0, {1: 3}, 7.0)
 
 
-def test_what_the_time_of_a_photo_went_to(busy: Busy) -> None:
+def test_trace_has_the_time_of_every_stage(busy: Busy) -> None:
     first = busy.ask(40)
     assert busy.reader.asked.wait(20)
     asked = busy.asked
@@ -96,7 +96,7 @@ def test_what_the_time_of_a_photo_went_to(busy: Busy) -> None:
     ]
 
 
-def test_who_gave_up_has_waited_until_then(busy: Busy) -> None:
+def test_trace_of_an_expired_client_ends_at_its_deadline(busy: Busy) -> None:
     busy.ask(40)
     assert busy.reader.asked.wait(20)
     notes = busy.ask(50, Client(deadline=102.0))
@@ -139,7 +139,7 @@ def test_reader_that_does_not_return_is_unhealthy_over_http(busy: Busy) -> None:
 
 
 def values(client: FlaskClient) -> dict[str, float]:
-    """What /metrics says of series without labels."""
+    """Return the values of /metrics that have no labels."""
     families = text_string_to_metric_families(client.get("/metrics").get_data(as_text=True))
     return {
         sample.name: sample.value

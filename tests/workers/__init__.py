@@ -1,1 +1,1 @@
-"""Reading processes."""
+"""Tests of the worker processes."""

@@ -1,4 +1,4 @@
-"""Readers that fare badly on some photos, by their colour, and what loads them: importable, since it is in another process."""
+"""Readers that fail on photos of certain colours; importable, because the zygote loads them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tests.running import until
 
 CRASHES, HANGS, EATS, RAISES = (200, 200, 0), (0, 200, 200), (200, 0, 200), (100, 100, 100)
 SHORT, TALKS, WAITS = (200, 200, 200), (10, 10, 10), (200, 100, 20)
-# Names the file that those who wait wait for.
+# Names the file that WAITS waits for.
 GATE = "RISKY_GATE"
 
 
 class RiskyReader(ColourReader):
-    """Reads as the colour reader does, or comes to grief."""
+    """A colour reader that crashes, hangs or misbehaves on certain colours."""
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """One result a photo, if at all."""
+        """Read, or fail as the colour says."""
         for photo in photos:
             _risk(
                 tuple(
@@ -53,11 +53,11 @@ def _risk(colour: tuple[int, ...]) -> None:
     if colour == WAITS:
         until(Path(os.environ[GATE]).exists)
     if colour == TALKS:
-        _say_something_else()
+        _write_garbage()
 
 
-def _say_something_else() -> None:
-    """As somebody would who took the process over."""
+def _write_garbage() -> None:
+    """Write garbage to every socket, as an attacker in the process would."""
     for descriptor in map(int, os.listdir("/proc/self/fd")):
         try:
             os.write(socket.socket(fileno=os.dup(descriptor)).detach(), b"\x02\x03\x00\x00\x00{}?")
@@ -66,32 +66,32 @@ def _say_something_else() -> None:
 
 
 def load() -> Reader:
-    """The risky reader."""
+    """Return the risky reader."""
     return RiskyReader()
 
 
 def environment() -> Reader:
-    """Refuses, with the names of what it was given."""
+    """Fail with the names of the environment variables."""
     raise ModelError(" ".join(sorted(os.environ)))
 
 
 def broken() -> Reader:
-    """A library's own error."""
+    """Fail with a library's own error."""
     raise RuntimeError("canary in /secret/place")
 
 
 def ends() -> Reader:
-    """The process is gone before there is a reader."""
+    """End the process before there is a reader."""
     os._exit(3)
 
 
 def load_folder(folder: Path, choices: model_loader.Choices = model_loader.DEFAULTS) -> Reader:
-    """The risky reader in place of every model."""
+    """Return the risky reader for every folder."""
     return RiskyReader()
 
 
 if __name__ == "__main__":
-    # Not this module's own, whose name is another while it runs.
+    # Import by name: the functions of __main__ cannot be unpickled in the zygote.
     from tests.workers import risky
 
     model_loader.load = risky.load_folder

@@ -1,4 +1,4 @@
-"""Processes that decode and read, one of which may crash, hang, eat or lie: only its photo fares badly."""
+"""The worker pool: a worker that crashes, hangs or misbehaves costs one photo."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Make = Callable[..., WorkerPool]
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    """Begins and warms pool, and ends them after the test."""
+    """Yield a function that starts pools; close them after the test."""
     made: list[WorkerPool] = []
 
     def begin(
@@ -55,13 +55,13 @@ def make() -> Iterator[Make]:
 
 
 def children() -> list[psutil.Process]:
-    """The nursery, and what was forked from it; other tests have pool of their own."""
+    """Return the zygote and its workers; other tests may have children of their own."""
     return [
-        child for child in psutil.Process().children(recursive=True) if _is_of_the_nursery(child)
+        child for child in psutil.Process().children(recursive=True) if _belongs_to_zygote(child)
     ]
 
 
-def _is_of_the_nursery(child: psutil.Process) -> bool:
+def _belongs_to_zygote(child: psutil.Process) -> bool:
     try:
         return any("keylike.workers.zygote" in word for word in child.cmdline())
     except psutil.Error:
@@ -69,7 +69,7 @@ def _is_of_the_nursery(child: psutil.Process) -> bool:
 
 
 def ended(process: psutil.Process) -> bool:
-    """Whether nothing of it runs any more."""
+    """Return True if the process has ended."""
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -77,12 +77,12 @@ def ended(process: psutil.Process) -> bool:
 
 
 def reads(pool: WorkerPool) -> bool:
-    """Whether a photo gets its reading."""
+    """Return True if the pool reads a photo correctly."""
     result = pool.read(plain(RED), 20).result
     return isinstance(result, Reading) and result.codes == (2, 5, 4, 7, 3)
 
 
-def test_they_say_what_the_reader_says(make: Make) -> None:
+def test_workers_return_what_the_reader_returns(make: Make) -> None:
     pool, limits, reader = make(2), Limits(), ColourReader()
     pictures = [plain(colour) for colour in (RED, GREEN, BLUE)]
     expected = reader.read([limits.open(picture) for picture in pictures])
@@ -92,12 +92,12 @@ def test_they_say_what_the_reader_says(make: Make) -> None:
     assert pool.load() == reader.info
 
 
-def test_a_large_picture_goes_over_in_pieces(make: Make) -> None:
+def test_large_picture_is_transferred_whole(make: Make) -> None:
     picture = plain(RED) + bytes(9_000_000)
     assert isinstance(make().read(picture, 20).result, Reading)
 
 
-def test_failures_of_a_photo_are_its_own(make: Make) -> None:
+def test_failure_of_a_photo_reaches_the_server_with_its_details(make: Make) -> None:
     pool = make()
     with pytest.raises(BadImage) as broken:
         pool.read(plain()[:300], 20)
@@ -113,7 +113,7 @@ def test_failures_of_a_photo_are_its_own(make: Make) -> None:
     assert reads(pool)
 
 
-def test_where_a_reader_crashes_the_places_come_along_and_not_its_words(make: Make) -> None:
+def test_reader_crash_reports_places_but_no_message(make: Make) -> None:
     pool = make()
     with pytest.raises(WorkerFailed, match="LookupError") as crash:
         pool.read(plain(risky.RAISES), 20)
@@ -122,8 +122,8 @@ def test_where_a_reader_crashes_the_places_come_along_and_not_its_words(make: Ma
     assert reads(pool)
 
 
-@pytest.mark.parametrize("colour", [risky.CRASHES, risky.TALKS], ids=["crashes", "lies"])
-def test_a_process_that_crashes_or_lies_takes_its_photo_alone_with_it(
+@pytest.mark.parametrize("colour", [risky.CRASHES, risky.TALKS], ids=["crashes", "misbehaves"])
+def test_worker_that_crashes_or_misbehaves_costs_only_its_photo(
     make: Make, colour: tuple[int, int, int]
 ) -> None:
     pool = make(2)
@@ -131,7 +131,7 @@ def test_a_process_that_crashes_or_lies_takes_its_photo_alone_with_it(
         pictures = [plain(colour), *[plain(RED)] * 7] * 3
         outcomes = list(threads.map(partial(_outcome, pool), pictures))
     assert outcomes == ([WorkerFailed, *[Reading] * 7] * 3)
-    # Those who lied are gone, too.
+    # Workers that broke the protocol were killed, too.
     until(lambda: len(children()) <= 3)
 
 
@@ -142,7 +142,7 @@ def _outcome(pool: WorkerPool, picture: bytes) -> type:
         return type(failure)
 
 
-def test_a_process_that_hangs_is_ended_and_replaced(make: Make) -> None:
+def test_hanging_worker_is_killed_and_replaced(make: Make) -> None:
     pool = make(least_s=0.2)
     before = {child.pid for child in children()}
     with pytest.raises(DeadlineExceeded):
@@ -152,34 +152,34 @@ def test_a_process_that_hangs_is_ended_and_replaced(make: Make) -> None:
     assert len(before & {child.pid for child in children()}) == 1
 
 
-def test_a_short_wish_does_not_cost_a_process(make: Make) -> None:
+def test_short_deadline_does_not_cost_a_worker(make: Make) -> None:
     pool = make()
     before = {child.pid for child in children()}
     assert pool.read(plain(RED), -1.0).result
     assert {child.pid for child in children()} == before
 
 
-def test_memory_is_bounded_in_the_process_alone(make: Make) -> None:
+def test_memory_of_a_worker_is_bounded(make: Make) -> None:
     pool = make()
     with pytest.raises(Overloaded):
         pool.read(plain(risky.EATS), 20)
     assert reads(pool)
 
 
-def test_who_dies_while_nothing_is_asked_costs_no_photo(make: Make) -> None:
+def test_death_of_an_idle_worker_or_zygote_costs_no_photo(make: Make) -> None:
     pool = make()
-    nursery, reading = sorted(children(), key=lambda child: len(child.parents()))
+    zygote, reading = sorted(children(), key=lambda child: len(child.parents()))
     reading.kill()
     until(lambda: ended(reading))
     assert reads(pool)
-    (another,) = nursery.children()
-    nursery.kill()
+    (another,) = zygote.children()
+    zygote.kill()
     until(lambda: ended(another))
     assert reads(pool)
-    assert nursery not in children()
+    assert zygote not in children()
 
 
-def test_nothing_leaks_where_pool_end(make: Make) -> None:
+def test_crashing_workers_leak_no_file(make: Make) -> None:
     pool = make()
     reads(pool)
     before = len(os.listdir("/proc/self/fd"))
@@ -189,7 +189,7 @@ def test_nothing_leaks_where_pool_end(make: Make) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_ctrl_c_and_the_end_of_a_service_leave_them_to_the_server(make: Make) -> None:
+def test_workers_ignore_sigint_and_sigterm(make: Make) -> None:
     pool = make()
     before = children()
     for child in before:
@@ -200,14 +200,14 @@ def test_ctrl_c_and_the_end_of_a_service_leave_them_to_the_server(make: Make) ->
     assert children() == before
 
 
-def test_they_end_with_the_server_and_twice_does_no_harm(make: Make) -> None:
+def test_close_ends_all_processes_and_is_idempotent(make: Make) -> None:
     pool = make(2)
     pool.close()
     pool.close()
     assert not children()
 
 
-def test_they_are_given_no_secrets_and_a_model_error_comes_back(
+def test_workers_get_no_secrets_and_report_model_errors(
     monkeypatch: pytest.MonkeyPatch, make: Make
 ) -> None:
     for name in (
@@ -224,7 +224,7 @@ def test_they_are_given_no_secrets_and_a_model_error_comes_back(
     assert not [name for name in names if name.startswith(("KEYLIKE", "NGROK", "OTEL"))]
 
 
-def test_a_load_that_fails_is_a_model_error(make: Make) -> None:
+def test_failed_load_is_a_model_error(make: Make) -> None:
     with pytest.raises(ModelError, match=r"\(RuntimeError\)$"):
         make(load=risky.broken)
     with pytest.raises(ModelError, match="ended"):
@@ -232,7 +232,7 @@ def test_a_load_that_fails_is_a_model_error(make: Make) -> None:
     assert not children()
 
 
-def test_the_shipped_caliper_reads_the_same_in_them(make: Make) -> None:
+def test_shipped_caliper_reads_the_same_in_workers(make: Make) -> None:
     from keylike.readers import loading as model_loader
 
     home = Path(__file__).resolve().parents[2]

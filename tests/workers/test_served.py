@@ -1,4 +1,4 @@
-"""`serve` with reading processes: what one photo does to them, and how all of them end."""
+"""`serve` with worker processes: crashes, hangs, signals and the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Start = Callable[..., Served]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a server with two reading processes, and kills it after the test."""
+    """Yield a function that starts a server with two workers; kill it after the test."""
     started: list[Served] = []
 
     def serve(command: list[str] = RISKY, **environment: str) -> Served:
@@ -45,24 +45,24 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def below(server: Served) -> list[psutil.Process]:
-    """All that it started."""
+    """Return all processes that the server has started."""
     return [*psutil.Process(server.process.pid).children(recursive=True)]
 
 
 def over(processes: list[psutil.Process]) -> bool:
-    """Whether all of them have ended."""
+    """Return True if all of them have ended."""
     return all(map(ended, processes))
 
 
 def post(
     server: Served, colour: tuple[int, int, int] = RED, width: int = 40
 ) -> tuple[int, dict[str, Any]]:
-    """Status and body for a photo."""
+    """Post a photo; return status and body."""
     status, _, body = server.ask("POST", "/predict", plain(colour, size=(width, 40)))
     return status, body
 
 
-def test_a_crash_costs_its_photo_alone_and_is_logged(start: Start, tmp_path: Path) -> None:
+def test_crash_costs_only_its_photo_and_is_logged(start: Start, tmp_path: Path) -> None:
     server = start()
     assert len(below(server)) == 3
     with ThreadPoolExecutor(6) as threads:
@@ -81,14 +81,14 @@ def test_a_crash_costs_its_photo_alone_and_is_logged(start: Start, tmp_path: Pat
     assert health["memory"]["rss_mb"] > alone + 20
 
 
-def test_a_photo_that_hangs_gets_504_and_the_next_one_its_reading(start: Start) -> None:
+def test_hanging_photo_gets_504_and_the_next_is_read(start: Start) -> None:
     server = start(KEYLIKE_PROCESSES="1", KEYLIKE_DEADLINE_S="0.5")
     status, body = post(server, HANGS)
     assert (status, body["code"]) == (504, "deadline_exceeded")
     assert post(server)[0] == 200
 
 
-def test_metrics_and_stages_tell_of_it_as_ever(start: Start) -> None:
+def test_stages_are_measured_as_with_threads(start: Start) -> None:
     server = start()
     assert post(server)[0] == 200
     stages = server.ask("GET", "/debug/performance")[2]["stages_ms"]
@@ -97,7 +97,7 @@ def test_metrics_and_stages_tell_of_it_as_ever(start: Start) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_all_lets_what_is_in_flight_be_read(
+def test_signal_to_all_processes_lets_photos_in_flight_finish(
     start: Start, tmp_path: Path, number: int
 ) -> None:
     gate = tmp_path / "gate"
@@ -121,7 +121,7 @@ def test_a_signal_to_all_lets_what_is_in_flight_be_read(
 
 
 @pytest.mark.parametrize("colour", [WAITS, HANGS], ids=["waits", "hangs"])
-def test_nobody_outlives_a_server_that_is_killed(
+def test_no_process_outlives_a_killed_server(
     start: Start, tmp_path: Path, colour: tuple[int, int, int]
 ) -> None:
     server = start(**{GATE: str(tmp_path / "never")})
@@ -134,7 +134,7 @@ def test_nobody_outlives_a_server_that_is_killed(
     until(lambda: over(processes))
 
 
-def test_the_shipped_model_reads_and_classifies(start: Start) -> None:
+def test_shipped_model_reads_and_classifies_in_workers(start: Start) -> None:
     server = start(REAL)
     assert len(below(server)) == 3
     photo = (ROOT / "samples" / FIRST["file"]).read_bytes()
@@ -143,9 +143,7 @@ def test_the_shipped_model_reads_and_classifies(start: Start) -> None:
     assert server.ask("GET", "/health")[2]["model_loaded"]
 
 
-def test_a_model_that_fails_is_replaced_by_the_caliper_in_them(
-    start: Start, tmp_path: Path
-) -> None:
+def test_missing_model_is_replaced_by_the_caliper_in_workers(start: Start, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     environment = {
         "KEYLIKE_PROCESSES": "1",
@@ -159,7 +157,7 @@ def test_a_model_that_fails_is_replaced_by_the_caliper_in_them(
         server.process.kill()
 
 
-def test_elsewhere_than_on_linux_they_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_are_refused_outside_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     assert Settings(processes=0).processes == 0
     monkeypatch.setenv("KEYLIKE_PROCESSES", "2")
