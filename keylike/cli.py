@@ -179,7 +179,7 @@ def doctor(
 ) -> None:
     """Check what Keylike needs and say how to mend each fault. The exit status is 1 if any."""
     from keylike.access.policy import Policy
-    from keylike.doctor.checkup import Subject, examine
+    from keylike.doctor.checkup import DoctorInput, run_checks
     from keylike.readers import loading
     from keylike.service import policy_of
     from keylike.terminal import tables
@@ -189,7 +189,7 @@ def doctor(
         settings = load_settings()
     except SettingsError as error:
         settings, fault = Settings.model_construct(), str(error)
-    subject = Subject(
+    inputs = DoctorInput(
         settings_fault=fault,
         home=HOME,
         model=settings.model_folder,
@@ -202,7 +202,7 @@ def doctor(
         photos=settings.max_memory * (settings.processes or settings.threads),
         host=settings.host,
         port=settings.port,
-        guarded=policy_of(settings) is not Policy.OPEN,
+        needs_token=policy_of(settings) is not Policy.OPEN,
         tokens=_any_token(settings),
         tunnel=settings.tunnel,
         no_tunnel=_why_not_public(settings),
@@ -210,7 +210,7 @@ def doctor(
     )
     choices = loading.Choices(settings.models, settings.base_model)
     with _err.status("Checking ..."):
-        findings = examine(subject, lambda folder: loading.look(folder, choices))
+        findings = run_checks(inputs, lambda folder: loading.look(folder, choices))
     raise typer.Exit(tables.print_checks(_out, findings, as_json=as_json))
 
 

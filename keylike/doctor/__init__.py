@@ -1,1 +1,4 @@
-"""What `doctor` looks at: one small check a fault, each taking values and saying what was seen and what to do about it."""
+"""The checks of the `doctor` command.
+
+Each takes values and returns what it found and what to do.
+"""

@@ -1,4 +1,4 @@
-"""All checks in the order that they are told."""
+"""Runs all checks in the order of the report."""
 
 from __future__ import annotations
 
@@ -12,18 +12,33 @@ from keylike.observability.free_memory import free_memory
 from keylike.observability.gpu import find_gpu
 from keylike.tunnel.ngrok_binary import find_ngrok
 
-# The log and its older files (utils/logs.py), with room to spare.
+# The log and its older files (observability/log_file.py), with some reserve.
 _LOGS_BYTES = 100_000_000
 _MODELS_BYTES = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What is examined. `settings_fault`: the line of a bad setting, where the values here are the defaults.
+class DoctorInput:
+    """The configuration to check.
 
-    `home`: the project's folder; `model`, `embedded`, `base_model`: model folders; `photos`: the most memory that decoding takes, in
-    bytes; `guarded`: readings ask for a token; `tokens`: there is any that passes, None where that cannot be told; `tunnel`: one is
-    wanted, `no_tunnel`: why other settings forbid one.
+    Attributes:
+        settings_fault: error in the settings, in which case the other values are the defaults.
+        home: folder of the project.
+        model: folder of the model to serve.
+        embedded: folder of the embedded reader.
+        base_model: folder of the base of a LoRA adapter, if configured.
+        models: folder of all models.
+        logs: folder of the log.
+        strict: True if no other reader may replace the model.
+        backend: value of KEYLIKE_BACKEND.
+        photos: largest memory that decoding takes, in bytes.
+        host: address to listen on.
+        port: port to listen on.
+        needs_token: True if predictions need a token.
+        tokens: True if a valid token exists, None if the token file is unreadable.
+        tunnel: True if a tunnel is configured.
+        no_tunnel: why other settings forbid a tunnel, or None.
+        ngrok_token: ngrok's authtoken.
     """
 
     settings_fault: str | None
@@ -38,84 +53,91 @@ class Subject:
     photos: int
     host: str
     port: int
-    guarded: bool
+    needs_token: bool
     tokens: bool | None
     tunnel: bool
     no_tunnel: str | None
     ngrok_token: str | None = field(repr=False)
 
 
-def examine(subject: Subject, inspect: models.Inspect) -> list[Finding]:
-    """Runs every check; `inspect` looks into a model folder, hashes it, and says what it is or raises ModelError."""
+def run_checks(inputs: DoctorInput, inspect: models.Inspect) -> list[Finding]:
+    """Run every check.
+
+    `inspect` verifies a model folder and its hashes. It returns a description or raises ModelError.
+    """
     torch, broken = _torch()
     return [
-        settings(subject.settings_fault),
-        *_software(subject, torch, broken),
-        *_models(subject, inspect),
-        *_memory(subject, torch),
-        machine.writable(subject.logs),
-        machine.space("disk of logs", subject.logs, _LOGS_BYTES),
-        machine.space("disk of models", subject.models, _MODELS_BYTES),
-        network.port(subject.host, subject.port),
+        settings(inputs.settings_fault),
+        *_software(inputs, torch, broken),
+        *_models(inputs, inspect),
+        *_memory(inputs, torch),
+        machine.writable(inputs.logs),
+        machine.space("disk of logs", inputs.logs, _LOGS_BYTES),
+        machine.space("disk of models", inputs.models, _MODELS_BYTES),
+        network.port(inputs.host, inputs.port),
         network.access(
-            subject.host, guarded=subject.guarded, tokens=subject.tokens, tunnel=subject.tunnel
+            inputs.host, needs_token=inputs.needs_token, tokens=inputs.tokens, tunnel=inputs.tunnel
         ),
         network.tunnel(
-            subject.ngrok_token, find_ngrok(), wanted=subject.tunnel, forbidden=subject.no_tunnel
+            inputs.ngrok_token, find_ngrok(), wanted=inputs.tunnel, forbidden=inputs.no_tunnel
         ),
     ]
 
 
 def settings(fault: str | None) -> Finding:
-    """Whether the settings could be read."""
+    """Check that the settings are valid."""
     if fault is None:
-        return Finding("settings", State.OK, "every name known, every value good")
+        return Finding("settings", State.OK, "all names and values are valid")
     return Finding(
         "settings",
         State.FAULT,
         fault,
-        "correct it in the environment or in .env; what follows goes by the defaults",
+        "correct it in the environment or in .env; the checks below use the defaults",
     )
 
 
-def _software(subject: Subject, torch: compute.Torch | None, broken: bool) -> list[Finding]:
-    wanted, card = models.is_gemma(subject.model), torch is not None and torch.card is not None
-    present = [name for name in compute.HELPERS if compute.installed(name)]
+def _software(inputs: DoctorInput, torch: compute.Torch | None, broken: bool) -> list[Finding]:
+    wanted, device = models.is_gemma(inputs.model), torch is not None and torch.device is not None
+    present = [name for name in compute.GPU_LIBRARIES if compute.installed(name)]
     return [
         packages.python(sys.version_info[:2]),
-        packages.required(subject.home / "requirements.txt"),
-        packages.for_gemma(subject.home / "locks", wanted=wanted, torch=compute.installed("torch")),
+        packages.required(inputs.home / "requirements.txt"),
+        packages.for_gemma(inputs.home / "locks", wanted=wanted, torch=compute.installed("torch")),
         compute.pytorch(torch, broken=broken, wanted=wanted),
         compute.graphics(torch, find_gpu()),
-        compute.helpers(present, card=card, backend=subject.backend, wanted=wanted),
+        compute.gpu_libraries(present, device=device, backend=inputs.backend, wanted=wanted),
     ]
 
 
-def _models(subject: Subject, inspect: models.Inspect) -> list[Finding]:
-    shipped = models.embedded(subject.embedded, inspect)
-    if subject.model.resolve() == subject.embedded.resolve():
+def _models(inputs: DoctorInput, inspect: models.Inspect) -> list[Finding]:
+    shipped = models.embedded(inputs.embedded, inspect)
+    if inputs.model.resolve() == inputs.embedded.resolve():
         return [shipped]
-    alone = subject.strict or shipped.state is State.FAULT
-    return [models.model(subject.model, inspect, alone=alone), shipped]
+    no_fallback = inputs.strict or shipped.state is State.FAULT
+    return [models.model(inputs.model, inspect, no_fallback=no_fallback), shipped]
 
 
-def _memory(subject: Subject, torch: compute.Torch | None) -> list[Finding]:
-    """The weights of Gemma lie in the GPU's memory where there is one; pictures are decoded in the machine's own."""
+def _memory(inputs: DoctorInput, torch: compute.Torch | None) -> list[Finding]:
+    """Check the memory.
+
+    Gemma's weights are loaded into GPU memory if there is a GPU; pictures are decoded in main
+    memory.
+    """
     free, folders = (
         free_memory(),
-        models.opened(subject.model, base_model=subject.base_model, models=subject.models),
+        models.loaded_folders(inputs.model, base_model=inputs.base_model, models=inputs.models),
     )
-    weigh = machine.weights(folders)
-    if torch is None or torch.card is None or not models.is_gemma(subject.model):
-        return [machine.memory("memory", free, weigh, subject.photos)]
+    size = machine.weight_bytes(folders)
+    if torch is None or torch.device is None or not models.is_gemma(inputs.model):
+        return [machine.memory("memory", free, size, inputs.photos)]
     return [
-        machine.memory("memory of the GPU", torch.card.free, weigh, 0),
-        machine.memory("memory", free, 0, subject.photos),
+        machine.memory("memory of the GPU", torch.device.free, size, 0),
+        machine.memory("memory", free, 0, inputs.photos),
     ]
 
 
 def _torch() -> tuple[compute.Torch | None, bool]:
-    """PyTorch, and whether it is installed and cannot be imported."""
+    """Return PyTorch, and whether it is installed but cannot be imported."""
     try:
         return compute.find_torch(), False
     except ImportError:

@@ -1,4 +1,4 @@
-"""Checks what Gemma computes with: PyTorch, a GPU, and the libraries that only serve beside one."""
+"""Checks of Gemma's requirements: PyTorch, a GPU, and the libraries that need a GPU."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from keylike.doctor.finding import Finding, State, shown
+from keylike.doctor.finding import Finding, State, format_bytes
 from keylike.observability.gpu import Gpu
 
-HELPERS = ("bitsandbytes", "unsloth")
+GPU_LIBRARIES = ("bitsandbytes", "unsloth")
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """The first NVIDIA GPU as PyTorch sees it: memory in bytes, and whether it computes in bfloat16 by itself."""
+class CudaDevice:
+    """The first NVIDIA GPU that PyTorch can use: memory in bytes, and native support of bfloat16."""
 
     name: str
     free: int
@@ -25,45 +25,58 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Torch:
-    """PyTorch as it is installed: the CUDA version it was built for (None: none), the first card, and whether Apple's GPU works."""
+    """The installed PyTorch.
+
+    Attributes:
+        version: version of PyTorch.
+        cuda: CUDA version of the build, or None.
+        device: first NVIDIA GPU, or None.
+        apple: True if Apple's GPU is available.
+    """
 
     version: str
     cuda: str | None
-    card: Card | None
+    device: CudaDevice | None
     apple: bool
 
 
 def installed(name: str) -> bool:
-    """Whether a library could be imported, without importing it."""
+    """Return True if a library is installed, without importing it."""
     return importlib.util.find_spec(name) is not None
 
 
 def find_torch() -> Torch | None:
-    """None where PyTorch is not installed. Raises ImportError where it is and cannot be imported."""
+    """Return the installed PyTorch, or None. Raises ImportError if it is installed but broken."""
     if not installed("torch"):
         return None
     try:
         import torch
-    # A library of CUDA that is missing is an OSError, one that does not fit a RuntimeError.
+    # A missing CUDA library raises OSError, an incompatible one RuntimeError.
     except (OSError, RuntimeError) as error:
         raise ImportError(str(error)) from error
-    # A driver that is too old is told as a warning; the check says it in its own words.
+    # PyTorch warns about an outdated driver; this check reports it instead.
     with warnings.catch_warnings(action="ignore"):
-        card = _first_card() if torch.cuda.is_available() else None
+        device = _first_device() if torch.cuda.is_available() else None
     return Torch(
-        str(torch.__version__), torch.version.cuda, card, bool(torch.backends.mps.is_available())
+        str(torch.__version__), torch.version.cuda, device, bool(torch.backends.mps.is_available())
     )
 
 
 def pytorch(torch: Torch | None, *, broken: bool, wanted: bool) -> Finding:
-    """Which PyTorch there is; `broken` where it cannot be imported, `wanted` where a Gemma model is to be served."""
+    """Report the installed PyTorch.
+
+    Args:
+        torch: PyTorch, or None.
+        broken: True if it cannot be imported.
+        wanted: True if a Gemma model is to be served.
+    """
     if broken:
         state = State.FAULT if wanted else State.WARN
         return Finding(
             "PyTorch",
             state,
-            "installed, but it cannot be imported",
-            "install it again: make serve-gemma",
+            "installed, but cannot be imported",
+            "reinstall it: make serve-gemma",
         )
     if torch is None:
         return Finding(
@@ -77,54 +90,61 @@ def pytorch(torch: Torch | None, *, broken: bool, wanted: bool) -> Finding:
 
 
 def graphics(torch: Torch | None, nvidia: Gpu) -> Finding:
-    """Whether a GPU can be used; `nvidia` is what NVIDIA's own tool says."""
-    if torch is not None and torch.card is not None:
-        return _usable(torch.card)
+    """Check that a GPU can be used; `nvidia` is the result of nvidia-smi."""
+    if torch is not None and torch.device is not None:
+        return _usable_device(torch.device)
     if torch is not None and nvidia.available:
-        return _unused(torch, nvidia)
+        return _unusable_gpu(torch, nvidia)
     if torch is not None and torch.apple:
-        return Finding("GPU", State.OK, "Apple's, through Metal")
-    advice = "the embedded reader needs none; Gemma is slow without"
+        return Finding("GPU", State.OK, "Apple GPU, through Metal")
+    advice = "the embedded reader needs none; Gemma is slow without one"
     return Finding(
-        "GPU", State.NOTE, "none found" if torch else "not looked for without PyTorch", advice
+        "GPU", State.NOTE, "none found" if torch else "not checked without PyTorch", advice
     )
 
 
-def helpers(present: Collection[str], *, card: bool, backend: str, wanted: bool) -> Finding:
-    """Which of HELPERS are `present`; `card`: PyTorch can use an NVIDIA GPU; `backend`: what KEYLIKE_BACKEND asks for."""
+def gpu_libraries(present: Collection[str], *, device: bool, backend: str, wanted: bool) -> Finding:
+    """Report which of GPU_LIBRARIES are installed.
+
+    Args:
+        present: names of the installed libraries.
+        device: True if PyTorch can use an NVIDIA GPU.
+        backend: value of KEYLIKE_BACKEND.
+        wanted: True if a Gemma model is to be served.
+    """
     name = "GPU libraries"
     saw = ", ".join(
-        f"{each} {'installed' if each in present else 'not installed'}" for each in HELPERS
+        f"{each} {'installed' if each in present else 'not installed'}" for each in GPU_LIBRARIES
     )
-    if wanted and backend == "unsloth" and not (card and "unsloth" in present):
+    if wanted and backend == "unsloth" and not (device and "unsloth" in present):
         return Finding(
             name,
             State.FAULT,
             saw,
             "KEYLIKE_BACKEND=unsloth needs Unsloth and an NVIDIA GPU: leave it at auto",
         )
-    if not card:
-        return Finding(name, State.NOTE, saw, "of use beside an NVIDIA GPU only")
+    if not device:
+        return Finding(name, State.NOTE, saw, "only useful with an NVIDIA GPU")
     if "bitsandbytes" not in present:
         return Finding(
             name,
             State.WARN,
             saw,
-            "without bitsandbytes Gemma's weights cannot be held in 4 bits: make serve-gemma",
+            "bitsandbytes is needed for weights in 4 bits: make serve-gemma",
         )
     advice = (
         ""
         if "unsloth" in present
-        else "Unsloth is optional, transformers does without: pip install -r locks/gpu.txt"
+        else "Unsloth is optional; transformers works without it: pip install -r locks/gpu.txt"
     )
     return Finding(name, State.OK if not advice else State.NOTE, saw, advice)
 
 
-def _first_card() -> Card:
+def _first_device() -> CudaDevice:
     import torch
 
     free, total = torch.cuda.mem_get_info(0)
-    return Card(
+    return CudaDevice(
         torch.cuda.get_device_name(0),
         free,
         total,
@@ -132,31 +152,31 @@ def _first_card() -> Card:
     )
 
 
-def _usable(card: Card) -> Finding:
-    saw = f"{card.name}, {shown(card.free)} of {shown(card.total)} free, {'bf16' if card.bf16 else 'no bf16'}"
-    if card.bf16:
+def _usable_device(device: CudaDevice) -> Finding:
+    saw = f"{device.name}, {format_bytes(device.free)} of {format_bytes(device.total)} free, {'bf16' if device.bf16 else 'no bf16'}"
+    if device.bf16:
         return Finding("GPU", State.OK, saw)
     return Finding(
         "GPU",
         State.NOTE,
         saw,
-        "without bf16 Gemma's weights take twice the memory, or are held in 4 bits",
+        "without bf16 Gemma's weights take twice the memory, or are stored in 4 bits",
     )
 
 
-def _unused(torch: Torch, nvidia: Gpu) -> Finding:
+def _unusable_gpu(torch: Torch, nvidia: Gpu) -> Finding:
     if torch.cuda is None:
-        saw = f"an NVIDIA card of {nvidia.memory_mb} MB, but PyTorch's CPU build beside it"
+        saw = f"an NVIDIA GPU with {nvidia.memory_mb} MB, but PyTorch's CPU build"
         return Finding(
             "GPU",
             State.WARN,
             saw,
-            "pip uninstall torch, then install its CUDA build as PyTorch's own guide says",
+            "pip uninstall torch, then install its CUDA build as PyTorch's guide describes",
         )
-    saw = f"an NVIDIA card of {nvidia.memory_mb} MB, which PyTorch cannot use"
+    saw = f"an NVIDIA GPU with {nvidia.memory_mb} MB, which PyTorch cannot use"
     return Finding(
         "GPU",
         State.WARN,
         saw,
-        f"update NVIDIA's driver to one for CUDA {torch.cuda}, or look at CUDA_VISIBLE_DEVICES",
+        f"update NVIDIA's driver to support CUDA {torch.cuda}, or check CUDA_VISIBLE_DEVICES",
     )

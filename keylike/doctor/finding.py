@@ -1,4 +1,4 @@
-"""What a check found: a state, what was seen, and what to do about it."""
+"""The result of a check: a state, what was found, and what to do about it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How grave a finding is: a fault keeps Keylike from working as it is set, a warning may, a note is for information."""
+    """The severity of a finding.
+
+    A fault prevents Keylike from working as configured, a warning may do so, and a note only
+    informs.
+    """
 
     OK = "ok"
     NOTE = "note"
@@ -17,7 +21,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check saw, and advice where there is something to do. Neither ever holds a secret."""
+    """The result of one check, with advice if there is something to do. Contains no secrets."""
 
     name: str
     state: State
@@ -25,8 +29,8 @@ class Finding:
     advice: str = ""
 
 
-def shown(size: int) -> str:
-    """A number of bytes for people, such as "5.7 MB"."""
+def format_bytes(size: int) -> str:
+    """Format a number of bytes, such as "5.7 MB"."""
     for unit, step in (("GB", 1e9), ("MB", 1e6)):
         if size >= step:
             return f"{size / step:.1f} {unit}"

@@ -1,6 +1,6 @@
-"""Checks memory, disk space, and whether the log can be written.
+"""Checks of memory, disk space and the log folder.
 
-os.path.exists in place of Path.exists: it answers no where the rights to look are missing, where the other raises.
+os.path.exists is used because it returns False without permission, where Path.exists raises.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from keylike.doctor.finding import Finding, State, shown
+from keylike.doctor.finding import Finding, State, format_bytes
 
-# Beyond the weights: what loading and reading take on the way.
+# Memory relative to the weights that loading and reading take.
 _SPARE = 1.3
-# Weights in 16 bits that are held in 4.
+# Size of 4-bit weights relative to 16-bit weights.
 _SMALLEST = 0.25
 _WEIGHTS = (".safetensors", ".onnx")
 LOG = "api.log"
 
 
-def weights(folders: Iterable[Path]) -> int:
-    """The bytes of all files of weights in these folders; each folder counts once, one that cannot be read not at all."""
+def weight_bytes(folders: Iterable[Path]) -> int:
+    """Return the total size of the weight files in these folders, in bytes.
+
+    Each folder counts once. Unreadable folders are skipped.
+    """
     distinct = {folder.resolve() for folder in folders if os.path.isdir(folder)}
     try:
         return sum(
@@ -31,29 +34,39 @@ def weights(folders: Iterable[Path]) -> int:
             for path in folder.iterdir()
             if path.suffix in _WEIGHTS
         )
-    # The check of the model says why.
+    # The check of the model reports the reason.
     except OSError:
         return 0
 
 
-def memory(name: str, free: int | None, weigh: int, photos: int) -> Finding:
-    """Whether weights of `weigh` bytes fit into `free` bytes, and beside them the most that decoding `photos` takes, in bytes."""
+def memory(name: str, free: int | None, size: int, photos: int) -> Finding:
+    """Check that the model and the photos fit into memory.
+
+    Args:
+        name: name of the finding.
+        free: available bytes, or None if unknown.
+        size: bytes of the weights.
+        photos: largest number of bytes that decoding takes.
+    """
     if free is None:
-        return Finding(name, State.NOTE, "not looked at: psutil is not installed")
-    model = int(_SPARE * weigh)
-    takes = [f"the model takes about {shown(model)}"] if weigh else []
-    takes += [f"large photos up to {shown(photos)}"] if photos else []
-    saw = f"{shown(free)} free; {', '.join(takes)}"
-    if free < _SMALLEST * weigh:
+        return Finding(name, State.NOTE, "not checked: psutil is not installed")
+    model = int(_SPARE * size)
+    takes = [f"the model takes about {format_bytes(model)}"] if size else []
+    takes += [f"large photos up to {format_bytes(photos)}"] if photos else []
+    saw = f"{format_bytes(free)} free; {', '.join(takes)}"
+    if free < _SMALLEST * size:
         return Finding(
             name,
             State.FAULT,
             saw,
-            "the model does not fit, even in 4 bits: free some, or serve a smaller model",
+            "the model does not fit, even in 4 bits: free memory, or serve a smaller model",
         )
     if free < model:
         return Finding(
-            name, State.WARN, saw, "the model may not fit: free some, or set KEYLIKE_PRECISION=nf4"
+            name,
+            State.WARN,
+            saw,
+            "the model may not fit: free memory, or set KEYLIKE_PRECISION=nf4",
         )
     if free < model + photos:
         return Finding(
@@ -66,9 +79,12 @@ def memory(name: str, free: int | None, weigh: int, photos: int) -> Finding:
 
 
 def writable(folder: Path) -> Finding:
-    """Whether api.log can be written to `folder`, or the folder be made; nothing stays behind."""
+    """Check that api.log can be written to `folder`, or that the folder can be created.
+
+    The check leaves no files behind.
+    """
     try:
-        with tempfile.TemporaryFile(dir=_existing(folder)):
+        with tempfile.TemporaryFile(dir=_nearest_existing(folder)):
             pass
         if os.path.exists(folder / LOG):
             with (folder / LOG).open("ab"):
@@ -78,30 +94,30 @@ def writable(folder: Path) -> Finding:
             "logs",
             State.FAULT,
             f"{folder}: {error.strerror}",
-            "give yourself the right to write there, or set KEYLIKE_LOGS",
+            "grant yourself write permission, or set KEYLIKE_LOGS to another folder",
         )
     return Finding(
         "logs",
         State.OK,
-        f"{folder} can be written" + ("" if os.path.exists(folder) else "; it will be made"),
+        f"{folder} is writable" + ("" if os.path.exists(folder) else "; it will be created"),
     )
 
 
 def space(name: str, folder: Path, least: int) -> Finding:
-    """Whether the disk of `folder` has `least` bytes left."""
-    free = shutil.disk_usage(_existing(folder)).free
+    """Check that the disk of `folder` has `least` bytes left."""
+    free = shutil.disk_usage(_nearest_existing(folder)).free
     if free < least:
         return Finding(
             name,
             State.WARN,
-            f"{shown(free)} free",
-            f"free some of it: less than {shown(least)} is left",
+            f"{format_bytes(free)} free",
+            f"free some space: less than {format_bytes(least)} is left",
         )
-    return Finding(name, State.OK, f"{shown(free)} free")
+    return Finding(name, State.OK, f"{format_bytes(free)} free")
 
 
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that exists and may be seen."""
+def _nearest_existing(folder: Path) -> Path:
+    """Return the folder, or its nearest parent that exists and is accessible."""
     return next(
         each for each in (folder.absolute(), *folder.absolute().parents) if os.path.exists(each)
     )

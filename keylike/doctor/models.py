@@ -1,4 +1,4 @@
-"""Checks the folder of the model to serve, and that of the embedded reader."""
+"""Checks of the folder of the model to serve and of the embedded reader."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from keylike.readers.gemma.weights import read_json
 from keylike.readers.model_files import MANIFEST, read_manifest
 
 Inspect = Callable[[Path], str]
-# What a Gemma folder of an older guide holds; it has no manifest.
+# Files of a Gemma folder that was made by an older guide, without a manifest.
 _ADAPTER, _WHOLE = "adapter_config.json", "config.json"
 
 
-def model(folder: Path, inspect: Inspect, *, alone: bool) -> Finding:
-    """The model that MODEL_PATH names; `alone`: nothing else could answer in its place."""
-    meanwhile = "the server does not start" if alone else "the embedded reader answers in its place"
-    return _look(
+def model(folder: Path, inspect: Inspect, *, no_fallback: bool) -> Finding:
+    """Check the model of MODEL_PATH; `no_fallback` if no other reader can replace it."""
+    meanwhile = "the server does not start" if no_fallback else "the embedded reader replaces it"
+    return _inspect_folder(
         "model",
         folder,
         inspect,
-        f"mend the folder, or let MODEL_PATH name another; until then {meanwhile}",
+        f"repair the folder, or set MODEL_PATH to another; until then {meanwhile}",
     )
 
 
 def embedded(folder: Path, inspect: Inspect) -> Finding:
-    """The reader that is shipped with the project, which also answers where another model cannot."""
-    return _look(
+    """Check the reader that comes with the project and that replaces unusable models."""
+    return _inspect_folder(
         "embedded reader",
         folder,
         inspect,
-        "fetch the project's files again (models/caliper), or look at KEYLIKE_MODELS",
+        "restore the project's folder models/caliper, or check KEYLIKE_MODELS",
     )
 
 
 def is_gemma(folder: Path) -> bool:
-    """Whether a folder is meant to hold a Gemma model, as far as one can tell without checking it."""
+    """Return True if a folder seems to contain a Gemma model; its files are not verified."""
     try:
         return str(read_manifest(folder).get("kind")).startswith("gemma")
     except ModelError:
@@ -48,8 +48,8 @@ def is_gemma(folder: Path) -> bool:
         )
 
 
-def opened(folder: Path, *, base_model: Path | None, models: Path) -> tuple[Path, ...]:
-    """The folders whose weights are loaded: the model's, and that of the base of a LoRA where it can be found."""
+def loaded_folders(folder: Path, *, base_model: Path | None, models: Path) -> tuple[Path, ...]:
+    """Return the folders whose weights are loaded: the model's, and the base of a LoRA if found."""
     if not os.path.exists(folder / _ADAPTER):
         return (folder,)
     try:
@@ -65,11 +65,11 @@ def opened(folder: Path, *, base_model: Path | None, models: Path) -> tuple[Path
 
 
 def _base_of(folder: Path) -> str:
-    """The base that a manifest names, "" where none does. Raises ModelError for a manifest that is broken."""
+    """Return the base that the manifest names, or "". Raises ModelError for a broken manifest."""
     return str(read_manifest(folder).get("base") or "") if os.path.exists(folder / MANIFEST) else ""
 
 
-def _look(name: str, folder: Path, inspect: Inspect, advice: str) -> Finding:
+def _inspect_folder(name: str, folder: Path, inspect: Inspect, advice: str) -> Finding:
     try:
         return Finding(name, State.OK, f"{folder}: {inspect(folder)}")
     except ModelError as error:

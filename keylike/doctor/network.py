@@ -1,4 +1,4 @@
-"""Checks the address to listen on, who may ask there, and what a tunnel would need."""
+"""Checks of the address to listen on, of access to the server, and of a tunnel's requirements."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from keylike.resources import COMMAND
 from keylike.tunnel.faults import NO_PROGRAM, NO_TOKEN
 
 _TIMEOUT_S = 1.0
-# Letters and digits, a digit among them, in one or two parts; placeholders and half a token are not.
+# At least 20 letters and digits, with at least one digit. Placeholders and truncated tokens do not
+# match.
 _NGROK = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{20,}")
 
 
 def port(host: str, number: int) -> Finding:
-    """Whether the server could listen on `host`, by doing so for a moment."""
+    """Check that the server could listen on `host`, by doing so for a moment."""
     address = f"{host}:{number}"
     try:
         socket.create_server(
@@ -31,35 +32,41 @@ def port(host: str, number: int) -> Finding:
     return Finding("port", State.OK, f"{address} is free" if number else f"any free port of {host}")
 
 
-def access(host: str, *, guarded: bool, tokens: bool | None, tunnel: bool = False) -> Finding:
-    """Whether others could ask without a token, and somebody with one; `guarded`: readings ask for a token, `tokens`: there is any that
-    passes, None where that cannot be told. A `tunnel` that is wanted brings its own where there is none."""
+def access(host: str, *, needs_token: bool, tokens: bool | None, tunnel: bool = False) -> Finding:
+    """Check that access is neither open to everyone nor impossible.
+
+    Args:
+        host: address to listen on.
+        needs_token: True if predictions need a token.
+        tokens: True if a valid token exists, None if the token file is unreadable.
+        tunnel: True if a tunnel is configured, which creates a token if there is none.
+    """
     local_only = is_local_host(host) and not tunnel
     who = (
-        "only this machine reaches it"
+        "only this machine can reach it"
         if local_only
         else "a tunnel leads to it"
         if tunnel
-        else "other machines reach it"
+        else "other machines can reach it"
     )
-    saw = f"{host}: {who}; readings ask for {'a token' if guarded else 'no token'}"
+    saw = f"{host}: {who}; predictions need {'a token' if needs_token else 'no token'}"
     if tokens is None:
         return Finding(
             "access",
             State.FAULT,
-            f"{saw}; the file of tokens cannot be read",
-            "see KEYLIKE_TOKENS; nobody passes by a token",
+            f"{saw}; the token file cannot be read",
+            "check KEYLIKE_TOKENS; no token is accepted until then",
         )
-    if guarded and not tokens and tunnel:
-        return Finding("access", State.OK, f"{saw}, and one is made for the run")
-    if guarded and not tokens:
+    if needs_token and not tokens and tunnel:
+        return Finding("access", State.OK, f"{saw}, and one is created at startup")
+    if needs_token and not tokens:
         return Finding(
             "access",
             State.WARN,
-            f"{saw}, and there is none",
-            f"make one: {COMMAND} tokens new NAME",
+            f"{saw}, and none exists",
+            f"create one: {COMMAND} tokens new NAME",
         )
-    if guarded or local_only:
+    if needs_token or local_only:
         return Finding("access", State.OK, saw)
     return Finding(
         "access", State.WARN, saw, "set KEYLIKE_POLICY=predictions, or KEYLIKE_HOST=127.0.0.1"
@@ -69,12 +76,20 @@ def access(host: str, *, guarded: bool, tokens: bool | None, tunnel: bool = Fals
 def tunnel(
     token: str | None, agent: Path | None, *, wanted: bool, forbidden: str | None
 ) -> Finding:
-    """Whether a tunnel could be opened, which is a note unless one is `wanted`: NGROK_TOKEN is set and looks like one, and there is an
-    agent. `forbidden`: why other settings do not go with a tunnel, None where they do."""
-    program = "the ngrok program is there" if agent else "there is no ngrok program"
+    """Check that a tunnel could open; a problem is only a note unless a tunnel is `wanted`.
+
+    Args:
+        token: ngrok's authtoken.
+        agent: path of the ngrok program, or None.
+        wanted: True if a tunnel is configured.
+        forbidden: why other settings forbid a tunnel, or None.
+    """
+    program = "the ngrok program is installed" if agent else "the ngrok program is not installed"
     saw = f"NGROK_TOKEN is {'set' if token else 'not set'}; {program}"
     if token and not _NGROK.fullmatch(token):
-        advice = "copy the authtoken from ngrok's dashboard again: the token alone, without the command around it"
+        advice = (
+            "copy the authtoken from ngrok's dashboard again: only the token, without the command"
+        )
         return Finding(
             "tunnel",
             State.WARN,
@@ -85,7 +100,7 @@ def tunnel(
         return Finding(
             "tunnel",
             State.FAULT,
-            "the server does not start: a tunnel is wanted, and other settings forbid it",
+            "the server does not start: a tunnel is configured, and other settings forbid it",
             forbidden,
         )
     missing = NO_TOKEN if token is None else NO_PROGRAM if agent is None else None
@@ -106,11 +121,11 @@ def _taken(host: str, number: int) -> Finding:
         return Finding(
             "port",
             State.NOTE,
-            f"Keylike already serves on {address}",
+            f"Keylike is already running on {address}",
             "to start another, set KEYLIKE_PORT",
         )
-    advice = "stop what listens there, or set KEYLIKE_PORT to another (0 takes any free one)"
-    return Finding("port", State.FAULT, f"{address} is taken by another program", advice)
+    advice = "stop that program, or set KEYLIKE_PORT to another port (0 selects a free one)"
+    return Finding("port", State.FAULT, f"another program uses {address}", advice)
 
 
 def _refused(address: str, error: OSError) -> Finding:
@@ -119,18 +134,21 @@ def _refused(address: str, error: OSError) -> Finding:
             "port",
             State.FAULT,
             f"{address} is not allowed",
-            "ports below 1024 need rights: set KEYLIKE_PORT above that",
+            "ports below 1024 need privileges: set KEYLIKE_PORT to a higher one",
         )
     return Finding(
         "port",
         State.FAULT,
-        f"{address} is no address of this machine",
+        f"{address} is not an address of this machine",
         "set KEYLIKE_HOST to 127.0.0.1 or 0.0.0.0",
     )
 
 
 def _is_keylike(host: str, number: int) -> bool:
-    """Whether a server of this kind answers; one that listens everywhere answers on this machine's own address."""
+    """Return True if a Keylike server answers.
+
+    For a server that listens on all addresses, this machine's own address is asked.
+    """
     own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = http.client.HTTPConnection(own, number, timeout=_TIMEOUT_S)
     try:

@@ -1,1 +1,1 @@
-"""Tests of what `doctor` looks at."""
+"""Tests of the checks of `doctor`."""

@@ -1,4 +1,4 @@
-"""`doctor` as whoever types it has it: real faults are told, the rest is still looked at, no secret is shown."""
+"""The `doctor` command as a user runs it: faults, all checks, and no secrets in the output."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def doctor(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A process of its own; port 0, so that what listens on this machine does not matter."""
+    """Run `doctor` in a process of its own; port 0 avoids programs on this machine."""
     command = [sys.executable, str(ROOT / "app.py"), "doctor", *words]
     surroundings = {**os.environ, "KEYLIKE_PORT": "0", "COLUMNS": "200", **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=surroundings)
 
 
 def findings(result: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
-    """By name, from the one line of --json."""
+    """Return the findings by name from the line of --json."""
     assert len(result.stdout.splitlines()) == 1, result.stderr
     return {finding["name"]: finding for finding in json.loads(result.stdout)["findings"]}
 
 
 @pytest.fixture
 def caliper(tmp_path: Path) -> Path:
-    """A copy of the embedded reader's folder."""
+    """Return a copy of the embedded reader's folder."""
     return Path(shutil.copytree(ROOT / "models" / "caliper", tmp_path / "models" / "caliper"))
 
 
 @pytest.fixture
-def taken() -> Iterator[int]:
-    """A port that another program listens on, and says nothing."""
+def occupied_port() -> Iterator[int]:
+    """Return a port on which another program listens without answering."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
-def test_a_table_of_what_was_seen(tmp_path: Path) -> None:
+def test_doctor_prints_a_table_of_findings(tmp_path: Path) -> None:
     result = doctor(KEYLIKE_LOGS=str(tmp_path / "logs"))
     assert result.returncode == 0, result.stdout
     assert "what to do" in result.stdout and "caliper 1.2.0 (caliper)" in result.stdout
     assert not (tmp_path / "logs").exists()
 
 
-def test_a_bad_setting_is_the_first_fault_and_the_rest_is_still_looked_at() -> None:
+def test_doctor_reports_an_invalid_setting_first_and_continues() -> None:
     result = doctor("--json", KEYLIKE_PROT="1")
     first, *others = json.loads(result.stdout)["findings"]
     assert result.returncode == 1
@@ -59,15 +59,15 @@ def test_a_bad_setting_is_the_first_fault_and_the_rest_is_still_looked_at() -> N
     assert {"Python", "embedded reader", "port"} <= {finding["name"] for finding in others}
 
 
-def test_an_altered_model_a_taken_port_and_an_unwritable_log_are_faults(
-    caliper: Path, taken: int
+def test_doctor_reports_an_altered_model_an_occupied_port_and_an_unwritable_log(
+    caliper: Path, occupied_port: int
 ) -> None:
     with (caliper / "finder.onnx").open("ab") as file:
         file.write(b"more")
     result = doctor(
         "--json",
         KEYLIKE_MODELS=str(caliper.parent),
-        KEYLIKE_PORT=str(taken),
+        KEYLIKE_PORT=str(occupied_port),
         KEYLIKE_LOGS="/dev/null/logs",
     )
     found = findings(result)
@@ -78,11 +78,11 @@ def test_an_altered_model_a_taken_port_and_an_unwritable_log_are_faults(
         "logs",
     }
     assert "finder.onnx does not match its SHA-256" in found["embedded reader"]["saw"]
-    assert str(taken) in found["port"]["saw"] and "KEYLIKE_PORT" in found["port"]["advice"]
+    assert str(occupied_port) in found["port"]["saw"] and "KEYLIKE_PORT" in found["port"]["advice"]
     assert json.loads(result.stdout)["faults"] == 3
 
 
-def test_a_gemma_model_beside_the_embedded_reader(tmp_path: Path) -> None:
+def test_doctor_checks_a_gemma_model_and_the_embedded_reader(tmp_path: Path) -> None:
     folder = tmp_path / "keys"
     folder.mkdir()
     own = 'name = "keys"\nversion = "1"\nkind = "gemma-merged"\nkeyways = ["SC1"]\n[files]\n"config.json" = "00"\n'
@@ -95,13 +95,15 @@ def test_a_gemma_model_beside_the_embedded_reader(tmp_path: Path) -> None:
     assert found["packages for Gemma"]["state"] != "note"
 
 
-def test_nothing_answers_where_the_embedded_reader_is_broken_too(tmp_path: Path) -> None:
+def test_doctor_without_any_working_reader_says_that_the_server_does_not_start(
+    tmp_path: Path,
+) -> None:
     found = findings(doctor("--json", MODEL_PATH=str(tmp_path), KEYLIKE_MODELS=str(tmp_path)))
     assert [found[name]["state"] for name in ("model", "embedded reader")] == ["fault", "fault"]
     assert "does not start" in found["model"]["advice"]
 
 
-def test_secrets_are_never_shown() -> None:
+def test_doctor_never_shows_secrets() -> None:
     result = doctor(
         NGROK_TOKEN="too short", KEYLIKE_API_KEY="open sesame, please", KEYLIKE_HOST="0.0.0.0"
     )

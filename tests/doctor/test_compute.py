@@ -1,4 +1,4 @@
-"""What is said of PyTorch and GPUs of every kind, and of the PyTorch that is here."""
+"""Checks of PyTorch and of GPUs of every kind, and of this machine's PyTorch."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from keylike.doctor import compute
-from keylike.doctor.compute import Card, Torch
+from keylike.doctor.compute import CudaDevice, Torch
 from keylike.doctor.finding import State
 from keylike.observability.gpu import Gpu
 
 OK, NOTE, WARN, FAULT = State
 CPU = Torch("2.13.0+cpu", None, None, False)
 CUDA = Torch("2.13.0", "13.0", None, False)
-H200 = Card("NVIDIA H200", 140_000_000_000, 150_000_000_000, True)
+H200 = CudaDevice("NVIDIA H200", 140_000_000_000, 150_000_000_000, True)
 NO_GPU, AN_NVIDIA = Gpu(False, 0), Gpu(True, 143_771)
 
 
@@ -24,7 +24,7 @@ NO_GPU, AN_NVIDIA = Gpu(False, 0), Gpu(True, 143_771)
     [
         (None, NO_GPU, NOTE, "without PyTorch"),
         (CPU, NO_GPU, NOTE, "none found"),
-        (CPU, AN_NVIDIA, WARN, "CPU build beside it"),
+        (CPU, AN_NVIDIA, WARN, "but PyTorch's CPU build"),
         (CUDA, AN_NVIDIA, WARN, "PyTorch cannot use"),
         (CUDA, NO_GPU, NOTE, "none found"),
         (Torch("2.13.0", None, None, True), NO_GPU, OK, "Apple"),
@@ -34,16 +34,23 @@ NO_GPU, AN_NVIDIA = Gpu(False, 0), Gpu(True, 143_771)
             OK,
             "NVIDIA H200, 140.0 GB of 150.0 GB free, bf16",
         ),
-        (Torch("2.13.0", "13.0", Card("Tesla T4", 1, 2, False), False), AN_NVIDIA, NOTE, "no bf16"),
+        (
+            Torch("2.13.0", "13.0", CudaDevice("Tesla T4", 1, 2, False), False),
+            AN_NVIDIA,
+            NOTE,
+            "no bf16",
+        ),
     ],
 )
-def test_graphics(torch: Torch | None, nvidia: Gpu, state: State, words: str) -> None:
+def test_graphics_reports_each_kind_of_gpu(
+    torch: Torch | None, nvidia: Gpu, state: State, words: str
+) -> None:
     found = compute.graphics(torch, nvidia)
     assert found.state is state and words in found.saw
     assert bool(found.advice) is (state is not OK)
 
 
-def test_pytorch_in_words() -> None:
+def test_pytorch_reports_version_and_build() -> None:
     assert compute.pytorch(None, broken=False, wanted=False).state is NOTE
     assert compute.pytorch(None, broken=True, wanted=True).state is FAULT
     assert (
@@ -52,7 +59,9 @@ def test_pytorch_in_words() -> None:
     assert "CUDA 13.0" in compute.pytorch(CUDA, broken=False, wanted=True).saw
 
 
-def test_a_pytorch_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_find_torch_broken_installation_raises_import_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "torch.py").write_text(
         "raise OSError('libcudart.so: cannot open shared object file')"
     )
@@ -63,15 +72,15 @@ def test_a_pytorch_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.gemma
-def test_the_pytorch_that_is_here() -> None:
+def test_find_torch_reports_this_machines_pytorch() -> None:
     torch = pytest.importorskip("torch")
     found = compute.find_torch()
     assert found is not None and found.version == torch.__version__
-    assert (found.card is not None) is torch.cuda.is_available()
+    assert (found.device is not None) is torch.cuda.is_available()
 
 
 @pytest.mark.parametrize(
-    ("present", "card", "backend", "state"),
+    ("present", "device", "backend", "state"),
     [
         ((), False, "auto", NOTE),
         ((), True, "auto", WARN),
@@ -81,7 +90,9 @@ def test_the_pytorch_that_is_here() -> None:
         (("bitsandbytes",), True, "unsloth", FAULT),
     ],
 )
-def test_libraries_beside_a_gpu(
-    present: tuple[str, ...], card: bool, backend: str, state: State
+def test_gpu_libraries_reports_missing_libraries(
+    present: tuple[str, ...], device: bool, backend: str, state: State
 ) -> None:
-    assert compute.helpers(present, card=card, backend=backend, wanted=True).state is state
+    assert (
+        compute.gpu_libraries(present, device=device, backend=backend, wanted=True).state is state
+    )

@@ -1,4 +1,4 @@
-"""Memory, disks and the log, on this machine's own folders."""
+"""Checks of memory, disks and the log on this machine's folders."""
 
 from __future__ import annotations
 
@@ -23,29 +23,39 @@ OK, NOTE, WARN, FAULT = State
         (None, NOTE, ""),
     ],
 )
-def test_memory_of_a_model_of_1000_bytes(free: int | None, state: State, words: str) -> None:
+def test_memory_compares_free_memory_with_model_and_photos(
+    free: int | None, state: State, words: str
+) -> None:
     found = machine.memory("memory", free, 1_000, 1_000)
     assert found.state is state and words in found.advice
 
 
-def test_an_adapter_weighs_with_its_base(tmp_path: Path) -> None:
+def test_weight_bytes_of_an_adapter_include_its_base(tmp_path: Path) -> None:
     adapter, base = tmp_path / "keys", tmp_path / "models" / "gemma-3n"
     for folder, size in ((adapter, 10), (base, 1_000)):
         folder.mkdir(parents=True)
         (folder / "model.safetensors").write_bytes(bytes(size))
         (folder / "config.txt").write_text("no weights")
     (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "google/gemma-3n"}')
-    assert machine.weights(models.opened(adapter, base_model=None, models=base.parent)) == 1_010
-    assert machine.weights(models.opened(adapter, base_model=None, models=tmp_path / "none")) == 10
-    assert machine.weights((base, base, tmp_path / "none")) == 1_000
+    assert (
+        machine.weight_bytes(models.loaded_folders(adapter, base_model=None, models=base.parent))
+        == 1_010
+    )
+    assert (
+        machine.weight_bytes(
+            models.loaded_folders(adapter, base_model=None, models=tmp_path / "none")
+        )
+        == 10
+    )
+    assert machine.weight_bytes((base, base, tmp_path / "none")) == 1_000
 
 
-def test_writable_leaves_nothing_and_makes_nothing(tmp_path: Path) -> None:
+def test_writable_creates_nothing(tmp_path: Path) -> None:
     assert machine.writable(tmp_path / "new" / "logs").state is OK
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_log_that_is_no_file_cannot_be_written(tmp_path: Path) -> None:
+def test_writable_log_that_is_a_folder_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / machine.LOG).mkdir()
     assert machine.writable(tmp_path).state is FAULT
 
@@ -53,12 +63,12 @@ def test_a_log_that_is_no_file_cannot_be_written(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
 )
-def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
+def test_writable_folder_without_permission_is_a_fault(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert machine.writable(tmp_path / "logs").state is FAULT
     tmp_path.chmod(0o700)
 
 
-def test_space(tmp_path: Path) -> None:
+def test_space_below_the_minimum_is_a_warning(tmp_path: Path) -> None:
     assert machine.space("disk", tmp_path / "none" / "yet", 1).state is OK
     assert machine.space("disk", tmp_path, 1 << 62).state is WARN

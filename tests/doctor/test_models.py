@@ -1,4 +1,4 @@
-"""Model folders: what a Gemma folder looks like, which weights are loaded, and folders that cannot be read."""
+"""Checks of model folders: recognition of Gemma, the weights to load, and unreadable folders."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CALIPER = Path(__file__).resolve().parents[2] / "models" / "caliper"
 
 
 def refuse(folder: Path) -> str:
-    """An inspection that finds fault."""
+    """Raise the error of a damaged model."""
     raise ModelError("weights.onnx is damaged")
 
 
-def test_what_the_inspection_says_is_told() -> None:
+def test_embedded_reports_the_description_of_the_model() -> None:
     found = models.embedded(CALIPER, look)
     assert (
         found.state is State.OK
@@ -30,10 +30,10 @@ def test_what_the_inspection_says_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("alone", "words"), [(True, "does not start"), (False, "embedded reader answers")]
+    ("no_fallback", "words"), [(True, "does not start"), (False, "embedded reader replaces it")]
 )
-def test_a_model_that_is_refused(alone: bool, words: str) -> None:
-    found = models.model(CALIPER, refuse, alone=alone)
+def test_model_that_is_damaged_is_a_fault(no_fallback: bool, words: str) -> None:
+    found = models.model(CALIPER, refuse, no_fallback=no_fallback)
     assert found.state is State.FAULT
     assert "weights.onnx is damaged" in found.saw and words in found.advice
 
@@ -48,33 +48,44 @@ def test_a_model_that_is_refused(alone: bool, words: str) -> None:
         ({"config.json": "{}"}, True),
     ],
 )
-def test_what_is_meant_to_be_gemma(tmp_path: Path, files: dict[str, str], gemma: bool) -> None:
+def test_is_gemma_recognizes_gemma_folders(
+    tmp_path: Path, files: dict[str, str], gemma: bool
+) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert models.is_gemma(tmp_path) is gemma
 
 
-def test_the_base_that_the_manifest_names_goes_before_the_adapters_own(tmp_path: Path) -> None:
+def test_loaded_folders_prefer_the_base_of_the_manifest(tmp_path: Path) -> None:
     adapter, *bases = (tmp_path / "models" / name for name in ("keys", "one", "two"))
     for folder in (adapter, *bases):
         folder.mkdir(parents=True)
     (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "one"}')
-    assert models.opened(adapter, base_model=None, models=adapter.parent) == (adapter, bases[0])
+    assert models.loaded_folders(adapter, base_model=None, models=adapter.parent) == (
+        adapter,
+        bases[0],
+    )
     (adapter / "manifest.toml").write_text('base = "two"')
-    assert models.opened(adapter, base_model=None, models=adapter.parent) == (adapter, bases[1])
-    assert models.opened(adapter, base_model=bases[0], models=adapter.parent) == (adapter, bases[0])
+    assert models.loaded_folders(adapter, base_model=None, models=adapter.parent) == (
+        adapter,
+        bases[1],
+    )
+    assert models.loaded_folders(adapter, base_model=bases[0], models=adapter.parent) == (
+        adapter,
+        bases[0],
+    )
 
 
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everywhere"
 )
-def test_a_folder_that_may_not_be_looked_into(tmp_path: Path) -> None:
+def test_model_in_an_inaccessible_folder_is_a_fault(tmp_path: Path) -> None:
     folder = tmp_path / "closed" / "model"
     folder.mkdir(parents=True)
     folder.parent.chmod(0)
     try:
-        assert models.model(folder, look, alone=False).state is State.FAULT
-        assert not models.is_gemma(folder) and models.opened(
+        assert models.model(folder, look, no_fallback=False).state is State.FAULT
+        assert not models.is_gemma(folder) and models.loaded_folders(
             folder, base_model=None, models=tmp_path
         ) == (folder,)
     finally:

@@ -1,4 +1,4 @@
-"""Ports that are really taken, addresses, and tokens that are none."""
+"""Checks of occupied ports, addresses, tokens and tunnels."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ TOKEN = "2abcDEF3ghiJKL4mnoPQR5stuVWX_6yzABC7defGHI8jklMNO"
 
 
 class Quiet(WSGIRequestHandler):
-    """Writes no lines of its own."""
+    """A request handler that logs nothing."""
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
-def taken() -> Iterator[int]:
-    """A port that another program listens on, and says nothing."""
+def occupied_port() -> Iterator[int]:
+    """Return a port on which another program listens without answering."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
-def test_a_free_port_stays_free(taken: int) -> None:
-    assert network.port("127.0.0.1", taken).state is FAULT
+def test_port_free_occupied_and_foreign_addresses(occupied_port: int) -> None:
+    assert network.port("127.0.0.1", occupied_port).state is FAULT
     assert network.port("127.0.0.1", 0).state is OK
     assert network.port("192.0.2.1", 0).advice.startswith("set KEYLIKE_HOST")
 
 
 @pytest.fixture
-def served(app: OpenAPI) -> Iterator[int]:
-    """The port of the application, on a real socket."""
+def keylike_port(app: OpenAPI) -> Iterator[int]:
+    """Return the port of a running Keylike application."""
     with make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -50,12 +50,12 @@ def served(app: OpenAPI) -> Iterator[int]:
         thread.join(20)
 
 
-def test_keylike_itself_on_the_port_is_no_fault(served: int) -> None:
-    assert network.port("127.0.0.1", served).state is NOTE
+def test_port_occupied_by_keylike_is_a_note(keylike_port: int) -> None:
+    assert network.port("127.0.0.1", keylike_port).state is NOTE
 
 
 @pytest.mark.parametrize(
-    ("host", "guarded", "tokens", "state"),
+    ("host", "needs_token", "tokens", "state"),
     [
         ("127.0.0.1", False, False, OK),
         ("::1", False, False, OK),
@@ -68,19 +68,23 @@ def test_keylike_itself_on_the_port_is_no_fault(served: int) -> None:
         ("::", False, False, WARN),
     ],
 )
-def test_access(host: str, guarded: bool, tokens: bool | None, state: State) -> None:
-    found = network.access(host, guarded=guarded, tokens=tokens)
+def test_access_warns_of_open_servers_and_missing_tokens(
+    host: str, needs_token: bool, tokens: bool | None, state: State
+) -> None:
+    found = network.access(host, needs_token=needs_token, tokens=tokens)
     assert found.state is state and (state is OK) == (not found.advice)
 
 
 @pytest.mark.parametrize(
-    ("guarded", "tokens", "state"),
+    ("needs_token", "tokens", "state"),
     [(True, False, OK), (True, True, OK), (False, True, WARN), (True, None, State.FAULT)],
 )
-def test_access_through_a_tunnel(guarded: bool, tokens: bool | None, state: State) -> None:
-    found = network.access("127.0.0.1", guarded=guarded, tokens=tokens, tunnel=True)
+def test_access_through_a_tunnel_creates_a_missing_token(
+    needs_token: bool, tokens: bool | None, state: State
+) -> None:
+    found = network.access("127.0.0.1", needs_token=needs_token, tokens=tokens, tunnel=True)
     assert found.state is state and "a tunnel leads to it" in found.saw
-    assert ("one is made for the run" in found.saw) == (tokens is False)
+    assert ("one is created at startup" in found.saw) == (tokens is False)
 
 
 AGENT = Path("/usr/bin/ngrok")
@@ -96,11 +100,11 @@ AGENT = Path("/usr/bin/ngrok")
         (TOKEN, None, True, WARN, "https://ngrok.com/download"),
         (TOKEN, AGENT, True, OK, ""),
         (TOKEN[:12], AGENT, False, WARN, "again"),
-        (f"ngrok config add-authtoken {TOKEN}", AGENT, True, WARN, "the token alone"),
+        (f"ngrok config add-authtoken {TOKEN}", AGENT, True, WARN, "only the token"),
         ("YOUR_NGROK_AUTH_TOKEN", AGENT, True, WARN, "again"),
     ],
 )
-def test_tunnel(
+def test_tunnel_reports_missing_or_invalid_requirements(
     token: str | None, agent: Path | None, wanted: bool, state: State, advice: str
 ) -> None:
     found = network.tunnel(token, agent, wanted=wanted, forbidden=None)
@@ -112,7 +116,7 @@ def test_tunnel(
     assert (state is OK) == (not found.advice)
 
 
-def test_a_tunnel_that_other_settings_forbid_is_a_fault_where_one_is_wanted() -> None:
+def test_tunnel_forbidden_by_settings_is_a_fault_if_configured() -> None:
     found = network.tunnel(TOKEN, AGENT, wanted=True, forbidden="set KEYLIKE_HOST=127.0.0.1")
     assert (found.state, found.advice) == (FAULT, "set KEYLIKE_HOST=127.0.0.1")
     assert (
