@@ -1,4 +1,4 @@
-"""The dashboard and the alerts: of the form that Grafana and Prometheus want, and of metrics that there are, with labels that they have."""
+"""The Grafana dashboard and the Prometheus alerts: valid, and based on existing metrics and labels."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from prometheus_client.parser import text_string_to_metric_families
 from tools.plain_pictures import BLUE, RED, plain
 
 FOLDER = Path(__file__).resolve().parent.parent / "deploy" / "grafana"
-# What Prometheus adds to every series that it scrapes.
+# Prometheus adds these labels to every series.
 SCRAPED = {"instance", "job"}
 KINDS = {"row", "stat", "timeseries", "heatmap"}
 
 
 @pytest.fixture(scope="module")
 def dashboard() -> dict[str, Any]:
-    """As Grafana would read it."""
+    """Return the parsed dashboard."""
     loaded: dict[str, Any] = json.loads((FOLDER / "keylike.json").read_text())
     return loaded
 
 
 @pytest.fixture(scope="module")
 def alerts() -> list[dict[str, Any]]:
-    """As Prometheus would read them."""
+    """Return the parsed alert rules."""
     loaded = yaml.safe_load((FOLDER / "alerts.yml").read_text())
     assert set(loaded) == {"groups"} and [set(group) for group in loaded["groups"]] == [
         {"name", "rules"}
@@ -45,7 +45,7 @@ def alerts() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def series(app: OpenAPI, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
-    """The labels of everything that /metrics can show, with a GPU in use, after a request of each kind."""
+    """Return the labels of all series of /metrics, with a GPU and after a request of each kind."""
     cuda = SimpleNamespace(is_initialized=lambda: True, mem_get_info=lambda device: (1, 2))
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     client = app.test_client()
@@ -59,7 +59,7 @@ def series(app: OpenAPI, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]
 
 
 def selectors(node: Any) -> Iterator[promql_parser.VectorSelector]:
-    """Every series that an expression asks for."""
+    """Yield every series that an expression selects."""
     if isinstance(node, promql_parser.VectorSelector):
         yield node
     for name in ("expr", "lhs", "rhs", "vector_selector", "args"):
@@ -70,11 +70,11 @@ def selectors(node: Any) -> Iterator[promql_parser.VectorSelector]:
 
 
 def check(expression: str, series: dict[str, set[str]]) -> None:
-    """Fails unless an expression is PromQL over series that there are."""
-    asked = [*selectors(promql_parser.parse(expression.replace("$__rate_interval", "5m")))]
-    assert asked, expression
+    """Raise AssertionError unless the expression is PromQL over existing series and labels."""
+    found = [*selectors(promql_parser.parse(expression.replace("$__rate_interval", "5m")))]
+    assert found, expression
     known: set[str] = set(SCRAPED)
-    for each in asked:
+    for each in found:
         assert each.name in series, f"{each.name} does not exist: {expression}"
         labels = {matcher.name for matcher in each.matchers.matchers}
         assert labels <= series[each.name], f"{each.name} has no {labels - series[each.name]}"
@@ -84,29 +84,29 @@ def check(expression: str, series: dict[str, set[str]]) -> None:
 
 
 def expressions(dashboard: dict[str, Any]) -> list[str]:
-    """Those of all panels."""
+    """Return the expressions of all panels."""
     return [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
 
 
-def test_the_dashboard_asks_for_metrics_that_there_are(
+def test_dashboard_uses_existing_metrics(
     dashboard: dict[str, Any], series: dict[str, set[str]]
 ) -> None:
     assert len(expressions(dashboard)) > 20
     for expression in expressions(dashboard):
         check(expression, series)
     for variable in dashboard["templating"]["list"]:
-        asked = re.match(r"label_values\((\w+), (\w+)\)$", variable.get("definition", ""))
-        assert variable["type"] == "datasource" or (asked and asked[2] in series[asked[1]])
+        found = re.match(r"label_values\((\w+), (\w+)\)$", variable.get("definition", ""))
+        assert variable["type"] == "datasource" or (found and found[2] in series[found[1]])
 
 
-def test_the_alerts_ask_for_metrics_that_there_are(
+def test_alerts_use_existing_metrics(
     alerts: list[dict[str, Any]], series: dict[str, set[str]]
 ) -> None:
     for rule in alerts:
         check(rule["expr"], series)
 
 
-def test_a_metric_that_is_not_there_is_found(series: dict[str, set[str]]) -> None:
+def test_check_rejects_unknown_metrics_and_labels(series: dict[str, set[str]]) -> None:
     for wrong in (
         "sum(rate(keylike_nothing_total[5m]))",
         'keylike_ready{colour="red"}',
@@ -117,7 +117,7 @@ def test_a_metric_that_is_not_there_is_found(series: dict[str, set[str]]) -> Non
             check(wrong, series)
 
 
-def test_every_metric_of_keylike_is_on_the_dashboard(
+def test_dashboard_shows_every_metric(
     dashboard: dict[str, Any], series: dict[str, set[str]]
 ) -> None:
     shown = " ".join(expressions(dashboard))
@@ -127,7 +127,7 @@ def test_every_metric_of_keylike_is_on_the_dashboard(
     assert {name for name in families if name not in shown} == set()
 
 
-def test_the_dashboard_has_what_grafana_demands(dashboard: dict[str, Any]) -> None:
+def test_dashboard_has_the_fields_that_grafana_requires(dashboard: dict[str, Any]) -> None:
     assert (dashboard["id"], dashboard["uid"], dashboard["title"]) == (
         None,
         "keylike-overview",
@@ -166,16 +166,16 @@ def test_the_dashboard_has_what_grafana_demands(dashboard: dict[str, Any]) -> No
         assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
 
 
-def test_no_panel_lies_over_another(dashboard: dict[str, Any]) -> None:
+def test_dashboard_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
     places = [panel["gridPos"] for panel in dashboard["panels"]]
     assert all(place["x"] >= 0 and place["x"] + place["w"] <= 24 for place in places)
     for one, other in combinations(places, 2):
-        beside = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
-        above = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
-        assert beside or above, (one, other)
+        separate_x = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        separate_y = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        assert separate_x or separate_y, (one, other)
 
 
-def test_the_alerts_have_what_prometheus_demands(alerts: list[dict[str, Any]]) -> None:
+def test_alerts_have_the_fields_that_prometheus_requires(alerts: list[dict[str, Any]]) -> None:
     assert len({rule["alert"] for rule in alerts}) == len(alerts) > 8
     for rule in alerts:
         assert (

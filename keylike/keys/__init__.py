@@ -1,1 +1,3 @@
-"""What is known of keys themselves: families, codes, how many there are, and what a code means for its owner."""
+"""Facts about keys: families, codes, the size of the key space, and what a code means for its
+owner.
+"""

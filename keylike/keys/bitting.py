@@ -1,4 +1,4 @@
-"""Owns the bitting: a key's code as a value, read from text, written, checked against its keyway and turned into heights."""
+"""The bitting, a key's code: parsing, formatting, validation, and conversion to heights."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from itertools import pairwise
 
 from keylike.keys.keyways import MM_PER_INCH, Keyway
 
-_TOGETHER = re.compile(r"[0-9]{1,16}")
-_APART = re.compile(r"[0-9]{1,2}(?:(?:\s*[,;-]\s*|\s+)[0-9]{1,2}){1,15}")
+_COMPACT = re.compile(r"[0-9]{1,16}")
+_SEPARATED = re.compile(r"[0-9]{1,2}(?:(?:\s*[,;-]\s*|\s+)[0-9]{1,2}){1,15}")
 
 
 class BittingError(ValueError):
-    """A code that is none, or none of this keyway. `problems` says what is wrong by position, and never tells a depth."""
+    """An invalid code, or one that the keyway does not allow.
+
+    `problems` names the positions of the errors, but never a depth.
+    """
 
     def __init__(self, keyway: Keyway, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
@@ -23,10 +26,12 @@ class BittingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bitting:
-    """A key's code: the maker's depth numbers, bow to tip (tip to bow where the keyway's `order` says so).
+    """A key's code: the maker's depth numbers, bow to tip, or tip to bow if the keyway's `order`
+    says so.
 
-    Any numbers can be held, so that an impossible reading can be spoken about: ask `problems()` or call `validate()`.
-    The code stays out of the value's repr, because it opens a door and reprs end up in logs.
+    Any numbers are accepted, so that an impossible reading can be described; see `problems` and
+    `validate`. The repr does not contain the code, since a code opens a door and reprs end up in
+    logs.
     """
 
     keyway: Keyway
@@ -34,57 +39,57 @@ class Bitting:
 
     @classmethod
     def parse(cls, keyway: Keyway, text: str) -> Bitting:
-        """Reads "2,5,4,7,3", "2 5 4 7 3", "2-5-4-7-3" or "25473"; raises BittingError for anything else."""
+        """Parse "2,5,4,7,3", "2 5 4 7 3", "2-5-4-7-3" or "25473". Raises BittingError."""
         written = text.strip()
-        if _TOGETHER.fullmatch(written):
+        if _COMPACT.fullmatch(written):
             return cls(keyway, tuple(map(int, written)))
-        if _APART.fullmatch(written):
+        if _SEPARATED.fullmatch(written):
             return cls(keyway, tuple(map(int, re.findall("[0-9]+", written))))
         raise BittingError(
-            keyway, ('a bitting is written as depth numbers, such as "2,5,4,7,3" or "25473"',)
+            keyway, ('a bitting is a list of depth numbers, such as "2,5,4,7,3" or "25473"',)
         )
 
     def format(self) -> str:
-        """The code as "2,5,4,7,3"."""
+        """Return the code as "2,5,4,7,3"."""
         return ",".join(map(str, self.codes))
 
     def problems(self) -> tuple[str, ...]:
-        """What makes this no possible key of the keyway: number of cuts, depths out of range, MACS broken. Empty when valid."""
+        """Return why the code is impossible: number of cuts, depth range, MACS. Empty if valid."""
         return (*self.shape_problems(), *self._macs_problems())
 
     @property
     def valid(self) -> bool:
-        """Whether the maker could cut this key."""
+        """Return True if the maker could cut this key."""
         return not self.problems()
 
     def validate(self) -> None:
-        """Raises BittingError unless valid."""
-        self._refuse(self.problems())
+        """Raise BittingError unless the code is valid."""
+        self._raise_if_any(self.problems())
 
     def require_shape(self) -> None:
-        """Raises BittingError where the number of cuts or a depth is not of the keyway; MACS may be broken."""
-        self._refuse(self.shape_problems())
+        """Raise BittingError if the number of cuts or a depth is invalid; MACS is not checked."""
+        self._raise_if_any(self.shape_problems())
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """Steps below the shallowest depth, for each cut; raises BittingError for a depth the keyway does not have."""
-        self._refuse(self._range_problems())
+        """Return for each cut the steps below the shallowest depth. Raises BittingError."""
+        self._raise_if_any(self._range_problems())
         order = tuple(self.keyway.depths_mm)
         return tuple(map(order.index, self.codes))
 
     @property
     def depths_mm(self) -> tuple[float, ...]:
-        """Blade height left under each cut, millimetres; raises BittingError for a depth the keyway does not have."""
-        self._refuse(self._range_problems())
+        """Return the blade height left under each cut, in mm. Raises BittingError."""
+        self._raise_if_any(self._range_problems())
         return tuple(self.keyway.depths_mm[code] for code in self.codes)
 
     @property
     def depths_in(self) -> tuple[float, ...]:
-        """Blade height left under each cut, inches; raises BittingError for a depth the keyway does not have."""
+        """Return the blade height left under each cut, in inches. Raises BittingError."""
         return tuple(round(height / MM_PER_INCH, 6) for height in self.depths_mm)
 
     def shape_problems(self) -> tuple[str, ...]:
-        """A wrong number of cuts and depths that the keyway does not have."""
+        """Return the problems of the number of cuts and of unknown depths."""
         return (*self._count_problems(), *self._range_problems())
 
     def _count_problems(self) -> tuple[str, ...]:
@@ -115,6 +120,6 @@ class Bitting:
             for position in wrong
         )
 
-    def _refuse(self, problems: tuple[str, ...]) -> None:
+    def _raise_if_any(self, problems: tuple[str, ...]) -> None:
         if problems:
             raise BittingError(self.keyway, problems)

@@ -1,4 +1,4 @@
-"""Owns the counting of codes: how many a keyway can have, and how many are left under its maker's rules and without weak ones."""
+"""The number of possible codes of a keyway: in total, allowed by the maker, and without weak ones."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from keylike.keys.keyways import Keyway
 from keylike.keys.rules import AtLeastDepths, MaxStep, NoRun, NotMonotone, Rule, State
 
 NOT_WEAK: tuple[Rule, ...] = (AtLeastDepths(3), NoRun(3), NotMonotone())
-"""Rules that a code without a weak pattern keeps; all-equal codes break each of them."""
+"""Rules for a code without a weak pattern. A code with equal cuts breaks each of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeySpace:
-    """How many codes a keyway has for one number of cuts: every one, those MACS allows, and of these those without a weak pattern."""
+    """The numbers of codes of a keyway for one number of cuts.
+
+    Attributes:
+        cuts: number of cuts.
+        depths: depth numbers in use.
+        theoretical: all codes.
+        after_macs: codes that MACS allows.
+        without_weak: codes that MACS allows and that have no weak pattern.
+    """
 
     cuts: int
     depths: tuple[int, ...]
@@ -26,10 +34,15 @@ class KeySpace:
 
 
 def count(cuts: int, levels: Sequence[int], rules: Sequence[Rule] = ()) -> int:
-    """How many codes of `cuts` cuts out of `levels` (steps below the shallowest depth) keep every rule.
+    """Return the number of codes that obey all rules, without enumerating them.
 
-    Counts the ways to each state of the rules' memories, cut by cut (a transfer matrix held as a table of its non-zero
-    entries), and so never lists the codes.
+    The counts per state of the rules are updated cut by cut. This is a transfer matrix, stored as a
+    table of its non-zero entries.
+
+    Args:
+        cuts: number of cuts.
+        levels: allowed steps below the shallowest depth.
+        rules: rules that the codes must obey.
     """
     ways: Counter[tuple[State, ...]] = Counter({tuple(rule.start for rule in rules): 1})
     for _ in range(cuts):
@@ -58,13 +71,13 @@ def _accepted(rules: Sequence[Rule], states: tuple[State, ...]) -> bool:
 
 
 def macs_rules(keyway: Keyway) -> tuple[Rule, ...]:
-    """The keyway's MACS as a rule, or none where no limit is known."""
+    """Return the keyway's MACS as a rule, or no rule if the limit is unknown."""
     return () if keyway.macs is None else (MaxStep(keyway.macs),)
 
 
 @cache
 def key_space(keyway: Keyway, cuts: int, depths: tuple[int, ...] | None = None) -> KeySpace:
-    """The key space of a keyway; `depths` are the depth numbers in use, by default those that its locks use."""
+    """Return the key space of a keyway; `depths` defaults to the depth numbers used in locks."""
     used = keyway.in_lock_depths if depths is None else depths
     order = tuple(keyway.depths_mm)
     levels = tuple(order.index(depth) for depth in used)

@@ -1,4 +1,4 @@
-"""Owns the record of each family of keys: its depths, positions and limits, and where every number comes from."""
+"""The records of all key families: depths, positions and limits, with the source of every number."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ ASSUMPTION = "assumption"
 
 
 class UnknownKeyway(LookupError):
-    """No record of that name; `name` is what was asked for."""
+    """The error for a name without a record; `name` is the requested name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"no keyway is called {name!r}; known are {', '.join(keyways())}")
+        super().__init__(f"there is no keyway {name!r}; known keyways are {', '.join(keyways())}")
         self.name = name
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Sources that disagree about a field of the record: each value with who gives it, and which one is used."""
+    """A field on which sources disagree: each value with its sources, and the value in use."""
 
     field: str
     values: Mapping[str, tuple[str, ...]]
@@ -34,16 +34,22 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keyway:
-    """One family of keys. There is one object a family: compare with `is` or `==`, both mean the same record.
+    """The record of one family of keys.
 
-    Lengths in millimetres, angles in degrees; None where no source gives the number. `sources` names those of each
-    field; a source that opens with "assumption" is none.
+    There is one object per family, so `is` and `==` are equivalent. Lengths are in millimetres and
+    angles in degrees. A value is None if no source gives it.
 
-    `depths_mm`: depth number -> blade height left under the cut, shallowest first. `in_lock_depths`: those that locks
-    use, where a key may have more. `cut_counts`: how many cuts a key of the family may have; `cuts` is the usual number.
-    `first_cut_mm`: from the shoulder or the tip (`gauge`) to the first cut's centre. `macs`: most steps between two
-    neighbours. `blade_length_mm`: shoulder to tip. `market_share`: of house keys in North America, 0 to 1.
-    `years_on_market`: from its introduction to the year of the record.
+    Attributes:
+        cut_counts: allowed numbers of cuts, the usual one first.
+        gauge: reference point of `first_cut_mm`, the shoulder or the tip.
+        first_cut_mm: distance from the reference point to the first cut's centre.
+        depths_mm: blade height left under the cut by depth number, shallowest first.
+        in_lock_depths: depth numbers used in locks; a key may have more.
+        macs: largest difference in steps between neighbouring cuts.
+        blade_length_mm: shoulder to tip.
+        years_on_market: from its introduction to the year of the records.
+        market_share: share of house keys in North America, 0 to 1.
+        sources: sources of each field; one that starts with "assumption" is not a source.
     """
 
     name: str
@@ -82,45 +88,48 @@ class Keyway:
         return f"Keyway({self.name})"
 
     def __reduce__(self) -> tuple[Callable[[str], Keyway], tuple[str]]:
-        """Copies and other processes get the one record, by name."""
+        """Make copies and other processes use the same record, by name."""
         return keyway, (self.name,)
 
     @property
     def cuts(self) -> int:
-        """The usual number of cuts."""
+        """Return the usual number of cuts."""
         return self.cut_counts[0]
 
     @property
     def pin_count(self) -> int:
-        """Pin stacks in the usual lock: one a cut."""
+        """Return the number of pin stacks in the usual lock, one per cut."""
         return self.cuts
 
     @property
     def security_rating(self) -> str:
-        """A few words on how the family stands, without regard to the code."""
+        """Describe the security of the family in a few words, regardless of the code."""
         blank = "freely copied" if self.blank == "free" else "restricted"
         level = "basic" if self.blank == "free" and self.bump_exposure == "high" else "standard"
         return f"{level}: {blank} blank, {self.bump_exposure} exposure to bumping"
 
     def source_of(self, field: str) -> str:
-        """Where a field's value comes from, in one line, parted by "; "; raises KeyError for a field without a record of it."""
+        """Return the sources of a field in one line, separated by "; ". Raises KeyError."""
         return "; ".join(self.sources[field])
 
     def assumed(self, field: str) -> bool:
-        """Whether anything about a field's value is assumed."""
+        """Return True if any part of a field's value is an assumption."""
         return any(source.startswith(ASSUMPTION) for source in self.sources[field])
 
 
 @cache
 def keyways() -> Mapping[str, Keyway]:
-    """Every record by its name, in the order of the data file; read once."""
+    """Return all records by name, in the order of the data file, which is read once."""
     data = tomllib.loads(Path(__file__).with_name("keyways.toml").read_text(encoding="utf-8"))
     records = [_keyway(record, data["sources"], data["as_of"]) for record in data["keyways"]]
     return MappingProxyType({record.name: record for record in records})
 
 
 def keyway(name: str) -> Keyway:
-    """The record called `name`: its name or an alias, with or without the brand before it, in any case. Raises UnknownKeyway."""
+    """Return the record with this name. Raises UnknownKeyway.
+
+    Aliases are accepted, as are any case and the brand before the name.
+    """
     found = _index().get(_plain(name))
     if found is None:
         raise UnknownKeyway(name)
@@ -174,7 +183,7 @@ def _keyway(record: Mapping[str, Any], names: Mapping[str, str], as_of: int) -> 
         factory_codes=tuple(record.get("factory_codes", ())),
         note=record.get("note"),
         sources=MappingProxyType(
-            {field: _spelt(given, names) for field, given in record["sources"].items()}
+            {field: _expand_names(entries, names) for field, entries in record["sources"].items()}
         ),
         conflicts=tuple(_conflict(conflict, names) for conflict in record.get("conflicts", ())),
     )
@@ -185,12 +194,12 @@ def _mm(inch: float | None) -> float | None:
 
 
 def _conflict(record: Mapping[str, Any], names: Mapping[str, str]) -> Conflict:
-    values = {value: _spelt(given, names) for value, given in record["values"].items()}
+    values = {value: _expand_names(entries, names) for value, entries in record["values"].items()}
     return Conflict(record["field"], MappingProxyType(values), record["used"])
 
 
-def _spelt(sources: list[str], names: Mapping[str, str]) -> tuple[str, ...]:
-    """The sources with their short names written out."""
+def _expand_names(sources: list[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the entries with the short names of sources replaced by the full ones."""
     short = re.compile(r"\b(" + "|".join(names) + r")\b")
     return tuple(
         names.get(source) or short.sub(lambda found: f"[{names[found[1]]}]", source)

@@ -1,4 +1,4 @@
-"""Owns the four rough market figures of an answer, by the formulas that phone apps already know."""
+"""The four rough market figures of a response, by the formulas that phone apps already use."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from statistics import mean, pvariance
 
 from keylike.keys.bitting import Bitting
 
-FORMULA = "assumption: the older guide's formula, kept for the apps that show it; no production data stands behind it"
+FORMULA = "assumption: the older guide's formula, kept for the apps that show it, not based on production data"
 FULL_MARKET_YEARS = 100
-"""Years on the market that count as 1 (an assumption: about the age of the oldest makers of today's house locks)."""
+"""The years on the market that count as 1. An assumption: about the age of the oldest makers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """Rough figures, each with its source. `estimated_annual_production` keys a year, 10 to 100 million;
-    `manufacturing_complexity` 20 to 50; `market_penetration` share of house keys, 0 to 1; `time_in_market` 0 to 1, years
-    since the keyway came out as a part of FULL_MARKET_YEARS.
+    """Rough market figures, each with its source.
+
+    Attributes:
+        estimated_annual_production: keys per year, 10 to 100 million.
+        manufacturing_complexity: 20 to 50.
+        market_penetration: share of house keys, 0 to 1.
+        time_in_market: years since the keyway's introduction relative to FULL_MARKET_YEARS, 0 to 1.
     """
 
     estimated_annual_production: int
@@ -32,11 +36,13 @@ class Market:
 
 
 def market(bitting: Bitting, zipcode: str) -> Market:
-    """The figures for a code in a place: `zipcode` is five digits, "00000" for unknown. Raises ValueError for another
-    zipcode or a bitting without cuts.
+    """Return the market figures for a code and a place.
+
+    `zipcode` has five digits; "00000" means unknown. Raises ValueError for any other zipcode, and
+    for a bitting without cuts.
     """
     if not re.fullmatch("[0-9]{5}", zipcode):
-        raise ValueError("a zipcode is five digits")
+        raise ValueError("a zipcode has five digits")
     if not bitting.codes:
         raise ValueError("a bitting without cuts has no market figures")
     keyway = bitting.keyway
@@ -57,7 +63,7 @@ def _location(zipcode: str) -> int:
 
 
 def _production(codes: tuple[int, ...], location: int) -> int:
-    # Fractions, because a float mean can fall just below the whole number that int() should keep.
+    # The mean of floats can be just below a whole number, which int() would then round down.
     estimate = 45_000_000 + 100_000 * mean(map(Fraction, codes)) + 50_000 * location
     return min(100_000_000, max(10_000_000, int(estimate)))
 

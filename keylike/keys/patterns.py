@@ -1,4 +1,4 @@
-"""Owns the weak patterns: what makes one code worse than another of the same keyway, each named, explained and with its source."""
+"""The weak patterns of a code, each with a name, an explanation and a source."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ UNION = "uniononline.co.uk, master keying rules (manufacturer)"
 EN_1303 = "fedelebron/lock_toys, its reading of EN 1303"
 MANY_OPEN = "public code that lists the codes which open a lock while the key is withdrawn (author not known)"
 DEEP_PART = 0.8
-"""From which part of the deepest level on a first cut counts as very deep (an assumption)."""
+"""The share of the deepest level from which a first cut counts as very deep. An assumption."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeakPattern:
-    """A weakness of one code. `explanation` tells the owner what it means and never the code; `cost` is what it takes from
-    the score, in points (an assumption)."""
+    """A weakness of a code.
+
+    `explanation` is for the owner and never contains the code. `cost` is deducted from the score,
+    in points (an assumption).
+    """
 
     name: str
     explanation: str
@@ -42,14 +45,14 @@ class _Check:
 
 
 def weak_patterns(bitting: Bitting) -> tuple[WeakPattern, ...]:
-    """The weak patterns of a code, worst first. Raises BittingError where a depth is not of the keyway."""
+    """Return the weak patterns of a code, worst first. Raises BittingError for an unknown depth."""
     found = [check.pattern(bitting) for check in _CHECKS if check.found(bitting)]
     names = {pattern.name for pattern in found}
-    # A code of one depth has all the patterns of sameness: one finding says it.
+    # Equal cuts imply other patterns, which would only repeat the finding.
     return tuple(
         pattern
         for pattern in found
-        if "all_equal" not in names or pattern.name not in _SAID_BY_ALL_EQUAL
+        if "all_equal" not in names or pattern.name not in _IMPLIED_BY_ALL_EQUAL
     )
 
 
@@ -70,17 +73,17 @@ def _first_cut_is_deep(bitting: Bitting) -> bool:
     return at_bow >= DEEP_PART * (len(bitting.keyway.depths_mm) - 1)
 
 
-def _by(source: str) -> Callable[[Keyway], str]:
+def _always(source: str) -> Callable[[Keyway], str]:
     return lambda keyway: source
 
 
-_SAID_BY_ALL_EQUAL = {"staircase", "few_depths", "three_in_row"}
+_IMPLIED_BY_ALL_EQUAL = {"staircase", "few_depths", "three_in_row"}
 _CHECKS = (
     _Check(
         "factory_default",
         35,
         _is_factory_default,
-        "This is a code that locks are sold with, so it is no secret.",
+        "Locks are sold with this code, so it is no secret.",
         lambda keyway: keyway.source_of("factory_codes"),
     ),
     _Check(
@@ -88,42 +91,42 @@ _CHECKS = (
         35,
         _breaks(AtLeastDepths(2)),
         "All cuts are equally deep: the key is flat, easily guessed and easily copied.",
-        _by(LOCKSMITHS),
+        _always(LOCKSMITHS),
     ),
     _Check(
         "macs_broken",
         20,
         _breaks_macs,
-        "Two neighbouring cuts differ by more than the maker allows (MACS), so one cut eats into the other and the key works "
-        "badly; or the key is worn, or was read wrongly.",
+        "Two neighbouring cuts differ by more than the maker allows (MACS), so one cut removes part of the other. "
+        "The key may work badly, be worn, or have been misread.",
         lambda keyway: keyway.source_of("macs"),
     ),
     _Check(
         "staircase",
         20,
         _breaks(NotMonotone()),
-        "The cuts only go down or only go up, like a staircase (a pull-out key): locksmiths avoid such codes.",
-        _by(LOCKSMITHS),
+        "The cuts only get deeper or only shallower, like a staircase: locksmiths avoid such codes.",
+        _always(LOCKSMITHS),
     ),
     _Check(
         "few_depths",
         20,
         _breaks(AtLeastDepths(3)),
-        "Fewer than three different depths: there are few such codes, and many equal cuts let more other keys open the lock.",
-        _by(f"{LOCKSMITHS}; {MANY_OPEN}"),
+        "The code has fewer than three different depths. Few such codes exist, and equal cuts let more other keys open the lock.",
+        _always(f"{LOCKSMITHS}; {MANY_OPEN}"),
     ),
     _Check(
         "three_in_row",
         12,
         _breaks(NoRun(3)),
-        "Three equal cuts in a row, which rules for locks of quality forbid.",
-        _by(f"{UNION}; {EN_1303}"),
+        "Three neighbouring cuts are equal, which the rules for good locks forbid.",
+        _always(f"{UNION}; {EN_1303}"),
     ),
     _Check(
         "deep_first_cut",
         5,
         _first_cut_is_deep,
-        "The first cut, at the bow, is very deep: there the key breaks most easily.",
-        _by(f"{LOCKSMITHS}; assumption: very deep begins at {DEEP_PART:.0%} of the deepest"),
+        "The first cut, next to the bow, is very deep: this is where keys break most easily.",
+        _always(f"{LOCKSMITHS}; assumption: very deep starts at {DEEP_PART:.0%} of the deepest"),
     ),
 )

@@ -1,4 +1,4 @@
-"""Owns the assessment: what a code means for the key's owner, every claim with its source or marked as an assumption."""
+"""The assessment: what a code means for its owner. Every claim has a source or is an assumption."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keylike.keys.bitting import Bitting
 from keylike.keys.keyspace import KeySpace, key_space
 from keylike.keys.keyways import Keyway
 from keylike.keys.patterns import WeakPattern, weak_patterns
-from keylike.keys.score import Level, Part, level_of, parts_of
+from keylike.keys.score import Level, Part, level_of, score_parts
 
 COUNTED = "counted from the keyway's depths, cuts and MACS"
 SAME_BOXES = (
@@ -18,12 +18,12 @@ SAME_BOXES = (
 )
 RARE_BUMPING = "mapleleaflocksmith.com, Bumpkeys: a real threat?"
 NO_FORCE = "locksmithledger.com 10209382 and legalclarity.org, on Do Not Duplicate"
-SNEAKEY = "Sneakey (CCS 2008): keys read from photos, also from far away"
+SNEAKEY = "Sneakey (CCS 2008): keys read from photos, even from far away"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Something said of the key: a word for programs, a sentence for people, and where it comes from."""
+    """A claim about the key: a word for programs, a sentence for people, and the source."""
 
     value: str
     explanation: str
@@ -32,7 +32,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class KeyedAlike:
-    """At best one in `one_in` keys of the keyway is cut the same; `sentence` says under which assumption."""
+    """The estimated share of equally cut keys: at best one in `one_in`; `sentence` adds the
+    assumption.
+    """
 
     one_in: int
     sentence: str
@@ -41,9 +43,10 @@ class KeyedAlike:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a code means. It tells the code's weaknesses and never the code.
+    """The weaknesses of a code, without the code itself.
 
-    `score` 0 (worst) to 100 is the sum of its `parts`; `level` puts it in a word. `sources` lists all that was used, once.
+    `score` is the sum of the points of its `parts`, 0 (worst) to 100. `level` is a word for the
+    score. `sources` lists every source once.
     """
 
     keyway: str
@@ -59,13 +62,17 @@ class Assessment:
     sources: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain dictionaries and lists, ready for JSON."""
+        """Return the assessment as dictionaries and lists, ready for JSON."""
         plain: dict[str, Any] = _plain(self)
         return plain
 
 
 def assess(bitting: Bitting) -> Assessment:
-    """Raises BittingError where the number of cuts or a depth is not of the keyway. A broken MACS is a weak pattern, no error."""
+    """Return the assessment of a code.
+
+    Raises BittingError if the number of cuts or a depth is invalid. A violation of MACS is a weak
+    pattern.
+    """
     bitting.require_shape()
     space, weak = _space(bitting), weak_patterns(bitting)
     alike, blank, bump = (
@@ -73,7 +80,7 @@ def assess(bitting: Bitting) -> Assessment:
         _blank(bitting.keyway),
         _bumping(bitting.keyway),
     )
-    parts = parts_of(bitting, space, weak)
+    parts = score_parts(bitting, space, weak)
     score = sum(part.points for part in parts)
     return Assessment(
         keyway=bitting.keyway.name,
@@ -86,7 +93,9 @@ def assess(bitting: Bitting) -> Assessment:
         level=level_of(score),
         parts=parts,
         recommendations=_recommendations(bitting, weak),
-        sources=_sources(alike.source, *_of(weak), blank.source, bump.source, *_of(parts)),
+        sources=_sources(
+            alike.source, *_source_lines(weak), blank.source, bump.source, *_source_lines(parts)
+        ),
     )
 
 
@@ -97,37 +106,38 @@ def _space(bitting: Bitting) -> KeySpace:
 
 
 def _keyed_alike(bitting: Bitting, space: KeySpace, weak: tuple[WeakPattern, ...]) -> KeyedAlike:
-    """Uniform use is the best case: what is really in use is not known, so no figure for a place is ever given."""
+    """Return the best case, equal use of all codes.
+
+    Actual use is unknown, so no local figure is given.
+    """
     impossible = any(pattern.name == "macs_broken" for pattern in weak)
     codes = space.theoretical if impossible else space.after_macs
     default = any(pattern.name == "factory_default" for pattern in weak)
     ending = (
-        "and this one is a code that locks are sold with, so it is more common than that."
-        if default
-        else _CAVEAT
+        "but locks are sold with this code, so it is more common than that." if default else _CAVEAT
     )
-    sentence = f"At best 1 in {codes:,} {bitting.keyway.name} keys is cut the same: that many codes exist if all are used equally, {ending}"
+    sentence = f"At best 1 in {codes:,} {bitting.keyway.name} keys is cut the same, if all codes are used equally; {ending}"
     return KeyedAlike(
         codes, sentence, f"{COUNTED}; assumption: all codes are used equally; {SAME_BOXES}"
     )
 
 
-_CAVEAT = "which they are not: locks sold together are often keyed alike."
+_CAVEAT = "in practice locks sold together are often keyed alike."
 
 
 def _blank(keyway: Keyway) -> Claim:
     explanation = {
-        "free": "The blank is in open stock: any shop can copy this key, and a Do Not Duplicate stamp has no force.",
-        "restricted": "The blank is restricted: copies need the owner's proof.",
+        "free": "The blank is freely available: any shop can copy this key, and a Do Not Duplicate stamp has no legal force.",
+        "restricted": "The blank is restricted: copies require proof of ownership.",
     }[keyway.blank]
     return Claim(keyway.blank, explanation, f"{keyway.source_of('blank')}; {NO_FORCE}")
 
 
 def _bumping(keyway: Keyway) -> Claim:
     explanation = {
-        "high": "Bump keys are made for this common keyway; burglars are reported to use them rarely.",
-        "moderate": "An ordinary pin tumbler can be bumped; burglars are reported to do so rarely.",
-        "low": "The lock is built to resist bumping.",
+        "high": "Bump keys exist for this common keyway; burglars reportedly use them rarely.",
+        "moderate": "An ordinary pin tumbler lock can be bumped; burglars reportedly do so rarely.",
+        "low": "The lock is designed to resist bumping.",
     }[keyway.bump_exposure]
     return Claim(
         keyway.bump_exposure, explanation, f"{keyway.source_of('bump_exposure')}; {RARE_BUMPING}"
@@ -138,38 +148,38 @@ def _recommendations(bitting: Bitting, weak: tuple[WeakPattern, ...]) -> tuple[s
     names = {pattern.name for pattern in weak}
     advice: list[str] = []
     if "factory_default" in names:
-        advice.append("Have the lock rekeyed now: its code is one that locks are sold with.")
+        advice.append("Have the lock rekeyed now: locks are sold with this code.")
     elif names & {"all_equal", "staircase", "few_depths", "three_in_row"}:
         advice.append(
             "When the lock is rekeyed, ask for a code with at least three depths that goes up and down."
         )
     if "macs_broken" in names:
-        advice.append("Have the key checked against the lock: as read, the maker would not cut it.")
+        advice.append(
+            "Have the key checked against the lock: the maker would not cut the code as read."
+        )
     if "deep_first_cut" in names:
         advice.append("Keep a spare: this key is thin near the bow and may break there.")
     if bitting.keyway.blank == "free":
-        advice.append(
-            "Rekey after moving in or losing a key: nobody can know how many copies of it exist."
-        )
+        advice.append("Rekey after moving in or losing a key: nobody knows how many copies exist.")
     if bitting.keyway.bump_exposure == "high":
         advice.append(
-            "For a door that matters, ask a locksmith for a cylinder with a restricted keyway and protection against bumping."
+            "For an important door, ask a locksmith for a cylinder with a restricted keyway and protection against bumping."
         )
-    advice.append("Keep pictures of this key to yourself: a picture is enough to copy it.")
+    advice.append("Do not share pictures of this key: a picture is enough to copy it.")
     return tuple(advice)
 
 
-def _of(claims: Sequence[WeakPattern | Part]) -> list[str]:
+def _source_lines(claims: Sequence[WeakPattern | Part]) -> list[str]:
     return [claim.source for claim in claims]
 
 
 def _sources(*lines: str) -> tuple[str, ...]:
-    """Each source once; a line parts its sources by "; "."""
+    """Return each source once; lines separate their sources by "; "."""
     return tuple(dict.fromkeys(source for line in (*lines, SNEAKEY) for source in line.split("; ")))
 
 
 def _plain(value: Any) -> Any:
-    """As dataclasses.asdict, without its copies of every sentence."""
+    """Convert like dataclasses.asdict, but without copying every sentence."""
     if is_dataclass(value):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -1,4 +1,7 @@
-"""Owns the rules a code may be held to, each reading it one cut at a time, so that one rule serves checking and counting alike."""
+"""Rules for codes, as automata that read one cut at a time.
+
+They serve to check and to count codes.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,25 @@ State = tuple[int, ...]
 
 
 class Rule(Protocol):
-    """What a rule must remember of the cuts so far (`State`), how a cut changes that, and whether the end is accepted.
+    """A rule as an automaton over the cuts of a code.
 
-    Cuts come as levels: steps below the shallowest depth, so that depth numbers and their order do not matter.
+    Cuts are given as levels, the steps below the shallowest depth. The numbering of depths
+    therefore does not matter.
     """
 
     @property
     def start(self) -> State:
-        """What is remembered before the first cut."""
+        """Return the state before the first cut."""
 
     def step(self, state: State, level: int) -> State | None:
-        """What is remembered after one more cut; None when that cut breaks the rule for good."""
+        """Return the state after one more cut, or None if the cut breaks the rule."""
 
     def accepts(self, state: State) -> bool:
-        """Whether a code that ends here keeps the rule."""
+        """Return True if a code that ends in this state obeys the rule."""
 
 
 def obeys(rule: Rule, levels: Sequence[int]) -> bool:
-    """Whether one code keeps a rule."""
+    """Return True if a code obeys a rule."""
     state = rule.start
     for level in levels:
         after = rule.step(state, level)
@@ -39,7 +43,7 @@ def obeys(rule: Rule, levels: Sequence[int]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MaxStep:
-    """Neighbouring cuts differ by at most `limit` (MACS). Remembers the last level."""
+    """A limit on the difference of neighbouring cuts (MACS). State: the last level."""
 
     limit: int
     start: State = ()
@@ -53,14 +57,14 @@ class MaxStep:
 
 @dataclass(frozen=True, slots=True)
 class AtLeastDepths:
-    """At least `number` different depths. Remembers those seen, until there are enough."""
+    """A minimum number of different depths. State: the depths seen, until there are enough."""
 
     number: int
     start: State = ()
 
     def step(self, state: State, level: int) -> State | None:
         seen = {*state, level}
-        # Enough is enough: which ones no longer matters, and fewer states count faster.
+        # Once there are enough depths, a single state stands for all; fewer states count faster.
         return tuple(sorted(seen)) if len(seen) < self.number else tuple(range(-self.number, 0))
 
     def accepts(self, state: State) -> bool:
@@ -69,7 +73,10 @@ class AtLeastDepths:
 
 @dataclass(frozen=True, slots=True)
 class NoRun:
-    """Never `length` equal cuts in a row. Remembers the last level and how often it has come."""
+    """A limit on equal cuts in a row: fewer than `length`.
+
+    State: the last level and its run length.
+    """
 
     length: int
     start: State = ()
@@ -84,7 +91,10 @@ class NoRun:
 
 @dataclass(frozen=True, slots=True)
 class NotMonotone:
-    """Goes both up and down, counting no change as neither. Remembers the last level, and whether it rose and fell."""
+    """A rule that the cuts go both up and down.
+
+    State: the last level, and whether it rose and fell.
+    """
 
     start: State = ()
 
@@ -100,7 +110,7 @@ class NotMonotone:
 
 @dataclass(frozen=True, slots=True)
 class AtMostEach:
-    """No depth more than `number` times. Remembers all levels so far, in order of depth."""
+    """A limit on how often each depth occurs. State: all levels, sorted."""
 
     number: int
     start: State = ()

@@ -1,4 +1,7 @@
-"""Owns the score of a code, 0 to 100: five parts, each saying what it gives and why. The weights are assumptions."""
+"""The score of a code, 0 to 100: five parts with points and reasons.
+
+The weights are assumptions.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _BUMP_POINTS = {"high": 0, "moderate": 8, "low": 15}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the score: `points` of at most `of`, why, and where that comes from."""
+    """One part of the score: `points` out of `of`, with the reason and its source."""
 
     name: str
     points: int
@@ -32,8 +35,10 @@ class Part:
     source: str
 
 
-def parts_of(bitting: Bitting, space: KeySpace, weak: tuple[WeakPattern, ...]) -> tuple[Part, ...]:
-    """The five parts, together of 100 points."""
+def score_parts(
+    bitting: Bitting, space: KeySpace, weak: tuple[WeakPattern, ...]
+) -> tuple[Part, ...]:
+    """Return the five parts, which sum to at most 100 points."""
     return (
         _key_space(space),
         _pattern(weak),
@@ -44,12 +49,15 @@ def parts_of(bitting: Bitting, space: KeySpace, weak: tuple[WeakPattern, ...]) -
 
 
 def level_of(score: int) -> Level:
-    """Weak below 40, good from 70 on (assumptions). A code on a freely copied, easily bumped keyway never gets above fair."""
+    """Return the level: weak below 40, good from 70 (assumptions).
+
+    A code on a freely copied, easily bumped keyway is at most fair.
+    """
     return "good" if score >= _GOOD else "fair" if score >= _FAIR else "weak"
 
 
 def _key_space(space: KeySpace) -> Part:
-    # A thousand codes give nothing, a million give all.
+    # A thousand codes give no points, a million give all points.
     points = round(25 * min(1.0, max(0.0, math.log10(space.after_macs) / 3 - 1)))
     return Part(
         "key_space",
@@ -69,14 +77,17 @@ def _pattern(weak: tuple[WeakPattern, ...]) -> Part:
 
 
 def _profile(bitting: Bitting) -> Part:
-    """Ups and downs make a lock harder to pick: the sum of the steps between neighbours against a target."""
+    """Return the part for the profile: the sum of the steps between neighbours, against a target.
+
+    Ups and downs make a lock harder to pick.
+    """
     target, source = _profile_target(bitting)
     steps = sum(abs(deeper - level) for level, deeper in pairwise(bitting.levels))
     points = round(10 * min(1.0, steps / target))
     why = (
         "The cuts go up and down enough."
         if steps >= target
-        else "The cuts go up and down less than is advised."
+        else "The cuts go up and down less than recommended."
     )
     return Part("profile", points, 10, why, f"{source}; {WEIGHTS}")
 
@@ -88,7 +99,7 @@ def _profile_target(bitting: Bitting) -> tuple[float, str]:
     largest = len(keyway.depths_mm) - 1 if keyway.macs is None else keyway.macs
     return 0.6 * largest * (
         len(bitting.codes) - 1
-    ), f"assumption: 60 % of the possible, as {PROFILE} has for other makers"
+    ), f"assumption: 60 % of the maximum, as {PROFILE} uses for other makers"
 
 
 def _blank(keyway: Keyway) -> Part:
@@ -96,7 +107,7 @@ def _blank(keyway: Keyway) -> Part:
     why = (
         "Anyone can buy the blank and copy the key."
         if free
-        else "The blank is restricted, so copies need the owner's proof."
+        else "The blank is restricted, so copies require proof of ownership."
     )
     return Part("blank", 0 if free else 15, 15, why, f"{keyway.source_of('blank')}; {WEIGHTS}")
 

@@ -1,1 +1,1 @@
-"""Tests of keys/."""
+"""Tests of the package keys."""

@@ -1,4 +1,4 @@
-"""The bitting as a value: text in and out, what makes it impossible, and the heights it stands for."""
+"""The bitting as a value: parsing and formatting, impossible codes, and heights."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def bittings(draw: st.DrawFn) -> Bitting:
 @pytest.mark.parametrize(
     "text", ["2,5,4,7,3", "25473", "2 5 4 7 3", "2, 5, 4, 7, 3", "2-5-4-7-3", " 25473\n"]
 )
-def test_reads_the_ways_people_write_it(text: str) -> None:
+def test_parse_accepts_common_notations(text: str) -> None:
     assert Bitting.parse(SC1, text) == Bitting(SC1, (2, 5, 4, 7, 3))
 
 
 @given(bittings())
-def test_written_and_read_again_is_the_same(bitting: Bitting) -> None:
+def test_parse_inverts_format(bitting: Bitting) -> None:
     assert Bitting.parse(bitting.keyway, bitting.format()) == bitting
     assert Bitting.parse(bitting.keyway, "".join(map(str, bitting.codes))) == bitting
 
@@ -40,13 +40,13 @@ def test_written_and_read_again_is_the_same(bitting: Bitting) -> None:
 @pytest.mark.parametrize(
     "text", ["", "abc", "2,5,,7", "2.5", "-1", "2,5,4,7,3,", "٢٥٤٧٣", "9" * 5000, "1,2,3 and 4"]
 )
-def test_what_is_no_code_is_refused(text: str) -> None:
+def test_parse_rejects_text_that_is_no_code(text: str) -> None:
     with pytest.raises(BittingError):
         Bitting.parse(SC1, text)
 
 
 @given(st.text())
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_parse_any_text_returns_a_bitting_or_raises(text: str) -> None:
     try:
         bitting = Bitting.parse(SC1, text)
     except BittingError:
@@ -54,7 +54,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert Bitting.parse(SC1, bitting.format()) == bitting
 
 
-def test_a_possible_key_has_no_problems() -> None:
+def test_problems_of_a_possible_key_is_empty() -> None:
     bitting = Bitting(SC1, (2, 5, 4, 7, 3))
     assert bitting.valid
     assert bitting.problems() == ()
@@ -73,7 +73,7 @@ def test_a_possible_key_has_no_problems() -> None:
         (keyway("S22"), (1, 0, 5, 5, 5, 5), "cuts 1 and 2 differ by more than 7 steps (MACS)"),
     ],
 )
-def test_each_impossibility_is_named(record: Keyway, codes: tuple[int, ...], problem: str) -> None:
+def test_problems_names_each_fault(record: Keyway, codes: tuple[int, ...], problem: str) -> None:
     bitting = Bitting(record, codes)
     assert problem in bitting.problems()
     assert not bitting.valid
@@ -83,22 +83,22 @@ def test_each_impossibility_is_named(record: Keyway, codes: tuple[int, ...], pro
     assert refused.value.keyway is record
 
 
-def test_macs_counts_steps_not_numbers() -> None:
-    # 0 is one step below 9 at Sargent, and nine numbers away.
+def test_macs_counts_steps_instead_of_depth_numbers() -> None:
+    # At Sargent, 0 is one step below 9.
     assert Bitting(keyway("S22"), (9, 0, 9, 5, 5, 4)).valid
     assert Bitting(keyway("130K"), (0, 3, 0, 3)).valid
 
 
-def test_some_families_have_two_lengths() -> None:
+def test_families_with_two_cut_counts_accept_both() -> None:
     assert Bitting(keyway("Y1"), (1, 2, 3, 4, 2)).valid
     assert Bitting(keyway("Y1"), (1, 2, 3, 4, 2, 1)).valid
 
 
-def test_a_depth_for_keys_only_is_valid() -> None:
+def test_depth_that_only_keys_have_is_valid() -> None:
     assert Bitting(KW1, (3, 4, 7, 5, 6)).valid
 
 
-def test_heights_are_the_makers() -> None:
+def test_depths_mm_matches_the_makers_figures() -> None:
     assert Bitting(SC1, (0, 9, 5, 2, 1)).depths_in == (0.335, 0.2, 0.26, 0.305, 0.32)
     assert Bitting(KW1, (1, 2, 3, 4, 7)).depths_mm == pytest.approx(
         (8.357, 7.772, 7.188, 6.604, 4.851), abs=5e-4
@@ -107,23 +107,23 @@ def test_heights_are_the_makers() -> None:
 
 
 @given(bittings())
-def test_deeper_levels_leave_less_blade(bitting: Bitting) -> None:
+def test_depths_mm_falls_with_each_level(bitting: Bitting) -> None:
     ranked = sorted(zip(bitting.levels, bitting.depths_mm, strict=True))
     assert [height for _, height in ranked] == sorted(bitting.depths_mm, reverse=True)
 
 
-def test_an_unknown_depth_has_no_height() -> None:
+def test_depths_mm_of_an_unknown_depth_raises() -> None:
     with pytest.raises(BittingError):
         _ = Bitting(KW1, (0, 1, 1, 1, 1)).depths_mm
 
 
 @given(bittings())
-def test_the_code_stays_out_of_reprs_and_errors(bitting: Bitting) -> None:
+def test_repr_and_errors_do_not_contain_the_code(bitting: Bitting) -> None:
     assert bitting.format() not in repr(bitting)
     assert repr(bitting) == f"Bitting(keyway=Keyway({bitting.keyway.name}))"
 
 
-def test_errors_tell_positions_and_no_depths() -> None:
+def test_errors_name_positions_but_no_depths() -> None:
     with pytest.raises(BittingError) as refused:
         Bitting(SC1, (8, 0, 8, 83, 84)).validate()
     assert "83" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""The counts: against published figures, and against listing every code where that is small enough."""
+"""The counts of codes, compared with published figures and with enumeration where that is feasible."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from keylike.keys.keyspace import count, key_space
 from keylike.keys.keyways import keyway
 from keylike.keys.rules import AtLeastDepths, AtMostEach, MaxStep, NoRun, NotMonotone, Rule, obeys
 
-# name: cuts, first and last depth, step between depths, MACS; then the codes in all, after MACS, and of these with at least
-# two depths, at least three, no three equal in a row too, none more than thrice and both ups and downs too; and, after MACS, no
-# depth in more than half of the cuts and no three equal in a row (after EN 1303). Counted independently by listing every code;
-# 6306 and 32768 are also printed by arialocks.com (2014/04/22).
+# Each entry: cuts, first and last depth, step between depths, MACS; then numbers of codes. They
+# are: all codes; those that MACS allows; of these, those with at least two depths; with at least
+# three; without three equal cuts in a row as well; with no depth more than three times and both ups
+# and downs as well. The last number follows EN 1303: after MACS, no depth in more than half of the
+# cuts, and no three equal in a row. All were counted independently by enumeration. 6306 and 32768
+# are also published by arialocks.com (2014/04/22).
 FIGURES = {
     "Kwikset 5-pin depths 1-6": ((5, 1, 6, 1, 4), (7776, 6306, 6300, 5880, 5568, 5316, 4856)),
     "Kwikset 5-pin depths 1-7": ((5, 1, 7, 1, 4), (16807, 10483, 10476, 9936, 9474, 8954, 8440)),
@@ -50,7 +52,9 @@ FIGURES = {
 
 
 @pytest.mark.parametrize(("space", "figures"), FIGURES.values(), ids=FIGURES)
-def test_published_figures(space: tuple[int, int, int, int, int], figures: tuple[int, ...]) -> None:
+def test_count_matches_published_figures(
+    space: tuple[int, int, int, int, int], figures: tuple[int, ...]
+) -> None:
     cuts, first, last, step, limit = space
     macs, three, no_run = MaxStep(limit), AtLeastDepths(3), NoRun(3)
     rule_sets: tuple[tuple[Rule, ...], ...] = (
@@ -74,7 +78,7 @@ def test_published_figures(space: tuple[int, int, int, int, int], figures: tuple
         ("KW10", 46656, 35954, 31494),
     ],
 )
-def test_the_key_space_of_a_keyway(
+def test_key_space_of_a_keyway_matches_the_counts(
     name: str, theoretical: int, after_macs: int, without_weak: int
 ) -> None:
     space = key_space(keyway(name), keyway(name).cuts)
@@ -82,12 +86,12 @@ def test_the_key_space_of_a_keyway(
     assert space.without_weak == without_weak
 
 
-def test_other_depths_can_be_asked_for() -> None:
+def test_key_space_accepts_other_depths() -> None:
     space = key_space(keyway("KW1"), 5, tuple(keyway("KW1").depths_mm))
     assert (space.theoretical, space.after_macs) == (16807, 10483)
 
 
-def test_a_keyway_without_macs_loses_no_code() -> None:
+def test_key_space_without_macs_allows_every_code() -> None:
     space = key_space(keyway("130K"), 4)
     assert space.after_macs == space.theoretical == 256
 
@@ -108,7 +112,7 @@ RULES = st.lists(
 @given(
     cuts=st.integers(1, 5), levels=st.sets(st.integers(0, 9), min_size=1, max_size=5), rules=RULES
 )
-def test_counting_agrees_with_listing(cuts: int, levels: set[int], rules: list[Rule]) -> None:
+def test_count_agrees_with_enumeration(cuts: int, levels: set[int], rules: list[Rule]) -> None:
     listed = sum(
         all(obeys(rule, code) for rule in rules) for code in product(sorted(levels), repeat=cuts)
     )
@@ -126,6 +130,8 @@ def test_counting_agrees_with_listing(cuts: int, levels: set[int], rules: list[R
         (AtMostEach(2), (1, 2, 1, 2), (1, 2, 1, 1)),
     ],
 )
-def test_what_each_rule_means(rule: Rule, kept: tuple[int, ...], broken: tuple[int, ...]) -> None:
+def test_each_rule_accepts_and_rejects_as_documented(
+    rule: Rule, kept: tuple[int, ...], broken: tuple[int, ...]
+) -> None:
     assert obeys(rule, kept)
     assert not obeys(rule, broken)

@@ -1,4 +1,4 @@
-"""The records: complete, consistent with themselves, every number with a source, and found by any of their names."""
+"""The keyway records: complete, consistent, with sources, and found by any of their names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def every() -> list[Keyway]:
     return list(keyways().values())
 
 
-def test_seventeen_families_three_of_them_supported() -> None:
+def test_keyways_has_seventeen_families_of_which_three_are_supported() -> None:
     assert len(keyways()) == 17
     assert [record.name for record in every() if record.supported] == ["SC1", "SC4", "KW1"]
 
@@ -52,7 +52,7 @@ def test_seventeen_families_three_of_them_supported() -> None:
         ("KW1", 6.274, 3.810, 8.357, 4.851, 4, 5),
     ],
 )
-def test_the_makers_measures(
+def test_measures_match_the_makers_figures(
     name: str, first: float, spacing: float, shallowest: float, deepest: float, macs: int, cuts: int
 ) -> None:
     record = keyway(name)
@@ -63,9 +63,9 @@ def test_the_makers_measures(
 
 
 @pytest.mark.parametrize("record", every(), ids=repr)
-def test_depths_fall_by_the_increment(record: Keyway) -> None:
+def test_depths_differ_by_the_increment(record: Keyway) -> None:
     heights = list(record.depths_mm.values())
-    # Tables are printed to a thousandth of an inch.
+    # The tables are rounded to a thousandth of an inch.
     assert [above - below for above, below in pairwise(heights)] == pytest.approx(
         [record.increment_mm] * (len(heights) - 1), abs=0.0011 * 25.4
     )
@@ -74,7 +74,7 @@ def test_depths_fall_by_the_increment(record: Keyway) -> None:
 
 
 @pytest.mark.parametrize("record", every(), ids=repr)
-def test_every_number_has_its_source_written_out(record: Keyway) -> None:
+def test_every_number_has_a_full_source(record: Keyway) -> None:
     for field in SOURCED:
         if getattr(record, field) is not None:
             assert record.source_of(field), field
@@ -90,12 +90,12 @@ def test_every_number_has_its_source_written_out(record: Keyway) -> None:
     )
 
 
-def test_an_assumption_is_told_from_a_source() -> None:
+def test_assumed_distinguishes_assumptions_from_sources() -> None:
     assert keyway("KW1").assumed("market_share")
     assert not keyway("KW1").assumed("depths_mm")
 
 
-def test_zero_is_the_deepest_where_the_maker_counts_so() -> None:
+def test_depth_zero_is_the_deepest_for_some_makers() -> None:
     assert list(keyway("S22").depths_mm) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
     assert min(keyway("CO88").depths_mm, key=lambda depth: keyway("CO88").depths_mm[depth]) == 0
 
@@ -105,7 +105,7 @@ def test_kwikset_locks_use_six_of_seven_depths() -> None:
     assert list(keyway("KW1").depths_mm) == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_best_counts_from_the_tip() -> None:
+def test_best_keys_are_measured_from_the_tip() -> None:
     assert (keyway("A2").order, keyway("A2").gauge) == ("tip_to_bow", "tip")
 
 
@@ -121,35 +121,35 @@ def test_best_counts_from_the_tip() -> None:
         ("y2", "Y1"),
     ],
 )
-def test_found_by_name_and_alias(asked: str, name: str) -> None:
+def test_keyway_is_found_by_name_and_alias(asked: str, name: str) -> None:
     assert keyway(asked) is keyways()[name]
 
 
-def test_no_alias_means_two_families() -> None:
+def test_each_alias_names_one_family() -> None:
     for record in every():
         for name in (record.name, *record.aliases):
             assert keyway(name) is record
 
 
 @pytest.mark.parametrize("asked", ["", "SC", "XX9", "SC1 KW1"])
-def test_an_unknown_name_is_refused_with_the_name(asked: str) -> None:
+def test_unknown_name_raises_with_the_name(asked: str) -> None:
     with pytest.raises(UnknownKeyway) as refused:
         keyway(asked)
     assert refused.value.name == asked
     assert "KW1" in str(refused.value)
 
 
-def test_copies_are_the_same_record() -> None:
+def test_copies_are_the_same_object() -> None:
     record = keyway("SC1")
     assert copy.deepcopy(record) is record
     assert pickle.loads(pickle.dumps(record)) is record
 
 
-def test_shares_are_parts_of_one_whole() -> None:
+def test_market_shares_sum_to_at_most_one() -> None:
     assert all(0 < record.market_share < 1 for record in every())
     assert sum(record.market_share for record in every()) <= 1
 
 
-def test_rating_in_words() -> None:
+def test_security_rating_describes_blank_and_bumping() -> None:
     assert keyway("SC1").security_rating == "basic: freely copied blank, high exposure to bumping"
     assert keyway("A2").security_rating.startswith("standard")

@@ -1,4 +1,4 @@
-"""The assessment: its figures, its patterns, its honesty, and that every claim says where it comes from."""
+"""The assessment: its figures, weak patterns and sources, and that it never contains the code."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def names(record: str, code: str) -> list[str]:
         ("SC1", "22233", ["staircase", "few_depths", "three_in_row"]),
     ],
 )
-def test_weak_patterns(record: str, code: str, expected: list[str]) -> None:
+def test_weak_patterns_of_known_codes(record: str, code: str, expected: list[str]) -> None:
     assert names(record, code) == expected
 
 
-def test_the_cut_at_the_bow_comes_last_where_codes_run_from_the_tip() -> None:
+def test_deep_first_cut_is_the_last_number_if_codes_run_from_the_tip() -> None:
     assert names("A2", "1325149") == ["deep_first_cut"]
     assert names("A2", "9513241") == []
 
 
-def test_the_count_without_weak_codes_is_that_of_codes_without_patterns() -> None:
+def test_without_weak_equals_the_number_of_codes_without_patterns() -> None:
     record = keyway("KW1")
     codes = (Bitting(record, code) for code in product(record.in_lock_depths, repeat=5))
     sound = sum(
@@ -66,7 +66,7 @@ def test_the_count_without_weak_codes_is_that_of_codes_without_patterns() -> Non
     ("record", "code", "one_in"),
     [("KW1", "35264", 6306), ("SC1", "25473", 79666), ("SC4", "386172", 753754)],
 )
-def test_keyed_alike_is_a_best_case(record: str, code: str, one_in: int) -> None:
+def test_keyed_alike_states_the_best_case(record: str, code: str, one_in: int) -> None:
     alike = assess(Bitting.parse(keyway(record), code)).keyed_alike
     assert alike.one_in == one_in
     assert alike.sentence.startswith(f"At best 1 in {one_in:,} {record} keys is cut the same")
@@ -74,18 +74,18 @@ def test_keyed_alike_is_a_best_case(record: str, code: str, one_in: int) -> None
     assert "assumption: all codes are used equally" in alike.source
 
 
-def test_a_factory_code_is_said_to_be_more_common() -> None:
+def test_factory_code_is_called_more_common() -> None:
     assert "more common" in assess(Bitting.parse(keyway("SC1"), "00000")).keyed_alike.sentence
 
 
-def test_codes_outside_the_usual_space_are_counted_in_their_own() -> None:
+def test_unusual_codes_are_counted_in_their_own_key_space() -> None:
     assert assess(Bitting.parse(keyway("KW1"), "34756")).keyed_alike.one_in == 10483
     broken = assess(Bitting.parse(keyway("SC1"), "25091"))
     assert broken.keyed_alike.one_in == 100_000
     assert "macs_broken" in [pattern.name for pattern in broken.weak_patterns]
 
 
-def test_a_sound_code_on_a_common_keyway_is_fair() -> None:
+def test_sound_code_on_a_common_keyway_is_fair() -> None:
     assessment = assess(Bitting.parse(keyway("SC1"), "25473"))
     assert assessment.level == "fair"
     assert (assessment.blank.value, assessment.bump_exposure.value) == ("free", "high")
@@ -98,13 +98,13 @@ def test_a_sound_code_on_a_common_keyway_is_fair() -> None:
     }
 
 
-def test_a_flat_code_is_weak_and_told_to_change() -> None:
+def test_flat_code_is_weak_and_should_be_changed() -> None:
     assessment = assess(Bitting.parse(keyway("KW1"), "11111"))
     assert assessment.level == "weak"
     assert assessment.recommendations[0].startswith("Have the lock rekeyed now")
 
 
-def test_a_restricted_keyway_that_resists_bumping_can_be_good() -> None:
+def test_restricted_keyway_that_resists_bumping_can_be_good() -> None:
     record = replace(keyway("SC4"), blank="restricted", bump_exposure="low")
     assessment = assess(Bitting.parse(record, "386172"))
     assert (assessment.score, assessment.level) == (99, "good")
@@ -118,7 +118,7 @@ def test_a_restricted_keyway_that_resists_bumping_can_be_good() -> None:
     ("score", "level"),
     [(0, "weak"), (39, "weak"), (40, "fair"), (69, "fair"), (70, "good"), (100, "good")],
 )
-def test_levels(score: int, level: str) -> None:
+def test_level_of_score_boundaries(score: int, level: str) -> None:
     assert level_of(score) == level
 
 
@@ -145,7 +145,7 @@ def test_every_key_can_be_assessed(bitting: Bitting) -> None:
 
 @settings(deadline=None)
 @given(bittings())
-def test_an_assessment_does_not_tell_the_code(bitting: Bitting) -> None:
+def test_assessment_does_not_contain_the_code(bitting: Bitting) -> None:
     text = json.dumps(assess(bitting).to_dict())
     assert f'"{bitting.format()}"' not in text
     assert not {"codes", "bitting", "cuts_read"} & set(assess(bitting).to_dict())
@@ -154,6 +154,6 @@ def test_an_assessment_does_not_tell_the_code(bitting: Bitting) -> None:
 @pytest.mark.parametrize(
     ("record", "codes"), [("SC1", (2, 5, 4)), ("KW1", (0, 1, 2, 3, 4)), ("SC1", ())]
 )
-def test_what_is_no_key_of_the_keyway_is_refused(record: str, codes: tuple[int, ...]) -> None:
+def test_impossible_key_raises(record: str, codes: tuple[int, ...]) -> None:
     with pytest.raises(BittingError):
         assess(Bitting(keyway(record), codes))

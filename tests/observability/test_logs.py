@@ -1,4 +1,4 @@
-"""Log lines: one a request, as JSON in the file, and never what must stay secret."""
+"""Log lines: one per request, as JSON in the file, and without secrets."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from tools.plain_pictures import plain
 
 
 class FailingReader(ColourReader):
-    """Breaks with a message that quotes what must not be logged."""
+    """A reader that fails with a message that must not be logged."""
 
     @property
     def info(self) -> ReaderInfo:
-        """Who fails."""
+        """Return the reader's description."""
         return ReaderInfo("failing", "1.0.0", "fake", (), "")
 
     def read(self, photos: object) -> list[object]:  # type: ignore[override]
-        """Always fails."""
+        """Raise an error."""
         raise RuntimeError("canary 2,5,4,7,3 at /secret/place")
 
 
 def lines(settings: Settings) -> list[dict[str, object]]:
-    """What the file holds."""
+    """Return the lines of the log file."""
     return [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
 
 
-def test_one_line_a_request(client: FlaskClient, settings: Settings) -> None:
+def test_request_is_logged_in_one_line(client: FlaskClient, settings: Settings) -> None:
     body = client.post("/predict", data=plain(), content_type="image/jpeg").get_json()
     client.get("/nowhere/canary")
     first, second = lines(settings)
@@ -56,7 +56,7 @@ def test_one_line_a_request(client: FlaskClient, settings: Settings) -> None:
     assert (second["status"], second["route"], second["failure"]) == (404, None, "not_found")
 
 
-def test_secrets_stay_out(
+def test_secrets_of_a_request_are_not_logged(
     settings: Settings, model: Load, capfd: pytest.CaptureFixture[str]
 ) -> None:
     guarded = create_app(
@@ -76,7 +76,7 @@ def test_secrets_stay_out(
         assert secret not in text
 
 
-def test_a_crash_is_logged_by_place_and_told_in_general(
+def test_crash_is_logged_by_location_without_its_message(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     response = (
@@ -95,7 +95,7 @@ def test_a_crash_is_logged_by_place_and_told_in_general(
     assert "canary" not in text and "/secret" not in text
 
 
-def test_a_library_is_logged_by_place_alone(
+def test_library_record_is_logged_by_location_only(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     make_logger(settings.logs)
@@ -112,13 +112,13 @@ def test_a_library_is_logged_by_place_alone(
     assert "canary" not in text and "203.0.113.77" not in text
 
 
-def test_a_made_up_method_is_not_logged(client: FlaskClient, settings: Settings) -> None:
+def test_unknown_http_method_is_not_logged(client: FlaskClient, settings: Settings) -> None:
     client.open("/predict", method="CANARY")
     (line,) = lines(settings)
     assert (line["status"], line["method"]) == (405, None)
 
 
-def test_level_is_honoured(settings: Settings, model: Load, app: OpenAPI, tmp_path: Path) -> None:
+def test_log_level_is_respected(settings: Settings, model: Load, app: OpenAPI, tmp_path: Path) -> None:
     quiet = settings.model_copy(update={"log_level": "ERROR", "logs": tmp_path / "quiet"})
     create_app(quiet, load=model).test_client().get("/health")
     assert (tmp_path / "quiet" / "api.log").read_text() == ""

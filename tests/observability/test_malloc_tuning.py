@@ -1,4 +1,4 @@
-"""What glibc gives back: the real allocator, in a process of its own."""
+"""The release of free memory by the real glibc, in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Blocks of 64 kB are freed but for one in fifty and the last: nothing of it lies at the top, from where glibc would return it anyway.
+# Frees blocks of 64 kB except for one in fifty and the last one. No free memory is then at the top
+# of the heap, from where glibc would release it in any case.
 _CHILD = """
 from psutil import Process
 from keylike.observability.malloc_tuning import release_free_memory, tune_malloc
@@ -24,8 +25,8 @@ print(before, Process().memory_info().rss, len(held))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no malloc_trim")
-def test_what_lies_between_blocks_in_use_is_given_back_too() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="malloc_trim exists only on Linux")
+def test_release_free_memory_includes_gaps_between_used_blocks() -> None:
     answer = subprocess.run(
         [sys.executable, "-c", _CHILD],
         cwd=ROOT,

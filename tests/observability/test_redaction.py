@@ -1,4 +1,4 @@
-"""The second net: what leaves when somebody logs what nobody should."""
+"""The redaction of log lines when code logs what it must not."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ SECRET = [
 
 
 def line(**fields: Any) -> dict[str, Any]:
-    """What becomes of it."""
+    """Return the redacted line."""
     return dict(redact(None, "info", fields))
 
 
-def logged(folder: Path) -> list[dict[str, Any]]:
-    """The lines of the file."""
+def log_lines(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of the log file."""
     return [json.loads(one) for one in (folder / "api.log").read_text().splitlines()]
 
 
@@ -42,7 +42,7 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     "value", ["canary", 25473, [2, 5, 4, 7, 3], {"deep": ["canary"]}, b"canary", None], ids=str
 )
 @pytest.mark.parametrize("name", SECRET)
-def test_a_field_that_is_not_known_to_be_plain_is_a_gap(name: str, value: object) -> None:
+def test_redact_unknown_field_hides_its_value(name: str, value: object) -> None:
     assert line(event="request", **{name: value}) == {"event": "request", name: REDACTED}
 
 
@@ -69,11 +69,11 @@ def test_a_field_that_is_not_known_to_be_plain_is_a_gap(name: str, value: object
         ("method", b"GET"),
     ],
 )
-def test_a_plain_field_that_holds_what_it_should_not_is_one_too(name: str, value: object) -> None:
+def test_redact_known_field_hides_an_unexpected_value(name: str, value: object) -> None:
     assert line(**{name: value}) == {name: REDACTED}
 
 
-def test_what_is_plain_stays() -> None:
+def test_redact_keeps_plain_values() -> None:
     plain = {
         "event": "crash",
         "level": "error",
@@ -90,17 +90,17 @@ def test_what_is_plain_stays() -> None:
     assert line(**plain) == plain
 
 
-def test_lists_are_looked_through() -> None:
+def test_redact_checks_each_entry_of_a_list() -> None:
     assert line(places=["reader.py:12 read", "canary 2,5,4,7,3", ["reader.py:12 read"]]) == {
         "places": ["reader.py:12 read", REDACTED, REDACTED]
     }
 
 
-def test_names_from_outside_are_no_way_out_either() -> None:
+def test_redact_hides_names_that_are_not_identifiers() -> None:
     assert line(**{"X-Canary: 25473": 1, "canary" * 10: 2}) == {REDACTED: REDACTED}
 
 
-def test_an_exception_is_never_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_never_shows_an_exception(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log = make_logger(tmp_path)
     try:
         raise ValueError("canary 2,5,4,7,3")
@@ -108,17 +108,17 @@ def test_an_exception_is_never_shown(tmp_path: Path, capfd: pytest.CaptureFixtur
         log.exception("crash", status=500)
         log.error("crash", exc_info=True)
         log.error("crash", exc_info=error, stack_info=True)
-    assert [one["event"] for one in logged(tmp_path)] == ["crash"] * 3
+    assert [one["event"] for one in log_lines(tmp_path)] == ["crash"] * 3
     text = (tmp_path / "api.log").read_text() + capfd.readouterr().err
     assert "canary" not in text and "Traceback" not in text
 
 
-def test_what_is_bound_or_passed_on_is_caught_in_file_and_terminal(
+def test_bound_and_passed_fields_are_redacted_in_file_and_terminal(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bound = make_logger(tmp_path).bind(remote_addr="203.0.113.77", photo=b"canary")
     bound.info("request", status=200, **{"headers": {"Authorization": "Bearer canary"}})
-    (one,) = logged(tmp_path)
+    (one,) = log_lines(tmp_path)
     assert (one["status"], one["remote_addr"], one["photo"], one["headers"]) == (
         200,
         REDACTED,
@@ -129,21 +129,21 @@ def test_what_is_bound_or_passed_on_is_caught_in_file_and_terminal(
     assert "status=200" in err and "canary" not in err and "203.0.113.77" not in err
 
 
-def test_a_broken_line_of_a_library_is_not_quoted(
+def test_invalid_record_of_a_library_is_not_quoted(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Python's own handlers would print the message, what was to go in it, and the stack."""
+    """Python's own handlers would print the message, its arguments and the stack."""
     make_logger(tmp_path)
     logging.getLogger("waitress").error("canary %d", "203.0.113.77")
-    (one,) = logged(tmp_path)
+    (one,) = log_lines(tmp_path)
     assert one["event"] == "library"
     assert not any(
         word in capfd.readouterr().err for word in ("canary", "203.0.113.77", "Logging error")
     )
 
 
-def test_a_library_that_nobody_listens_to_speaks_by_place_alone(tmp_path: Path) -> None:
-    """Not here, where pytest listens to all of them."""
+def test_library_without_a_handler_is_logged_by_location_only(tmp_path: Path) -> None:
+    """Runs in a process of its own, since pytest installs handlers for all loggers."""
     program = (
         "import logging, pathlib, sys; from keylike.observability.logs import make_logger; make_logger(pathlib.Path(sys.argv[1]))\n"
         "logging.getLogger('some.library').warning('canary %s', '203.0.113.77')\n"
@@ -158,17 +158,17 @@ def test_a_library_that_nobody_listens_to_speaks_by_place_alone(tmp_path: Path) 
         timeout=60,
         check=True,
     )
-    (one,) = logged(tmp_path)
+    (one,) = log_lines(tmp_path)
     assert (one["event"], one["place"], one["level"]) == ("library", "<string>:2", "warning")
     assert "library" in ended.stderr and "canary" not in ended.stderr + ended.stdout
 
 
-def test_a_real_server_whose_parts_talk_too_much(
+def test_server_with_careless_logging_writes_no_secret(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     fault_server = FaultServer(settings)
 
-    def talks(photos: Sequence[Photo]) -> object:
+    def log_secrets(photos: Sequence[Photo]) -> object:
         log = make_logger(settings.logs)
         log.info(
             "request",
@@ -180,18 +180,18 @@ def test_a_real_server_whose_parts_talk_too_much(
         logging.getLogger("waitress").error("canary 2,5,4,7,3 from %s", "203.0.113.77")
         return ColourReader().read(photos)
 
-    fault_server.reader.fault = talks
+    fault_server.reader.fault = log_secrets
     assert fault_server.post()[0] == 200
     fault_server.stop()
-    assert [one["event"] for one in logged(settings.logs)] == ["request", "library", "request"]
+    assert [one["event"] for one in log_lines(settings.logs)] == ["request", "library", "request"]
     text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
     assert not any(
         secret in text for secret in ("canary", "2,5,4,7,3", "203.0.113.77", "X-API-Key")
     )
 
 
-def test_every_field_that_the_project_logs_is_on_the_list() -> None:
-    """Otherwise it would be a gap in the log of whoever runs it; who adds a field puts it on the list with what it looks like."""
+def test_every_logged_field_is_on_the_list() -> None:
+    """A field that is missing from the list would be redacted. Add new fields with their format."""
     levels = {"debug", "info", "warning", "error", "critical", "exception"}
     fields: set[str] = set()
     for path in (ROOT / "keylike").rglob("*.py"):
@@ -207,4 +207,4 @@ def test_every_field_that_the_project_logs_is_on_the_list() -> None:
                 assert isinstance(node.args[0], ast.Constant) and line(
                     event=node.args[0].value
                 ) == {"event": node.args[0].value}
-    assert fields and fields <= set(PLAIN)
+    assert {"route", "status", "places"} <= fields <= set(PLAIN)

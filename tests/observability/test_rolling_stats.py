@@ -1,4 +1,4 @@
-"""The last few minutes: percentiles as they are, and nothing that is older or more than fits."""
+"""Statistics of the last few minutes: percentiles, the time window, and the bound on their number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keylike.observability.rolling_stats import RecentErrors, RecentStages, Summ
 
 
 class Clock:
-    """A time that goes on when it is told to."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -21,12 +21,12 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """At rest."""
+    """Return a clock that stands still."""
     return Clock()
 
 
 def trace(seconds: float) -> PhotoTrace:
-    """A photo that took so long, half of it before and half of it after its decoding."""
+    """Return the trace of a photo that waited half of its time before decoding and half after it."""
     timings = (
         StageTiming("queue", 0.0, seconds / 2),
         StageTiming("decode", 0.0, 0.0),
@@ -36,11 +36,11 @@ def trace(seconds: float) -> PhotoTrace:
 
 
 def answered(*, crashed: bool) -> RequestRecord:
-    """A request."""
+    """Return the record of a request."""
     return RequestRecord("POST", "/predict", 500 if crashed else 200, 0.1, crashed)
 
 
-def test_percentiles(clock: Clock) -> None:
+def test_summaries_contain_percentiles(clock: Clock) -> None:
     recent = RecentStages(clock)
     for seconds in range(100, 0, -1):
         recent.record_photo(trace(float(seconds)))
@@ -50,13 +50,13 @@ def test_percentiles(clock: Clock) -> None:
     assert found["model"] is None
 
 
-def test_one_is_all_percentiles(clock: Clock) -> None:
+def test_summaries_of_one_photo_repeat_its_time(clock: Clock) -> None:
     recent = RecentStages(clock)
     recent.record_photo(trace(2.0))
     assert recent.summaries()["whole"] == Summary(1, 2.0, 2.0, 2.0, 2.0, 2.0)
 
 
-def test_what_is_old_or_too_many_is_forgotten(clock: Clock) -> None:
+def test_summaries_ignore_old_and_surplus_photos(clock: Clock) -> None:
     recent = RecentStages(clock, window_s=60, size=3)
     for seconds in (1.0, 2.0, 3.0, 4.0):
         recent.record_photo(trace(seconds))
@@ -69,7 +69,7 @@ def test_what_is_old_or_too_many_is_forgotten(clock: Clock) -> None:
     assert found is not None and (found.count, found.min) == (3, 6.0)
 
 
-def test_errors_of_a_window(clock: Clock) -> None:
+def test_error_counts_cover_the_window(clock: Clock) -> None:
     errors = RecentErrors(clock, window_s=300)
     assert errors.counts() == (0, 0)
     for crashed in (True, False, True):

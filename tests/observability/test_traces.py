@@ -1,4 +1,6 @@
-"""Traces: a span a photo and one a stage, sent to a collector where one is named; the server runs without the packages."""
+"""OpenTelemetry traces: one span per photo and per stage, export to a collector, and operation
+without the packages.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +23,22 @@ from tests.fakes import ColourReader
 from tools.plain_pictures import BLUE, RED, plain
 
 TOKEN = "c4nary-token"
-INSTALLED = "OpenTelemetry is an extra: pip install -r locks/otel.txt"
+SKIP_REASON = "OpenTelemetry is an extra: pip install -r locks/otel.txt"
 
 
 class CrashingReader(ColourReader):
-    """Crashes with a message that quotes a secret."""
+    """A reader that crashes with a message that quotes a secret."""
 
     def read(self, photos: object) -> list[Any]:
-        """Never reads."""
+        """Raise an error."""
         raise RuntimeError("c4nary 2,5,4,7,3")
 
 
 class Traced:
-    """An application whose spans stay in memory."""
+    """An application whose spans are kept in memory."""
 
     def __init__(self, settings: Settings, reader: ColourReader) -> None:
-        pytest.importorskip("opentelemetry.sdk", reason=INSTALLED)
+        pytest.importorskip("opentelemetry.sdk", reason=SKIP_REASON)
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import SimpleSpanProcessor
         from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -52,7 +54,7 @@ class Traced:
         self.client = self.service.app.test_client()
 
     def post(self, photo: bytes) -> tuple[Any, list[Any]]:
-        """The span of a photo, and those of its stages in order."""
+        """Send a photo and return its span, and the spans of its stages in order."""
         self.exporter.clear()
         self.client.post(
             "/predict?zipcode=98765",
@@ -66,13 +68,13 @@ class Traced:
 
 @pytest.fixture
 def traced(settings: Settings) -> Iterator[Traced]:
-    """With the colour reader."""
-    made = Traced(settings, ColourReader())
-    yield made
-    made.service.close()
+    """Return an application with the colour reader."""
+    tracing = Traced(settings, ColourReader())
+    yield tracing
+    tracing.service.close()
 
 
-def test_a_span_a_stage(traced: Traced) -> None:
+def test_photo_has_one_span_with_one_child_per_stage(traced: Traced) -> None:
     whole, stages = traced.post(plain(RED))
     assert (whole.name, whole.parent, dict(whole.attributes)) == (
         "photo",
@@ -91,19 +93,19 @@ def test_a_span_a_stage(traced: Traced) -> None:
         whole.end_time,
     ]
     assert all(later - earlier > -2000 for earlier, later in pairwise(times)), (
-        "but for rounding, in order"
+        "the times must be in order, except for rounding"
     )
     assert whole.start_time > 1_795_000_000 * 10**9 and whole.end_time > whole.start_time
 
 
-def test_what_was_at_hand_only_needs_its_meaning(traced: Traced) -> None:
+def test_cached_photo_has_only_the_assessment_as_a_stage(traced: Traced) -> None:
     traced.post(plain(RED))
     whole, stages = traced.post(plain(RED))
     assert whole.attributes["keylike.cached"] is True
     assert [span.name for span in stages] == ["assess"]
 
 
-def test_refusals_and_crashes(traced: Traced, settings: Settings) -> None:
+def test_refused_and_crashed_photos_have_their_outcome(traced: Traced, settings: Settings) -> None:
     whole, stages = traced.post(plain(BLUE))
     assert (whole.attributes["keylike.outcome"], whole.attributes["keylike.reason"]) == (
         "unreadable",
@@ -125,7 +127,7 @@ def test_refusals_and_crashes(traced: Traced, settings: Settings) -> None:
     crashing.service.close()
 
 
-def test_spans_tell_no_secret(traced: Traced) -> None:
+def test_spans_contain_no_secrets(traced: Traced) -> None:
     whole, stages = traced.post(plain(RED) + b"c4nary-photo")
     for span in (whole, *stages):
         for secret in ("c4nary", TOKEN, "2,5,4,7,3", "25473", "98765", "127.0.0.1", "SC1"):
@@ -134,14 +136,14 @@ def test_spans_tell_no_secret(traced: Traced) -> None:
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """One that listens."""
-    made = Collector()
-    yield made
-    made.close()
+    """Return a collector that receives spans."""
+    tracing = Collector()
+    yield tracing
+    tracing.close()
 
 
 def send_one(settings: Settings, model: Load) -> None:
-    """Reads a photo with whatever traces the settings and the environment ask for."""
+    """Read a photo with the traces that the settings and the environment enable."""
     with Service(settings, load=model) as service:
         service.load()
         assert service.traces is not None
@@ -151,10 +153,10 @@ def send_one(settings: Settings, model: Load) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v1/traces"])
-def test_the_setting_names_a_collector(
+def test_setting_selects_a_collector(
     settings: Settings, model: Load, collector: Collector, end: str
 ) -> None:
-    pytest.importorskip("opentelemetry.sdk", reason=INSTALLED)
+    pytest.importorskip("opentelemetry.sdk", reason=SKIP_REASON)
     send_one(settings.model_copy(update={"otel_endpoint": SecretStr(collector.url + end)}), model)
     [(path, sent)] = collector.got
     assert path == "/v1/traces"
@@ -172,19 +174,19 @@ def test_the_setting_names_a_collector(
     )
 
 
-def test_so_do_the_standard_variables(
+def test_standard_variables_select_a_collector(
     settings: Settings, model: Load, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("opentelemetry.sdk", reason=INSTALLED)
+    pytest.importorskip("opentelemetry.sdk", reason=SKIP_REASON)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-    monkeypatch.setenv("OTEL_SERVICE_NAME", "front-door")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "custom-name")
     send_one(settings, model)
     [(path, sent)] = collector.got
-    assert path == "/v1/traces" and b"front-door" in sent
+    assert path == "/v1/traces" and b"custom-name" in sent
 
 
 def refusal(settings: Settings, endpoint: str | None, **environ: str) -> dict[str, Any] | None:
-    """Asks for traces, gets none, and gives what the log says about it."""
+    """Enable traces, expect none, and return the last log line."""
     traces = make_traces(
         endpoint, environ, clock=lambda: 0.0, wall=lambda: 0.0, log=make_logger(settings.logs)
     )
@@ -193,7 +195,7 @@ def refusal(settings: Settings, endpoint: str | None, **environ: str) -> dict[st
     return logged[-1] if logged else None
 
 
-def test_nobody_asks(settings: Settings) -> None:
+def test_traces_that_are_not_enabled_log_nothing(settings: Settings) -> None:
     assert refusal(settings, None) is None
     assert (
         refusal(settings, None, OTEL_EXPORTER_OTLP_ENDPOINT="", OTEL_SERVICE_NAME="keylike") is None
@@ -205,7 +207,7 @@ def test_nobody_asks(settings: Settings) -> None:
 @pytest.mark.parametrize(
     "name", ["KEYLIKE_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER"]
 )
-def test_asked_for_without_the_packages(
+def test_missing_packages_are_reported(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     for module in [module for module in sys.modules if module.startswith("opentelemetry")]:
@@ -229,13 +231,17 @@ def test_asked_for_without_the_packages(
         ("OTEL_TRACES_EXPORTER", "zipkin"),
     ],
 )
-def test_what_is_not_done(settings: Settings, name: str, value: str) -> None:
+def test_unsupported_exporter_or_protocol_is_reported(
+    settings: Settings, name: str, value: str
+) -> None:
     logged = refusal(settings, "http://c4nary", **{name: value})
     assert logged is not None and name in logged["reason"]
 
 
 @pytest.mark.parametrize("address", ["c4nary", "grpc://c4nary:4317", "http://", "https://:4318"])
-def test_an_address_that_no_collector_has(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_invalid_collector_address_is_rejected(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
     monkeypatch.setenv("KEYLIKE_OTEL_ENDPOINT", address)
     with pytest.raises(
         SettingsError, match=r"KEYLIKE_OTEL_ENDPOINT: .*not an address of a collector"
