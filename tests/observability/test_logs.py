@@ -118,7 +118,9 @@ def test_unknown_http_method_is_not_logged(client: FlaskClient, settings: Settin
     assert (line["status"], line["method"]) == (405, None)
 
 
-def test_log_level_is_respected(settings: Settings, model: Load, app: OpenAPI, tmp_path: Path) -> None:
+def test_log_level_is_respected(
+    settings: Settings, model: Load, app: OpenAPI, tmp_path: Path
+) -> None:
     quiet = settings.model_copy(update={"log_level": "ERROR", "logs": tmp_path / "quiet"})
     create_app(quiet, load=model).test_client().get("/health")
     assert (tmp_path / "quiet" / "api.log").read_text() == ""
