@@ -1,1 +1,2 @@
-"""What the notebook's cells call: each step of it with its mistakes in words, so that the cells stay a few lines long."""
+"""Helpers of the notebook. They keep its cells a few lines long and turn failures into readable
+messages."""

@@ -1,4 +1,7 @@
-"""Which Python runs the server: one that has its packages already, or an environment made for it beside the notebook's own."""
+"""Choice of the Python interpreter that runs the server.
+
+It is the notebook's own if it has all packages, or else a virtual environment next to the notebook.
+"""
 
 from __future__ import annotations
 
@@ -6,69 +9,76 @@ import subprocess
 import sys
 from pathlib import Path
 
-# The newest and oldest that the locks are for.
-_PYTHONS = ((3, 11), (3, 13))
-# Exits with 0 if every package of the given locks is installed in the locked version.
-_COMPARE = """
+# Oldest and newest Python version of the locked packages.
+_PYTHON_RANGE = ((3, 11), (3, 13))
+# Exits with 0 if every locked package is installed in the locked version.
+_COMPARE_SCRIPT = """
 import sys
 from pathlib import Path
 from keylike.doctor.packages import compare
 found = compare(*map(Path, sys.argv[1:]))
 sys.exit(bool(found.lacking or found.other))
 """
-_LAST_LINES = 15
+_SHOWN_LINES = 15
 
 
 def server_python(home: Path, *, gemma: bool) -> Path:
-    """A Python with what the server in `home` needs, and what Gemma needs where that is to read; installed now where there is none.
+    """Return a Python interpreter with the server's packages, and Gemma's if needed.
 
-    Nothing in the notebook's own environment changes: Colab's packages are loaded already, and others would want a new session. Raises
-    RuntimeError with what went wrong.
+    Missing packages are installed into a new environment. The notebook's own environment does not
+    change: Colab has already imported its packages, and other versions would need a new session.
+
+    Raises:
+        RuntimeError: The Python version is unsupported, or the installation failed.
     """
-    own = home / ".venv" / "bin" / "python"
-    for python in (Path(sys.executable), own):
+    environment_python = home / ".venv" / "bin" / "python"
+    for python in (Path(sys.executable), environment_python):
         if has_packages(python, home, gemma=gemma):
             return python
-    oldest, newest = _PYTHONS
+    oldest, newest = _PYTHON_RANGE
     if not oldest <= sys.version_info[:2] <= newest:
         raise RuntimeError(
-            f"Keylike needs Python 3.{oldest[1]} to 3.{newest[1]}; this notebook runs on {sys.version.split()[0]}."
+            f"Keylike needs Python 3.{oldest[1]} to 3.{newest[1]}, and this notebook runs on {sys.version.split()[0]}."
         )
     print(
-        "Installing what the server needs",
+        "Installing the server",
         "and Gemma: several GB, some minutes ..." if gemma else "(about a minute) ...",
         flush=True,
     )
     install(home, ["locks/torch.txt", "locks/gemma.txt"] if gemma else ["requirements.txt"])
-    return own
+    return environment_python
 
 
 def has_packages(python: Path, home: Path, *, gemma: bool) -> bool:
-    """Whether that Python has all packages in the versions that are pinned."""
+    """Return True if that interpreter has all packages in their locked versions."""
     files = ["requirements.txt", *(["locks/torch.txt", "locks/gemma.txt"] if gemma else [])]
     return (
         python.exists()
         and subprocess.run(
-            [python, "-c", _COMPARE, *files], cwd=home, capture_output=True
+            [python, "-c", _COMPARE_SCRIPT, *files], cwd=home, capture_output=True
         ).returncode
         == 0
     )
 
 
 def install(home: Path, locks: list[str]) -> None:
-    """Installs what those locks hold, hashes checked, into `home`/.venv. Raises RuntimeError with the last lines of what failed.
+    """Install locked packages into `home`/.venv, with their hashes checked.
 
-    The notebook's pip does it: Colab's Python, as Debian's, cannot put one into a new environment.
+    The notebook's pip installs them, because Colab's and Debian's Python cannot add pip to a new
+    environment.
+
+    Raises:
+        RuntimeError: A command failed. The message has the end of its output.
     """
-    own = home / ".venv"
-    if not (own / "bin" / "python").exists():
-        _run([sys.executable, "-m", "venv", "--without-pip", str(own)])
+    environment_python = home / ".venv"
+    if not (environment_python / "bin" / "python").exists():
+        _run([sys.executable, "-m", "venv", "--without-pip", str(environment_python)])
     pip = [
         sys.executable,
         "-m",
         "pip",
         "--python",
-        str(own / "bin" / "python"),
+        str(environment_python / "bin" / "python"),
         "install",
         "--quiet",
         "--disable-pip-version-check",
@@ -78,10 +88,16 @@ def install(home: Path, locks: list[str]) -> None:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     )
-    if done.returncode:
+    if completed.returncode:
         raise RuntimeError(
-            "\n".join(["This failed:", " ".join(command), *done.stdout.splitlines()[-_LAST_LINES:]])
+            "\n".join(
+                [
+                    "This command failed:",
+                    " ".join(command),
+                    *completed.stdout.splitlines()[-_SHOWN_LINES:],
+                ]
+            )
         )

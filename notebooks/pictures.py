@@ -1,8 +1,8 @@
-"""Pictures for a notebook's cells: a QR code, and a photo with its reading drawn on it.
+"""Pictures for the notebook's cells: a QR code, and a photo with its reading drawn on it.
 
-They are made by the server's Python (`python -m notebooks.pictures qr | overlay`), which has what that needs and opens every kind of photo
-that the server does; the notebook's own needs nothing. What goes in is secret, so it goes through a pipe: a program's arguments are for
-all to see.
+The server's Python draws them (`python -m notebooks.pictures qr | overlay`), because it has the
+packages and opens every photo format. The secret input goes through a pipe: other users can see the
+arguments of a program.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ _SCALE = 6
 
 
 def qr_code(python: Path, home: Path, link: str) -> bytes:
-    """A PNG that leads a phone to `link`."""
-    return _made(python, home, "qr", link.encode())
+    """Return a PNG of a QR code for `link`."""
+    return _draw(python, home, "qr", link.encode())
 
 
 def overlay(python: Path, home: Path, photo: bytes, reading: keylike_client.Reading) -> bytes:
-    """The upright photo as a JPEG, with outline, cut lines and depths where the reader says where they are."""
-    return _made(python, home, "overlay", _facts(reading) + b"\n" + photo)
+    """Return the upright photo as a JPEG with the outline, the cuts and their depths."""
+    return _draw(python, home, "overlay", _serialize(reading) + b"\n" + photo)
 
 
-def _made(python: Path, home: Path, what: str, given: bytes) -> bytes:
-    done = subprocess.run(
-        [python, "-m", "notebooks.pictures", what], cwd=home, input=given, capture_output=True
+def _draw(python: Path, home: Path, picture: str, data: bytes) -> bytes:
+    completed = subprocess.run(
+        [python, "-m", "notebooks.pictures", picture], cwd=home, input=data, capture_output=True
     )
-    if done.returncode:
+    if completed.returncode:
         raise RuntimeError(
-            "The picture could not be drawn: "
-            + done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            "Cannot draw the picture: "
+            + completed.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         )
-    return done.stdout
+    return completed.stdout
 
 
-def _facts(reading: keylike_client.Reading) -> bytes:
+def _serialize(reading: keylike_client.Reading) -> bytes:
     drawing = None
-    if place := reading.geometry:
+    if geometry := reading.geometry:
         drawing = (
-            [place.width, place.height],
-            place.outline,
-            [(line.position, line.foot, line.root) for line in place.cuts],
+            [geometry.width, geometry.height],
+            geometry.outline,
+            [(line.position, line.foot, line.root) for line in geometry.cuts],
         )
     cuts = [(cut.position, cut.depth, cut.probability, cut.depth_mm) for cut in reading.cuts]
     return json.dumps(
@@ -63,24 +63,26 @@ def _draw_qr_code(link: bytes) -> None:
     )
 
 
-def _draw_overlay(given: bytes) -> None:
+def _draw_overlay(data: bytes) -> None:
     from keylike.images.libraries import configure_image_libraries
     from keylike.images.photo import open_photo
     from keylike.readers.caliper.overlay import draw_overlay
     from keylike.readers.contract import Cut, CutLine, Drawing, Quality, Reading
 
     configure_image_libraries()
-    facts, _, photo = given.partition(b"\n")
-    keyway, codes, confidence, calibrated, cuts, place = json.loads(facts)
+    serialized, _, photo = data.partition(b"\n")
+    keyway, codes, confidence, calibrated, cuts, geometry = json.loads(serialized)
     drawing = None
-    if place:
-        size, outline, lines = place
+    if geometry:
+        size, outline, lines = geometry
         cut_lines = tuple(
             CutLine(position, tuple(foot), tuple(root)) for position, foot, root in lines
         )
         drawing = Drawing(tuple(map(tuple, outline)), cut_lines, tuple(size))
-    seen = tuple(Cut(*cut) for cut in cuts)
-    reading = Reading(keyway, tuple(codes), confidence, calibrated, seen, (), Quality(), drawing)
+    reading_cuts = tuple(Cut(*cut) for cut in cuts)
+    reading = Reading(
+        keyway, tuple(codes), confidence, calibrated, reading_cuts, (), Quality(), drawing
+    )
     draw_overlay(open_photo(photo), reading).save(
         sys.stdout.buffer, "JPEG", quality=90, subsampling=0
     )

@@ -1,4 +1,4 @@
-"""Which Python serves: the notebook's own where it has all that is pinned, otherwise one that is made."""
+"""Tests of the choice of the Python interpreter that runs the server."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from notebooks.installation import has_packages, install, server_python
-from tests.notebooks.running import ROOT
+from tests.notebooks.notebook_runner import ROOT
 from tests.test_locks import has, line, wheel
 
 
-def test_a_notebook_whose_python_has_everything_uses_that(
+def test_server_python_with_all_packages_is_the_own_python(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert server_python(ROOT, gemma=False) == Path(sys.executable)
     assert capsys.readouterr().out == ""
 
 
-def test_otherwise_an_environment_is_made_and_nothing_else_changes(
+def test_server_python_without_packages_creates_an_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in {
@@ -33,7 +33,7 @@ def test_otherwise_an_environment_is_made_and_nothing_else_changes(
     lock.write_text(line(wheel(tmp_path, "sound")))
     python = server_python(
         tmp_path, gemma=False
-    )  # where there is nothing of Keylike that could look
+    )  # this folder has no Keylike to compare packages with
     assert (
         python == tmp_path / ".venv" / "bin" / "python" and "Installing" in capsys.readouterr().out
     )

@@ -1,4 +1,4 @@
-"""The notebook, executed: with a tunnel by the stand-in, without one, with a kernel that dies; and what is kept of it."""
+"""Tests of the executed notebook: with a tunnel, without one, and with a killed kernel."""
 
 from __future__ import annotations
 
@@ -17,48 +17,56 @@ import pytest
 from numpy.typing import NDArray
 
 from keylike.tunnel.session import is_alive
-from tests.notebooks.running import BITTING, ROOT, SAMPLE, notebook, opened, picture, read
+from tests.notebooks.notebook_runner import (
+    BITTING,
+    ROOT,
+    SAMPLE,
+    committed_notebook,
+    decode_picture,
+    notebook,
+    read_sample,
+)
 from tests.running import until
 from tests.tunnel.standin import NGROK_TOKEN, StandIn
 
-SAYS = f"{SAMPLE['keyway']} (Schlage), bitting {BITTING} bow to tip"
-CUT = (255, 196, 0)  # the colour in which cuts are drawn
+EXPECTED_READING = f"{SAMPLE['keyway']} (Schlage), bitting {BITTING} (bow to tip)"
+CUT = (255, 196, 0)  # the colour of cuts in the overlay
 
 
 @pytest.fixture
 def standin(tmp_path: Path) -> Iterator[StandIn]:
-    """ngrok's agent; none of it is left."""
+    """Install a stand-in for ngrok's agent, and check at the end that nothing of it is running."""
     installed = StandIn(tmp_path / "ngrok")
     yield installed
     until(installed.gone)
 
 
 def with_ngrok(standin: StandIn, token: str = NGROK_TOKEN) -> dict[str, str]:
-    """The environment of a machine that has the program and, perhaps, a token."""
+    """Return the environment of a machine with ngrok's program and an optional token."""
     return {"PATH": f"{standin.bin}:{os.environ['PATH']}", "NGROK_TOKEN": token}
 
 
-def marked(seen: NDArray[np.uint8]) -> int:
-    """How many pixels have the colour of cuts."""
-    return int((np.abs(seen.astype(int) - CUT).max(axis=2) < 60).sum())
+def count_cut_pixels(image: NDArray[np.uint8]) -> int:
+    """Return the number of pixels in the colour of cuts."""
+    return int((np.abs(image.astype(int) - CUT).max(axis=2) < 60).sum())
 
 
-def test_what_is_committed_shows_nothing_and_has_colab_save_nothing() -> None:
-    kept = opened()
-    nbformat.validate(kept)
+def test_committed_notebook_has_no_outputs() -> None:
+    committed = committed_notebook()
+    nbformat.validate(committed)
     assert [
-        cell.id for cell in kept.cells if cell.get("outputs") or cell.get("execution_count")
+        cell.id for cell in committed.cells if cell.get("outputs") or cell.get("execution_count")
     ] == []
-    assert kept.metadata.colab.private_outputs is True
-    codes = [at for at, cell in enumerate(kept.cells) if cell.cell_type == "code"]
-    assert len(codes) > 4 and all(kept.cells[at - 1].cell_type == "markdown" for at in codes), (
-        "a sentence before each step"
-    )
+    assert committed.metadata.colab.private_outputs is True
+    codes = [at for at, cell in enumerate(committed.cells) if cell.cell_type == "code"]
+    assert len(codes) > 4 and all(
+        committed.cells[at - 1].cell_type == "markdown" for at in codes
+    ), "every code cell needs a text cell before it"
 
 
 def get(repository: str) -> Path:
-    """Where the first step finds Keylike, or puts it."""
-    source = next(cell.source for cell in opened().cells if cell.id == "get")
+    """Execute the first cell and return the folder of Keylike."""
+    source = next(cell.source for cell in committed_notebook().cells if cell.id == "get")
     names: dict[str, object] = {}
     exec(source.replace('REPOSITORY = ""', f"REPOSITORY = {repository!r}"), names)
     assert isinstance(names["HOME"], Path)
@@ -66,76 +74,81 @@ def get(repository: str) -> Path:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_a_notebook_that_lies_alone_fetches_keylike_once(
+def test_first_cell_without_checkout_clones_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     origin, manifest = tmp_path / "origin", Path("models/caliper/manifest.toml")
     (origin / manifest).parent.mkdir(parents=True)
     (origin / manifest).touch()
-    somebody = [
+    git_options = [
         "-c",
-        "user.name=Somebody",
+        "user.name=Test",
         "-c",
-        "user.email=somebody@example.org",
+        "user.email=test@example.org",
         "-c",
         "commit.gpgsign=false",
     ]
-    for words in (
+    for arguments in (
         ["init", "--quiet"],
         ["add", "."],
-        [*somebody, "commit", "--quiet", "-m", "All of it"],
+        [*git_options, "commit", "--quiet", "-m", "First commit"],
     ):
-        subprocess.run(["git", *words], cwd=origin, check=True)
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    monkeypatch.chdir(alone)
+        subprocess.run(["git", *arguments], cwd=origin, check=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
     with pytest.raises(ValueError, match="Fill in REPOSITORY"):
         get("")
     assert (
-        get(origin.as_uri()) == get("") == alone / "keylike"
-        and (alone / "keylike" / manifest).is_file()
+        get(origin.as_uri()) == get("") == empty / "keylike"
+        and (empty / "keylike" / manifest).is_file()
     )
-    assert sys.path[-2:] == [str(alone / "keylike"), str(alone / "keylike" / "clients" / "python")]
+    assert sys.path[-2:] == [str(empty / "keylike"), str(empty / "keylike" / "clients" / "python")]
 
 
-def test_through_a_tunnel_from_the_first_cell_to_the_last(tmp_path: Path, standin: StandIn) -> None:
-    sample = picture((ROOT / "samples" / SAMPLE["file"]).read_bytes())
+def test_notebook_with_tunnel_runs_all_cells(tmp_path: Path, standin: StandIn) -> None:
+    sample = decode_picture((ROOT / "samples" / SAMPLE["file"]).read_bytes())
     with notebook(tmp_path, **with_ngrok(standin)) as book:
         book.run("get", "install", "serve", "phone")
         code = book.picture("phone")
         assert code is not None
         link = cv2.QRCodeDetector().detectAndDecode(code)[0]
         address, _, token = link.partition("/#token=")
-        assert token.startswith("kl_") and link in book.saved(), (
-            "the link is there to be clicked, too"
+        assert token.startswith("kl_") and link in book.saved(), "the link is shown as text, too"
+        assert (read_sample(address, token), read_sample(address, None)) == (
+            BITTING,
+            "unauthorized",
         )
-        assert (read(address, token), read(address, None)) == (BITTING, "unauthorized")
-        assert SAYS in book.run("read")
+        assert EXPECTED_READING in book.run("read")
         drawn = book.picture("read")
         assert drawn is not None and drawn.shape == sample.shape
-        assert marked(drawn) > 300 > 0 == marked(sample)
+        assert count_cut_pixels(drawn) > 300 > 0 == count_cut_pixels(sample)
         assert token not in book.saved("phone") and NGROK_TOKEN not in book.saved()
         book.run("stop")
-        assert book.picture("phone") is None and "The link has ended" in book.saved()
+        assert book.picture("phone") is None and "the link no longer works" in book.saved()
         assert token not in book.saved() and NGROK_TOKEN not in book.saved()
         assert not is_alive(book.address()) and not is_alive(address) and standin.gone(), (
-            "though the kernel still runs"
+            "while the kernel is still running"
         )
 
 
-def test_without_a_token_of_ngroks_it_reads_all_the_same(tmp_path: Path, standin: StandIn) -> None:
+def test_notebook_without_ngrok_token_reads_photos(tmp_path: Path, standin: StandIn) -> None:
     with notebook(tmp_path, **with_ngrok(standin, token="")) as book:
-        said = book.run()
+        output = book.run()
         assert (
-            "No ngrok token: the server runs for this notebook alone" in said
-            and "There is no tunnel" in said
+            "No ngrok token: only this notebook can use the server" in output
+            and "There is no tunnel" in output
         )
-        assert SAYS in said and book.picture("read") is not None and book.picture("phone") is None
+        assert (
+            EXPECTED_READING in output
+            and book.picture("read") is not None
+            and book.picture("phone") is None
+        )
         assert not is_alive(book.address()) and standin.seen("pid") == []
 
 
-def test_nothing_outlives_a_kernel_that_is_killed(tmp_path: Path, standin: StandIn) -> None:
+def test_killed_kernel_ends_server_and_tunnel(tmp_path: Path, standin: StandIn) -> None:
     with notebook(tmp_path, **with_ngrok(standin)) as book:
         book.run("get", "install", "serve")
         assert is_alive(book.address()) and not standin.gone()

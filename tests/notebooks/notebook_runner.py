@@ -1,4 +1,4 @@
-"""The notebook in a kernel of its own, cell by cell, with what each of them shows."""
+"""Runs of the notebook in a kernel of its own, cell by cell, with access to the output."""
 
 from __future__ import annotations
 
@@ -27,33 +27,38 @@ BITTING = ",".join(map(str, SAMPLE["bitting"]))
 _CELL_S = 120
 
 
-def read(address: str, token: str | None) -> str:
-    """The code of the sample as a server reads it, or the word with which it refuses."""
+def read_sample(address: str, token: str | None) -> str:
+    """Return the code of the sample as a server reads it, or its error code."""
     with Client(address, token, patience_s=0) as keylike:
         try:
             return keylike.read(ROOT / "samples" / SAMPLE["file"]).bitting
-        except KeylikeError as failure:
-            return failure.code
+        except KeylikeError as error:
+            return error.code
 
 
-def picture(data: bytes) -> NDArray[np.uint8]:
-    """HxWx3 RGB."""
+def decode_picture(data: bytes) -> NDArray[np.uint8]:
+    """Decode a picture into a HxWx3 RGB array."""
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
-def opened() -> Any:
-    """The notebook as it is committed."""
+def committed_notebook() -> Any:
+    """Return the notebook as it is committed."""
     return nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
 
 
-class Executed:
-    """A run of the notebook that has come to some cell."""
+class NotebookRun:
+    """Running notebook."""
 
     def __init__(self, notebook: Any, client: Any) -> None:
-        self._notebook, self._client = notebook, client
+        self._notebook = notebook
+        self._client = client
 
     def run(self, *names: str) -> str:
-        """Executes cells, or all of them, in their order; what they print. Raises CellExecutionError."""
+        """Execute the named cells, or all of them, in order, and return their printed output.
+
+        Raises:
+            CellExecutionError: A cell failed.
+        """
         cells = [
             (at, cell)
             for at, cell in enumerate(self._notebook.cells)
@@ -66,30 +71,30 @@ class Executed:
         )
 
     def picture(self, name: str) -> NDArray[np.uint8] | None:
-        """The picture that a cell shows, None where there is none."""
+        """Return the picture that a cell shows, or None."""
         for data in (output.get("data", {}) for output in self._cell(name).outputs):
             for kind in ("image/png", "image/jpeg"):
                 if kind in data:
-                    return picture(base64.b64decode(data[kind]))
+                    return decode_picture(base64.b64decode(data[kind]))
         return None
 
-    def saved(self, *but: str) -> str:
-        """The notebook as it would be saved now, without the cells named."""
+    def saved(self, *excluded: str) -> str:
+        """Return the notebook as it would be saved now, without the named cells."""
         return json.dumps(
             {
                 **self._notebook,
-                "cells": [cell for cell in self._notebook.cells if cell.id not in but],
+                "cells": [cell for cell in self._notebook.cells if cell.id not in excluded],
             }
         )
 
     def address(self) -> str:
-        """The server's own, as the notebook shows it."""
+        """Return the server's local address, as the notebook shows it."""
         found = re.search(r"serves on (http://127\.0\.0\.1:\d+)", self.saved())
         assert found
         return found[1]
 
     def kernel(self) -> int:
-        """The number of its process."""
+        """Return the process id of the kernel."""
         return int(self._client.km.provisioner.pid)
 
     def _cell(self, name: str) -> Any:
@@ -97,25 +102,26 @@ class Executed:
 
 
 @contextmanager
-def notebook(home: Path, **environment: str) -> Iterator[Executed]:
-    """A fresh kernel for it, before which nobody sits who could type; `home` is the user's."""
-    book = opened()
+def notebook(home: Path, **environment: str) -> Iterator[NotebookRun]:
+    """Start a kernel without an input prompt for the notebook. `home` is the user's home folder."""
+    content = committed_notebook()
     client = NotebookClient(
-        book,
+        content,
         timeout=_CELL_S,
         kernel_name="python3",
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
     )
-    # Sockets have short names only, and temporary folders of tests long ones.
+    # Paths of sockets must be short, and the tests' temporary folders have long ones.
     with tempfile.TemporaryDirectory(prefix="nb") as sockets:
         folders = {
             "HOME": str(home),
             "IPYTHONDIR": str(home / "ipython"),
             "KEYLIKE_LOGS": str(home / "logs"),
         }
-        # What runs the tests has everything; if not, nothing is fetched.
+        # The Python that runs the tests has all packages. If it does not, pip must not download
+        # them.
         folders |= {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
         manager = client.create_kernel_manager()
         manager.transport, manager.connection_file = "ipc", f"{sockets}/k.json"
         with client.setup_kernel(env={**os.environ, **folders, **environment}):
-            yield Executed(book, client)
+            yield NotebookRun(content, client)

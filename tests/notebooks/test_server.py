@@ -1,4 +1,4 @@
-"""The server that a notebook starts: what it shows until it is ready, and what becomes of it where it does not get there."""
+"""Tests of the server that a notebook starts: its output until it is ready, and its failures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from keylike.access.store import TokenStore
 from keylike.access.tokens import Tier
 from keylike.tunnel.session import is_alive
-from notebooks.beside import Server, fetch_agent
-from tests.notebooks.running import BITTING, ROOT, read
+from notebooks.server import Server, fetch_agent
+from tests.notebooks.notebook_runner import BITTING, ROOT, read_sample
 from tests.running import until
 from tests.tunnel.standin import NGROK_TOKEN, StandIn
 
@@ -23,7 +23,7 @@ PYTHON = Path(sys.executable)
 
 @pytest.fixture
 def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """ngrok's agent on this machine; none of it is left."""
+    """Install a stand-in for ngrok's agent, and check at the end that nothing of it is running."""
     installed = StandIn(tmp_path / "ngrok")
     monkeypatch.setenv("PATH", f"{installed.bin}:{os.environ['PATH']}")
     monkeypatch.setenv("KEYLIKE_LOGS", str(tmp_path / "logs"))
@@ -31,20 +31,20 @@ def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
     until(installed.gone)
 
 
-def test_a_tunnel_that_is_refused_leaves_a_server_that_reads(
+def test_server_with_refused_tunnel_still_reads(
     standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Where there are tokens, a server makes none of its own: but this one is the notebook's.
+    # A server with existing tokens creates none. The notebook's server must create one anyway.
     TokenStore(tmp_path / "tokens.sqlite3", time.time).new("phone", Tier.FREE, None)
     monkeypatch.setenv("KEYLIKE_TOKENS", str(tmp_path / "tokens.sqlite3"))
     standin.misbehave("bad_token")
-    said: list[str] = []
+    lines: list[str] = []
     server = Server(PYTHON, ROOT, ngrok_token=NGROK_TOKEN)
-    server.wait_until_ready(said.append)
+    server.wait_until_ready(lines.append)
     try:
-        assert any("rejects the authtoken" in line for line in said) and server.link is None
-        assert server.token is not None and server.token not in "\n".join(said)
-        assert (read(server.local, server.token), read(server.local, None)) == (
+        assert any("rejects the authtoken" in line for line in lines) and server.link is None
+        assert server.token is not None and server.token not in "\n".join(lines)
+        assert (read_sample(server.local, server.token), read_sample(server.local, None)) == (
             BITTING,
             "unauthorized",
         )
@@ -53,7 +53,7 @@ def test_a_tunnel_that_is_refused_leaves_a_server_that_reads(
     assert not is_alive(server.local)
 
 
-def test_a_lost_tunnel_has_a_new_link(standin: StandIn) -> None:
+def test_server_lost_tunnel_gets_new_link(standin: StandIn) -> None:
     server = Server(PYTHON, ROOT, ngrok_token=NGROK_TOKEN)
     server.wait_until_ready(lambda line: None)
     try:
@@ -63,36 +63,38 @@ def test_a_lost_tunnel_has_a_new_link(standin: StandIn) -> None:
         until(lambda: server.link != before)
         assert (
             server.link is not None
-            and read(server.link.partition("/#")[0], server.token) == BITTING
+            and read_sample(server.link.partition("/#")[0], server.token) == BITTING
         )
     finally:
         server.stop()
     assert server.link is None
 
 
-def test_a_server_that_does_not_start_says_why(
+def test_server_invalid_setting_shows_reason(
     standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEYLIKE_THREADS", "many")
-    said: list[str] = []
+    lines: list[str] = []
     with pytest.raises(RuntimeError, match="The server ended"):
-        Server(PYTHON, ROOT).wait_until_ready(said.append)
-    assert any("KEYLIKE_THREADS" in line for line in said)
+        Server(PYTHON, ROOT).wait_until_ready(lines.append)
+    assert any("KEYLIKE_THREADS" in line for line in lines)
 
 
-def test_one_that_takes_too_long_is_stopped(standin: StandIn) -> None:
+def test_server_not_ready_in_time_is_stopped(standin: StandIn) -> None:
     server = Server(PYTHON, ROOT)
     with pytest.raises(RuntimeError, match="not ready after 0 s"):
         server.wait_until_ready(limit_s=0)
     assert server.local == "" or not is_alive(server.local)
 
 
-def test_a_program_that_is_there_is_not_downloaded(
+def test_fetch_agent_installed_program_is_not_downloaded(
     standin: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")  # where nobody is: whoever downloads fails
+        monkeypatch.setenv(
+            name, "http://127.0.0.1:1"
+        )  # a port without a server, so any download fails
     fetch_agent(PYTHON, ROOT)
     standin.program.unlink()
     with pytest.raises(RuntimeError, match="could not be downloaded"):
