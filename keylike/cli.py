@@ -63,7 +63,7 @@ def default_command(context: typer.Context, tunnel: _Tunnel = False) -> None:
 def serve(tunnel: _Tunnel = False) -> None:
     """Start the server. Settings come from the environment and .env (see .env.example)."""
     from keylike.engines.background_load import BackgroundLoad
-    from keylike.http_server.hard_exit import end_at_once
+    from keylike.http_server.hard_exit import hard_exit
     from keylike.observability.malloc_tuning import tune_malloc
     from keylike.service import Service
 
@@ -93,7 +93,7 @@ def serve(tunnel: _Tunnel = False) -> None:
             if failure is None:
                 _out.print("Stopped.")
             if not finished:
-                end_at_once(0)
+                hard_exit(0)
     if failure is not None:
         raise stop(f"{settings.model_folder}: {failure}")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from keylike.errors import ModelError
-from keylike.http_server.hard_exit import end_at_once
+from keylike.http_server.hard_exit import hard_exit
 
 
 class BackgroundLoad:
@@ -42,7 +42,7 @@ class BackgroundLoad:
         places: TracebackType | None,
     ) -> None:
         if not self._over.is_set() and (error is None or isinstance(error, SystemExit)):
-            end_at_once(error.code if error and isinstance(error.code, int) else 0)
+            hard_exit(error.code if error and isinstance(error.code, int) else 0)
 
     def _run(self) -> None:
         try:

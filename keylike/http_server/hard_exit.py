@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 
-def end_at_once(status: int) -> NoReturn:
+def hard_exit(status: int) -> NoReturn:
     """Flush the standard streams and exit with `status`, without waiting for threads.
 
     A library call cannot be interrupted. Threads inside onnxruntime or OpenCV abort the process

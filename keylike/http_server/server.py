@@ -16,7 +16,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
 from keylike.http_server.body_budget import BodyBudget, RequestBody
-from keylike.http_server.hard_exit import end_at_once
+from keylike.http_server.hard_exit import hard_exit
 from keylike.http_server.listener import ErrorRenderer, Listener, max_connections
 from keylike.http_server.parser import RequestParser
 
@@ -96,6 +96,7 @@ class Server:
         self._last_request: float | None = None
         self._last_release = 0.0
         self._last_check = clock()
+        self._closed = False
         self._channels: dict[int, Any] = {}
         self._listener = Listener(
             application,
@@ -148,11 +149,17 @@ class Server:
             if self._clock() >= began + _READ_WHILE_DRAINING_S:
                 self._close_incomplete(lambda request: True)
             self._poll(0.05)
-        self._listener.task_dispatcher.shutdown(timeout=1)
-        wasyncore.close_all(self._channels)
+        self.close()
 
     def close(self) -> None:
-        """Close every socket of a server that does not run. This is safe to call more than once."""
+        """Stop the worker threads and close every socket; `run` ends with this.
+
+        Further calls have no effect. Do not call this while `run` is running in another thread.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._listener.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._channels)
 
     def stop(self) -> None:
@@ -168,7 +175,7 @@ class Server:
 
         def on_signal(number: int, _frame: object) -> None:
             if self._draining.is_set():
-                end_at_once(128 + number)
+                hard_exit(128 + number)
             self.stop()
 
         signal.signal(signal.SIGTERM, on_signal)

@@ -51,7 +51,8 @@ FORMS: dict[str, tuple[bytes, tuple[int, str | None]]] = {
     "an unknown field of 9 MB": (field(MARK, b"x" * 9_000_000) + file() + END, READ),
     "a form in a form": (
         part(
-            'Content-Disposition: form-data; name="image"\r\nContent-Type: multipart/mixed; boundary=c',
+            'Content-Disposition: form-data; name="image"\r\n'
+            "Content-Type: multipart/mixed; boundary=c",
             INNER,
         )
         + END,
@@ -59,7 +60,8 @@ FORMS: dict[str, tuple[bytes, tuple[int, str | None]]] = {
     ),
     "a form in a file": (
         part(
-            'Content-Disposition: form-data; name="image"; filename="a"\r\nContent-Type: multipart/mixed',
+            'Content-Disposition: form-data; name="image"; filename="a"\r\n'
+            "Content-Type: multipart/mixed",
             INNER,
         )
         + END,

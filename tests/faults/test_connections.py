@@ -155,8 +155,8 @@ def test_aborted_uploads_leave_no_file_open(serve: Serve) -> None:
     for _ in range(200):
         raw = connect(server.port)
         raw.sendall(
-            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 900000\r\n\r\n"
-            + bytes(2000)
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+            b"Content-Length: 900000\r\n\r\n" + bytes(2000)
         )
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raw.close()

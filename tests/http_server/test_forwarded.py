@@ -66,7 +66,7 @@ def test_operator_route_with_a_proxy_header_is_unauthorized(
 def test_trusted_proxy_without_headers_is_one_client_and_not_the_operator(
     proxied_server: Running,
 ) -> None:
-    """nginx sends no such headers by default. Other proxies drop theirs if Connection names them."""
+    """nginx sends no such headers by default; others drop theirs if Connection names them."""
     assert request_status(proxied_server, "GET", "/metrics", {}) == 401
     statuses = [
         request_status(proxied_server, "POST", "/predict", {"Content-Type": "image/jpeg"}, plain())

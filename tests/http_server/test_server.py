@@ -19,7 +19,7 @@ import pytest
 
 from keylike.http_server.server import Binding, Server
 from keylike.settings import Settings
-from tests.running import PatientReader, Running
+from tests.running import PatientReader, Running, until
 from tools.plain_pictures import many_frames, many_scans, plain, png, with_text_bomb
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -202,6 +202,22 @@ def test_server_on_a_used_port_raises_oserror(running: Running, settings: Settin
     binding = Binding("127.0.0.1", running.server.port, 1, 1000, 1000)
     with pytest.raises(OSError, match="in use"):
         Server(None, binding, render_error=lambda status: (status, {}), draining=threading.Event())
+
+
+def test_server_closed_without_run_frees_its_port_and_threads() -> None:
+    threads = threading.active_count()
+    server = Server(
+        None,
+        Binding("127.0.0.1", 0, 3, 1000, 1000),
+        render_error=lambda status: (status, {}),
+        draining=threading.Event(),
+    )
+    assert threading.active_count() == threads + 3
+    for _ in range(2):
+        server.close()
+    until(lambda: threading.active_count() == threads)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", server.port))
 
 
 @pytest.fixture

@@ -23,6 +23,14 @@ from tools.plain_pictures import GREEN, RED, plain
 PATIENCE_S = 20
 
 
+def post_head(length: int) -> bytes:
+    """Return the head of a raw request that posts `length` bytes."""
+    return (
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+        b"Content-Length: %d\r\n\r\n" % length
+    )
+
+
 class Busy:
     """A server whose reader waits, and clients that each post a different photo."""
 
@@ -139,7 +147,7 @@ def test_predict_with_a_full_queue_discards_the_body_unparsed(busy: Busy) -> Non
 
 def test_body_budget_when_used_up_refuses_large_bodies_only(settings: Settings) -> None:
     busy = Busy(settings.model_copy(update={"max_bodies": 1_000_000}))
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 5000000\r\n\r\n"
+    head = post_head(5_000_000)
     slow = socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S)
     slow.sendall(head + bytes(1_150_000))
     until(lambda: busy.running.server.body_budget.available < 50_000)
@@ -211,11 +219,7 @@ def test_predict_of_a_disconnected_client_is_not_read(
     with socket.create_connection(
         ("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S
     ) as raw:
-        raw.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
-            % len(photo)
-            + photo
-        )
+        raw.sendall(post_head(len(photo)) + photo)
         busy.wait_until_admitted(2)
         if how == "reset":
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -235,11 +239,7 @@ def test_pipelined_requests_are_answered_in_order(busy: Busy) -> None:
     ) as raw:
         for colour in (RED, GREEN, RED):
             photo = busy.photo(colour)
-            raw.sendall(
-                b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
-                % len(photo)
-                + photo
-            )
+            raw.sendall(post_head(len(photo)) + photo)
         assert busy.reader.asked.wait(PATIENCE_S)
         busy.running.wait_a_turn()
         busy.reader.allowed.set()
@@ -254,10 +254,7 @@ def test_pipelined_requests_are_answered_in_order(busy: Busy) -> None:
 
 def test_incomplete_pipelined_request_does_not_cancel_the_one_before(busy: Busy) -> None:
     photo = busy.photo()
-    head = (
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
-        % len(photo)
-    )
+    head = post_head(len(photo))
     with socket.create_connection(
         ("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S
     ) as raw:

@@ -1,7 +1,8 @@
 """Tests that pin the internals of waitress that keylike.http_server uses.
 
 A failure after an upgrade of waitress means that one of them has changed. Read the change, adapt
-keylike/http_server if necessary, then update `PINNED` and docs/decisions/0021-waitress-internals.md.
+keylike/http_server if necessary, then update `PINNED` and
+docs/decisions/0021-waitress-internals.md.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What must not be found anywhere afterwards: real requests to the real server, with words in them that are nowhere else."""
+"""Tests that secrets of requests appear in no log, metric, trace, file or failure."""

@@ -1,4 +1,4 @@
-"""Words that are nowhere else, a photo full of them, and the search for them."""
+"""Canaries: unique strings for every field of a request, and the search for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABELS = {
     label["file"]: label
     for label in map(json.loads, (SAMPLES / "labels.jsonl").read_text().splitlines())
 }
-# Not the one that the greeting names on purpose.
+# The greeting names the first sample on purpose, so this is another one.
 KEY = LABELS["sc4_01.jpg"]
 
 TOKEN = "c4nary-T0ken-3b1f0c9a77d2"
@@ -24,21 +24,21 @@ WRONG_TOKEN = "c4nary-Wr0ng-5521fd80aa13"
 ZIPCODE = "73919"
 ADDRESS = "127.0.0.77"
 FORWARDED = "198.51.100.213"
-WORD = "c4nary"  # in every name, field, header and text that is sent
+WORD = "c4nary"  # part of every name, field, header and text of a request
 LATITUDE, LONGITUDE = 48.137913, 11.575491
 
 
-def photo_with_place() -> bytes:
-    """A photo of a key that says where, by whom and with what it was made, in every way that Pillow writes."""
+def photo_with_location() -> bytes:
+    """Return a photo with location and author in every kind of metadata that Pillow writes."""
     exif = Image.Exif()
     exif[0x010E] = "c4nary-description"
     exif[0x013B] = "c4nary-artist"
     exif.get_ifd(0x8769)[0x927C] = b"c4nary-makers-note"
     exif.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0c4nary-comment"
-    place = exif.get_ifd(0x8825)
-    place[1], place[2] = "N", _degrees(LATITUDE)
-    place[3], place[4] = "E", _degrees(LONGITUDE)
-    place[27] = b"ASCII\0\0\0c4nary-place"
+    gps = exif.get_ifd(0x8825)
+    gps[1], gps[2] = "N", _degrees(LATITUDE)
+    gps[3], gps[4] = "E", _degrees(LONGITUDE)
+    gps[27] = b"ASCII\0\0\0c4nary-place"
     buffer = io.BytesIO()
     with Image.open(SAMPLES / KEY["file"]) as image:
         image.save(
@@ -61,29 +61,29 @@ def _degrees(value: float) -> tuple[IFDRational, ...]:
     )
 
 
-def _apart(digits: str) -> str:
-    """These digits with the same thing between all of them, or nothing; not as a part of a longer number."""
+def _separated(digits: str) -> str:
+    """Return a pattern for digits with one separator, or none, outside longer numbers."""
     first, rest = digits[0], digits[1:]
-    between = r"(?P<between>[^\w]{0,3})"
+    separator = r"(?P<separator>[^\w]{0,3})"
     tail = "".join(
-        (between if not at else r"(?P=between)") + digit for at, digit in enumerate(rest)
+        (separator if not at else r"(?P=separator)") + digit for at, digit in enumerate(rest)
     )
     return rf"(?<![\w.:]){first}{tail}(?![\w.])"
 
 
 SECRETS: Mapping[str, str] = {
-    "a word of the request": re.escape(WORD),
+    "a canary": re.escape(WORD),
     "a token": rf"{re.escape(TOKEN[7:])}|{re.escape(WRONG_TOKEN[7:])}",
     "the address": re.escape(ADDRESS),
     "the forwarded address": re.escape(FORWARDED),
     "the zipcode": rf"(?<![\w.:]){ZIPCODE}(?![\w.])",
-    "the place": rf"{LATITUDE:.3f}|{LONGITUDE:.3f}",
-    "the code": _apart("".join(map(str, KEY["bitting"]))),
+    "the location": rf"{LATITUDE:.3f}|{LONGITUDE:.3f}",
+    "the code": _separated("".join(map(str, KEY["bitting"]))),
 }
 
 
 def found(text: str | bytes, *allowed: str) -> list[str]:
-    """Which secrets are in it, apart from those allowed; bytes are looked at as the characters of the same number."""
+    """Return the names of secrets in `text`, except `allowed`. Bytes are decoded as Latin-1."""
     if isinstance(text, bytes):
         text = text.decode("latin-1")
     return [

@@ -1,6 +1,6 @@
-"""`keylike serve` with a reader that raises an error full of secrets, and logs them as a careless library would.
+"""Run `keylike serve` with a reader that logs secrets and raises an error that contains them.
 
-Once the file that MODEL_PATH names is there it is loaded; before, it is still loading.
+Loading ends when a line arrives on standard input.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from keylike.readers.contract import Reader, Reading, Unreadable
 from tests.fakes import ColourReader
 from tests.secrets.canaries import ADDRESS, KEY, TOKEN
 
-TOLD = f"c4nary {KEY['bitting']} {','.join(map(str, KEY['bitting']))} {TOKEN} {ADDRESS}"
+SECRET_TEXT = f"c4nary {KEY['bitting']} {','.join(map(str, KEY['bitting']))} {TOKEN} {ADDRESS}"
 
 
 class CrashingReader(ColourReader):
-    """Warms up, and reads nothing."""
+    """A reader whose every call fails."""
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Always fails."""
+        """Log secrets like a careless library, then raise."""
         for name in ("waitress", "opentelemetry.sdk", "c4nary.library"):
-            logging.getLogger(name).error(TOLD)
-        warnings.warn(TOLD, stacklevel=1)
+            logging.getLogger(name).error(SECRET_TEXT)
+        warnings.warn(SECRET_TEXT, stacklevel=1)
         try:
-            raise ValueError(TOLD)
+            raise ValueError(SECRET_TEXT)
         except ValueError as first:
-            raise RuntimeError(TOLD, photos) from first
+            raise RuntimeError(SECRET_TEXT, photos) from first
 
 
 def load(folder: Path, choices: model_loader.Choices = model_loader.DEFAULTS) -> Reader:
-    """The crashing reader, after a line on stdin."""
+    """Return the crashing reader after a line on standard input."""
     sys.stdin.readline()
     return CrashingReader()
 

@@ -1,4 +1,4 @@
-"""Nothing of a request is found afterwards in logs, terminal, metrics, traces, failures, the temporary folder or Redis."""
+"""Tests that search logs, terminal, metrics, traces, failures, files and Redis for canaries."""
 
 from __future__ import annotations
 
@@ -22,20 +22,27 @@ from tests.secrets.canaries import (
     WRONG_TOKEN,
     ZIPCODE,
     found,
-    photo_with_place,
+    photo_with_location,
 )
-from tests.secrets.scene import MULTIPART, ROOT, Scene, as_json, form, own_address
+from tests.secrets.observed_server import (
+    MULTIPART,
+    ROOT,
+    ObservedServer,
+    as_json,
+    form,
+    require_address,
+)
 from tools.plain_pictures import BLUE, plain
 
 OFFLINE = {"KEYLIKE_LIMITS": "on", "KEYLIKE_LIMIT_ADDRESS": "60 per hour"}
 QUERY = f"?api_key={TOKEN}&zipcode={ZIPCODE}&c4nary=c4nary"
-PHOTO = photo_with_place()
+PHOTO = photo_with_location()
 CODE = ",".join(map(str, KEY["bitting"]))
 
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """What takes the traces."""
+    """Run a collector of traces."""
     pytest.importorskip(
         "opentelemetry.sdk",
         reason="OpenTelemetry is an extra: pip install -r locks/otel.txt",
@@ -46,18 +53,20 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, collector: Collector, redis_server: RedisServer) -> Iterator[Scene]:
-    """The real server with the shipped model, Redis and a collector; anybody may have photos read, but each address only so many."""
-    own_address()
+def server(
+    tmp_path: Path, collector: Collector, redis_server: RedisServer
+) -> Iterator[ObservedServer]:
+    """Run the server with the shipped model, Redis and a collector, open to all, with limits."""
+    require_address()
     settings = {"KEYLIKE_REDIS_URL": redis_server.url, "KEYLIKE_POLICY": "open", **OFFLINE}
-    scene = Scene(tmp_path / "home", ["app.py"], collector, **settings)
-    scene.ready()
-    yield scene
-    scene.end()
+    server = ObservedServer(tmp_path / "home", ["app.py"], collector, **settings)
+    server.wait_until_ready()
+    yield server
+    server.kill()
 
 
-def readings(scene: Scene) -> None:
-    """The same photo in every way that it can be sent: with no token, the right one, a wrong one, and one in the query."""
+def send_photos(server: ObservedServer) -> None:
+    """Send one photo in every format, with every kind of token, also in the query."""
     ways = [
         (form(PHOTO, zipcode=ZIPCODE, c4nary="c4nary-field"), MULTIPART),
         (as_json(PHOTO), "application/json"),
@@ -65,7 +74,7 @@ def readings(scene: Scene) -> None:
     ]
     for path in ("/", "/predict", f"/predict{QUERY}"):
         for body, content in ways:
-            answer = scene.ask("POST", path, body, content)
+            answer = server.request("POST", path, body, content)
             assert json.loads(answer.body)["bitting"] == CODE
             assert (
                 found(answer.headers) == [] and found(answer.body, "the zipcode", "the code") == []
@@ -76,17 +85,21 @@ def readings(scene: Scene) -> None:
         {"X_API_Key": WRONG_TOKEN},
     ):
         assert (
-            scene.ask("POST", "/", PHOTO, "image/jpeg", **token, Cache_Control="no-cache").status
+            server.request(
+                "POST", "/", PHOTO, "image/jpeg", **token, Cache_Control="no-cache"
+            ).status
             == 200
         )
-    batch = scene.ask("POST", f"/predict/batch{QUERY}", form(PHOTO, 3, zipcode=ZIPCODE), MULTIPART)
+    batch = server.request(
+        "POST", f"/predict/batch{QUERY}", form(PHOTO, 3, zipcode=ZIPCODE), MULTIPART
+    )
     assert batch.status == 200 and found(batch.body, "the zipcode", "the code") == []
-    family = scene.ask("POST", f"/classify/image{QUERY}", PHOTO, "image/jpeg")
+    family = server.request("POST", f"/classify/image{QUERY}", PHOTO, "image/jpeg")
     assert family.status == 200 and found(family.body) == []
 
 
-def failures(scene: Scene) -> set[str]:
-    """One of each failure that a caller can bring about; their codes."""
+def cause_failures(server: ObservedServer) -> set[str]:
+    """Cause every failure that a client can cause, and return the codes."""
     asked = [
         ("POST", f"/predict{QUERY}", form(b"", 0, c4nary="c4nary"), MULTIPART, {}),
         ("POST", "/predict", form(b"c4nary is no picture"), MULTIPART, {}),
@@ -124,17 +137,17 @@ def failures(scene: Scene) -> set[str]:
     ]
     codes = set()
     for method, path, body, content, more in asked:
-        answer = scene.ask(method, path, body, content, **more)
+        answer = server.request(method, path, body, content, **more)
         assert found(answer.body) == [] and found(answer.headers) == [], (method, path, answer)
         if answer.code:
             codes.add(answer.code)
     return codes
 
 
-def too_many(scene: Scene) -> None:
-    """Goes on until the limit is reached."""
+def exceed_limit(server: ObservedServer) -> None:
+    """Send requests until the limit is reached."""
     for _ in range(80):
-        answer = scene.ask("POST", "/predict", form(b"", 0, c4nary="c4nary"), MULTIPART)
+        answer = server.request("POST", "/predict", form(b"", 0, c4nary="c4nary"), MULTIPART)
         if answer.status == 429:
             break
     assert (
@@ -142,8 +155,8 @@ def too_many(scene: Scene) -> None:
     )
 
 
-def broken_requests(scene: Scene) -> None:
-    """What the socket itself refuses."""
+def send_broken_requests(server: ObservedServer) -> None:
+    """Send requests that never reach the application."""
     for head in (
         b"GET /c4nary HTTP/1.1\r\nContent-Length: c4nary\r\n\r\n",
         b"c4nary c4nary c4nary\r\n\r\n",
@@ -152,19 +165,21 @@ def broken_requests(scene: Scene) -> None:
         b"POST / HTTP/1.1\r\nTransfer-Encoding: c4nary\r\n\r\nc4nary",
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nc4nary\r\n",
     ):
-        assert found(scene.raw(head)) == []
+        assert found(server.raw(head)) == []
 
 
-def test_nothing_of_a_request_is_found_afterwards(scene: Scene, redis_server: RedisServer) -> None:
-    readings(scene)
-    codes = failures(scene)
-    broken_requests(scene)
-    too_many(scene)
-    shown = scene.operator()
-    written = scene.stop()
+def test_requests_leave_no_secret_in_any_output(
+    server: ObservedServer, redis_server: RedisServer
+) -> None:
+    send_photos(server)
+    codes = cause_failures(server)
+    send_broken_requests(server)
+    exceed_limit(server)
+    shown = server.operator_pages()
+    written = server.stop()
     assert {path: found(data) for path, data in shown.items() if found(data)} == {}
     assert {place: found(data) for place, data in written.items() if found(data)} == {}
-    # Neither in its owner's home: onnxruntime would keep a number for this machine there, and tell its maker of each start.
+    # The home folder stays empty too. onnxruntime could keep an id for its telemetry there.
     assert {place for place in written if not place.startswith("trace")} == {
         "logs/api.log",
         "stdout",
@@ -184,10 +199,10 @@ def test_nothing_of_a_request_is_found_afterwards(scene: Scene, redis_server: Re
         b'"route": "/predict"' in written["logs/api.log"]
         and b"deadline_exceeded" in written["logs/api.log"]
     )
-    # Python's tempfile touches its folder the first time that anything wants a file in it, even one without a name.
+    # Creating any temporary file, even an unnamed one, changes the time stamp of the folder.
     assert (
-        list(scene.temporary.iterdir()) == []
-        and scene.temporary.stat().st_mtime_ns == scene.touched
+        list(server.temporary.iterdir()) == []
+        and server.temporary.stat().st_mtime_ns == server.created_ns
     )
     with redis_server.client() as client:
         kept = {key: client.dump(key) or b"" for key in client.scan_iter()}
@@ -195,7 +210,7 @@ def test_nothing_of_a_request_is_found_afterwards(scene: Scene, redis_server: Re
             value for key in client.keys("keylike:reading:*") if (value := client.get(key))
         )
         assert all(client.ttl(key) > 0 for key in kept)
-    # The readings themselves are there by design; who asked, and for what, is not.
+    # Redis holds the readings by design, but nothing about clients and requests.
     assert {
         key: found(key + value, "the code")
         for key, value in kept.items()
@@ -211,36 +226,39 @@ def test_nothing_of_a_request_is_found_afterwards(scene: Scene, redis_server: Re
     )
 
 
-def test_large_photos_and_batches_never_touch_the_disk(tmp_path: Path) -> None:
-    own_address()
-    scene = Scene(tmp_path / "home", ["app.py"], KEYLIKE_POLICY="open", KEYLIKE_LIMITS="off")
+def test_large_uploads_create_no_temporary_file(tmp_path: Path) -> None:
+    require_address()
+    server = ObservedServer(
+        tmp_path / "home", ["app.py"], KEYLIKE_POLICY="open", KEYLIKE_LIMITS="off"
+    )
     try:
-        scene.ready()
+        server.wait_until_ready()
         large = plain(BLUE, size=(4000, 3000)) + bytes(6_000_000)
-        assert scene.ask("POST", "/predict", form(large), MULTIPART).code == "unreadable"
+        assert server.request("POST", "/predict", form(large), MULTIPART).code == "unreadable"
         assert (
-            scene.ask("POST", "/predict", as_json(large), "application/json").code == "unreadable"
+            server.request("POST", "/predict", as_json(large), "application/json").code
+            == "unreadable"
         )
-        assert scene.ask("POST", "/predict", large, "image/jpeg").code == "unreadable"
-        assert scene.ask("POST", "/predict/batch", form(large, 6), MULTIPART).status == 200
-        assert scene.ask("POST", "/classify/image", form(large), MULTIPART).status == 200
-        scene.stop()
+        assert server.request("POST", "/predict", large, "image/jpeg").code == "unreadable"
+        assert server.request("POST", "/predict/batch", form(large, 6), MULTIPART).status == 200
+        assert server.request("POST", "/classify/image", form(large), MULTIPART).status == 200
+        server.stop()
         assert (
-            list(scene.temporary.iterdir()) == []
-            and scene.temporary.stat().st_mtime_ns == scene.touched
+            list(server.temporary.iterdir()) == []
+            and server.temporary.stat().st_mtime_ns == server.created_ns
         )
     finally:
-        scene.end()
+        server.kill()
 
 
-def test_a_crash_tells_nobody_what_it_was_about(tmp_path: Path, collector: Collector) -> None:
-    """A reader that raises and logs all secrets, in its own name and in those of libraries."""
-    own_address()
+def test_reader_crash_leaves_no_secret_in_any_output(tmp_path: Path, collector: Collector) -> None:
+    """The reader raises and logs all secrets, also through the loggers of libraries."""
+    require_address()
     command, settings = (
         ["-m", "tests.secrets.serve_crashing"],
         {"KEYLIKE_POLICY": "open", "KEYLIKE_LIMITS": "off"},
     )
-    scene = Scene(
+    server = ObservedServer(
         tmp_path / "home",
         command,
         collector,
@@ -249,14 +267,14 @@ def test_a_crash_tells_nobody_what_it_was_about(tmp_path: Path, collector: Colle
         **settings,
     )
     try:
-        loading = scene.ask("POST", f"/predict{QUERY}", PHOTO, "image/jpeg")
+        loading = server.request("POST", f"/predict{QUERY}", PHOTO, "image/jpeg")
         assert (loading.code, found(loading.body)) == ("model_loading", [])
-        assert scene.process.stdin
-        scene.process.stdin.write(b"\n")
-        scene.process.stdin.flush()
-        scene.ready()
+        assert server.process.stdin
+        server.process.stdin.write(b"\n")
+        server.process.stdin.flush()
+        server.wait_until_ready()
         for path in ("/predict", "/predict/batch"):
-            answer = scene.ask(
+            answer = server.request(
                 "POST", f"{path}{QUERY}", form(PHOTO, 2 if "batch" in path else 1), MULTIPART
             )
             assert (
@@ -264,9 +282,9 @@ def test_a_crash_tells_nobody_what_it_was_about(tmp_path: Path, collector: Colle
                 and found(answer.body) == []
                 and found(answer.headers) == []
             )
-        shown, written = scene.operator(), scene.stop()
+        shown, written = server.operator_pages(), server.stop()
         assert {path: found(data) for path, data in shown.items() if found(data)} == {}
-        # MODEL_PATH is what whoever started it typed, and the terminal says which model that is.
+        # The operator typed MODEL_PATH, and the terminal names that model.
         named = {place: data.replace(b"c4nary-model", b"") for place, data in written.items()}
         assert {place: found(data) for place, data in named.items() if found(data)} == {}
         assert (
@@ -274,23 +292,25 @@ def test_a_crash_tells_nobody_what_it_was_about(tmp_path: Path, collector: Colle
             and b"serve_crashing.py" in written["logs/api.log"]
         )
     finally:
-        scene.end()
+        server.kill()
 
 
-def test_the_process_shows_no_token(tmp_path: Path) -> None:
-    scene = Scene(tmp_path / "home", ["app.py"])
+def test_process_list_shows_no_token(tmp_path: Path) -> None:
+    server = ObservedServer(tmp_path / "home", ["app.py"])
     try:
-        proc = Path(f"/proc/{scene.process.pid}")
+        proc = Path(f"/proc/{server.process.pid}")
         if not proc.exists():
-            pytest.skip("there is no /proc here")
+            pytest.skip("this system has no /proc")
         assert found((proc / "cmdline").read_bytes()) == []
         threads = [path.read_bytes() for path in proc.glob("task/*/comm")]
         assert threads and found(b"".join(threads)) == []
     finally:
-        scene.end()
+        server.kill()
 
 
-def test_settings_hide_their_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_representation_hides_secrets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("KEYLIKE_API_KEY", TOKEN)
     monkeypatch.setenv("NGROK_TOKEN", TOKEN)
     monkeypatch.setenv("KEYLIKE_REDIS_URL", f"redis://:{TOKEN}@127.0.0.1:6379/0")
@@ -307,7 +327,9 @@ def test_settings_hide_their_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 @pytest.mark.parametrize("how", [[], ["--json"]])
-def test_doctor_shows_no_secret(tmp_path: Path, redis_server: RedisServer, how: list[str]) -> None:
+def test_doctor_output_hides_secrets(
+    tmp_path: Path, redis_server: RedisServer, how: list[str]
+) -> None:
     secrets = {
         "KEYLIKE_API_KEY": TOKEN,
         "NGROK_TOKEN": TOKEN,
@@ -335,7 +357,7 @@ def test_doctor_shows_no_secret(tmp_path: Path, redis_server: RedisServer, how: 
 @pytest.mark.parametrize(
     "name", ["KEYLIKE_API_KEY", "KEYLIKE_REDIS_URL", "KEYLIKE_OTEL_ENDPOINT", "KEYLIKE_APIKEY"]
 )
-def test_a_bad_setting_is_told_without_its_value(tmp_path: Path, name: str) -> None:
+def test_invalid_setting_is_reported_without_its_value(tmp_path: Path, name: str) -> None:
     value = "c4nary" if name.endswith("API_KEY") else f"c4nary://{TOKEN}"
     environ = {**os.environ, name: value, "KEYLIKE_LOGS": str(tmp_path)}
     done = subprocess.run(
@@ -350,8 +372,7 @@ def test_a_bad_setting_is_told_without_its_value(tmp_path: Path, name: str) -> N
     assert found(done.stdout + done.stderr) == []
 
 
-def test_the_search_finds_what_it_looks_for() -> None:
-    """Or all of the above would prove nothing."""
+def test_found_detects_every_secret() -> None:
     digits = KEY["bitting"]
     for text in (
         CODE,
@@ -367,5 +388,5 @@ def test_the_search_finds_what_it_looks_for() -> None:
         found(f"zip {ZIPCODE}") == ["the zipcode"]
         and found(f"1{ZIPCODE}0 0.{ZIPCODE} :{ZIPCODE}") == []
     )
-    assert found(TOKEN) == ["a word of the request", "a token"]
+    assert found(TOKEN) == ["a canary", "a token"]
     assert len(found(PHOTO)) >= 1

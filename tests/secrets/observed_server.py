@@ -1,4 +1,4 @@
-"""The real server with all that it writes to, and a caller with an address of its own."""
+"""A server process whose outputs are all collected, and a client with its own address."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.secrets.canaries import ADDRESS, FORWARDED, TOKEN, ZIPCODE
 
 ROOT = Path(__file__).resolve().parents[2]
 BOUNDARY = "c4nary-boundary"
-# What a caller may say about itself in any request.
-SAID = {
+# Headers that any client may send.
+CLIENT_HEADERS = {
     "User-Agent": "c4nary-agent",
     "Referer": "https://c4nary.example/page",
     "Cookie": "c4nary=cookie",
@@ -36,7 +36,7 @@ SAID = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """One response."""
 
     status: int
     headers: str
@@ -44,13 +44,13 @@ class Answer:
 
     @property
     def code(self) -> str | None:
-        """The code of a failure."""
+        """Return the code of a failure."""
         found: str | None = json.loads(self.body).get("code")
         return found
 
 
-class Scene:
-    """A server in a process of its own. Everything that it can write to lies in `home`."""
+class ObservedServer:
+    """A server process that writes only below `home`."""
 
     def __init__(
         self, home: Path, command: list[str], collector: Collector | None = None, **settings: str
@@ -58,7 +58,7 @@ class Scene:
         self.home, self.collector = home, collector
         self.temporary = home / "temporary"
         self.temporary.mkdir(parents=True)
-        self.touched = self.temporary.stat().st_mtime_ns
+        self.created_ns = self.temporary.stat().st_mtime_ns
         places = {
             "KEYLIKE_LOGS": str(home / "logs"),
             "KEYLIKE_TOKENS": str(home / "tokens.sqlite3"),
@@ -88,18 +88,18 @@ class Scene:
     def _port(self) -> int:
         limit = time.monotonic() + 30
         while time.monotonic() < limit and self.process.poll() is None:
-            said = re.search(r"http://127\.0\.0\.1:(\d+)", (self.home / "stdout").read_text())
-            if said:
-                return int(said[1])
+            match = re.search(r"http://127\.0\.0\.1:(\d+)", (self.home / "stdout").read_text())
+            if match:
+                return int(match[1])
         raise AssertionError((self.home / "stderr").read_text())
 
-    def ready(self) -> None:
-        """Comes back once it reads."""
+    def wait_until_ready(self) -> None:
+        """Wait until the server reads photos."""
         limit = time.monotonic() + 30
-        while self.ask("GET", "/health/ready").status != 200:
+        while self.request("GET", "/health/ready").status != 200:
             assert time.monotonic() < limit
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -108,12 +108,15 @@ class Scene:
         source: str = ADDRESS,
         **more: str,
     ) -> Answer:
-        """One request from an address of loopback that nobody else has; in `more` underscores stand for the dashes of headers."""
+        """Send one request from a loopback address that nothing else uses.
+
+        Underscores in names of `more` stand for the dashes of headers.
+        """
         connection = http.client.HTTPConnection(
             "127.0.0.1", self.port, timeout=30, source_address=(source, 0)
         )
         headers = (
-            SAID
+            CLIENT_HEADERS
             | ({"Content-Type": content} if content else {})
             | {name.replace("_", "-"): value for name, value in more.items()}
         )
@@ -124,12 +127,12 @@ class Scene:
         return answer
 
     def raw(self, data: bytes) -> bytes:
-        """What comes back for bytes that need be no request."""
+        """Send raw bytes and return everything that comes back."""
         with socket.create_connection(
             ("127.0.0.1", self.port), timeout=30, source_address=(ADDRESS, 0)
         ) as connection:
             answer = b""
-            # Whoever sends more than anybody reads may be hung up on.
+            # The server may close the connection before it has read everything.
             with contextlib.suppress(ConnectionResetError, BrokenPipeError):
                 connection.sendall(data)
                 connection.shutdown(socket.SHUT_WR)
@@ -137,8 +140,8 @@ class Scene:
                     answer += piece
             return answer
 
-    def operator(self) -> dict[str, bytes]:
-        """All that the server shows to whoever runs it, asked for without any canary but the token."""
+    def operator_pages(self) -> dict[str, bytes]:
+        """Return all pages for the operator. The requests contain no canary except the token."""
         paths = (
             "/metrics",
             "/debug/performance",
@@ -149,9 +152,9 @@ class Scene:
             "/",
             "/openapi.json",
         )
-        return {path: self._look(path) for path in paths}
+        return {path: self._get(path) for path in paths}
 
-    def _look(self, path: str) -> bytes:
+    def _get(self, path: str) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection.request("GET", path, headers={"X-API-Key": TOKEN})
         response = connection.getresponse()
@@ -161,7 +164,7 @@ class Scene:
         return data
 
     def stop(self) -> dict[str, bytes]:
-        """Ends it, and gives what it has written, by where to."""
+        """Stop the server and return everything that it has written, by place."""
         self.process.terminate()
         self.process.communicate(timeout=30)
         self._out.close()
@@ -179,33 +182,34 @@ class Scene:
         )
         return written | sent
 
-    def end(self) -> None:
-        """Takes it away, whatever became of it."""
+    def kill(self) -> None:
+        """Kill the process in any case."""
         with self.process as process:
             process.kill()
         self._out.close()
         self._err.close()
 
 
-def own_address() -> None:
-    """Skips where callers cannot have this address, as on systems whose loopback is a single one."""
-    with socket.socket() as trial:
+def require_address() -> None:
+    """Skip the test on systems whose loopback is a single address."""
+    with socket.socket() as probe:
         try:
-            trial.bind((ADDRESS, 0))
+            probe.bind((ADDRESS, 0))
         except OSError:
-            pytest.skip(
-                f"{ADDRESS} cannot be bound here: loopback is one address, not a network as on Linux"
-            )
+            pytest.skip(f"{ADDRESS} cannot be bound: unlike on Linux, loopback is one address")
 
 
 def form(photo: bytes, count: int = 1, **fields: str) -> bytes:
-    """A form with photos and fields, all with canaries in their names."""
+    """Return a form with photos and fields, all with canaries in their names."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields.items()
     ]
     for number in range(count):
-        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="c4nary-{number}.jpg"\r\n'
+        head = (
+            f"--{BOUNDARY}\r\nContent-Disposition: form-data; "
+            f'name="image"; filename="c4nary-{number}.jpg"\r\n'
+        )
         parts.append(
             f"{head}Content-Type: image/jpeg\r\nX-C4nary: part\r\n\r\n".encode() + photo + b"\r\n"
         )
@@ -216,7 +220,7 @@ MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def as_json(photo: bytes) -> bytes:
-    """A photo in JSON, with a field too many."""
+    """Return a photo as JSON with an unknown field."""
     return json.dumps(
         {"image_data": base64.b64encode(photo).decode(), "zipcode": ZIPCODE, "c4nary": "c4nary"}
     ).encode()
