@@ -28,8 +28,8 @@ _FETCH_SCARCE_S = 10.0
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection whose requests wait until the responses before them have been sent.
 
-    Otherwise a client that pipelines requests and fetches nothing would collect responses, each
-    with an open file, until the worker thread that writes the next one blocks.
+    Otherwise responses would pile up, each with an open file, when a client pipelines requests and
+    fetches nothing. In the end the worker thread that writes the next response would block.
     """
 
     parser_class = RequestParser

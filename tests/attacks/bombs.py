@@ -66,8 +66,8 @@ def png_with(*chunks: bytes) -> bytes:
 @cache
 def compressed_zeros(size: int, *, broken: bool = False) -> bytes:
     """Return zlib data that expands to `size` zeros, or to an error near the end if `broken`."""
-    whole = zlib.compress(bytes(size), 9)
-    return whole[:-40] + b"\xff" * 40 if broken else whole
+    data = zlib.compress(bytes(size), 9)
+    return data[:-40] + b"\xff" * 40 if broken else data
 
 
 def apng(frames: int) -> bytes:
@@ -132,8 +132,8 @@ def webp_of(frames: int) -> bytes:
         append_images=[Image.new("RGB", (60, 40), (20, 20, 99))],
     )
     last = two[two.rindex(b"ANMF") :]
-    whole = two + last * (frames - 2)
-    return whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:]
+    data = two + last * (frames - 2)
+    return data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
 
 
 class _BitWriter:

@@ -33,11 +33,11 @@ def heic_coded(width: int, height: int) -> bytes:
     parameters = _resized(box[at + 2 : at + 2 + size], width, height)
     larger = box[:at] + struct.pack(">H", len(parameters)) + parameters + box[at + 2 + size :]
     more = len(larger) - len(box)
-    whole = bytearray(HEIC.replace(box, struct.pack(">I", len(larger)) + larger[4:]))
+    file = bytearray(HEIC.replace(box, struct.pack(">I", len(larger)) + larger[4:]))
     for name in (b"meta", b"iprp", b"ipco"):
-        at = whole.index(name) - 4
-        whole[at : at + 4] = struct.pack(">I", int.from_bytes(whole[at : at + 4], "big") + more)
-    return bytes(whole).replace(
+        at = file.index(name) - 4
+        file[at : at + 4] = struct.pack(">I", int.from_bytes(file[at : at + 4], "big") + more)
+    return bytes(file).replace(
         struct.pack(">I", _PICTURE.start), struct.pack(">I", _PICTURE.start + more), 1
     )
 
@@ -98,11 +98,13 @@ def heic_derived(
         b"ipma", struct.pack(">I", len(kinds)) + struct.pack(">HBBB", 1, 2, 0x81, 2) + sizes
     )
     properties = _box(b"iprp", _box(b"ipco", coded + size) + described)
-    made = [_box(b"dimg", struct.pack(">HHH", at + 1, 1, at)) for at in range(1, len(kinds))]
-    added = [_box(b"auxl", struct.pack(">HHH", item, 1, other)) for item, other in auxiliary or []]
-    references = _full(b"iref", b"".join(made + added))
-    shown = _full(b"pitm", struct.pack(">H", primary or len(kinds)))
-    handler = _full(b"hdlr", b"\0\0\0\0pict" + bytes(13)) + shown
+    derived = [_box(b"dimg", struct.pack(">HHH", at + 1, 1, at)) for at in range(1, len(kinds))]
+    auxiliary_boxes = [
+        _box(b"auxl", struct.pack(">HHH", item, 1, other)) for item, other in auxiliary or []
+    ]
+    references = _full(b"iref", b"".join(derived + auxiliary_boxes))
+    primary_box = _full(b"pitm", struct.pack(">H", primary or len(kinds)))
+    handler = _full(b"hdlr", b"\0\0\0\0pict" + bytes(13)) + primary_box
 
     def meta(begin: int) -> bytes:
         # A grid has data for its layout (one tile). Other derived items need no data.
@@ -151,15 +153,15 @@ def _resized(parameters: bytes, width: int, height: int) -> bytes:
     _, end = _golomb(bits, at)
     _, end = _golomb(bits, end)
     size = "".join("0" * (len(f"{side + 1:b}") - 1) + f"{side + 1:b}" for side in (width, height))
-    whole = (bits[:at] + size + bits[end:]).rstrip("0")
-    whole += "0" * (-len(whole) % 8)
-    unmarked = bytes(int(whole[at : at + 8], 2) for at in range(0, len(whole), 8))
-    marked = bytearray()
-    for byte in unmarked:
-        if marked[-2:] == b"\0\0" and byte <= 3:
-            marked.append(3)
-        marked.append(byte)
-    return bytes(marked)
+    resized = (bits[:at] + size + bits[end:]).rstrip("0")
+    resized += "0" * (-len(resized) % 8)
+    plain_bytes = bytes(int(resized[at : at + 8], 2) for at in range(0, len(resized), 8))
+    escaped = bytearray()
+    for byte in plain_bytes:
+        if escaped[-2:] == b"\0\0" and byte <= 3:
+            escaped.append(3)
+        escaped.append(byte)
+    return bytes(escaped)
 
 
 def _golomb(bits: str, at: int) -> tuple[int, int]:

@@ -183,7 +183,7 @@ def _replies(stream: Any, method: str) -> Iterator[Reply]:
         def makefile(self, _mode: str) -> Any:
             return stream
 
-    kept = []  # a response that is collected closes its file
+    kept = []  # a response closes the stream when it is garbage-collected
     while stream.peek(1):
         kept.append(response := http.client.HTTPResponse(FakeSocket(), method=method))  # type: ignore[arg-type]
         response.begin()

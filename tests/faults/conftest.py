@@ -18,9 +18,9 @@ COLOUR = ["-m", "tests.serve_colour"]
 @pytest.fixture
 def fault_server(settings: Settings) -> Iterator[FaultServer]:
     """Run a server that reads one photo and queues three, with a deadline of ten seconds."""
-    made = FaultServer(settings.model_copy(update={"threads": 1, "queue": 3, "deadline_s": 10.0}))
-    yield made
-    made.stop()
+    server = FaultServer(settings.model_copy(update={"threads": 1, "queue": 3, "deadline_s": 10.0}))
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -30,17 +30,17 @@ class Wall:
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     """Replace time.time with a clock that the test can shift."""
-    made = Wall()
-    monkeypatch.setattr(time, "time", made)
-    return made
+    clock = Wall()
+    monkeypatch.setattr(time, "time", clock)
+    return clock
 
 
 @pytest.fixture
 def fault_server(settings: Settings, wall: Wall) -> Iterator[FaultServer]:
     """Run a server that uses the shifted time of day."""
-    made = FaultServer(settings.model_copy(update={"threads": 1}), wall)
-    yield made
-    made.stop()
+    server = FaultServer(settings.model_copy(update={"threads": 1}), wall)
+    yield server
+    server.stop()
 
 
 @pytest.mark.parametrize("jump", [DAY_S, -DAY_S], ids=["forward", "back"])

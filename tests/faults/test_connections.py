@@ -66,7 +66,7 @@ def test_connections_above_the_limit_wait_and_are_then_served(
     inside = connect(server.port)
     assert check_live(inside) == 200
     before = open_files(server)
-    crowd = [connect(server.port) for _ in range(1000)]
+    others = [connect(server.port) for _ in range(1000)]
     late = connect(server.port)
     late.sendall(LIVE)
     for _ in range(3):
@@ -78,7 +78,7 @@ def test_connections_above_the_limit_wait_and_are_then_served(
     )
     assert read_response(inside)[1]["bitting"] == "2,5,4,7,3"
     assert open_files(server) <= before + 512
-    for each in crowd:
+    for each in others:
         each.close()
     assert read_response(late)[0] == 200
     assert server.ask("POST", "/", plain())[0] == 200
@@ -171,7 +171,7 @@ def test_connections_without_file_descriptors_wait_and_are_then_served(serve: Se
     assert server.ask("POST", "/", plain(size=(50, 40)))[0] == 200
     assert check_live(inside) == 200
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (open_files(server) + 2, 4096))
-    crowd = [connect(server.port) for _ in range(20)]
+    others = [connect(server.port) for _ in range(20)]
     late = connect(server.port)
     late.sendall(LIVE)
     assert [check_live(inside) for _ in range(3)] == [200] * 3
@@ -181,7 +181,7 @@ def test_connections_without_file_descriptors_wait_and_are_then_served(serve: Se
         + plain()
     )
     assert read_response(inside)[0] == 200
-    for each in crowd:
+    for each in others:
         each.close()
     assert read_response(late)[0] == 200
     inside.close()

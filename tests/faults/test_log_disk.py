@@ -32,13 +32,13 @@ def limit_file_size(server: Served, size: int) -> None:
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-@pytest.mark.parametrize("left", [0, 40], ids=["full", "space for a part of a line"])
+@pytest.mark.parametrize("free_bytes", [0, 40], ids=["full", "space for a part of a line"])
 def test_log_on_a_full_disk_loses_lines_and_no_requests(
-    serve: Serve, tmp_path: Path, left: int
+    serve: Serve, tmp_path: Path, free_bytes: int
 ) -> None:
     server, log = serve(), tmp_path / "logs" / "api.log"
     assert server.ask("GET", "/health/live")[0] == 200
-    limit_file_size(server, log.stat().st_size + left)
+    limit_file_size(server, log.stat().st_size + free_bytes)
     assert [server.ask("POST", "/", plain(size=(size, 40)))[0] for size in (50, 51, 52)] == [
         200
     ] * 3
@@ -49,12 +49,12 @@ def test_log_on_a_full_disk_loses_lines_and_no_requests(
         "the log should resume without the lines that failed"
     )
     status, _, err = server.stop()
-    said = [line for line in err.splitlines() if line.startswith("keylike:")]
-    assert (status, said) == (
+    messages = [line for line in err.splitlines() if line.startswith("keylike:")]
+    assert (status, messages) == (
         0,
         [
             "keylike: cannot write the log (EFBIG); the server continues without it"
-            if not left
+            if not free_bytes
             else "keylike: cannot write the log (ENOSPC); the server continues without it",
             "keylike: writing the log again; lines dropped: 3",
         ],
@@ -83,8 +83,8 @@ def test_log_folder_that_cannot_be_created_is_retried(serve: Serve, tmp_path: Pa
     log.parent.unlink()
     assert server.ask("GET", "/health/live")[0] == 200
     assert [line["route"] for line in lines(log)] == ["/health/live"]
-    said = [line for line in server.stop()[2].splitlines() if line.startswith("keylike:")]
-    assert len(said) == 2 and "lines dropped: 2" in said[1]
+    messages = [line for line in server.stop()[2].splitlines() if line.startswith("keylike:")]
+    assert len(messages) == 2 and "lines dropped: 2" in messages[1]
 
 
 def test_log_without_a_terminal_goes_on(serve: Serve, tmp_path: Path) -> None:

@@ -142,9 +142,9 @@ def test_reader_fault_is_500_and_the_next_photo_is_read(
     assert len(set(fault_server.reader.threads)) == 1, "the thread died"
     for handler in logging.getLogger("keylike").handlers:
         handler.flush()
-    said = capfd.readouterr()
+    output = capfd.readouterr()
     assert not any(
-        word in str(body) + said.err + said.out for word in ("canary", "Traceback", "/secret")
+        word in str(body) + output.err + output.out for word in ("canary", "Traceback", "/secret")
     )
 
 

@@ -91,14 +91,14 @@ class CachedServer:
 @pytest.fixture
 def serve(settings: Settings) -> Iterator[Callable[[str], CachedServer]]:
     """Return a function that starts servers; stop them after the test."""
-    made: list[CachedServer] = []
+    servers: list[CachedServer] = []
 
     def start(url: str) -> CachedServer:
-        made.append(CachedServer(settings, url))
-        return made[-1]
+        servers.append(CachedServer(settings, url))
+        return servers[-1]
 
     yield start
-    for each in made:
+    for each in servers:
         each.fault_server.stop()
 
 

@@ -39,21 +39,23 @@ def unsent(fault_server: FaultServer) -> list[int]:
 @pytest.fixture
 def unread_connections(fault_server: FaultServer) -> Iterator[list[socket.socket]]:
     """Open a connection per worker thread, each with many unread responses."""
-    made = [
+    connections = [
         request_without_reading(fault_server.server.port, 20)
         for _ in range(fault_server.server._binding.threads)
     ]
 
     def is_stalled() -> bool:
-        before = unsent(fault_server)[: len(made)]
+        before = unsent(fault_server)[: len(connections)]
         threading.Event().wait(0.05)
         return (
-            len(before) == len(made) and all(before) and unsent(fault_server)[: len(made)] == before
+            len(before) == len(connections)
+            and all(before)
+            and unsent(fault_server)[: len(connections)] == before
         )
 
     until(is_stalled)
-    yield made
-    for each in made:
+    yield connections
+    for each in connections:
         each.close()
 
 

@@ -89,11 +89,11 @@ class Busy:
 @pytest.fixture
 def busy(settings: Settings) -> Iterator[Busy]:
     """Run a server that reads one photo and queues three."""
-    made = Busy(settings.model_copy(update={"threads": 1, "queue": 3, "max_batch": 1}))
-    yield made
-    made.reader.allowed.set()
-    made.threads.shutdown()
-    made.running.stop()
+    server = Busy(settings.model_copy(update={"threads": 1, "queue": 3, "max_batch": 1}))
+    yield server
+    server.reader.allowed.set()
+    server.threads.shutdown()
+    server.running.stop()
 
 
 def test_health_with_a_full_queue_answers_at_once(busy: Busy) -> None:
