@@ -35,7 +35,7 @@ WITHOUT_TORCH = $$(sed -nE 's/^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z
 
 # Two installations must not change the same environment at once.
 .NOTPARALLEL:
-.PHONY: help serve serve-gemma test test-gemma lint bench stress bench-gemma fuzz hostile-load train evaluate evaluation-docs lock sbom wheel
+.PHONY: help serve serve-gemma test test-gemma lint advisories bench stress bench-gemma fuzz hostile-load train evaluate evaluation-docs lock sbom wheel
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -52,12 +52,15 @@ test: $(VENV)/dev ## run the tests that need no PyTorch
 test-gemma: $(VENV)/train $(VENV)/gemma ## run the tests that need PyTorch: training, and a tiny Gemma
 	@$(VENV)/bin/python -m pytest -m "gemma or training"
 
-lint: $(VENV)/dev ## check style, types, import layers and the Dockerfile
+lint: $(VENV)/dev advisories ## check style, types, import layers, the Dockerfile and the advisories
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check --quiet .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo 2>/dev/null
 	@$(VENV)/bin/hadolint Dockerfile
+
+advisories: $(VENV)/dev ## compare packages and bundled libraries with security/advisories.toml
+	@$(VENV)/bin/python -m tools.supply_chain.advisories
 
 bench: $(VENV)/server $(PEERS:%=$(ENVS)/%/made) ## compare with other servers and write docs/benchmarks (half an hour)
 	@$(ENVS)/load/bin/python -m tools.benchmarks.serving --work $(WORK)/bench --docs $(DOCS) --server $(VENV)/bin/python --envs $(ENVS) \
@@ -112,6 +115,8 @@ lock: $(VENV)/dev ## write requirements.txt and locks/ from pyproject.toml
 sbom: $(VENV)/dev $(SBOM)/env/made ## list the server's packages and bundled libraries as CycloneDX
 	@$(VENV)/bin/python -W ignore -m cyclonedx_py environment --gather-license-texts --pyproject pyproject.toml --output-reproducible \
 		--output-file $(SBOM)/keylike.cdx.json $(SBOM)/env/bin/python
+	@$(SBOM)/env/bin/python -m tools.supply_chain.native_libraries > $(SBOM)/libraries.json
+	@$(VENV)/bin/python -m tools.supply_chain.sbom $(SBOM)/keylike.cdx.json $(SBOM)/libraries.json
 	@echo $(SBOM)/keylike.cdx.json
 
 $(SBOM)/env/made: requirements.txt | $(VENV)/made

@@ -1,4 +1,4 @@
-"""`make sbom`: what the server's lock holds, each package with version and licence, in CycloneDX's own schema."""
+"""`make sbom` lists the packages of the server's lock and the native libraries in their wheels."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pillow_heif
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.utils import canonicalize_name
+from PIL import features
 
 from tests.test_locks import ROOT, locked
 
@@ -25,26 +27,25 @@ PINS = {
 }
 
 
-def installed(folder: Path) -> None:
-    """An environment in which the server's packages are, as far as anybody can tell who asks for their names."""
+def install_server(folder: Path) -> None:
+    """Create an environment with the server's packages, linked from this environment."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=60)
     (packages,) = folder.glob("lib/python*/site-packages")
     for name in PINS:
-        files = importlib.metadata.distribution(name).files or []
-        (metadata,) = {
-            Path(str(file.locate())).parent for file in files if file.match("*.dist-info/METADATA")
-        }
-        shutil.copytree(metadata, packages / metadata.name)
+        dist = importlib.metadata.distribution(name)
+        for entry in {file.parts[0] for file in dist.files or [] if file.parts[0] != ".."}:
+            if not (packages / entry).exists():
+                (packages / entry).symlink_to(Path(str(dist.locate_file(entry))))
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The document, of packages that are there already."""
+def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Run `make sbom` with the installed packages and return the document."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     work, environment = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("tools")
     (work / "sbom").mkdir()
-    installed(work / "sbom" / "env")
+    install_server(work / "sbom" / "env")
     for part in ("bin", "lib", "pyvenv.cfg"):
         (environment / part).symlink_to(Path(sys.prefix) / part)
     for stamp in (environment / "made", environment / "dev", work / "sbom" / "env" / "made"):
@@ -57,41 +58,79 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
         f"WORK={work}",
         f"PYTHON={sys.executable}",
     ]
-    # What a make around the tests says of itself is for its own children.
-    outside = {
+    # The variables of a make that runs these tests are for its own children.
+    variables = {
         name: value
         for name, value in os.environ.items()
         if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     }
     done = subprocess.run(
-        command, cwd=ROOT, env=outside, capture_output=True, text=True, timeout=120
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     return json.loads(Path(done.stdout.strip()).read_text())
 
 
-def test_it_holds_what_the_lock_holds(made: Any) -> None:
-    assert {canonicalize_name(one["name"]): one["version"] for one in made["components"]} == PINS
+def packages_of(document: Any) -> list[Any]:
+    """Return the components that are Python packages."""
+    return [each for each in document["components"] if each.get("purl", "").startswith("pkg:pypi/")]
 
 
-def test_every_package_has_a_licence(made: Any) -> None:
-    assert [one["name"] for one in made["components"] if not one.get("licenses")] == []
+def libraries_of(document: Any, package: str) -> dict[str, str]:
+    """Return the libraries in the wheel of a package: name and version."""
+    bundled = {"name": "keylike:bundled-in", "value": package}
+    return {
+        each["name"]: each["version"]
+        for each in document["components"]
+        if bundled in each.get("properties", [])
+    }
 
 
-def test_it_says_which_package_needs_which(made: Any) -> None:
-    needs = {one["ref"]: one.get("dependsOn", []) for one in made["dependencies"]}
-    flask = next(one["bom-ref"] for one in made["components"] if one["name"].lower() == "flask")
-    assert any(ref.lower().startswith("werkzeug==") for ref in needs[flask])
+def test_sbom_lists_the_packages_of_the_lock(document: Any) -> None:
+    listed = {canonicalize_name(each["name"]): each["version"] for each in packages_of(document)}
+    assert listed == PINS
 
 
-def test_it_keeps_to_the_schema(made: Any) -> None:
+def test_sbom_every_package_has_a_licence(document: Any) -> None:
+    assert [each["name"] for each in packages_of(document) if not each.get("licenses")] == []
+
+
+def test_sbom_lists_native_libraries_with_the_versions_they_report(document: Any) -> None:
+    heif, pillow = libraries_of(document, "pillow-heif"), libraries_of(document, "pillow")
+    assert heif["libheif"] == pillow_heif.libheif_info()["libheif"]
+    assert {"libde265", "x265"} <= set(heif)
+    assert pillow["libjpeg-turbo"] == features.version("libjpeg_turbo")
+    assert pillow["libwebp"] == features.version("webp")
+    assert pillow["libavif"] == features.version("avif")
+    assert {"libpng", "libtiff", "openjpeg", "freetype", "zlib-ng"} <= set(pillow)
+    opencv = libraries_of(document, "opencv-python-headless")
+    assert {"libjpeg-turbo", "ffmpeg", "openssl", "libpng", "openblas"} <= set(opencv)
+    assert "protobuf" in libraries_of(document, "onnxruntime")
+    assert "pyo3" in libraries_of(document, "pydantic-core")
+
+
+def test_sbom_states_the_licences_of_the_heif_codecs(document: Any) -> None:
+    licences = {
+        each["name"]: each["licenses"][0]["license"]["name"]
+        for each in document["components"]
+        if each["name"] in ("libheif", "libde265", "x265")
+    }
+    assert licences == {"libheif": "LGPLv3", "libde265": "LGPLv3", "x265": "GPLv2"}
+
+
+def test_sbom_states_which_component_needs_which(document: Any) -> None:
+    needs = {each["ref"]: each.get("dependsOn", []) for each in document["dependencies"]}
+    refs = {each["name"].lower(): each["bom-ref"] for each in packages_of(document)}
+    assert refs["werkzeug"] in needs[refs["flask"]]
+    assert any(ref.startswith("pillow-heif/libheif@") for ref in needs[refs["pillow_heif"]])
+
+
+def test_sbom_conforms_to_the_schema(document: Any) -> None:
     validator = JsonStrictValidator(SchemaVersion.V1_6)
-    assert validator.validate_str(json.dumps(made)) is None
-    assert (
-        validator.validate_str(json.dumps(made | {"components": [{"name": "nameless"}]}))
-        is not None
-    )
+    assert validator.validate_str(json.dumps(document)) is None
+    invalid = document | {"components": [{"name": "nameless"}]}
+    assert validator.validate_str(json.dumps(invalid)) is not None
 
 
-def test_it_tells_nothing_of_the_machine_that_made_it(made: Any) -> None:
-    assert str(ROOT) not in json.dumps(made) and sys.prefix not in json.dumps(made)
+def test_sbom_contains_no_path_of_this_machine(document: Any) -> None:
+    assert str(ROOT) not in json.dumps(document) and sys.prefix not in json.dumps(document)
