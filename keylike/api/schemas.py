@@ -70,6 +70,7 @@ class QualityOut(Body):
     sharpness: float | None = Field(ge=0, le=1)
     contrast: float | None = Field(ge=0, le=1)
     worn_cuts: list[int] = Field(description="Positions of cuts about midway between two depths")
+    other_keys: bool = Field(description="Other keys seem to be in the picture; one was read")
 
 
 class Prediction(Body):

@@ -57,7 +57,8 @@ class Quality:
 
     `px_per_mm` photo pixels a millimetre at the blade; `px_per_depth_step` the same for one depth step of the keyway;
     `tilt_deg` angle between the key's plane and the picture's; `sharpness` and `contrast` 0 to 1; `worn_cuts` the
-    positions of cuts that lie nearly midway between two depths (a worn or copied key).
+    positions of cuts that lie nearly midway between two depths (a worn or copied key); `other_keys` True if other
+    keys seem to be in the picture, of which the largest was read.
     """
 
     px_per_mm: float | None = None
@@ -66,6 +67,7 @@ class Quality:
     sharpness: float | None = None
     contrast: float | None = None
     worn_cuts: tuple[int, ...] = ()
+    other_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,10 @@ from keylike.readers.model_files import MANIFEST, called, manifest_bytes, parse_
 _UNCUT_FROM_MM, _AMBIGUOUS_SIXTH = 8.58, 0.65
 # A first result at least this sure, on a strip with at least this fit, needs no alternative poses.
 _SURE, _SURE_FIT = 0.85, 2.0
-_WORN_FROM = (
-    0.38  # share of a depth step between a cut and its depth from which the cut counts as worn
-)
+# A reading mentions other keys from this many logits below the limit of several keys.
+_MENTIONED = 2.0
+# A cut counts as worn from this distance to its depth, in depth steps.
+_WORN_FROM = 0.38
 _FINEST_STEP_MM = min(keyway(name).increment_mm for name in CUTS_OF)
 # Only tilt explains such proportions: below this angle a doubt about the family is about the family
 # itself.
@@ -144,7 +145,7 @@ class CaliperReader:
             return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
         fit = analysis.fit
         evidence = examine(picture, fit.pose, fit.strip, fit.measured)
-        quality = _quality(analysis, evidence)
+        quality = _quality(analysis, evidence, self._thresholds)
         refusal = no_code(analysis, evidence, quality, self._thresholds)
         return refusal or self._judge(analysis, evidence, quality, (width, height))
 
@@ -296,7 +297,7 @@ def _px_per_step(analysis: Analysis, evidence: Evidence) -> float:
     return evidence.px_per_mm * analysis.keyway.increment_mm
 
 
-def _quality(analysis: Analysis, evidence: Evidence) -> Quality:
+def _quality(analysis: Analysis, evidence: Evidence, limits: Thresholds) -> Quality:
     codes, way = analysis.decoding.ranked[0][0], analysis.keyway
     off = [
         abs(float(depth) - way.depths_mm[code]) / way.increment_mm
@@ -309,4 +310,5 @@ def _quality(analysis: Analysis, evidence: Evidence) -> Quality:
         sharpness=evidence.sharpness,
         contrast=evidence.contrast,
         worn_cuts=tuple(i + 1 for i, share in enumerate(off) if share > _WORN_FROM),
+        other_keys=analysis.fit.rough.several >= limits.several - _MENTIONED,
     )

@@ -78,6 +78,7 @@ function cuts(answer, light) {
     "div",
     { class: "card" },
     make("table", { id: "cuts" }, make("caption", {}, "Each cut"), make("thead", {}, make("tr", {}, head, sure)), make("tbody", {}, answer.cuts.map(row))),
+    answer.quality.other_keys && make("p", { class: "quiet", id: "other-keys" }, "Other keys seem to be in the picture. This is the code of the largest."),
     worn.size > 0 && make("p", { class: "quiet" }, "A cut that may be worn lies between two depths: the lock may be made for the neighbouring one."),
   )
 }
