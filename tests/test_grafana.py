@@ -1,4 +1,4 @@
-"""The Grafana dashboard and the Prometheus alerts: valid, and based on existing metrics and labels."""
+"""The Grafana dashboard and the Prometheus alerts: valid, with existing metrics and labels."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _SEND = "send it as X-API-Key or as Authorization: Bearer."
 
 
 class Policy(StrEnum):
-    """The requests that need a token: none, predictions, or all but /health/live and the web page."""
+    """The requests that need a token: none, predictions, or all but liveness and the web page."""
 
     OPEN = "open"
     PREDICTIONS = "predictions"
@@ -44,9 +44,15 @@ def tunnel_refusal(setting: str, *, loopback: bool, open_allowed: bool) -> str |
     `open_allowed` permits a tunnel without tokens.
     """
     if not loopback:
-        return "a tunnel needs KEYLIKE_HOST=127.0.0.1, since its requests are recognised by their local address"
+        return (
+            "a tunnel needs KEYLIKE_HOST=127.0.0.1, since its requests are recognised "
+            "by their local address"
+        )
     if setting == "open" and not open_allowed:
-        return "with KEYLIKE_POLICY=open anyone who finds the tunnel's address can read keys: set it to auto, or set KEYLIKE_TUNNEL_OPEN=1 as well"
+        return (
+            "with KEYLIKE_POLICY=open anyone who finds the tunnel's address can read "
+            "keys: set it to auto, or set KEYLIKE_TUNNEL_OPEN=1 as well"
+        )
     return None
 
 

@@ -15,7 +15,7 @@ from keylike.access.tokens import Tier, Token
 # The largest number of windows in memory. Each client has three; full windows of clients without a
 # token take about 40 MB. Beyond the limit the window that was idle longest is dropped, and its
 # count with it.
-MOST_WINDOWS = 30_000
+MAX_WINDOWS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Windows(Storage, MovingWindowSupport):
         uri: unused; required by the interface.
         clock: monotonic seconds.
         wall: seconds since 1970, for the times that clients see.
-        most: largest number of names.
+        max_names: largest number of names.
     """
 
     STORAGE_SCHEME = ["keylike-memory"]  # noqa: RUF012
@@ -58,12 +58,12 @@ class Windows(Storage, MovingWindowSupport):
         *,
         clock: Callable[[], float],
         wall: Callable[[], float],
-        most: int = MOST_WINDOWS,
+        max_names: int = MAX_WINDOWS,
     ) -> None:
         super().__init__(uri)
         self._clock = clock
         self._wall = wall
-        self._most = most
+        self._max_names = max_names
         self._lock = threading.Lock()
         self._hits: OrderedDict[str, list[float]] = OrderedDict()
 
@@ -85,7 +85,7 @@ class Windows(Storage, MovingWindowSupport):
             hits.extend([now] * amount)
             self._hits[key] = hits
             self._hits.move_to_end(key)
-            while len(self._hits) > self._most:
+            while len(self._hits) > self._max_names:
                 self._hits.popitem(last=False)
             return True
 

@@ -1,4 +1,4 @@
-"""The SQLite file of tokens, which the command line writes and the server reads at every request."""
+"""The SQLite file of tokens. The command line writes it; the server reads it at every request."""
 
 from __future__ import annotations
 
@@ -120,12 +120,12 @@ class TokenStore:
 
     def any(self) -> bool:
         """Return True if a token exists that has not expired. Raises TokensUnreadable."""
-        good = "SELECT 1 FROM tokens WHERE expires IS NULL OR expires > ? LIMIT 1"
+        query = "SELECT 1 FROM tokens WHERE expires IS NULL OR expires > ? LIMIT 1"
         with self._locked():
             connection = self._connect_existing()
             return (
                 connection is not None
-                and connection.execute(good, (self.clock(),)).fetchone() is not None
+                and connection.execute(query, (self.clock(),)).fetchone() is not None
             )
 
     def find(self, secret: str) -> Token | None:

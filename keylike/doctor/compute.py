@@ -15,7 +15,7 @@ GPU_LIBRARIES = ("bitsandbytes", "unsloth")
 
 @dataclass(frozen=True, slots=True)
 class CudaDevice:
-    """The first NVIDIA GPU that PyTorch can use: memory in bytes, and native support of bfloat16."""
+    """The first NVIDIA GPU that PyTorch can use: memory in bytes, native support of bfloat16."""
 
     name: str
     free: int
@@ -153,7 +153,10 @@ def _first_device() -> CudaDevice:
 
 
 def _usable_device(device: CudaDevice) -> Finding:
-    saw = f"{device.name}, {format_bytes(device.free)} of {format_bytes(device.total)} free, {'bf16' if device.bf16 else 'no bf16'}"
+    saw = (
+        f"{device.name}, {format_bytes(device.free)} of {format_bytes(device.total)} "
+        f"free, {'bf16' if device.bf16 else 'no bf16'}"
+    )
     if device.bf16:
         return Finding("GPU", State.OK, saw)
     return Finding(

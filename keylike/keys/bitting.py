@@ -97,7 +97,10 @@ class Bitting:
         if len(self.codes) in allowed:
             return ()
         return (
-            f"a {self.keyway.name} key has {' or '.join(map(str, allowed))} cuts, not {len(self.codes)}",
+            (
+                f"a {self.keyway.name} key has {' or '.join(map(str, allowed))} cuts, "
+                f"not {len(self.codes)}"
+            ),
         )
 
     def _range_problems(self) -> tuple[str, ...]:

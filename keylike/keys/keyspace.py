@@ -1,4 +1,4 @@
-"""The number of possible codes of a keyway: in total, allowed by the maker, and without weak ones."""
+"""The number of codes of a keyway: in total, allowed by the maker, and without weak ones."""
 
 from __future__ import annotations
 
@@ -57,12 +57,14 @@ def count(cuts: int, levels: Sequence[int], rules: Sequence[Rule] = ()) -> int:
 def _moves(
     rules: Sequence[Rule], states: tuple[State, ...], levels: Sequence[int]
 ) -> list[tuple[State, ...]]:
-    tried = (
+    next_states = (
         tuple(rule.step(state, level) for rule, state in zip(rules, states, strict=True))
         for level in levels
     )
     return [
-        tuple(state for state in moved if state is not None) for moved in tried if None not in moved
+        tuple(state for state in moved if state is not None)
+        for moved in next_states
+        if None not in moved
     ]
 
 

@@ -1,4 +1,4 @@
-"""The records of all key families: depths, positions and limits, with the source of every number."""
+"""The records of all key families: depths, positions and limits, each with its source."""
 
 from __future__ import annotations
 

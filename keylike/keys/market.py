@@ -9,7 +9,10 @@ from statistics import mean, pvariance
 
 from keylike.keys.bitting import Bitting
 
-FORMULA = "assumption: the older guide's formula, kept for the apps that show it, not based on production data"
+FORMULA = (
+    "assumption: the older guide's formula, kept for the apps that show it, not based "
+    "on production data"
+)
 FULL_MARKET_YEARS = 100
 """The years on the market that count as 1. An assumption: about the age of the oldest makers."""
 
@@ -54,7 +57,10 @@ def market(bitting: Bitting, zipcode: str) -> Market:
         estimated_annual_production_source=FORMULA,
         manufacturing_complexity_source=FORMULA,
         market_penetration_source=keyway.source_of("market_share"),
-        time_in_market_source=f"{keyway.source_of('year_introduced')}; assumption: {FULL_MARKET_YEARS} years count as 1",
+        time_in_market_source=(
+            f"{keyway.source_of('year_introduced')}; assumption: {FULL_MARKET_YEARS} "
+            "years count as 1"
+        ),
     )
 
 

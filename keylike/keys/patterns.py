@@ -13,7 +13,10 @@ from keylike.keys.rules import AtLeastDepths, NoRun, NotMonotone, Rule, obeys
 LOCKSMITHS = "verified locksmiths on reddit.com/r/AskALocksmith (thread y9e88s)"
 UNION = "uniononline.co.uk, master keying rules (manufacturer)"
 EN_1303 = "fedelebron/lock_toys, its reading of EN 1303"
-MANY_OPEN = "public code that lists the codes which open a lock while the key is withdrawn (author not known)"
+MANY_OPEN = (
+    "public code that lists the codes which open a lock while the key is withdrawn "
+    "(author not known)"
+)
 DEEP_PART = 0.8
 """The share of the deepest level from which a first cut counts as very deep. An assumption."""
 
@@ -97,22 +100,30 @@ _CHECKS = (
         "macs_broken",
         20,
         _breaks_macs,
-        "Two neighbouring cuts differ by more than the maker allows (MACS), so one cut removes part of the other. "
-        "The key may work badly, be worn, or have been misread.",
+        (
+            "Two neighbouring cuts differ by more than the maker allows (MACS), so one cut "
+            "removes part of the other. The key may work badly, be worn, or have been misread."
+        ),
         lambda keyway: keyway.source_of("macs"),
     ),
     _Check(
         "staircase",
         20,
         _breaks(NotMonotone()),
-        "The cuts only get deeper or only shallower, like a staircase: locksmiths avoid such codes.",
+        (
+            "The cuts only get deeper or only shallower, like a staircase: locksmiths "
+            "avoid such codes."
+        ),
         _always(LOCKSMITHS),
     ),
     _Check(
         "few_depths",
         20,
         _breaks(AtLeastDepths(3)),
-        "The code has fewer than three different depths. Few such codes exist, and equal cuts let more other keys open the lock.",
+        (
+            "The code has fewer than three different depths. Few such codes exist, and "
+            "equal cuts let more other keys open the lock."
+        ),
         _always(f"{LOCKSMITHS}; {MANY_OPEN}"),
     ),
     _Check(

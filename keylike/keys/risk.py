@@ -116,7 +116,10 @@ def _keyed_alike(bitting: Bitting, space: KeySpace, weak: tuple[WeakPattern, ...
     ending = (
         "but locks are sold with this code, so it is more common than that." if default else _CAVEAT
     )
-    sentence = f"At best 1 in {codes:,} {bitting.keyway.name} keys is cut the same, if all codes are used equally; {ending}"
+    sentence = (
+        f"At best 1 in {codes:,} {bitting.keyway.name} keys is cut the same, if all "
+        f"codes are used equally; {ending}"
+    )
     return KeyedAlike(
         codes, sentence, f"{COUNTED}; assumption: all codes are used equally; {SAME_BOXES}"
     )
@@ -127,7 +130,10 @@ _CAVEAT = "in practice locks sold together are often keyed alike."
 
 def _blank(keyway: Keyway) -> Claim:
     explanation = {
-        "free": "The blank is freely available: any shop can copy this key, and a Do Not Duplicate stamp has no legal force.",
+        "free": (
+            "The blank is freely available: any shop can copy this key, and a Do Not "
+            "Duplicate stamp has no legal force."
+        ),
         "restricted": "The blank is restricted: copies require proof of ownership.",
     }[keyway.blank]
     return Claim(keyway.blank, explanation, f"{keyway.source_of('blank')}; {NO_FORCE}")
@@ -151,7 +157,8 @@ def _recommendations(bitting: Bitting, weak: tuple[WeakPattern, ...]) -> tuple[s
         advice.append("Have the lock rekeyed now: locks are sold with this code.")
     elif names & {"all_equal", "staircase", "few_depths", "three_in_row"}:
         advice.append(
-            "When the lock is rekeyed, ask for a code with at least three depths that goes up and down."
+            "When the lock is rekeyed, ask for a code with at least three depths "
+            "that goes up and down."
         )
     if "macs_broken" in names:
         advice.append(
@@ -163,7 +170,8 @@ def _recommendations(bitting: Bitting, weak: tuple[WeakPattern, ...]) -> tuple[s
         advice.append("Rekey after moving in or losing a key: nobody knows how many copies exist.")
     if bitting.keyway.bump_exposure == "high":
         advice.append(
-            "For an important door, ask a locksmith for a cylinder with a restricted keyway and protection against bumping."
+            "For an important door, ask a locksmith for a cylinder with a "
+            "restricted keyway and protection against bumping."
         )
     advice.append("Do not share pictures of this key: a picture is enough to copy it.")
     return tuple(advice)

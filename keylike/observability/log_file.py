@@ -24,8 +24,8 @@ class LogFile(RotatingFileHandler):
 
     Args:
         path: the log file.
-        most: size in bytes at which the file is rotated.
-        kept: number of old files.
+        max_bytes: size in bytes at which the file is rotated.
+        backups: number of old files.
 
     Raises:
         OSError: the file cannot be opened.
@@ -34,11 +34,13 @@ class LogFile(RotatingFileHandler):
     # Unbuffered: otherwise the rest of a failed line would precede the next one.
     stream: FileIO  # type: ignore[assignment]
 
-    def __init__(self, path: Path, *, most: int = _FILE_BYTES, kept: int = _FILES_KEPT) -> None:
+    def __init__(
+        self, path: Path, *, max_bytes: int = _FILE_BYTES, backups: int = _FILES_KEPT
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lost = 0
-        self._rotate_at = most
-        super().__init__(path, maxBytes=most, backupCount=kept, encoding="utf-8")
+        self._rotate_at = max_bytes
+        super().__init__(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
 
     def emit(self, record: LogRecord) -> None:
         """Write one line, or count it as dropped."""
@@ -60,7 +62,8 @@ class LogFile(RotatingFileHandler):
         """
         if not self._lost:
             _say(
-                f"keylike: cannot write the log ({_kind(sys.exception())}); the server continues without it"
+                f"keylike: cannot write the log ({_kind(sys.exception())}); the "
+                "server continues without it"
             )
         self._lost += 1
 
@@ -76,20 +79,20 @@ class LogFile(RotatingFileHandler):
         return os.fstat(self.stream.fileno()).st_size
 
     def _reopen_if_replaced(self) -> None:
-        """Open the file anew if the path no longer leads to it, since nobody reads a deleted file."""
+        """Reopen the file if the path no longer leads to it; nobody reads a deleted file."""
         if self.stream is not None:
             try:
-                there = os.stat(self.baseFilename)
+                current = os.stat(self.baseFilename)
             except (FileNotFoundError, NotADirectoryError):
                 os.makedirs(os.path.dirname(self.baseFilename), exist_ok=True)
             except OSError:
                 return
             else:
-                if os.path.samestat(there, os.fstat(self.stream.fileno())):
+                if os.path.samestat(current, os.fstat(self.stream.fileno())):
                     return
-        held, self.stream = self.stream, self._open()
-        if held is not None:
-            held.close()
+        old, self.stream = self.stream, self._open()
+        if old is not None:
+            old.close()
         self._rotate_at = self.maxBytes
 
     def _rotate(self) -> None:

@@ -88,11 +88,11 @@ def places(error: BaseException) -> list[str]:
 
     The message is left out. Locations that an exception carries from another process are appended.
     """
-    here = [
+    own = [
         f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
     ]
-    return [*here, *getattr(error, "places", ())]
+    return [*own, *getattr(error, "places", ())]
 
 
 def _formatter(renderer: Processor) -> ProcessorFormatter:

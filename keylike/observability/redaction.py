@@ -16,7 +16,8 @@ REDACTED = "[redacted]"
 _MOST = 300
 # Not allowed in a sentence: absolute paths, IP addresses, key codes, control characters.
 _UNWANTED = re.compile(
-    r"(?:^|[\s'\"(=])(?:/|[A-Za-z]:\\)\w|\d+\.\d+\.\d+\.\d+|::|\d\s*[,\-]\s*\d\s*[,\-]\s*\d|[^ -~\u2013-\u2026]"
+    r"(?:^|[\s'\"(=])(?:/|[A-Za-z]:\\)\w|\d+\.\d+\.\d+\.\d+|::"
+    r"|\d\s*[,\-]\s*\d\s*[,\-]\s*\d|[^ -~\u2013-\u2026]"
 )
 
 

@@ -106,5 +106,5 @@ def _peak(memory: object) -> int:
         return int(getattr(memory, "peak_wset", 0))
     import resource  # not available on Windows
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -88,8 +88,8 @@ def make_traces(
         wall: returns seconds since 1970.
         log: receives the warning.
     """
-    asked = _asked_by(endpoint, environ)
-    if asked is None:
+    source = _asked_by(endpoint, environ)
+    if source is None:
         return None
     fault = _unsupported(environ)
     if fault is None:
@@ -97,7 +97,7 @@ def make_traces(
             return Traces(_provider(endpoint, environ), clock=clock, wall=wall)
         except ModuleNotFoundError:
             fault = "OpenTelemetry is not installed: pip install -r locks/otel.txt"
-    log.warning("no_traces", asked_by=asked, reason=fault)
+    log.warning("no_traces", asked_by=source, reason=fault)
     return None
 
 

@@ -55,14 +55,18 @@ def _scores(groups: Mapping[str, Any]) -> Iterator[str]:
         whole, cut, keyway = (
             f"{percent(row[of])} ({interval(row[f'{of}_95'])})" for of in ("whole", "cut", "keyway")
         )
-        yield f"| {name} | {row['photos']} | {whole} | {percent(row['top3'])} | {cut} | {keyway} | {percent(row['refused'])} |"
+        yield (
+            f"| {name} | {row['photos']} | {whole} | {percent(row['top3'])} | {cut} | "
+            f"{keyway} | {percent(row['refused'])} |"
+        )
 
 
 def _confidence(run: Mapping[str, Any]) -> Iterator[str]:
     points = [point for point in run["coverage"] if point["coverage"] >= 0.8]
     if points:
+        coverage, accuracy = percent(points[0]["coverage"], 0), percent(points[0]["accuracy"])
         yield (
-            f"- Codes given only for the surest {percent(points[0]['coverage'], 0)} of the photos: {percent(points[0]['accuracy'])} right "
+            f"- Codes given only for the surest {coverage} of the photos: {accuracy} right "
             f"({interval(points[0]['accuracy_95'])})."
         )
     if run["calibration_error"] is not None:
@@ -83,13 +87,21 @@ def _unreadable(outcomes: Mapping[str, Any]) -> Iterator[str]:
             if key.startswith("read_as_")
         )
         rest = f"; {read}" if read else ""
-        yield f"- Photos of {_NAMES.get(name, name)}: {counts.get('refused', 0)} of {counts['photos']} refused{rest}."
+        yield (
+            f"- Photos of {_NAMES.get(name, name)}: {counts.get('refused', 0)} of "
+            f"{counts['photos']} refused{rest}."
+        )
 
 
 def _training_figures(manifest: Mapping[str, Any]) -> Iterator[str]:
     if measured := manifest.get("measured"):
-        accuracy = f"{percent(measured['whole_code'])} of whole codes, calibration error {measured['calibration_error']:.3f}"
-        yield f"- Measured at training, on {measured['photos']} other held-back drawings: {accuracy}."
+        accuracy = (
+            f"{percent(measured['whole_code'])} of whole codes, calibration error "
+            f"{measured['calibration_error']:.3f}"
+        )
+        yield (
+            f"- Measured at training, on {measured['photos']} other held-back drawings: {accuracy}."
+        )
 
 
 def main() -> None:

@@ -13,16 +13,14 @@ from keylike.resources import COMMAND
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A sample photo and what the embedded reader reads in it; `photo` is a path for a command
-    line.
-    """
+    """A sample photo and its reading; `photo` is a path for a command line."""
 
     photo: str
     reading: str
 
 
 def first_sample(samples: Path) -> Sample | None:
-    """Return the first labelled sample that exists, with its path quoted for a shell; None without samples."""
+    """Return the first labelled sample that exists, with its path quoted for a shell, or None."""
     labels = samples / "labels.jsonl"
     if not labels.is_file():
         return None
@@ -39,8 +37,8 @@ def first_sample(samples: Path) -> Sample | None:
 
 def address_of(host: str, port: int) -> str:
     """Return the URL at which a browser on this machine reaches a server that listens on `host`."""
-    here = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host
-    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
+    shown_host = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host
+    return f"http://[{shown_host}]:{port}" if ":" in shown_host else f"http://{shown_host}:{port}"
 
 
 def greeting(
@@ -65,7 +63,10 @@ def greeting(
         tunnel: a tunnel will be opened, which then brings a token of its own.
         spare: an ngrok token is set, but no tunnel is wanted.
     """
-    yield f"Keylike serves on {address} with the model {model}; its documentation is at {address}/docs"
+    yield (
+        f"Keylike serves on {address} with the model {model}; its documentation is at "
+        f"{address}/docs"
+    )
     if spare:
         yield f"NGROK_TOKEN is set: {COMMAND} --tunnel opens a public address for a phone."
     if tunnel:
@@ -73,7 +74,10 @@ def greeting(
     if token is None and tunnel:
         return
     if token is None:
-        yield f"Predictions need a token, and none exists yet. Create one:  {COMMAND} tokens new phone"
+        yield (
+            f"Predictions need a token, and none exists yet. Create one:  {COMMAND} "
+            "tokens new phone"
+        )
     if sample:
         header = f'-H "X-API-Key: ${token or "TOKEN"}" ' if token != "" else ""
         yield f"Try it:  curl {header}-F image=@{sample.photo} {address}/"

@@ -53,7 +53,7 @@ def readings(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -
 
 
 def refusals(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -> Iterator[str]:
-    """Yield a line for each photo without a code: the reason, both readers' opinions, and advice."""
+    """Yield a line per photo without a code: the reason, both readers' opinions, and advice."""
     for photo, result in zip(photos, results, strict=True):
         if isinstance(result, KeylikeError):
             advice = f" {result.advice}" if isinstance(result, UnreadableKey) else ""
@@ -61,10 +61,10 @@ def refusals(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -
 
 
 def _opinions(refused: KeylikeError) -> str:
-    said: Any = refused.details.get("opinions", ())
+    outcome: Any = refused.details.get("opinions", ())
     return "".join(
         f" {one['model']} reads {one['keyway']} {one['bitting']} ({one['probability']:.0%})."
-        for one in said
+        for one in outcome
     )
 
 
@@ -76,12 +76,12 @@ def miss(verdict: Verdict) -> str | None:
     result, shot = verdict.result, verdict.shot
     if verdict.whole or (shot.codes is None and not isinstance(result, Reading)):
         return None
-    said = (
+    outcome = (
         f"{result.keyway} {result.codes} {result.confidence:.0%}"
         if isinstance(result, Reading)
         else result.reason.value
     )
-    return f"{shot.path.name}: {shot.tier} {shot.keyway} {shot.codes or ''}: {said}"
+    return f"{shot.path.name}: {shot.tier} {shot.keyway} {shot.codes or ''}: {outcome}"
 
 
 def miss_printer(console: Console, misses: bool) -> Callable[[Verdict], None]:
@@ -128,12 +128,15 @@ def _caption(report: Report) -> str | None:
         return None
     point = surest(covered(report.sure, len(report.coded)), 0.8)
     low, high = point.interval if point else (0.0, 0.0)
-    surely = (
+    coverage = (
         f"surest 80 %: {point.accuracy:.1%} right ({low:.0%}-{high:.0%})"
         if point
         else "more than 20 % refused"
     )
-    return f"{surely}; calibration error {error:.3f}; {percentile(ms, 0.5):.0f} ms per photo, 95 % within {percentile(ms, 0.95):.0f} ms"
+    return (
+        f"{coverage}; calibration error {error:.3f}; {percentile(ms, 0.5):.0f} ms per "
+        f"photo, 95 % within {percentile(ms, 0.95):.0f} ms"
+    )
 
 
 def checks(findings: Sequence[Finding]) -> Table:

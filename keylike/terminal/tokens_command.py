@@ -30,7 +30,9 @@ _Name = Annotated[
 def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
     """Return the commands for the store that `open_store` returns."""
     cli = typer.Typer(
-        help="Create, list and revoke the tokens that clients send. Also works while a server runs.",
+        help=(
+            "Create, list and revoke the tokens that clients send. Also works while a server runs."
+        ),
         no_args_is_help=True,
     )
 
@@ -61,9 +63,10 @@ def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
         """Create a token and print it once; only its hash is stored."""
         with opened() as store:
             clear = store.new(name, tier, None if days is None else days * _DAY_S)
-        until = f"for {days} days" if days else "until it is revoked"
+        validity = f"for {days} days" if days else "until it is revoked"
         say(
-            f"{name} is a token of tier {tier.value}, valid {until}. It is shown only once; send it as X-API-Key:"
+            f"{name} is a token of tier {tier.value}, valid {validity}. It is shown "
+            "only once; send it as X-API-Key:"
         )
         print(clear)
 
@@ -73,7 +76,7 @@ def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
             bool, typer.Option("--json", help="Print one line of JSON per token.")
         ] = False,
     ) -> None:
-        """List the tokens with their details, oldest first; the tokens themselves are never shown."""
+        """List the tokens with their details, oldest first. The secrets are never shown."""
         with opened() as store:
             tokens, now = store.tokens(), store.clock()
         if as_json:

@@ -1,1 +1,1 @@
-"""A public address for the local server, through an ngrok agent that is supervised and restarted."""
+"""A public address for the local server, through a supervised ngrok agent."""

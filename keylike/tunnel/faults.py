@@ -11,7 +11,8 @@ from dataclasses import dataclass
 _CODE = re.compile(r"ERR_NGROK_\d+")
 # Messages of Go's network library in the agent's log.
 _NETWORK = re.compile(
-    r"dial tcp|no such host|i/o timeout|connection refused|unreachable|no route|deadline exceeded|connection reset|TLS handshake"
+    r"dial tcp|no such host|i/o timeout|connection refused|unreachable|no route"
+    r"|deadline exceeded|connection reset|TLS handshake"
 )
 _DASHBOARD = "https://dashboard.ngrok.com"
 
@@ -72,7 +73,10 @@ BAD_DOMAIN = Fault(
 NO_PROGRAM = Fault(
     "no_program",
     "the ngrok program is not installed, and Keylike does not download it without being asked",
-    "install it from https://ngrok.com/download, or let pyngrok download it: .venv/bin/pyngrok version",
+    (
+        "install it from https://ngrok.com/download, or let pyngrok download it: "
+        ".venv/bin/pyngrok version"
+    ),
     final=True,
 )
 BROKEN_PROGRAM = Fault(

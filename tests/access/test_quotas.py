@@ -16,10 +16,10 @@ class FakeClocks:
         self.now = 50.0
         self.wall = 1_795_000_000.0
 
-    def windows(self, most: int = 100) -> Windows:
+    def windows(self, max_names: int = 100) -> Windows:
         """Return a storage that uses these clocks."""
         return Windows(
-            "keylike-memory://", clock=lambda: self.now, wall=lambda: self.wall, most=most
+            "keylike-memory://", clock=lambda: self.now, wall=lambda: self.wall, max_names=max_names
         )
 
 
@@ -59,7 +59,7 @@ def test_acquire_entry_ignores_jumps_of_the_wall_clock() -> None:
 
 
 def test_acquire_entry_drops_the_name_that_was_idle_longest() -> None:
-    windows = FakeClocks().windows(most=3)
+    windows = FakeClocks().windows(max_names=3)
     for name in ("a", "b", "c", "a", "d"):
         windows.acquire_entry(name, 5, 60)
     kept = {name: windows.get_moving_window(name, 5, 60)[1] for name in "abcd"}

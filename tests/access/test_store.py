@@ -29,8 +29,9 @@ from keylike.access.store import TokenStore
 from keylike.access.tokens import Tier
 store = TokenStore(Path(sys.argv[1]), lambda: 1.0)
 for number, line in enumerate(sys.stdin):
-    said = store.new(f"n{number // 2}", Tier.PREMIUM, None) if number % 2 == 0 else store.revoke(f"n{number // 2}")
-    print(said, flush=True)
+    name = f"n{number // 2}"
+    result = store.revoke(name) if number % 2 else store.new(name, Tier.PREMIUM, None)
+    print(result, flush=True)
 store.close()
 """
 
@@ -166,16 +167,16 @@ def test_last_use_is_shared_with_other_servers(store: TokenStore, clock: Clock) 
 @given(st.text(st.characters(), max_size=70))
 def test_new_treats_any_name_as_data(name: str) -> None:
     with opened() as store:
-        standing = store.new("standing", Tier.FREE, None)
+        existing = store.new("existing", Tier.FREE, None)
         try:
-            made = store.new(name, Tier.PREMIUM, None)
+            secret = store.new(name, Tier.PREMIUM, None)
         except TokenError:
-            assert not store.revoke(name) or name == "standing"
+            assert not store.revoke(name) or name == "existing"
         else:
-            found = store.find(made)
+            found = store.find(secret)
             assert found and found.tier is Tier.PREMIUM and len(store.tokens()) == 2
-            assert store.revoke(name) and store.find(made) is None
-            assert store.find(standing)
+            assert store.revoke(name) and store.find(secret) is None
+            assert store.find(existing)
 
 
 @pytest.mark.parametrize(
@@ -189,19 +190,19 @@ def test_new_treats_any_name_as_data(name: str) -> None:
     ],
 )
 def test_sql_in_a_name_is_not_executed(store: TokenStore, name: str) -> None:
-    standing = store.new("standing", Tier.FREE, None)
+    existing = store.new("existing", Tier.FREE, None)
     assert not store.revoke(name)
-    made = store.new(name, Tier.FREE, None)
-    assert [token.name for token in store.tokens()] == sorted([name, "standing"])
-    assert store.revoke(name) and store.find(made) is None
-    assert store.find(standing) == Token("standing", Tier.FREE, NOW)
+    secret = store.new(name, Tier.FREE, None)
+    assert [token.name for token in store.tokens()] == sorted([name, "existing"])
+    assert store.revoke(name) and store.find(secret) is None
+    assert store.find(existing) == Token("existing", Tier.FREE, NOW)
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TokenStore, str]]:
+def existing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TokenStore, str]]:
     """Return a store with one token, and that token's secret."""
     with opened(tmp_path_factory.mktemp("tokens") / "tokens.sqlite3") as store:
-        yield store, store.new("standing", Tier.FREE, None)
+        yield store, store.new("existing", Tier.FREE, None)
 
 
 @settings(deadline=None)
@@ -210,25 +211,25 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TokenSt
         st.text(st.characters()), st.text(st.characters(), min_size=LENGTH, max_size=LENGTH)
     )
 )
-def test_find_rejects_arbitrary_strings(standing: tuple[TokenStore, str], sent: str) -> None:
-    assert standing[0].find(sent) is None
+def test_find_rejects_arbitrary_strings(existing: tuple[TokenStore, str], sent: str) -> None:
+    assert existing[0].find(sent) is None
 
 
 @settings(deadline=None)
 @given(at=st.integers(0, LENGTH - 1), letter=st.characters())
 def test_find_rejects_a_secret_with_one_changed_character(
-    standing: tuple[TokenStore, str], at: int, letter: str
+    existing: tuple[TokenStore, str], at: int, letter: str
 ) -> None:
-    store, clear = standing
+    store, clear = existing
     guess = clear[:at] + letter + clear[at + 1 :]
     assert (store.find(guess) is not None) == (guess == clear)
 
 
 @pytest.mark.parametrize("ending", ["\0", "\n", " ", "\u200b", "a" * 1_000_000])
 def test_find_rejects_a_secret_with_extra_characters(
-    standing: tuple[TokenStore, str], ending: str
+    existing: tuple[TokenStore, str], ending: str
 ) -> None:
-    store, clear = standing
+    store, clear = existing
     assert (store.find(clear + ending), store.find(ending + clear), store.find(clear.upper())) == (
         None,
         None,
@@ -237,12 +238,12 @@ def test_find_rejects_a_secret_with_extra_characters(
 
 
 def test_changes_by_another_process_take_effect_at_once(store: TokenStore) -> None:
-    standing, going = store.new("standing", Tier.FREE, None), threading.Event()
+    existing, stopping = store.new("existing", Tier.FREE, None), threading.Event()
 
-    def look() -> int:
+    def query() -> int:
         found = 0
-        while not going.is_set():
-            assert store.find(standing)
+        while not stopping.is_set():
+            assert store.find(existing)
             found += 1
         return found
 
@@ -253,7 +254,7 @@ def test_changes_by_another_process_take_effect_at_once(store: TokenStore) -> No
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as process,
     ):
-        looks = [threads.submit(look) for _ in range(4)]
+        queries = [threads.submit(query) for _ in range(4)]
         assert process.stdin and process.stdout
         try:
             for number in range(20):
@@ -267,9 +268,9 @@ def test_changes_by_another_process_take_effect_at_once(store: TokenStore) -> No
                 assert process.stdout.readline() == "True\n"
                 assert store.find(clear) is None
         finally:
-            going.set()
+            stopping.set()
             process.stdin.close()
-        assert all(each.result(20) for each in looks)
+        assert all(each.result(20) for each in queries)
 
 
 def test_find_succeeds_while_threads_record_uses(store: TokenStore, clock: Clock) -> None:

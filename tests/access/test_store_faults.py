@@ -35,7 +35,10 @@ connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("PRAGMA cache_size = 1")
 connection.execute("BEGIN IMMEDIATE")
 connection.execute("UPDATE tokens SET tier = 'admin'")
-connection.execute("INSERT INTO tokens SELECT name || ' again', randomblob(32), tier, created, expires, last_used FROM tokens")
+connection.execute(
+    "INSERT INTO tokens SELECT name || ' again', randomblob(32), "
+    "tier, created, expires, last_used FROM tokens"
+)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -68,7 +71,7 @@ def without_root() -> Iterator[None]:
 
 @pytest.fixture
 def read_only_file(store: TokenStore) -> Iterator[tuple[Path, str]]:
-    """Return a token file that cannot be written, in a folder that cannot either, and its secret."""
+    """Return a token file without write permission, in a folder without it, and the secret."""
     clear = store.new("phone", Tier.PREMIUM, None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(shutil.copy(store.path, folder))
@@ -160,12 +163,12 @@ def test_exclusively_locked_file_admits_nobody_until_released(store: TokenStore)
 
 
 def test_threads_do_not_queue_for_a_locked_file(tmp_path: Path) -> None:
-    inside, over = threading.Event(), threading.Event()
+    inside, released = threading.Event(), threading.Event()
 
     def clock() -> float:
         if threading.current_thread() is first:
             inside.set()
-            assert over.wait(20)
+            assert released.wait(20)
         return NOW
 
     with opened(tmp_path / "tokens.sqlite3", clock, wait_s=0.0) as store:
@@ -176,7 +179,7 @@ def test_threads_do_not_queue_for_a_locked_file(tmp_path: Path) -> None:
         assert inside.wait(20)
         with pytest.raises(TokensUnreadable, match="locked"):
             store.find(clear)
-        over.set()
+        released.set()
         first.join()
         assert store.find(clear)
 
@@ -186,14 +189,14 @@ def test_threads_do_not_queue_for_a_locked_file(tmp_path: Path) -> None:
 )
 def test_file_that_is_no_database_admits_nobody(store: TokenStore, content: bytes) -> None:
     store.path.write_bytes(content)
-    asked = (
+    calls = (
         lambda: store.find("kl_" + "a" * 43),
         store.any,
         store.tokens,
         lambda: store.revoke("phone"),
         lambda: store.new("phone", Tier.FREE, None),
     )
-    for ask in asked:
+    for ask in calls:
         with pytest.raises(TokensUnreadable) as raised:
             ask()
         assert str(store.path.parent) not in str(raised.value)

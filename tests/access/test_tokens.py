@@ -28,11 +28,11 @@ def test_tier_includes_the_tiers_below_it() -> None:
 
 
 def test_generate_secret_returns_256_random_bits_with_a_prefix() -> None:
-    made = {generate_secret() for _ in range(100)}
-    assert len(made) == 100
+    secrets = {generate_secret() for _ in range(100)}
+    assert len(secrets) == 100
     assert all(
         len(clear) == LENGTH == 46 and re.fullmatch(r"kl_[A-Za-z0-9_-]{43}", clear)
-        for clear in made
+        for clear in secrets
     )
 
 

@@ -85,7 +85,10 @@ def test_doctor_reports_an_altered_model_an_occupied_port_and_an_unwritable_log(
 def test_doctor_checks_a_gemma_model_and_the_embedded_reader(tmp_path: Path) -> None:
     folder = tmp_path / "keys"
     folder.mkdir()
-    own = 'name = "keys"\nversion = "1"\nkind = "gemma-merged"\nkeyways = ["SC1"]\n[files]\n"config.json" = "00"\n'
+    own = (
+        'name = "keys"\nversion = "1"\nkind = "gemma-merged"\nkeyways = '
+        '["SC1"]\n[files]\n"config.json" = "00"\n'
+    )
     (folder / "manifest.toml").write_text(own)
     (folder / "config.json").write_text("{}")
     found = findings(doctor("--json", MODEL_PATH=str(folder), KEYLIKE_STRICT="true"))
@@ -108,5 +111,5 @@ def test_doctor_never_shows_secrets() -> None:
         NGROK_TOKEN="too short", KEYLIKE_API_KEY="open sesame, please", KEYLIKE_HOST="0.0.0.0"
     )
     assert "NGROK_TOKEN is set" in result.stdout
-    for said in (result.stdout, result.stderr):
-        assert "too short" not in said and "sesame" not in said
+    for output in (result.stdout, result.stderr):
+        assert "too short" not in output and "sesame" not in output

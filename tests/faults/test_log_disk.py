@@ -106,7 +106,7 @@ def record(text: str) -> logging.LogRecord:
 @pytest.fixture
 def small(tmp_path: Path) -> Any:
     """Return a log that rotates at 50 bytes and keeps one older file."""
-    file = LogFile(tmp_path / "api.log", most=50, kept=1)
+    file = LogFile(tmp_path / "api.log", max_bytes=50, backups=1)
     yield file
     file.close()
 

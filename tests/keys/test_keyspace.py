@@ -1,4 +1,4 @@
-"""The counts of codes, compared with published figures and with enumeration where that is feasible."""
+"""The counts of codes, compared with published figures and, where feasible, with enumeration."""
 
 from __future__ import annotations
 

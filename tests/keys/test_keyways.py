@@ -110,7 +110,7 @@ def test_best_keys_are_measured_from_the_tip() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "name"),
+    ("alias", "name"),
     [
         ("SC1", "SC1"),
         ("sc1", "SC1"),
@@ -121,8 +121,8 @@ def test_best_keys_are_measured_from_the_tip() -> None:
         ("y2", "Y1"),
     ],
 )
-def test_keyway_is_found_by_name_and_alias(asked: str, name: str) -> None:
-    assert keyway(asked) is keyways()[name]
+def test_keyway_is_found_by_name_and_alias(alias: str, name: str) -> None:
+    assert keyway(alias) is keyways()[name]
 
 
 def test_each_alias_names_one_family() -> None:
@@ -131,11 +131,11 @@ def test_each_alias_names_one_family() -> None:
             assert keyway(name) is record
 
 
-@pytest.mark.parametrize("asked", ["", "SC", "XX9", "SC1 KW1"])
-def test_unknown_name_raises_with_the_name(asked: str) -> None:
+@pytest.mark.parametrize("name", ["", "SC", "XX9", "SC1 KW1"])
+def test_unknown_name_raises_with_the_name(name: str) -> None:
     with pytest.raises(UnknownKeyway) as refused:
-        keyway(asked)
-    assert refused.value.name == asked
+        keyway(name)
+    assert refused.value.name == name
     assert "KW1" in str(refused.value)
 
 

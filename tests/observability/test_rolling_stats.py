@@ -1,4 +1,4 @@
-"""Statistics of the last few minutes: percentiles, the time window, and the bound on their number."""
+"""Statistics of the last few minutes: percentiles, the time window, and bounded memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def clock() -> Clock:
 
 
 def trace(seconds: float) -> PhotoTrace:
-    """Return the trace of a photo that waited half of its time before decoding and half after it."""
+    """Return the trace of a photo that waited before and after decoding for equal times."""
     timings = (
         StageTiming("queue", 0.0, seconds / 2),
         StageTiming("decode", 0.0, 0.0),

@@ -68,9 +68,9 @@ def test_list_never_shows_a_token(path: Path) -> None:
         set(token) == {"name", "tier", "created", "expires", "last_used"} for token in tokens
     )
     assert not any(
-        clear[3:11] in said
+        clear[3:11] in output
         for clear in created
-        for said in (table.stdout, table.stderr, lines.stdout, lines.stderr)
+        for output in (table.stdout, table.stderr, lines.stdout, lines.stderr)
     )
 
 
@@ -89,7 +89,7 @@ def test_revoke_takes_effect_in_a_running_server(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         (("new", "phone"), "a token named phone already exists"),
         (("new", "a\nb"), "printable characters"),
@@ -102,14 +102,14 @@ def test_revoke_takes_effect_in_a_running_server(path: Path) -> None:
     ],
 )
 def test_new_with_invalid_arguments_creates_no_token(
-    path: Path, words: tuple[str, ...], said: str
+    path: Path, words: tuple[str, ...], output: str
 ) -> None:
     with opened(path) as store:
         store.new("phone", Tier.FREE, None)
         done = run_tokens(path, *words)
         assert (
             (done.returncode, done.stdout) == (2, "")
-            and said in done.stderr
+            and output in done.stderr
             and "Traceback" not in done.stderr
         )
         assert [token.name for token in store.tokens()] == ["phone"]
@@ -141,7 +141,10 @@ def test_file_accessible_to_others_causes_a_warning(path: Path) -> None:
     done = run_tokens(path, "list")
     assert (done.returncode, done.stderr) == (
         0,
-        f"keylike: {path} is accessible to other users of this machine; restrict it with chmod 600\n",
+        (
+            f"keylike: {path} is accessible to other users of this machine; restrict "
+            "it with chmod 600\n"
+        ),
     )
 
 
@@ -152,8 +155,8 @@ def test_list_marks_expired_tokens(path: Path) -> None:
     with opened(path, clock) as store:
         store.find(store.new("guest", Tier.FREE, 60))
     clock.now = NOW + 60
-    said = CliRunner().invoke(commands, ["list"]).output
-    assert "expired" in said and said.count("2026-11-18") == 3
+    output = CliRunner().invoke(commands, ["list"]).output
+    assert "expired" in output and output.count("2026-11-18") == 3
 
 
 def test_help_lists_the_commands(path: Path) -> None:

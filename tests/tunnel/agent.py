@@ -34,9 +34,18 @@ AGENT_SETTINGS = {
 }
 ENDPOINT_SETTINGS = {"name", "upstream", "inspect", "url"}
 REFUSALS = {
-    "no_token": "authentication failed: Usage of ngrok requires a verified account.\\r\\n\\r\\nERR_NGROK_4018\\r\\n",
-    "bad_token": "authentication failed: Properly formed, yet invalid.\\nYour authtoken: {token}\\n\\r\\nERR_NGROK_107\\r\\n",
-    "limit": "authentication failed: Your account is limited to 1 simultaneous ngrok agent sessions.\\r\\nERR_NGROK_108\\r\\n",
+    "no_token": (
+        "authentication failed: Usage of ngrok requires a verified "
+        "account.\\r\\n\\r\\nERR_NGROK_4018\\r\\n"
+    ),
+    "bad_token": (
+        "authentication failed: Properly formed, yet invalid.\\nYour authtoken: "
+        "{token}\\n\\r\\nERR_NGROK_107\\r\\n"
+    ),
+    "limit": (
+        "authentication failed: Your account is limited to 1 simultaneous ngrok agent "
+        "sessions.\\r\\nERR_NGROK_108\\r\\n"
+    ),
     "offline": "dial tcp: lookup connect.ngrok-agent.com: no such host",
 }
 
@@ -121,12 +130,12 @@ class Api(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Open an address."""
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        note(endpoint=asked)
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        note(endpoint=request)
         wrong = {"taken": "ERR_NGROK_334", "domain": "ERR_NGROK_320", "new": "ERR_NGROK_9999"}.get(
             self.mode
         )
-        if wrong or set(asked) - ENDPOINT_SETTINGS:
+        if wrong or set(request) - ENDPOINT_SETTINGS:
             details = {"err": f"failed to start tunnel: …\r\n\r\n{wrong or 'unknown setting'}\r\n"}
             return self.reply(
                 502,
@@ -137,15 +146,15 @@ class Api(http.server.BaseHTTPRequestHandler):
                     "details": details,
                 },
             )
-        url = open_address(asked["upstream"]["url"], deaf=self.mode == "deaf")
-        self.endpoints[asked["name"]] = {
-            "name": asked["name"],
+        url = open_address(request["upstream"]["url"], deaf=self.mode == "deaf")
+        self.endpoints[request["name"]] = {
+            "name": request["name"],
             "url": url,
-            "upstream": asked["upstream"],
+            "upstream": request["upstream"],
             "id": "ep_1",
         }
         log("info", "started tunnel", obj="tunnels", url=url)
-        self.reply(201, self.endpoints[asked["name"]])
+        self.reply(201, self.endpoints[request["name"]])
 
     def reply(self, status: int, body: dict[str, Any]) -> None:
         """Send a JSON response."""
@@ -217,7 +226,10 @@ def main() -> None:
     api = http.server.ThreadingHTTPServer((host, int(port)), Api)
     threading.Thread(target=api.serve_forever, args=(0.01,), daemon=True).start()
     print(
-        f't=2026-11-21T10:00:00+0000 lvl=info msg="starting web service" obj=web addr={host}:{port} allow_hosts=[]',
+        (
+            't=2026-11-21T10:00:00+0000 lvl=info msg="starting web service" obj=web '
+            f"addr={host}:{port} allow_hosts=[]"
+        ),
         flush=True,
     )
     if mode in REFUSALS:

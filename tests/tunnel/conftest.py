@@ -20,7 +20,7 @@ def standin(tmp_path: Path) -> StandIn:
 
 @pytest.fixture
 def serve(standin: StandIn, tmp_path: Path) -> Iterator[Any]:
-    """Return a function that starts servers with a tunnel; check afterwards that no agent is left."""
+    """Return a function that starts servers with a tunnel, and check that no agent is left."""
     started: list[Server] = []
 
     def start(*command: str, **environment: str) -> Server:

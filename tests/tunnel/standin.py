@@ -1,4 +1,4 @@
-"""The fake ngrok agent as an installed program, and a server process that opens a tunnel with it."""
+"""The fake ngrok agent as an installed program, and a server process that uses it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class StandIn:
 
 
 class Server:
-    """The process `serve --tunnel` with the colour reader and the fake agent; its output is kept."""
+    """The process `serve --tunnel` with the colour reader and the fake agent; keeps its output."""
 
     def __init__(
         self,

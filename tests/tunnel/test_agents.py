@@ -283,7 +283,8 @@ def test_find_ngrok_skips_the_wrapper_script_of_pyngrok(standin: StandIn, tmp_pa
     wrapper = tmp_path / "venv" / "ngrok"
     wrapper.parent.mkdir()
     wrapper.write_text(
-        "#!/usr/bin/python3\nimport re\nimport sys\nfrom pyngrok.ngrok import main\nsys.exit(main())\n"
+        "#!/usr/bin/python3\nimport re\nimport sys\nfrom pyngrok.ngrok import "
+        "main\nsys.exit(main())\n"
     )
     wrapper.chmod(0o755)
     assert find_ngrok(f"{wrapper.parent}:{standin.bin}") == standin.program

@@ -83,7 +83,7 @@ class ReliabilityChart:
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     dots: list[Dot]
-    most: int
+    largest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def coverage_chart(curve: Sequence[Covered], stated: float) -> CoverageChart:
     drawn = [*drawn[:: math.ceil(len(drawn) / _MOST_POINTS)], drawn[-1]]
     floor = min(0.9, math.floor(min(point.interval[0] for point in drawn) * 10) / 10)
     x, y = Scale(0, 1, 46, 380), Scale(floor, 1, 246, 14)
-    there = [(x(point.coverage), y(point.accuracy)) for point in drawn]
+    points = [(x(point.coverage), y(point.accuracy)) for point in drawn]
     edges = [(x(point.coverage), y(point.interval[0])) for point in drawn] + [
         (x(p.coverage), y(p.interval[1])) for p in reversed(drawn)
     ]
@@ -116,7 +116,7 @@ def coverage_chart(curve: Sequence[Covered], stated: float) -> CoverageChart:
     return CoverageChart(
         x.ticks((0, 0.2, 0.4, 0.6, 0.8, 1), _whole),
         y.ticks(_tenths(floor), _whole),
-        _points(there),
+        _points(points),
         _points(edges),
         (x(mark.coverage), y(mark.accuracy), f"{percent(mark.accuracy)} correct") if mark else None,
     )
@@ -125,17 +125,24 @@ def coverage_chart(curve: Sequence[Covered], stated: float) -> CoverageChart:
 def reliability_chart(bins: Sequence[Bin]) -> ReliabilityChart:
     """Return the chart in 400 by 300 units, with the counts as bars in the lowest 56."""
     x, y = Scale(0, 1, 46, 380), Scale(0, 1, 246, 14)
-    most = max(each.readings for each in bins)
-    height = Scale(0, most, 0, 40)
+    largest = max(each.readings for each in bins)
+    height = Scale(0, largest, 0, 40)
     dots = [
         Dot(
-            x(each.confidence), y(each.accuracy), y(each.interval[0]), y(each.interval[1]), each.readings,
-            x(each.low) + 1.5, round(344 - height(each.readings), 1), round(x(each.high) - x(each.low) - 3, 1), height(each.readings),
+            x=x(each.confidence),
+            y=y(each.accuracy),
+            low=y(each.interval[0]),
+            high=y(each.interval[1]),
+            readings=each.readings,
+            bar_x=x(each.low) + 1.5,
+            bar_y=round(344 - height(each.readings), 1),
+            bar_width=round(x(each.high) - x(each.low) - 3, 1),
+            bar_height=height(each.readings),
         )
         for each in bins
-    ]  # fmt: skip
+    ]
     ticks = (0, 0.2, 0.4, 0.6, 0.8, 1)
-    return ReliabilityChart(x.ticks(ticks, _whole), y.ticks(ticks, _whole), dots, most)
+    return ReliabilityChart(x.ticks(ticks, _whole), y.ticks(ticks, _whole), dots, largest)
 
 
 def error_charts(errors: Sequence[Errors]) -> list[ErrorChart]:

@@ -125,13 +125,13 @@ def _layout(drawing: Drawing) -> tuple[NDArray[np.float64], float, NDArray[np.fl
 
 
 def _jpeg(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
-    """Return the first JPEG that is small enough, or the last one tried, with its size in pixels."""
-    tries = list(product(_SCALES, _QUALITIES))
-    for scale, quality in tries:
+    """Return the first JPEG that is small enough, or the last one, with its size in pixels."""
+    attempts = list(product(_SCALES, _QUALITIES))
+    for scale, quality in attempts:
         smaller = image.copy()
         smaller.thumbnail((SIZE[0] * scale, SIZE[1] * scale))
         file = io.BytesIO()
         smaller.save(file, "JPEG", quality=quality, optimize=True, progressive=True)
-        if file.tell() <= MOST_BYTES or (scale, quality) == tries[-1]:
+        if file.tell() <= MOST_BYTES or (scale, quality) == attempts[-1]:
             break
     return file.getvalue(), smaller.size

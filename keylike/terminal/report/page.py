@@ -70,14 +70,14 @@ def render(report: Report, reader: ReaderInfo, folders: Sequence[Path], now: flo
     # The style sheet is trusted, and the hash must match these exact bytes.
     style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     page = _environment().get_template("page.html")
-    said = {**_scores(report), **_confidence(report), **_depths(report), **_refusals(report)}
+    values = {**_scores(report), **_confidence(report), **_depths(report), **_refusals(report)}
     return page.render(
         reader=reader,
         folders=[folder.resolve().name for folder in folders],
         day=day,
         style=Markup(style),
         style_hash=style_hash,
-        **said,
+        **values,
     )
 
 
