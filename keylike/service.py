@@ -165,7 +165,7 @@ class Service:
         self._server = Server(
             self.app,
             binding(self.settings),
-            render_error=error_handlers.socket_failures(
+            render_error=error_handlers.error_renderer(
                 self._wall, self.log, self.metrics.record_refusal
             ),
             draining=self.draining,

@@ -9,7 +9,7 @@ from flask import Flask, Response, g, jsonify
 from structlog.stdlib import BoundLogger
 from werkzeug.exceptions import HTTPException
 
-from keylike.api.responses import failure, new_request_id, refusal
+from keylike.api.responses import API_VERSION, VERSION_HEADER, failure, new_request_id, refusal
 from keylike.errors import KeylikeError, ModelLoading, Overloaded, RateLimited
 from keylike.observability.logs import places
 
@@ -125,11 +125,11 @@ def code_and_message(status: int) -> tuple[str, str]:
     return _BY_STATUS.get(status, _BY_STATUS[400])
 
 
-def socket_failures(
+def error_renderer(
     clock: Callable[[], float],
     log: BoundLogger,
     refused: Callable[[int], None] = lambda status: None,
-) -> Callable[[int], tuple[int, dict[str, object]]]:
+) -> Callable[[int], tuple[int, dict[str, str], dict[str, object]]]:
     """Return a function that answers requests which the socket server refuses by itself.
 
     Args:
@@ -138,14 +138,15 @@ def socket_failures(
         refused: Called with the status of each.
 
     Returns:
-        A function from the status that the socket server found to the status and body to send.
+        A function from the status that the socket server found to the status, headers and body to
+        send.
     """
 
-    def refuse(found: int) -> tuple[int, dict[str, object]]:
+    def refuse(found: int) -> tuple[int, dict[str, str], dict[str, object]]:
         code, message = code_and_message(found)
         body = failure(code, message, request_id=new_request_id(), now=clock())
         log.info("refused", request_id=body["request_id"], status=STATUS[code], failure=code)
         refused(STATUS[code])
-        return STATUS[code], body
+        return STATUS[code], {VERSION_HEADER: API_VERSION}, body
 
     return refuse

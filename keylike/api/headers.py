@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from flask import Flask, Response, request
 from flask_cors import CORS
 
-from keylike.api import versions
-from keylike.api.responses import API_VERSION
+from keylike.api.responses import API_VERSION, VERSION_HEADER
 
 _REQUEST_HEADERS = [
     "Content-Type",
@@ -16,7 +15,7 @@ _REQUEST_HEADERS = [
     "Authorization",
     "X-API-Key",
     "X-Request-Timeout",
-    versions.HEADER,
+    VERSION_HEADER,
     "ngrok-skip-browser-warning",
 ]
 _EXPOSED_HEADERS = [
@@ -25,11 +24,11 @@ _EXPOSED_HEADERS = [
     "X-RateLimit-Limit",
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",
-    versions.HEADER,
+    VERSION_HEADER,
 ]
 _PREFLIGHT_S = 86_400
 _ALWAYS = [
-    (versions.HEADER, API_VERSION),
+    (VERSION_HEADER, API_VERSION),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),

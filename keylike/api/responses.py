@@ -11,6 +11,7 @@ from keylike.inference import Answer, Classified
 from keylike.readers.contract import Point, Reading
 
 API_VERSION = "2.0.0"
+VERSION_HEADER = "API-Version"
 
 
 def new_request_id() -> str:

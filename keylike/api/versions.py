@@ -8,10 +8,9 @@ from typing import Any
 from flask import Flask, request
 from flask_openapi3 import Server
 
-from keylike.api.responses import API_VERSION
+from keylike.api.responses import API_VERSION, VERSION_HEADER
 from keylike.errors import BadRequest
 
-HEADER = "API-Version"
 PREFIX = "/v1"
 ACCEPTED = ("1", API_VERSION)
 # The OpenAPI document lists each path once; the prefix is a second base URL.
@@ -20,7 +19,7 @@ SERVERS = [
     Server(url=PREFIX, description="Version 1: the same routes, pinned by the path"),
 ]
 _PARAMETER = {
-    "name": HEADER,
+    "name": VERSION_HEADER,
     "in": "header",
     "required": False,
     "schema": {"type": "string", "enum": list(ACCEPTED)},
@@ -64,8 +63,8 @@ def install(app: Flask) -> None:
 
     @app.before_request
     def check_version() -> None:
-        if request.headers.get(HEADER, API_VERSION) not in ACCEPTED:
-            raise BadRequest(f"{HEADER} must be {' or '.join(ACCEPTED)}.")
+        if request.headers.get(VERSION_HEADER, API_VERSION) not in ACCEPTED:
+            raise BadRequest(f"{VERSION_HEADER} must be {' or '.join(ACCEPTED)}.")
 
 
 def with_prefix(paths: Iterable[str]) -> frozenset[str]:
@@ -91,7 +90,7 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
 
 def _describe_path(item: dict[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {"parameters": [{"$ref": "#/components/parameters/ApiVersion"}]}
-    header = {HEADER: {"$ref": "#/components/headers/ApiVersion"}}
+    header = {VERSION_HEADER: {"$ref": "#/components/headers/ApiVersion"}}
     for method, operation in item.items():
         responses = dict(sorted({"400": _BAD_REQUEST, **operation["responses"]}.items()))
         described[method] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from waitress.adjustments import Adjustments
@@ -13,8 +13,8 @@ from waitress.server import TcpWSGIServer
 
 from keylike.http_server.channel import Channel
 
-# Converts the status that waitress chose for a broken request to a status and a JSON body.
-ErrorRenderer = Callable[[int], tuple[int, dict[str, object]]]
+# Converts the status that waitress chose for a broken request to a status, headers and a JSON body.
+ErrorRenderer = Callable[[int], tuple[int, Mapping[str, str], Mapping[str, object]]]
 
 _MAX_CONNECTIONS = 512
 # Open files that are not connections: log, model, Redis, tokens and short-lived files of libraries.

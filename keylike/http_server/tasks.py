@@ -40,10 +40,10 @@ class JSONErrorTask(ErrorTask):  # type: ignore[misc]
 
     def execute(self) -> None:
         """Send the response and close the connection."""
-        status, body = self.channel.server.render_error(self.request.error.code)
+        status, headers, body = self.channel.server.render_error(self.request.error.code)
         data = json.dumps(body).encode()
         self.status = f"{status} {HTTPStatus(status).phrase}"
-        self.response_headers.append(("Content-Type", "application/json"))
+        self.response_headers += [("Content-Type", "application/json"), *headers.items()]
         self.set_close_on_finish()
         self.content_length = len(data)
         self.write(data)

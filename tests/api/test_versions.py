@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import json
 import re
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -177,6 +179,17 @@ def test_crash_response_has_api_version(settings: Settings) -> None:
     response = app.client.post("/v1/predict", data=plain(), content_type="image/jpeg")
     app.service.close()
     assert (response.status_code, response.headers["API-Version"]) == (500, "2.0.0")
+
+
+def test_refusal_of_the_socket_server_has_api_version(full: Running) -> None:
+    address = ("127.0.0.1", full.server.port)
+    with socket.create_connection(address, timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n")
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        body = json.loads(response.read())
+    assert (response.status, body["code"]) == (400, "bad_request")
+    assert response.headers.get_all("API-Version") == ["2.0.0"]
 
 
 def test_metrics_count_both_paths_as_one_route(settings: Settings) -> None:

@@ -147,7 +147,7 @@ def release_times(requests: list[tuple[float, bytes]]) -> list[float]:
     server = Server(
         application,
         Binding("127.0.0.1", 0, 1, 1000, 1000),
-        render_error=lambda status: (status, {}),
+        render_error=lambda status: (status, {}, {}),
         draining=threading.Event(),
         clock=lambda: now[0],
         release_memory=lambda: released_at.append(now[0]),
@@ -201,7 +201,9 @@ def test_stop_finishes_the_request_in_progress(running: Running, reader: Patient
 def test_server_on_a_used_port_raises_oserror(running: Running, settings: Settings) -> None:
     binding = Binding("127.0.0.1", running.server.port, 1, 1000, 1000)
     with pytest.raises(OSError, match="in use"):
-        Server(None, binding, render_error=lambda status: (status, {}), draining=threading.Event())
+        Server(
+            None, binding, render_error=lambda status: (status, {}, {}), draining=threading.Event()
+        )
 
 
 def test_server_closed_without_run_frees_its_port_and_threads() -> None:
