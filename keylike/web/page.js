@@ -1,20 +1,20 @@
-// The page: which state it is in, and who does what in each. The parts know nothing of one another's states.
+// The page: its state, and the wiring of its parts. The parts do not know the state of each other.
 
-import { Camera, isThere as hasCamera } from "./parts/camera.js"
-import { find, make, percent, say } from "./parts/dom.js"
+import { Camera, isAvailable as hasCamera } from "./parts/camera.js"
+import { announce, find, make, percent } from "./parts/dom.js"
 import * as history from "./parts/history.js"
-import * as intake from "./parts/intake.js"
+import * as pictureInput from "./parts/picture-input.js"
 import { overlay } from "./parts/overlay.js"
 import { prepare } from "./parts/photo.js"
 import { TIPS, pose } from "./parts/poses.js"
-import * as presence from "./parts/presence.js"
+import * as serverStatus from "./parts/server-status.js"
 import { reading } from "./parts/reading.js"
 import { failure, refusal } from "./parts/refusal.js"
 import { readKey } from "./parts/server.js"
 import * as tokenDialog from "./parts/token-dialog.js"
 import * as token from "./parts/token.js"
 
-const main = find("main"), seen = find("seen"), outcome = find("outcome"), work = find("work-text"), bar = find("work-bar"), note = find("start-note")
+const main = find("main"), photoView = find("photo-view"), outcome = find("outcome"), work = find("work-text"), bar = find("work-bar"), note = find("start-note")
 const camera = new Camera(find("video"))
 let stop = new AbortController(), picture = null
 
@@ -25,7 +25,7 @@ function state(name) {
 
 function start(words = "") {
   stop.abort()
-  hold(null)
+  showPhoto(null)
   outcome.replaceChildren()
   note.textContent = words
   note.hidden = !words
@@ -33,14 +33,14 @@ function start(words = "") {
   find("use-camera").focus()
 }
 
-/** Shows a photo, and lets go of the one before. */
-function hold(shown) {
+/** Shows a photo and releases the previous one. */
+function showPhoto(shown) {
   if (picture) URL.revokeObjectURL(picture)
   picture = shown && URL.createObjectURL(shown)
-  seen.replaceChildren(...(picture ? [make("img", { src: picture, alt: "The photo that is being read" })] : []))
+  photoView.replaceChildren(...(picture ? [make("img", { src: picture, alt: "The photo being read" })] : []))
 }
 
-/** Shows the photo, sends it, and shows what came of it. */
+/** Shows the photo, sends it, and shows the result. */
 async function read(file) {
   stop.abort()
   const mine = (stop = new AbortController())
@@ -49,7 +49,7 @@ async function read(file) {
   find("cancel").focus({ preventScroll: true })
   const { upload, shown } = await prepare(file)
   if (mine.signal.aborted) return
-  hold(shown)
+  showPhoto(shown)
   await send(upload, mine)
 }
 
@@ -57,32 +57,32 @@ async function send(photo, mine) {
   progress("Sending the photo")
   try {
     const answer = await readKey(photo, token.current(), sent => progress(sent < 1 ? `Sending, ${percent(sent)}` : "Reading the key", sent), mine.signal)
-    seen.replaceChildren(...overlay(answer, picture).filter(Boolean))
-    outcome.replaceChildren(...reading(answer, { again: () => start(), light }).filter(Boolean))
-    arrive("read", `Read: ${answer.keyway}, code ${answer.bitting}, ${percent(answer.confidence)} sure`)
-    await history.remember(answer).catch(() => say("The history could not keep this reading"))
-  } catch (trouble) {
-    if (!mine.signal.aborted) refuse(trouble, photo)
+    photoView.replaceChildren(...overlay(answer, picture).filter(Boolean))
+    outcome.replaceChildren(...reading(answer, { again: () => start(), highlight }).filter(Boolean))
+    showOutcome("read", `Reading: ${answer.keyway}, code ${answer.bitting}, ${percent(answer.confidence)} confidence`)
+    await history.remember(answer).catch(() => announce("The reading could not be saved in the history"))
+  } catch (error) {
+    if (!mine.signal.aborted) showError(error, photo)
   }
 }
 
-function refuse(trouble, photo) {
-  if (!trouble.code) throw trouble
+function showError(error, photo) {
+  if (!error.code) throw error
   const retry = () => {
     state("busy")
     send(photo, (stop = new AbortController()))
   }
-  const ways = { camera: aim, again: () => start(), retry, token: () => askForToken(retry) }
-  if (trouble.code === "away") presence.away()
-  outcome.replaceChildren(trouble.code === "unreadable" ? refusal(trouble.body, ways) : failure(trouble, ways))
-  arrive("refused", find("outcome-title").textContent)
+  const handlers = { camera: openCamera, again: () => start(), retry, token: () => askForToken(retry) }
+  if (error.code === "unreachable") serverStatus.showUnreachable()
+  outcome.replaceChildren(error.code === "unreadable" ? refusal(error.body, handlers) : failure(error, handlers))
+  showOutcome("refused", find("outcome-title").textContent)
 }
 
-function arrive(name, words) {
+function showOutcome(name, words) {
   state(name)
   outcome.focus({ preventScroll: true })
   scrollTo({ top: 0 })
-  say(words)
+  announce(words)
 }
 
 function progress(words, part = null) {
@@ -91,14 +91,14 @@ function progress(words, part = null) {
   else bar.value = part
 }
 
-function light(position) {
-  for (const mark of seen.querySelectorAll(".mark")) mark.classList.toggle("lit", mark.dataset.cut === String(position))
+function highlight(position) {
+  for (const mark of photoView.querySelectorAll(".mark")) mark.classList.toggle("lit", mark.dataset.cut === String(position))
 }
 
-/** Opens the camera; where the page may not have it, the phone's own camera. */
-async function aim() {
+/** Opens the camera, or the phone's camera app if browsers give this page no camera. */
+async function openCamera() {
   if (!hasCamera()) {
-    start("Browsers give the camera only to pages that came by https. Your phone’s own camera opens instead, or choose a photo.")
+    start("Browsers allow the camera only on https pages. Use your phone’s camera app instead, or choose a photo.")
     find("snap").click()
     return
   }
@@ -107,38 +107,38 @@ async function aim() {
     find("torch").hidden = !camera.hasLight
     state("camera")
     find("shoot").focus({ preventScroll: true })
-    say("The camera is on")
+    announce("The camera is on")
   } catch (error) {
     camera.stop()
     start(error.message)
   }
 }
 
-function pressed(button) {
+function togglePressed(button) {
   const on = button.getAttribute("aria-pressed") !== "true"
   button.setAttribute("aria-pressed", String(on))
   return on
 }
 
-const askForToken = tokenDialog.listen(presence.look)
-const takeToken = () => token.takeFromAddress() && say("The token came with the address")
+const askForToken = tokenDialog.listen(serverStatus.refresh)
+const takeToken = () => token.takeFromAddress() && announce("Token taken from the address")
 takeToken()
-addEventListener("hashchange", () => takeToken() && presence.look())
+addEventListener("hashchange", () => takeToken() && serverStatus.refresh())
 find("tips").append(...TIPS.map(([name, words]) => make("li", {}, pose(name), words)))
-find("use-camera").addEventListener("click", aim)
+find("use-camera").addEventListener("click", openCamera)
 find("camera-close").addEventListener("click", () => start())
 find("cancel").addEventListener("click", () => start())
 find("shoot").addEventListener("click", async () => read(await camera.shoot()))
-find("torch").addEventListener("click", event => camera.light(pressed(event.currentTarget)))
-find("flip").addEventListener("click", event => find("ghost").setAttribute("transform", pressed(event.currentTarget) ? "rotate(180 320 240)" : ""))
+find("torch").addEventListener("click", event => camera.light(togglePressed(event.currentTarget)))
+find("flip").addEventListener("click", event => find("ghost").setAttribute("transform", togglePressed(event.currentTarget) ? "rotate(180 320 240)" : ""))
 addEventListener("keydown", event => {
   if (event.key === "Escape" && ["camera", "busy"].includes(main.dataset.state)) start()
 })
 addEventListener("pagehide", () => main.dataset.state === "camera" && start())
-intake.listen(read)
+pictureInput.listen(read)
 history.listen()
-presence.listen()
-presence.look()
+serverStatus.listen()
+serverStatus.refresh()
 
 addEventListener("beforeinstallprompt", event => {
   event.preventDefault()

@@ -1,46 +1,46 @@
-// The service worker: keeps the page's own files, so that it opens without the server. Answers, tokens and photos never pass through here.
-// The server puts VERSION before this, a digest of the files: another one brings this worker, and with it all of them, anew.
+// The service worker. It caches the files of the page, so that the page opens without the server. It never handles readings, tokens or
+// photos. The server prepends VERSION, a digest of all files. When it changes, the browser installs this worker and its files again.
 
 const SHELL = `keylike-shell-${VERSION}`
 const FILES = [
   "/web/page.js",
-  ...["assessment", "camera", "dom", "history", "intake", "level", "overlay", "photo", "poses", "presence", "reading", "refusal", "server", "share", "token-dialog", "token", "vault"]
+  ...["assessment", "camera", "dom", "encrypted-store", "history", "level", "overlay", "photo", "picture-input", "poses", "reading", "refusal", "server-status", "server", "share", "token-dialog", "token"]
     .map(name => `/web/parts/${name}.js`),
   ...["base", "stage", "result"].map(name => `/web/styles/${name}.css`),
   "/web/manifest.webmanifest",
   "/web/icons/icon.svg",
 ]
-// A tunnel's own page, in place of what was asked for, must not be kept.
-const OWN = { "ngrok-skip-browser-warning": "true" }
+// Without this header a tunnel may answer with a page of its own, which must not be cached.
+const SKIP_TUNNEL_PAGE = { "ngrok-skip-browser-warning": "true" }
 
-addEventListener("install", event => event.waitUntil(fill().then(() => skipWaiting())))
-addEventListener("activate", event => event.waitUntil(drop().then(() => clients.claim())))
+addEventListener("install", event => event.waitUntil(cacheFiles().then(() => skipWaiting())))
+addEventListener("activate", event => event.waitUntil(deleteOldCaches().then(() => clients.claim())))
 addEventListener("fetch", event => {
   const { request } = event, { origin, pathname } = new URL(request.url)
   if (request.method !== "GET" || origin !== location.origin) return
-  if (pathname === "/" ? request.mode === "navigate" : FILES.includes(pathname)) event.respondWith(freshOrKept(request, pathname))
+  if (pathname === "/" ? request.mode === "navigate" : FILES.includes(pathname)) event.respondWith(networkFirst(request, pathname))
 })
 
-async function fill() {
+async function cacheFiles() {
   const cache = await caches.open(SHELL)
-  const page = await fetch("/", { headers: { ...OWN, Accept: "text/html" }, cache: "reload" })
-  if (!page.ok) throw new Error(`the page: ${page.status}`)
+  const page = await fetch("/", { headers: { ...SKIP_TUNNEL_PAGE, Accept: "text/html" }, cache: "reload" })
+  if (!page.ok) throw new Error(`the page returned ${page.status}`)
   await cache.put("/", page)
-  await cache.addAll(FILES.map(file => new Request(file, { headers: OWN, cache: "reload" })))
+  await cache.addAll(FILES.map(file => new Request(file, { headers: SKIP_TUNNEL_PAGE, cache: "reload" })))
 }
 
-async function drop() {
+async function deleteOldCaches() {
   const names = await caches.keys()
   await Promise.all(names.filter(name => name.startsWith("keylike-shell-") && name !== SHELL).map(name => caches.delete(name)))
 }
 
-/** The server's own, as long as it is there: whoever changes it wants to see the change. */
-async function freshOrKept(request, name) {
-  const kept = async () => (await caches.open(SHELL)).match(name, { ignoreVary: true })
+/** Returns the server's response, or the cached one if the server is unreachable or fails. */
+async function networkFirst(request, name) {
+  const cached = async () => (await caches.open(SHELL)).match(name, { ignoreVary: true })
   try {
     const response = await fetch(request)
-    return response.ok ? response : ((await kept()) ?? response)
+    return response.ok ? response : ((await cached()) ?? response)
   } catch {
-    return (await kept()) ?? Response.error()
+    return (await cached()) ?? Response.error()
   }
 }

@@ -1,1 +1,1 @@
-"""The page in a real Chromium, before the real server with the embedded reader."""
+"""Tests of the web page in Chromium, with the real server and the embedded reader."""

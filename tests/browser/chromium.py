@@ -1,4 +1,4 @@
-"""Debian's Chromium: where it is, and how it is started so that a key lies before its camera."""
+"""Chromium with a fake camera that shows a key."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.server import SAMPLES
 
 PATH = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-BEFORE_THE_CAMERA = "sc1_04.jpg"
+CAMERA_SAMPLE = "sc1_04.jpg"
 
 
 @contextmanager
 def chromium(folder: Path) -> Iterator[Browser]:
-    """A browser; `folder` holds the film of its camera, which shows one key."""
-    film = folder / "camera.mjpeg"
-    film.write_bytes((SAMPLES / BEFORE_THE_CAMERA).read_bytes() * 2)
-    camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}"]
+    """Start a browser.
+
+    Args:
+        folder: Receives the video of the fake camera, which shows one key.
+    """
+    video = folder / "camera.mjpeg"
+    video.write_bytes((SAMPLES / CAMERA_SAMPLE).read_bytes() * 2)
+    camera = ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={video}"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=PATH, args=camera, chromium_sandbox=False

@@ -1,4 +1,4 @@
-"""A browser and servers for all tests of the page; a test fails if the browser complains of anything that it does not expect."""
+"""Fixtures: a browser and servers. A test fails if the browser logs an unexpected error."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from playwright.sync_api import Browser
 
 from tests.browser.chromium import PATH, chromium
 from tests.browser.server import Server
-from tests.browser.visit import Visit
+from tests.browser.tab import Tab
 
 TOKEN = "one-token-for-the-tests"
-Visiting = Callable[..., Visit]
+OpenTab = Callable[..., Tab]
 
 
-# Not the session's: as long as it is there, no other test can have an event loop in this thread.
+# Not of session scope: while Playwright runs, no other test can have an event loop in this thread.
 @pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Chromium with a key before its camera."""
+    """Return Chromium with a key in front of its camera."""
     if PATH is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
     with chromium(tmp_path_factory.mktemp("chromium")) as started:
@@ -29,7 +29,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One that asks for nothing."""
+    """Return a server without access control."""
     started = Server(tmp_path_factory.mktemp("server"))
     yield started
     started.stop()
@@ -37,7 +37,7 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="package")
 def guarded(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One that asks for a token for everything."""
+    """Return a server that requires a token for everything."""
     started = Server(
         tmp_path_factory.mktemp("guarded"), KEYLIKE_API_KEY=TOKEN, KEYLIKE_POLICY="all"
     )
@@ -46,31 +46,33 @@ def guarded(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def visiting(browser: Browser) -> Iterator[Visiting]:
-    """Makes visits, and looks at the end whether the browser complained. Without a service worker, unless they ask for one: its way
-    through all the files would double what each visit takes."""
-    visits: list[Visit] = []
+def open_tab(browser: Browser) -> Iterator[OpenTab]:
+    """Return a function that opens tabs, and check their errors at the end.
 
-    def visit(server: Server, *failures: str, **options: Any) -> Visit:
-        visits.append(
-            Visit(
+    Service workers are blocked by default, since fetching all files would double the time of a test.
+    """
+    tabs: list[Tab] = []
+
+    def new_tab(server: Server, *failures: str, **options: Any) -> Tab:
+        tabs.append(
+            Tab(
                 browser.new_context(**{"service_workers": "block", **options}),
                 server.address,
                 *failures,
             )
         )
-        visits[-1].page.set_default_timeout(15_000)
-        return visits[-1]
+        tabs[-1].page.set_default_timeout(15_000)
+        return tabs[-1]
 
-    yield visit
-    for each in visits:
+    yield new_tab
+    for each in tabs:
         each.context.close()
-    assert [complaint for each in visits for complaint in each.complaints] == []
+    assert [error for tab in tabs for error in tab.errors] == []
 
 
 @pytest.fixture
-def mortal(browser: Browser, tmp_path: Path) -> Iterator[Server]:
-    """A server that the test may stop and start."""
+def restartable(browser: Browser, tmp_path: Path) -> Iterator[Server]:
+    """Return a server that the test may stop and start."""
     started = Server(tmp_path)
     yield started
     started.stop()

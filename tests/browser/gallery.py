@@ -1,6 +1,6 @@
-"""Takes the pictures in docs/screenshots: python -m tests.browser.gallery docs/screenshots
+"""Take the screenshots of the web page: python -m tests.browser.gallery docs/screenshots
 
-A person's way through the page, with the real server, the shipped photos, and one of them before the camera.
+They use the real server and the sample photos, one of them in front of the fake camera.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.chromium import BEFORE_THE_CAMERA, chromium
+from tests.browser.chromium import CAMERA_SAMPLE, chromium
 from tests.browser.server import SAMPLES, Server
-from tests.browser.visit import CONTROLLED
+from tests.browser.tab import CONTROLLED
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
@@ -26,37 +26,37 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
 }
 NARROW: dict[str, Any] = {**PHONE, "viewport": {"width": 360, "height": 740}}
-DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
 DARK: dict[str, Any] = {"color_scheme": "dark"}
 MOST_BYTES = 150_000
 _QUALITY = 82
 
 
 def photo(page: Page, file: Any, outcome: str = "read") -> None:
-    """Chooses it and waits for what comes of it."""
+    """Choose a photo and wait for the outcome."""
     page.set_input_files("#file", file)
     page.wait_for_selector(f"main[data-state={outcome}]")
 
 
 def key(name: str) -> Callable[[Page, Server], None]:
-    """A reading of a shipped photo."""
+    """Return a function that reads a sample photo."""
     return lambda page, server: photo(page, SAMPLES / name)
 
 
 def whole(page: Page, server: Server) -> None:
-    """The same over the whole photo."""
+    """Show a reading over the whole photo."""
     photo(page, SAMPLES / "sc4_02.jpg")
     page.click("[data-view=whole]")
 
 
 def assessment(page: Page, server: Server) -> None:
-    """What it means, further down."""
+    """Scroll to the alternatives and the assessment."""
     photo(page, SAMPLES / "sc1_01.jpg")
     page.evaluate("document.querySelector('.others').closest('.card').scrollIntoView()")
 
 
 def camera(page: Page, server: Server) -> None:
-    """Before the camera, the outline turned as the key lies."""
+    """Open the camera with the outline flipped to match the key."""
     page.click("#use-camera")
     page.wait_for_selector("main[data-state=camera]")
     expect(page.locator("#video")).to_have_js_property("videoWidth", 1024)
@@ -64,11 +64,9 @@ def camera(page: Page, server: Server) -> None:
 
 
 def unreadable(page: Page, server: Server) -> None:
-    """A blurred photo."""
+    """Read a blurred photo."""
     blurred = io.BytesIO()
-    Image.open(SAMPLES / BEFORE_THE_CAMERA).filter(ImageFilter.GaussianBlur(12)).save(
-        blurred, "JPEG"
-    )
+    Image.open(SAMPLES / CAMERA_SAMPLE).filter(ImageFilter.GaussianBlur(12)).save(blurred, "JPEG")
     photo(
         page,
         {"name": "blurred.jpg", "mimeType": "image/jpeg", "buffer": blurred.getvalue()},
@@ -77,7 +75,7 @@ def unreadable(page: Page, server: Server) -> None:
 
 
 def history(page: Page, server: Server) -> None:
-    """Two readings, one with a name."""
+    """Fill the history with two readings, one of them named."""
     page.click("#open-history")
     page.check("#keep-history")
     page.keyboard.press("Escape")
@@ -90,16 +88,16 @@ def history(page: Page, server: Server) -> None:
 
 
 def offline(page: Page, server: Server) -> None:
-    """The server away, the page opened again."""
+    """Stop the server and reload the page."""
     page.evaluate(CONTROLLED)
     server.stop()
     page.reload()
-    page.wait_for_selector("#away:not([hidden])")
+    page.wait_for_selector("#unreachable:not([hidden])")
 
 
-# Name, what it is seen on, how one gets there, what it shows. The last stops the server.
+# Name, screen, actions and caption. The last one stops the server.
 PICTURES: list[tuple[str, dict[str, Any], Callable[[Page, Server], None], str]] = [
-    ("start-light", DESK, lambda page, server: None, "Start page on a desktop, light theme"),
+    ("start-light", DESKTOP, lambda page, server: None, "Start page on a desktop, light theme"),
     ("start-dark", PHONE | DARK, lambda page, server: None, "Start page on a phone, dark theme"),
     (
         "camera",
@@ -109,19 +107,19 @@ PICTURES: list[tuple[str, dict[str, Any], Callable[[Page, Server], None], str]] 
     ),
     (
         "reading",
-        DESK,
+        DESKTOP,
         key("sc1_04.jpg"),
         "A reading: the level blade with outline, cuts and depths drawn over it",
     ),
     (
         "reading-dark",
-        DESK | DARK,
+        DESKTOP | DARK,
         key("sc4_01.jpg"),
         "Six cuts, dark theme; cut 5 is between two depths",
     ),
     ("reading-phone", PHONE, key("kw1_02.jpg"), "A reading on a phone"),
     ("reading-narrow", NARROW | DARK, key("sc1_06.jpg"), "A reading on a screen 360 pixels wide"),
-    ("whole-photo", DESK, whole, "The reading drawn over the original photo"),
+    ("whole-photo", DESKTOP, whole, "The reading drawn over the original photo"),
     (
         "assessment",
         PHONE,
@@ -134,15 +132,18 @@ PICTURES: list[tuple[str, dict[str, Any], Callable[[Page, Server], None], str]] 
 ]
 
 
-def shoot(
-    browser: Browser, server: Server, screen: dict[str, Any], way: Callable[[Page, Server], None]
+def screenshot(
+    browser: Browser,
+    server: Server,
+    screen: dict[str, Any],
+    actions: Callable[[Page, Server], None],
 ) -> Image.Image:
-    """One picture."""
+    """Return one screenshot."""
     context = browser.new_context(permissions=["camera"], reduced_motion="reduce", **screen)
     page = context.new_page()
     page.goto(server.address)
     page.wait_for_selector("#server[data-state=ready]")
-    way(page, server)
+    actions(page, server)
     page.mouse.move(0, 0)
     picture = Image.open(io.BytesIO(page.screenshot()))
     context.close()
@@ -150,7 +151,7 @@ def shoot(
 
 
 def main(folder: Path) -> None:
-    """Writes all of them, and the page that shows them."""
+    """Write all screenshots and the page that shows them."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
         "# Screenshots of the web page",
@@ -159,17 +160,17 @@ def main(folder: Path) -> None:
         "sample photos and Chromium.",
         "",
     ]
-    with tempfile.TemporaryDirectory() as elsewhere, chromium(Path(elsewhere)) as browser:
-        server = Server(Path(elsewhere))
-        for name, screen, way, words in PICTURES:
+    with tempfile.TemporaryDirectory() as temporary, chromium(Path(temporary)) as browser:
+        server = Server(Path(temporary))
+        for name, screen, actions, caption in PICTURES:
             file = folder / f"{name}.webp"
-            shoot(browser, server, screen, way).convert("RGB").save(
+            screenshot(browser, server, screen, actions).convert("RGB").save(
                 file, "WEBP", quality=_QUALITY, method=6
             )
             if file.stat().st_size > MOST_BYTES:
                 raise SystemExit(f"{file} has {file.stat().st_size} bytes")
-            width = "" if screen is DESK or screen == DESK | DARK else ' width="320"'
-            lines += [f"## {words}", "", f'<img src="{file.name}"{width} alt="{words}">', ""]
+            width = "" if screen is DESKTOP or screen == DESKTOP | DARK else ' width="320"'
+            lines += [f"## {caption}", "", f'<img src="{file.name}"{width} alt="{caption}">', ""]
     (folder / "README.md").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Draws the page's icons out of icon.svg, in Chromium: python -m tests.browser.icons keylike/web/icons"""
+"""Draw the PNG icons from icon.svg in Chromium: python -m tests.browser.icons keylike/web/icons"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.browser.chromium import chromium
 
-# Name, side in pixels, and whether the ground reaches the corners, as systems want it that cut the icon themselves.
+# Name, side in pixels, and True for square corners, for systems that mask icons themselves.
 ICONS = (
     ("icon-180", 180, True),
     ("icon-192", 192, False),
@@ -23,13 +23,14 @@ _COLOURS = 32
 
 
 def main(folder: Path) -> None:
-    """Writes each of them into `folder`, beside icon.svg."""
+    """Write the icons into `folder`, which contains icon.svg."""
     drawing = (folder / "icon.svg").read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory() as elsewhere, chromium(Path(elsewhere)) as browser:
+    with tempfile.TemporaryDirectory() as temporary, chromium(Path(temporary)) as browser:
         for name, side, square in ICONS:
             page = browser.new_page(viewport={"width": side, "height": side})
             page.set_content(
-                f"<style>*{{margin:0}}svg{{display:block}}</style>{drawing.replace(_ROUNDED, _SQUARE) if square else drawing}"
+                "<style>*{margin:0}svg{display:block}</style>"
+                + (drawing.replace(_ROUNDED, _SQUARE) if square else drawing)
             )
             picture = Image.open(io.BytesIO(page.screenshot(omit_background=True)))
             picture.quantize(_COLOURS, Image.Quantize.FASTOCTREE).save(

@@ -1,8 +1,8 @@
-"""How heavy the page is and how soon it can be used: python -m tests.browser.measure. The last line is JSON.
+"""Measure size and load time of the page: python -m tests.browser.measure. The last line is JSON.
 
-Weight: every file that a first visit fetches, as it is and compressed one by one. Ready: from the click on an address to the moment when
-the page's script has run and every button works; each time with nothing kept from before. `phone` is the same with the processor four
-times as slow and a mobile network (9 Mbit/s, 60 ms there and back).
+Weight: all files of a first tab, raw and compressed one by one. Ready: time from navigation until
+the page's script has run, with an empty cache. `phone` has a processor four times slower and a mobile
+network (9 Mbit/s, 60 ms round trip).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime
 
 
 def weight(browser: Browser, address: str) -> dict[str, int]:
-    """Files and bytes of a first visit, without the worker's own fetching of the same files."""
+    """Return the number and bytes of the files of a first tab, without the service worker."""
     page = browser.new_context(service_workers="block").new_page()
     responses: list[Response] = []
     page.on("response", lambda response: responses.append(response))
@@ -47,7 +47,7 @@ def weight(browser: Browser, address: str) -> dict[str, int]:
 
 
 def readiness(browser: Browser, address: str, *, phone: bool) -> dict[str, int]:
-    """Milliseconds: the median and the worst until it is ready, and the median until something is seen."""
+    """Return milliseconds until ready (median and worst) and until the first paint (median)."""
     ready, painted = [], []
     for _ in range(_TIMES):
         page = browser.new_page()
@@ -69,7 +69,7 @@ def readiness(browser: Browser, address: str, *, phone: bool) -> dict[str, int]:
 
 
 def main() -> None:
-    """Prints the figures."""
+    """Print the figures."""
     with tempfile.TemporaryDirectory() as folder, chromium(Path(folder)) as browser:
         server = Server(Path(folder))
         try:

@@ -1,4 +1,4 @@
-"""The shipped photos and what is on them."""
+"""The sample photos and their labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.browser.server import SAMPLES
 
 @dataclass(frozen=True)
 class Sample:
-    """A photo of a key; `bitting` is its code as the API writes it."""
+    """A photo of a key; `bitting` is its code in the format of the API."""
 
     path: Path
     keyway: str
@@ -19,12 +19,12 @@ class Sample:
 
     @property
     def digits(self) -> list[str]:
-        """Each depth."""
+        """Return the depths."""
         return self.bitting.split(",")
 
 
 def sample(name: str) -> Sample:
-    """The one in samples/ by its file's name."""
+    """Return the sample with a file name."""
     lines = (
         json.loads(line)
         for line in (SAMPLES / "labels.jsonl").read_text(encoding="utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""The real server with the embedded reader as a child process, on this machine alone."""
+"""The real server with the embedded reader, as a child process on the loopback address."""
 
 from __future__ import annotations
 
@@ -14,25 +14,32 @@ _STOP_S = 20
 
 
 class Server:
-    """A server in `folder`, which its logs and tokens go to; settings by their names in the environment."""
+    """A server process.
+
+    Args:
+        folder: Receives logs and tokens.
+        settings: Environment variables.
+    """
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        self._folder, self._settings, self.port = folder, settings, 0
+        self._folder = folder
+        self._settings = settings
+        self.port = 0
         self.start()
 
     @property
     def address(self) -> str:
-        """Where it is, without a slash at the end."""
+        """Return the URL without a trailing slash."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Starts it, again at the port that it had, and comes back once it reads."""
-        own = {
+        """Start the process, on the same port as before, and wait until it is ready."""
+        defaults = {
             "KEYLIKE_PORT": str(self.port),
             "KEYLIKE_LOGS": "logs",
             "KEYLIKE_TOKENS": "tokens.sqlite3",
         }
-        bare = {
+        inherited = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("KEYLIKE_", "MODEL_PATH", "NGROK_", "OTEL_"))
@@ -40,7 +47,7 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "app.py")],
             cwd=self._folder,
-            env=bare | own | self._settings,
+            env=inherited | defaults | self._settings,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -54,6 +61,6 @@ class Server:
         raise RuntimeError(f"the server did not start: {self._process.wait(_STOP_S)}")
 
     def stop(self) -> None:
-        """Stops it and waits for its end."""
+        """Stop the process and wait for its end."""
         self._process.terminate()
         self._process.communicate(timeout=_STOP_S)

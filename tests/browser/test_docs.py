@@ -1,15 +1,15 @@
-"""/docs: Swagger UI draws the whole API under the policy that the page is served with."""
+"""/docs: Swagger UI renders the whole API under the content security policy."""
 
 from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visiting
+from tests.browser.conftest import OpenTab
 from tests.browser.server import Server
 
 
-def test_documentation_is_drawn_without_a_complaint(visiting: Visiting, server: Server) -> None:
-    page = visiting(server).page
+def test_docs_page_renders_without_errors(open_tab: OpenTab, server: Server) -> None:
+    page = open_tab(server).page
     page.goto(f"{server.address}/docs")
     expect(page.locator(".opblock").first).to_be_visible()
     assert page.locator(".opblock").count() >= 12

@@ -1,17 +1,17 @@
-"""The history: off by default, encrypted where it lies, shown to its owner, deleted for good."""
+"""The history: off by default, encrypted in storage, shown on demand, deleted for good."""
 
 from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visiting
+from tests.browser.conftest import OpenTab
 from tests.browser.samples import FIRST, SECOND
 from tests.browser.server import Server
 
 _DATABASE = """const ask = request => new Promise(resolve => { request.onsuccess = () => resolve(request.result) })
   const text = bytes => Array.from(new Uint8Array(bytes), byte => String.fromCharCode(byte)).join("")
   const database = await ask(indexedDB.open("keylike"))"""
-# Everything in it, bytes as text.
+# All records, with bytes as text.
 DUMP = f"""async () => {{
   {_DATABASE}
   const all = {{}}, plain = ([name, value]) => [name, value.byteLength ? text(value) : value]
@@ -30,40 +30,40 @@ EXPORT = f"""async () => {{
 
 
 def turn_on(page: Page) -> None:
-    """Ticks the box in the dialog."""
+    """Turn the history on in its dialog."""
     page.click("#open-history")
     page.check("#keep-history")
     page.keyboard.press("Escape")
 
 
 def codes(page: Page) -> list[str]:
-    """What the open dialog lists."""
+    """Return the codes in the open dialog."""
     return page.locator(".kept code").all_text_contents()
 
 
-def test_nothing_is_kept_unless_it_is_turned_on(visiting: Visiting, server: Server) -> None:
-    page = visiting(server).open().choose(FIRST.path).page
+def test_history_by_default_stores_nothing(open_tab: OpenTab, server: Server) -> None:
+    page = open_tab(server).open().choose(FIRST.path).page
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
     page.click("#open-history")
-    expect(page.locator("#history")).to_contain_text("Nothing is kept.")
+    expect(page.locator("#history")).to_contain_text("There are no readings.")
     expect(page.locator("#keep-history")).not_to_be_checked()
     assert page.evaluate(DUMP) == {"keys": [], "readings": []}
 
 
-def test_what_is_kept_is_encrypted_with_a_key_that_cannot_be_taken_out(
-    visiting: Visiting, server: Server
+def test_history_stores_readings_encrypted_with_a_key_that_cannot_be_exported(
+    open_tab: OpenTab, server: Server
 ) -> None:
-    visit = visiting(server).open()
-    page = visit.page
+    tab = open_tab(server).open()
+    page = tab.page
     turn_on(page)
-    visit.choose(FIRST.path)
-    visit.choose(SECOND.path)
+    tab.choose(FIRST.path)
+    tab.choose(SECOND.path)
     page.click("#open-history")
     expect(page.locator(".kept > li")).to_have_count(2)
     assert codes(page) == [SECOND.bitting, FIRST.bitting]
     page.fill("input[aria-label^='Name of'] >> nth=1", "Front door")
     page.keyboard.press("Tab")
-    expect(page.locator("#say")).to_have_text("Named")
+    expect(page.locator("#announcement")).to_have_text("Name saved")
     page.keyboard.press("Escape")
     page.reload()
     page.click("#open-history")
@@ -79,46 +79,48 @@ def test_what_is_kept_is_encrypted_with_a_key_that_cannot_be_taken_out(
         assert plain not in str(rows)
 
 
-def test_one_is_deleted_then_all_and_the_key_with_them(visiting: Visiting, server: Server) -> None:
-    visit = visiting(server).open()
-    page = visit.page
+def test_history_deletes_one_reading_or_all_and_the_key(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server).open()
+    page = tab.page
     turn_on(page)
-    visit.choose(FIRST.path)
-    visit.choose(SECOND.path)
+    tab.choose(FIRST.path)
+    tab.choose(SECOND.path)
     page.click("#open-history")
     page.click(".kept >> text=Delete >> nth=0")
     expect(page.locator(".kept > li")).to_have_count(1)
     assert codes(page) == [FIRST.bitting]
     page.click("#clear")
-    expect(page.locator("#clear")).to_have_text("Really delete all?")
+    expect(page.locator("#clear")).to_have_text("Delete all?")
     assert len(page.evaluate(DUMP)["readings"]) == 1
     page.click("#clear")
-    expect(page.locator("#history")).to_contain_text("Nothing is kept.")
+    expect(page.locator("#history")).to_contain_text("There are no readings.")
     assert page.evaluate(DUMP) == {"keys": [], "readings": []}
 
 
-def test_turned_off_it_keeps_no_more_and_leaves_what_there_is(
-    visiting: Visiting, server: Server
+def test_history_turned_off_keeps_old_readings_and_stores_no_new_ones(
+    open_tab: OpenTab, server: Server
 ) -> None:
-    visit = visiting(server).open()
-    page = visit.page
+    tab = open_tab(server).open()
+    page = tab.page
     turn_on(page)
-    visit.choose(FIRST.path)
+    tab.choose(FIRST.path)
     page.click("#open-history")
     page.uncheck("#keep-history")
     page.keyboard.press("Escape")
-    visit.choose(SECOND.path)
+    tab.choose(SECOND.path)
     page.click("#open-history")
     expect(page.locator(".kept > li")).to_have_count(1)
     assert codes(page) == [FIRST.bitting]
 
 
-def test_page_without_tls_says_why_it_keeps_nothing(visiting: Visiting, server: Server) -> None:
-    visit = visiting(server)
-    visit.page.add_init_script(
+def test_history_on_a_page_without_tls_explains_why_it_is_off(
+    open_tab: OpenTab, server: Server
+) -> None:
+    tab = open_tab(server)
+    tab.page.add_init_script(
         "Object.defineProperty(Crypto.prototype, 'subtle', { value: undefined })"
     )
-    page = visit.open().choose(FIRST.path).page
+    page = tab.open().choose(FIRST.path).page
     page.click("#open-history")
     expect(page.locator("#history .note")).to_contain_text("https")
     expect(page.locator("#keep-history")).to_have_count(0)

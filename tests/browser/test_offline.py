@@ -1,15 +1,15 @@
-"""Installed and without the server: the page opens, says what needs the server, and has kept nothing but its own files."""
+"""The page offline and as an installed app. The service worker caches only its files."""
 
 from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import TOKEN, Visiting
+from tests.browser.conftest import TOKEN, OpenTab
 from tests.browser.samples import FIRST
 from tests.browser.server import Server
 from tests.browser.test_history import turn_on
 
-KEPT = """async () => {
+CACHED_PATHS = """async () => {
   const all = []
   for (const name of await caches.keys())
     for (const request of await (await caches.open(name)).keys()) all.push(new URL(request.url).pathname)
@@ -33,55 +33,53 @@ BODIES = """async () => {
 }"""
 
 
-def test_page_opens_without_the_server_and_finds_it_again(
-    visiting: Visiting, mortal: Server
-) -> None:
-    visit = visiting(mortal, "net::ERR_CONNECTION_REFUSED", service_workers="allow").open()
-    page = visit.page
-    visit.wait_for_worker()
+def test_page_opens_offline_and_reconnects(open_tab: OpenTab, restartable: Server) -> None:
+    tab = open_tab(restartable, "net::ERR_CONNECTION_REFUSED", service_workers="allow").open()
+    page = tab.page
+    tab.wait_for_worker()
     turn_on(page)
-    visit.choose(FIRST.path)
-    mortal.stop()
-    visit.open(server="away")
-    expect(page.locator("#away")).to_contain_text(
-        "Reading a photo needs it. This page and your history work without it."
+    tab.choose(FIRST.path)
+    restartable.stop()
+    tab.open(server="unreachable")
+    expect(page.locator("#unreachable")).to_contain_text(
+        "Reading a photo needs the server. This page and your history work offline."
     )
     page.click("#open-history")
     expect(page.locator(".kept code")).to_have_text(FIRST.bitting)
     page.keyboard.press("Escape")
-    mortal.start()
-    page.click("#ask-again")
-    expect(page.locator("#away")).to_be_hidden()
-    assert visit.choose(FIRST.path).code == FIRST.digits
+    restartable.start()
+    page.click("#check-again")
+    expect(page.locator("#unreachable")).to_be_hidden()
+    assert tab.choose(FIRST.path).code == FIRST.digits
 
 
-def test_worker_keeps_the_pages_files_and_neither_answers_nor_photos_nor_tokens(
-    visiting: Visiting, guarded: Server
+def test_service_worker_caches_files_but_no_readings_photos_or_tokens(
+    open_tab: OpenTab, guarded: Server
 ) -> None:
-    visit = visiting(guarded, service_workers="allow").open(f"/#token={TOKEN}")
-    page = visit.page
-    visit.wait_for_worker()
-    visit.choose(FIRST.path)
+    tab = open_tab(guarded, service_workers="allow").open(f"/#token={TOKEN}")
+    page = tab.page
+    tab.wait_for_worker()
+    tab.choose(FIRST.path)
     page.reload()
-    visit.choose(FIRST.path)
-    kept = page.evaluate(KEPT)
-    assert "/" in kept and "/web/page.js" in kept
-    assert [path for path in kept if path != "/" and not path.startswith("/web/")] == []
+    tab.choose(FIRST.path)
+    cached = page.evaluate(CACHED_PATHS)
+    assert "/" in cached and "/web/page.js" in cached
+    assert [path for path in cached if path != "/" and not path.startswith("/web/")] == []
     bodies = page.evaluate(BODIES)
     assert len(bodies) > 50_000
     assert TOKEN not in bodies and FIRST.bitting not in bodies
 
 
-def test_page_can_be_installed(visiting: Visiting, server: Server) -> None:
-    visit = visiting(server, service_workers="allow").open()
-    visit.wait_for_worker()
-    browser = visit.context.new_cdp_session(visit.page)
+def test_page_can_be_installed(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server, service_workers="allow").open()
+    tab.wait_for_worker()
+    browser = tab.context.new_cdp_session(tab.page)
     manifest = browser.send("Page.getAppManifest")
     assert (manifest["url"], manifest["errors"]) == (
         f"{server.address}/web/manifest.webmanifest",
         [],
     )
-    # Playwright's tabs are incognito ones, which install nothing whatever the page is like.
+    # Playwright uses incognito tabs, which can never install a page.
     errors = {
         error["errorId"]
         for error in browser.send("Page.getInstallabilityErrors")["installabilityErrors"]
@@ -89,4 +87,4 @@ def test_page_can_be_installed(visiting: Visiting, server: Server) -> None:
     assert errors <= {"in-incognito"}
     for icon in ("icon-180", "icon-192", "icon-512", "maskable-512"):
         side = int(icon.rpartition("-")[2])
-        assert visit.page.evaluate(SIZE, icon) == [side, side]
+        assert tab.page.evaluate(SIZE, icon) == [side, side]

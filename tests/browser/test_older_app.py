@@ -1,4 +1,4 @@
-"""The older phone app: a page of another origin that sends what it sends and reads what it reads."""
+"""The older phone app: a page of another origin that uses the API of the older guide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Visiting
+from tests.browser.conftest import OpenTab
 from tests.browser.samples import FIRST
 from tests.browser.server import Server
 
@@ -25,7 +25,7 @@ window.send = async server => {
   return { status: response.status, id: response.headers.get("X-Request-Id"), body: await response.json() }
 }
 </script>"""
-# What it reads, and as what: the first block of the contract.
+# Fields that the app reads, with their types: the first block of the contract.
 FIELDS: dict[str, type | tuple[type, ...]] = {
     "success": bool,
     "request_id": str,
@@ -49,12 +49,12 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing of it."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[str]:
-    """Where the app is served from: another origin than the server's."""
+    """Serve the app from another origin and return its address."""
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "index.html").write_text(APP)
     with ThreadingHTTPServer(
@@ -65,19 +65,21 @@ def app(tmp_path: Path) -> Iterator[str]:
         files.shutdown()
 
 
-def test_older_app_asks_for_leave_sends_its_form_and_reads_its_fields(
-    visiting: Visiting, server: Server, app: str
+def test_older_app_passes_the_preflight_and_reads_every_field(
+    open_tab: OpenTab, server: Server, app: str
 ) -> None:
-    visit = visiting(server)
-    page = visit.page
-    asked: list[str] = []
-    network = visit.context.new_cdp_session(page)
-    network.on("Network.requestWillBeSent", lambda event: asked.append(event["request"]["method"]))
+    tab = open_tab(server)
+    page = tab.page
+    methods: list[str] = []
+    network = tab.context.new_cdp_session(page)
+    network.on(
+        "Network.requestWillBeSent", lambda event: methods.append(event["request"]["method"])
+    )
     network.send("Network.enable")
     page.goto(app)
     page.set_input_files("#photo", FIRST.path)
     answer = page.evaluate("server => window.send(server)", server.address)
-    assert asked[-2:] in (["OPTIONS", "POST"], ["POST", "OPTIONS"])
+    assert methods[-2:] in (["OPTIONS", "POST"], ["POST", "OPTIONS"])
     body = answer["body"]
     assert (answer["status"], answer["id"]) == (200, body["request_id"])
     assert {
@@ -99,14 +101,12 @@ def test_older_app_asks_for_leave_sends_its_form_and_reads_its_fields(
     assert 0 <= body["marketPenetration"] <= 1 and 0 <= body["timeInMarket"] <= 1
 
 
-def test_older_app_reads_why_there_is_no_reading(
-    visiting: Visiting, guarded: Server, app: str
-) -> None:
-    """A refusal crosses origins as well as an answer does."""
-    visit = visiting(guarded, "401")
-    visit.page.goto(app)
-    visit.page.set_input_files("#photo", FIRST.path)
-    answer = visit.page.evaluate("server => window.send(server)", guarded.address)
+def test_older_app_can_read_a_failure(open_tab: OpenTab, guarded: Server, app: str) -> None:
+    """Failures need CORS headers as well."""
+    tab = open_tab(guarded, "401")
+    tab.page.goto(app)
+    tab.page.set_input_files("#photo", FIRST.path)
+    answer = tab.page.evaluate("server => window.send(server)", guarded.address)
     assert (answer["status"], answer["body"]["success"], answer["body"]["code"]) == (
         401,
         False,

@@ -1,4 +1,4 @@
-"""A photo in by every way, the reading out: drawn over the photo, told in words, handed on."""
+"""Readings: every way to choose a photo, the drawing, the text, copying and sharing."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visiting
+from tests.browser.conftest import OpenTab
 from tests.browser.samples import FIRST, SECOND
 from tests.browser.server import ROOT, Server
 
-BOARD = ["clipboard-read", "clipboard-write"]
-INTO_PAGE = """([data, type]) => {
+CLIPBOARD = ["clipboard-read", "clipboard-write"]
+MAKE_TRANSFER = """([data, type]) => {
   const carried = new DataTransfer()
   carried.items.add(new File([Uint8Array.from(atob(data), letter => letter.charCodeAt(0))], "key", { type }))
   return carried
 }"""
-ONTO_BOARD = """async data => {
+COPY_IMAGE = """async data => {
   const blob = new Blob([Uint8Array.from(atob(data), letter => letter.charCodeAt(0))], { type: "image/png" })
   await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })])
 }"""
-# What the browser tells of a request leaves out files.
-KEEP_SENT = """const send = XMLHttpRequest.prototype.send
+# Playwright does not show the files of a request, so the page records its form.
+RECORD_FORM = """const send = XMLHttpRequest.prototype.send
 XMLHttpRequest.prototype.send = function (form) { window.sent = form; send.call(this, form) }"""
-READ_SENT = """() => new Promise(resolve => {
+READ_FORM = """() => new Promise(resolve => {
   const reader = new FileReader()
   reader.onload = () => resolve(reader.result.split(",")[1])
   reader.readAsDataURL(window.sent.get("image"))
 })"""
-KEEP_WORDS = """window.words = []
+RECORD_PROGRESS = """window.words = []
 addEventListener("DOMContentLoaded", () => {
   const work = document.getElementById("work-text")
   new MutationObserver(() => window.words.push(work.textContent)).observe(work, { childList: true })
@@ -40,14 +40,16 @@ addEventListener("DOMContentLoaded", () => {
 
 
 def base64_of(data: bytes) -> str:
-    """As a page takes it."""
+    """Return base64 for use in a script."""
     return base64.b64encode(data).decode()
 
 
-def test_chosen_photo_is_read_and_told(visiting: Visiting, server: Server) -> None:
-    visit = visiting(server).open().choose(FIRST.path)
-    page = visit.page
-    assert (visit.code, visit.title.split()[:2]) == (FIRST.digits, ["Schlage", FIRST.keyway])
+def test_chosen_photo_shows_code_cuts_alternatives_and_assessment(
+    open_tab: OpenTab, server: Server
+) -> None:
+    tab = open_tab(server).open().choose(FIRST.path)
+    page = tab.page
+    assert (tab.code, tab.title.split()[:2]) == (FIRST.digits, ["Schlage", FIRST.keyway])
     answer = json.loads(page.locator(".card pre").text_content() or "")
     rows = page.locator("#cuts tbody tr").all_inner_texts()
     assert [row.split()[:2] for row in rows] == [
@@ -59,21 +61,23 @@ def test_chosen_photo_is_read_and_told(visiting: Visiting, server: Server) -> No
     assert bars == [cut["probability"] for cut in answer["cuts"]]
     others = page.locator(".others code").all_inner_texts()
     assert others == [other["bitting"] for other in answer["alternatives"]]
-    told = page.inner_text("#outcome")
+    text = page.inner_text("#outcome")
     for sentence in (
         answer["assessment"]["keyed_alike"]["sentence"],
         *answer["assessment"]["recommendations"],
         "Source: counted from",
     ):
-        assert sentence in told
-    expect(page.locator("#say")).to_have_text(
-        f"Read: {FIRST.keyway}, code {FIRST.bitting}, 91 % sure"
+        assert sentence in text
+    expect(page.locator("#announcement")).to_have_text(
+        f"Reading: {FIRST.keyway}, code {FIRST.bitting}, 91 % confidence"
     )
     assert page.evaluate("document.activeElement.id") == "outcome"
 
 
-def test_reading_is_drawn_where_the_server_says_it_lies(visiting: Visiting, server: Server) -> None:
-    page = visiting(server).open().choose(FIRST.path).page
+def test_reading_is_drawn_at_the_coordinates_of_the_server(
+    open_tab: OpenTab, server: Server
+) -> None:
+    page = open_tab(server).open().choose(FIRST.path).page
     geometry = json.loads(page.locator(".card pre").text_content() or "")["geometry"]
     close, whole = page.locator("svg.drawn").nth(0), page.locator("svg.drawn").nth(1)
     expect(close).to_be_visible()
@@ -93,10 +97,10 @@ def test_reading_is_drawn_where_the_server_says_it_lies(visiting: Visiting, serv
         assert all(f"cut {i} depth {digit}" in label for i, digit in enumerate(FIRST.digits, 1))
 
 
-def test_close_up_lays_the_blade_level_with_the_tip_to_the_right(
-    visiting: Visiting, server: Server
+def test_close_up_shows_the_blade_level_with_the_tip_on_the_right(
+    open_tab: OpenTab, server: Server
 ) -> None:
-    page = visiting(server).open().choose(FIRST.path).page
+    page = open_tab(server).open().choose(FIRST.path).page
     places = (
         page.locator("svg.drawn >> nth=0")
         .locator("line.cut")
@@ -116,8 +120,8 @@ def test_close_up_lays_the_blade_level_with_the_tip_to_the_right(
         )
 
 
-def test_pointing_at_a_cut_lights_it_up_on_the_photo(visiting: Visiting, server: Server) -> None:
-    page = visiting(server).open().choose(FIRST.path).page
+def test_pointing_at_a_cut_lights_it_up_on_the_photo(open_tab: OpenTab, server: Server) -> None:
+    page = open_tab(server).open().choose(FIRST.path).page
     page.locator("#cuts tbody tr").nth(2).hover()
     assert page.locator("svg.drawn >> nth=0").locator(".lit").evaluate_all(
         "all => all.map(mark => mark.dataset.cut)"
@@ -126,40 +130,40 @@ def test_pointing_at_a_cut_lights_it_up_on_the_photo(visiting: Visiting, server:
     expect(page.locator("svg.drawn .lit")).to_have_count(0)
 
 
-def test_dropped_photo(visiting: Visiting, server: Server) -> None:
-    visit = visiting(server).open()
-    carried = visit.page.evaluate_handle(
-        INTO_PAGE, [base64_of(SECOND.path.read_bytes()), "image/jpeg"]
+def test_dropped_photo_is_read(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server).open()
+    carried = tab.page.evaluate_handle(
+        MAKE_TRANSFER, [base64_of(SECOND.path.read_bytes()), "image/jpeg"]
     )
-    visit.page.dispatch_event("body", "dragenter", {"dataTransfer": carried})
-    expect(visit.page.locator(".drop")).to_be_visible()
-    visit.page.dispatch_event("main", "drop", {"dataTransfer": carried})
-    visit.page.wait_for_selector("main[data-state=read]")
-    assert visit.code == SECOND.digits
-    expect(visit.page.locator(".drop")).to_be_hidden()
+    tab.page.dispatch_event("body", "dragenter", {"dataTransfer": carried})
+    expect(tab.page.locator(".drop")).to_be_visible()
+    tab.page.dispatch_event("main", "drop", {"dataTransfer": carried})
+    tab.page.wait_for_selector("main[data-state=read]")
+    assert tab.code == SECOND.digits
+    expect(tab.page.locator(".drop")).to_be_hidden()
 
 
-def test_pasted_photo(visiting: Visiting, server: Server) -> None:
-    visit = visiting(server, permissions=BOARD).open()
+def test_pasted_photo_is_read(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server, permissions=CLIPBOARD).open()
     picture = io.BytesIO()
     Image.open(SECOND.path).save(picture, "PNG")
-    visit.page.evaluate(ONTO_BOARD, base64_of(picture.getvalue()))
-    visit.page.keyboard.press("Control+V")
-    visit.page.wait_for_selector("main[data-state=read]")
-    assert visit.code == SECOND.digits
+    tab.page.evaluate(COPY_IMAGE, base64_of(picture.getvalue()))
+    tab.page.keyboard.press("Control+V")
+    tab.page.wait_for_selector("main[data-state=read]")
+    assert tab.code == SECOND.digits
 
 
-def test_small_photo_is_sent_as_it_is(visiting: Visiting, server: Server) -> None:
-    visit = visiting(server)
-    visit.page.add_init_script(KEEP_SENT)
-    visit.open().choose(FIRST.path)
-    assert base64.b64decode(visit.page.evaluate(READ_SENT)) == FIRST.path.read_bytes()
+def test_small_photo_is_sent_unchanged(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server)
+    tab.page.add_init_script(RECORD_FORM)
+    tab.open().choose(FIRST.path)
+    assert base64.b64decode(tab.page.evaluate(READ_FORM)) == FIRST.path.read_bytes()
 
 
-def test_large_photo_is_made_smaller_and_upright_and_loses_what_the_camera_wrote(
-    visiting: Visiting, server: Server
+def test_large_photo_is_resized_rotated_and_stripped_of_metadata(
+    open_tab: OpenTab, server: Server
 ) -> None:
-    """A phone stores the picture lying on its side, with the turn and the place in its EXIF data."""
+    """A phone stores the picture rotated, with the orientation and more in its EXIF data."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "A camera"
     large = (
@@ -169,64 +173,62 @@ def test_large_photo_is_made_smaller_and_upright_and_loses_what_the_camera_wrote
     )
     picture = io.BytesIO()
     large.save(picture, "JPEG", quality=92, exif=exif)
-    visit = visiting(server)
-    visit.page.add_init_script(KEEP_SENT)
-    visit.open().choose(
-        {"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": picture.getvalue()}
-    )
-    sent = Image.open(io.BytesIO(base64.b64decode(visit.page.evaluate(READ_SENT))))
+    tab = open_tab(server)
+    tab.page.add_init_script(RECORD_FORM)
+    tab.open().choose({"name": "IMG_1.jpg", "mimeType": "image/jpeg", "buffer": picture.getvalue()})
+    sent = Image.open(io.BytesIO(base64.b64decode(tab.page.evaluate(READ_FORM))))
     assert (sent.format, sent.size, dict(sent.getexif())) == ("JPEG", (2048, 1536), {})
-    assert visit.code == FIRST.digits
-    assert visit.page.locator("svg.drawn").nth(1).get_attribute("viewBox") == "0 0 2048 1536"
+    assert tab.code == FIRST.digits
+    assert tab.page.locator("svg.drawn").nth(1).get_attribute("viewBox") == "0 0 2048 1536"
 
 
-def test_what_the_browser_cannot_open_is_left_to_the_server(
-    visiting: Visiting, server: Server
+def test_photo_that_the_browser_cannot_decode_is_sent_unchanged(
+    open_tab: OpenTab, server: Server
 ) -> None:
     heic = ROOT / "tests" / "data" / "plain.heic"
-    visit = visiting(server, "422")
-    visit.page.add_init_script(KEEP_SENT)
-    visit.open().choose(heic, "refused")
-    assert base64.b64decode(visit.page.evaluate(READ_SENT)) == heic.read_bytes()
-    expect(visit.page.locator("#seen img")).to_have_count(0)
+    tab = open_tab(server, "422")
+    tab.page.add_init_script(RECORD_FORM)
+    tab.open().choose(heic, "refused")
+    assert base64.b64decode(tab.page.evaluate(READ_FORM)) == heic.read_bytes()
+    expect(tab.page.locator("#photo-view img")).to_have_count(0)
 
 
-def test_copied_and_shared(visiting: Visiting, server: Server) -> None:
-    page = visiting(server, permissions=BOARD).open().choose(FIRST.path).page
-    board = "navigator.clipboard.readText()"
+def test_code_is_copied_and_shared(open_tab: OpenTab, server: Server) -> None:
+    page = open_tab(server, permissions=CLIPBOARD).open().choose(FIRST.path).page
+    clipboard_text = "navigator.clipboard.readText()"
     page.click("#copy")
     expect(page.locator("#copy")).to_have_text("Copied")
-    assert page.evaluate(board) == FIRST.bitting
-    # Chromium on Linux shares with nothing, so the clipboard takes its place.
+    assert page.evaluate(clipboard_text) == FIRST.bitting
+    # Chromium on Linux cannot share, so the page uses the clipboard.
     page.click("#share")
     expect(page.locator("#share")).to_have_text("Copied")
-    assert page.evaluate(board) == f"Schlage {FIRST.keyway}: {FIRST.bitting}"
-    assert "enough to cut the key" in page.inner_text("#outcome .care")
+    assert page.evaluate(clipboard_text) == f"Schlage {FIRST.keyway}: {FIRST.bitting}"
+    assert "Anyone with this code can cut the key" in page.inner_text("#outcome .caution")
 
 
-def test_shared_by_the_phones_own_means(visiting: Visiting, server: Server) -> None:
-    visit = visiting(server)
-    visit.page.add_init_script("navigator.share = async data => { window.shared = data }")
-    page = visit.open().choose(FIRST.path).page
+def test_code_is_shared_by_the_phone_if_possible(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server)
+    tab.page.add_init_script("navigator.share = async data => { window.shared = data }")
+    page = tab.open().choose(FIRST.path).page
     page.click("#share")
     assert page.evaluate("window.shared.text") == f"Schlage {FIRST.keyway}: {FIRST.bitting}"
     assert page.evaluate("'url' in window.shared") is False
 
 
-def test_work_is_told_step_by_step(visiting: Visiting, server: Server) -> None:
-    visit = visiting(server)
-    visit.page.add_init_script(KEEP_WORDS)
-    visit.open().choose(FIRST.path)
-    words = list(dict.fromkeys(visit.page.evaluate("window.words")))
+def test_progress_is_shown_step_by_step(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server)
+    tab.page.add_init_script(RECORD_PROGRESS)
+    tab.open().choose(FIRST.path)
+    words = list(dict.fromkeys(tab.page.evaluate("window.words")))
     assert (words[:2], words[-1]) == (
         ["Preparing the photo", "Sending the photo"],
         "Reading the key",
     )
 
 
-def test_work_can_be_cancelled(visiting: Visiting, server: Server) -> None:
-    visit = visiting(server).open()
-    page = visit.page
+def test_request_can_be_cancelled(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server).open()
+    page = tab.page
     page.route("**/predict", lambda route: None)
     page.set_input_files("#file", FIRST.path)
     expect(page.locator("#work-text")).to_have_text("Sending the photo")
@@ -238,13 +240,11 @@ def test_work_can_be_cancelled(visiting: Visiting, server: Server) -> None:
     expect(page.locator("#outcome")).to_be_empty()
 
 
-def test_the_next_photo_takes_the_place_of_the_one_at_work(
-    visiting: Visiting, server: Server
-) -> None:
-    visit = visiting(server).open()
-    page = visit.page
+def test_next_photo_replaces_the_running_request(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server).open()
+    page = tab.page
     page.route("**/predict", lambda route: None, times=1)
     page.set_input_files("#file", FIRST.path)
     expect(page.locator("#work-text")).to_have_text("Sending the photo")
-    visit.choose(SECOND.path)
-    assert visit.code == SECOND.digits
+    tab.choose(SECOND.path)
+    assert tab.code == SECOND.digits

@@ -1,12 +1,12 @@
-// What the code means for the lock's owner, in plain words, each with where it comes from.
+// The assessment: what the code means for the lock's owner, each statement with its source.
 
 import { make } from "./dom.js"
 
 const LEVEL = { weak: "Weak", fair: "Fair", good: "Good" }
 const LOOK = { weak: "low", fair: "fair", good: "" }
-const PART = { key_space: "Number of possible codes", pattern: "Pattern of the cuts", profile: "Ups and downs", blank: "Who can copy it", bumping: "Bumping" }
+const PART = { key_space: "Number of possible codes", pattern: "Pattern of the cuts", profile: "Variation of the cuts", blank: "Who can copy it", bumping: "Bumping" }
 
-/** The card of an assessment. */
+/** Returns the card of an assessment. */
 export function assessment(found) {
   return make(
     "div",
@@ -29,13 +29,13 @@ export function assessment(found) {
     ),
     make("p", { class: "sub" }, "What to do"),
     make("ul", { class: "claims" }, found.recommendations.map(words => make("li", { class: "todo" }, words))),
-    make("details", {}, make("summary", {}, "How the score comes about"), parts(found.parts)),
+    make("details", {}, make("summary", {}, "How the score is calculated"), parts(found.parts)),
   )
 }
 
 const claim = (words, source, look) => make("li", { class: look || null }, words, origin(source))
 
-/** A line of sources with semicolons between them, each told once. */
+/** Returns a line with the sources, each named once. */
 const origin = source => make("small", {}, `Source: ${[...new Set(source.split("; "))].join("; ")}`)
 
 function parts(all) {

@@ -1,14 +1,14 @@
-// The camera: the rear one where there is a choice, its light, and one picture out of it.
+// The camera: the rear one if there are several, its light, and single pictures.
 
 import { jpeg } from "./photo.js"
 
-// Browsers give the camera to pages that came by TLS or from this machine alone.
-export const isThere = () => Boolean(navigator.mediaDevices?.getUserMedia)
+// Browsers allow the camera only on https pages and on pages of this machine.
+export const isAvailable = () => Boolean(navigator.mediaDevices?.getUserMedia)
 
 const WORDS = {
-  NotAllowedError: "The browser was not allowed to use the camera. Allow it in the page’s settings, or choose a photo.",
+  NotAllowedError: "The browser may not use the camera. Allow it in the page’s settings, or choose a photo.",
   NotFoundError: "No camera was found. Choose a photo.",
-  NotReadableError: "Another program has the camera. Close it, or choose a photo.",
+  NotReadableError: "Another program is using the camera. Close it, or choose a photo.",
 }
 
 export class Camera {
@@ -19,14 +19,14 @@ export class Camera {
     this.#video = video
   }
 
-  /** Raises an Error whose message is for people. */
+  /** Starts the camera. Throws an Error with a message for the user. */
   async start() {
     try {
       const stream = await navigator.mediaDevices.getUserMedia({
         audio: false,
         video: { facingMode: { ideal: "environment" }, width: { ideal: 2560 }, height: { ideal: 1920 } },
       })
-      // Whoever was quicker to ask twice.
+      // A second click may already have started a stream.
       this.stop()
       this.#stream = this.#video.srcObject = stream
       await this.#video.play()
@@ -43,7 +43,7 @@ export class Camera {
     return this.#track.applyConstraints({ advanced: [{ torch: on }] })
   }
 
-  /** What it sees now, a JPEG. */
+  /** Returns the current picture as a JPEG. */
   shoot() {
     return jpeg(this.#video, this.#video.videoWidth, this.#video.videoHeight)
   }

@@ -1,20 +1,20 @@
-// Makes elements out of what they are called, their properties and what they hold. Text is always text, never markup.
+// Builds elements from tag, properties and children. Strings become text, never markup.
 
 const SVG = "http://www.w3.org/2000/svg"
 
 export const find = id => document.getElementById(id)
 
-/** An HTML element. `on` holds listeners, `data` data attributes, `vars` CSS variables; whatever else is an attribute. */
+/** Returns an HTML element. `on` has listeners, `data` data attributes, `vars` CSS variables; all other properties are attributes. */
 export function make(tag, properties = {}, ...children) {
-  return dress(document.createElement(tag), properties, children)
+  return fill(document.createElement(tag), properties, children)
 }
 
-/** The same of SVG. */
+/** Returns an SVG element; the arguments are those of `make`. */
 export function draw(tag, properties = {}, ...children) {
-  return dress(document.createElementNS(SVG, tag), properties, children)
+  return fill(document.createElementNS(SVG, tag), properties, children)
 }
 
-function dress(element, { on = {}, data = {}, vars = {}, ...attributes }, children) {
+function fill(element, { on = {}, data = {}, vars = {}, ...attributes }, children) {
   for (const [name, listener] of Object.entries(on)) element.addEventListener(name, listener)
   for (const [name, value] of Object.entries(data)) element.dataset[name] = value
   for (const [name, value] of Object.entries(vars)) element.style.setProperty(`--${name}`, value)
@@ -26,16 +26,16 @@ function dress(element, { on = {}, data = {}, vars = {}, ...attributes }, childr
   return element
 }
 
-/** One of the signs that the page defines, beside words that say the same. */
-export function sign(name) {
-  return draw("svg", { class: "sign", "aria-hidden": "true" }, draw("use", { href: `#${name}-sign` }))
+/** Returns one of the icons that the page defines. A text next to it must say the same. */
+export function icon(name) {
+  return draw("svg", { class: "icon", "aria-hidden": "true" }, draw("use", { href: `#${name}-icon` }))
 }
 
-/** Says something to those who listen to the page; the same twice is said twice. */
-export function say(text) {
-  const voice = find("say")
-  voice.textContent = ""
-  requestAnimationFrame(() => { voice.textContent = text })
+/** Announces a text to screen readers, also when it equals the previous one. */
+export function announce(text) {
+  const region = find("announcement")
+  region.textContent = ""
+  requestAnimationFrame(() => { region.textContent = text })
 }
 
 export const percent = part => `${part >= 0.995 ? ">99" : Math.floor(part * 100)} %`

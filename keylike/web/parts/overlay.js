@@ -1,15 +1,15 @@
-// Draws the reading over its photo: the blade's outline, a line at each cut, its depth and its number.
+// Draws the reading over its photo: the outline of the blade, and a line, depth and number for each cut.
 
 import { draw, make } from "./dom.js"
 import { closeUp, levelled } from "./level.js"
 
-// Cuts that are less sure than this are drawn in another colour.
+// Cuts with a lower probability have another colour.
 const DOUBTFUL = 0.8
 
-/** A figure with both views of it; `picture` is the address of the photo, or null where the browser cannot show it. */
+/** Returns both views of a reading. `picture` is the URL of the photo, or null if the browser cannot show it. */
 export function overlay(answer, picture) {
   const { geometry } = answer
-  if (!geometry) return [make("img", { src: picture, alt: "The photo that was read" })]
+  if (!geometry) return [make("img", { src: picture, alt: "The photo of this reading" })]
   const level = levelled(geometry)
   const views = {
     close: view(answer, picture, level, closeUp(level.box, level.side, level.spacing), true),
@@ -24,7 +24,7 @@ export function overlay(answer, picture) {
   show("close")
   return [
     ...Object.values(views),
-    !picture && make("p", { class: "no-picture" }, "This browser cannot show the photo’s format; the server could read it."),
+    !picture && make("p", { class: "no-picture" }, "This browser cannot show this photo format, but the server can read it."),
     make("div", { class: "views", role: "group", "aria-label": "View" }, buttons),
   ]
 }
@@ -49,7 +49,7 @@ function view(answer, picture, level, box, turned) {
   )
 }
 
-/** One cut: its line over the blade, and beyond the blade its depth and its number, each in a row. */
+/** Returns one cut: its line over the blade, and its depth and number on either side of the blade. */
 function mark(cut, { depth, probability, position }, level, place, size, unit) {
   const { box, side, spacing } = level
   const root = level.to(cut.root), foot = level.to(cut.foot)
@@ -69,5 +69,5 @@ function mark(cut, { depth, probability, position }, level, place, size, unit) {
 }
 
 function words({ cuts }) {
-  return `The blade with its outline and ${cuts.length} cuts drawn on it, from the bow: ${cuts.map(cut => `cut ${cut.position} depth ${cut.depth}`).join(", ")}`
+  return `The blade with its outline and ${cuts.length} cuts, starting at the bow: ${cuts.map(cut => `cut ${cut.position} depth ${cut.depth}`).join(", ")}`
 }

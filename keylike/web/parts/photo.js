@@ -1,14 +1,14 @@
-// Makes a photo ready on the phone: upright, no larger than the reader looks at, and without what the camera wrote into it.
+// Prepares a photo for upload: upright, no larger than the reader needs, and without metadata.
 
-// The server reads no more than this.
+// Pixels. The reader uses no more than this.
 const LONG_SIDE = 2048
 const QUALITY = 0.9
-// A picture that is small already goes as it is: encoding it anew would only cost sharpness.
+// Smaller pictures are sent unchanged, since encoding them again would only reduce sharpness.
 const SMALL_BYTES = 1_500_000
 
 /**
- * `upload` is what to send, `shown` what to show, null where this browser cannot open the picture (HEIC, outside Safari): that one goes as
- * it is, and the server opens it.
+ * Returns `upload`, the file to send, and `shown`, the picture to show. `shown` is null if this browser cannot decode the picture (HEIC
+ * outside Safari); the file is then sent unchanged for the server to decode.
  */
 export async function prepare(file) {
   const bitmap = await open(file)
@@ -16,14 +16,14 @@ export async function prepare(file) {
   const scale = Math.min(1, LONG_SIDE / Math.max(bitmap.width, bitmap.height))
   const shown = await jpeg(bitmap, Math.round(bitmap.width * scale), Math.round(bitmap.height * scale))
   bitmap.close()
-  const asItIs = scale === 1 && file.size <= SMALL_BYTES && ["image/jpeg", "image/png", "image/webp"].includes(file.type)
-  return { upload: asItIs ? file : shown, shown }
+  const unchanged = scale === 1 && file.size <= SMALL_BYTES && ["image/jpeg", "image/png", "image/webp"].includes(file.type)
+  return { upload: unchanged ? file : shown, shown }
 }
 
-/** Upright, as all browsers do it unasked that do not know the word for it. */
+/** Decodes a picture upright. Browsers that do not know the option rotate by default. */
 const open = file => createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => createImageBitmap(file)).catch(() => null)
 
-/** A JPEG of whatever can be drawn. */
+/** Returns a JPEG of anything that a canvas can draw. */
 export function jpeg(source, width, height) {
   const canvas = Object.assign(document.createElement("canvas"), { width, height }), pen = canvas.getContext("2d")
   pen.imageSmoothingQuality = "high"

@@ -1,4 +1,4 @@
-// Little pictures of how to hold phone and key, for the tips and beside the advice.
+// Small pictures of how to hold phone and key, for the tips and next to the advice.
 
 import { draw } from "./dom.js"
 
@@ -11,7 +11,7 @@ const tick = (x, y) => path("tick", `M${x - 9} ${y}l7 8 12-16`)
 const cross = (x, y) => path("cross", `M${x - 7} ${y - 7}l14 14m0-14l-14 14`)
 
 const PICTURES = {
-  // From the side: the key on the table, the phone right above it.
+  // Side view: the key on the table, the phone directly above it.
   above: () => [phone(), path("thin", "M84 64 44 128M156 64l40 64"), path("edge", "M24 146h192"), draw("rect", { class: "metal", x: 60, y: 134, width: 120, height: 10, rx: 3 }), tick(204, 44)],
   tilted: () => [phone(), path("thin", "M120 62v66"), path("edge", "M24 146h192"), draw("rect", { class: "metal", x: 60, y: 134, width: 120, height: 10, rx: 3 }), draw("rect", { class: "faint", x: 60, y: 134, width: 120, height: 10, rx: 3, transform: "rotate(-24 60 144)" }), tick(204, 44)],
   flat: () => [draw("rect", { class: "body", x: 20, y: 24, width: 200, height: 132, rx: 10 }), key("metal", 44, 60, 152)],
@@ -36,11 +36,11 @@ const OF_REASON = {
   too_tilted: "tilted",
 }
 
-/** The picture of that name, for eyes alone: the words beside it say the same. */
+/** Returns the picture of that name. It is hidden from screen readers, since the text next to it says the same. */
 export function pose(name) {
   return draw("svg", { class: "pose", viewBox: "0 0 240 180", "aria-hidden": "true" }, PICTURES[name]())
 }
 
 export const poseFor = reason => pose(OF_REASON[reason] ?? "above")
 
-export const TIPS = [["flat", "Flat on a plain surface"], ["fill", "Filling the width, all of it in view"], ["above", "From straight above, in soft light"]]
+export const TIPS = [["flat", "Flat on a plain surface"], ["fill", "Filling the width, fully in view"], ["above", "From straight above, in soft light"]]

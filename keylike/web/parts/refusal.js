@@ -1,38 +1,38 @@
-// What is said when there is no reading: why, and what to do next.
+// The message when there is no reading: the reason, and what to do next.
 
 import { make } from "./dom.js"
 import { poseFor } from "./poses.js"
 
 const TITLE = {
-  not_a_key: "No key on this photo",
+  not_a_key: "No key in this photo",
   several_keys: "More than one key",
-  no_cuts: "This key is not cut",
-  unsupported_keyway: "A key of another family",
+  no_cuts: "This key has no cuts",
+  unsupported_keyway: "Unsupported key family",
   too_small: "The key is too small",
   too_blurred: "The blade is blurred",
-  glare: "The blade shines too much",
+  glare: "Too much glare on the blade",
   cropped: "Part of the blade is missing",
   too_tilted: "The key is tilted",
-  low_confidence: "Not sure enough",
+  low_confidence: "The reading is too uncertain",
   readers_disagree: "Two readers disagree",
-  no_code_in_reply: "No code came out",
+  no_code_in_reply: "The model gave no code",
 }
-// Failures that are no refusals: a title, and advice where the server gives none.
+// Failures other than unreadable photos: a title and advice.
 const FAILURE = {
-  away: ["The server cannot be reached", "The photo is still here. Check the connection, and whether the server runs; then try again."],
-  rate_limited: ["Too many photos for now", "The server takes only so many photos in a time."],
-  overloaded: ["The server is busy", "More photos wait than it can read in time."],
-  model_loading: ["The reader is still being loaded", "It will be ready soon."],
-  deadline_exceeded: ["It took too long", "The server gave up. Try again."],
-  unauthorized: ["This server asks for a token", "Enter the token that whoever runs the server gave you, or scan its QR code."],
-  forbidden: ["This token is not enough", "Whoever runs the server can give you another."],
+  unreachable: ["The server cannot be reached", "The photo is still here. Check the connection and the server, then try again."],
+  rate_limited: ["Too many photos for now", "The server limits the number of photos per period."],
+  overloaded: ["The server is busy", "More photos are waiting than it can read in time."],
+  model_loading: ["The model is still loading", "It will be ready soon."],
+  deadline_exceeded: ["It took too long", "The server could not read the photo in time. Try again."],
+  unauthorized: ["This server requires a token", "Enter the token from the server’s operator, or scan its QR code."],
+  forbidden: ["This token does not allow it", "The server’s operator can give you another one."],
   image_too_large: ["The picture is too large", "Send a smaller one."],
-  unsupported_image_type: ["Not a picture that can be read", "JPEG, PNG, WebP, HEIC, AVIF and GIF are."],
+  unsupported_image_type: ["Unsupported picture format", "Supported are JPEG, PNG, WebP, HEIC, AVIF and GIF."],
   bad_image: ["The picture is damaged", "Take it again, or choose another."],
 }
 
-/** Where there is no code to be had of the photo: reason, what was seen, advice with a picture. */
-export function refusal(body, ways) {
+/** Returns the card for an unreadable photo: the reason, and advice with a picture. */
+export function refusal(body, handlers) {
   return make(
     "div",
     { class: "card refusal" },
@@ -40,20 +40,20 @@ export function refusal(body, ways) {
     make(
       "div",
       { class: "words" },
-      make("h1", { id: "outcome-title" }, TITLE[body.reason] ?? "It could not be read"),
-      make("p", { class: "quiet" }, body.error),
+      make("h1", { id: "outcome-title" }, TITLE[body.reason] ?? "The key could not be read"),
+      make("p", { class: "muted" }, body.error),
       make("p", { class: "advice" }, body.advice),
     ),
-    actions(ways),
+    actions(handlers),
   )
 }
 
-/** Where the server did not get as far. Counts down what it asks to wait for; `ways.retry` sends the same photo again, `ways.token` asks for one. */
-export function failure({ code, body, after }, ways) {
-  const [title, advice] = FAILURE[code] ?? ["Something went wrong", "Try again; if it stays so, tell whoever runs the server."]
+/** Returns the card for any other failure. It counts down Retry-After. `handlers.retry` sends the photo again, `handlers.token` asks for a token. */
+export function failure({ code, body, after }, handlers) {
+  const [title, advice] = FAILURE[code] ?? ["Something went wrong", "Try again. If it keeps failing, contact the server’s operator."]
   const retry = code === "unauthorized"
-    ? make("button", { type: "button", class: "main", on: { click: ways.token } }, "Enter the token")
-    : make("button", { type: "button", class: "main", id: "retry", on: { click: ways.retry } }, "Try again")
+    ? make("button", { type: "button", class: "main", on: { click: handlers.token } }, "Enter the token")
+    : make("button", { type: "button", class: "main", id: "retry", on: { click: handlers.retry } }, "Try again")
   const wait = make("p", { class: "advice" }, advice)
   if (after) countDown(after, wait, retry)
   return make(
@@ -63,11 +63,11 @@ export function failure({ code, body, after }, ways) {
       "div",
       { class: "words" },
       make("h1", { id: "outcome-title" }, title),
-      code !== "away" && body.error && make("p", { class: "quiet" }, body.error),
+      code !== "unreachable" && body.error && make("p", { class: "muted" }, body.error),
       wait,
-      body.request_id && make("p", { class: "quiet" }, "Request ", make("code", {}, body.request_id)),
+      body.request_id && make("p", { class: "muted" }, "Request ", make("code", {}, body.request_id)),
     ),
-    actions({ ...ways, first: retry }),
+    actions({ ...handlers, first: retry }),
   )
 }
 
@@ -80,7 +80,7 @@ function actions({ first, camera, again }) {
   )
 }
 
-/** The button waits as long as the server asks; the words say when. By the clock: a phone that sleeps ticks late. */
+/** Disables the button until Retry-After has passed. It compares clock times, since timers of a sleeping phone run late. */
 function countDown(seconds, words, button) {
   const until = Date.now() + seconds * 1000, at = new Date(until).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
   button.disabled = true

@@ -1,17 +1,17 @@
-// Speaks HTTP: one photo in, one answer out; and whether the server is there at all.
+// Requests to the server: predictions and health.
 
-/** What went wrong. `code` is the server's own word, or "away" where there was no answer of the server; `after` seconds to wait. */
-export class Trouble extends Error {
+/** A failed request. `code` is the server's failure code, or "unreachable" without a response of the server. `after` is Retry-After in seconds. */
+export class RequestError extends Error {
   constructor(code, body = {}, after = null) {
     super(body.error ?? code)
     Object.assign(this, { code, body, after })
   }
 }
 
-// The first keeps a tunnel from asking whether one really means it.
+// The first header skips the warning page of a tunnel.
 const headers = token => ({ "ngrok-skip-browser-warning": "true", Accept: "application/json", ...(token && { "X-API-Key": token }) })
 
-/** Sends `photo`, a Blob. `sent` is told how much of it has gone, 0 to 1. Raises Trouble, and AbortError by `signal`. */
+/** Sends `photo`, a Blob, and returns the reading. Calls `sent` with the share uploaded, 0 to 1. Throws RequestError, or AbortError by `signal`. */
 export function readKey(photo, token, sent, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(), form = new FormData()
@@ -24,26 +24,26 @@ export function readKey(photo, token, sent, signal) {
     request.addEventListener("load", () => {
       const body = parse(request.responseText)
       if (body?.success === true) resolve(body)
-      else reject(new Trouble(body?.code ?? "away", body ?? {}, seconds(request.getResponseHeader("Retry-After"))))
+      else reject(new RequestError(body?.code ?? "unreachable", body ?? {}, seconds(request.getResponseHeader("Retry-After"))))
     })
-    request.addEventListener("error", () => reject(new Trouble("away")))
+    request.addEventListener("error", () => reject(new RequestError("unreachable")))
     request.addEventListener("abort", () => reject(signal.reason))
     signal.addEventListener("abort", () => request.abort())
     request.send(form)
   })
 }
 
-/** What /health says, {status, model}; status "guarded" where it does not tell without a token. Raises Trouble "away". */
+/** Returns {status, model} from /health; status "guarded" if the server requires a token. Throws RequestError "unreachable". */
 export async function health(token) {
   let response
   try {
     response = await fetch("/health", { headers: headers(token), cache: "no-store", signal: AbortSignal.timeout(8000) })
   } catch {
-    throw new Trouble("away")
+    throw new RequestError("unreachable")
   }
   const body = parse(await response.text())
   if (response.status === 401 && body) return { status: "guarded", model: null }
-  if (!body?.status) throw new Trouble("away")
+  if (!body?.status) throw new RequestError("unreachable")
   return body
 }
 

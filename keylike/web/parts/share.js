@@ -1,13 +1,13 @@
-// Hands the code on: to the clipboard, or to whatever the phone shares with.
+// Copies the code to the clipboard, or shares it through the phone.
 
-import { say } from "./dom.js"
+import { announce } from "./dom.js"
 
 export async function copy(text) {
   await navigator.clipboard.writeText(text)
-  say("Copied")
+  announce("Copied")
 }
 
-/** Gives "shared", "copied" where nothing shares here, "" where it was given up. */
+/** Returns "shared", "copied" if sharing is not available, or "" if the user cancelled. */
 export async function share(text) {
   if (!navigator.share) {
     await copy(text)

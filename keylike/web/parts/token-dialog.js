@@ -1,16 +1,16 @@
-// The dialog that asks for a token, and forgets it.
+// The dialog to enter and remove the token.
 
-import { find, say } from "./dom.js"
-import { current, forget, isKept, keep } from "./token.js"
+import { announce, find } from "./dom.js"
+import { current, isStored, remove, store } from "./token.js"
 
-/** Makes its button work; `changed` is called after each change. Gives a function that opens it and what it should then do with a token. */
+/** Connects the button of the dialog; `changed` is called after each change. Returns a function that opens it and takes a callback for a new token. */
 export function listen(changed) {
   const dialog = find("token"), value = find("token-value"), longer = find("token-keep")
   let then = () => {}
   function open(next = () => {}) {
     then = next
     value.value = current()
-    longer.checked = isKept()
+    longer.checked = isStored()
     dialog.returnValue = ""
     dialog.showModal()
   }
@@ -18,15 +18,15 @@ export function listen(changed) {
     const given = value.value.trim(), next = then
     value.value = ""
     if (dialog.returnValue !== "use" || !given) return
-    keep(given, longer.checked)
+    store(given, longer.checked)
     changed()
     next()
   })
-  find("token-forget").addEventListener("click", () => {
-    forget()
+  find("token-remove").addEventListener("click", () => {
+    remove()
     value.value = ""
     longer.checked = false
-    say("Forgotten")
+    announce("Token removed")
     changed()
   })
   find("open-token").addEventListener("click", () => open())

@@ -1,26 +1,26 @@
-// The history as it lies on the phone: each reading encrypted (AES-GCM) with a key that scripts can use and never take out.
+// Storage of the history: each reading is encrypted (AES-GCM) with a key that scripts can use but not export.
 
 const NAME = "keylike", KEYS = "keys", READINGS = "readings"
 
-export const canKeep = () => Boolean(globalThis.crypto?.subtle && globalThis.indexedDB)
+export const canEncrypt = () => Boolean(globalThis.crypto?.subtle && globalThis.indexedDB)
 
-/** Keeps a reading; gives the number it is kept under. */
+/** Stores a reading and returns its id. */
 export const add = reading => put(reading)
 
-/** Keeps another in its place. */
+/** Replaces a stored reading. */
 export const replace = (id, reading) => put(reading, id)
 
 async function put(reading, id) {
-  const key = await ownKey(), iv = crypto.getRandomValues(new Uint8Array(12))
+  const key = await encryptionKey(), iv = crypto.getRandomValues(new Uint8Array(12))
   const sealed = await crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, new TextEncoder().encode(JSON.stringify(reading)))
-  return work(READINGS, "readwrite", store => store.put({ ...(id && { id }), iv, sealed }))
+  return transact(READINGS, "readwrite", store => store.put({ ...(id && { id }), iv, sealed }))
 }
 
-/** All of them, newest first, each with its id; what this browser's key does not open is left out. */
+/** Returns all readings with their ids, newest first. Entries that the key cannot decrypt are left out. */
 export async function list() {
-  const rows = await work(READINGS, "readonly", store => store.getAll())
+  const rows = await transact(READINGS, "readonly", store => store.getAll())
   if (!rows.length) return []
-  const key = await ownKey()
+  const key = await encryptionKey()
   const opened = await Promise.all(rows.map(row => open(row, key).catch(() => null)))
   return opened.filter(Boolean).reverse()
 }
@@ -30,24 +30,24 @@ async function open({ id, iv, sealed }, key) {
   return { ...JSON.parse(new TextDecoder().decode(text)), id }
 }
 
-export const remove = id => work(READINGS, "readwrite", store => store.delete(id))
+export const remove = id => transact(READINGS, "readwrite", store => store.delete(id))
 
-/** Deletes all of them, and the key: what may be left of them on the disk opens nothing. */
+/** Deletes all readings and the key, so that remains on the disk cannot be decrypted. */
 export async function clear() {
-  await work(READINGS, "readwrite", store => store.clear())
-  await work(KEYS, "readwrite", store => store.clear())
+  await transact(READINGS, "readwrite", store => store.clear())
+  await transact(KEYS, "readwrite", store => store.clear())
 }
 
-async function ownKey() {
-  const kept = await work(KEYS, "readonly", store => store.get("own"))
+async function encryptionKey() {
+  const kept = await transact(KEYS, "readonly", store => store.get("own"))
   if (kept) return kept
   const fresh = await crypto.subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"])
-  // Another tab may have been quicker: the first one counts.
-  await work(KEYS, "readwrite", store => store.add(fresh, "own")).catch(() => {})
-  return work(KEYS, "readonly", store => store.get("own"))
+  // If another tab has just stored a key, that one is used.
+  await transact(KEYS, "readwrite", store => store.add(fresh, "own")).catch(() => {})
+  return transact(KEYS, "readonly", store => store.get("own"))
 }
 
-async function work(name, mode, ask) {
+async function transact(name, mode, ask) {
   const database = await connect()
   try {
     return await new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-"""One visit to the page: what a person does there, and what the browser complained of meanwhile."""
+"""A browser tab: the actions of a user, and the errors that the browser logs."""
 
 from __future__ import annotations
 
@@ -8,51 +8,59 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
-# What Chromium itself writes of each answer that is a failure; tests that make one say so.
+# Messages that Chromium logs for failed responses. Tests name those that they expect.
 _BLOCKED = "Service Worker registration blocked by Playwright"
 _FAILED = re.compile(
     r"Failed to load resource: .*(?:status of (\d+)|(net::ERR_CONNECTION_REFUSED))"
 )
 
 
-# Fails after a while: what is evaluated may otherwise take for ever.
+# Playwright has no timeout for evaluated promises.
 CONTROLLED = """() => new Promise((resolve, reject) => {
-  setTimeout(reject, 15000, new Error("no service worker came"))
+  setTimeout(reject, 15000, new Error("no service worker took control"))
   navigator.serviceWorker.controller ? resolve() : navigator.serviceWorker.addEventListener("controllerchange", resolve)
 })"""
 
 
-class Visit:
-    """A tab in a browser of its own. `failures` are the statuses that the test expects, or the browser's word for no answer."""
+class Tab:
+    """A tab with its own browser context.
+
+    Args:
+        context: The browser context.
+        address: The server's address.
+        failures: Statuses of failed responses, or network errors, that the test expects.
+    """
 
     def __init__(self, context: BrowserContext, address: str, *failures: str) -> None:
-        self.context, self.address, self._failures = context, address, failures
+        self.context = context
+        self.address = address
+        self._failures = failures
         self.page: Page = context.new_page()
-        self.complaints: list[str] = []
+        self.errors: list[str] = []
         self.requests: list[Request] = []
-        self.page.on("console", self._heard)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request))
 
-    def open(self, path: str = "/", server: str = "ready") -> Visit:
-        """Goes to the page and waits until it knows how the server is."""
+    def open(self, path: str = "/", server: str = "ready") -> Tab:
+        """Open the page and wait until it shows the server's status."""
         self.page.goto(self.address + path)
         self.page.wait_for_selector(f"#server[data-state={server}]")
         return self
 
-    def choose(self, photo: Path | dict[str, Any], outcome: str = "read") -> Visit:
-        """Chooses a photo and waits for what comes of it."""
+    def choose(self, photo: Path | dict[str, Any], outcome: str = "read") -> Tab:
+        """Choose a photo and wait for the outcome."""
         self.page.set_input_files("#file", photo)  # type: ignore[arg-type]
         self.page.wait_for_selector(f"main[data-state={outcome}]")
         return self
 
     def wait_for_worker(self) -> None:
-        """Until the service worker looks after the page."""
+        """Wait until the service worker controls the page."""
         self.page.evaluate(CONTROLLED)
 
     @property
     def code(self) -> list[str]:
-        """The digits that are shown large."""
+        """Return the displayed digits of the code."""
         return [
             text.split("cut")[0].strip()
             for text in self.page.locator(".code li").all_text_contents()
@@ -60,16 +68,16 @@ class Visit:
 
     @property
     def title(self) -> str:
-        """What the outcome is called."""
+        """Return the title of the outcome."""
         return self.page.inner_text("#outcome-title")
 
     def sent(self, path: str) -> list[Request]:
-        """The requests that went there."""
+        """Return the requests to a path."""
         return [request for request in self.requests if request.url == self.address + path]
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning") or message.text == _BLOCKED:
             return
         failed = _FAILED.match(message.text)
         if not failed or (failed[1] or failed[2]) not in self._failures:
-            self.complaints.append(message.text)
+            self.errors.append(message.text)

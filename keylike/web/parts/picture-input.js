@@ -1,13 +1,13 @@
-// Takes pictures that are chosen, dropped anywhere on the page, or pasted.
+// Accepts pictures from the file dialog, by drag and drop anywhere on the page, and from the clipboard.
 
 import { find } from "./dom.js"
 
-/** `take` gets the first picture of each. */
+/** Calls `take` with the first picture of each input. */
 export function listen(take) {
   for (const input of [find("file"), find("snap")]) {
     input.addEventListener("change", () => {
       const [file] = input.files
-      // The same photo may be chosen again.
+      // Without this, choosing the same photo again would not be a change.
       input.value = ""
       if (file) take(file)
     })
