@@ -211,7 +211,7 @@ def test_server_closed_without_run_frees_its_port_and_threads() -> None:
     server = Server(
         None,
         Binding("127.0.0.1", 0, 3, 1000, 1000),
-        render_error=lambda status: (status, {}),
+        render_error=lambda status: (status, {}, {}),
         draining=threading.Event(),
     )
     assert threading.active_count() == threads + 3
