@@ -132,7 +132,7 @@ class Inference:
                 or the client no longer waits.
             UnreadableKey: The reader refuses the photo.
         """
-        with self.slots.admit(1):
+        with self.slots.admit(1, client):
             return self._answer(data, options, client)
 
     def answers(
@@ -152,7 +152,7 @@ class Inference:
                 except Exception as failure:
                     return failure
 
-        with self.slots.admit(len(photos)) as permit:
+        with self.slots.admit(len(photos), client) as permit:
             return parallel_map(attempt, photos, self.slots.at_a_time)
 
     def _answer(self, data: bytes, options: Options, client: Client) -> Answer:
@@ -218,7 +218,7 @@ class Classifying:
             UnreadableKey: The classifier refuses the photo.
         """
         load = self.classifiers.choose(model)
-        with self.slots.admit(1), self.slots.turn(client, TraceBuilder(self.clock)):
+        with self.slots.admit(1, client), self.slots.turn(client, TraceBuilder(self.clock)):
             photo = self.limits.open(data)
             classifier = load()
             client.time_left(self.clock())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import os
 import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Any
 
@@ -62,6 +64,7 @@ from keylike.workers.zygote import WorkerSpec
 _SPARE_THREADS = 8
 # Time to send the answer of a request that finished at its deadline.
 _ANSWER_S = 2.0
+_SECRET_BYTES = 32
 
 Load = Callable[[], Reader]
 
@@ -116,12 +119,14 @@ class Service:
             settings.queue, self.meter, longest_s=settings.deadline_s, clock=clock
         )
         self.engines = self._build_engines(load, spare)
+        self._secret = shared_secret(settings, self.log) if settings.redis else None
         self.cache = cache or build_cache(
             settings.redis,
             ttl_s=settings.cache_ttl_s,
             size=settings.cache_size,
             clock=clock,
             log=self.log,
+            secret=self._derived_secret(b"cache") if settings.redis else None,
         )
         self.tokens = TokenStore(settings.tokens, wall)
         self.traces = traces or make_traces(
@@ -201,6 +206,11 @@ class Service:
 
     def _retry_after_s(self, path: str) -> int | None:
         return self.slots.retry_after_s() if path in PHOTO_PATHS else None
+
+    def _derived_secret(self, purpose: bytes) -> bytes:
+        """Return a secret for one purpose, the same in all replicas that share a Redis."""
+        secret = self._secret or secrets.token_bytes(32)
+        return hmac.digest(secret, b"keylike " + purpose, "sha256")
 
     def _build_engines(self, load: Load | None, spare: Load | None) -> EngineSlot:
         """Return the holder of the engine.
@@ -285,7 +295,9 @@ class Service:
             log=self.log,
             wall=self._wall,
         )
-        return build_application(parts, _http_options(settings))
+        return build_application(
+            parts, _http_options(settings, self._derived_secret(b"client names"))
+        )
 
 
 def create_app(settings: Settings, *, loaded: bool = True, **parts: Any) -> OpenAPI:
@@ -370,13 +382,37 @@ def split(setting: str) -> list[str]:
     return [entry.strip() for entry in setting.split(",") if entry.strip()]
 
 
-def _http_options(settings: Settings) -> HttpOptions:
-    # Replicas that share a Redis must give a client the same name. Redis' address, which contains
-    # its password, is a secret that all of them know.
-    if settings.redis:
-        salt = hashlib.sha256(settings.redis.encode()).digest()
-    else:
-        salt = secrets.token_bytes(32)
+def shared_secret(settings: Settings, log: BoundLogger) -> bytes:
+    """Return the secret of all replicas: from the settings, or from a file next to the tokens.
+
+    Replicas that share a Redis need the same secret to know a client by the same name. Without
+    KEYLIKE_SECRET and KEYLIKE_API_KEY, a random one is kept in a file that replicas on one machine
+    share. If that file cannot be used, limits count per replica, and the log says so.
+    """
+    chosen = settings.secret or settings.api_key
+    if chosen:
+        return chosen.get_secret_value().encode()
+    path = settings.tokens.parent / "secret"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            # Written whole before it gets its name: another replica may start at the same time.
+            with NamedTemporaryFile(dir=path.parent, prefix=".secret-") as file:
+                file.write(secrets.token_bytes(_SECRET_BYTES))
+                file.flush()
+                with suppress(FileExistsError):
+                    os.link(file.name, path)
+        secret = path.read_bytes()
+    except OSError as error:
+        log.warning("secret_not_shared", error=type(error).__name__)
+        return secrets.token_bytes(_SECRET_BYTES)
+    if len(secret) != _SECRET_BYTES:
+        log.warning("secret_not_shared", error="damaged")
+        return secrets.token_bytes(_SECRET_BYTES)
+    return secret
+
+
+def _http_options(settings: Settings, salt: bytes) -> HttpOptions:
     return HttpOptions(
         body_limit=body_limit(settings),
         batch_limit=batch_limit(settings),

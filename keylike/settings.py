@@ -166,6 +166,10 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="Redis for the cache and the limits of several replicas: redis://…"
     )
+    secret: SecretStr | None = Field(
+        None,
+        description="Secret shared by replicas that use one Redis; by default one is made and kept.",
+    )
     otel_endpoint: SecretStr | None = Field(
         None, description="OpenTelemetry collector that receives traces over HTTP: http://…:4318"
     )
@@ -221,7 +225,7 @@ class Settings(BaseSettings):
                 ) from None
         return url
 
-    @field_validator("api_key")
+    @field_validator("api_key", "secret")
     @classmethod
     def _long_enough(cls, token: SecretStr | None) -> SecretStr | None:
         clear = token.get_secret_value() if token else None

@@ -50,9 +50,12 @@ class Running:
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
 
-    def connect(self) -> http.client.HTTPConnection:
-        """Return a new connection."""
-        return http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+    def connect(self, client: int = 1) -> http.client.HTTPConnection:
+        """Return a new connection from the loopback address 127.0.0.`client`."""
+        source = (f"127.0.0.{client}", 0)
+        return http.client.HTTPConnection(
+            "127.0.0.1", self.server.port, timeout=20, source_address=source
+        )
 
     def wait_a_turn(self) -> None:
         """Send two requests: the loop has then processed all that was sent before."""

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from keylike.engines.process_engine import ProcessEngine
 from keylike.engines.thread_engine import ThreadEngine
 from keylike.errors import ModelError, ModelLoading
 from keylike.inference import Options
+from keylike.observability.logs import make_logger
 from keylike.readers.contract import Reader
-from keylike.service import Service, create_app
+from keylike.service import Service, create_app, shared_secret
 from keylike.settings import Settings
 from tests.fakes import colour_reader
 from tests.running import until
@@ -64,7 +66,7 @@ def test_twenty_lives_leave_no_thread_process_or_file(settings: Settings, proces
     before = running()
     for _ in range(CYCLES if not processes else 3):
         serve_one_photo(chosen, load)
-    until(lambda: running() == before)
+    until(lambda: all(now <= then for now, then in zip(running(), before, strict=True)))
 
 
 def test_close_is_idempotent_and_refuses_what_follows(settings: Settings) -> None:
@@ -107,6 +109,39 @@ def test_taken_port_leaves_nothing_open(settings: Settings) -> None:
             pytest.raises(OSError),
         ):
             second.listen()
+
+
+def test_replicas_without_a_secret_share_one_in_a_private_file(
+    settings: Settings, tmp_path: Path
+) -> None:
+    log = make_logger(tmp_path / "logs")
+    first, second = (shared_secret(settings, log) for _ in range(2))
+    path = settings.tokens.parent / "secret"
+    assert first == second == path.read_bytes() and len(first) == 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in path.parent.glob(".secret-*")] == []
+
+
+def test_secret_comes_from_the_settings_if_there_is_one(settings: Settings, tmp_path: Path) -> None:
+    log = make_logger(tmp_path / "logs")
+    token = SecretStr("one-token-for-everything")
+    assert (
+        shared_secret(settings.model_copy(update={"api_key": token}), log)
+        == b"one-token-for-everything"
+    )
+    both = settings.model_copy(update={"api_key": token, "secret": SecretStr("another-secret-1")})
+    assert shared_secret(both, log) == b"another-secret-1"
+    assert not (settings.tokens.parent / "secret").exists()
+
+
+def test_unusable_secret_file_is_logged_and_not_shared(settings: Settings, tmp_path: Path) -> None:
+    log = make_logger(tmp_path / "logs")
+    (settings.tokens.parent / "secret").write_bytes(b"short")
+    assert len(shared_secret(settings, log)) == 32
+    unwritable = settings.model_copy(update={"tokens": Path("/proc/nowhere/tokens.sqlite3")})
+    assert len(shared_secret(unwritable, log)) == 32
+    logged = (tmp_path / "logs" / "api.log").read_text()
+    assert logged.count("secret_not_shared") == 2
 
 
 def test_settings_choose_the_engine(settings: Settings, tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ class MetricsCollector(Collector):
             ("hit", stats.hits),
             ("miss", stats.misses),
             ("shared", stats.shared),
+            ("invalid", stats.invalid),
         ):
             lookups.add_metric([result], count)
         yield lookups

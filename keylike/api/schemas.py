@@ -193,6 +193,10 @@ class CacheOut(Body):
     ttl_s: float = Field(ge=0, description="Seconds that a reading is kept; 0 turns the cache off")
     backend: Literal["memory", "redis"]
     degraded: bool = Field(description="True if Redis is unreachable and memory replaces it")
+    invalid: int = Field(
+        ge=0,
+        description="Stored values that were damaged, forged or impossible, and were read anew",
+    )
     hit_rate: float = Field(
         ge=0, le=1, description="Share of the photos looked up that did not have to be read"
     )

@@ -13,11 +13,17 @@ from keylike.cache.stores import MemoryStore
 
 
 def build_cache(
-    redis_url: str | None, *, ttl_s: int, size: int, clock: Callable[[], float], log: BoundLogger
+    redis_url: str | None,
+    *,
+    ttl_s: int,
+    size: int,
+    clock: Callable[[], float],
+    log: BoundLogger,
+    secret: bytes | None = None,
 ) -> ReadingCache:
     """Return a cache of `size` readings, each kept for `ttl_s` seconds.
 
-    Redis is contacted at once, so that the log says at the start if it is unreachable.
+    In Redis, values are authenticated with `secret`. Redis is contacted at once, so that the log says at the start if it is unreachable.
     """
     memory = MemoryStore(ttl_s=ttl_s, size=size, clock=clock)
     if redis_url is None or not ttl_s:
@@ -27,6 +33,6 @@ def build_cache(
 
     redis = RedisStore(redis_url, ttl_s=ttl_s, size=size, clock=time.time)
     store = Fallback(redis, memory, clock=clock, log=log)
-    cache = ReadingCache(store, ttl_s=ttl_s, size=size, clock=clock)
+    cache = ReadingCache(store, ttl_s=ttl_s, size=size, clock=clock, secret=secret)
     cache.stats()
     return cache

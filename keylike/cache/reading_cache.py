@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import threading
 import time
@@ -16,6 +17,7 @@ from keylike.cache.single_flight import SingleFlight
 from keylike.cache.stores import Store
 from keylike.errors import BadImage, ImageTooLarge, KeylikeError, NoImage, UnsupportedImageType
 from keylike.readers.contract import ReaderInfo, Reading, Unreadable
+from keylike.scheduling.batch_runner import check_result
 from keylike.scheduling.client import NO_CLIENT, Client
 
 Result = Reading | Unreadable
@@ -23,6 +25,7 @@ Result = Reading | Unreadable
 PHOTO_FAILURES = (BadImage, ImageTooLarge, NoImage, UnsupportedImageType)
 
 _JSON: TypeAdapter[Result] = TypeAdapter(Result)
+_CODE_BYTES = 32
 # Part of every key: replicas of different versions, whose readings have different fields, share no
 # entries in one Redis.
 _SCHEMA = hashlib.sha256(json.dumps(_JSON.json_schema()).encode()).hexdigest()
@@ -58,6 +61,7 @@ class CacheStats:
         ttl_s: Seconds that each is stored.
         backend: "memory" or "redis".
         degraded: True while memory stands in for the backend.
+        invalid: Stored values that were damaged, forged or impossible; counted as misses too.
         hit_rate: Share of requests that did not compute.
     """
 
@@ -69,6 +73,7 @@ class CacheStats:
     ttl_s: float
     backend: str
     degraded: bool
+    invalid: int
     hit_rate: float
 
 
@@ -88,6 +93,7 @@ class ReadingCache:
         ttl_s: Seconds that a reading is kept. 0 disables the cache.
         size: Largest number of readings.
         clock: Returns monotonic seconds; the clock of client deadlines.
+        secret: Authenticates values and hides keys in a store that others can write to.
     """
 
     def __init__(
@@ -97,7 +103,9 @@ class ReadingCache:
         ttl_s: float,
         size: int,
         clock: Callable[[], float] = time.monotonic,
+        secret: bytes | None = None,
     ) -> None:
+        self._secret = secret
         self._store = store
         self._ttl_s = ttl_s
         self._size = size
@@ -140,7 +148,9 @@ class ReadingCache:
     def stats(self) -> CacheStats:
         """Return the statistics since the start."""
         with self._lock:
-            hits, misses, shared = (self._counts[name] for name in ("hits", "misses", "shared"))
+            hits, misses, shared, invalid = (
+                self._counts[name] for name in ("hits", "misses", "shared", "invalid")
+            )
         asked = hits + misses + shared
         return CacheStats(
             hits=hits,
@@ -151,10 +161,12 @@ class ReadingCache:
             ttl_s=self._ttl_s,
             backend=self._store.backend,
             degraded=self._store.degraded,
+            invalid=invalid,
             hit_rate=(hits + shared) / asked if asked else 0.0,
         )
 
     def _look_up_or_compute(self, key: str, compute: Callable[[], Result]) -> _Shared:
+        key = self._store_key(key)
         stored = self._look_up(key)
         self._count("misses" if stored is None else "hits")
         if stored is not None:
@@ -163,17 +175,50 @@ class ReadingCache:
             result = compute()
         except PHOTO_FAILURES as failure:
             return _Shared(failure, stored=False)
-        self._store.put(key, _JSON.dump_json(result))
+        self._store.put(key, self._sign(key, _JSON.dump_json(result)))
         return _Shared(result, stored=False)
 
     def _look_up(self, key: str) -> Result | None:
-        text = self._store.get(key)
-        try:
-            return None if text is None else _JSON.validate_json(text)
-        except ValidationError:
-            # Other programs may write to the same Redis.
+        """Return the stored result, or None if there is none that a reader could have given."""
+        value = self._store.get(key)
+        if value is None:
             return None
+        result = _parse(self._verify(key, value))
+        if result is None:
+            # Other programs may write to the same Redis.
+            self._count("invalid")
+        return result
+
+    def _store_key(self, key: str) -> str:
+        if self._secret is None:
+            return key
+        return hmac.digest(self._secret, key.encode(), "sha256").hex()
+
+    def _sign(self, key: str, text: bytes) -> bytes:
+        """Return the text with a code that binds it to its key."""
+        return text if self._secret is None else self._code(self._secret, key, text) + text
+
+    def _verify(self, key: str, value: bytes) -> bytes | None:
+        if self._secret is None:
+            return value
+        code, text = value[:_CODE_BYTES], value[_CODE_BYTES:]
+        valid = hmac.compare_digest(code, self._code(self._secret, key, text))
+        return text if valid else None
+
+    def _code(self, secret: bytes, key: str, text: bytes) -> bytes:
+        return hmac.digest(secret, key.encode() + b"\0" + text, "sha256")
 
     def _count(self, name: str) -> None:
         with self._lock:
             self._counts[name] += 1
+
+
+def _parse(text: bytes | None) -> Result | None:
+    """Return the result in a stored text, or None if a reader could not have given it."""
+    if text is None:
+        return None
+    try:
+        result = check_result(_JSON.validate_json(text))
+    except ValidationError:
+        return None
+    return None if isinstance(result, Exception) else result

@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from keylike.errors import RETRY_AFTER_S, KeylikeError, ModelLoading, Overloaded
 from keylike.observability.photo_trace import StageTiming, TraceBuilder
-from keylike.scheduling.client import Client, shutting_down
+from keylike.scheduling.client import NO_CLIENT, Client, shutting_down
 from keylike.scheduling.fair_queue import FairQueue
 from keylike.scheduling.queue_metrics import LoadMeter
 
 # The drain rate averages over this many photos: enough to even out batches, few enough to follow a
 # model that slows down.
 _AVERAGED_PHOTOS = 16
+# The last quarter of the room is shared between clients: one of them cannot take all of it.
+_RESERVED_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,9 @@ class _Ticket:
 class AdmissionControl:
     """Bounds the photos in the server and gives clients fair turns at the engine.
 
-    `admit` decides before anything is decoded whether there is room for a request's photos. `turn`
-    then waits until the engine has room for one of them. Both refuse until `open` is called.
+    `admit` decides before anything is decoded whether there is room for a request's photos. Once
+    the room is three quarters full, each client gets only its share of the last quarter. `turn` then
+    waits until the engine has room for one photo. Both refuse until `open` is called.
 
     Parameters:
         queue: Photos that may wait in addition to those that the reader works on.
@@ -101,6 +106,7 @@ class AdmissionControl:
         self._capacity: Capacity | None = None
         self._closed = False
         self._admitted = 0
+        self._admitted_by: Counter[str] = Counter()
         self._last_change = 0.0  # when a photo last left, or the first one entered
         self._pace_s: float | None = None  # average seconds between two photos that leave
         self._waiting = FairQueue[_Ticket]()
@@ -120,26 +126,23 @@ class AdmissionControl:
                 self._fail(self._waiting.take(), shutting_down())
 
     @contextmanager
-    def admit(self, photos: int) -> Iterator[Permit]:
+    def admit(self, photos: int, client: Client = NO_CLIENT) -> Iterator[Permit]:
         """Hold places for all photos of a request for the duration of the block.
 
         A request larger than the whole room is admitted when nothing else is inside.
 
         Raises:
             ModelLoading: No engine is ready.
-            Overloaded: There is no room, or the reader is stuck.
+            Overloaded: There is no room, the client has its share of a crowded queue, or the reader
+                is stuck.
         """
         with self._lock:
-            room = self._room()
-            if self._admitted + photos > room and (self._admitted or not room):
-                raise Overloaded(
-                    "The queue is full: more photos wait than can be read in time.",
-                    retry_after_s=self._estimate_s(),
-                )
+            self._check_room(photos, client.name)
             if not self._admitted:
                 self._last_change = self.clock()
             self._admitted += photos
-        permit = Permit(self._leave, photos)
+            self._admitted_by[client.name] += photos
+        permit = Permit(partial(self._leave, client.name), photos)
         try:
             yield permit
         finally:
@@ -210,6 +213,25 @@ class AdmissionControl:
         capacity = self._ready()
         return 0 if self.is_stuck() else self.queue + capacity.batch
 
+    def _check_room(self, photos: int, client: str) -> None:
+        room = self._room()
+        if not self._admitted and room:
+            return
+        total = self._admitted + photos
+        if total > room:
+            raise Overloaded(
+                "The queue is full: more photos wait than can be read in time.",
+                retry_after_s=self._estimate_s(),
+            )
+        reserved = room // _RESERVED_SHARE
+        if total > room - reserved:
+            clients = len(self._admitted_by) + (client not in self._admitted_by)
+            if self._admitted_by[client] + photos > max(1, reserved // clients):
+                raise Overloaded(
+                    "The queue is nearly full, and this client has its share of it.",
+                    retry_after_s=self._estimate_s(),
+                )
+
     def _wait(self, ticket: _Ticket) -> None:
         with self._lock:
             self._ready()
@@ -242,7 +264,7 @@ class AdmissionControl:
         ticket.failure = failure
         ticket.changed.notify()
 
-    def _leave(self, photos: int) -> None:
+    def _leave(self, client: str, photos: int) -> None:
         with self._lock:
             now = self.clock()
             for seconds in [now - self._last_change] + [0.0] * (photos - 1):
@@ -252,6 +274,9 @@ class AdmissionControl:
                     self._pace_s += (seconds - self._pace_s) / _AVERAGED_PHOTOS
             self._last_change = now
             self._admitted -= photos
+            self._admitted_by[client] -= photos
+            if not self._admitted_by[client]:
+                del self._admitted_by[client]
 
     def _estimate_s(self) -> int:
         """Return the estimated whole seconds until the current photos finish."""

@@ -25,7 +25,7 @@ def run_reader(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Excep
         results = reader.read(photos)
         if len(results) != len(photos):
             raise ValueError("the reader returned another number of results than of photos")
-        return [_checked(result) for result in results]
+        return [check_result(result) for result in results]
     except MemoryError:
         return Overloaded(
             "There is not enough memory for this photo now.", retry_after_s=RETRY_AFTER_S
@@ -62,8 +62,8 @@ def _run_one(reader: Reader, photo: Photo, meter: LoadMeter) -> Outcome:
     return outcomes if isinstance(outcomes, Exception) else outcomes[0]
 
 
-def _checked(result: object) -> Outcome:
-    """Return the result, or an error if it is impossible; it must not reach the cache."""
+def check_result(result: object) -> Outcome:
+    """Return the result, or an error if it is impossible, such as an unknown keyway or code."""
     if isinstance(result, Unreadable):
         return result
     if not isinstance(result, Reading):

@@ -85,22 +85,19 @@ class WorkerPool:
             KeylikeError: The picture cannot be decoded, or memory is short.
             DeadlineExceeded: No worker became free in time, or the worker had to be killed.
             ModelLoading: The pool is closed.
-            WorkerFailed: The worker ended, or its reader crashed.
+            WorkerFailed: Two workers ended over this picture, or the reader crashed.
         """
         until = time.monotonic() + min(self._longest_s, max(left_s, self._least_s))
-        worker = self._take(until)
         try:
-            if worker and worker.is_closed():
-                worker.kill()
-                worker = None
-            worker = worker or self._fork()
-            return worker.ask(data, until)
+            try:
+                return self._ask(data, until)
+            except (EOFError, ConnectionError):
+                # The worker was killed from outside, or by this picture: a second one will tell.
+                return self._ask(data, until)
         except TimeoutError:
             raise _too_late() from None
         except (EOFError, OSError, ValueError):
             raise WorkerFailed("the process that read the photo ended") from None
-        finally:
-            self._put(worker)
 
     def close(self) -> None:
         """Kill all workers and the zygote. Reads that follow raise ModelLoading."""
@@ -113,6 +110,18 @@ class WorkerPool:
             self._changed.notify_all()
         with self._fork_lock:
             self._kill_zygote()
+
+    def _ask(self, data: bytes, until: float) -> Reply:
+        """Send a picture to a free worker; replace the worker first if it has ended."""
+        worker = self._take(until)
+        try:
+            if worker and worker.is_closed():
+                worker.kill()
+                worker = None
+            worker = worker or self._fork()
+            return worker.ask(data, until)
+        finally:
+            self._put(worker)
 
     def _take(self, until: float) -> _Worker | None:
         """Return the worker that was used last, whose memory is still warm."""

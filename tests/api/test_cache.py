@@ -213,6 +213,7 @@ def test_stats_count_hits_and_misses(client: FlaskClient) -> None:
         "ttl_s": 600,
         "backend": "memory",
         "degraded": False,
+        "invalid": 0,
         "hit_rate": 0.0,
     }
     for _ in range(2):

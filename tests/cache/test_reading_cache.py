@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pytest
+from pydantic import TypeAdapter
 
 from keylike.cache.reading_cache import CacheResult, CacheStats, ReadingCache, Result, cache_key
 from keylike.cache.redis_store import RedisStore
@@ -203,6 +206,58 @@ def test_foreign_value_counts_as_a_miss(kept: Kept, cache: ReadingCache) -> None
     assert cache.get_or_compute("photo", Runs()).cached
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("confidence", 1.5),
+        ("confidence", -0.1),
+        ("keyway", "XX9"),
+        ("codes", [2, 5, 4, 7, 10]),
+        ("codes", [0, 9, 0, 9, 0]),
+        ("codes", []),
+    ],
+)
+def test_impossible_stored_reading_counts_as_a_miss(
+    kept: Kept, cache: ReadingCache, field: str, value: object
+) -> None:
+    poisoned = json.loads(TypeAdapter(Reading).dump_json(READING)) | {field: value}
+    kept.store.put("photo", json.dumps(poisoned).encode())
+    found = cache.get_or_compute("photo", Runs())
+    assert (found.cached, found.result) == (False, READING)
+    assert (cache.stats().invalid, cache.stats().misses) == (1, 1)
+    assert cache.get_or_compute("photo", Runs()).cached
+
+
+def test_stored_nan_counts_as_a_miss(kept: Kept, cache: ReadingCache) -> None:
+    text = TypeAdapter(Reading).dump_json(READING)
+    kept.store.put("photo", text.replace(b'"confidence":0.30000000000000004', b'"confidence":NaN'))
+    assert not cache.get_or_compute("photo", Runs()).cached
+    assert cache.stats().invalid == 1
+
+
+def test_secret_authenticates_values_and_hides_keys(kept: Kept) -> None:
+    signed = ReadingCache(kept.store, ttl_s=TTL_S, size=SIZE, secret=b"secret")
+    other = ReadingCache(kept.store, ttl_s=TTL_S, size=SIZE, secret=b"other secret")
+    signed.get_or_compute("photo", Runs())
+    assert kept.store.get("photo") is None
+    assert signed.get_or_compute("photo", Runs()).cached
+    assert not other.get_or_compute("photo", Runs()).cached
+    name = hmac.digest(b"secret", b"photo", "sha256").hex()
+    value = kept.store.get(name)
+    assert value is not None
+    moved = hmac.digest(b"secret", b"another photo", "sha256").hex()
+    for key, forged in (
+        (name, TypeAdapter(Result).dump_json(READING)),
+        (name, value[:-2] + b"9}"),
+        (name, b""),
+        (moved, value),
+    ):
+        kept.store.put(key, forged)
+        photo = "photo" if key == name else "another photo"
+        assert not signed.get_or_compute(photo, Runs()).cached
+    assert signed.stats().invalid == 4
+
+
 def test_fifty_concurrent_requests_compute_once(cache: ReadingCache) -> None:
     all_there = threading.Barrier(50, timeout=60)
     runs = Runs()
@@ -321,7 +376,9 @@ def test_stats_count_hits_and_misses(kept: Kept, cache: ReadingCache) -> None:
     for _ in range(4):
         cache.get_or_compute("photo", Runs())
     backend = kept.store.backend
-    assert cache.stats() == CacheStats(3, 1, 0, 1, SIZE, TTL_S, backend, False, 0.75)
+    assert cache.stats() == CacheStats(
+        3, 1, 0, 1, SIZE, TTL_S, backend, degraded=False, invalid=0, hit_rate=0.75
+    )
     assert backend in ("memory", "redis")
 
 

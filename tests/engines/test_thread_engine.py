@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import count
 
 import pytest
 
@@ -83,6 +84,8 @@ class Rig:
         )
         self.slots.open(self.engine.capacity)
         self.threads = ThreadPoolExecutor(64)
+        # Every photo comes from another client, so that none is limited to its share.
+        self._senders = count()
         self._lock = threading.Lock()
 
     def clock(self) -> float:
@@ -99,7 +102,7 @@ class Rig:
 
         def request() -> Result:
             try:
-                with self.slots.admit(1):
+                with self.slots.admit(1, Client(str(next(self._senders)))):
                     admitted.set()
                     return self.read(plain(colour), client)
             finally:
@@ -112,9 +115,9 @@ class Rig:
     def ask_in_order(self, *colours: Colour, client: Client | None = None) -> list[Future[Result]]:
         """Send several photos one after the other; return once all of them wait."""
         asked, before = [], self.waiting()
-        for count, colour in enumerate(colours, 1):
+        for number, colour in enumerate(colours, 1):
             asked.append(self.ask(colour, client))
-            until(partial(lambda least: self.waiting() >= least, before + count))
+            until(partial(lambda least: self.waiting() >= least, before + number))
         until(lambda: self.decoding == 0)
         return asked
 
@@ -139,7 +142,7 @@ class Rig:
 
     def refused_for_s(self) -> int:
         """Return Retry-After of a photo that is refused."""
-        with pytest.raises(Overloaded) as error, self.slots.admit(1):
+        with pytest.raises(Overloaded) as error, self.slots.admit(1, Client("new")):
             raise AssertionError("it was admitted")
         return error.value.retry_after_s
 

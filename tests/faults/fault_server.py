@@ -77,24 +77,29 @@ class FaultServer(Running):
         return plain(colour, size=(next(self._sizes), 40))
 
     def request(
-        self, method: str, path: str, body: bytes | None = None, kind: str = "image/jpeg"
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        kind: str = "image/jpeg",
+        client: int = 1,
     ) -> Answer:
         """Send one request; return status, Retry-After and body."""
-        connection = self.connect()
+        connection = self.connect(client)
         connection.request(method, path, body, {"Content-Type": kind} if body else {})
         response = connection.getresponse()
         answer = response.status, response.headers["Retry-After"], json.loads(response.read())
         connection.close()
         return answer
 
-    def post(self, photo: bytes | None = None) -> Answer:
+    def post(self, photo: bytes | None = None, client: int = 1) -> Answer:
         """Post a photo, by default a new one; return status, Retry-After and body."""
-        return self.request("POST", "/predict", photo or self.photo())
+        return self.request("POST", "/predict", photo or self.photo(), client=client)
 
     def post_many(self, count: int) -> list[Future[Answer]]:
         """Post new photos from `count` clients; return when all of them have been admitted."""
         posted = [
-            self.clients.submit(self.post, photo) for photo in [self.photo() for _ in range(count)]
+            self.clients.submit(self.post, self.photo(), client) for client in range(1, count + 1)
         ]
         until(lambda: self.service.slots.admitted == count)
         return posted

@@ -45,13 +45,13 @@ class Busy:
         return plain(colour, size=(next(self._sizes), 40))
 
     def post(
-        self, headers: dict[str, str] | None = None
+        self, headers: dict[str, str] | None = None, client: int = 1
     ) -> Future[tuple[int, str | None, dict[str, Any]]]:
         """Post a photo in a thread; the result is status, Retry-After and body."""
         photo = self.photo()
 
         def post_photo() -> tuple[int, str | None, dict[str, Any]]:
-            connection = self.running.connect()
+            connection = self.running.connect(client)
             connection.request(
                 "POST", "/predict", photo, {"Content-Type": "image/jpeg"} | (headers or {})
             )
@@ -76,8 +76,8 @@ class Busy:
         check_body(self.get("/openapi.json")[1], status, body, "/predict", "post")
 
     def fill(self, count: int) -> list[Future[tuple[int, str | None, dict[str, Any]]]]:
-        """Post `count` photos and return when all of them have been admitted."""
-        posted = [self.post() for _ in range(count)]
+        """Post a photo from each of `count` clients; return when all have been admitted."""
+        posted = [self.post(client=client) for client in range(1, count + 1)]
         self.wait_until_admitted(count)
         return posted
 

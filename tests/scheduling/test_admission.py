@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -133,11 +134,35 @@ def test_request_of_many_photos_takes_as_many_places(rig: Rig) -> None:
         for _ in range(2):
             with permit.one():
                 pass
-        with rig.slots.admit(5):
+        with rig.slots.admit(3):
             pass
     with rig.slots.admit(8):
         pass
     assert rig.slots.admitted == 0
+
+
+def test_crowded_queue_keeps_a_share_for_every_client() -> None:
+    slots = AdmissionControl(63, LoadMeter(lambda: 0.0), clock=lambda: 0.0)
+    slots.open(Capacity(turns=1, batch=1))
+    heavy = Client("heavy")
+    with ExitStack() as held:
+        admitted = 0
+        for _ in range(120):
+            try:
+                held.enter_context(slots.admit(1, heavy))
+                admitted += 1
+            except Overloaded:
+                continue
+        assert admitted == 48, "three quarters of 64"
+        for number in range(8):
+            held.enter_context(slots.admit(1, Client(f"other {number}")))
+        with pytest.raises(Overloaded), slots.admit(1, heavy):
+            raise AssertionError("the heavy client took the place of another")
+        with pytest.raises(Overloaded), slots.admit(9, Client("batch")):
+            raise AssertionError("one request took the places of others")
+    assert slots.admitted == 0
+    with slots.admit(1, heavy):
+        assert slots.admitted == 1
 
 
 def test_request_larger_than_the_room_is_admitted_when_nothing_else_is(rig: Rig) -> None:

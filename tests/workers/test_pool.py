@@ -243,6 +243,20 @@ def test_shipped_caliper_reads_the_same_in_workers(make: Make) -> None:
     assert make(load=load).read(picture, 20).result == load().read([Limits().open(picture)])[0]
 
 
+def test_photo_of_a_worker_killed_from_outside_is_read_by_another(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(risky.GATE, str(tmp_path / "gate"))
+    pool = make(1)
+    (worker,) = [child for child in children() if not child.children()]
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(pool.read, plain(risky.WAITS), 20)
+        until(lambda: not pool._free)
+        worker.kill()
+        (tmp_path / "gate").touch()
+        assert isinstance(asked.result(20).result, Reading)
+
+
 def test_closed_pool_stays_closed(make: Make) -> None:
     pool = make(2)
     pool.close()
@@ -266,7 +280,7 @@ def test_photo_in_flight_when_the_pool_closes_fails_and_leaves_nothing(
         until(lambda: not pool._free)
         queued = threads.submit(pool.read, plain(RED), 20)
         pool.close()
-        assert isinstance(held.exception(20), WorkerFailed)
+        assert isinstance(held.exception(20), ModelLoading)
         assert isinstance(queued.exception(20), ModelLoading)
     until(lambda: not children())
 
