@@ -1,4 +1,4 @@
-"""Network addresses as clients and proxies write them, and the test for this machine's own."""
+"""Parsing of client addresses, and recognition of this machine's own."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ class TokenStore:
 
         Its `last_used` is the time of the previous use.
         """
-        # The length is no secret, and this check makes guesses of megabytes cheap.
+        # Rejects huge guesses cheaply; the length of a token is no secret.
         if len(secret) != LENGTH:
             return None
         hashed, now = digest(secret), self.clock()

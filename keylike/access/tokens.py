@@ -32,7 +32,7 @@ class TokensUnreadable(Exception):
 
 
 class Tier(StrEnum):
-    """A level of access, lowest first; each tier includes those before it."""
+    """The levels of access, lowest first; each tier includes those before it."""
 
     FREE = "free"
     PREMIUM = "premium"

@@ -226,7 +226,7 @@ def _register_operations(app: OpenAPI, parts: Components, options: HttpOptions) 
         gpu_memory=gpu_memory,
         stuck_s=options.deadline_s,
         draining=parts.draining,
-        standing=parts.tunnel,
+        tunnel=parts.tunnel,
         clock=parts.wall,
     )
     app.register_api(detailed_blueprint(state))

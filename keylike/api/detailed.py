@@ -41,7 +41,7 @@ class State:
         gpu_memory: Returns the GPU's memory, or None if this process uses none.
         stuck_s: Seconds after which a batch counts as stuck.
         draining: Returns True during shutdown.
-        standing: The state of the tunnel.
+        tunnel: The state of the tunnel.
         clock: Returns seconds since 1970.
     """
 
@@ -58,7 +58,7 @@ class State:
         gpu_memory: Callable[[], GpuMemory | None],
         stuck_s: float,
         draining: Callable[[], bool],
-        standing: TunnelStatus,
+        tunnel: TunnelStatus,
         clock: Callable[[], float],
     ) -> None:
         self._model = model
@@ -71,7 +71,7 @@ class State:
         self._gpu_memory = gpu_memory
         self._stuck_s = stuck_s
         self._draining = draining
-        self._standing = standing
+        self._tunnel = tunnel
         self._clock = clock
 
     def show(self) -> tuple[dict[str, Any], bool]:
@@ -102,7 +102,7 @@ class State:
             "window_s": self._errors.window_s,
             "queue": _queue(load),
             "cache": asdict(self._cache.stats()),
-            "tunnel": self._standing.stage,
+            "tunnel": self._tunnel.stage,
             "api_version": API_VERSION,
             "timestamp": round(self._clock() * 1e3),
         }

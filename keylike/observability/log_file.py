@@ -102,7 +102,7 @@ class LogFile(RotatingFileHandler):
         except OSError:
             if self.stream is None:
                 self.stream = self._open()
-            # Not before every line: an attempt that fails half-way deletes the oldest file.
+            # Do not retry before every line: a failed attempt may delete the oldest file.
             self._rotate_at = self._size() + self.maxBytes // 10
             _say("keylike: cannot rotate the log; writing to the same file")
 

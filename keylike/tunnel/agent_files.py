@@ -45,9 +45,9 @@ def config_file(path: Path, token: str) -> Iterator[Path]:
     The file holds the token, so it exists only until the agent has its session. It is written as
     JSON, which is valid YAML. The configuration:
 
-    - keeps no traffic for the agent's inspection page, which every local program can read
-    - forbids stopping or replacing the agent from ngrok's dashboard
-    - uses a free port instead of 4040, which another agent may occupy
+    - keeps no traffic for the agent's inspection page, which every local program can read;
+    - forbids stopping or replacing the agent from ngrok's dashboard;
+    - uses a free port instead of 4040, which another agent may occupy.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -3,10 +3,10 @@
 This module reaches into pyngrok's private attributes, hence the exact version pin. Used as
 documented, pyngrok would:
 
-- put the token from its own environment variable into the command line
-- wait forever for an agent that logs nothing
-- keep a handle of every agent that failed
-- download a missing agent without asking
+- put the token from its own environment variable into the command line;
+- wait forever for an agent that logs nothing;
+- keep a handle of every agent that failed;
+- download a missing agent without asking.
 """
 
 from __future__ import annotations
@@ -220,8 +220,8 @@ class NgrokLauncher:
     def _supervise(self, launcher: str, started: threading.Event) -> None:
         """Register the agent with the reaper as soon as it exists, and kill it if it cannot start.
 
-        That is the case when its time is up, when the tunnel is being closed, and after a final
-        fault, which the agent itself would retry forever.
+        That is the case when its time is up or when the tunnel is being closed. It is also the
+        case after a final fault, which the agent would retry forever.
         """
         deadline = self._clock() + self._start_s
         while not started.wait(_POLL_S):

@@ -1,4 +1,4 @@
-"""Addresses as clients and proxies write them, and which of them are this machine's own."""
+"""Parsing of client addresses, and recognition of this machine's own."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from keylike.access.tokens import LENGTH, Tier, Token, TokenError, digest
 from tests.access.stores import NOW, Clock, opened
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Creates and revokes a token in turn, one step per input line, and prints the result.
+# A program that creates and revokes tokens in turn, one step per input line.
 OTHER_PROCESS = """
 import sys
 from pathlib import Path

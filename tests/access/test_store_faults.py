@@ -28,7 +28,7 @@ from keylike.access.tokens import Tier, Token, TokenError, TokensUnreadable
 from tests.access.stores import NOW, Clock, opened
 
 NOBODY_UID = 65534
-# Is killed after it has overwritten pages whose old content is in the journal.
+# A program that is killed after it has overwritten pages saved in the journal.
 KILLED_WHILE_WRITING = """
 import os, signal, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)

@@ -76,7 +76,7 @@ def test_normalize_name_keeps_recognizable_names(name: str) -> None:
         "KEYLIKE_TUNNEL",
     ],
 )
-def test_normalize_name_rejects_other_names(name: str) -> None:
+def test_normalize_name_rejects_unrecognizable_names(name: str) -> None:
     with pytest.raises(TokenError):
         normalize_name(name)
 

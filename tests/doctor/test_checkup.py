@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def doctor(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `doctor` in a process of its own; port 0 avoids programs on this machine."""
+    """Run `doctor` in its own process; port 0 avoids conflicts with other programs."""
     command = [sys.executable, str(ROOT / "app.py"), "doctor", *words]
     surroundings = {**os.environ, "KEYLIKE_PORT": "0", "COLUMNS": "200", **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=surroundings)

@@ -1,4 +1,4 @@
-"""The evaluation page: correct figures, and no content from or requests to elsewhere."""
+"""The evaluation page: correct figures, and no external content."""
 
 from __future__ import annotations
 

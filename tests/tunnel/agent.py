@@ -1,11 +1,11 @@
 """A fake of ngrok's agent, version 3, that logs, answers and fails like the real one.
 
-It is a real reverse proxy on a local port. Usage: `python agent.py FOLDER start ...`. Files in
-FOLDER:
+It is a real reverse proxy on a local port. Usage: `python agent.py FOLDER start ...`. The files in
+FOLDER control and record it:
 
-- "mode" selects a failure
-- "port" sets the port of the public address
-- "seen" receives one line of JSON with the arguments, environment and settings, and one per request
+- "mode" selects a failure;
+- "port" sets the port of the public address;
+- "seen" receives a line of JSON with arguments, environment and settings, and one per request.
 
 SIGUSR1 drops the session, which is not restored. In the mode "clings" the address stays listed.
 """

@@ -94,7 +94,7 @@ class Server:
             )
 
     def output(self) -> str:
-        """Return everything it has written to stdout."""
+        """Return everything the server has written to stdout."""
         return self.out.read_text()
 
     def wait_for(self, words: str) -> str:
@@ -113,7 +113,7 @@ class Server:
         return found[-1][0], found[-1][1]
 
     def local(self) -> str:
-        """Return its address on this machine."""
+        """Return the server's address on this machine."""
         return self.wait_for(r"serves on (http://127\.0\.0\.1:\d+)")
 
     def let_reader_continue(self) -> None:
