@@ -50,7 +50,7 @@ PHOTO_PATHS = versions.with_prefix({*PREDICT_PATHS, BATCH_PATH, CLASSIFY_PATH})
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:
-    """What the application needs of the settings.
+    """The settings of the application.
 
     Attributes:
         body_limit: Largest request body in bytes.

@@ -28,7 +28,7 @@ _ANSWERS: dict[Any, Any] = {200: DetailedHealth, 500: Failure, 503: DetailedHeal
 
 
 class State:
-    """Collects the figures of the server and derives its status from them.
+    """The figures of the server, and the status derived from them.
 
     Args:
         model: The slot of the model.

@@ -71,7 +71,7 @@ def install(app: Flask, origins: Sequence[str]) -> None:
     def add_headers(response: Response) -> Response:
         headers = [*_ALWAYS, ("Content-Security-Policy", _policy(response))]
         if "Cache-Control" not in response.headers:
-            # A bitting opens a door, so no cache on the way may keep a reading.
+            # A bitting is enough to cut the key, so no cache on the way may keep a reading.
             headers.append(("Cache-Control", "no-store"))
         if request.is_secure:
             headers.append(("Strict-Transport-Security", _TLS))

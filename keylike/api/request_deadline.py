@@ -1,4 +1,4 @@
-"""Deadlines: the scheduler's client for a request, from its identity and X-Request-Timeout."""
+"""Deadlines: the queue's client for a request, from its identity and X-Request-Timeout."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?([eE][+-]?[0-9]{1,3})?")
 
 
 class ClientDeadlines:
-    """Builds the scheduler's client for the current request.
+    """A factory for the queue's client of the current request.
 
     Args:
         longest_s: Longest time that a request may take, in seconds.
-        clock: The scheduler's clock.
+        clock: The queue's clock.
     """
 
     def __init__(self, longest_s: float, clock: Callable[[], float]) -> None:

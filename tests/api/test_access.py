@@ -23,7 +23,7 @@ from tools.plain_pictures import plain
 
 ONE = "s3cret-token-of-the-settings"
 REMOTE = {"REMOTE_ADDR": "203.0.113.7"}
-# What each route requires. A route that is missing here fails the first test.
+# The need of each route. A route that is missing here fails the first test.
 ROUTES = {
     ("GET", "/health/live"): Need.NOTHING,
     ("GET", "/health"): Need.PUBLIC,
@@ -47,7 +47,7 @@ ROUTES = {
     ("GET", "/debug/memory"): Need.OPERATOR,
     ("GET", "/cache/stats"): Need.OPERATOR,
 }
-# Who has access remotely, as first letters: no token, free, premium, admin.
+# Tiers with remote access, as first letters: no token, free, premium, admin.
 EVERYBODY, FREE, PREMIUM, ADMIN = "nfpa", "fpa", "pa", "a"
 ALLOWED = {
     "open": {Need.PUBLIC: EVERYBODY, Need.PHOTOS: EVERYBODY},

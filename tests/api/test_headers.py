@@ -68,13 +68,13 @@ def test_cors_with_named_origins_allows_only_them_with_credentials(
     ],
 )
 def test_preflight_allows_each_request_header(settings: Settings, model: Load, header: str) -> None:
-    asked = {
+    preflight = {
         "Origin": APP,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": header,
     }
     for origins in ("*", APP):
-        answer = serve(settings, model, origins=origins).options("/", headers=asked)
+        answer = serve(settings, model, origins=origins).options("/", headers=preflight)
         assert (
             answer.status_code == 200
             and header in answer.headers["Access-Control-Allow-Headers"].lower()
@@ -86,12 +86,12 @@ def test_preflight_allows_each_request_header(settings: Settings, model: Load, h
 
 
 def test_preflight_for_a_private_network_is_not_allowed(client: FlaskClient) -> None:
-    asked = {
+    preflight = {
         "Origin": APP,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Private-Network": "true",
     }
-    assert client.options("/", headers=asked).headers.get(
+    assert client.options("/", headers=preflight).headers.get(
         "Access-Control-Allow-Private-Network"
     ) in (None, "false")
 

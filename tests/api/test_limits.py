@@ -253,8 +253,8 @@ def test_replicas_share_a_limit_in_redis_and_survive_its_loss(
     first, second = Replica(settings, model, **shared), Replica(settings, model, **shared)
     assert first.statuses(2) + second.statuses(2) == [200, 200, 200, 429]
     with frail_redis.client() as redis:
-        kept = [name.decode() for name in redis.scan_iter()]
-    assert kept and not any("203.0.113" in name for name in kept)
+        names = [name.decode() for name in redis.scan_iter()]
+    assert names and not any("203.0.113" in name for name in names)
     frail_redis.kill()
     for replica in (first, second):
         assert replica.statuses(4) == [200, 200, 200, 429]

@@ -82,9 +82,9 @@ def history(page: Page, server: Server) -> None:
     for name in ("sc1_05.jpg", "kw1_02.jpg"):
         photo(page, SAMPLES / name)
     page.click("#open-history")
-    page.wait_for_selector(".kept > li >> nth=1")
-    page.fill(".kept input >> nth=0", "Garden shed")
-    page.locator(".kept input >> nth=0").blur()
+    page.wait_for_selector(".saved > li >> nth=1")
+    page.fill(".saved input >> nth=0", "Garden shed")
+    page.locator(".saved input >> nth=0").blur()
 
 
 def offline(page: Page, server: Server) -> None:

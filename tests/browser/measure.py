@@ -1,6 +1,6 @@
 """Measure size and load time of the page: python -m tests.browser.measure. The last line is JSON.
 
-Weight: all files of a first tab, raw and compressed one by one. Ready: time from navigation until
+Weight: all files of a first visit, raw and compressed one by one. Ready: time from navigation until
 the page's script has run, with an empty cache. `phone` has a processor four times slower and a mobile
 network (9 Mbit/s, 60 ms round trip).
 """
@@ -31,7 +31,7 @@ _PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime
 
 
 def weight(browser: Browser, address: str) -> dict[str, int]:
-    """Return the number and bytes of the files of a first tab, without the service worker."""
+    """Return the number and bytes of the files of a first visit, without the service worker."""
     page = browser.new_context(service_workers="block").new_page()
     responses: list[Response] = []
     page.on("response", lambda response: responses.append(response))

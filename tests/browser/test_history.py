@@ -38,7 +38,7 @@ def turn_on(page: Page) -> None:
 
 def codes(page: Page) -> list[str]:
     """Return the codes in the open dialog."""
-    return page.locator(".kept code").all_text_contents()
+    return page.locator(".saved code").all_text_contents()
 
 
 def test_history_by_default_stores_nothing(open_tab: OpenTab, server: Server) -> None:
@@ -59,7 +59,7 @@ def test_history_stores_readings_encrypted_with_a_key_that_cannot_be_exported(
     tab.choose(FIRST.path)
     tab.choose(SECOND.path)
     page.click("#open-history")
-    expect(page.locator(".kept > li")).to_have_count(2)
+    expect(page.locator(".saved > li")).to_have_count(2)
     assert codes(page) == [SECOND.bitting, FIRST.bitting]
     page.fill("input[aria-label^='Name of'] >> nth=1", "Front door")
     page.keyboard.press("Tab")
@@ -67,7 +67,7 @@ def test_history_stores_readings_encrypted_with_a_key_that_cannot_be_exported(
     page.keyboard.press("Escape")
     page.reload()
     page.click("#open-history")
-    expect(page.locator(".kept input").nth(1)).to_have_value("Front door")
+    expect(page.locator(".saved input").nth(1)).to_have_value("Front door")
     dump = page.evaluate(DUMP)
     assert dump["keys"] == [["AES-GCM", 256, False]]
     assert page.evaluate(EXPORT) == "InvalidAccessError"
@@ -86,8 +86,8 @@ def test_history_deletes_one_reading_or_all_and_the_key(open_tab: OpenTab, serve
     tab.choose(FIRST.path)
     tab.choose(SECOND.path)
     page.click("#open-history")
-    page.click(".kept >> text=Delete >> nth=0")
-    expect(page.locator(".kept > li")).to_have_count(1)
+    page.click(".saved >> text=Delete >> nth=0")
+    expect(page.locator(".saved > li")).to_have_count(1)
     assert codes(page) == [FIRST.bitting]
     page.click("#clear")
     expect(page.locator("#clear")).to_have_text("Delete all?")
@@ -109,7 +109,7 @@ def test_history_turned_off_keeps_old_readings_and_stores_no_new_ones(
     page.keyboard.press("Escape")
     tab.choose(SECOND.path)
     page.click("#open-history")
-    expect(page.locator(".kept > li")).to_have_count(1)
+    expect(page.locator(".saved > li")).to_have_count(1)
     assert codes(page) == [FIRST.bitting]
 
 

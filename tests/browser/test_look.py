@@ -45,7 +45,7 @@ def history(tab: Tab) -> None:
     turn_on(tab.page)
     tab.choose(FIRST.path)
     tab.page.click("#open-history")
-    expect(tab.page.locator(".kept > li")).to_have_count(1)
+    expect(tab.page.locator(".saved > li")).to_have_count(1)
 
 
 STATES: dict[str, Callable[[Tab], object]] = {
@@ -82,7 +82,7 @@ def test_page_passes_axe_and_does_not_scroll_sideways(
         assert dialog.evaluate("each => each.scrollWidth <= each.clientWidth")
 
 
-def test_colour_scheme_changes_the_backbackgrounds(open_tab: OpenTab, server: Server) -> None:
+def test_colour_scheme_changes_the_backgrounds(open_tab: OpenTab, server: Server) -> None:
     def backgrounds(scheme: str) -> list[int]:
         page = open_tab(server, color_scheme=scheme).open().page
         colours = [
@@ -138,7 +138,7 @@ def outlined(page: Page) -> bool:
 def test_page_is_small_and_loads_only_files_of_this_server(
     open_tab: OpenTab, server: Server
 ) -> None:
-    """All files of a first tab have at most 40 kB when compressed, as a proxy or tunnel does."""
+    """All files of a first visit have at most 40 kB when compressed, as a proxy or tunnel does."""
     tab = open_tab(server).open()
     bodies = {
         request.url: request.response()

@@ -45,7 +45,7 @@ def test_page_opens_offline_and_reconnects(open_tab: OpenTab, restartable: Serve
         "Reading a photo needs the server. This page and your history work offline."
     )
     page.click("#open-history")
-    expect(page.locator(".kept code")).to_have_text(FIRST.bitting)
+    expect(page.locator(".saved code")).to_have_text(FIRST.bitting)
     page.keyboard.press("Escape")
     restartable.start()
     page.click("#check-again")

@@ -120,7 +120,7 @@ def test_close_up_shows_the_blade_level_with_the_tip_on_the_right(
         )
 
 
-def test_pointing_at_a_cut_lights_it_up_on_the_photo(open_tab: OpenTab, server: Server) -> None:
+def test_hovering_over_a_cut_highlights_it_on_the_photo(open_tab: OpenTab, server: Server) -> None:
     page = open_tab(server).open().choose(FIRST.path).page
     page.locator("#cuts tbody tr").nth(2).hover()
     assert page.locator("svg.drawn >> nth=0").locator(".lit").evaluate_all(

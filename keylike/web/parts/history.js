@@ -32,7 +32,7 @@ async function show(dialog) {
       { class: "sheet" },
       make("h2", { id: "history-title" }, "History"),
       canEncrypt() ? choice() : make("p", { class: "note" }, "The history needs an https page or a page of this machine, because browsers encrypt only there."),
-      entries.length ? make("ul", { class: "kept" }, entries.map(entry => item(entry, dialog))) : make("p", {}, "There are no readings."),
+      entries.length ? make("ul", { class: "saved" }, entries.map(entry => item(entry, dialog))) : make("p", {}, "There are no readings."),
       make("p", { class: "security-note" }, SECURITY_NOTE),
       make(
         "div",
@@ -51,14 +51,14 @@ function choice() {
 }
 
 function item(entry, dialog) {
-  const { id, ...kept } = entry, when = new Date(kept.timestamp)
+  const { id, ...reading } = entry, when = new Date(reading.timestamp)
   const shown = when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })
-  const name = make("input", { type: "text", value: kept.name, placeholder: "Name: front door, shed …", maxlength: 60, "aria-label": `Name of the reading from ${shown}` })
-  name.addEventListener("change", () => replace(id, Object.assign(kept, { name: name.value })).then(() => announce("Name saved")))
+  const name = make("input", { type: "text", value: reading.name, placeholder: "Name: front door, shed …", maxlength: 60, "aria-label": `Name of the reading from ${shown}` })
+  name.addEventListener("change", () => replace(id, Object.assign(reading, { name: name.value })).then(() => announce("Name saved")))
   return make(
     "li",
     {},
-    make("div", {}, make("code", {}, kept.bitting), make("p", { class: "when" }, `${kept.brand} ${kept.keyway}, ${percent(kept.confidence)} confidence, ${shown}`)),
+    make("div", {}, make("code", {}, reading.bitting), make("p", { class: "when" }, `${reading.brand} ${reading.keyway}, ${percent(reading.confidence)} confidence, ${shown}`)),
     make("button", { type: "button", class: "danger", "aria-label": `Delete the reading from ${shown}`, on: { click: () => update(dialog, () => remove(id)) } }, "Delete"),
     name,
   )
