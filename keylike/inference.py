@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
+from functools import partial
 from typing import TypeVar
 
 from keylike.cache.reading_cache import CacheResult, ReadingCache, cache_key
 from keylike.cache.stores import MemoryStore
-from keylike.engines.contract import Engine
 from keylike.engines.engine_slot import EngineSlot
 from keylike.engines.thread_engine import ThreadEngine
 from keylike.errors import UnreadableKey
@@ -158,20 +158,16 @@ class Inference:
     def _answer(self, data: bytes, options: Options, client: Client) -> Answer:
         with traced(self.clock, self.listeners) as trace:
             engine = self.engines.engine()
-            found = self._find(engine, data, options, client, trace)
+            read = partial(engine.read, data, client, trace)
+            if options.cache:
+                key = cache_key(data, engine.info, astuple(self.limits))
+                found = self.cache.get_or_compute(key, read, client)
+            else:
+                found = CacheResult(read(), cached=False)
             trace.cached = found.cached
             reading = unwrap(found.result, engine.info.label)
             trace.confidence = reading.confidence
             return self._interpret(reading, engine.info.label, options, trace)
-
-    def _find(
-        self, engine: Engine, data: bytes, options: Options, client: Client, trace: TraceBuilder
-    ) -> CacheResult:
-        """Return the cached result or read the photo; a cached photo is not even decoded."""
-        if not options.cache:
-            return CacheResult(engine.read(data, client, trace), cached=False)
-        key = cache_key(data, engine.info, astuple(self.limits))
-        return self.cache.get_or_compute(key, lambda: engine.read(data, client, trace), client)
 
     def _interpret(
         self, reading: Reading, model: str, options: Options, trace: TraceBuilder

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -130,7 +131,7 @@ class ReadingCache:
             return CacheResult(compute(), cached=False)
         shared, joined = self._flights.do(
             key,
-            lambda: self._look_up_or_compute(key, compute),
+            partial(self._look_up_or_compute, key, compute),
             lambda: client.time_left(self._clock()),
         )
         if joined:

@@ -33,25 +33,20 @@ class SingleFlight(Generic[_Value]):
                 before each wait. Its exceptions propagate and leave the computation to the others.
         """
         while True:
-            future, first = self._join(key)
-            if first:
-                return self._compute(key, future, compute), False
+            with self._lock:
+                future = self._in_progress.get(key)
+                if future is None:
+                    future = self._in_progress[key] = Future()
+                    break
             patience = time_left()
             try:
                 return future.result(patience), True
             except (TimeoutError, CancelledError):
                 continue
-
-    def _join(self, key: str) -> tuple[Future[_Value], bool]:
-        with self._lock:
-            first = key not in self._in_progress
-            return self._in_progress.setdefault(key, Future()), first
-
-    def _compute(self, key: str, future: Future[_Value], compute: Callable[[], _Value]) -> _Value:
         try:
             value = compute()
             future.set_result(value)
-            return value
+            return value, False
         finally:
             with self._lock:
                 del self._in_progress[key]

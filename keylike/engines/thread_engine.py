@@ -65,7 +65,9 @@ class ThreadEngine:
     def read(self, data: bytes, client: Client, trace: TraceBuilder) -> Result:
         """Decode and read one picture when it is the client's turn (see Engine)."""
         with self._slots.turn(client, trace):
-            return self._batcher.read(self._decode(data, trace), client, trace)
+            with self._batcher.expect(), self._decoders, trace.stage("decode"):
+                photo = self._open_photo(data)
+            return self._batcher.read(photo, client, trace)
 
     def waiting_since(self) -> list[float]:
         """Return the time of arrival of each decoded photo that waits."""
@@ -74,7 +76,3 @@ class ThreadEngine:
     def close(self, timeout_s: float = 5.0) -> bool:
         """Stop the reader's threads."""
         return self._batcher.close(timeout_s)
-
-    def _decode(self, data: bytes, trace: TraceBuilder) -> Photo:
-        with self._batcher.expect(), self._decoders, trace.stage("decode"):
-            return self._open_photo(data)
