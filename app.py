@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import Any
 
 from keylike.cli import main
@@ -11,13 +12,18 @@ __all__ = ["create_app", "main"]
 
 
 def __getattr__(name: str) -> Any:
-    """Build `app` when it is first used, so that importing this module loads no model."""
+    """Build `app` when it is first used, so that importing this module loads no model.
+
+    The service behind it is closed when the process ends.
+    """
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from keylike.settings import load_settings
 
-    globals()["app"] = create_app(load_settings())
-    return globals()["app"]
+    app = create_app(load_settings())
+    atexit.register(app.extensions["keylike"].close)
+    globals()["app"] = app
+    return app
 
 
 if __name__ == "__main__":

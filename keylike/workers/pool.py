@@ -11,10 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 from keylike.errors import DeadlineExceeded, KeylikeError, ModelError
 from keylike.readers.contract import ReaderInfo
+from keylike.resources import INSTALLED, PACKAGE
 from keylike.scheduling.client import shutting_down
 from keylike.workers.replies import Reply, WorkerFailed, decode_reply
 from keylike.workers.wire import MessageType, is_closed, receive, send, timeval
@@ -22,7 +22,6 @@ from keylike.workers.zygote import WorkerSpec
 
 # Settings, some of them secret. An attacker who takes over a worker with a picture finds none.
 _WITHHELD = ("KEYLIKE_", "NGROK_", "OTEL_")
-_IMPORT_ROOT = Path(__file__).resolve().parents[2]
 _START = "from keylike.workers.zygote import main; main({})"
 # A reading takes a few kilobytes.
 _MAX_REPLY_BYTES = 1_000_000
@@ -254,5 +253,8 @@ def _environment() -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(_WITHHELD)
     }
-    path = os.pathsep.join(filter(None, [str(_IMPORT_ROOT), os.environ.get("PYTHONPATH")]))
-    return {**kept, "PYTHONPATH": path}
+    # Installed, the package is on the path already, and site-packages must not precede the standard
+    # library as an entry of PYTHONPATH would.
+    root = "" if INSTALLED else str(PACKAGE.parent)
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    return {**kept, "PYTHONPATH": path} if path else kept

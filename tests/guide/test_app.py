@@ -33,7 +33,7 @@ print(body["keyway"], body["bitting"])
         text=True,
         timeout=60,
     )
-    assert done.stdout.split() == ["SC1", "5,0,6,8,3"], done.stderr
+    assert done.stdout.split() == ["SC1", "5,0,6,8,3"] and done.returncode == 0, done.stderr
 
 
 def test_app_is_at_most_40_lines() -> None:
