@@ -132,8 +132,15 @@ def locked(lock: Path) -> Iterator[Shipped]:
 def problems(
     items: Iterable[Shipped], advisories: list[Advisory], accepted: list[Acceptance]
 ) -> list[str]:
-    """Return a line per match that nobody accepted, and per acceptance that matches nothing."""
+    """Return a line per match that nobody accepted, and per acceptance of another version.
+
+    An acceptance is allowed to match nothing if its library is not found at all, because wheels
+    differ between platforms.
+    """
     unused, found = set(accepted), []
+    kinds = {(each.id, each.name): each.kind for each in advisories}
+    items = list(items)
+    present = {(item.kind, item.name) for item in items}
     for item in items:
         for advisory in advisories:
             if not advisory.matches(item):
@@ -146,7 +153,9 @@ def problems(
                     f"(affected {advisory.affected}, fixed {advisory.fixed}) {advisory.source}"
                 )
     found += [
-        f"{each.name} {each.version}: the acceptance of {each.id} is not needed" for each in unused
+        f"{each.name} {each.version}: the acceptance of {each.id} is not needed"
+        for each in unused
+        if (kinds.get((each.id, each.name)), each.name) in present
     ]
     return sorted(found)
 

@@ -116,6 +116,7 @@ def test_advisory_compares_versions_of_distribution_packages(version: str, fixed
 def test_problems_acceptance_covers_one_version_and_must_be_needed() -> None:
     accepted = Acceptance("CVE-0000-1", "sound", "1.1", "not reachable")
     assert problems([package("1.1")], [PACKAGE], [accepted]) == []
+    assert problems([package("1.1", "other")], [PACKAGE], [accepted]) == []
     other = problems([package("1.2")], [PACKAGE], [accepted])
     assert len(other) == 2
     assert other[0] == "sound 1.1: the acceptance of CVE-0000-1 is not needed"
