@@ -14,9 +14,15 @@ import { readKey } from "./parts/server.js"
 import * as tokenDialog from "./parts/token-dialog.js"
 import * as token from "./parts/token.js"
 
-const main = find("main"), photoView = find("photo-view"), outcome = find("outcome"), work = find("work-text"), bar = find("work-bar"), note = find("start-note")
+const main = find("main")
+const photoView = find("photo-view")
+const outcome = find("outcome")
+const work = find("work-text")
+const bar = find("work-bar")
+const note = find("start-note")
 const camera = new Camera(find("video"))
-let stop = new AbortController(), picture = null
+let stop = new AbortController()
+let picture = null
 
 function state(name) {
   main.dataset.state = name
@@ -37,7 +43,9 @@ function start(words = "") {
 function showPhoto(shown) {
   if (picture) URL.revokeObjectURL(picture)
   picture = shown && URL.createObjectURL(shown)
-  photoView.replaceChildren(...(picture ? [make("img", { src: picture, alt: "The photo being read" })] : []))
+  photoView.replaceChildren(
+    ...(picture ? [make("img", { src: picture, alt: "The photo being read" })] : []),
+  )
 }
 
 /** Shows the photo, sends it, and shows the result. */
@@ -56,11 +64,21 @@ async function read(file) {
 async function send(photo, mine) {
   progress("Sending the photo")
   try {
-    const answer = await readKey(photo, token.current(), sent => progress(sent < 1 ? `Sending, ${percent(sent)}` : "Reading the key", sent), mine.signal)
+    const answer = await readKey(
+      photo,
+      token.current(),
+      sent => progress(sent < 1 ? `Sending, ${percent(sent)}` : "Reading the key", sent),
+      mine.signal,
+    )
     photoView.replaceChildren(...overlay(answer, picture).filter(Boolean))
     outcome.replaceChildren(...reading(answer, { again: () => start(), highlight }).filter(Boolean))
-    showOutcome("read", `Reading: ${answer.keyway}, code ${answer.bitting}, ${percent(answer.confidence)} confidence`)
-    await history.remember(answer).catch(() => announce("The reading could not be saved in the history"))
+    showOutcome(
+      "read",
+      `Reading: ${answer.keyway}, code ${answer.bitting}, ${percent(answer.confidence)} confidence`,
+    )
+    await history
+      .remember(answer)
+      .catch(() => announce("The reading could not be saved in the history"))
   } catch (error) {
     if (!mine.signal.aborted) showError(error, photo)
   }
@@ -72,9 +90,16 @@ function showError(error, photo) {
     state("busy")
     send(photo, (stop = new AbortController()))
   }
-  const handlers = { camera: openCamera, again: () => start(), retry, token: () => askForToken(retry) }
+  const handlers = {
+    camera: openCamera,
+    again: () => start(),
+    retry,
+    token: () => askForToken(retry),
+  }
   if (error.code === "unreachable") serverStatus.showUnreachable()
-  outcome.replaceChildren(error.code === "unreadable" ? refusal(error.body, handlers) : failure(error, handlers))
+  outcome.replaceChildren(
+    error.code === "unreadable" ? refusal(error.body, handlers) : failure(error, handlers),
+  )
   showOutcome("refused", find("outcome-title").textContent)
 }
 
@@ -92,13 +117,14 @@ function progress(words, part = null) {
 }
 
 function highlight(position) {
-  for (const mark of photoView.querySelectorAll(".mark")) mark.classList.toggle("lit", mark.dataset.cut === String(position))
+  for (const mark of photoView.querySelectorAll(".mark"))
+    mark.classList.toggle("lit", mark.dataset.cut === String(position))
 }
 
 /** Opens the camera, or the phone's camera app if browsers give this page no camera. */
 async function openCamera() {
   if (!hasCamera()) {
-    start("Browsers allow the camera only on https pages. Use your phone’s camera app instead, or choose a photo.")
+    start("Browsers allow the camera only on https pages. Use the camera app, or choose a photo.")
     find("snap").click()
     return
   }
@@ -130,7 +156,12 @@ find("camera-close").addEventListener("click", () => start())
 find("cancel").addEventListener("click", () => start())
 find("shoot").addEventListener("click", async () => read(await camera.shoot()))
 find("torch").addEventListener("click", event => camera.light(togglePressed(event.currentTarget)))
-find("flip").addEventListener("click", event => find("ghost").setAttribute("transform", togglePressed(event.currentTarget) ? "rotate(180 320 240)" : ""))
+find("flip").addEventListener("click", event =>
+  find("ghost").setAttribute(
+    "transform",
+    togglePressed(event.currentTarget) ? "rotate(180 320 240)" : "",
+  ),
+)
 addEventListener("keydown", event => {
   if (event.key === "Escape" && ["camera", "busy"].includes(main.dataset.state)) start()
 })

@@ -1,11 +1,29 @@
-// The service worker. It caches the files of the page, so that the page opens without the server. It never handles readings, tokens or
-// photos. The server prepends VERSION, a digest of all files. When it changes, the browser installs this worker and its files again.
+// The service worker. It caches the files of the page, so that the page opens without the server.
+// It never handles readings, tokens or photos. The server prepends VERSION, a digest of all files.
+// When it changes, the browser installs this worker and its files again.
 
 const SHELL = `keylike-shell-${VERSION}`
 const FILES = [
   "/web/page.js",
-  ...["assessment", "camera", "dom", "encrypted-store", "history", "level", "overlay", "photo", "picture-input", "poses", "reading", "refusal", "server-status", "server", "share", "token-dialog", "token"]
-    .map(name => `/web/parts/${name}.js`),
+  ...[
+    "assessment",
+    "camera",
+    "dom",
+    "encrypted-store",
+    "history",
+    "level",
+    "overlay",
+    "photo",
+    "picture-input",
+    "poses",
+    "reading",
+    "refusal",
+    "server-status",
+    "server",
+    "share",
+    "token-dialog",
+    "token",
+  ].map(name => `/web/parts/${name}.js`),
   ...["base", "stage", "result"].map(name => `/web/styles/${name}.css`),
   "/web/manifest.webmanifest",
   "/web/icons/icon.svg",
@@ -14,24 +32,37 @@ const FILES = [
 const SKIP_TUNNEL_PAGE = { "ngrok-skip-browser-warning": "true" }
 
 addEventListener("install", event => event.waitUntil(cacheFiles().then(() => skipWaiting())))
-addEventListener("activate", event => event.waitUntil(deleteOldCaches().then(() => clients.claim())))
+addEventListener("activate", event =>
+  event.waitUntil(deleteOldCaches().then(() => clients.claim())),
+)
 addEventListener("fetch", event => {
-  const { request } = event, { origin, pathname } = new URL(request.url)
+  const { request } = event
+  const { origin, pathname } = new URL(request.url)
   if (request.method !== "GET" || origin !== location.origin) return
-  if (pathname === "/" ? request.mode === "navigate" : FILES.includes(pathname)) event.respondWith(networkFirst(request, pathname))
+  if (pathname === "/" ? request.mode === "navigate" : FILES.includes(pathname))
+    event.respondWith(networkFirst(request, pathname))
 })
 
 async function cacheFiles() {
   const cache = await caches.open(SHELL)
-  const page = await fetch("/", { headers: { ...SKIP_TUNNEL_PAGE, Accept: "text/html" }, cache: "reload" })
+  const page = await fetch("/", {
+    headers: { ...SKIP_TUNNEL_PAGE, Accept: "text/html" },
+    cache: "reload",
+  })
   if (!page.ok) throw new Error(`the page returned ${page.status}`)
   await cache.put("/", page)
-  await cache.addAll(FILES.map(file => new Request(file, { headers: SKIP_TUNNEL_PAGE, cache: "reload" })))
+  await cache.addAll(
+    FILES.map(file => new Request(file, { headers: SKIP_TUNNEL_PAGE, cache: "reload" })),
+  )
 }
 
 async function deleteOldCaches() {
   const names = await caches.keys()
-  await Promise.all(names.filter(name => name.startsWith("keylike-shell-") && name !== SHELL).map(name => caches.delete(name)))
+  await Promise.all(
+    names
+      .filter(name => name.startsWith("keylike-shell-") && name !== SHELL)
+      .map(name => caches.delete(name)),
+  )
 }
 
 /** Returns the server's response, or the cached one if the server is unreachable or fails. */

@@ -4,7 +4,13 @@ import { make } from "./dom.js"
 
 const LEVEL = { weak: "Weak", fair: "Fair", good: "Good" }
 const LOOK = { weak: "low", fair: "fair", good: "" }
-const PART = { key_space: "Number of possible codes", pattern: "Pattern of the cuts", profile: "Variation of the cuts", blank: "Who can copy it", bumping: "Bumping" }
+const PART = {
+  key_space: "Number of possible codes",
+  pattern: "Pattern of the cuts",
+  profile: "Variation of the cuts",
+  blank: "Who can copy it",
+  bumping: "Bumping",
+}
 
 /** Returns the card of an assessment. */
 export function assessment(found) {
@@ -17,7 +23,11 @@ export function assessment(found) {
       { class: "score" },
       make("strong", {}, String(found.score)),
       make("span", {}, `${LEVEL[found.level]}, of 100`),
-      make("span", { class: `bar ${LOOK[found.level]}`, vars: { part: found.score / 100 }, "aria-hidden": "true" }),
+      make("span", {
+        class: `bar ${LOOK[found.level]}`,
+        vars: { part: found.score / 100 },
+        "aria-hidden": "true",
+      }),
     ),
     make(
       "ul",
@@ -25,10 +35,18 @@ export function assessment(found) {
       claim(found.keyed_alike.sentence, found.keyed_alike.source),
       found.weak_patterns.map(pattern => claim(pattern.explanation, pattern.source, "worse")),
       claim(found.blank.explanation, found.blank.source, found.blank.value === "free" && "worse"),
-      claim(found.bump_exposure.explanation, found.bump_exposure.source, found.bump_exposure.value === "high" && "worse"),
+      claim(
+        found.bump_exposure.explanation,
+        found.bump_exposure.source,
+        found.bump_exposure.value === "high" && "worse",
+      ),
     ),
     make("p", { class: "sub" }, "What to do"),
-    make("ul", { class: "claims" }, found.recommendations.map(words => make("li", { class: "todo" }, words))),
+    make(
+      "ul",
+      { class: "claims" },
+      found.recommendations.map(words => make("li", { class: "todo" }, words)),
+    ),
     make("details", {}, make("summary", {}, "How the score is calculated"), parts(found.parts)),
   )
 }
@@ -42,6 +60,13 @@ function parts(all) {
   return make(
     "ul",
     { class: "claims" },
-    all.map(part => make("li", {}, `${PART[part.name] ?? part.name}: ${part.points} of ${part.of}. ${part.why}`, origin(part.source))),
+    all.map(part =>
+      make(
+        "li",
+        {},
+        `${PART[part.name] ?? part.name}: ${part.points} of ${part.of}. ${part.why}`,
+        origin(part.source),
+      ),
+    ),
   )
 }

@@ -6,7 +6,8 @@ import { jpeg } from "./photo.js"
 export const isAvailable = () => Boolean(navigator.mediaDevices?.getUserMedia)
 
 const WORDS = {
-  NotAllowedError: "The browser may not use the camera. Allow it in the page’s settings, or choose a photo.",
+  NotAllowedError:
+    "The browser may not use the camera. Allow it in the page’s settings, or choose a photo.",
   NotFoundError: "No camera was found. Choose a photo.",
   NotReadableError: "Another program is using the camera. Close it, or choose a photo.",
 }
@@ -24,7 +25,11 @@ export class Camera {
     try {
       const stream = await navigator.mediaDevices.getUserMedia({
         audio: false,
-        video: { facingMode: { ideal: "environment" }, width: { ideal: 2560 }, height: { ideal: 1920 } },
+        video: {
+          facingMode: { ideal: "environment" },
+          width: { ideal: 2560 },
+          height: { ideal: 1920 },
+        },
       })
       // A second click may already have started a stream.
       this.stop()

@@ -4,7 +4,10 @@ const SVG = "http://www.w3.org/2000/svg"
 
 export const find = id => document.getElementById(id)
 
-/** Returns an HTML element. `on` has listeners, `data` data attributes, `vars` CSS variables; all other properties are attributes. */
+/**
+ * Returns an HTML element. `on` has listeners, `data` data attributes, `vars` CSS variables; all
+ * other properties are attributes.
+ */
 export function make(tag, properties = {}, ...children) {
   return fill(document.createElement(tag), properties, children)
 }
@@ -28,14 +31,20 @@ function fill(element, { on = {}, data = {}, vars = {}, ...attributes }, childre
 
 /** Returns one of the icons that the page defines. A text next to it must say the same. */
 export function icon(name) {
-  return draw("svg", { class: "icon", "aria-hidden": "true" }, draw("use", { href: `#${name}-icon` }))
+  return draw(
+    "svg",
+    { class: "icon", "aria-hidden": "true" },
+    draw("use", { href: `#${name}-icon` }),
+  )
 }
 
 /** Announces a text to screen readers, also when it equals the previous one. */
 export function announce(text) {
   const region = find("announcement")
   region.textContent = ""
-  requestAnimationFrame(() => { region.textContent = text })
+  requestAnimationFrame(() => {
+    region.textContent = text
+  })
 }
 
 export const percent = part => `${part >= 0.995 ? ">99" : Math.floor(part * 100)} %`

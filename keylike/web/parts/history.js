@@ -6,13 +6,20 @@ import { add, canEncrypt, clear, list, remove, replace } from "./encrypted-store
 const SWITCH = "keylike.history"
 const isOn = () => localStorage.getItem(SWITCH) === "on"
 
-const SECURITY_NOTE = `Entries are stored only in this browser. They are encrypted (AES-GCM, 256 bits) with a key that scripts cannot export. This protects
-the entries if someone copies only them. It does not protect them from someone who holds this device unlocked or copies all data of this browser. The screen
-lock and the encryption of the device do that. Photos and tokens are never stored here.`
+const SECURITY_NOTE = [
+  "Entries are stored only in this browser.",
+  "They are encrypted (AES-GCM, 256 bits) with a key that scripts cannot export.",
+  "This protects the entries if someone copies only them.",
+  "It does not protect them from someone who holds this device unlocked,",
+  "or who copies all data of this browser.",
+  "The screen lock and the encryption of the device do that.",
+  "Photos and tokens are never stored here.",
+].join(" ")
 
 /** Stores a reading if the history is on. */
 export async function remember({ keyway, brand, bitting, confidence, model_used, timestamp }) {
-  if (isOn() && canEncrypt()) await add({ keyway, brand, bitting, confidence, model_used, timestamp, name: "" })
+  if (isOn() && canEncrypt())
+    await add({ keyway, brand, bitting, confidence, model_used, timestamp, name: "" })
 }
 
 /** Connects the button that opens the history. */
@@ -31,14 +38,40 @@ async function show(dialog) {
       "div",
       { class: "sheet" },
       make("h2", { id: "history-title" }, "History"),
-      canEncrypt() ? choice() : make("p", { class: "note" }, "The history needs an https page or a page of this machine, because browsers encrypt only there."),
-      entries.length ? make("ul", { class: "saved" }, entries.map(entry => item(entry, dialog))) : make("p", {}, "There are no readings."),
+      canEncrypt()
+        ? choice()
+        : make(
+            "p",
+            { class: "note" },
+            "The history needs https or a page of this machine: browsers encrypt only there.",
+          ),
+      entries.length
+        ? make(
+            "ul",
+            { class: "saved" },
+            entries.map(entry => item(entry, dialog)),
+          )
+        : make("p", {}, "There are no readings."),
       make("p", { class: "security-note" }, SECURITY_NOTE),
       make(
         "div",
         { class: "row" },
-        make("button", { type: "button", class: "main", on: { click: () => dialog.close() } }, "Close"),
-        entries.length > 0 && make("button", { type: "button", class: "danger", id: "clear", on: { click: () => confirmFirst(dialog, clear) } }, "Delete all"),
+        make(
+          "button",
+          { type: "button", class: "main", on: { click: () => dialog.close() } },
+          "Close",
+        ),
+        entries.length > 0 &&
+          make(
+            "button",
+            {
+              type: "button",
+              class: "danger",
+              id: "clear",
+              on: { click: () => confirmFirst(dialog, clear) },
+            },
+            "Delete all",
+          ),
       ),
     ),
   )
@@ -47,19 +80,55 @@ async function show(dialog) {
 function choice() {
   const box = make("input", { type: "checkbox", id: "keep-history", checked: isOn() })
   box.addEventListener("change", () => localStorage.setItem(SWITCH, box.checked ? "on" : "off"))
-  return make("label", { class: "check" }, box, make("span", {}, "Save new readings on this device. Saved readings stay until you delete them."))
+  return make(
+    "label",
+    { class: "check" },
+    box,
+    make(
+      "span",
+      {},
+      "Save new readings on this device. Saved readings stay until you delete them.",
+    ),
+  )
 }
 
 function item(entry, dialog) {
-  const { id, ...reading } = entry, when = new Date(reading.timestamp)
+  const { id, ...reading } = entry
+  const when = new Date(reading.timestamp)
   const shown = when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })
-  const name = make("input", { type: "text", value: reading.name, placeholder: "Name: front door, shed …", maxlength: 60, "aria-label": `Name of the reading from ${shown}` })
-  name.addEventListener("change", () => replace(id, Object.assign(reading, { name: name.value })).then(() => announce("Name saved")))
+  const name = make("input", {
+    type: "text",
+    value: reading.name,
+    placeholder: "Name: front door, shed …",
+    maxlength: 60,
+    "aria-label": `Name of the reading from ${shown}`,
+  })
+  name.addEventListener("change", () =>
+    replace(id, Object.assign(reading, { name: name.value })).then(() => announce("Name saved")),
+  )
   return make(
     "li",
     {},
-    make("div", {}, make("code", {}, reading.bitting), make("p", { class: "when" }, `${reading.brand} ${reading.keyway}, ${percent(reading.confidence)} confidence, ${shown}`)),
-    make("button", { type: "button", class: "danger", "aria-label": `Delete the reading from ${shown}`, on: { click: () => update(dialog, () => remove(id)) } }, "Delete"),
+    make(
+      "div",
+      {},
+      make("code", {}, reading.bitting),
+      make(
+        "p",
+        { class: "when" },
+        `${reading.brand} ${reading.keyway}, ${percent(reading.confidence)} confidence, ${shown}`,
+      ),
+    ),
+    make(
+      "button",
+      {
+        type: "button",
+        class: "danger",
+        "aria-label": `Delete the reading from ${shown}`,
+        on: { click: () => update(dialog, () => remove(id)) },
+      },
+      "Delete",
+    ),
     name,
   )
 }

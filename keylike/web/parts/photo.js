@@ -7,25 +7,37 @@ const QUALITY = 0.9
 const SMALL_BYTES = 1_500_000
 
 /**
- * Returns `upload`, the file to send, and `shown`, the picture to show. `shown` is null if this browser cannot decode the picture (HEIC
- * outside Safari); the file is then sent unchanged for the server to decode.
+ * Returns `upload`, the file to send, and `shown`, the picture to show. `shown` is null if this
+ * browser cannot decode the picture (HEIC outside Safari); the file is then sent unchanged for the
+ * server to decode.
  */
 export async function prepare(file) {
   const bitmap = await open(file)
   if (!bitmap) return { upload: file, shown: null }
   const scale = Math.min(1, LONG_SIDE / Math.max(bitmap.width, bitmap.height))
-  const shown = await jpeg(bitmap, Math.round(bitmap.width * scale), Math.round(bitmap.height * scale))
+  const shown = await jpeg(
+    bitmap,
+    Math.round(bitmap.width * scale),
+    Math.round(bitmap.height * scale),
+  )
   bitmap.close()
-  const unchanged = scale === 1 && file.size <= SMALL_BYTES && ["image/jpeg", "image/png", "image/webp"].includes(file.type)
+  const unchanged =
+    scale === 1 &&
+    file.size <= SMALL_BYTES &&
+    ["image/jpeg", "image/png", "image/webp"].includes(file.type)
   return { upload: unchanged ? file : shown, shown }
 }
 
 /** Decodes a picture upright. Browsers that do not know the option rotate by default. */
-const open = file => createImageBitmap(file, { imageOrientation: "from-image" }).catch(() => createImageBitmap(file)).catch(() => null)
+const open = file =>
+  createImageBitmap(file, { imageOrientation: "from-image" })
+    .catch(() => createImageBitmap(file))
+    .catch(() => null)
 
 /** Returns a JPEG of anything that a canvas can draw. */
 export function jpeg(source, width, height) {
-  const canvas = Object.assign(document.createElement("canvas"), { width, height }), pen = canvas.getContext("2d")
+  const canvas = Object.assign(document.createElement("canvas"), { width, height })
+  const pen = canvas.getContext("2d")
   pen.imageSmoothingQuality = "high"
   pen.drawImage(source, 0, 0, width, height)
   return new Promise(resolve => canvas.toBlob(resolve, "image/jpeg", QUALITY))

@@ -1,4 +1,5 @@
-// Accepts pictures from the file dialog, by drag and drop anywhere on the page, and from the clipboard.
+// Accepts pictures from the file dialog, by drag and drop anywhere on the page, and from the
+// clipboard.
 
 import { find } from "./dom.js"
 

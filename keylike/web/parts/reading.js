@@ -5,29 +5,71 @@ import { icon, make, percent } from "./dom.js"
 import { copy, share } from "./share.js"
 
 const level = part => (part >= 0.9 ? "" : part >= 0.7 ? "fair" : "low")
-const bar = part => make("span", { class: `bar ${level(part)}`, vars: { part }, "aria-hidden": "true" })
+const bar = part =>
+  make("span", { class: `bar ${level(part)}`, vars: { part }, "aria-hidden": "true" })
 
-/** Returns the cards of a reading. `again` starts over. `highlight` is called with the position of the cut under the pointer, or null. */
+/**
+ * Returns the cards of a reading. `again` starts over. `highlight` is called with the position of
+ * the cut under the pointer, or null.
+ */
 export function reading(answer, { again, highlight }) {
-  return [code(answer, again), cuts(answer, highlight), otherCodes(answer), assessment(answer.assessment), details(answer)]
+  return [
+    code(answer, again),
+    cuts(answer, highlight),
+    otherCodes(answer),
+    assessment(answer.assessment),
+    details(answer),
+  ]
 }
 
 function code(answer, again) {
   return make(
     "div",
     { class: "card" },
-    make("h1", { id: "outcome-title", class: "kind" }, `${answer.brand} ${answer.keyway}`, make("span", { class: "muted" }, `${answer.cuts.length} cuts, from the bow to the tip`)),
-    make("ol", { class: "code", "aria-label": `Code ${answer.bitting}` }, answer.cuts.map(cut => make("li", {}, String(cut.depth), make("small", {}, `cut ${cut.position}`)))),
-    make("div", { class: "sure" }, make("p", {}, make("strong", {}, `${percent(answer.confidence)} confidence`), ` that the whole code is right. ${meaning(answer)}`), bar(answer.confidence)),
+    make(
+      "h1",
+      { id: "outcome-title", class: "kind" },
+      `${answer.brand} ${answer.keyway}`,
+      make("span", { class: "muted" }, `${answer.cuts.length} cuts, from the bow to the tip`),
+    ),
+    make(
+      "ol",
+      { class: "code", "aria-label": `Code ${answer.bitting}` },
+      answer.cuts.map(cut =>
+        make("li", {}, String(cut.depth), make("small", {}, `cut ${cut.position}`)),
+      ),
+    ),
+    make(
+      "div",
+      { class: "sure" },
+      make(
+        "p",
+        {},
+        make("strong", {}, `${percent(answer.confidence)} confidence`),
+        ` that the whole code is right. ${meaning(answer)}`,
+      ),
+      bar(answer.confidence),
+    ),
     actions(answer, again),
-    make("p", { class: "caution" }, icon("caution"), make("span", {}, "Anyone with this code can cut the key. Send it only to people you would give the key itself.")),
+    make(
+      "p",
+      { class: "caution" },
+      icon("caution"),
+      make(
+        "span",
+        {},
+        "Anyone with this code can cut the key. Send it only to people you would give the key.",
+      ),
+    ),
   )
 }
 
 function meaning({ confidence, calibrated }) {
   if (!calibrated) return "This model has no measured calibration, so the figure may be off."
   if (confidence >= 0.9) return "A second photo with the same code confirms it."
-  return confidence >= 0.7 ? "Check it with a second photo." : "Take another photo before you rely on it."
+  return confidence >= 0.7
+    ? "Check it with a second photo."
+    : "Take another photo before you rely on it."
 }
 
 function actions({ bitting, keyway, brand }, again) {
@@ -36,23 +78,41 @@ function actions({ bitting, keyway, brand }, again) {
     const label = button.lastChild
     const before = label.textContent
     label.textContent = words
-    setTimeout(() => { label.textContent = before }, 2000)
+    setTimeout(() => {
+      label.textContent = before
+    }, 2000)
   }
   const failed = "Not allowed"
   const onCopy = event => {
     const button = event.currentTarget
-    copy(bitting).then(() => flash(button, "Copied"), () => flash(button, failed))
+    copy(bitting).then(
+      () => flash(button, "Copied"),
+      () => flash(button, failed),
+    )
   }
   const onShare = event => {
     const button = event.currentTarget
-    share(text).then(how => how === "copied" && flash(button, "Copied"), () => flash(button, failed))
+    share(text).then(
+      how => how === "copied" && flash(button, "Copied"),
+      () => flash(button, failed),
+    )
   }
   return make(
     "div",
     { class: "actions" },
     make("button", { type: "button", class: "main first", on: { click: again } }, "Read another"),
-    make("button", { type: "button", id: "copy", on: { click: onCopy } }, icon("copy"), make("span", {}, "Copy code")),
-    make("button", { type: "button", id: "share", on: { click: onShare } }, icon("share"), make("span", {}, "Share")),
+    make(
+      "button",
+      { type: "button", id: "copy", on: { click: onCopy } },
+      icon("copy"),
+      make("span", {}, "Copy code"),
+    ),
+    make(
+      "button",
+      { type: "button", id: "share", on: { click: onShare } },
+      icon("share"),
+      make("span", {}, "Share"),
+    ),
   )
 }
 
@@ -61,9 +121,19 @@ function cuts(answer, highlight) {
   const row = cut =>
     make(
       "tr",
-      { on: { pointerenter: event => lit(event, cut.position), pointerleave: event => lit(event, null) } },
+      {
+        on: {
+          pointerenter: event => lit(event, cut.position),
+          pointerleave: event => lit(event, null),
+        },
+      },
       make("th", { scope: "row" }, String(cut.position)),
-      make("td", {}, `${cut.depth}`, worn.has(cut.position) && make("span", { class: "mark-worn" }, " worn?")),
+      make(
+        "td",
+        {},
+        `${cut.depth}`,
+        worn.has(cut.position) && make("span", { class: "mark-worn" }, " worn?"),
+      ),
       make("td", {}, `${cut.depth_mm.toFixed(2)} mm`),
       make("td", { class: "wide" }, bar(cut.probability)),
       make("td", {}, percent(cut.probability)),
@@ -77,28 +147,59 @@ function cuts(answer, highlight) {
   return make(
     "div",
     { class: "card" },
-    make("table", { id: "cuts" }, make("caption", {}, "Each cut"), make("thead", {}, make("tr", {}, head, probability)), make("tbody", {}, answer.cuts.map(row))),
-    answer.quality.other_keys && make("p", { class: "muted", id: "other-keys" }, "There seem to be several keys in the picture. This is the code of the largest one."),
-    worn.size > 0 && make("p", { class: "muted" }, "A cut marked “worn?” is between two depths. The lock may need the neighbouring depth."),
+    make(
+      "table",
+      { id: "cuts" },
+      make("caption", {}, "Each cut"),
+      make("thead", {}, make("tr", {}, head, probability)),
+      make("tbody", {}, answer.cuts.map(row)),
+    ),
+    answer.quality.other_keys &&
+      make(
+        "p",
+        { class: "muted", id: "other-keys" },
+        "There seem to be several keys in the picture. This is the code of the largest one.",
+      ),
+    worn.size > 0 &&
+      make(
+        "p",
+        { class: "muted" },
+        "A cut marked “worn?” is between two depths. The lock may need the neighbouring depth.",
+      ),
   )
 }
 
 function otherCodes({ bitting, alternatives }) {
   if (!alternatives.length) return null
   const own = bitting.split(",")
-  const differing = text => text.split(",").flatMap((digit, i) => [i ? "," : "", digit === own[i] ? digit : make("b", {}, digit)])
+  const differing = text =>
+    text
+      .split(",")
+      .flatMap((digit, i) => [i ? "," : "", digit === own[i] ? digit : make("b", {}, digit)])
   return make(
     "div",
     { class: "card" },
     make("h2", {}, "Alternatives"),
-    make("ul", { class: "others" }, alternatives.map(other => make("li", {}, make("code", {}, differing(other.bitting)), make("span", { class: "muted" }, tiny(other.probability))))),
+    make(
+      "ul",
+      { class: "others" },
+      alternatives.map(other =>
+        make(
+          "li",
+          {},
+          make("code", {}, differing(other.bitting)),
+          make("span", { class: "muted" }, tiny(other.probability)),
+        ),
+      ),
+    ),
   )
 }
 
 const tiny = part => (part < 0.01 ? "under 1 %" : percent(part))
 
 function details(answer) {
-  const { quality } = answer, fact = (name, value) => value != null && [make("dt", {}, name), make("dd", {}, value)]
+  const { quality } = answer
+  const fact = (name, value) => value != null && [make("dt", {}, name), make("dd", {}, value)]
   const round = (value, digits, unit) => value != null && `${value.toFixed(digits)} ${unit}`
   return make(
     "div",
@@ -111,8 +212,16 @@ function details(answer) {
       fact("Pixels per depth step", round(quality.px_per_depth_step, 1, "px")),
       fact("Tilt, approximate", round(quality.tilt_deg, 0, "°")),
       fact("Model", answer.model_used),
-      fact("Time on the server", answer.cached ? "from the cache" : `${Math.round(answer.processing_ms)} ms`),
+      fact(
+        "Time on the server",
+        answer.cached ? "from the cache" : `${Math.round(answer.processing_ms)} ms`,
+      ),
     ),
-    make("details", {}, make("summary", {}, "The full response, as JSON"), make("pre", { tabindex: 0 }, JSON.stringify(answer, null, 1))),
+    make(
+      "details",
+      {},
+      make("summary", {}, "The full response, as JSON"),
+      make("pre", { tabindex: 0 }, JSON.stringify(answer, null, 1)),
+    ),
   )
 }

@@ -1,6 +1,9 @@
 // Requests to the server: predictions and health.
 
-/** A failed request. `code` is the server's failure code, or "unreachable" without a response of the server. `after` is Retry-After in seconds. */
+/**
+ * A failed request. `code` is the server's failure code, or "unreachable" without a response of the
+ * server. `after` is Retry-After in seconds.
+ */
 export class RequestError extends Error {
   constructor(code, body = {}, after = null) {
     super(body.error ?? code)
@@ -9,22 +12,41 @@ export class RequestError extends Error {
 }
 
 // The first header skips the warning page of a tunnel.
-const headers = token => ({ "ngrok-skip-browser-warning": "true", Accept: "application/json", ...(token && { "X-API-Key": token }) })
+const headers = token => ({
+  "ngrok-skip-browser-warning": "true",
+  Accept: "application/json",
+  ...(token && { "X-API-Key": token }),
+})
 
-/** Sends `photo`, a Blob, and returns the reading. Calls `sent` with the share uploaded, 0 to 1. Throws RequestError, or AbortError by `signal`. */
+/**
+ * Sends `photo`, a Blob, and returns the reading. Calls `sent` with the share uploaded, 0 to 1.
+ * Throws RequestError, or AbortError by `signal`.
+ */
 export function readKey(photo, token, sent, signal) {
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest(), form = new FormData()
+    const request = new XMLHttpRequest()
+    const form = new FormData()
     form.append("image", photo, "key.jpg")
     form.append("command", "predict")
     request.open("POST", "/predict")
-    for (const [name, value] of Object.entries(headers(token))) request.setRequestHeader(name, value)
-    request.upload.addEventListener("progress", event => event.lengthComputable && sent(event.loaded / event.total))
+    for (const [name, value] of Object.entries(headers(token)))
+      request.setRequestHeader(name, value)
+    request.upload.addEventListener(
+      "progress",
+      event => event.lengthComputable && sent(event.loaded / event.total),
+    )
     request.upload.addEventListener("load", () => sent(1))
     request.addEventListener("load", () => {
       const body = parse(request.responseText)
       if (body?.success === true) resolve(body)
-      else reject(new RequestError(body?.code ?? "unreachable", body ?? {}, seconds(request.getResponseHeader("Retry-After"))))
+      else
+        reject(
+          new RequestError(
+            body?.code ?? "unreachable",
+            body ?? {},
+            seconds(request.getResponseHeader("Retry-After")),
+          ),
+        )
     })
     request.addEventListener("error", () => reject(new RequestError("unreachable")))
     request.addEventListener("abort", () => reject(signal.reason))
@@ -33,11 +55,18 @@ export function readKey(photo, token, sent, signal) {
   })
 }
 
-/** Returns {status, model} from /health; status "guarded" if the server requires a token. Throws RequestError "unreachable". */
+/**
+ * Returns {status, model} from /health; status "guarded" if the server requires a token. Throws
+ * RequestError "unreachable".
+ */
 export async function health(token) {
   let response
   try {
-    response = await fetch("/health", { headers: headers(token), cache: "no-store", signal: AbortSignal.timeout(8000) })
+    response = await fetch("/health", {
+      headers: headers(token),
+      cache: "no-store",
+      signal: AbortSignal.timeout(8000),
+    })
   } catch {
     throw new RequestError("unreachable")
   }

@@ -3,9 +3,14 @@
 import { announce, find } from "./dom.js"
 import { current, isStored, remove, store } from "./token.js"
 
-/** Connects the button of the dialog; `changed` is called after each change. Returns a function that opens it and takes a callback for a new token. */
+/**
+ * Connects the button of the dialog; `changed` is called after each change. Returns a function that
+ * opens it and takes a callback for a new token.
+ */
 export function listen(changed) {
-  const dialog = find("token"), value = find("token-value"), longer = find("token-keep")
+  const dialog = find("token")
+  const value = find("token-value")
+  const longer = find("token-keep")
   let then = () => {}
   function open(next = () => {}) {
     then = next
@@ -15,7 +20,8 @@ export function listen(changed) {
     dialog.showModal()
   }
   dialog.addEventListener("close", () => {
-    const given = value.value.trim(), next = then
+    const given = value.value.trim()
+    const next = then
     value.value = ""
     if (dialog.returnValue !== "use" || !given) return
     store(given, longer.checked)

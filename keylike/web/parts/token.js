@@ -2,7 +2,10 @@
 
 const NAME = "keylike.token"
 
-/** Moves a token from the fragment of the address (#token=...) to storage. Returns true if there was one. */
+/**
+ * Moves a token from the fragment of the address (#token=...) to storage. Returns true if there was
+ * one.
+ */
 export function takeFromAddress() {
   const sent = new URLSearchParams(location.hash.slice(1)).get("token")
   if (!sent) return false
