@@ -19,7 +19,7 @@ from keylike.api.batch import batch_blueprint
 from keylike.api.cache import cache_blueprint
 from keylike.api.classify import PATH as CLASSIFY_PATH
 from keylike.api.classify import classify_blueprint
-from keylike.api.detailed import State, detailed_blueprint
+from keylike.api.detailed import HealthReport, detailed_blueprint
 from keylike.api.health import health_blueprint
 from keylike.api.metrics_collector import MetricsCollector, Probes
 from keylike.api.operator import operator_blueprint
@@ -215,7 +215,7 @@ def _register_operations(app: OpenAPI, parts: Components, options: HttpOptions) 
         tunnel=lambda: parts.tunnel.up,
     )
     MetricsCollector(probes, parts.metrics.registry)
-    state = State(
+    report = HealthReport(
         parts.engines,
         load=parts.load,
         cache=parts.cache,
@@ -229,7 +229,7 @@ def _register_operations(app: OpenAPI, parts: Components, options: HttpOptions) 
         tunnel=parts.tunnel,
         clock=parts.wall,
     )
-    app.register_api(detailed_blueprint(state))
+    app.register_api(detailed_blueprint(report))
     app.register_api(
         operator_blueprint(parts.metrics, parts.stages, process, parts.cache, parts.policy)
     )

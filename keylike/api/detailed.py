@@ -27,7 +27,7 @@ _MOST_ERRORS = 0.5
 _ANSWERS: dict[Any, Any] = {200: DetailedHealth, 500: Failure, 503: DetailedHealth}
 
 
-class State:
+class HealthReport:
     """The figures of the server, and the status derived from them.
 
     Args:
@@ -74,12 +74,12 @@ class State:
         self._tunnel = tunnel
         self._clock = clock
 
-    def show(self) -> tuple[dict[str, Any], bool]:
+    def render(self) -> tuple[dict[str, Any], bool]:
         """Return the response body, and whether the server can serve."""
         load, (requests, failures) = self._load(), self._errors.counts()
         error_rate = failures / requests if requests else 0.0
         failing = requests >= _LEAST_REQUESTS and error_rate >= _MOST_ERRORS
-        status, reasons = self._judge(load, failing)
+        status, reasons = self._status(load, failing)
         usage = self._process.usage()
         body = {
             "status": status,
@@ -92,7 +92,7 @@ class State:
                 "cores": usage.cores,
             },
             "memory": _memory(usage),
-            "gpu": self._show_gpu(),
+            "gpu": self._gpu_figures(),
             "counts": {
                 "requests": self._metrics.requests(),
                 "photos": self._metrics.photos(),
@@ -108,7 +108,7 @@ class State:
         }
         return body, status in ("healthy", "degraded")
 
-    def _judge(self, load: LoadSnapshot, failing: bool) -> tuple[str, list[str]]:
+    def _status(self, load: LoadSnapshot, failing: bool) -> tuple[str, list[str]]:
         """Return the most serious status that applies, and one sentence for each problem."""
         stuck = load.reading_s > self._stuck_s
         conditions = [
@@ -126,13 +126,13 @@ class State:
         found = [(status, reason) for status, applies, reason in conditions if applies]
         return (found[0][0] if found else "healthy"), [reason for _, reason in found]
 
-    def _show_gpu(self) -> dict[str, Any]:
+    def _gpu_figures(self) -> dict[str, Any]:
         memory = self._gpu_memory()
         used = None if memory is None else round(memory.used / 1e6, 1)
         return {"available": self._gpu.available, "memory_mb": self._gpu.memory_mb, "used_mb": used}
 
 
-def detailed_blueprint(state: State) -> APIBlueprint:
+def detailed_blueprint(report: HealthReport) -> APIBlueprint:
     """Return the route, which is as public as /health."""
     routes = APIBlueprint("detailed", __name__, abp_tags=[Tag(name="health")])
 
@@ -145,7 +145,7 @@ def detailed_blueprint(state: State) -> APIBlueprint:
         of ten or more requests of the last five minutes. Refusals (a full queue, a deadline, a bad
         photo) do not count as failures. A replacement model or an unreachable Redis is `degraded`.
         """
-        body, serving = state.show()
+        body, serving = report.render()
         return jsonify(body), 200 if serving else 503
 
     return routes

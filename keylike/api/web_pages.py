@@ -61,12 +61,12 @@ def add_welcome(predictions: APIBlueprint, model: EngineSlot, web: Path) -> None
         return response
 
 
-def wants_page(asked: Request) -> bool:
+def wants_page(incoming: Request) -> bool:
     """Return True if a browser opens the root path and so gets the page instead of JSON."""
-    opens = asked.method in ("GET", "HEAD") and asked.path == "/"
+    opens = incoming.method in ("GET", "HEAD") and incoming.path == "/"
     return (
         opens
-        and asked.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+        and incoming.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
     )
 
 

@@ -21,7 +21,7 @@ const work = find("work-text")
 const bar = find("work-bar")
 const note = find("start-note")
 const camera = new Camera(find("video"))
-let stop = new AbortController()
+let current = new AbortController()
 let picture = null
 
 function state(name) {
@@ -30,7 +30,7 @@ function state(name) {
 }
 
 function start(words = "") {
-  stop.abort()
+  current.abort()
   showPhoto(null)
   outcome.replaceChildren()
   note.textContent = words
@@ -50,25 +50,25 @@ function showPhoto(shown) {
 
 /** Shows the photo, sends it, and shows the result. */
 async function read(file) {
-  stop.abort()
-  const mine = (stop = new AbortController())
+  current.abort()
+  const controller = (current = new AbortController())
   progress("Preparing the photo")
   state("busy")
   find("cancel").focus({ preventScroll: true })
   const { upload, shown } = await prepare(file)
-  if (mine.signal.aborted) return
+  if (controller.signal.aborted) return
   showPhoto(shown)
-  await send(upload, mine)
+  await send(upload, controller)
 }
 
-async function send(photo, mine) {
+async function send(photo, controller) {
   progress("Sending the photo")
   try {
     const answer = await readKey(
       photo,
       token.current(),
       sent => progress(sent < 1 ? `Sending, ${percent(sent)}` : "Reading the key", sent),
-      mine.signal,
+      controller.signal,
     )
     photoView.replaceChildren(...overlay(answer, picture).filter(Boolean))
     outcome.replaceChildren(...reading(answer, { again: () => start(), highlight }).filter(Boolean))
@@ -80,7 +80,7 @@ async function send(photo, mine) {
       .remember(answer)
       .catch(() => announce("The reading could not be saved in the history"))
   } catch (error) {
-    if (!mine.signal.aborted) showError(error, photo)
+    if (!controller.signal.aborted) showError(error, photo)
   }
 }
 
@@ -88,7 +88,7 @@ function showError(error, photo) {
   if (!error.code) throw error
   const retry = () => {
     state("busy")
-    send(photo, (stop = new AbortController()))
+    send(photo, (current = new AbortController()))
   }
   const handlers = {
     camera: openCamera,
