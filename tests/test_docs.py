@@ -25,6 +25,7 @@ DESCRIBED = {
     "models": "./models",
     "model_path": "the caliper in `KEYLIKE_MODELS`",
     "base_model": "from the manifest",
+    "secret": "`KEYLIKE_API_KEY`, else a file",
     "tokens": "./tokens.sqlite3",
     "logs": "./logs",
 }
