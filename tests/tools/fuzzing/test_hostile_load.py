@@ -93,7 +93,7 @@ def test_violations_valid_failure_has_none() -> None:
             Exchange((Response(404, {"content-type": "application/json"}, b"[]", 0.1),), None, 0.1),
             "not a JSON object",
         ),
-        (Exchange((), "hang", 40.0), "hang"),
+        (Exchange((), "timeout", 40.0), "timeout"),
     ],
 )
 def test_violations_invalid_failure_is_reported(exchanged: Exchange, violation: str) -> None:
@@ -131,10 +131,10 @@ def test_exchange_reports_how_the_connection_ended(
         assert exchange(address, Case("test", GET.pieces, ("GET",), ending), 5.0).problem == problem
 
 
-def test_exchange_without_response_reports_hang() -> None:
+def test_exchange_without_response_reports_timeout() -> None:
     connections: list[socket.socket] = []
     with server_sending(then=connections.append) as address:
-        assert exchange(address, GET, 0.05).problem == "hang"
+        assert exchange(address, GET, 0.05).problem == "timeout"
     connections[0].close()
 
 

@@ -225,7 +225,7 @@ def _medians(results: ComparisonResults, name: str, size: str, clients: int) -> 
     medians: dict[str, Any] = {}
     for figure in rows[0]:
         values = [row[figure] for row in rows if row[figure] is not None]
-        if figure not in ("callers", "errors"):
+        if figure not in ("clients", "errors"):
             medians[figure] = _round(statistics.median(values)) if values else None
     return {**medians, "errors": sum(sum(row["errors"].values()) for row in rows)}
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Ending(StrEnum):
-    """What the client does after sending everything."""
+    """Behaviour of the client after it has sent everything."""
 
     # Every request is complete and gets a response.
     ANSWERED = "answered"

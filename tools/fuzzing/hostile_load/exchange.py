@@ -71,7 +71,7 @@ def _send_and_receive(connection: socket.socket, case: Case, began: float) -> Ex
         if case.ending is Ending.ENDED:
             connection.shutdown(socket.SHUT_WR)
     except TimeoutError:
-        return Exchange((), "hang", time.monotonic() - began)
+        return Exchange((), "timeout", time.monotonic() - began)
     except OSError:
         # The server may answer and close before it has received everything. Its response may still
         # be readable.
@@ -104,7 +104,7 @@ def _receive(file: _PersistentReader, case: Case, responses: list[Response]) -> 
                 )
             responses.append(_parse_response(file, method, sent))
         except TimeoutError:
-            return "hang"
+            return "timeout"
         except (ConnectionError, HTTPException, ValueError) as error:
             return (
                 "truncated"

@@ -11,7 +11,7 @@ from keylike.api.responses import API_VERSION
 from tools.fuzzing.hostile_load.case import Case
 from tools.fuzzing.hostile_load.exchange import Exchange, Response
 
-# What a body must never show: source locations, library names and library messages.
+# Bodies must never show source locations, library names or library messages.
 _INTERNALS = re.compile(
     rb'Traceback|File "|site-packages|\.py\b|0x[0-9a-f]{6,}|<!doctype|<html', re.IGNORECASE
 )

@@ -24,7 +24,7 @@ async def _connect(port: int) -> list[Connection]:
 async def _exchange_once(connections: list[Connection]) -> None:
     """Send one request on each connection and wait for the response."""
     for connection in connections:
-        await connection.send(b"GET /health/live HTTP/1.1\r\nHost: keylike\r\n\r\n")
+        await connection.send(b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         await connection.response()
 
 

@@ -104,5 +104,8 @@ def _joined(read: bytes, more: bytes) -> bytes:
 
 
 def head(length: int, path: str = "/predict") -> bytes:
-    """Return the request head of a JPEG with `length` bytes."""
-    return f"POST {path} HTTP/1.1\r\nHost: keylike\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n".encode()
+    """Return the request head of a JPEG with `length` bytes.
+
+    The server exempts programs on its own machine from rate limits only under a local host name.
+    """
+    return f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n".encode()

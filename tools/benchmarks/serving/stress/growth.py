@@ -66,13 +66,13 @@ def _refused(photo: bytes) -> Callable[[], Request]:
 
     They are an unsupported content type, a truncated photo and an unknown path.
     """
-    unsupported = b"POST /predict HTTP/1.1\r\nHost: keylike\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n"
+    unsupported = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n"
     truncated = photo[: len(photo) // 2]
     cycle = itertools.cycle(
         [
             (unsupported, b"a key"),
             (head(len(truncated)), truncated),
-            (b"GET /nothing HTTP/1.1\r\nHost: keylike\r\n\r\n", b""),
+            (b"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b""),
         ]
     )
     return lambda: next(cycle)

@@ -44,7 +44,7 @@ async def _send_slowly(port: int, beginning: bytes, delay_s: float = 0.0) -> flo
 
 def _slow_connections(port: int, headers: int, bodies: int) -> list[Coroutine[Any, Any, float]]:
     """Return slow connections whose start is spread over one second."""
-    beginnings = [b"POST /predict HTTP/1.1\r\nHost: keylike\r\nX-Slow: "] * headers + [
+    beginnings = [b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "] * headers + [
         head(100_000)
     ] * bodies
     return [
