@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from keylike.configuration import chosen_reader
 from keylike.observability.malloc_tuning import release_free_memory
 from keylike.readers.loading import why
-from keylike.service import chosen_reader
 from keylike.settings import SettingsError, load_settings
 
 _log = logging.getLogger("keylike")

@@ -179,9 +179,9 @@ def doctor(
 ) -> None:
     """Check what Keylike needs and say how to mend each fault. The exit status is 1 if any."""
     from keylike.access.policy import Policy
+    from keylike.configuration import policy_of
     from keylike.doctor.checkup import DoctorInput, run_checks
     from keylike.readers import loading
-    from keylike.service import policy_of
     from keylike.terminal import tables
 
     fault = None
@@ -248,7 +248,7 @@ cli.add_typer(tokens_cli(_token_store), name="tokens")
 
 def _print_greeting(settings: Settings, port: int) -> None:
     from keylike.access.policy import Policy
-    from keylike.service import policy_of
+    from keylike.configuration import policy_of
     from keylike.terminal.greeting import address_of, first_sample, greeting
 
     model = settings.model_folder.resolve()
@@ -276,7 +276,7 @@ def _one_time_token(settings: Settings) -> str | None:
     """
     from keylike.access.policy import Policy
     from keylike.access.tokens import generate_secret
-    from keylike.service import policy_of
+    from keylike.configuration import policy_of
 
     reason = _why_not_public(settings)
     if settings.tunnel and reason:
@@ -333,9 +333,9 @@ def _print(*lines: str) -> None:
 
 
 def _reader(settings: Settings) -> Reader:
+    from keylike.configuration import chosen_reader
     from keylike.images.libraries import configure_image_libraries
     from keylike.readers.loading import why
-    from keylike.service import chosen_reader
 
     configure_image_libraries()
     try:
@@ -345,7 +345,7 @@ def _reader(settings: Settings) -> Reader:
 
 
 def _inference(settings: Settings) -> Inference:
+    from keylike.configuration import picture_limits
     from keylike.inference import Inference
-    from keylike.service import picture_limits
 
     return Inference.local(_reader(settings), picture_limits(settings))

@@ -8,11 +8,9 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Any
 
@@ -20,28 +18,32 @@ from flask_openapi3 import OpenAPI
 from prometheus_client import CollectorRegistry
 from structlog.stdlib import BoundLogger
 
-from keylike.access.addresses import is_local_host
 from keylike.access.credentials import Credentials
-from keylike.access.policy import Policy, chosen_policy
 from keylike.access.quotas import Quotas
 from keylike.access.store import TokenStore
 from keylike.api import error_handlers
 from keylike.api.application import (
-    BATCH_PATHS,
     PHOTO_PATHS,
     Components,
-    HttpOptions,
     build_application,
 )
 from keylike.cache.factory import build_cache
 from keylike.cache.reading_cache import ReadingCache
+from keylike.configuration import (
+    binding,
+    chosen_reader,
+    http_options,
+    picture_limits,
+    policy_of,
+    shared_secret,
+)
 from keylike.engines.contract import Engine
 from keylike.engines.engine_slot import EngineSlot
 from keylike.engines.process_engine import ProcessEngine
 from keylike.engines.thread_engine import ThreadEngine
-from keylike.http_server.server import MAX_DISCARDED_BYTES, Binding, Server
+from keylike.http_server.server import Server
 from keylike.images.libraries import configure_image_libraries
-from keylike.inference import Classifying, Inference, Limits
+from keylike.inference import Classifying, Inference
 from keylike.observability.logs import close_logger, make_logger
 from keylike.observability.malloc_tuning import release_free_memory
 from keylike.observability.metrics import Metrics
@@ -51,20 +53,12 @@ from keylike.readers import loading
 from keylike.readers.classifiers.catalog import Classifiers
 from keylike.readers.classifiers.contract import Classifier
 from keylike.readers.contract import Reader, Reason
-from keylike.readers.loading import Choices
-from keylike.resources import WEB
 from keylike.scheduling.admission import AdmissionControl
 from keylike.scheduling.queue_metrics import LoadMeter, LoadSnapshot
 from keylike.settings import Settings
 from keylike.tunnel.watchdog import TunnelStatus
 from keylike.workers.pool import WorkerPool
 from keylike.workers.zygote import WorkerSpec
-
-# Threads that refuse further requests, and answer for health, while all others wait for photos.
-_SPARE_THREADS = 8
-# Time to send the answer of a request that finished at its deadline.
-_ANSWER_S = 2.0
-_SECRET_BYTES = 32
 
 Load = Callable[[], Reader]
 
@@ -296,7 +290,7 @@ class Service:
             wall=self._wall,
         )
         return build_application(
-            parts, _http_options(settings, self._derived_secret(b"client names"))
+            parts, http_options(settings, self._derived_secret(b"client names"))
         )
 
 
@@ -320,112 +314,6 @@ def create_app(settings: Settings, *, loaded: bool = True, **parts: Any) -> Open
             service.close()
             raise
     return service.app
-
-
-def policy_of(settings: Settings) -> Policy:
-    """Return which requests need a token."""
-    local = is_local_host(settings.host) and not settings.tunnel
-    return chosen_policy(settings.policy, loopback=local, one_token=settings.token is not None)
-
-
-def picture_limits(settings: Settings) -> Limits:
-    """Return the largest picture that is accepted."""
-    return Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
-
-
-def chosen_reader(settings: Settings) -> Reader:
-    """Return the reader that the settings name, loaded but not warmed. Raise ModelError."""
-    embedded = settings.models / "caliper"
-    choices = Choices(
-        settings.models,
-        settings.base_model,
-        settings.backend,
-        settings.precision,
-        settings.max_batch,
-        embedded,
-    )
-    if settings.agree:
-        return loading.load_agreeing(settings.model_folder, embedded, choices)
-    return loading.load(settings.model_folder, choices)
-
-
-def body_limit(settings: Settings) -> int:
-    """Return the largest request body in bytes: the largest picture as base64 with line breaks."""
-    return settings.max_bytes * 3 // 2 + 100_000
-
-
-def batch_limit(settings: Settings) -> int:
-    """Return the largest body of POST /predict/batch in bytes.
-
-    Four pictures of the largest size; with the defaults, 32 of 1.25 MB each, five times a phone's
-    capture. Never more than the server reads of a body that it refuses.
-    """
-    return min(settings.max_bytes * 4 + 100_000, MAX_DISCARDED_BYTES)
-
-
-def binding(settings: Settings) -> Binding:
-    """Return where and how to listen: one thread per admitted request, and a few spare ones."""
-    in_engine = max(settings.threads, settings.processes, settings.max_batch)
-    return Binding(
-        settings.host,
-        settings.port,
-        settings.queue + in_engine + _SPARE_THREADS,
-        body_limit(settings),
-        settings.max_bodies,
-        dict.fromkeys(BATCH_PATHS, batch_limit(settings)),
-        settings.deadline_s + _ANSWER_S,
-    )
-
-
-def split(setting: str) -> list[str]:
-    """Return the entries of a setting that holds several, separated by commas."""
-    return [entry.strip() for entry in setting.split(",") if entry.strip()]
-
-
-def shared_secret(settings: Settings, log: BoundLogger) -> bytes:
-    """Return the secret of all replicas: from the settings, or from a file next to the tokens.
-
-    Replicas that share a Redis need the same secret to know a client by the same name. Without
-    KEYLIKE_SECRET and KEYLIKE_API_KEY, a random one is kept in a file that replicas on one machine
-    share. If that file cannot be used, limits count per replica, and the log says so.
-    """
-    chosen = settings.secret or settings.api_key
-    if chosen:
-        return chosen.get_secret_value().encode()
-    path = settings.tokens.parent / "secret"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            # Written whole before it gets its name: another replica may start at the same time.
-            with NamedTemporaryFile(dir=path.parent, prefix=".secret-") as file:
-                file.write(secrets.token_bytes(_SECRET_BYTES))
-                file.flush()
-                with suppress(FileExistsError):
-                    os.link(file.name, path)
-        secret = path.read_bytes()
-    except OSError as error:
-        log.warning("secret_not_shared", error=type(error).__name__)
-        return secrets.token_bytes(_SECRET_BYTES)
-    if len(secret) != _SECRET_BYTES:
-        log.warning("secret_not_shared", error="damaged")
-        return secrets.token_bytes(_SECRET_BYTES)
-    return secret
-
-
-def _http_options(settings: Settings, salt: bytes) -> HttpOptions:
-    return HttpOptions(
-        body_limit=body_limit(settings),
-        batch_limit=batch_limit(settings),
-        deadline_s=settings.deadline_s,
-        origins=split(settings.origins),
-        proxies=split(settings.proxy or ""),
-        # The agent connects from this machine, as all local programs do; it always names its client.
-        tunnel_agents=["127.0.0.0/8", "::1"] if settings.tunnel else [],
-        limited=settings.limits,
-        redis_url=settings.redis,
-        salt=salt,
-        web=WEB,
-    )
 
 
 def _build_metrics() -> Metrics:

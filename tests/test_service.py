@@ -13,13 +13,14 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
+from keylike.configuration import shared_secret
 from keylike.engines.process_engine import ProcessEngine
 from keylike.engines.thread_engine import ThreadEngine
 from keylike.errors import ModelError, ModelLoading
 from keylike.inference import Options
 from keylike.observability.logs import make_logger
 from keylike.readers.contract import Reader
-from keylike.service import Service, create_app, shared_secret
+from keylike.service import Service, create_app
 from keylike.settings import Settings
 from tests.fakes import colour_reader
 from tests.running import until

@@ -10,9 +10,10 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
+from keylike.configuration import batch_limit
 from keylike.images.photo import Photo
 from keylike.readers.contract import Reading, Unreadable
-from keylike.service import Load, Service, batch_limit, create_app
+from keylike.service import Load, Service, create_app
 from keylike.settings import Settings
 from tests.contract import check_described
 from tests.fakes import ColourReader

@@ -17,7 +17,8 @@ from flask_openapi3 import OpenAPI
 from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
-from keylike.service import Load, batch_limit, body_limit, create_app
+from keylike.configuration import batch_limit, body_limit
+from keylike.service import Load, create_app
 from keylike.settings import Settings
 from tests.api.controlled_app import ControlledApp, crash
 from tests.contract import check_described

@@ -11,7 +11,8 @@ import pytest
 from flask_openapi3 import OpenAPI
 from pydantic import SecretStr
 
-from keylike.service import Load, batch_limit, binding, create_app
+from keylike.configuration import batch_limit, binding
+from keylike.service import Load, create_app
 from keylike.settings import Settings, load_settings
 from tests.deploy.deployments import (
     COMPOSE,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from keylike.service import batch_limit, binding, body_limit
+from keylike.configuration import batch_limit, binding, body_limit
 from keylike.settings import Settings
 from keylike_client import Client, Refused
 from tests.clients.scripted_server import ScriptedResponse, ScriptedServer
