@@ -1,1 +1,1 @@
-"""HTTP: Flask blueprints by noun, schemas, authentication and limits. The only package that imports Flask."""
+"""HTTP: Flask blueprints, schemas, authentication and limits. Only this package imports Flask."""

@@ -42,8 +42,8 @@ from keylike.scheduling.admission import AdmissionControl
 from keylike.scheduling.queue_metrics import LoadSnapshot
 from keylike.tunnel.watchdog import TunnelStatus
 
-# Paths as the socket server sees them. It allows larger bodies for batches, and refuses photos before it
-# reads their body if the queue is full.
+# Paths as the socket server sees them. It allows larger bodies for batches, and refuses photos
+# before it reads their body if the queue is full.
 BATCH_PATHS = versions.with_prefix({BATCH_PATH})
 PHOTO_PATHS = versions.with_prefix({*PREDICT_PATHS, BATCH_PATH, CLASSIFY_PATH})
 

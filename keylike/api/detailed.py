@@ -21,7 +21,7 @@ from keylike.observability.rolling_stats import RecentErrors
 from keylike.scheduling.queue_metrics import LoadSnapshot
 from keylike.tunnel.watchdog import TunnelStatus
 
-# The server is unhealthy at this error rate, once there are enough requests for it to mean anything.
+# The server is unhealthy at this error rate, given enough requests for a meaningful rate.
 _LEAST_REQUESTS = 10
 _MOST_ERRORS = 0.5
 _ANSWERS: dict[Any, Any] = {200: DetailedHealth, 500: Failure, 503: DetailedHealth}
@@ -141,8 +141,8 @@ def detailed_blueprint(report: HealthReport) -> APIBlueprint:
         """Return the state of the server in figures.
 
         The status is 503 in four cases: the model is loading; the server shuts down; the model has
-        held a batch for longer than a request may take; or the server itself failed in at least half
-        of ten or more requests of the last five minutes. Refusals (a full queue, a deadline, a bad
+        held a batch for longer than a request may take; or the server itself failed in at least
+        half of ten or more requests of the last five minutes. Refusals (a full queue, a deadline, a bad
         photo) do not count as failures. A replacement model or an unreachable Redis is `degraded`.
         """
         body, serving = report.render()

@@ -1,4 +1,4 @@
-"""Translation of errors to HTTP. Every failure has a JSON body, and only this module knows statuses."""
+"""Translation of errors to HTTP: statuses, headers and JSON bodies of failures."""
 
 from __future__ import annotations
 

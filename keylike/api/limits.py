@@ -1,4 +1,4 @@
-"""Rate limits: photos per period, by token or address, with 429 and headers that show what is left."""
+"""Rate limits: photos per period, by token or address."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from keylike.access.quotas import Quotas
 from keylike.api.authentication import need_of
 from keylike.errors import RateLimited
 
-# The library sets Retry-After on every counted response, 200 and 503 included. It therefore writes to
-# this header, and `move_retry_after` copies the value on 429 only.
+# The library sets Retry-After on every counted response, 200 and 503 included. It therefore writes
+# to this header, and `move_retry_after` copies the value on 429 only.
 _LIBRARY_RETRY_AFTER = "X-RateLimit-After"
 _COUNTED = (Need.PHOTOS, Need.PREMIUM)
 # Timeouts of the Redis store, in seconds. A request waits for it.

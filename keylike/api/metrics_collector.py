@@ -1,4 +1,4 @@
-"""Metrics read at scrape time: queue, batches, cache, model and GPU. Requests pay nothing for them."""
+"""Metrics read at scrape time, at no cost for requests: queue, batches, cache, model and GPU."""
 
 from __future__ import annotations
 

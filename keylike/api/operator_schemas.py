@@ -124,7 +124,7 @@ class DetailedHealth(Body):
     error_rate: float = Field(
         ge=0,
         le=1,
-        description="Share of the requests of the last `window_s` seconds that failed inside the server",
+        description="Share of requests in the last `window_s` seconds that failed inside the server",
     )
     window_s: float = Field(gt=0)
     queue: QueueOut

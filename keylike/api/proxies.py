@@ -17,8 +17,8 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 class NamedProxies:
     """WSGI middleware that takes client address and scheme from configured proxies.
 
-    REMOTE_ADDR becomes the last address of X-Forwarded-For, which the proxy wrote itself. The scheme
-    comes from X-Forwarded-Proto.
+    REMOTE_ADDR becomes the last address of X-Forwarded-For, which the proxy wrote itself. The
+    scheme comes from X-Forwarded-Proto.
 
     Args:
         application: The WSGI application.

@@ -124,7 +124,7 @@ def _cuts(reading: Reading) -> list[dict[str, Any]]:
 
 
 def _geometry(reading: Reading) -> dict[str, Any] | None:
-    """Return the position of blade and cuts to a tenth of a pixel, or None if the reader gives none."""
+    """Return the position of blade and cuts to a tenth of a pixel, or None if unknown."""
     drawing = reading.drawing
     if drawing is None:
         return None

@@ -52,7 +52,8 @@ class CutLineOut(Body):
 class GeometryOut(Body):
     """The reading as a drawing over the upright photo of `width` by `height` pixels.
 
-    The photo is upright after the rotation in its EXIF data. For another size, scale the coordinates.
+    The photo is upright after the rotation in its EXIF data. Scale the coordinates for another
+    size.
     """
 
     width: int = Field(ge=1)
@@ -108,7 +109,7 @@ class Prediction(Body):
         description="Meaning of the reading for the owner, each claim with its source"
     )
     cached: bool = Field(
-        description="True if the reading comes from an earlier or concurrent request with the same photo"
+        description="True if an earlier or concurrent request with the same photo gave the reading"
     )
     processing_ms: float = Field(ge=0, description="Time from bytes to answer for this request")
 

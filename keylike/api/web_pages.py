@@ -73,8 +73,8 @@ def wants_page(incoming: Request) -> bool:
 def web_blueprint(web: Path) -> Blueprint:
     """Return the routes /web, with scripts and styles, and /sw.js, the service worker.
 
-    Scripts and styles are separate files, so that the security policy need not allow inline ones. The
-    service worker is at the top because it may control only paths below its own.
+    Scripts and styles are separate files, so that the security policy need not allow inline ones.
+    The service worker is at the top because it may control only paths below its own.
     """
     pages = Blueprint("web", __name__, static_folder=web, static_url_path="/web")
     worker = f'const VERSION = "{_digest(web)}"\n' + (web / "sw.js").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""API versions: every route under /v1 behaves like the route without it, and API-Version is checked."""
+"""API versions: routes under /v1 behave like the plain ones, and API-Version is checked."""
 
 from __future__ import annotations
 

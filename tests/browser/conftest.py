@@ -49,7 +49,8 @@ def guarded(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def open_tab(browser: Browser) -> Iterator[OpenTab]:
     """Return a function that opens tabs, and check their errors at the end.
 
-    Service workers are blocked by default, since fetching all files would double the time of a test.
+    Service workers are blocked by default, since fetching all files would double the time of each
+    test.
     """
     tabs: list[Tab] = []
 

@@ -1,8 +1,8 @@
 """Measure size and load time of the page: python -m tests.browser.measure. The last line is JSON.
 
 Weight: all files of a first visit, raw and compressed one by one. Ready: time from navigation until
-the page's script has run, with an empty cache. `phone` has a processor four times slower and a mobile
-network (9 Mbit/s, 60 ms round trip).
+the page's script has run, with an empty cache. `phone` has a processor four times slower and a
+mobile network (9 Mbit/s, 60 ms round trip).
 """
 
 from __future__ import annotations

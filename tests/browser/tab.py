@@ -18,7 +18,9 @@ _FAILED = re.compile(
 # Playwright has no timeout for evaluated promises.
 CONTROLLED = """() => new Promise((resolve, reject) => {
   setTimeout(reject, 15000, new Error("no service worker took control"))
-  navigator.serviceWorker.controller ? resolve() : navigator.serviceWorker.addEventListener("controllerchange", resolve)
+  const { serviceWorker } = navigator
+  if (serviceWorker.controller) resolve()
+  else serviceWorker.addEventListener("controllerchange", resolve)
 })"""
 
 

@@ -59,7 +59,8 @@ def test_camera_light_is_switched_if_there_is_one(open_tab: OpenTab, server: Ser
     tab = open_tab(server, permissions=["camera"])
     tab.page.add_init_script(
         "MediaStreamTrack.prototype.getCapabilities = () => ({ torch: true });"
-        "MediaStreamTrack.prototype.applyConstraints = async constraints => { window.requested = constraints }"
+        "MediaStreamTrack.prototype.applyConstraints ="
+        " async constraints => { window.requested = constraints }"
     )
     page = tab.open().page
     page.click("#use-camera")

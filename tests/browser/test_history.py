@@ -8,22 +8,29 @@ from tests.browser.conftest import OpenTab
 from tests.browser.samples import FIRST, SECOND
 from tests.browser.server import Server
 
-_DATABASE = """const ask = request => new Promise(resolve => { request.onsuccess = () => resolve(request.result) })
-  const text = bytes => Array.from(new Uint8Array(bytes), byte => String.fromCharCode(byte)).join("")
-  const database = await ask(indexedDB.open("keylike"))"""
+_DATABASE = """const load = request =>
+    new Promise(resolve => { request.onsuccess = () => resolve(request.result) })
+  const text = bytes =>
+    Array.from(new Uint8Array(bytes), byte => String.fromCharCode(byte)).join("")
+  const database = await load(indexedDB.open("keylike"))"""
 # All records, with bytes as text.
 DUMP = f"""async () => {{
   {_DATABASE}
-  const all = {{}}, plain = ([name, value]) => [name, value.byteLength ? text(value) : value]
-  for (const store of database.objectStoreNames)
-    all[store] = (await ask(database.transaction(store).objectStore(store).getAll())).map(row => row instanceof CryptoKey
-      ? [row.algorithm.name, row.algorithm.length, row.extractable] : Object.fromEntries(Object.entries(row).map(plain)))
+  const plain = ([name, value]) => [name, value.byteLength ? text(value) : value]
+  const show = row => row instanceof CryptoKey
+    ? [row.algorithm.name, row.algorithm.length, row.extractable]
+    : Object.fromEntries(Object.entries(row).map(plain))
+  const all = {{}}
+  for (const store of database.objectStoreNames) {{
+    const rows = await load(database.transaction(store).objectStore(store).getAll())
+    all[store] = rows.map(show)
+  }}
   database.close()
   return all
 }}"""
 EXPORT = f"""async () => {{
   {_DATABASE}
-  const key = await ask(database.transaction("keys").objectStore("keys").get("own"))
+  const key = await load(database.transaction("keys").objectStore("keys").get("own"))
   database.close()
   return crypto.subtle.exportKey("raw", key).then(() => "exported", error => error.name)
 }}"""

@@ -102,7 +102,7 @@ def test_page_works_with_the_keyboard_only(open_tab: OpenTab, server: Server) ->
         page.keyboard.press("Tab")
         focused.append(
             page.evaluate(
-                "document.activeElement.id || document.activeElement.className || document.activeElement.tagName"
+                "(({ id, className, tagName }) => id || className || tagName)(document.activeElement)"
             )
         )
     assert focused == [

@@ -12,7 +12,8 @@ from tests.browser.test_history import turn_on
 CACHED_PATHS = """async () => {
   const all = []
   for (const name of await caches.keys())
-    for (const request of await (await caches.open(name)).keys()) all.push(new URL(request.url).pathname)
+    for (const request of await (await caches.open(name)).keys())
+      all.push(new URL(request.url).pathname)
   return all.sort()
 }"""
 
@@ -27,7 +28,10 @@ BODIES = """async () => {
   let text = ""
   for (const name of await caches.keys()) {
     const cache = await caches.open(name)
-    for (const request of await cache.keys()) text += await (await cache.match(request, { ignoreVary: true })).text()
+    for (const request of await cache.keys()) {
+      const response = await cache.match(request, { ignoreVary: true })
+      text += await response.text()
+    }
   }
   return text
 }"""

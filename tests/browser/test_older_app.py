@@ -15,14 +15,18 @@ from tests.browser.conftest import OpenTab
 from tests.browser.samples import FIRST
 from tests.browser.server import Server
 
-APP = """<!doctype html><title>The older app</title><link rel="icon" href="data:,"><input type="file" id="photo"><script>
+APP = """<!doctype html><title>The older app</title><link rel="icon" href="data:,">
+<input type="file" id="photo">
+<script>
 window.send = async server => {
   const form = new FormData()
   form.append("command", "predict")
   form.append("image", document.getElementById("photo").files[0], "keyway_image.jpg")
   form.append("zipcode", "12345")
-  const response = await fetch(server + "/", { method: "POST", body: form, headers: { "ngrok-skip-browser-warning": "true" } })
-  return { status: response.status, id: response.headers.get("X-Request-Id"), body: await response.json() }
+  const headers = { "ngrok-skip-browser-warning": "true" }
+  const response = await fetch(server + "/", { method: "POST", body: form, headers })
+  const id = response.headers.get("X-Request-Id")
+  return { status: response.status, id, body: await response.json() }
 }
 </script>"""
 # Fields that the app reads, with their types: the first block of the contract.

@@ -17,11 +17,13 @@ from tests.browser.server import ROOT, Server
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 MAKE_TRANSFER = """([data, type]) => {
   const carried = new DataTransfer()
-  carried.items.add(new File([Uint8Array.from(atob(data), letter => letter.charCodeAt(0))], "key", { type }))
+  const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0))
+  carried.items.add(new File([bytes], "key", { type }))
   return carried
 }"""
 COPY_IMAGE = """async data => {
-  const blob = new Blob([Uint8Array.from(atob(data), letter => letter.charCodeAt(0))], { type: "image/png" })
+  const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0))
+  const blob = new Blob([bytes], { type: "image/png" })
   await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })])
 }"""
 # Playwright does not show the files of a request, so the page records its form.
@@ -85,7 +87,8 @@ def test_reading_is_drawn_at_the_coordinates_of_the_server(
     expect(close).to_be_hidden()
     assert whole.get_attribute("viewBox") == "0 0 1024 768"
     lines = whole.locator("line.cut").evaluate_all(
-        "all => all.map(line => ['x1', 'y1', 'x2', 'y2'].map(name => Number(line.getAttribute(name))))"
+        "all => all.map(line =>"
+        " ['x1', 'y1', 'x2', 'y2'].map(name => Number(line.getAttribute(name))))"
     )
     assert lines == [pytest.approx([*cut["root"], *cut["foot"]]) for cut in geometry["cuts"]]
     path = whole.locator("path.outline").get_attribute("d") or ""
