@@ -149,11 +149,11 @@ class StripNet(nn.Module):
         )
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map strips (n, 3, h, w) to edges and summary.
+        """Map strips (n, 3, h, w) to edges and features.
 
         Returns:
             Heat logits (n, 2, h/2, w/4), edges (n, 2, w/4) in mm from the strip's top, upper
-            first, and the summary (n, 192).
+            first, and features (n, 4 w).
         """
         half = self.to4(self.stem(x))
         quarter = self.to8(half)
@@ -161,22 +161,13 @@ class StripNet(nn.Module):
         n, tall, wide = heat.shape[0], self.strip.height // 4, self.strip.width // STRIDE
         heat = heat.view(n, 2, 2, tall, wide).permute(0, 1, 3, 2, 4).reshape(n, 2, 2 * tall, wide)
         share = heat.softmax(2)
-        edges = (share * self.rows.view(1, 1, -1, 1)).sum(2)
-        spread = (
-            (share * (self.rows.view(1, 1, -1, 1) - edges[:, :, None]) ** 2).sum(2).clamp(max=4)
-        )
-        profile = (
-            torch.cat([edges - 6.0, spread], 1)
-            .view(n, 4, wide // 2, 2)
-            .permute(0, 1, 3, 2)
-            .reshape(n, 8, wide // 2)
-        )
+        rows = self.rows.view(1, 1, -1, 1)
+        edges = (share * rows).sum(2)
+        spread = (share * (rows - edges[:, :, None]) ** 2).sum(2).clamp(max=4)
+        profile = torch.cat([edges - 6.0, spread], 1).view(n, 4, wide // 2, 2)
+        profile = profile.permute(0, 1, 3, 2).reshape(n, 8, wide // 2)
         seen = self.columns(quarter).squeeze(2)
-        return (
-            heat,
-            edges,
-            self.summary(self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1)),
-        )
+        return heat, edges, self.mix(torch.cat([seen, profile.to(seen.dtype)], 1)).flatten(1)
 
 
 class Aligner(StripNet):
@@ -192,8 +183,8 @@ class Aligner(StripNet):
             Heat logits (n, 2, 72, 80), edges (n, 2, 80) in mm, corner offsets (n, 8) in mm
             (x right, y down), side logits (n,).
         """
-        heat, edges, summary = self.look(x)
-        out = self.out(summary).float()
+        heat, edges, features = self.look(x)
+        out = self.out(self.summary(features)).float()
         return heat, edges, out[:, :8], out[:, 8]
 
 
@@ -220,21 +211,18 @@ class Measurer(StripNet):
             Heat logits (n, 2, 72, 96), edges (n, 2, 96) in mm, depths (n, 11) in mm, log spreads
             (n, 11), kind logits (n, 6), fit logits (n,), corner offsets (n, 8) in mm.
         """
-        heat, edges, summary = self.look(x)
-        summary = summary + self.fold(
-            F.relu(self.weigh(torch.cat([summary, pose.to(summary.dtype)], 1)))
-        )
-        out = self.out(summary).float()
+        heat, edges, features = self.look(x)
+        return heat, edges, *self.answer(features, pose)
+
+    def answer(
+        self, features: Tensor, pose: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Map the trunk's features (n, 1536) and pose features to depths and what follows them."""
+        summary = self.summary(features)
+        both = torch.cat([summary, pose.to(summary.dtype)], 1)
+        out = self.out(summary + self.fold(F.relu(self.weigh(both)))).float()
         depths, spreads, kinds, fit, corners = out.split([DEPTHS, DEPTHS, len(KINDS), 1, 8], 1)
-        return (
-            heat,
-            edges,
-            depths * 0.5 + 6.6,
-            spreads.clamp(-6, 4),
-            kinds,
-            fit[:, 0],
-            corners * 0.5,
-        )
+        return depths * 0.5 + 6.6, spreads.clamp(-6, 4), kinds, fit[:, 0], corners * 0.5
 
 
 NETS: dict[str, type[nn.Module]] = {"finder": Finder, "aligner": Aligner, "measurer": Measurer}

@@ -156,27 +156,35 @@ def measurer_loss(
     net: nn.Module, x: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of edges, depths with their spread, kind, fit and residual corners."""
-    heat, edges, depths, spread, kinds, fit, corners = net(x, t["pose"])
-    fits = t["fit"]
+    heat, edges, *answers = net(x, t["pose"])
     cross, edge = edge_loss(net, heat, edges, t)
+    loss, figures = answers_loss(answers, t)
+    return cross + 3 * edge + loss, {"edge_mm": edge} | figures
+
+
+def answers_loss(
+    answers: Sequence[Tensor], t: dict[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss of the measurer's answers apart from the edges."""
+    depths, spread, kinds, fit, corners = answers
+    fits, seen, known = t["fit"], t["visible"], t["known"]
     miss = depths - t["depths"]
     units = F.smooth_l1_loss(miss / UNIT_MM, torch.zeros_like(miss), reduction="none", beta=HUBER)
-    seen = t["visible"]
     depth = ((units * torch.exp(-spread) + spread) * seen).sum() / seen.sum().clamp(min=1)
-    kind = (F.cross_entropy(kinds, t["kind"].long(), reduction="none") * t["known"]).mean()
+    kind = (F.cross_entropy(kinds, t["kind"].long(), reduction="none") * known).mean()
     fitting = F.binary_cross_entropy_with_logits(fit, fits)
-    off = (
-        F.smooth_l1_loss(corners, t["corners"], beta=0.05, reduction="none").mean(1) * fits
-    ).sum() / fits.sum().clamp(min=1)
-    loss = cross + 3 * edge + 0.6 * depth + 0.8 * kind + 0.3 * fitting + 6 * off
+    off = F.smooth_l1_loss(corners, t["corners"], beta=0.05, reduction="none").mean(1)
+    off = (off * fits).sum() / fits.sum().clamp(min=1)
+    right = (kinds.argmax(1) == t["kind"]).float()
+    away = (corners - t["corners"]).abs().mean(1)
     figures = {
-        "edge_mm": edge, "depth_mm": (miss.abs() * seen).sum() / seen.sum().clamp(min=1),
-        "kind": ((kinds.argmax(1) == t["kind"]).float() * t["known"]).sum() / t["known"].sum().clamp(min=1),
+        "depth_mm": (miss.abs() * seen).sum() / seen.sum().clamp(min=1),
+        "kind": (right * known).sum() / known.sum().clamp(min=1),
         "kind_loss": kind,
         "fit": ((fit > 0) == (fits > 0.5)).float().mean(),
-        "corner_mm": ((corners - t["corners"]).abs().mean(1) * fits).sum() / fits.sum().clamp(min=1),
-    }  # fmt: skip
-    return loss, figures
+        "corner_mm": (away * fits).sum() / fits.sum().clamp(min=1),
+    }
+    return 0.6 * depth + 0.8 * kind + 0.3 * fitting + 6 * off, figures
 
 
 LOSSES = {"finder": finder_loss, "aligner": aligner_loss, "measurer": measurer_loss}
