@@ -8,13 +8,22 @@ from collections.abc import Mapping
 import numpy as np
 
 from keylike.readers.caliper.decode import Decoding
-from keylike.readers.caliper.frames import Array
+from keylike.readers.caliper.frames import Array, perspective, tilt_deg
 from keylike.readers.caliper.networks import KINDS, Measured
 from keylike.readers.contract import Candidate
 
 # The calibration weighs these. `other_logit` and `tilt` lower it for foreign keys that pass for
 # tilted ones.
-FIGURES = ("code_logit", "log_spread", "fit", "kind_logit", "evidence", "other_logit", "tilt")
+FIGURES = (
+    "code_logit",
+    "log_spread",
+    "fit",
+    "kind_logit",
+    "evidence",
+    "other_logit",
+    "tilt",
+    "perspective",
+)
 _EDGE = 1e-4
 
 
@@ -24,9 +33,9 @@ def figures(
     log_spread: Array,
     kinds: Mapping[str, float],
     kind: str,
-    tilt: float,
+    pose: Array,
 ) -> tuple[float, ...]:
-    """Return the figures of one analysis in the order of FIGURES; `tilt` in degrees."""
+    """Return the figures of one analysis in the order of FIGURES."""
     values = (
         _logit(decoding.ranked[0][1]),
         float(log_spread.max()),
@@ -34,7 +43,8 @@ def figures(
         _logit(kinds[kind]),
         decoding.evidence,
         _logit(kinds["other"]),
-        tilt / 10,
+        tilt_deg(pose) / 10,
+        min(500 * perspective(pose), 3.0),
     )
     return tuple(float(np.clip(value, -12, 12)) for value in values)
 

@@ -84,10 +84,26 @@ def tilt_deg(pose: Array) -> float:
     It is the angle that would shorten one direction of the blade against the other as much as this
     pose does.
     """
-    middle, along, up = project(pose, np.array([[13.0, 4.3], [13.5, 4.3], [13.0, 4.8]]))
-    axes = np.stack([along - middle, up - middle])
-    long, short = np.linalg.svd(axes, compute_uv=False)
+    _, (long, short), _ = np.linalg.svd(_axes(pose))
     return math.degrees(math.acos(min(1.0, float(short / max(long, 1e-9)))))
+
+
+def perspective(pose: Array) -> float:
+    """Return by which share the scale changes per mm along the shortened direction.
+
+    A camera at a distance of Z mm makes this sin(tilt) / Z. A pose without tilt that was squeezed
+    until a foreign blade fits is shortened just as much, but its scale does not change.
+    """
+    _, _, directions = np.linalg.svd(_axes(pose))
+    depth = float(pose[2] @ np.array([13.0, 4.3, 1.0]))
+    rate = pose[2, :2] / (depth if abs(depth) > 1e-9 else 1e-9)
+    return float(abs(directions[1] @ rate))
+
+
+def _axes(pose: Array) -> Array:
+    """Return the pixels that one mm along and across covers at the middle of the blade, (2, 2)."""
+    middle, along, up = project(pose, np.array([[13.0, 4.3], [13.5, 4.3], [13.0, 4.8]]))
+    return np.stack([along - middle, up - middle], 1) / 0.5
 
 
 def pose_features(pose: Array) -> Array:

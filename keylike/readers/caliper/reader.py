@@ -13,7 +13,7 @@ from keylike.keys.keyways import Keyway, keyway
 from keylike.readers.caliper import confidence as sure
 from keylike.readers.caliper.decode import Decoding, decode
 from keylike.readers.caliper.drawing import draw_geometry
-from keylike.readers.caliper.frames import Array, tilt_deg
+from keylike.readers.caliper.frames import Array
 from keylike.readers.caliper.fuse import PoseEvidence, fuse
 from keylike.readers.caliper.locate import PoseFit, alternative_poses, find, initial_poses
 from keylike.readers.caliper.manifest import (
@@ -189,7 +189,7 @@ class CaliperReader:
         cuts = CUTS_OF[main.keyway.name]
         depths, spread = fit.measured.depths[cuts], fit.measured.log_spread[cuts]
         values = sure.figures(
-            fused.decoding, fit.measured, spread, fused.kinds, main.kind, tilt_deg(fit.pose)
+            fused.decoding, fit.measured, spread, fused.kinds, main.kind, fit.pose
         )
         return Analysis(
             fit, fused.kinds, main.kind, main.keyway, depths, spread, fused.decoding, values

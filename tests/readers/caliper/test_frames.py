@@ -16,9 +16,11 @@ from keylike.readers.caliper.frames import (
     cut_square,
     fit_similarity,
     local_scale,
+    perspective,
     pose_features,
     project,
     straighten,
+    tilt_deg,
     to_input,
 )
 
@@ -123,3 +125,16 @@ def test_pose_features_measure_foreshortening_only() -> None:
     nearer = np.array([[1.0, 0, 0], [0, 1, 0], [0.002, 0, 1]])
     assert abs(pose_features(flat @ nearer)[2]) > 0.2
     assert np.isfinite(pose_features(np.eye(3))).all()
+
+
+def test_perspective_of_a_tilted_camera_is_its_slope() -> None:
+    """Foreshortening comes with a change of scale only if a camera made it."""
+    tilt, distance = np.radians(25.0), 200.0
+    turn = cv2.Rodrigues(np.array([0.0, tilt, 0.0]))[0]
+    middle = turn @ np.array([-13.0, -4.3, 0.0]) + [0, 0, distance]
+    camera = np.diag([2000.0, 2000.0, 1.0]) @ np.stack([turn[:, 0], turn[:, 1], middle], 1)
+    assert tilt_deg(camera) == pytest.approx(25, abs=0.5)
+    assert perspective(camera) == pytest.approx(np.sin(tilt) / distance, rel=0.02)
+    squeezed = np.diag([10.0, -10.0, 1.0]) @ np.diag([np.cos(tilt), 1.0, 1.0])
+    assert tilt_deg(squeezed) == pytest.approx(25, abs=0.5)
+    assert perspective(squeezed) == pytest.approx(0, abs=1e-9)

@@ -30,7 +30,7 @@ def judged(
     foreign = family == "other"
     tilt = 2.5 + 0.3 * rng.normal() if foreign else abs(rng.normal())
     chance = {kind: (1 - other) / 20 for kind in KINDS} | {"SC1": 0.8 - other, "other": other}
-    logits = (2 * quality, -quality, 6.0, 1.0, quality / 4, float(np.log(other)), tilt)
+    logits = (2 * quality, -quality, 6.0, 1.0, quality / 4, float(np.log(other)), tilt, 0.5)
     decoding = Decoding(
         (((CODE if right or foreign else OTHER_CODE), 0.9),), np.zeros((5, 10)), quality / 4
     )
