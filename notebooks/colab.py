@@ -1,4 +1,4 @@
-"""Features of Colab with substitutes for other notebooks: secrets, Google Drive and file uploads."""
+"""Colab's secrets, Google Drive and file uploads, with substitutes for other notebooks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def model_folder(name: str) -> Path | None:
         drive.mount(str(_DRIVE))
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder} is not a folder. A folder on Drive looks like {_DRIVE}/MyDrive/my-lora. Leave the field empty for the embedded reader."
+            f"{folder} is not a folder. A folder on Drive looks like {_DRIVE}/MyDrive/my-lora. "
+            "Leave the field empty for the embedded reader."
         )
     return folder
 
@@ -79,7 +80,8 @@ def _secret(name: str) -> str | None:
     # Colab's own exceptions: the secret is missing, or this notebook has no access to it.
     except Exception as error:
         print(
-            f"Colab has no secret {name} that this notebook can access ({type(error).__name__}). Add one with the key symbol on the left."
+            f"Colab has no secret {name} that this notebook can access ({type(error).__name__}). "
+            "Add one with the key symbol on the left."
         )
         return None
 

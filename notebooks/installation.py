@@ -38,7 +38,8 @@ def server_python(home: Path, *, gemma: bool) -> Path:
     oldest, newest = _PYTHON_RANGE
     if not oldest <= sys.version_info[:2] <= newest:
         raise RuntimeError(
-            f"Keylike needs Python 3.{oldest[1]} to 3.{newest[1]}, and this notebook runs on {sys.version.split()[0]}."
+            f"Keylike needs Python 3.{oldest[1]} to 3.{newest[1]}, "
+            f"and this notebook runs on {sys.version.split()[0]}."
         )
     print(
         "Installing the server",

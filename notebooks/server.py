@@ -134,7 +134,7 @@ class Server:
             raise
 
     def stop(self) -> None:
-        """Stop the server and its tunnel after the requests in progress. Further calls do nothing."""
+        """Stop the server and its tunnel after the requests in progress. Is safe to call twice."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)

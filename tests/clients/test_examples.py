@@ -32,7 +32,8 @@ def require(*programs: str) -> None:
     for program in programs:
         if shutil.which(program) is None:
             pytest.skip(
-                f"{program} is not installed; on Debian or Ubuntu: apt-get install curl jq nodejs chromium"
+                f"{program} is not installed; "
+                "on Debian or Ubuntu: apt-get install curl jq nodejs chromium"
             )
 
 

@@ -109,7 +109,11 @@ def test_wheel_builds_and_works_when_installed(tmp_path: Path) -> None:
         [*uv, "pip", "install", "--no-deps", "--target", target, wheel], check=True, timeout=60
     )
     assert (target / "keylike_client" / "py.typed").is_file()
-    script = "from keylike_client import Client; import keylike_client; print(keylike_client.__file__, Client('http://127.0.0.1', 'c4nary'))"
+    script = (
+        "import keylike_client; "
+        "client = keylike_client.Client('http://127.0.0.1', 'c4nary'); "
+        "print(keylike_client.__file__, client)"
+    )
     completed = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(target)!r}); {script}"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Tests of the Python client with a real server: readings, refusals, limits, deadlines and tokens."""
+"""Tests of the Python client with a real server: readings, refusals, limits and tokens."""
 
 from __future__ import annotations
 

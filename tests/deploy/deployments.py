@@ -59,7 +59,7 @@ def documents(*folders: Path) -> list[dict[str, Any]]:
 
 
 def compose_service(path: Path) -> dict[str, Any]:
-    """Return the keylike service of a compose file, merged with the common service as compose does."""
+    """Return the keylike service of a compose file, merged with the common one as compose does."""
     common, own = (
         read(DEPLOY / "compose" / "common.yaml")["services"]["keylike"],
         read(path)["services"]["keylike"],

@@ -22,7 +22,7 @@ FILES = [DEPLOY / "compose" / "common.yaml", *COMPOSE]
 
 
 def find_compose() -> list[str]:
-    """Return the docker compose command, or skip the test if there is none of version 2 or later."""
+    """Return the docker compose command, or skip the test if it is missing or older than 2."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):
             completed = subprocess.run(

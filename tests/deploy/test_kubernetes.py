@@ -22,7 +22,7 @@ CUSTOM = {"ServiceMonitor"}
 
 
 def kustomized(overlay: str) -> list[dict[str, Any]]:
-    """Return the objects that kubectl would apply, or skip the test if kubectl cannot render them."""
+    """Return the objects that kubectl would apply, or skip the test if it cannot render them."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip(

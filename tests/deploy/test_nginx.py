@@ -211,8 +211,8 @@ def test_nginx_closes_slow_body_before_the_server(proxied: Proxied) -> None:
     nginx, running = proxied({"client_body_timeout": "1s"})
     with nginx.raw() as slow:
         slow.sendall(
-            b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n"
-            + plain(RED)
+            b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\n"
+            b"Content-Length: 100000\r\n\r\n" + plain(RED)
         )
         assert slow.recv(100) == b""
     assert not running.server._listener.active_channels

@@ -31,9 +31,8 @@ def test_server_python_without_packages_creates_an_environment(
         monkeypatch.setenv(name, value)
     lock = tmp_path / "requirements.txt"
     lock.write_text(line(wheel(tmp_path, "sound")))
-    python = server_python(
-        tmp_path, gemma=False
-    )  # this folder has no Keylike to compare packages with
+    # This folder has no copy of Keylike that could check the packages.
+    python = server_python(tmp_path, gemma=False)
     assert (
         python == tmp_path / ".venv" / "bin" / "python" and "Installing" in capsys.readouterr().out
     )

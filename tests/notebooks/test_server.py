@@ -91,10 +91,9 @@ def test_fetch_agent_installed_program_is_not_downloaded(
     standin: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
+    # No server listens on this port, so any download fails.
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(
-            name, "http://127.0.0.1:1"
-        )  # a port without a server, so any download fails
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
     fetch_agent(PYTHON, ROOT)
     standin.program.unlink()
     with pytest.raises(RuntimeError, match="could not be downloaded"):

@@ -1,7 +1,7 @@
 """Measure the path of one photo: `python -m tools.benchmarks.request_path`.
 
-Prints, as one line of JSON, the number of stack frames from the view function to `open_photo`, and the
-number of the project's modules whose code a warm request enters.
+Prints one line of JSON with the number of stack frames from the view function to `open_photo`, and
+the number of the project's modules whose code a warm request enters.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ TRAINING_OPTIONS = (
 
 
 def tiny_checkpoint(work: Path) -> tuple[Path, Path]:
-    """Return the merged model folder and its photos. Building them takes about two minutes, once."""
+    """Return the merged model folder and its photos. The first call takes about two minutes."""
     base, photos, trained = work / "tiny-gemma", work / "photos", work / "taught"
     if not (trained / "merged" / "manifest.toml").exists():
         _run(

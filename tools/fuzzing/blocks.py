@@ -50,7 +50,7 @@ class Block:
 
 
 def blocks(data: bytes) -> list[Block]:
-    """Return the blocks in file order, as far as they can be followed. Unknown formats have none."""
+    """Return the blocks in file order until the first unreadable one. Unknown formats have none."""
     parse = _PARSERS.get(image_format(data) or "")
     if parse is None:
         return []

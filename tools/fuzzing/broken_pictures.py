@@ -16,13 +16,16 @@ from tools.fuzzing.valid_pictures import valid_pictures
 from tools.plain_pictures import many_frames, many_scans, plain, png, with_text_bomb
 
 _MAGIC = (
-    b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x40\0\0\0WEBPVP8 ", b"RIFF\xff\xff\xff\xffWEBPVP8X",
-    b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", b"\0\0\0\0ftypavis", b"\xff\xff\xff\xffftypmif1",
+    b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x40\0\0\0WEBPVP8 ",
+    b"RIFF\xff\xff\xff\xffWEBPVP8X", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+    b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", b"\0\0\0\0ftypavis", b"\xff\xff\xff\xffftypmif1",
 )  # fmt: skip
 # Beginnings of files that other programs could take the picture for.
 _DISGUISES = (
-    b"<!doctype html><script>alert(1)</script>", b"<?php system('id'); ?>", b"PK\x03\x04" + bytes(26), b"%PDF-1.7\n1 0 obj\n<<>>\n",
-    b"#!/bin/sh\nid\n", b"/*\n*/=1;alert(1)//", b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', b"\x7fELF\x02\x01\x01",
+    b"<!doctype html><script>alert(1)</script>", b"<?php system('id'); ?>",
+    b"PK\x03\x04" + bytes(26), b"%PDF-1.7\n1 0 obj\n<<>>\n", b"#!/bin/sh\nid\n",
+    b"/*\n*/=1;alert(1)//", b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>',
+    b"\x7fELF\x02\x01\x01",
 )  # fmt: skip
 _UNSUPPORTED = (
     b"BM" + bytes(60),

@@ -149,7 +149,8 @@ class Client:
 
     def __repr__(self) -> str:
         """Return the address and whether there is a token, but not the token."""
-        return f"<keylike_client.Client {self._shown_address} {'with a' if 'Authorization' in self._headers else 'without a'} token>"
+        token = "with a token" if "Authorization" in self._headers else "without a token"
+        return f"<keylike_client.Client {self._shown_address} {token}>"
 
     def _read(
         self, photo: Photo, zipcode: str | None, fresh: bool, cancelled: threading.Event
@@ -188,7 +189,8 @@ class Client:
         retry_s = retry_after_s(response.headers.get("Retry-After"), self._wall())
         if 300 <= response.status < 400:
             return UnexpectedAnswer(
-                "The server redirected the request. Redirects are not followed; use the final address.",
+                "The server redirected the request. Redirects are not followed; "
+                "use the final address.",
                 status=response.status,
             )
         try:

@@ -125,9 +125,8 @@ class Connections:
         try:
             connection.connect()
         except ssl.SSLError as error:
-            raise Unreachable(
-                f"The connection to the server is not trusted: {getattr(error, 'verify_message', error.reason)}."
-            ) from error
+            reason = getattr(error, "verify_message", error.reason)
+            raise Unreachable(f"The connection to the server is not trusted: {reason}.") from error
         except OSError as error:
             raise NotConnected(
                 f"Cannot connect to the server: {error.strerror or 'no response'}."
@@ -207,7 +206,7 @@ class Connections:
 
 
 def _is_readable(sock: socket.socket) -> bool:
-    """Return True if the socket is readable. On an idle connection this means that it was closed."""
+    """Return True if the socket is readable. An idle socket is readable only if it was closed."""
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_READ)
         return bool(selector.select(0))

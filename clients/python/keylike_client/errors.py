@@ -1,4 +1,4 @@
-"""Errors of the client. There is one class for each case that an application handles differently."""
+"""Errors of the client: one class per case that an application handles differently."""
 
 from __future__ import annotations
 

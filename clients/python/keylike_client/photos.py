@@ -1,4 +1,4 @@
-"""Photos to upload: bytes, a path or an open file. They are sent in chunks and can be sent again."""
+"""Photos to upload: bytes, a path or an open file, sent in chunks and repeatable."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _opened(photo: Photo) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _file_errors() -> Iterator[None]:
-    """Turn errors of the file into UnusablePhoto, so that they are not taken for connection errors."""
+    """Raise errors of the file as UnusablePhoto, to tell them from connection errors."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -86,9 +86,8 @@ def _file_errors() -> Iterator[None]:
 
 
 def _unusable(error: Exception) -> UnusablePhoto:
-    return UnusablePhoto(
-        f"The photo cannot be read: {(isinstance(error, OSError) and error.strerror) or type(error).__name__}."
-    )
+    reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+    return UnusablePhoto(f"The photo cannot be read: {reason}.")
 
 
 def _content_type(head: bytes) -> str:

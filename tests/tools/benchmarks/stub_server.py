@@ -7,7 +7,12 @@ import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-_CHILD = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
+_CHILD = """
+import signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+signal.pause()
+"""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -29,7 +34,7 @@ class _Server(ThreadingHTTPServer):
 
 
 def main() -> None:
-    """Serve on the port and with the status given as arguments, and print the child's process id."""
+    """Serve on the given port with the given status, and print the child's process id."""
     child = subprocess.Popen([sys.executable, "-c", _CHILD], stdout=subprocess.PIPE)
     assert child.stdout and child.stdout.readline()
     print(child.pid, flush=True)

@@ -70,11 +70,8 @@ def test_load_figures_without_answers_are_none() -> None:
 
 
 def test_overload_figures_separate_accepted_refused_and_failed() -> None:
-    accepted = [
-        outcome(200, 0.0, 1.0),
-        outcome(200, 0.5, 2.0),
-        outcome(200, 1.5, 2.5),
-    ]  # the last is answered after the load
+    # The last one is answered after the load.
+    accepted = [outcome(200, 0.0, 1.0), outcome(200, 0.5, 2.0), outcome(200, 1.5, 2.5)]
     refused = [outcome(503, 0.0, 0.01, retry_after=True), outcome(503, 1.0, 1.02, retry_after=True)]
     failed = [outcome(503), outcome(0), outcome(504, retry_after=True)]
     overload = overload_figures(

@@ -13,7 +13,10 @@ from tools.benchmarks.serving.stress.stop import RequestResult, RequestTimes
 
 STOPPED = 10.0
 GOOD_RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nread"
-REFUSED_RESPONSE = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno"
+REFUSED_RESPONSE = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nConnection: close\r\n"
+    b"Content-Length: 2\r\n\r\nno"
+)
 
 
 @pytest.mark.parametrize(

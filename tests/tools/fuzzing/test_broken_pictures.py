@@ -1,4 +1,4 @@
-"""Tests of broken pictures: reproducible, of every accepted format, and always decoded or refused."""
+"""Tests of broken pictures: reproducible, in every accepted format, decoded or refused."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ REFUSALS = {"no_image", "bad_image", "image_too_large", "unsupported_image_type"
 
 def test_valid_pictures_decode_in_every_format() -> None:
     for larger in (False, True):
-        still_pictures = (
-            picture for picture in valid_pictures(larger) if picture[8:12] != b"avis"
-        )  # animated AVIF must be refused
+        # Animated AVIF must be refused.
+        still_pictures = (picture for picture in valid_pictures(larger) if picture[8:12] != b"avis")
         assert {open_photo(picture).format for picture in still_pictures} == set(ACCEPTED)
 
 

@@ -17,8 +17,9 @@ from tests.readers.gemma.test_free import MANIFEST, heard
 
 pytestmark = pytest.mark.gemma
 PIECES = (
-    "KEYWAY", "BITTING", "BRAND", "Code", "SC1", "KW1", "WR5", "NONE", ":", "=", " ", ", ", ",", "\n", "2,5,4,7,3", "25473", "0,9,0,9,0",
-    "1,7,1,7,1", "99999", "10", "0", "9", "-", "*", "The code is ", "KEYWAY: SC1\n", "KEYWAY: KW1\n", "BITTING: ",
+    "KEYWAY", "BITTING", "BRAND", "Code", "SC1", "KW1", "WR5", "NONE", ":", "=", " ", ", ", ",",
+    "\n", "2,5,4,7,3", "25473", "0,9,0,9,0", "1,7,1,7,1", "99999", "10", "0", "9", "-", "*",
+    "The code is ", "KEYWAY: SC1\n", "KEYWAY: KW1\n", "BITTING: ",
 )  # fmt: skip
 CODES = st.lists(st.integers(0, 10), min_size=4, max_size=7).map(
     lambda codes: ",".join(map(str, codes))

@@ -27,7 +27,8 @@ from tools.plain_pictures import plain
 
 GET = Case("test", (request("GET", "/health"),), ("GET",))
 FAILURE = {
-    "success": False, "error": "No.", "code": "not_found", "request_id": "0123abcd", "timestamp": 1, "api_version": "2.0.0",
+    "success": False, "error": "No.", "code": "not_found", "request_id": "0123abcd", "timestamp": 1,
+    "api_version": "2.0.0",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Tests of settings with arbitrary values: they load, or fail with one line that reveals no secret."""
+"""Tests of settings with arbitrary values: they load, or fail in one line without secrets."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class BaselineRun:
 
 
 class Baseline:
-    """Pool of processes that hold the reader and the photos. `photos` maps each size to its photos."""
+    """Pool of processes that hold the reader and the photos by size."""
 
     def __init__(self, processes: int, photos: Mapping[str, Sequence[bytes]]) -> None:
         spawn = multiprocessing.get_context("spawn")

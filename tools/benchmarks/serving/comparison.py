@@ -97,7 +97,8 @@ class Comparison:
                     figures = measure_clients(server, photo, clients, self.seconds)
                     rows.append(Measurement(number, spec.name, size, figures))
                     self.report(
-                        f"round {number + 1}: {spec.name}, {size}, {clients} clients: {figures.per_s:.1f}/s {figures.errors or ''}"
+                        f"round {number + 1}: {spec.name}, {size}, {clients} clients: "
+                        f"{figures.per_s:.1f}/s {figures.errors or ''}"
                     )
         return rows
 
@@ -156,7 +157,8 @@ class Comparison:
                 seconds=length,
             )
         self.report(
-            f"overload: {spec.name}: {figures.accepted_per_s:.1f}/s of {figures.peak_per_s:.1f}/s, {figures.refused} of {figures.sent} refused"
+            f"overload: {spec.name}: {figures.accepted_per_s:.1f}/s of {figures.peak_per_s:.1f}/s, "
+            f"{figures.refused} of {figures.sent} refused"
         )
         return figures
 
@@ -196,4 +198,8 @@ def machine(cpuinfo: str, memory: int) -> str:
         ),
         platform.machine(),
     )
-    return f"{CORES} cores of {model}, {memory / 2**30:.0f} GiB, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    kernel = platform.release().split("-")[0]
+    return (
+        f"{CORES} cores of {model}, {memory / 2**30:.0f} GiB, Linux {kernel}, "
+        f"Python {platform.python_version()}"
+    )

@@ -16,7 +16,9 @@ __all__ = ["RequestOutcome", "closed_loop", "open_loop", "sequential"]
 
 _BOUNDARY = "a-boundary-that-no-photo-holds"
 _HEAD = (
-    f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="key.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+    f"--{_BOUNDARY}\r\n"
+    'Content-Disposition: form-data; name="image"; filename="key.jpg"\r\n'
+    "Content-Type: image/jpeg\r\n\r\n"
 ).encode()
 _TAIL = f"\r\n--{_BOUNDARY}--\r\n".encode()
 # Ask for uncompressed responses: some servers would otherwise spend processor time on compression.
@@ -99,7 +101,7 @@ def sequential(url: str, photos: Sequence[bytes]) -> list[RequestOutcome]:
 
 
 class _LoadClient:
-    """Client that sends photos over any number of connections and measures time from its creation."""
+    """Client with any number of connections that measures time from its creation."""
 
     def __init__(self, url: str) -> None:
         self._url = url

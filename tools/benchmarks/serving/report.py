@@ -36,8 +36,9 @@ def page(results: ComparisonResults, sizes: Sequence[str], plots: Sequence[str])
     return "\n\n".join(
         [
             "# Serving benchmark",
-            f"{run_info.machine}; {run_info.date}; `{run_info.command}`: {run_info.rounds} round(s), "
-            f"{run_info.seconds:g} seconds per measurement. The command writes this page and its plots.",
+            f"{run_info.machine}; {run_info.date}; `{run_info.command}`: "
+            f"{run_info.rounds} round(s), {run_info.seconds:g} seconds per measurement. "
+            "The command writes this page and its plots.",
             "## Method",
             _WORDS,
             _servers(results),
@@ -123,7 +124,7 @@ def _targets(results: ComparisonResults) -> str:
 
 
 def _at_one_count(results: ComparisonResults, size: str) -> str:
-    """Return the table of all figures at one number of clients, with the baseline in the last row."""
+    """Return the table of all figures at one number of clients, with the baseline last."""
 
     def row(name: str) -> list[str]:
         row_figures = [
@@ -156,7 +157,9 @@ def _by_clients(results: ComparisonResults, size: str) -> str:
     clients = sorted({row.figures.clients for row in results.measurements})
 
     def cell(name: str, count: int) -> str:
-        return f"{_number(results.median(name, size, count, _per_s), 1)} ({_number(results.median(name, size, count, _p95_ms))})"
+        per_s = results.median(name, size, count, _per_s)
+        p95_ms = results.median(name, size, count, _p95_ms)
+        return f"{_number(per_s, 1)} ({_number(p95_ms)})"
 
     rows = [(name, *(cell(name, count) for count in clients)) for name in results.server_names()]
     return _table(("photos/s (p95 ms) by number of clients", *map(str, clients)), rows)
@@ -215,7 +218,8 @@ def _single_client(results: ComparisonResults) -> str:
     )
     return (
         f"640x480, a single client, idle server: p50 {http_ms} ms. The same photos in one process "
-        f"without HTTP, in alternating turns: {baseline_ms} ms. HTTP adds {results.single_client.added_ms:.1f} ms."
+        f"without HTTP, in alternating turns: {baseline_ms} ms. "
+        f"HTTP adds {results.single_client.added_ms:.1f} ms."
     )
 
 

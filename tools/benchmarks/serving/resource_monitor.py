@@ -1,4 +1,4 @@
-"""Resource use of a server: processor time and memory of all its processes, as Linux counts them."""
+"""Processor time and memory of all processes of a server, as Linux counts them."""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ def run_server(spec: ServerSpec, photo: Callable[[], bytes], work: Path) -> Iter
         url = f"http://127.0.0.1:{port}/predict"
         if not _wait_for_answer(process, url, photo):
             raise RuntimeError(
-                f"{spec.name} does not answer; its output ends with:\n{output.read_text(errors='replace')[-2000:]}"
+                f"{spec.name} does not answer; its output ends with:\n"
+                f"{output.read_text(errors='replace')[-2000:]}"
             )
         yield RunningServer(url, process.pid)
     finally:

@@ -25,7 +25,7 @@ class ServerSpec:
 
     Attributes:
         name: Name in tables and plots.
-        how: Setup in words.
+        setup: Setup in words.
         python: Python interpreter that runs it.
         package: Package whose version is reported.
         command: Arguments of the interpreter. `{port}` and `{folder}` are replaced by the port to
@@ -45,8 +45,7 @@ class ServerSpec:
         return [str(self.python), *(part.format(port=port, folder=folder) for part in self.command)]
 
     def variables(self, port: int, folder: Path) -> dict[str, str]:
-        """Return the environment variables, without any Keylike settings of the person who runs the
-        benchmark."""
+        """Return the environment variables, without inherited Keylike settings."""
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -97,14 +96,15 @@ def server_specs(server: Path, environments: Path) -> list[ServerSpec]:
         ),
         ServerSpec(
             GUIDE,
-            "Flask's development server, one thread per request, full-size decoding before resizing",
+            "Flask's development server, one thread per request, full-size decoding",
             server,
             "flask",
             ("-m", f"{peers}.guide", "{port}"),
         ),
         ServerSpec(
             "FastAPI",
-            "one uvicorn process with uvloop and httptools; a plain function in FastAPI's pool of 40 threads",
+            "one uvicorn process with uvloop and httptools; "
+            "a plain function in FastAPI's pool of 40 threads",
             fastapi,
             "fastapi",
             uvicorn,
@@ -118,8 +118,8 @@ def server_specs(server: Path, environments: Path) -> list[ServerSpec]:
         ),
         ServerSpec(
             LITSERVE,
-            f"{CORES} workers and {CORES} HTTP processes, one of each per core; decoding and reading in the workers "
-            "(fast_queue was tried and made no difference)",
+            f"{CORES} workers and {CORES} HTTP processes, one of each per core; "
+            "decoding and reading in the workers (fast_queue was tried and made no difference)",
             environments / "litserve" / "bin" / "python",
             "litserve",
             ("-m", f"{peers}.litserve_app", "{port}"),

@@ -49,7 +49,8 @@ def main() -> None:
     )
     ran = figures.get("number_of_executed_units", 0)
     print(
-        f"{ran} inputs, {edges} edges and {features} features reached, {kept} inputs kept, {len(new)} findings"
+        f"{ran} inputs, {edges} edges and {features} features reached, "
+        f"{kept} inputs kept, {len(new)} findings"
     )
     passed = status == 0 and not new and ran > 0
     summary = {

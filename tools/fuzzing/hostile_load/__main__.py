@@ -68,7 +68,8 @@ def main() -> None:
         )
         cases = Cases(options.seed, generated, from_schema(document, per_operation, options.seed))
         print(
-            f"generated {len(cases.generated)} requests with Hypothesis and {len(cases.from_schema)} with Schemathesis in {time.monotonic() - began:.0f} s",
+            f"generated {len(cases.generated)} requests with Hypothesis "
+            f"and {len(cases.from_schema)} with Schemathesis in {time.monotonic() - began:.0f} s",
             flush=True,
         )
         url = urlsplit(base)
@@ -96,7 +97,8 @@ def _run(
             memory.append(server.monitor.memory() if server else 0)
             if len(counts) % 10 == 1:
                 print(
-                    f"{total.cases} cases, {time.monotonic() - began:.0f} s, {memory[-1] / MB:.0f} MB",
+                    f"{total.cases} cases, {time.monotonic() - began:.0f} s, "
+                    f"{memory[-1] / MB:.0f} MB",
                     flush=True,
                 )
     seconds = time.monotonic() - began
@@ -153,11 +155,13 @@ def _show(address: tuple[str, int], cases: Cases, number: int) -> int:
     case = cases.case(number)
     outcome = exchange(address, case, _DEADLINE_S + _GRACE_S)
     print(
-        f"case {number}: {case.kind}, {case.ending}, {sum(map(len, case.pieces))} bytes\n{b''.join(case.pieces)[:_SHOWN_BYTES]!r}"
+        f"case {number}: {case.kind}, {case.ending}, {sum(map(len, case.pieces))} bytes\n"
+        f"{b''.join(case.pieces)[:_SHOWN_BYTES]!r}"
     )
     for answer in outcome.responses:
         print(
-            f"{answer.status} after {answer.seconds:.3f} s {answer.headers}\n{answer.body[:_SHOWN_BYTES]!r}"
+            f"{answer.status} after {answer.seconds:.3f} s {answer.headers}\n"
+            f"{answer.body[:_SHOWN_BYTES]!r}"
         )
     found = violations(case, outcome)
     print("no violations" if not found else "\n".join(found))

@@ -61,7 +61,7 @@ def send_case(address: tuple[str, int], cases: Cases, number: int, timeout_s: fl
 def send_all(
     address: tuple[str, int], cases: Cases, count: int, clients: int, timeout_s: float
 ) -> Iterator[Summary]:
-    """Send cases 0 to `count` from several processes, and yield partial results until all are sent."""
+    """Send cases 0 to `count` from several processes and yield partial results."""
     context = multiprocessing.get_context("spawn")
     reports: Queue[Summary] = context.Queue()
     processes = [

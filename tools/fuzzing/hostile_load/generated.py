@@ -67,7 +67,8 @@ def forms(draw: st.DrawFn) -> Body:
         filename = "" if file is None else f'; filename="{file}"'
         pieces.append(
             _utf8(
-                f'--{BOUNDARY}{line_break}Content-Disposition: form-data; name="{name}"{filename}{line_break}{line_break}'
+                f"--{BOUNDARY}{line_break}"
+                f'Content-Disposition: form-data; name="{name}"{filename}{line_break}{line_break}'
             )
             + content
             + _utf8(line_break)

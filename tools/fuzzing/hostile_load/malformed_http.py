@@ -41,7 +41,7 @@ def unusual_request(rng: Random) -> Case:
 
 
 def wrong_length(rng: Random) -> Case:
-    """Return a request with a wrong, invalid or repeated length, or an unknown transfer encoding."""
+    """Return a request with a wrong or repeated length, or an unknown transfer encoding."""
     _, body = photo_body(rng, broken_picture(rng.getrandbits(40)))
     correct = len(body)
     lengths = [

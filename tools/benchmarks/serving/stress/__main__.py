@@ -1,6 +1,7 @@
 """Run the stress scenarios.
 
-The command is `python -m tools.benchmarks.serving.stress --work DIR [--quick] [NAME…]`. The last line of the output is JSON.
+The command is `python -m tools.benchmarks.serving.stress --work DIR [--quick] [NAME…]`. The last
+line of the output is JSON.
 """
 
 from __future__ import annotations

@@ -20,9 +20,16 @@ _BOUNDARY = b"a-boundary-that-no-photo-holds"
 
 async def _post(port: int, photos: list[bytes]) -> list[dict[str, Any]]:
     """Return the results of a batch request."""
-    part = b'--%s\r\nContent-Disposition: form-data; name="image"; filename="key.jpg"\r\nContent-Type: image/jpeg\r\n\r\n%s\r\n'
+    part = (
+        b"--%s\r\n"
+        b'Content-Disposition: form-data; name="image"; filename="key.jpg"\r\n'
+        b"Content-Type: image/jpeg\r\n\r\n%s\r\n"
+    )
     body = b"".join(part % (_BOUNDARY, photo) for photo in photos) + b"--%s--\r\n" % _BOUNDARY
-    head = b"POST /predict/batch HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n"
+    head = (
+        b"POST /predict/batch HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Content-Type: multipart/form-data; boundary=%s\r\nContent-Length: %d\r\n\r\n"
+    )
     connection = await Connection.connect(port)
     await connection.send(head % (_BOUNDARY, len(body)) + body)
     response = await connection.response()

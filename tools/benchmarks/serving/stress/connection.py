@@ -1,4 +1,4 @@
-"""Hand-written HTTP connection that knows which bytes were sent when, and can send half a request."""
+"""Low-level HTTP connection that tracks sent bytes and can send partial requests."""
 
 from __future__ import annotations
 
@@ -108,4 +108,7 @@ def head(length: int, path: str = "/predict") -> bytes:
 
     The server exempts programs on its own machine from rate limits only under a local host name.
     """
-    return f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n".encode()
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()

@@ -66,7 +66,10 @@ def _refused(photo: bytes) -> Callable[[], Request]:
 
     They are an unsupported content type, a truncated photo and an unknown path.
     """
-    unsupported = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n"
+    unsupported = (
+        b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Content-Type: text/plain\r\nContent-Length: 5\r\n\r\n"
+    )
     truncated = photo[: len(photo) // 2]
     cycle = itertools.cycle(
         [

@@ -12,7 +12,7 @@ REFUSED = "503 with Retry-After"
 
 
 def count_responses(outcomes: Sequence[RequestOutcome]) -> dict[str, int]:
-    """Count responses by status. 0 is a broken connection; refusals with Retry-After are separate."""
+    """Count responses by status, with refusals kept apart. 0 is a broken connection."""
     return dict(
         Counter(
             f"{outcome.status} with Retry-After" if outcome.retry_after else str(outcome.status)
