@@ -67,6 +67,7 @@ class Quality:
         sharpness: From 0 to 1.
         contrast: From 0 to 1.
         worn_cuts: Positions of cuts that look worn.
+        other_keys: Whether other keys seem to be in the picture.
     """
 
     px_per_mm: float | None
@@ -75,6 +76,7 @@ class Quality:
     sharpness: float | None
     contrast: float | None
     worn_cuts: tuple[int, ...]
+    other_keys: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
