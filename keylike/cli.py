@@ -148,13 +148,13 @@ def calibrate(
 ) -> None:
     """Fit the confidence of the Gemma model in MODEL_PATH and write it into its manifest."""
     from keylike.readers.evaluation import shots
-    from keylike.readers.gemma.calibrate import Hearing, calibrate
+    from keylike.readers.gemma.calibrate import ScoringReader, calibrate
 
     settings = _settings()
     with exit_on_dataset_error():
         labelled = shots(folder)
         reader = _reader(settings.model_copy(update={"strict": True, "agree": False}))
-        if not isinstance(reader, Hearing):
+        if not isinstance(reader, ScoringReader):
             raise stop(
                 "MODEL_PATH names no Gemma model: the caliper's calibration is part of its "
                 "training (make train)"
@@ -164,7 +164,7 @@ def calibrate(
             reader,
             settings.model_folder,
             labelled,
-            beside=_reader(embedded) if settings.agree else None,
+            second_reader=_reader(embedded) if settings.agree else None,
             models=settings.models,
             show=lambda groups: track(groups, "Reading", console=_err),
         )

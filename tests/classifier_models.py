@@ -1,4 +1,4 @@
-"""Tiny ONNX classifiers in folders of their own, made with the onnx package: they tell red, green and blue photos apart."""
+"""Tiny ONNX classifiers for tests that distinguish red, green and blue photos."""
 
 from __future__ import annotations
 
@@ -18,9 +18,17 @@ PREPROCESSING: Mapping[str, Any] = {"width": 8, "height": 6, "resize": "stretch"
 
 @dataclass(frozen=True)
 class Net:
-    """What the network is like: its output is 20 times the mean of each channel over the picture, through `ends`.
+    """Description of a network.
 
-    `weights_at`: where the weights lie, if not in the file itself. `layout`: that of its input; `fixed`: whether its size is.
+    Its output is 20 times the mean of each channel, passed through the operator `ends`.
+
+    Attributes:
+        ends: Last operator.
+        layout: Layout of the input.
+        fixed: True if the input has a fixed size.
+        outputs: Names of the outputs.
+        type: Element type of the input.
+        weights_at: Location of external weights, or None for weights inside the file.
     """
 
     ends: str = "Identity"
@@ -31,12 +39,12 @@ class Net:
     weights_at: str | None = None
 
     def write(self, path: Path) -> None:
-        """Saves it."""
+        """Save the network."""
         path.write_bytes(self._model().SerializeToString())
 
     def _model(self) -> Any:
-        across = [6, 8] if self.fixed else ["h", "w"]
-        shape = [1, 3, *across] if self.layout == "NCHW" else [1, *across, 3]
+        size = [6, 8] if self.fixed else ["h", "w"]
+        shape = [1, 3, *size] if self.layout == "NCHW" else [1, *size, 3]
         axes = [2, 3] if self.layout == "NCHW" else [1, 2]
         nodes = [
             helper.make_node("Cast", ["photo"], ["numbers"], to=TensorProto.FLOAT),
@@ -45,10 +53,10 @@ class Net:
             *(helper.make_node(self.ends, ["raised"], [name]) for name in self.outputs),
         ]
         photo = helper.make_tensor_value_info("photo", self.type, shape)
-        given = [
+        outputs = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in self.outputs
         ]
-        graph = helper.make_graph(nodes, "colours", [photo], given, [self._weights()])
+        graph = helper.make_graph(nodes, "colours", [photo], outputs, [self._weights()])
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
     def _weights(self) -> Any:
@@ -58,14 +66,22 @@ class Net:
             weights.data_location = TensorProto.EXTERNAL
             for name, value in {"location": self.weights_at, "offset": "0", "length": "12"}.items():
                 entry = weights.external_data.add()
-                entry.key, entry.value = name, value
+                entry.key = name
+                entry.value = value
         return weights
 
 
 def make_classifier(
     folder: Path, net: Net | None = None, *, how: Mapping[str, Any] | None = None, **changes: Any
 ) -> Path:
-    """A folder with a network and its manifest. `how` adds to its preprocessing; `changes` replaces entries, None takes one away."""
+    """Create a folder with a network and its manifest.
+
+    Args:
+        folder: Folder to create.
+        net: Network to save.
+        how: Additional preprocessing entries.
+        changes: Manifest entries to replace, or to remove if None.
+    """
     folder.mkdir(parents=True)
     (net or Net()).write(folder / "net.onnx")
     table: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A small real reader: it measures the colour of the photo, so that what it answers depends on what was decoded."""
+"""Small readers for tests. The colour reader proves that a photo was really decoded."""
 
 from __future__ import annotations
 
@@ -21,24 +21,27 @@ from keylike.readers.contract import (
 
 
 class ColourReader:
-    """Reads SC1 25473 on a mostly red photo, SC1 11111 on a green one, and refuses every other as not a key."""
+    """Reader that returns SC1 25473 for red photos and SC1 11111 for green ones.
+
+    It refuses all other photos as not a key.
+    """
 
     def __init__(self) -> None:
         self.warmed = False
 
     @property
     def info(self) -> ReaderInfo:
-        """Who reads."""
+        """Return the description of the reader."""
         return ReaderInfo(
             name="colour", version="1.0.0", kind="fake", keyways=("SC1",), digest="0" * 64
         )
 
     def warm(self) -> None:
-        """Remembers that it was called."""
+        """Record the call."""
         self.warmed = True
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """One result a photo."""
+        """Return one result per photo."""
         return [self._read(photo) for photo in photos]
 
     def _read(self, photo: Photo) -> Reading | Unreadable:
@@ -47,7 +50,7 @@ class ColourReader:
             return Unreadable(
                 Reason.NOT_A_KEY,
                 "There is no key in this photo.",
-                "Lay one key flat on a plain ground.",
+                "Lay one key flat on a plain surface.",
             )
         codes, other = (
             ((2, 5, 4, 7, 3), (2, 5, 4, 6, 3))
@@ -72,14 +75,14 @@ class ColourReader:
 
 @dataclass(frozen=True)
 class FixedReader:
-    """Says the same about every photo."""
+    """Reader that returns the same result for every photo."""
 
     result: Reading | Unreadable
     name: str = "fixed"
 
     @property
     def info(self) -> ReaderInfo:
-        """Who reads."""
+        """Return the description of the reader."""
         return ReaderInfo(
             name=self.name,
             version="2.0.0",
@@ -89,13 +92,13 @@ class FixedReader:
         )
 
     def warm(self) -> None:
-        """Nothing to warm."""
+        """Do nothing."""
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """The same for each."""
+        """Return the fixed result for each photo."""
         return [self.result for _ in photos]
 
 
 def colour_reader() -> Reader:
-    """The same, typed as the Protocol that it must keep."""
+    """Return the colour reader, typed as the protocol that it must satisfy."""
     return ColourReader()

@@ -1,4 +1,4 @@
-"""Real Gemma folders for tests: a tiny base, taught a handful of drawn keys by the project's own commands, in each form that is served."""
+"""Tiny Gemma models for tests, fine-tuned on a few rendered keys, in every form that is served."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SIDE, IMAGE_TOKENS = 64, 16
 KINDS = ("SC1", "KW1", "SC4", "none")
 COUNT = 8
-# Enough for a loss on the reply below 0.01, which leaves every form room to round.
-COURSE = (
+# Reaches a loss below 0.01 on the reply, so that every form tolerates rounding.
+TRAINING_OPTIONS = (
     "--steps",
     "100",
     "--batch",
@@ -34,9 +34,15 @@ COURSE = (
 
 @dataclass(frozen=True, slots=True)
 class GemmaModels:
-    """Folders: `base` knows nothing; `lora` over it, `merged`, and `nf4` (merged, stored in 4 bits) read every one of `shots` right.
+    """Folders of the tiny models and their training photos.
 
-    `shots` lie in the folder `photos` with labels.jsonl; the last of each four has no key.
+    Attributes:
+        base: Untrained base model.
+        lora: Adapter, which reads every one of `shots` correctly.
+        merged: The same, merged with the base.
+        nf4: The same, merged and stored in 4 bits.
+        photos: Folder with the photos and labels.jsonl.
+        shots: Labelled photos. Every fourth has no key.
     """
 
     base: Path
@@ -48,24 +54,30 @@ class GemmaModels:
 
 
 def make(folder: Path) -> GemmaModels:
-    """Builds, draws, teaches and rounds: about a minute on one core. The same every time."""
-    base, drawn, out = folder / "tiny-gemma", folder / "photos", folder / "taught"
+    """Build, fine-tune and quantise the models.
+
+    The result is deterministic. It takes about a minute on one core.
+    """
+    base, rendered, out = folder / "tiny-gemma", folder / "photos", folder / "taught"
     run("tools.training.tiny_gemma", base, "--side", SIDE, "--image-tokens", IMAGE_TOKENS)
-    draw(drawn, COUNT)
-    run("tools.training.finetune_gemma", drawn, out, "--base", base, *COURSE)
-    nf4 = _rounded(out / "merged", out / "nf4")
-    return GemmaModels(base, out / "lora", out / "merged", nf4, drawn, tuple(shots(drawn)))
+    draw(rendered, COUNT)
+    run("tools.training.finetune_gemma", rendered, out, "--base", base, *TRAINING_OPTIONS)
+    nf4 = _quantise(out / "merged", out / "nf4")
+    return GemmaModels(base, out / "lora", out / "merged", nf4, rendered, tuple(shots(rendered)))
 
 
 def draw(folder: Path, count: int) -> None:
-    """Photos of easy keys on plain grounds, and every fourth without one."""
+    """Render easy keys on plain backgrounds, with no key in every fourth photo."""
     write_folder(
         folder, photos(Scene(5, grounds=8, plain=True), count, (640, 480), ("easy",), KINDS)
     )
 
 
 def run(module: str, *arguments: object) -> str:
-    """Runs one of the project's commands on one core and returns what it printed; what it said besides is in the error where it fails."""
+    """Run a command of the project on one core and return its standard output.
+
+    Standard error is shown if it fails.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -73,20 +85,20 @@ def run(module: str, *arguments: object) -> str:
 
 
 def environment() -> dict[str, str]:
-    """With one thread: with more, PyTorch's small products wait for each other."""
+    """Return environment variables for one thread, which is faster for PyTorch's small products."""
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def _rounded(merged: Path, nf4: Path) -> Path:
-    """The merged model as bitsandbytes stores it, with the manifest's files counted anew."""
+def _quantise(merged: Path, nf4: Path) -> Path:
+    """Store the merged model in 4 bits with bitsandbytes, with an updated manifest."""
     from keylike.readers.gemma.folder import inspect
     from keylike.readers.gemma.with_transformers import TransformersBackend
-    from tools.training.gemma_folders import save_merged, seal
+    from tools.training.gemma_folders import save_merged, write_manifest
 
     checkpoint = inspect(merged, base_model=None, models=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         loaded: Any = TransformersBackend().load(checkpoint, "nf4")
         save_merged(loaded.model, loaded.processor, nf4)
-    seal(nf4, checkpoint.manifest, None)
+    write_manifest(nf4, checkpoint.manifest, None)
     return nf4

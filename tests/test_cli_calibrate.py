@@ -14,7 +14,7 @@ from keylike.readers.contract import Reader
 from keylike.readers.gemma.manifest import gemma_manifest
 from keylike.readers.model_files import check_files, read_manifest
 from tests.fakes import colour_reader
-from tests.readers.gemma.test_calibrate import BLUE, CODES, ColourHearing, add, label
+from tests.readers.gemma.test_calibrate import BLUE, CODES, ColourScorer, add, label
 
 WRITTEN = """\
 name = "keys"  # ours
@@ -40,7 +40,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "config.json").write_text("{}")
     (folder / "manifest.toml").write_text(WRITTEN)
     monkeypatch.setenv("MODEL_PATH", str(folder))
-    loads(monkeypatch, ColourHearing(gemma_manifest(read_manifest(folder))))
+    loads(monkeypatch, ColourScorer(gemma_manifest(read_manifest(folder))))
     return folder
 
 
@@ -116,7 +116,7 @@ def test_calibrate_refuses_the_caliper(photos: Path, monkeypatch: pytest.MonkeyP
 def test_calibrate_with_agree_uses_the_embedded_reader_too(
     model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hearing = ColourHearing(gemma_manifest(read_manifest(model)))
+    hearing = ColourScorer(gemma_manifest(read_manifest(model)))
     monkeypatch.setattr(
         model_loader,
         "load",

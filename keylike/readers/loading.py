@@ -70,7 +70,8 @@ def load(folder: Path, choices: Choices = DEFAULTS) -> Reader:
             return _gemma(folder, choices)
         case kind:
             raise ModelError(
-                f"{called(folder / MANIFEST)}: models of kind {shown(kind)!r} are not supported; known are {', '.join(KINDS)}"
+                f"{called(folder / MANIFEST)}: models of kind {shown(kind)!r} are not supported; "
+                f"known are {', '.join(KINDS)}"
             )
 
 
@@ -99,10 +100,10 @@ def look(folder: Path, choices: Choices = DEFAULTS) -> str:
 
 
 def _refuse_base(folder: Path) -> None:
-    from keylike.readers.gemma.legacy_manifest import refuse_base
+    from keylike.readers.gemma.legacy_manifest import refuse_base_model
 
     if not has_manifest(folder):
-        refuse_base(folder.resolve().name)
+        refuse_base_model(folder.resolve().name)
 
 
 # The readers are imported where they are loaded: the command line need not wait for their libraries.

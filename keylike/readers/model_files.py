@@ -38,7 +38,7 @@ def has_manifest(folder: Path) -> bool:
 def manifest_bytes(folder: Path) -> bytes:
     """The manifest as it lies there. Raises ModelError where it is missing, is no ordinary file, or is a link out of the folder."""
     path = folder / MANIFEST
-    refuse_ways_out(folder, [MANIFEST])
+    refuse_escaping_links(folder, [MANIFEST])
     try:
         with open_file(path) as file:
             data = file.read(_LARGEST_MANIFEST + 1)
@@ -87,14 +87,15 @@ def read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
     }
 
 
-def refuse_ways_out(folder: Path, names: Iterable[str]) -> None:
+def refuse_escaping_links(folder: Path, names: Iterable[str]) -> None:
     """Raises ModelError where one of these files of a model folder is a link that leads out of it."""
     home = Path(os.path.realpath(folder))
     homes = (home, home.parent.parent / "blobs") if home.parent.name == "snapshots" else (home,)
     for name in names:
         if not any(Path(os.path.realpath(folder / name)).is_relative_to(each) for each in homes):
             raise ModelError(
-                f"{called(folder / name)} is a link that leads out of the folder: put the file itself there"
+                f"{called(folder / name)} is a link that leads out of the folder: put the file "
+                "itself there"
             )
 
 
@@ -151,9 +152,10 @@ def _listed(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     for name in files:
         if _NO_PLAIN_NAME.search(name):
             raise ModelError(
-                f"{called(folder / MANIFEST)}: {shown(Path(name).name)!r} is not a plain file name of this folder"
+                f"{called(folder / MANIFEST)}: {shown(Path(name).name)!r} is not a plain file name "
+                "of this folder"
             )
-    refuse_ways_out(folder, files)
+    refuse_escaping_links(folder, files)
     return files
 
 
@@ -162,7 +164,8 @@ def _read_listed(path: Path, expected: str) -> bytes:
         with open_file(path) as file:
             if os.fstat(file.fileno()).st_size >= _LARGEST_READ:
                 raise ModelError(
-                    f"{called(path)} is too large: 2 GB are the most that one file of a network can have"
+                    f"{called(path)} is too large: 2 GB are the most that one file of a network "
+                    "can have"
                 )
             data = file.read(_LARGEST_READ)
     except OSError:
@@ -174,5 +177,6 @@ def _read_listed(path: Path, expected: str) -> bytes:
 def _compare(path: Path, found: str, expected: object) -> None:
     if found != expected:
         raise ModelError(
-            f"{called(path)} does not match its SHA-256 in the manifest: it is damaged or was altered"
+            f"{called(path)} does not match its SHA-256 in the manifest: it is damaged or was "
+            "altered"
         )

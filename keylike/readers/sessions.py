@@ -15,7 +15,7 @@ import onnxruntime
 
 _ELSEWHERE = "session.model_external_initializers_file_folder_path"
 # For what bounded networks compute on the way, all of them together; their weights are bounded by their files.
-MOST_BYTES = 4_000_000_000
+MAX_BYTES = 4_000_000_000
 
 
 def open_network(data: bytes, *, bounded: bool = False) -> Any:
@@ -76,5 +76,5 @@ def _bound_memory() -> None:
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
     as_asked = 1  # in place of twice as much each time
-    arena = onnxruntime.OrtArenaCfg({"max_mem": MOST_BYTES, "arena_extend_strategy": as_asked})
+    arena = onnxruntime.OrtArenaCfg({"max_mem": MAX_BYTES, "arena_extend_strategy": as_asked})
     onnxruntime.create_and_register_allocator(memory, arena)

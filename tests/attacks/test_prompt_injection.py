@@ -142,18 +142,18 @@ def test_gemma_input_is_independent_of_the_request(
     from keylike.settings import Settings
 
     fed: list[tuple[list[int], ...]] = []
-    original = kv_session.Stream.__init__
+    original = kv_session.KVSession.__init__
 
     def record(
-        self: kv_session.Stream,
+        self: kv_session.KVSession,
         model: object,
         inputs: dict[str, np.ndarray],
-        begun: tuple[int, ...],
+        prefix: tuple[int, ...],
     ) -> None:
-        fed.append((*inputs["input_ids"].tolist(), list(begun)))
-        original(self, model, inputs, begun)
+        fed.append((*inputs["input_ids"].tolist(), list(prefix)))
+        original(self, model, inputs, prefix)
 
-    monkeypatch.setattr(kv_session.Stream, "__init__", record)
+    monkeypatch.setattr(kv_session.KVSession, "__init__", record)
     app = create_app(
         Settings(logs=tmp_path, model_path=gemma_models.merged, precision="fp32", cache_ttl_s=0)
     )

@@ -1,1 +1,1 @@
-"""Attacks by model folders: what somebody could put into one that is downloaded and served."""
+"""Tests of hostile model folders: what an attacker could put into a downloaded model."""

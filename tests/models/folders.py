@@ -1,4 +1,4 @@
-"""A good model folder of each kind, to be spoilt."""
+"""Valid model folders of each kind, for tests to damage."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 
 import tomlkit
 
-from keylike.readers import loading as model_loader
+from keylike.readers import loading as loading
 from tests.classifier_models import make_classifier
-from tests.readers.gemma.fake_folders import merged, seal
+from tests.readers.gemma.fake_folders import merged, write_manifest
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models" / "caliper"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How a folder of a kind is made, how the server opens it, and the file in it that is spoilt."""
+    """Kind of model: how to create and open a folder, and which file to damage."""
 
     name: str
     make: Callable[[Path], object]
@@ -29,27 +29,25 @@ class Kind:
 
 
 def _gemma(folder: Path) -> None:
-    seal(merged(folder), "gemma-merged")
+    write_manifest(merged(folder), "gemma-merged")
 
 
 KINDS = (
-    Kind(
-        "caliper", lambda folder: shutil.copytree(SHIPPED, folder), model_loader.load, "finder.onnx"
-    ),
-    Kind("classifier", make_classifier, model_loader.load_classifier, "net.onnx"),
-    # Its weights are nothing that PyTorch could open: whatever is wrong is seen before.
-    Kind("gemma", _gemma, model_loader.look, "model.safetensors"),
+    Kind("caliper", lambda folder: shutil.copytree(SHIPPED, folder), loading.load, "finder.onnx"),
+    Kind("classifier", make_classifier, loading.load_classifier, "net.onnx"),
+    # PyTorch could not open these weights, so every fault must be found before.
+    Kind("gemma", _gemma, loading.look, "model.safetensors"),
 )
 
 
 def change_manifest(folder: Path, change: Callable[[Any], object]) -> None:
-    """Rewrites the manifest."""
+    """Rewrite the manifest after a change."""
     table = tomlkit.parse((folder / "manifest.toml").read_text())
     change(table)
     (folder / "manifest.toml").write_text(tomlkit.dumps(table))
 
 
-def list_anew(folder: Path, name: str) -> None:
-    """Gives a file of the folder the hash that it has now."""
+def update_hash(folder: Path, name: str) -> None:
+    """Update the hash of a file in the manifest."""
     digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     change_manifest(folder, lambda table: table["files"].update({name: digest}))

@@ -1,4 +1,7 @@
-"""Links, pipes, devices, names and manifests: no kind of model folder brings in what its manifest does not show, or holds up the start."""
+"""Tests that links, pipes, devices, names and manifests in a model folder cannot do harm.
+
+No folder may open files that its manifest does not show, or block the start of the server.
+"""
 
 from __future__ import annotations
 
@@ -17,76 +20,76 @@ from keylike.images.photo import open_photo
 from keylike.readers.loading import load, load_classifier
 from keylike.readers.model_files import parse_manifest, read_files, read_manifest, sha256
 from tests.classifier_models import Net, make_classifier
-from tests.models.folders import KINDS, Kind, change_manifest, list_anew
+from tests.models.folders import KINDS, Kind, change_manifest, update_hash
 from tools.plain_pictures import RED, plain
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
 def kind(request: pytest.FixtureRequest) -> Kind:
-    """Each kind of model."""
+    """Return each kind of model."""
     found: Kind = request.param
     return found
 
 
 @pytest.fixture
 def folder(kind: Kind, tmp_path: Path) -> Path:
-    """A good folder of that kind."""
+    """Create a valid folder of that kind."""
     kind.make(tmp_path / "model")
     kind.open(tmp_path / "model")
     return tmp_path / "model"
 
 
-def refused(kind: Kind, folder: Path, told: str) -> None:
-    """It is not opened, for this reason, and no path is told."""
-    with pytest.raises(ModelError, match=told) as error:
+def assert_refused(kind: Kind, folder: Path, message: str) -> None:
+    """Assert that opening fails with this message, which shows no path."""
+    with pytest.raises(ModelError, match=message) as error:
         kind.open(folder)
     assert str(folder.parent) not in str(error.value)
 
 
 def link_out(folder: Path, name: str) -> None:
-    """Moves a file out of the folder and puts a link there."""
+    """Move a file out of the folder and replace it by a link."""
     shutil.move(folder / name, folder.parent / "outside")
     (folder / name).symlink_to(folder.parent / "outside")
 
 
-def test_a_link_to_a_file_outside(kind: Kind, folder: Path) -> None:
+def test_open_link_to_outside_is_refused(kind: Kind, folder: Path) -> None:
     link_out(folder, kind.file)
-    refused(kind, folder, f"model/{kind.file} is a link that leads out of the folder")
+    assert_refused(kind, folder, f"model/{kind.file} is a link that leads out of the folder")
 
 
-def test_a_chain_of_links_to_a_file_outside(kind: Kind, folder: Path) -> None:
+def test_open_chain_of_links_to_outside_is_refused(kind: Kind, folder: Path) -> None:
     link_out(folder, kind.file)
     (folder / kind.file).rename(folder / "second")
     (folder / kind.file).symlink_to("second")
-    refused(kind, folder, "leads out of the folder")
+    assert_refused(kind, folder, "leads out of the folder")
 
 
-def test_a_link_through_a_folder_outside(kind: Kind, folder: Path) -> None:
+def test_open_link_through_outside_folder_is_refused(kind: Kind, folder: Path) -> None:
     (folder.parent / "elsewhere").mkdir()
     shutil.move(folder / kind.file, folder.parent / "elsewhere" / kind.file)
     (folder / "inside").symlink_to(folder.parent / "elsewhere", target_is_directory=True)
     (folder / kind.file).symlink_to(Path("inside") / kind.file)
-    refused(kind, folder, "leads out of the folder")
+    assert_refused(kind, folder, "leads out of the folder")
 
 
-def test_a_manifest_that_is_a_link_to_outside(kind: Kind, folder: Path) -> None:
+def test_open_manifest_link_to_outside_is_refused(kind: Kind, folder: Path) -> None:
     link_out(folder, "manifest.toml")
-    refused(kind, folder, r"model/manifest\.toml is a link that leads out of the folder")
+    assert_refused(kind, folder, r"model/manifest\.toml is a link that leads out of the folder")
 
 
-def test_a_manifest_that_is_a_link_to_nowhere_is_not_no_manifest(kind: Kind, folder: Path) -> None:
+def test_open_dangling_manifest_link_is_refused(kind: Kind, folder: Path) -> None:
     (folder / "manifest.toml").unlink()
     (folder / "manifest.toml").symlink_to("gone")
-    refused(kind, folder, r"model/manifest\.toml cannot be read")
+    assert_refused(kind, folder, r"model/manifest\.toml cannot be read")
 
 
-def test_a_link_to_itself(kind: Kind, folder: Path) -> None:
+def test_open_link_to_itself_is_refused(kind: Kind, folder: Path) -> None:
     (folder / kind.file).unlink()
     (folder / kind.file).symlink_to(kind.file)
-    refused(kind, folder, "is missing|cannot be read|leads out")
+    assert_refused(kind, folder, "is missing|cannot be read|leads out")
 
 
-def test_links_inside_the_folder_as_kubernetes_lays_out_a_volume(kind: Kind, folder: Path) -> None:
+def test_open_kubernetes_volume_links_are_accepted(kind: Kind, folder: Path) -> None:
     real = folder / "..2026_11_21"
     real.mkdir()
     for path in [path for path in folder.iterdir() if path.is_file()]:
@@ -96,22 +99,22 @@ def test_links_inside_the_folder_as_kubernetes_lays_out_a_volume(kind: Kind, fol
     kind.open(folder)
 
 
-def test_the_folder_itself_may_be_a_link(kind: Kind, folder: Path) -> None:
+def test_open_folder_that_is_a_link_is_accepted(kind: Kind, folder: Path) -> None:
     (folder.parent / "current").symlink_to(folder, target_is_directory=True)
     kind.open(folder.parent / "current")
 
 
 @pytest.mark.parametrize("manifest", [False, True])
-def test_a_pipe_does_not_hold_up_the_start(kind: Kind, folder: Path, manifest: bool) -> None:
-    """Opening one to read waits for a writer, for ever."""
+def test_open_pipe_is_refused_without_blocking(kind: Kind, folder: Path, manifest: bool) -> None:
+    """Opening a pipe for reading would wait for a writer forever."""
     name = "manifest.toml" if manifest else kind.file
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    refused(kind, folder, f"model/{name} (is missing or )?cannot be read")
+    assert_refused(kind, folder, f"model/{name} (is missing or )?cannot be read")
 
 
-def test_a_device_is_not_read(tmp_path: Path) -> None:
-    """/dev/zero never ends. Its link would be refused for leading out, so it is asked for by itself."""
+def test_read_device_is_refused(tmp_path: Path) -> None:
+    """/dev/zero never ends. It is read directly, because a link to it would be refused earlier."""
     for read in (sha256, lambda path: read_files(path.parent, {"files": {path.name: "00"}})):
         with pytest.raises(ModelError, match="dev/zero is missing or cannot be read"):
             read(Path("/dev/zero"))
@@ -135,17 +138,17 @@ def test_a_device_is_not_read(tmp_path: Path) -> None:
         "a\x85b",
     ],
 )
-def test_names_that_lead_elsewhere(kind: Kind, folder: Path, name: str) -> None:
+def test_open_listed_name_outside_folder_is_refused(kind: Kind, folder: Path, name: str) -> None:
     (folder.parent / "outside").write_bytes(b"")
     change_manifest(
         folder, lambda table: table["files"].update({name: hashlib.sha256(b"").hexdigest()})
     )
-    refused(kind, folder, "is not a plain file name of this folder")
+    assert_refused(kind, folder, "is not a plain file name of this folder")
 
 
-def test_another_spelling_of_a_name_is_another_file(kind: Kind, folder: Path) -> None:
+def test_open_name_in_other_case_is_refused(kind: Kind, folder: Path) -> None:
     if (folder / kind.file.upper()).exists():
-        pytest.skip("this file system takes small and capital letters for the same")
+        pytest.skip("the file system is case-insensitive")
     change_manifest(
         folder,
         lambda table: table["files"].update({kind.file.upper(): table["files"].pop(kind.file)}),
@@ -154,22 +157,22 @@ def test_another_spelling_of_a_name_is_another_file(kind: Kind, folder: Path) ->
         kind.open(folder)
 
 
-def test_a_network_that_the_manifest_does_not_list_is_not_opened(tmp_path: Path) -> None:
+def test_open_unlisted_network_is_refused(tmp_path: Path) -> None:
     caliper, classifier, _ = KINDS
     caliper.make(tmp_path / "model")
     change_manifest(tmp_path / "model", lambda table: table["files"].pop("finder.onnx"))
-    refused(caliper, tmp_path / "model", r"lists no finder\.onnx")
+    assert_refused(caliper, tmp_path / "model", r"lists no finder\.onnx")
     classifier.make(tmp_path / "other")
     Net(ends="Softmax").write(tmp_path / "other" / "second.onnx")
     change_manifest(tmp_path / "other", lambda table: table["files"].pop("net.onnx"))
     change_manifest(tmp_path / "other", lambda table: table["files"].update({"notes.txt": "00"}))
-    refused(classifier, tmp_path / "other", "one ONNX file")
+    assert_refused(classifier, tmp_path / "other", "one ONNX file")
 
 
-@pytest.mark.parametrize("other", [0, True, [], {"a": "b"}, "", "0" * 64, 1e9])
-def test_a_hash_that_is_none(kind: Kind, folder: Path, other: Any) -> None:
-    change_manifest(folder, lambda table: table["files"].update({kind.file: other}))
-    refused(kind, folder, "does not match its SHA-256|files")
+@pytest.mark.parametrize("value", [0, True, [], {"a": "b"}, "", "0" * 64, 1e9])
+def test_open_invalid_hash_is_refused(kind: Kind, folder: Path, value: Any) -> None:
+    change_manifest(folder, lambda table: table["files"].update({kind.file: value}))
+    assert_refused(kind, folder, "does not match its SHA-256|files")
 
 
 BOMBS = {
@@ -178,15 +181,15 @@ BOMBS = {
     "a name of many parts": "a" + ".a" * 400_000 + " = 1",
     "a table of many parts": "[a" + " . 'a'" * 100_000 + "]",
     "a long number": "a = " + "9" * 100_000,
-    "a larger file than any": "# " + "a" * 1_000_001,
-    "no text": "\udcff",
+    "a file above the size limit": "# " + "a" * 1_000_001,
+    "invalid UTF-8": "\udcff",
 }
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_a_manifest_that_would_take_the_server_down(kind: Kind, folder: Path, bomb: str) -> None:
+def test_open_manifest_bomb_is_refused(kind: Kind, folder: Path, bomb: str) -> None:
     (folder / "manifest.toml").write_bytes(BOMBS[bomb].encode(errors="surrogateescape"))
-    refused(kind, folder, r"model/manifest\.toml is (not valid TOML|larger than)")
+    assert_refused(kind, folder, r"model/manifest\.toml is (not valid TOML|larger than)")
 
 
 @pytest.mark.parametrize(
@@ -194,9 +197,7 @@ def test_a_manifest_that_would_take_the_server_down(kind: Kind, folder: Path, bo
     ["x" * 100_000, "\x1b[2J\n\x85", 16**5000, ["a"] * 1000],
     ids=["long", "control", "number", "list"],
 )
-def test_what_a_manifest_says_comes_short_and_plain_into_messages(
-    tmp_path: Path, value: Any
-) -> None:
+def test_load_error_shows_manifest_values_short_and_printable(tmp_path: Path, value: Any) -> None:
     (tmp_path / "model").mkdir()
     text = f"kind = 0x{value:x}" if isinstance(value, int) else None
     (tmp_path / "model" / "manifest.toml").write_text(text or "")
@@ -207,7 +208,7 @@ def test_what_a_manifest_says_comes_short_and_plain_into_messages(
     assert len(str(error.value)) < 300 and str(error.value).isprintable()
 
 
-FIGURES: dict[str, Callable[[Any], object]] = {
+BAD_VALUES: dict[str, Callable[[Any], object]] = {
     "not a number": lambda table: table["calibration"].update(temperature=float("nan")),
     "without end": lambda table: table["thresholds"].update(confidence=float("-inf")),
     "too large": lambda table: table["calibration"].update(weights=[10**400]),
@@ -219,15 +220,17 @@ FIGURES: dict[str, Callable[[Any], object]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FIGURES)
-def test_figures_that_no_answer_could_be_made_of(tmp_path: Path, fault: str) -> None:
+@pytest.mark.parametrize("fault", BAD_VALUES)
+def test_load_caliper_with_unusable_manifest_value_is_refused(tmp_path: Path, fault: str) -> None:
     KINDS[0].make(tmp_path / "model")
-    change_manifest(tmp_path / "model", FIGURES[fault])
-    refused(KINDS[0], tmp_path / "model", "the caliper's manifest")
+    change_manifest(tmp_path / "model", BAD_VALUES[fault])
+    assert_refused(KINDS[0], tmp_path / "model", "the caliper's manifest")
 
 
-def test_what_was_checked_is_what_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between checking and opening there is no moment in which a file could be exchanged: it is read once."""
+def test_load_classifier_uses_the_bytes_that_were_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file is read once, so it cannot be exchanged between check and use."""
     folder = make_classifier(tmp_path / "colours")
     compare = keylike.readers.model_files._compare
 
@@ -243,8 +246,8 @@ def test_what_was_checked_is_what_is_used(tmp_path: Path, monkeypatch: pytest.Mo
         load_classifier(folder)
 
 
-def test_the_manifest_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the hashes could be those of one and the calibration that of another."""
+def test_load_caliper_reads_manifest_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise hashes and calibration could come from two different manifests."""
     caliper = KINDS[0]
     caliper.make(tmp_path / "model")
     reads = []
@@ -262,30 +265,30 @@ def test_the_manifest_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [hashlib.sha256(data).hexdigest() for data in reads] == [reader.info.digest]
 
 
-def test_the_same_name_with_other_weights_is_another_model(tmp_path: Path) -> None:
-    """What the cache goes by."""
+def test_digest_differs_for_other_weights_of_the_same_name(tmp_path: Path) -> None:
+    """The cache key contains the digest."""
     digests = set()
     for name in ("one", "two"):
         KINDS[0].make(tmp_path / name / "caliper")
         if name == "two":
             weights = tmp_path / name / "caliper" / "finder.onnx"
-            weights.write_bytes(weights.read_bytes() + b"\x12\x00")  # an empty field more
-            list_anew(weights.parent, "finder.onnx")
+            weights.write_bytes(weights.read_bytes() + b"\x12\x00")  # adds an empty field
+            update_hash(weights.parent, "finder.onnx")
         digests.add(load(tmp_path / name / "caliper").info.digest)
     assert len(digests) == 2
 
 
-def test_a_file_larger_than_a_network_can_be_is_not_read(tmp_path: Path) -> None:
+def test_load_classifier_too_large_file_is_not_read(tmp_path: Path) -> None:
     folder = make_classifier(tmp_path / "colours")
     with (folder / "net.onnx").open("r+b") as file:
-        file.truncate(2**31)  # takes no room on the disk
+        file.truncate(2**31)  # sparse: uses no disk space
     with pytest.raises(ModelError, match="too large"):
         load_classifier(folder)
 
 
-def test_the_manifest_of_windows_line_ends_is_the_same(tmp_path: Path) -> None:
+def test_read_manifest_windows_line_endings_are_equivalent(tmp_path: Path) -> None:
     folder = make_classifier(tmp_path / "colours")
-    before = read_manifest(folder)
+    original = read_manifest(folder)
     path = folder / "manifest.toml"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert read_manifest(folder) == before
+    assert read_manifest(folder) == original

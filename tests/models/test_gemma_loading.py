@@ -1,4 +1,4 @@
-"""Attacks on a real tiny Gemma, up to where transformers opens it: chat templates, and files exchanged while they are loaded."""
+"""Tests of attacks on a real tiny Gemma: chat templates, and files exchanged during loading."""
 
 from __future__ import annotations
 
@@ -22,54 +22,54 @@ pytestmark = pytest.mark.gemma
 
 @pytest.fixture
 def folder(gemma_models: GemmaModels, tmp_path: Path) -> Path:
-    """The merged model, without a manifest: nothing but the folder's own words are looked at."""
+    """Return a copy of the merged model without its manifest, whose hashes would fail first."""
     shutil.copytree(gemma_models.merged, tmp_path / "keys")
     (tmp_path / "keys" / "manifest.toml").unlink()
     return tmp_path / "keys"
 
 
-def served(folder: Path) -> EngineSlot:
-    """As the server takes it, with another reader where it cannot be had."""
+def load_slot(folder: Path) -> EngineSlot:
+    """Load the model as the server does, with another reader as the fallback."""
     slot = slot_of(lambda: load(folder), spare=colour_reader)
     slot.load()
     return slot
 
 
 TEMPLATES = {
-    "a way to the system": "{{ cycler.__init__.__globals__.os.system('touch TRACE') }}",
-    "a way to all classes": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-    "a way by text": "{{ '{0.__class__.__init__.__globals__}'.format(messages) }}",
-    "a file": "{% include 'config.json' %}",
+    "shell access": "{{ cycler.__init__.__globals__.os.system('touch TRACE') }}",
+    "access to all classes": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "access through str.format": "{{ '{0.__class__.__init__.__globals__}'.format(messages) }}",
+    "inclusion of a file": "{% include 'config.json' %}",
     "an endless range": "{% for a in range(10 ** 9) %}{% endfor %}",
 }
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_a_chat_template_runs_in_a_sandbox(folder: Path, tmp_path: Path, template: str) -> None:
+def test_load_chat_template_is_sandboxed(folder: Path, tmp_path: Path, template: str) -> None:
     (folder / "chat_template.jinja").write_text(
         TEMPLATES[template].replace("TRACE", str(tmp_path / "trace"))
     )
-    slot = served(folder)
+    slot = load_slot(folder)
     assert (
         slot.name == "colour-1.0.0" and slot.reason is not None and str(tmp_path) not in slot.reason
     )
     assert not (tmp_path / "trace").exists()
 
 
-def test_other_names_of_a_base_are_never_followed(
+def test_load_never_follows_other_names_of_the_base(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr("socket.getaddrinfo", lambda *names, **_: asked.append(names))
+    requests: list[object] = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *names, **_: requests.append(names))
     write_json(
         folder / "config.json", _name_or_path="evil/model", name_or_path="https://evil.example/m"
     )
     write_json(folder / "tokenizer_config.json", name_or_path="evil/model")
-    assert served(folder).reason is None
-    assert asked == []
+    assert load_slot(folder).reason is None
+    assert requests == []
 
 
-def test_weights_exchanged_while_they_are_loaded_are_not_served(
+def test_load_weights_exchanged_during_loading_are_refused(
     gemma_models: GemmaModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from keylike.readers.gemma import backends
@@ -78,7 +78,7 @@ def test_weights_exchanged_while_they_are_loaded_are_not_served(
     shutil.copytree(gemma_models.merged, folder)
     real = backends.choose("transformers")
 
-    class Meanwhile:
+    class ExchangingBackend:
         name = "transformers"
 
         def load(self, checkpoint: object, precision: str) -> object:
@@ -93,6 +93,6 @@ def test_weights_exchanged_while_they_are_loaded_are_not_served(
         return load(folder)
 
     reader()
-    monkeypatch.setattr("keylike.readers.gemma.reader.choose", lambda _: Meanwhile())
-    with pytest.raises(ModelError, match="keys or its base was changed while it was loaded"):
+    monkeypatch.setattr("keylike.readers.gemma.reader.choose", lambda _: ExchangingBackend())
+    with pytest.raises(ModelError, match="keys or its base was changed while it was being loaded"):
         reader()

@@ -1,4 +1,4 @@
-"""ONNX files that reach out, compute for ever or ask for all memory: refused when they are opened, or stopped when they run."""
+"""Tests of ONNX files that read other files, run forever or use all memory."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from onnx import TensorProto, helper, numpy_helper
 from keylike.errors import ModelError
 from keylike.readers.classifiers.network import NetworkClassifier
 from keylike.readers.loading import load, load_classifier
-from keylike.readers.sessions import MOST_BYTES
+from keylike.readers.sessions import MAX_BYTES
 from tests.classifier_models import Net, make_classifier
-from tests.models.folders import KINDS, list_anew
+from tests.models.folders import KINDS, update_hash
 
 CALIPER = KINDS[0]
 FLOAT = TensorProto.FLOAT
 WEIGHTS = np.full(3, 20, np.float32)
-# onnxruntime's own name for weights that lie in memory, at the address that "offset" gives.
+# onnxruntime's name for weights in memory, at the address given by "offset".
 IN_MEMORY = "*/_ORT_MEM_ADDR_/*"
 
 
 def tensor(where: str) -> Any:
-    """Three weights that lie elsewhere."""
+    """Return three external weights."""
     return Net(weights_at=where)._weights()
 
 
@@ -37,13 +37,16 @@ def constant(value: Any) -> Any:
     return helper.make_node("Constant", [], ["weights"], value=value)
 
 
-TIMES = helper.make_node("Mul", ["means", "weights"], ["scores"])
+MULTIPLY = helper.make_node("Mul", ["means", "weights"], ["scores"])
 YES = numpy_helper.from_array(np.array(True), "yes")
 NUMBER = [helper.make_opsetid("", 13)]
 
 
 def model(nodes: Iterable[Any], weights: Iterable[Any] = (), **more: Any) -> bytes:
-    """A network over the mean of each channel. `more`: of the graph its sparse weights, of the model functions and sets of operators."""
+    """Return a network over the mean of each channel.
+
+    `more` has the graph's sparse weights, and the model's functions and operator domains.
+    """
     means = helper.make_node("ReduceMean", ["photo"], ["means"], axes=[2, 3], keepdims=0)
     photo = helper.make_tensor_value_info("photo", FLOAT, [1, 3, 6, 8])
     scores = helper.make_tensor_value_info("scores", FLOAT, None)
@@ -56,24 +59,24 @@ def model(nodes: Iterable[Any], weights: Iterable[Any] = (), **more: Any) -> byt
         sparse_initializer=more.get("sparse", []),
     )
     imports = [*NUMBER, *(helper.make_opsetid(name, 1) for name in more.get("domains", []))]
-    made = helper.make_model(
+    model_proto = helper.make_model(
         graph, opset_imports=imports, ir_version=8, functions=more.get("functions", [])
     )
-    return bytes(made.SerializeToString())
+    return bytes(model_proto.SerializeToString())
 
 
 def branch(nodes: Iterable[Any], weights: Iterable[Any] = ()) -> Any:
     out = helper.make_tensor_value_info("scores", FLOAT, None)
-    return helper.make_graph([*nodes, TIMES], "branch", [], [out], list(weights))
+    return helper.make_graph([*nodes, MULTIPLY], "branch", [], [out], list(weights))
 
 
-def either(one: Any) -> Any:
+def if_node(one: Any) -> Any:
     return helper.make_node("If", ["yes"], ["scores"], then_branch=one, else_branch=one)
 
 
 def in_sparse(where: str) -> bytes:
-    places = numpy_helper.from_array(np.arange(3), "places")
-    return model([TIMES], sparse=[helper.make_sparse_tensor(tensor(where), places, [3])])
+    indices = numpy_helper.from_array(np.arange(3), "places")
+    return model([MULTIPLY], sparse=[helper.make_sparse_tensor(tensor(where), indices, [3])])
 
 
 def in_function(where: str) -> bytes:
@@ -87,30 +90,30 @@ def in_function(where: str) -> bytes:
 
 
 PLACES: dict[str, Callable[[str], bytes]] = {
-    "weights": lambda where: model([TIMES], [tensor(where)]),
-    "attribute": lambda where: model([constant(tensor(where)), TIMES]),
-    "weights of a branch": lambda where: model([either(branch([], [tensor(where)]))], [YES]),
+    "weights": lambda where: model([MULTIPLY], [tensor(where)]),
+    "attribute": lambda where: model([constant(tensor(where)), MULTIPLY]),
+    "weights of a branch": lambda where: model([if_node(branch([], [tensor(where)]))], [YES]),
     "attribute in a branch": lambda where: model(
-        [either(branch([constant(tensor(where))]))], [YES]
+        [if_node(branch([constant(tensor(where))]))], [YES]
     ),
     "sparse weights": in_sparse,
     "function": in_function,
 }
 
 
-def served(folder: Path, data: bytes) -> Path:
-    """A classifier's folder with this network, whose hash is as it should be."""
+def make_served(folder: Path, data: bytes) -> Path:
+    """Create a classifier folder with this network and its correct hash."""
     make_classifier(folder, Net())
     (folder / "net.onnx").write_bytes(data)
-    list_anew(folder, "net.onnx")
+    update_hash(folder, "net.onnx")
     return folder
 
 
-def test_the_same_networks_work_with_weights_of_their_own(tmp_path: Path) -> None:
+def test_warm_networks_with_own_weights_work(tmp_path: Path) -> None:
     weights = numpy_helper.from_array(WEIGHTS, "weights")
-    load_classifier(served(tmp_path / "plain", model([TIMES], [weights]))).warm()
+    load_classifier(make_served(tmp_path / "plain", model([MULTIPLY], [weights]))).warm()
     load_classifier(
-        served(tmp_path / "branch", model([either(branch([constant(weights)]))], [YES]))
+        make_served(tmp_path / "branch", model([if_node(branch([constant(weights)]))], [YES]))
     ).warm()
 
 
@@ -118,10 +121,10 @@ def test_the_same_networks_work_with_weights_of_their_own(tmp_path: Path) -> Non
     "where", ["weights.bin", "../weights.bin", "absolute", IN_MEMORY, "/_ORT_MEM_ADDR_/"]
 )
 @pytest.mark.parametrize("place", PLACES)
-def test_weights_from_elsewhere(
+def test_load_external_weights_are_refused(
     tmp_path: Path, place: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = served(
+    folder = make_served(
         tmp_path / "net",
         PLACES[place](str(tmp_path / "weights.bin") if where == "absolute" else where),
     )
@@ -132,13 +135,13 @@ def test_weights_from_elsewhere(
         load_classifier(folder)
 
 
-def test_the_embedded_readers_networks_bring_all_their_weights_too(tmp_path: Path) -> None:
-    """In the listed network, by a name in its own folder: the way that opening by path would follow."""
+def test_load_caliper_external_weights_are_refused(tmp_path: Path) -> None:
+    """The weights have a plain name, which onnxruntime would follow if it opened by path."""
     folder = tmp_path / "caliper"
     CALIPER.make(folder)
     (folder / "finder.onnx").write_bytes(PLACES["weights"]("weights.bin"))
     (folder / "weights.bin").write_bytes(WEIGHTS.tobytes())
-    list_anew(folder, "finder.onnx")
+    update_hash(folder, "finder.onnx")
     with pytest.raises(ModelError, match="cannot be opened"):
         load(folder)
 
@@ -147,16 +150,18 @@ def test_the_embedded_readers_networks_bring_all_their_weights_too(tmp_path: Pat
     ("domain", "operator"),
     [("own.code", "Run"), ("ai.onnx.contrib", "PyOp"), ("com.microsoft", "PythonOp")],
 )
-def test_operators_of_other_libraries(tmp_path: Path, domain: str, operator: str) -> None:
+def test_load_operators_of_other_libraries_are_refused(
+    tmp_path: Path, domain: str, operator: str
+) -> None:
     node = helper.make_node(
         operator, ["means"], ["scores"], domain=domain, module="os", func_name="system"
     )
     with pytest.raises(ModelError, match="cannot be opened"):
-        load_classifier(served(tmp_path / "net", model([node], domains=[domain])))
+        load_classifier(make_served(tmp_path / "net", model([node], domains=[domain])))
 
 
 class Evil:
-    """Leaves a trace where it is unpickled."""
+    """Object that creates a file when it is unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -165,14 +170,14 @@ class Evil:
         return Path.touch, (self.trace,)
 
 
-def test_a_pickle_called_onnx(tmp_path: Path) -> None:
+def test_load_pickle_named_onnx_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be opened"):
-        load_classifier(served(tmp_path / "net", pickle.dumps(Evil(tmp_path / "trace"))))
+        load_classifier(make_served(tmp_path / "net", pickle.dumps(Evil(tmp_path / "trace"))))
     assert not (tmp_path / "trace").exists()
 
 
 def endless() -> bytes:
-    """A loop whose condition stays true and that has no count."""
+    """Return a network with an infinite loop."""
     flag = [helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("on", "still")]
     value = [helper.make_tensor_value_info(name, FLOAT, None) for name in ("before", "after")]
     count = helper.make_tensor_value_info("count", TensorProto.INT64, [])
@@ -184,17 +189,19 @@ def endless() -> bytes:
     return model([helper.make_node("Loop", ["", "yes", "means"], ["scores"], body=body)], [YES])
 
 
-def test_a_network_that_never_ends_is_stopped(tmp_path: Path) -> None:
-    classifier = NetworkClassifier.load(served(tmp_path / "net", endless()), longest_s=0.05)
-    with pytest.raises(ModelError, match=r"net\.onnx was not done after 0\.05 s"):
+def test_warm_endless_network_is_stopped(tmp_path: Path) -> None:
+    classifier = NetworkClassifier.load(make_served(tmp_path / "net", endless()), timeout_s=0.05)
+    with pytest.raises(ModelError, match=r"net\.onnx did not finish within 0\.05 s"):
         classifier.warm()
     load_classifier(
-        served(tmp_path / "good", model([TIMES], [numpy_helper.from_array(WEIGHTS, "weights")]))
+        make_served(
+            tmp_path / "good", model([MULTIPLY], [numpy_helper.from_array(WEIGHTS, "weights")])
+        )
     ).warm()
 
 
-def much(elements: int, computed: bool = True) -> bytes:
-    """A network that holds so many numbers at once."""
+def memory_hog(elements: int, computed: bool = True) -> bytes:
+    """Return a network that holds this many numbers at once."""
     across = numpy_helper.from_array(np.array([elements, 1] if computed else [elements]), "across")
     first = (
         helper.make_node("Expand", ["one", "across"], ["much"])
@@ -216,22 +223,27 @@ import keylike.readers.sessions
 from keylike.readers.loading import load_classifier
 from keylike.errors import ModelError
 if len(sys.argv) > 2:
-    keylike.readers.sessions.MOST_BYTES = 100_000_000
-told = []
+    keylike.readers.sessions.MAX_BYTES = 100_000_000
+errors = []
 for folder in sys.argv[1:]:
     try:
         load_classifier(Path(folder)).warm()
     except ModelError as error:
-        told.append(str(error))
-# What getrusage says holds the memory of the process that started this one, too.
+        errors.append(str(error))
+# getrusage would include the memory of the parent process before exec.
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
-print(json.dumps([told, peak]))
+print(json.dumps([errors, peak]))
 """
 
 
-def warmed(*folders: Path) -> tuple[list[str], int]:
-    """What was told of classifiers that were warmed in one process of their own, and the most memory that it took; of several, all of
-    them together may take 100 MB."""
+def warm_in_process(*folders: Path) -> tuple[list[str], int]:
+    """Warm classifiers in a separate process.
+
+    With several classifiers, the shared limit is 100 MB instead of MAX_BYTES.
+
+    Returns:
+        Error messages, and peak memory in bytes.
+    """
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-c", WARM, *map(str, folders)],
@@ -240,22 +252,28 @@ def warmed(*folders: Path) -> tuple[list[str], int]:
         text=True,
         timeout=60,
     )
-    told, peak = json.loads(done.stdout)
-    return told, peak
+    errors, peak = json.loads(done.stdout)
+    return errors, peak
 
 
 @pytest.mark.parametrize("computed", [True, False])
-def test_a_network_that_asks_for_all_memory_fails_by_itself(tmp_path: Path, computed: bool) -> None:
-    """Twenty times what is allowed; the process would be ended by the system for less."""
-    told, peak = warmed(served(tmp_path / "net", much(MOST_BYTES * 5, computed)))
-    assert told == ["net.onnx does not take (1, 3, 6, 8) numbers, or gives none"]
+def test_warm_network_above_memory_limit_fails_alone(tmp_path: Path, computed: bool) -> None:
+    """The network asks for twenty times the limit."""
+    errors, peak = warm_in_process(
+        make_served(tmp_path / "net", memory_hog(MAX_BYTES * 5, computed))
+    )
+    assert errors == ["net.onnx does not accept input of shape (1, 3, 6, 8), or returns no numbers"]
     assert peak < 1_000_000_000
 
 
-def test_memory_of_one_run_is_there_for_the_next(tmp_path: Path) -> None:
-    """The bound is for all networks together: what each took must come back."""
+def test_warm_memory_is_returned_after_each_run(tmp_path: Path) -> None:
+    """All networks share one limit, so memory must be returned after each run."""
     folders = [
-        served(tmp_path / f"net{number}", much(8_000_000 + 500_000 * number)) for number in range(7)
+        make_served(tmp_path / f"net{number}", memory_hog(8_000_000 + 500_000 * number))
+        for number in range(7)
     ]
-    assert warmed(*folders)[0] == []
-    assert len(warmed(*folders, served(tmp_path / "larger", much(30_000_000)))[0]) == 1
+    assert warm_in_process(*folders)[0] == []
+    assert (
+        len(warm_in_process(*folders, make_served(tmp_path / "larger", memory_hog(30_000_000)))[0])
+        == 1
+    )

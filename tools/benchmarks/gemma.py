@@ -30,7 +30,7 @@ from keylike.readers.gemma.manifest import GemmaManifest
 from keylike.readers.gemma.picture import Framer
 from keylike.readers.gemma.prompt import prompt_inputs
 from keylike.readers.gemma.search import read_slots
-from keylike.readers.gemma.slots import end_of_turn, lay_out
+from keylike.readers.gemma.slots import build_layout, end_of_turn
 from keylike.readers.reply import parse_reply
 from tools.benchmarks.tiny_checkpoint import tiny_checkpoint
 
@@ -82,7 +82,7 @@ def _before_end_of_turn(tokens: list[int], ends: Sequence[int]) -> list[int]:
 
 def slot_method(loaded: Loaded, manifest: GemmaManifest) -> Method:
     """Build the method that decodes the slots of the reply."""
-    layout = lay_out(manifest, loaded.processor.tokenizer)
+    layout = build_layout(manifest, loaded.processor.tokenizer)
 
     def read(inputs: Any) -> tuple[list[Code], int]:
         readings = read_slots(loaded.model, inputs, layout, manifest.reply.beams)

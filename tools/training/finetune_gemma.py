@@ -1,8 +1,9 @@
-"""Fine-tunes Gemma 3n to read keys.
+"""Fine-tune a Gemma 3n to read keys.
 
 `python -m tools.training.finetune_gemma DATA OUT --base DIR` writes OUT/lora and OUT/merged. DATA
-is a folder of tools.training.render, or a JSONL file of own photos with image_path, bittings,
-keyway and brand. The same command resumes from the last checkpoint. The last line printed is JSON.
+is a folder written by tools.training.render, or a JSONL file with image_path, bittings, keyway and
+brand per line. An interrupted run continues from its last checkpoint with the same command. The
+last line of output is JSON.
 """
 
 from __future__ import annotations
@@ -30,106 +31,145 @@ from keylike.readers.gemma.backends import Loaded, choose
 from keylike.readers.gemma.folder import Checkpoint, inspect
 from keylike.readers.gemma.manifest import GemmaManifest, Picture, Prompt, gemma_manifest
 from keylike.readers.gemma.picture import Framer, KeyFinder
-from keylike.readers.gemma.with_transformers import processor
+from keylike.readers.gemma.with_transformers import load_processor
 from keylike.readers.model_files import sha256
-from tools.training.gemma_batches import Collator, Lesson, frame
+from tools.training.gemma_batches import Collator, Example, frame
 from tools.training.gemma_data import (
     REPLIES,
     DataError,
     keyways_of,
-    part,
     read_shots,
     reply_for,
-    shape_of,
+    reply_shape,
+    split_by_key,
 )
-from tools.training.gemma_folders import measured, save_adapter, save_merged, seal
-from tools.training.gemma_lora import Course, Run, adapted, bring_in, full_precision, train
+from tools.training.gemma_folders import measured, save_adapter, save_merged, write_manifest
+from tools.training.gemma_lora import (
+    Run,
+    TrainingConfig,
+    add_adapter,
+    full_precision,
+    import_libraries,
+    train,
+)
 
 FINDER = Path(__file__).resolve().parents[2] / "models" / "caliper"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One fine-tuning: the base, the photos in `taught` and `held`, and the adapter's manifest."""
+    """Description of one fine-tuning run.
+
+    Attributes:
+        base: Base model.
+        out: Output folder.
+        train_shots: Photos to train on.
+        held_out: Photos kept for measuring.
+        manifest: Manifest of the adapter.
+        shape: Reply format, "short" or "long".
+        config: Hyperparameters.
+        backend: Name of the backend.
+        finder: Locator of the key.
+    """
 
     base: Checkpoint
     out: Path
-    taught: Sequence[Shot]
-    held: Sequence[Shot]
+    train_shots: Sequence[Shot]
+    held_out: Sequence[Shot]
     manifest: GemmaManifest
     shape: str
-    course: Course
+    config: TrainingConfig
     backend: str
     finder: KeyFinder
 
 
 def finetune(task: Task) -> dict[str, Any]:
-    """Train, write both folders, read the held-out photos, and return the JSON line.
+    """Train, write both folders and measure the held-out photos.
+
+    Returns:
+        Content of the JSON line.
 
     Raises:
-        DataError: Photos or labels cannot be used.
-        ModelError: The base cannot be used.
+        DataError: A photo is invalid, or the output folder belongs to another run.
+        ModelError: The base is unsuitable, or the result cannot be loaded.
     """
     start = time.monotonic()
-    fast = bring_in(task.backend)
+    fast = import_libraries(task.backend)
     run = _train(task, fast)
     gc.collect()
-    figures = _merge_and_measure(task)
+    metrics = _merge_and_measure(task)
     return {
-        "model": f"{task.manifest.name}-{task.manifest.version}", "photos": len(task.taught), "from_step": run.begun, "steps": run.ended,
-        "loss": run.loss, "measured": figures, "seconds": round(time.monotonic() - start, 1),
-    }  # fmt: skip
+        "model": f"{task.manifest.name}-{task.manifest.version}",
+        "photos": len(task.train_shots),
+        "from_step": run.start_step,
+        "steps": run.end_step,
+        "loss": run.loss,
+        "measured": metrics,
+        "seconds": round(time.monotonic() - start, 1),
+    }
 
 
 def _train(task: Task, fast: bool) -> Run:
-    """Train and save the adapter in OUT/lora.
+    """Train the adapter and write it to OUT/lora.
 
-    The trained model is freed on return, because the merged one needs its memory.
+    The trained model is freed on return, because the merged model needs the memory.
     """
-    words = processor(task.base.words)
-    side = int(words.image_processor.size["height"])
+    processor = load_processor(task.base.tokenizer_folder)
+    side = int(processor.image_processor.size["height"])
     framer = Framer(task.manifest.picture, task.finder)
-    # Held-out photos too, so that a photo that cannot be opened fails before the training.
+    # Includes the held-out photos, so that an invalid photo is reported before training.
     squares = frame(
-        _shown([*task.taught, *task.held], "Framing photos"), framer, side, task.out / "squares"
+        _with_progress([*task.train_shots, *task.held_out], "Framing photos"),
+        framer,
+        side,
+        task.out / "squares",
     )
-    lessons = [
-        Lesson(square, reply_for(shot, task.shape))
-        for square, shot in zip(squares, task.taught, strict=False)
+    examples = [
+        Example(square, reply_for(shot, task.shape))
+        for square, shot in zip(squares, task.train_shots, strict=False)
     ]
-    model = adapted(task.base, task.course, fast)
+    model = add_adapter(task.base, task.config, fast)
     run = train(
         model,
-        lessons,
-        Collator(words, task.manifest.prompt),
-        task.course,
+        examples,
+        Collator(processor, task.manifest.prompt),
+        task.config,
         task.out / "checkpoints",
-        _told(task, lessons),
+        _run_identity(task, examples),
     )
-    save_adapter(model, words, task.out / "lora", task.base.folder.name)
-    seal(task.out / "lora", task.manifest, None)
+    save_adapter(model, processor, task.out / "lora", task.base.folder.name)
+    write_manifest(task.out / "lora", task.manifest, None)
     return run
 
 
-def _told(task: Task, lessons: Sequence[Lesson]) -> dict[str, str]:
-    """Return what must not change between runs; lessons as a hash, since they hold codes."""
-    listed = "\n".join(f"{lesson.square.name} {lesson.reply}" for lesson in lessons)
-    return {"base": task.base.folder.name, "photos": hashlib.sha256(listed.encode()).hexdigest()}
+def _run_identity(task: Task, examples: Sequence[Example]) -> dict[str, str]:
+    """Return the values that must stay the same between runs.
+
+    The examples are hashed, because they contain codes.
+    """
+    description = "\n".join(f"{example.square.name} {example.reply}" for example in examples)
+    return {
+        "base": task.base.folder.name,
+        "photos": hashlib.sha256(description.encode()).hexdigest(),
+    }
 
 
 def _merge_and_measure(task: Task) -> dict[str, Any]:
-    """Load the adapter as a server does, merge and write it, and read the held-out photos."""
+    """Merge the adapter into the full weights, write both models and measure the merged one.
+
+    The adapter is loaded as a server would load it.
+    """
     lora, merged = task.out / "lora", task.out / "merged"
     loaded = _merged(task)
     save_merged(loaded.model, loaded.processor, merged)
-    whole = task.manifest.model_copy(update={"kind": "gemma-merged", "base_files": {}})
-    figures = measured(
-        _judged(task, whole, loaded),
-        len({(shot.keyway, shot.codes) for shot in task.held if shot.codes}),
+    manifest = task.manifest.model_copy(update={"kind": "gemma-merged", "base_files": {}})
+    metrics = measured(
+        _evaluate(task, manifest, loaded),
+        len({(shot.keyway, shot.codes) for shot in task.held_out if shot.codes}),
     )
-    seal(lora, task.manifest, figures)
-    seal(merged, whole, figures)
-    return figures
+    write_manifest(lora, task.manifest, metrics)
+    write_manifest(merged, manifest, metrics)
+    return metrics
 
 
 def _merged(task: Task) -> Loaded:
@@ -138,37 +178,44 @@ def _merged(task: Task) -> Loaded:
             inspect(task.out / "lora", base_model=task.base.folder, models=None), full_precision()
         )
     except ModelError as error:
-        raise ModelError(f"lora/ is written, but could not be merged: {error}") from None
+        raise ModelError(f"lora/ was written but could not be merged: {error}") from None
     return replace(loaded, model=loaded.model.merge_and_unload())
 
 
-def _judged(task: Task, manifest: GemmaManifest, loaded: Loaded) -> Report:
+def _evaluate(task: Task, manifest: GemmaManifest, loaded: Loaded) -> Report:
     from keylike.readers.gemma.engine import Engine
     from keylike.readers.gemma.reader import GemmaReader
 
     info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, "")
     reader = GemmaReader(Engine(loaded, manifest, 1), info, manifest, task.finder)
-    return judge(reader, _shown(task.held, "Reading held-out photos"), lambda _: None)
+    return judge(reader, _with_progress(task.held_out, "Reading held-out photos"), lambda _: None)
 
 
-def _shown(found: Sequence[Shot], what: str) -> Iterable[Shot]:
-    """Yield the shots one by one with a progress bar on standard error."""
-    return track(found, description=what, console=Console(stderr=True), disable=not found)
+def _with_progress(shots: Sequence[Shot], description: str) -> Iterable[Shot]:
+    """Yield the photos with a progress bar on standard error."""
+    return track(shots, description=description, console=Console(stderr=True), disable=not shots)
 
 
 def _task(options: argparse.Namespace) -> Task:
     if options.threads:
-        _keep_to(options.threads)
-    taught, held = part(read_shots(options.data), options.held_out)
+        _set_threads(options.threads)
+    train_shots, held_out = split_by_key(read_shots(options.data), options.held_out)
     base = inspect(options.base, base_model=None, models=None)
+    weights = sorted(base.folder.glob("*.safetensors"))
     manifest = gemma_manifest(
         {
-            "name": options.name, "version": options.version, "kind": "gemma-lora", "base": base.folder.name,
-            "base_files": {path.name: sha256(path) for path in sorted(base.folder.glob("*.safetensors"))},
-            "keyways": keyways_of(taught), "prompt": Prompt(), "picture": Picture(), "reply": shape_of(options.reply, taught),
+            "name": options.name,
+            "version": options.version,
+            "kind": "gemma-lora",
+            "base": base.folder.name,
+            "base_files": {path.name: sha256(path) for path in weights},
+            "keyways": keyways_of(train_shots),
+            "prompt": Prompt(),
+            "picture": Picture(),
+            "reply": reply_shape(options.reply, train_shots),
         }
-    )  # fmt: skip
-    course = Course(
+    )
+    config = TrainingConfig(
         options.epochs,
         options.steps,
         options.rank,
@@ -180,61 +227,71 @@ def _task(options: argparse.Namespace) -> Task:
     )
     finder = CaliperReader.load(options.finder)
     return Task(
-        base, options.out, taught, held, manifest, options.reply, course, options.backend, finder
+        base,
+        options.out,
+        train_shots,
+        held_out,
+        manifest,
+        options.reply,
+        config,
+        options.backend,
+        finder,
     )
 
 
-def _keep_to(threads: int) -> None:
+def _set_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
 
 
-def _whole(text: str) -> int:
-    """Parse an integer of at least 1."""
+def _positive_int(text: str) -> int:
+    """Parse an integer from 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("a whole number from 1 is wanted")
+        raise argparse.ArgumentTypeError("must be an integer from 1")
     return int(text)
 
 
 def _share(text: str) -> float:
-    """Parse a number from 0 to below 1."""
+    """Parse a share from 0 to below 1."""
     share = float(text)
     if not 0 <= share < 1:
-        raise argparse.ArgumentTypeError("a share from 0 to below 1 is wanted")
+        raise argparse.ArgumentTypeError("must be at least 0 and below 1")
     return share
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="a folder with labels.jsonl, or a JSONL file")
+    parser.add_argument("data", type=Path, help="folder with labels.jsonl, or a JSONL file")
     parser.add_argument(
         "out",
         type=Path,
-        help="gets lora/, merged/, and what it needs to go on: checkpoints/ and squares/",
+        help="output folder for lora/, merged/, checkpoints/ and squares/",
     )
     parser.add_argument(
-        "--base", type=Path, required=True, help="folder of the Gemma 3n to start from"
+        "--base", type=Path, required=True, help="folder of the Gemma 3n base model"
     )
     parser.add_argument("--epochs", type=float, default=3)
-    parser.add_argument("--steps", type=_whole, help="goes before --epochs")
-    parser.add_argument("--rank", type=_whole, default=16, help="of the LoRA adapter")
-    parser.add_argument("--batch", type=_whole, default=4, help="photos a step")
-    parser.add_argument("--lr", type=float, default=2e-4, help="greatest learning rate")
+    parser.add_argument("--steps", type=_positive_int, help="number of steps; overrides --epochs")
+    parser.add_argument("--rank", type=_positive_int, default=16, help="rank of the LoRA adapter")
+    parser.add_argument("--batch", type=_positive_int, default=4, help="photos per step")
+    parser.add_argument("--lr", type=float, default=2e-4, help="peak learning rate")
     parser.add_argument(
         "--held-out",
         type=_share,
         default=0.1,
-        help="share of the keys that is kept for measuring; 0 for none",
+        help="share of the keys kept for measuring; 0 for none",
     )
     parser.add_argument("--name", default="gemma-3n-keys")
     parser.add_argument("--version", default="1.0.0")
     parser.add_argument("--reply", choices=tuple(REPLIES), default="short")
     parser.add_argument(
-        "--save-every", type=_whole, default=25, help="steps from one checkpoint to the next (25)"
+        "--save-every", type=_positive_int, default=25, help="steps between checkpoints (25)"
     )
     parser.add_argument(
-        "--threads", type=_whole, help="of PyTorch on the processor; a tiny model wants one"
+        "--threads",
+        type=_positive_int,
+        help="PyTorch threads on the CPU; one is best for a tiny model",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", choices=("auto", "transformers", "unsloth"), default="auto")
@@ -242,31 +299,31 @@ def _parser() -> argparse.ArgumentParser:
         "--precision",
         choices=("auto", "bf16", "fp32", "nf4"),
         default="auto",
-        help="how the base is held in training",
+        help="precision of the base during training",
     )
     parser.add_argument(
-        "--finder", type=Path, default=FINDER, help="the caliper that finds the key on a photo"
+        "--finder", type=Path, default=FINDER, help="folder of the caliper that locates the key"
     )
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     configure_image_libraries()
     try:
-        told = finetune(_task(options))
+        result = finetune(_task(options))
     except (DataError, ModelError) as error:
         sys.exit(f"finetune_gemma: {error}")
     except KeyboardInterrupt:
         saved = any((options.out / "checkpoints").glob("checkpoint-*"))
-        then = (
-            "goes on from the last checkpoint"
+        outlook = (
+            "continues from the last checkpoint"
             if saved
-            else f"begins anew, as none was saved yet (--save-every {options.save_every})"
+            else f"starts again, because none was saved yet (--save-every {options.save_every})"
         )
-        sys.exit(f"finetune_gemma: stopped; the same command {then}")
-    print(json.dumps(told))
+        sys.exit(f"finetune_gemma: stopped; the same command {outlook}")
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Training batches for Gemma: cached squares, and tokens with the loss on the reply."""
+"""Batches for fine-tuning: cached squares, and prompt and reply tokens with loss on the reply."""
 
 from __future__ import annotations
 
@@ -19,31 +19,37 @@ from keylike.readers.gemma.prompt import prompt_inputs
 from keylike.readers.gemma.slots import reply_ids
 from tools.training.gemma_data import DataError
 
-# PyTorch's loss ignores this label.
-UNTAUGHT = -100
+# Label that PyTorch's loss ignores.
+IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """One photo as the model sees it, in a file, and the reply to learn."""
+class Example:
+    """Training example: file of the square picture, and the reply to learn."""
 
     square: Path
     reply: str
 
 
-def frame(found: Iterable[Shot], framer: Framer, side: int, folder: Path) -> list[Path]:
-    """Write the squares of all shots into `folder`, framed as the reader frames them.
+def frame(shots: Iterable[Shot], framer: Framer, side: int, folder: Path) -> list[Path]:
+    """Crop the photos as the reader does and save the squares in `folder`.
 
-    Files that exist are kept.
+    Existing squares are kept.
+
+    Args:
+        shots: Photos to crop.
+        framer: Converter used by the reader.
+        side: Side of the squares in pixels.
+        folder: Folder of the squares.
 
     Raises:
-        DataError: A photo cannot be opened.
+        DataError: A photo cannot be decoded.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    return [_framed(shot, framer, side, folder) for shot in found]
+    return [_save_square(shot, framer, side, folder) for shot in shots]
 
 
-def _framed(shot: Shot, framer: Framer, side: int, folder: Path) -> Path:
+def _save_square(shot: Shot, framer: Framer, side: int, folder: Path) -> Path:
     try:
         data = shot.path.read_bytes()
         path = (
@@ -52,59 +58,66 @@ def _framed(shot: Shot, framer: Framer, side: int, folder: Path) -> Path:
         )
         if not path.exists():
             square = framer.frame(open_photo(data).pixels, side).square
-            # Written whole or not at all, even if the process stops here.
+            # Renaming prevents incomplete files after an interruption.
             square.save(path.with_suffix(".part"), "PNG")
             path.with_suffix(".part").rename(path)
     except KeylikeError as error:
         raise DataError(f"{shot.path.name}: {error.message}") from None
     except OSError as error:
         raise DataError(
-            f"{shot.path.name} cannot be read, or its square not be written: {error.strerror}"
+            f"{shot.path.name} cannot be read, or its square cannot be written: {error.strerror}"
         ) from None
     return path
 
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Joins lessons into a batch: the prompt of the reader, which has no code, and the reply."""
+    """Converter of examples to batches of prompt and reply.
+
+    The prompt is the one that the reader uses, and does not contain the code.
+    """
 
     processor: Any
     prompt: Prompt
 
-    def __call__(self, lessons: Sequence[Lesson]) -> dict[str, Any]:
-        """Return a batch.
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """Return the tensors of a batch.
 
         Returns:
-            input_ids, attention_mask, token_type_ids and labels (n, length), pixel_values
-            (n, 3, side, side). Labels are UNTAUGHT outside the reply and the end of its turn.
+            input_ids, attention_mask, token_type_ids and labels of shape (n, length), and
+                pixel_values of shape (n, 3, side, side). `labels` are IGNORED outside the reply and
+                its end of turn.
         """
         import torch
 
-        squares = [_opened(lesson.square) for lesson in lessons]
-        asked = prompt_inputs(self.processor, self.prompt, squares)
+        squares = [_open_square(example.square) for example in examples]
+        prompt = prompt_inputs(self.processor, self.prompt, squares)
         replies = [
-            torch.tensor(reply_ids(self.processor.tokenizer, lesson.reply)) for lesson in lessons
+            torch.tensor(reply_ids(self.processor.tokenizer, example.reply)) for example in examples
         ]
-        ends = {
-            "input_ids": _padded(replies, self.processor.tokenizer.pad_token_id),
-            "attention_mask": _padded([torch.ones_like(reply) for reply in replies], 0),
-            "token_type_ids": _padded([torch.zeros_like(reply) for reply in replies], 0),
+        reply_tensors = {
+            "input_ids": _pad(replies, self.processor.tokenizer.pad_token_id),
+            "attention_mask": _pad([torch.ones_like(reply) for reply in replies], 0),
+            "token_type_ids": _pad([torch.zeros_like(reply) for reply in replies], 0),
         }
-        whole = {name: torch.cat([asked[name], end], 1) for name, end in ends.items()}
-        untaught = torch.full_like(asked["input_ids"], UNTAUGHT)
+        tensors = {
+            name: torch.cat([prompt[name], reply_tensor], 1)
+            for name, reply_tensor in reply_tensors.items()
+        }
+        ignored = torch.full_like(prompt["input_ids"], IGNORED)
         return {
-            **whole,
-            "labels": torch.cat([untaught, _padded(replies, UNTAUGHT)], 1),
-            "pixel_values": asked["pixel_values"],
+            **tensors,
+            "labels": torch.cat([ignored, _pad(replies, IGNORED)], 1),
+            "pixel_values": prompt["pixel_values"],
         }
 
 
-def _opened(path: Path) -> Image.Image:
+def _open_square(path: Path) -> Image.Image:
     with Image.open(path) as square:
         return square.convert("RGB")
 
 
-def _padded(rows: Sequence[Any], value: int) -> Any:
+def _pad(rows: Sequence[Any], value: int) -> Any:
     from torch.nn.utils.rnn import pad_sequence
 
     return pad_sequence(list(rows), batch_first=True, padding_value=value)

@@ -1,4 +1,4 @@
-"""Training data for Gemma: labelled photos, checked and split by key."""
+"""Training data for Gemma: labelled photos, validated and split by key."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from keylike.readers.evaluation import Shot, shots
 from keylike.readers.gemma.manifest import ReplyShape
 from keylike.readers.gemma.prompt import none_text, reply_text
 
-OWN = "own"
+JSONL_TIER = "own"
 NONE = "none"
 REPLIES = {
     "short": ReplyShape(none="NONE"),
-    # The code is parsed as in a short reply. The other lines are for programs that show the whole
+    # The code is read as from a short reply. The other lines are for programs that show the whole
     # reply.
     "long": ReplyShape(none="NONE", template=ReplyShape().template + "\nBRAND:"),
 }
 
 
 class DataError(ValueError):
-    """Photos or labels that cannot be used. The message is one line without any code."""
+    """Invalid photos or labels. The message is one line and contains no code."""
 
 
 def read_shots(data: Path) -> list[Shot]:
-    """Return the photos of a folder of tools.training.render or of a JSONL file.
+    """Return the photos of a folder written by tools.training.render, or of a JSONL file.
 
-    Each line of the file has image_path, bittings, keyway and brand. `codes` is None without a code.
+    Each line of a JSONL file has image_path, bittings, keyway and brand. `codes` is None for a
+    photo without a readable code.
 
     Raises:
-        DataError: The first fault found.
+        DataError: A label or photo is invalid. The message names the first.
     """
     if not data.exists():
-        raise DataError(f"there is no {data}")
-    found = _drawn(data) if data.is_dir() else _own(data)
+        raise DataError(f"{data} does not exist")
+    found = _read_folder(data) if data.is_dir() else _read_jsonl(data)
     if not found:
         raise DataError(f"{data.name} lists no photos")
     if all(shot.codes is None for shot in found):
@@ -48,138 +49,148 @@ def read_shots(data: Path) -> list[Shot]:
     return found
 
 
-def shape_of(reply: str, taught: Sequence[Shot]) -> ReplyShape:
-    """Return the short or the long reply shape.
+def reply_shape(reply: str, train_shots: Sequence[Shot]) -> ReplyShape:
+    """Return the short or the long reply format.
 
-    A model says that there is no key only if it was trained on photos without one.
+    It includes the reply for "no key" only if there are training photos without a key.
     """
     shape = REPLIES[reply]
     return (
         shape
-        if any(shot.codes is None for shot in taught)
+        if any(shot.codes is None for shot in train_shots)
         else shape.model_copy(update={"none": None})
     )
 
 
-def _drawn(folder: Path) -> list[Shot]:
+def _read_folder(folder: Path) -> list[Shot]:
     try:
         found = shots(folder)
     except FileNotFoundError:
         raise DataError(
-            f"{folder.name} holds no labels.jsonl: draw photos with python -m tools.training.render, or name a JSONL file"
+            f"{folder.name} has no labels.jsonl: "
+            "render photos with python -m tools.training.render, or use a JSONL file"
         ) from None
     except ValueError as error:
         raise DataError(str(error)) from None
-    return [_checked(shot, shot.path.name) for shot in found]
+    return [_check(shot, shot.path.name) for shot in found]
 
 
-def _own(file: Path) -> list[Shot]:
+def _read_jsonl(file: Path) -> list[Shot]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise DataError(
-            f"{file.name} is not text in UTF-8: it must hold a JSON object a line"
+            f"{file.name} is not UTF-8 text: it must have one JSON object per line"
         ) from None
     return [
-        _own_shot(file, line, f"line {number} of {file.name}")
+        _parse_line(file, line, f"line {number} of {file.name}")
         for number, line in enumerate(lines, 1)
         if line.strip()
     ]
 
 
-def _own_shot(file: Path, line: str, where: str) -> Shot:
+def _parse_line(file: Path, line: str, where: str) -> Shot:
     try:
         row = json.loads(line)
         path, name = file.parent / row["image_path"], row.get("keyway")
-        written = row["bittings"] if "bittings" in row else row["bitting"]
+        bitting = row["bittings"] if "bittings" in row else row["bitting"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{where} is no JSON object with image_path, bittings and keyway") from None
-    if written is None:
-        return _checked(Shot(path, NONE, None, OWN), where)
+        raise DataError(
+            f"{where} is not a JSON object with image_path, bittings and keyway"
+        ) from None
+    if bitting is None:
+        return _check(Shot(path, NONE, None, JSONL_TIER), where)
     if not isinstance(name, str):
-        raise DataError(f"{where} does not name its keyway")
-    return _checked(Shot(path, name, _codes(name, written, where), OWN), where)
+        raise DataError(f"{where} has no keyway")
+    return _check(Shot(path, name, _codes(name, bitting, where), JSONL_TIER), where)
 
 
-def _codes(name: str, written: Any, where: str) -> tuple[int, ...]:
-    """Return a code given as a list of numbers or as text, such as "2,5,4,7,3"."""
-    if isinstance(written, list) and written and all(type(code) is int for code in written):
-        return tuple(written)
-    text = ",".join(map(str, written)) if isinstance(written, list) else str(written)
+def _codes(name: str, bitting: Any, where: str) -> tuple[int, ...]:
+    """Return a code given as a list of numbers or as text such as "2,5,4,7,3"."""
+    if isinstance(bitting, list) and bitting and all(type(code) is int for code in bitting):
+        return tuple(bitting)
+    text = ",".join(map(str, bitting)) if isinstance(bitting, list) else str(bitting)
     try:
         return Bitting.parse(keyway(name), text).codes
     except (BittingError, UnknownKeyway) as error:
         raise DataError(f"{where}: {error}") from None
 
 
-def _checked(shot: Shot, where: str) -> Shot:
-    """Return the shot under its keyway's canonical name.
+def _check(shot: Shot, where: str) -> Shot:
+    """Return the shot with the canonical name of its keyway.
 
     Raises:
-        DataError: The photo does not exist, or no such key can have the code.
+        DataError: The photo does not exist, or the keyway does not allow the code.
     """
     if not shot.path.is_file():
-        raise DataError(f"{where}: there is no photo {shot.path.name}")
+        raise DataError(f"{where}: photo {shot.path.name} does not exist")
     if shot.codes is None:
         return shot
     try:
-        way = keyway(shot.keyway)
-        Bitting(way, shot.codes).validate()
+        key_type = keyway(shot.keyway)
+        Bitting(key_type, shot.codes).validate()
     except (BittingError, UnknownKeyway) as error:
         raise DataError(f"{where}: {error}") from None
-    return replace(shot, keyway=way.name)
+    return replace(shot, keyway=key_type.name)
 
 
-def part(found: Sequence[Shot], share: float) -> tuple[list[Shot], list[Shot]]:
-    """Return photos to train on and photos held out, split by key.
+def split_by_key(found: Sequence[Shot], share: float) -> tuple[list[Shot], list[Shot]]:
+    """Split photos into training and held-out photos.
 
-    About `share` of the keys are held out with all their photos, and as many photos without a key.
-    Another photo of a trained key would be no test. Hashes decide, so keys stay where they are when a
-    few photos are added.
+    About `share` of the keys are held out, each with all its photos, and the same share of the
+    photos without a key. The split is by key, because another photo of a trained key would not be a
+    test. The choice depends on hashes, so that adding a few photos moves few keys.
 
     Raises:
-        DataError: Nothing would be left to train on.
+        DataError: No key would be left for training.
     """
-    keys = sorted({_key(shot) for shot in found if shot.codes}, key=_lot)
-    others = sorted({_key(shot) for shot in found if not shot.codes}, key=_lot)
-    held = {*keys[: _count(len(keys), share)], *others[: _count(len(others), share)]}
-    taught = [shot for shot in found if _key(shot) not in held]
-    if not any(shot.codes for shot in taught):
+    keys = sorted({_group(shot) for shot in found if shot.codes}, key=_hash_order)
+    others = sorted({_group(shot) for shot in found if not shot.codes}, key=_hash_order)
+    held_out = {*keys[: _count(len(keys), share)], *others[: _count(len(others), share)]}
+    train_shots = [shot for shot in found if _group(shot) not in held_out]
+    if not any(shot.codes for shot in train_shots):
         raise DataError(
-            "no key would be left to teach: hold out fewer, or add photos of other keys"
+            "no key would be left for training: hold out fewer, or add photos of other keys"
         )
-    return taught, [shot for shot in found if _key(shot) in held]
+    return train_shots, [shot for shot in found if _group(shot) in held_out]
 
 
 def _count(keys: int, share: float) -> int:
     return max(1, round(keys * share)) if keys > 1 and share > 0 else 0
 
 
-def _key(shot: Shot) -> str:
-    """Return the key that photos share; a photo without a key shares with none."""
+def _group(shot: Shot) -> str:
+    """Return an identifier shared by all photos of one key. Other photos are their own group."""
     return f"{shot.keyway}:{shot.codes}" if shot.codes else shot.path.name
 
 
-def _lot(key: str) -> str:
+def _hash_order(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 def keyways_of(found: Sequence[Shot]) -> tuple[str, ...]:
-    """Return the keyways with codes, by name."""
+    """Return the sorted keyways of all shots with a code."""
     return tuple(sorted({shot.keyway for shot in found if shot.codes}))
 
 
 def reply_for(shot: Shot, shape: str) -> str:
-    """Return the reply to learn for a shot; `shape` is "short" or "long"."""
+    """Return the reply to learn for a shot. `shape` is "short" or "long"."""
     form = REPLIES[shape]
     if shot.codes is None:
         return none_text(form) or ""
     text = reply_text(form, shot.keyway, shot.codes)
-    return text if shape == "short" else f"{text} {_besides(shot)}"
+    return text if shape == "short" else f"{text} {_long_reply_end(shot)}"
 
 
-def _besides(shot: Shot) -> str:
-    """Return the other lines of the long reply, without CONFIDENCE: no label can say that."""
-    way = keyway(shot.keyway)
-    rough = market(Bitting(way, shot.codes or ()), "00000")
-    return f"{way.brand}\nPRODUCTION: {rough.estimated_annual_production}\nCOMPLEXITY: {rough.manufacturing_complexity}"
+def _long_reply_end(shot: Shot) -> str:
+    """Return the other lines of the long reply.
+
+    There is no CONFIDENCE line, because a label cannot say how confident to be.
+    """
+    key_type = keyway(shot.keyway)
+    estimate = market(Bitting(key_type, shot.codes or ()), "00000")
+    return (
+        f"{key_type.brand}\n"
+        f"PRODUCTION: {estimate.estimated_annual_production}\n"
+        f"COMPLEXITY: {estimate.manufacturing_complexity}"
+    )

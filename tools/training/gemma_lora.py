@@ -1,4 +1,4 @@
-"""Trains a LoRA adapter on a Gemma 3n base and resumes from the last checkpoint."""
+"""Train a LoRA adapter on a Gemma 3n base with transformers' Trainer, with checkpoints."""
 
 from __future__ import annotations
 
@@ -17,33 +17,40 @@ from keylike.readers.gemma.with_transformers import (
     TransformersBackend,
     compute_type,
     prepare,
-    settle,
+    resolve_precision,
 )
-from tools.training.gemma_batches import Collator, Lesson
+from tools.training.gemma_batches import Collator, Example
 from tools.training.gemma_data import DataError
 
-# Only language layers: the vision tower has seen far more pictures than there are of keys, and only
-# naming depths is new. This also keeps the adapter out of parts that are never stored in 4 bits
-# (readers/gemma/precision.py).
+# Language layers only. Gemma's vision was trained on far more pictures than there are of keys, and
+# only the depths are new. This also excludes the modules that are never quantised (see
+# readers/gemma/precision.py).
 TARGETS = (
     r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
 )
-# Few photos are seen many times. Dropout also makes the merged weights robust to 4-bit rounding: a
-# tiny model misread without it.
+# Each of the few photos is seen many times. Without dropout, a tiny model misread after its merged
+# weights were rounded to 4 bits.
 DROPOUT = 0.1
-WARM_SHARE = 0.03
-TELL_EVERY = 10
-CHECKPOINTS_KEPT = 2
+WARMUP_SHARE = 0.03
+LOG_EVERY = 10
+MAX_CHECKPOINTS = 2
 _STATE, _RUN = "trainer_state.json", "run.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """The parameters of a training.
+class TrainingConfig:
+    """Hyperparameters.
 
-    Attributes include `steps`, which overrides `epochs`, `batch` in photos per step, and a checkpoint
-    every `save_every` steps. `precision` (auto, bf16, nf4 or fp32) is that of the base. The adapter is
-    always float32.
+    Attributes:
+        epochs: Passes over the training photos.
+        steps: Number of steps; overrides `epochs`.
+        rank: Rank of the adapter.
+        batch: Photos per step.
+        rate: Peak learning rate.
+        save_every: Steps between checkpoints.
+        seed: Random seed.
+        precision: Precision of the base during training (auto, bf16, nf4 or fp32). The adapter
+            always has 32 bits.
     """
 
     epochs: float
@@ -58,84 +65,96 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The first and last step of a run (first is 0 or a checkpoint's), and the last loss."""
+    """Result of a training.
 
-    begun: int
-    ended: int
+    Attributes:
+        start_step: First step: 0, or that of the checkpoint.
+        end_step: Last step.
+        loss: Last reported loss.
+    """
+
+    start_step: int
+    end_step: int
     loss: float | None
 
 
-def bring_in(backend: str) -> bool:
-    """Import the large libraries in the required order; return True if Unsloth is used.
+def import_libraries(backend: str) -> bool:
+    """Import the large libraries in the required order. Return True if Unsloth is among them.
 
     Raises:
-        ModelError: One of them cannot be imported.
+        ModelError: A library cannot be imported.
     """
     fast = choose(backend).name == "unsloth"
     if fast:
-        # Unsloth replaces parts of transformers, so it comes first.
-        with_unsloth.bring_in()
+        # Before transformers, which it patches.
+        with_unsloth.import_unsloth()
     prepare()
     return fast
 
 
 def full_precision() -> str:
-    """Return bf16 on a GPU that supports it, else fp32."""
+    """Return "bf16" for a GPU that computes in it, else "fp32"."""
     device = find_device()
     return "bf16" if device.bf16 and device.name != "cpu" else "fp32"
 
 
-def adapted(base: Checkpoint, course: Course, fast: bool) -> Any:
-    """Return the base with a fresh adapter, the only part that is trained.
+def add_adapter(base: Checkpoint, config: TrainingConfig, fast: bool) -> Any:
+    """Return the base with a new adapter, the only trainable part.
+
+    Args:
+        base: Base model.
+        config: Hyperparameters.
+        fast: True to use Unsloth.
 
     Raises:
-        ModelError: The base cannot be loaded.
+        ModelError: The base is unsuitable.
     """
     if base.kind == "gemma-lora":
-        raise ModelError(f"{base.folder.name} is an adapter itself: the base must be a whole model")
+        raise ModelError(f"{base.folder.name} is itself an adapter: the base must be a whole model")
     if base.quantised:
         raise ModelError(
-            f"{base.folder.name} is stored in 4 bits: an adapter is trained for, and merged into, the full weights"
+            f"{base.folder.name} is stored in 4 bits: "
+            "an adapter is trained for, and merged into, the full weights"
         )
-    held = settle(base, course.precision, find_device())
-    return _by_unsloth(base, course, held) if fast else _by_peft(base, course, held)
+    precision = resolve_precision(base, config.precision, find_device())
+    return _with_unsloth(base, config, precision) if fast else _with_peft(base, config, precision)
 
 
-def _by_peft(base: Checkpoint, course: Course, held: str) -> Any:
+def _with_peft(base: Checkpoint, config: TrainingConfig, precision: str) -> Any:
     from peft import LoraConfig, get_peft_model
     from transformers import set_seed
 
-    model = TransformersBackend().load(base, held).model
-    set_seed(course.seed)
-    shape = LoraConfig(
-        r=course.rank,
-        lora_alpha=course.rank,
+    model = TransformersBackend().load(base, precision).model
+    set_seed(config.seed)
+    lora_config = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.rank,
         lora_dropout=DROPOUT,
         target_modules=TARGETS,
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, shape)
+    return get_peft_model(model, lora_config)
 
 
-def _by_unsloth(base: Checkpoint, course: Course, held: str) -> Any:
+def _with_unsloth(base: Checkpoint, config: TrainingConfig, precision: str) -> Any:
     from unsloth import FastVisionModel
 
     model, _ = FastVisionModel.from_pretrained(
         str(base.folder),
-        dtype=compute_type(held, find_device()),
-        load_in_4bit=held == "nf4",
-        # Otherwise Unsloth swaps a known name for its own 4-bit repository.
+        dtype=compute_type(precision, find_device()),
+        load_in_4bit=precision == "nf4",
+        # Otherwise Unsloth replaces a known name by its own 4-bit repository.
         use_exact_model_name=True,
         local_files_only=True,
         trust_remote_code=False,
     )
     model = FastVisionModel.get_peft_model(
         model,
-        r=course.rank,
-        lora_alpha=course.rank,
+        r=config.rank,
+        lora_alpha=config.rank,
         lora_dropout=DROPOUT,
         target_modules=TARGETS,
-        random_state=course.seed,
+        random_state=config.seed,
     )
     FastVisionModel.for_training(model)
     return model
@@ -143,37 +162,43 @@ def _by_unsloth(base: Checkpoint, course: Course, held: str) -> Any:
 
 def train(
     model: Any,
-    lessons: Sequence[Lesson],
+    examples: Sequence[Example],
     collator: Collator,
-    course: Course,
+    config: TrainingConfig,
     work: Path,
-    told: Mapping[str, Any],
+    identity: Mapping[str, Any],
 ) -> Run:
-    """Train up to the last step, with checkpoints in `work`.
+    """Train up to the last step, continuing from the last checkpoint in `work`.
 
-    `told` identifies the training and must equal that of the last checkpoint.
+    Args:
+        model: Model with the adapter.
+        examples: Training examples.
+        collator: Converter of examples to batches.
+        config: Hyperparameters.
+        work: Folder of the checkpoints.
+        identity: Further values that must equal those of the interrupted run.
 
     Raises:
-        DataError: It differs.
+        DataError: The folder belongs to another run.
     """
     from transformers import Trainer
 
-    _check_same(
+    _check_same_run(
         work,
         {
-            **told,
-            "rank": course.rank,
-            "batch": course.batch,
-            "lr": course.rate,
-            "seed": course.seed,
+            **identity,
+            "rank": config.rank,
+            "batch": config.batch,
+            "lr": config.rate,
+            "seed": config.seed,
         },
     )
     last = last_checkpoint(work)
     trainer = Trainer(
         model=model,
-        args=_arguments(course, work),
+        args=_arguments(config, work),
         data_collator=collator,
-        train_dataset=list(lessons),
+        train_dataset=list(examples),
     )
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
@@ -183,50 +208,51 @@ def train(
 
 
 def last_checkpoint(work: Path) -> Path | None:
-    """Return the newest complete checkpoint; its state file is written last."""
-    whole = [path.parent for path in work.glob(f"checkpoint-*/{_STATE}")]
-    return max(whole, key=_step, default=None)
+    """Return the newest complete checkpoint. The trainer writes its state last."""
+    complete = [path.parent for path in work.glob(f"checkpoint-*/{_STATE}")]
+    return max(complete, key=_step, default=None)
 
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.partition("-")[2])
 
 
-def _check_same(work: Path, told: Mapping[str, Any]) -> None:
+def _check_same_run(work: Path, values: Mapping[str, Any]) -> None:
     path = work / _RUN
-    before = json.loads(path.read_text()) if path.exists() else told
-    unlike = sorted(name for name in told if before.get(name) != told[name])
-    if unlike:
+    previous = json.loads(path.read_text()) if path.exists() else values
+    changed = sorted(name for name in values if previous.get(name) != values[name])
+    if changed:
         raise DataError(
-            f"{work.parent.name} holds a training with another {unlike[0]}: name another folder, or delete {work.name} in it"
+            f"{work.parent.name} belongs to a run with another {changed[0]}: "
+            f"use another folder, or delete {work.name} in it"
         )
     work.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told, indent=1))
+    path.write_text(json.dumps(values, indent=1))
 
 
-def _arguments(course: Course, work: Path) -> Any:
+def _arguments(config: TrainingConfig, work: Path) -> Any:
     from transformers import TrainingArguments
 
     device = find_device().name
     return TrainingArguments(
         output_dir=str(work),
-        num_train_epochs=course.epochs,
-        max_steps=course.steps or -1,
-        per_device_train_batch_size=course.batch,
-        learning_rate=course.rate,
+        num_train_epochs=config.epochs,
+        max_steps=config.steps or -1,
+        per_device_train_batch_size=config.batch,
+        learning_rate=config.rate,
         lr_scheduler_type="linear",
-        warmup_steps=WARM_SHARE,
+        warmup_steps=WARMUP_SHARE,
         weight_decay=0.0,
         bf16=device.startswith("cuda")
-        and course.precision != "fp32"
+        and config.precision != "fp32"
         and full_precision() == "bf16",
-        logging_steps=TELL_EVERY,
-        save_steps=course.save_every,
-        save_total_limit=CHECKPOINTS_KEPT,
-        # The collator needs whole lessons, not columns.
+        logging_steps=LOG_EVERY,
+        save_steps=config.save_every,
+        save_total_limit=MAX_CHECKPOINTS,
+        # The collator needs whole examples, not columns.
         remove_unused_columns=False,
         dataloader_pin_memory=device.startswith("cuda"),
         label_names=["labels"],
         report_to="none",
-        seed=course.seed,
+        seed=config.seed,
     )

@@ -1,7 +1,8 @@
-"""Builds a tiny Gemma 3n with random weights: `python -m tools.training.tiny_gemma OUT`.
+"""Build a complete Gemma 3n with random weights that is small enough for a laptop.
 
-It has every part of the real model (text, vision, audio, tokenizer, processor, chat template) in a
-few megabytes. Tests and benchmarks use it without a download.
+`python -m tools.training.tiny_gemma OUT` writes it. The model has every part of the real one (text,
+vision, audio, tokenizer, processor, chat template) in a few megabytes. It knows nothing until it is
+fine-tuned. Tests, benchmarks and experiments use it without a download.
 """
 
 from __future__ import annotations
@@ -17,22 +18,27 @@ from keylike.readers.gemma.legacy_manifest import PROMPT
 from keylike.readers.gemma.manifest import Prompt
 from keylike.readers.gemma.with_transformers import prepare
 
-# Ids in the real order: text, ending in the two start tokens, then vision, then audio.
+# Ids are in the order of the real model: text, including the two start tokens, then vision, then
+# audio.
 TEXT_IDS, VISION_IDS, AUDIO_IDS = 768, 8, 8
 SPECIALS = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<end_of_turn>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
-MARKED = {
-    "boi_token": "<start_of_image>", "boa_token": "<start_of_audio>", "eoi_token": "<end_of_image>",
-    "image_token": "<image_soft_token>", "eoa_token": "<end_of_audio>", "audio_token": "<audio_soft_token>",
-}  # fmt: skip
+MODALITY_TOKENS = {
+    "boi_token": "<start_of_image>",
+    "boa_token": "<start_of_audio>",
+    "eoi_token": "<end_of_image>",
+    "image_token": "<image_soft_token>",
+    "eoa_token": "<end_of_audio>",
+    "audio_token": "<audio_soft_token>",
+}
 AUDIO_TOKENS = 188
-LAYERS = 4  # of the text; the real model has 35
-# Spreads of the randomised weights and the word embeddings: with fresh ones (0.02) all tokens look
-# alike.
-STIR, WORDS = 0.05, 0.4
+LAYERS = 4  # text layers; the real model has 35
+# Standard deviations of the noise added to weights, and of the embeddings. With the default of
+# 0.02, the last layer could not distinguish tokens.
+NOISE_STD, EMBEDDING_STD = 0.05, 0.4
 VISION_WIDTH = 2048  # fixed by timm's network
-# Text that the tokenizer is trained on.
-SAID = (
+# Training text of the tokenizer.
+CORPUS = (
     Prompt().text,
     PROMPT,
     "KEYWAY: NONE\nBITTING: NONE\nBRAND: NONE\nCONFIDENCE: \nPRODUCTION: \nCOMPLEXITY: \n",
@@ -40,7 +46,8 @@ SAID = (
 )
 TEMPLATE = """{{ bos_token }}
 {%- if messages[0]['role'] == 'system' -%}
-    {%- set system = messages[0]['content'] if messages[0]['content'] is string else messages[0]['content'][0]['text'] -%}
+    {%- set content = messages[0]['content'] -%}
+    {%- set system = content if content is string else content[0]['text'] -%}
     {%- set opening = system + '\n\n' -%}
     {%- set turns = messages[1:] -%}
 {%- else -%}
@@ -48,7 +55,8 @@ TEMPLATE = """{{ bos_token }}
     {%- set turns = messages -%}
 {%- endif -%}
 {%- for turn in turns -%}
-    {{ '<start_of_turn>' + ('model' if turn['role'] == 'assistant' else turn['role']) + '\n' + (opening if loop.first else '') }}
+    {%- set role = 'model' if turn['role'] == 'assistant' else turn['role'] -%}
+    {{ '<start_of_turn>' + role + '\n' + (opening if loop.first else '') }}
     {%- if turn['content'] is string -%}
         {{ turn['content'] | trim }}
     {%- else -%}
@@ -66,19 +74,25 @@ TEMPLATE = """{{ bos_token }}
 
 
 def build(folder: Path, *, side: int, image_tokens: int, seed: int, layers: int = LAYERS) -> None:
-    """Write model, tokenizer, processor and chat template into `folder`.
+    """Write a model with tokenizer, processor and chat template into `folder`.
 
-    The same seed gives the same weights. `side` is the picture's side in pixels. `image_tokens` is a
-    square number whose root times 16 divides `side`, because the vision network's grid is a sixteenth
-    of the picture. `layers` of the text are four or more.
+    The same seed gives the same weights.
+
+    Args:
+        folder: Output folder.
+        side: Side of the square picture in pixels, a multiple of 16 times the root of
+            `image_tokens`, because the vision network's grid has a sixteenth of the picture's side.
+        image_tokens: Tokens per picture, a square number.
+        seed: Random seed.
+        layers: Text layers, at least four.
 
     Raises:
-        ValueError: The sizes do not fit.
+        ValueError: An argument is out of range.
     """
     prepare()
     grid = math.isqrt(image_tokens)
     if layers < LAYERS:
-        raise ValueError(f"a Gemma 3n with fewer than {LAYERS} layers has not all of its parts")
+        raise ValueError(f"a Gemma 3n with fewer than {LAYERS} layers lacks some of its parts")
     if grid * grid != image_tokens or side % (16 * grid):
         raise ValueError(
             "image_tokens must be a square number, and side a multiple of 16 times its root"
@@ -89,15 +103,15 @@ def build(folder: Path, *, side: int, image_tokens: int, seed: int, layers: int 
 
 
 def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Return ids and merges: bytes, printable characters and words about keys.
+    """Return the vocabulary and the merges of the tokenizer.
 
-    No piece has two digits.
+    It has bytes, printable characters, and pieces of typical replies. No piece has two digits.
     """
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-    learner = Tokenizer(models.BPE())
-    learner.normalizer = normalizers.Replace(" ", "▁")
-    learner.pre_tokenizer = pre_tokenizers.Split(Regex(r"▁?[A-Za-z]+|\n+|[^A-Za-z\n]"), "isolated")
+    trained = Tokenizer(models.BPE())
+    trained.normalizer = normalizers.Replace(" ", "▁")
+    trained.pre_tokenizer = pre_tokenizers.Split(Regex(r"▁?[A-Za-z]+|\n+|[^A-Za-z\n]"), "isolated")
     names = [name for one in keyways().values() for name in (one.name, one.brand)]
     trainer = trainers.BpeTrainer(
         vocab_size=TEXT_IDS - 2,
@@ -105,34 +119,34 @@ def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
         initial_alphabet=["\n", "▁", *map(chr, range(33, 127))],
         show_progress=False,
     )
-    learner.train_from_iterator(
-        [*SAID * 4, *(f"KEYWAY: {name}\nBRAND: {name}\n" for name in names)], trainer
+    trained.train_from_iterator(
+        [*CORPUS * 4, *(f"KEYWAY: {name}\nBRAND: {name}\n" for name in names)], trainer
     )
-    learnt = json.loads(learner.to_str())["model"]
-    return _numbered(learnt["vocab"]), [tuple(merge) for merge in learnt["merges"]]
+    learned = json.loads(trained.to_str())["model"]
+    return _assign_ids(learned["vocab"]), [tuple(merge) for merge in learned["merges"]]
 
 
-def _numbered(learnt: dict[str, int]) -> dict[str, int]:
-    fill = [f"<unused{number}>" for number in range(len(learnt), TEXT_IDS - 2)]
+def _assign_ids(learned: dict[str, int]) -> dict[str, int]:
+    fill = [f"<unused{number}>" for number in range(len(learned), TEXT_IDS - 2)]
     vision = [
-        MARKED["eoi_token"],
-        MARKED["image_token"],
+        MODALITY_TOKENS["eoi_token"],
+        MODALITY_TOKENS["image_token"],
         *(f"<vision{n}>" for n in range(VISION_IDS - 2)),
     ]
     audio = [
-        MARKED["eoa_token"],
-        MARKED["audio_token"],
+        MODALITY_TOKENS["eoa_token"],
+        MODALITY_TOKENS["audio_token"],
         *(f"<audio{n}>" for n in range(AUDIO_IDS - 2)),
     ]
-    words = [
-        *sorted(learnt, key=learnt.__getitem__),
+    tokens = [
+        *sorted(learned, key=learned.__getitem__),
         *fill,
-        MARKED["boi_token"],
-        MARKED["boa_token"],
+        MODALITY_TOKENS["boi_token"],
+        MODALITY_TOKENS["boa_token"],
         *vision,
         *audio,
     ]
-    return {word: number for number, word in enumerate(words)}
+    return {token: number for number, token in enumerate(tokens)}
 
 
 def _tokenizer() -> Any:
@@ -145,7 +159,7 @@ def _tokenizer() -> Any:
         merges=merges,
         padding_side="left",
         extra_special_tokens=list(SPECIALS[-2:]),
-        **MARKED,
+        **MODALITY_TOKENS,
     )
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<bos> $A", pair="<bos> $A <bos> $B", special_tokens=[("<bos>", 2)]
@@ -153,18 +167,20 @@ def _tokenizer() -> Any:
     return tokenizer
 
 
-def _depth(layers: int) -> dict[str, Any]:
-    """Return layers with global attention and with shared keys, in the real model's proportions."""
-    every = 5 if layers >= 10 else 2
+def _layer_config(layers: int) -> dict[str, Any]:
+    """Return the attention types and shared layers in the proportions of the real model."""
+    full_attention_period = 5 if layers >= 10 else 2
     kinds = [
-        "full_attention" if (layer + 1) % every == 0 else "sliding_attention"
+        "full_attention" if (layer + 1) % full_attention_period == 0 else "sliding_attention"
         for layer in range(layers)
     ]
     sparse = layers * 2 // 7
     return {
-        "num_hidden_layers": layers, "layer_types": kinds, "num_kv_shared_layers": max(2, layers * 3 // 7),
+        "num_hidden_layers": layers,
+        "layer_types": kinds,
+        "num_kv_shared_layers": max(2, layers * 3 // 7),
         "activation_sparsity_pattern": [0.95] * sparse + [0.0] * (layers - sparse),
-    }  # fmt: skip
+    }
 
 
 def _config(ids: dict[str, int], image_tokens: int, layers: int) -> Any:
@@ -172,22 +188,47 @@ def _config(ids: dict[str, int], image_tokens: int, layers: int) -> Any:
 
     return Gemma3nConfig(
         text_config={
-            "vocab_size": TEXT_IDS + VISION_IDS + AUDIO_IDS, "vocab_size_per_layer_input": TEXT_IDS, "hidden_size": 64,
-            "intermediate_size": 128, **_depth(layers), "num_attention_heads": 4, "num_key_value_heads": 2,
-            "head_dim": 16, "sliding_window": 512, "hidden_size_per_layer_input": 16, "laurel_rank": 8,
-            "max_position_embeddings": 4096, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2,
+            "vocab_size": TEXT_IDS + VISION_IDS + AUDIO_IDS,
+            "vocab_size_per_layer_input": TEXT_IDS,
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            **_layer_config(layers),
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 16,
+            "sliding_window": 512,
+            "hidden_size_per_layer_input": 16,
+            "laurel_rank": 8,
+            "max_position_embeddings": 4096,
+            "pad_token_id": 0,
+            "eos_token_id": 1,
+            "bos_token_id": 2,
         },
         vision_config={
-            "architecture": "mobilenetv5_300m_enc", "hidden_size": VISION_WIDTH, "vocab_size": VISION_IDS, "vocab_offset": TEXT_IDS,
-            "model_args": {"channel_multiplier": 0.01, "stem_size": 8, "msfa_output_resolution": math.isqrt(image_tokens)},
+            "architecture": "mobilenetv5_300m_enc",
+            "hidden_size": VISION_WIDTH,
+            "vocab_size": VISION_IDS,
+            "vocab_offset": TEXT_IDS,
+            "model_args": {
+                "channel_multiplier": 0.01,
+                "stem_size": 8,
+                "msfa_output_resolution": math.isqrt(image_tokens),
+            },
         },
         audio_config={
-            "vocab_size": AUDIO_IDS, "vocab_offset": TEXT_IDS + VISION_IDS, "hidden_size": 32, "conf_num_attention_heads": 2,
-            "conf_num_hidden_layers": 1, "input_feat_size": 32, "sscp_conv_channel_size": (8, 4),
+            "vocab_size": AUDIO_IDS,
+            "vocab_offset": TEXT_IDS + VISION_IDS,
+            "hidden_size": 32,
+            "conf_num_attention_heads": 2,
+            "conf_num_hidden_layers": 1,
+            "input_feat_size": 32,
+            "sscp_conv_channel_size": (8, 4),
         },
-        vision_soft_tokens_per_image=image_tokens, audio_soft_tokens_per_image=AUDIO_TOKENS,
-        eos_token_id=[1, ids["<end_of_turn>"]], **{f"{name}_id": ids[word] for name, word in MARKED.items()},
-    )  # fmt: skip
+        vision_soft_tokens_per_image=image_tokens,
+        audio_soft_tokens_per_image=AUDIO_TOKENS,
+        eos_token_id=[1, ids["<end_of_turn>"]],
+        **{f"{name}_id": ids[word] for name, word in MODALITY_TOKENS.items()},
+    )
 
 
 def _model(tokenizer: Any, image_tokens: int, seed: int, layers: int) -> Any:
@@ -198,7 +239,7 @@ def _model(tokenizer: Any, image_tokens: int, seed: int, layers: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Gemma3nForConditionalGeneration(config).eval()
-        _stir(model)
+        _add_noise(model)
     model.generation_config = GenerationConfig(
         bos_token_id=2,
         pad_token_id=0,
@@ -210,19 +251,20 @@ def _model(tokenizer: Any, image_tokens: int, seed: int, layers: int) -> Any:
     return model
 
 
-def _stir(model: Any) -> None:
-    """Randomise fresh norms and projections, which otherwise cancel the parts' effect.
+def _add_noise(model: Any) -> None:
+    """Add noise to the weights.
 
-    The vision network keeps its values. Its layers are 8 wide, and randomised ones would make rounding
-    to half precision as large as the difference between two pictures.
+    New norms and projections are ones and zeros, so the parts of the model would not affect each
+    other. The vision network is unchanged: its layers are 8 wide, and with noise, the rounding of
+    half precision would be as large as the difference between two pictures.
     """
     import torch
 
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if not name.startswith("model.vision_tower"):
-                weight.add_(torch.randn_like(weight) * STIR)
-        model.get_input_embeddings().weight.normal_(std=WORDS)
+                weight.add_(torch.randn_like(weight) * NOISE_STD)
+        model.get_input_embeddings().weight.normal_(std=EMBEDDING_STD)
 
 
 def _processor(tokenizer: Any, side: int, image_tokens: int) -> Any:
@@ -232,21 +274,29 @@ def _processor(tokenizer: Any, side: int, image_tokens: int) -> Any:
     return Gemma3nProcessor(
         feature_extractor=Gemma3nAudioFeatureExtractor(feature_size=32),
         image_processor=SiglipImageProcessor(
-            size={"height": side, "width": side}, resample=2, do_normalize=False, image_mean=[0.5] * 3, image_std=[0.5] * 3,
-            do_convert_rgb=True, default_to_square=True,
+            size={"height": side, "width": side},
+            resample=2,
+            do_normalize=False,
+            image_mean=[0.5] * 3,
+            image_std=[0.5] * 3,
+            do_convert_rgb=True,
+            default_to_square=True,
         ),
-        tokenizer=tokenizer, chat_template=TEMPLATE, image_seq_length=image_tokens, audio_seq_length=AUDIO_TOKENS,
-    )  # fmt: skip
+        tokenizer=tokenizer,
+        chat_template=TEMPLATE,
+        image_seq_length=image_tokens,
+        audio_seq_length=AUDIO_TOKENS,
+    )
 
 
 def main() -> None:
-    """Run from the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--side", type=int, default=128, help="pixels of the square picture")
-    parser.add_argument("--image-tokens", type=int, default=16, help="tokens a picture becomes")
+    parser.add_argument("--image-tokens", type=int, default=16, help="tokens per picture")
     parser.add_argument(
-        "--layers", type=int, default=LAYERS, help="of the text; the real one has 35"
+        "--layers", type=int, default=LAYERS, help="text layers; the real model has 35"
     )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -26,9 +26,9 @@ class NetworkClassifier:
     """One session; safe to call from many threads. It computes in the caller's thread: photos run beside each other, not inside."""
 
     def __init__(
-        self, session: Any, manifest: ClassifierManifest, longest_s: float = LONGEST_RUN_S
+        self, session: Any, manifest: ClassifierManifest, timeout_s: float = LONGEST_RUN_S
     ) -> None:
-        self._session, self._manifest, self._longest_s = session, manifest, longest_s
+        self._session, self._manifest, self._longest_s = session, manifest, timeout_s
         self._input = _named("input", manifest.input, session.get_inputs())
         self._output = _named("output", manifest.output, session.get_outputs())
         if self._input.type != "tensor(float)":
@@ -37,14 +37,14 @@ class NetworkClassifier:
             )
 
     @classmethod
-    def load(cls, folder: Path, longest_s: float = LONGEST_RUN_S) -> NetworkClassifier:
+    def load(cls, folder: Path, timeout_s: float = LONGEST_RUN_S) -> NetworkClassifier:
         """Opens a folder, its files as the manifest's hashes say. A network that computes for longer than `longest_s` seconds is stopped.
         Raises ModelError."""
         table = read_manifest(folder)
         manifest = classifier_manifest(table)
         data = read_files(folder, table)[manifest.network]
         try:
-            return cls(open_network(data, bounded=True), manifest, longest_s)
+            return cls(open_network(data, bounded=True), manifest, timeout_s)
         except ModelError:
             raise
         except Exception as wrong:  # onnxruntime raises its own kinds
@@ -83,7 +83,8 @@ class NetworkClassifier:
             ) from wrong
         if len(values) != len(self._manifest.labels):
             raise ModelError(
-                f"{self._manifest.network} gives {len(values)} numbers for {len(self._manifest.labels)} labels"
+                f"{self._manifest.network} gives {len(values)} numbers for "
+                f"{len(self._manifest.labels)} labels"
             )
         try:
             return Classification.of(self._manifest.labels, self._shares(values))

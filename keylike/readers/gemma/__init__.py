@@ -1,1 +1,1 @@
-"""Reads keys with a fine-tuned Gemma 3n. Only the modules that load and run the model import PyTorch."""
+"""Reader for fine-tuned Gemma 3n models. Only modules that load or run a model import PyTorch."""

@@ -1,4 +1,7 @@
-"""Puts a LoRA adapter onto its base, and makes sure that all of it went there: PEFT only warns of what does not fit."""
+"""Attach a LoRA adapter to its base model and verify that every tensor was loaded.
+
+PEFT only warns about adapter tensors that do not fit the base model.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,16 @@ _SHARED = re.compile(r"\.language_model\.layers\.(\d+)\.self_attn\.[kv]_proj\.")
 
 
 def attach(model: Any, adapter: Path, device: str) -> Any:
-    """The model with the adapter, for inference. Raises ModelError where the adapter was made for another model."""
+    """Return `model` with the adapter attached for inference.
+
+    Raises:
+        ModelError: The adapter was made for another model.
+    """
     from peft import PeftModel, get_peft_model_state_dict
 
     try:
         with warnings.catch_warnings():
-            # Looked at below, all of them.
+            # _compare below checks every key, so PEFT's warning is redundant.
             warnings.filterwarnings(
                 "ignore", message="Found missing adapter keys", category=UserWarning
             )
@@ -30,44 +37,48 @@ def attach(model: Any, adapter: Path, device: str) -> Any:
             )
     except (ValueError, RuntimeError, TypeError, KeyError) as error:
         raise ModelError(
-            f"the adapter in {adapter.name} does not fit its base model: {_why(error)}"
+            f"the adapter in {adapter.name} does not fit its base model: {_reason(error)}"
         ) from error
-    taken = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    loaded = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     text = model.config.get_text_config()
     _compare(
         adapter_file(adapter),
-        {name: tuple(tensor.shape) for name, tensor in taken.items()},
+        {name: tuple(tensor.shape) for name, tensor in loaded.items()},
         first_shared=text.num_hidden_layers - text.num_kv_shared_layers,
     )
     return adapted
 
 
-def _compare(path: Path, taken: Mapping[str, tuple[int, ...]], first_shared: int) -> None:
-    """Raises ModelError unless the file holds what the model took up, no more and no less."""
-    held = {
+def _compare(path: Path, loaded: Mapping[str, tuple[int, ...]], first_shared: int) -> None:
+    """Raise ModelError unless the file holds exactly the tensors that the model loaded."""
+    stored = {
         name: tensor.shape
         for name, tensor in tensors(path).items()
-        if not _idle(name, first_shared)
+        if not _is_shared_projection(name, first_shared)
     }
-    unlike = sorted(
-        name for name in held.keys() | taken.keys() if held.get(name) != taken.get(name)
+    mismatched = sorted(
+        name for name in stored.keys() | loaded.keys() if stored.get(name) != loaded.get(name)
     )
-    if unlike:
-        alike = len(held.items() & taken.items())
+    if mismatched:
+        matching = len(stored.items() & loaded.items())
         raise ModelError(
-            f"{called(path)} does not fit its base model: it holds {len(held)} tensors, the model takes {len(taken)}, and only {alike} "
-            f"agree in name and shape; the first that does not is {unlike[0]}"
+            f"{called(path)} does not fit its base model: it holds {len(stored)} tensors, "
+            f"the model expects {len(loaded)}, and only {matching} agree in name and shape; "
+            f"the first mismatch is {mismatched[0]}"
         )
 
 
-def _idle(name: str, first_shared: int) -> bool:
-    """Whether it belongs to a projection of a layer that takes keys and values from an earlier one: older versions of transformers
-    kept those projections and trained along adapters for them, current ones have none."""
+def _is_shared_projection(name: str, first_shared: int) -> bool:
+    """Return True for a projection of a layer that shares keys and values with an earlier layer.
+
+    Older versions of transformers kept those projections and trained adapters for them. Current
+    versions have no such projections.
+    """
     found = _SHARED.search(name)
     return found is not None and int(found[1]) >= first_shared
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     text = str(error)
     if "size mismatch" in text:
         return "their sizes differ; is the base the one it was trained on?"

@@ -1,64 +1,81 @@
-"""From what was heard to a reading, or to an honest refusal."""
+"""Turn the model's scores into a reading or a refusal."""
 
 from __future__ import annotations
 
 from keylike.keys.bitting import Bitting
 from keylike.keys.keyways import keyway
 from keylike.readers.contract import Cut, Quality, Reading, Reason, Unreadable
-from keylike.readers.gemma import confidence as sure
+from keylike.readers.gemma import confidence
 from keylike.readers.gemma.manifest import GemmaManifest
 from keylike.readers.gemma.model_output import Scores, Trust
 
-_AGAIN = "Take another photo: the key flat on a plain surface in soft light, the phone straight above, the blade sharp."
+_RETAKE = (
+    "Take another photo: the key flat on a plain surface in soft light, "
+    "the phone straight above, the blade sharp."
+)
 ADVICE = {
-    Reason.NOT_A_KEY: "Lay one house key flat on a plain surface, fill most of the picture with it, and photograph it from straight above.",
-    Reason.NO_CODE_IN_REPLY: _AGAIN,
-    Reason.LOW_CONFIDENCE: _AGAIN,
+    Reason.NOT_A_KEY: (
+        "Lay one house key flat on a plain surface, fill most of the picture with it, "
+        "and photograph it from straight above."
+    ),
+    Reason.NO_CODE_IN_REPLY: _RETAKE,
+    Reason.LOW_CONFIDENCE: _RETAKE,
 }
 
 
 def refuse(reason: Reason, message: str, quality: Quality | None = None) -> Unreadable:
-    """A refusal with the standing advice for its reason."""
+    """Return a refusal with the standard advice for its reason."""
     return Unreadable(reason, message, ADVICE[reason], quality or Quality())
 
 
-def answer(heard: Scores, manifest: GemmaManifest, px_per_mm: float | None) -> Reading | Unreadable:
-    """The reading; `px_per_mm` photo pixels a mm at the blade, where the key was found."""
-    if heard.no_key > sum(choice.probability for choice in heard.choices) and heard.no_key > 0.5:
-        return refuse(Reason.NOT_A_KEY, "The model sees no key on the picture.")
-    if not heard.choices or heard.mass < manifest.reply.least_mass:
+def answer(
+    scores: Scores, manifest: GemmaManifest, px_per_mm: float | None
+) -> Reading | Unreadable:
+    """Return the reading or a refusal.
+
+    Args:
+        scores: Output of the model for one photo.
+        manifest: Manifest of the model.
+        px_per_mm: Photo pixels per millimetre at the blade, or None if the key was not located.
+    """
+    if scores.no_key > sum(choice.probability for choice in scores.choices) and scores.no_key > 0.5:
+        return refuse(Reason.NOT_A_KEY, "The model sees no key in the picture.")
+    if not scores.choices or scores.mass < manifest.reply.least_mass:
         return refuse(
             Reason.NO_CODE_IN_REPLY,
             "The model did not answer with a code.",
             Quality(px_per_mm=px_per_mm),
         )
-    first = heard.choices[0]
-    # What was not labelled as the code is outside what the calibration was fitted on.
-    calibration = None if heard.trust is Trust.LOOSE else manifest.calibration
-    chance = sure.whole(first, calibration)
-    way = keyway(first.keyway)
+    first = scores.choices[0]
+    # The calibration was fitted on labelled codes only.
+    calibration = None if scores.trust is Trust.LOOSE else manifest.calibration
+    probability = confidence.code_probability(first, calibration)
+    key_type = keyway(first.keyway)
     quality = Quality(
         px_per_mm=px_per_mm,
-        px_per_depth_step=None if px_per_mm is None else px_per_mm * way.increment_mm,
+        px_per_depth_step=None if px_per_mm is None else px_per_mm * key_type.increment_mm,
     )
-    if chance < manifest.reply.least_confidence:
+    if probability < manifest.reply.least_confidence:
         return refuse(
             Reason.LOW_CONFIDENCE,
-            "A key is there, but its cuts could not be read surely enough.",
+            "There is a key, but its cuts could not be read with enough confidence.",
             quality,
         )
     each = zip(
-        first.codes, sure.cuts(first, chance), Bitting(way, first.codes).depths_mm, strict=True
+        first.codes,
+        confidence.cut_probabilities(first, probability),
+        Bitting(key_type, first.codes).depths_mm,
+        strict=True,
     )
     return Reading(
-        keyway=way.name,
+        keyway=key_type.name,
         codes=first.codes,
-        confidence=chance,
+        confidence=probability,
         calibrated=calibration is not None,
         cuts=tuple(
             Cut(position, depth, probability, mm)
             for position, (depth, probability, mm) in enumerate(each, 1)
         ),
-        candidates=sure.candidates(heard.choices, chance),
+        candidates=confidence.candidates(scores.choices, probability),
         quality=quality,
     )

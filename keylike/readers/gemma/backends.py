@@ -1,4 +1,4 @@
-"""What can run Gemma, and which of them does: one Protocol, chosen by name or by what this machine has."""
+"""Select the library that runs Gemma, by name or by the available hardware."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from typing import Any, Protocol
 from keylike.errors import ModelError
 from keylike.readers.gemma.folder import Checkpoint
 
-_NEEDED = ("torch", "torchvision", "timm", "transformers", "peft", "accelerate", "bitsandbytes")
+_PACKAGES = ("torch", "torchvision", "timm", "transformers", "peft", "accelerate", "bitsandbytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to be asked, and how it is held: `device` "cpu", "mps" or "cuda:0"; `precision` "fp32", "bf16" or "nf4"."""
+    """Loaded model that is ready for inference.
+
+    Attributes:
+        model: Model in eval mode.
+        processor: Tokenizer and image processor.
+        device: "cpu", "mps" or "cuda:0".
+        precision: "fp32", "bf16" or "nf4".
+        backend: Name of the backend that loaded it.
+    """
 
     model: Any = field(repr=False)
     processor: Any = field(repr=False)
@@ -24,24 +32,41 @@ class Loaded:
 
 
 class Backend(Protocol):
-    """Loads a checkpoint that was looked at and found good."""
+    """Loader of inspected checkpoints."""
 
     @property
     def name(self) -> str:
-        """How it is called in settings."""
+        """Return the name used in settings."""
 
     def load(self, checkpoint: Checkpoint, precision: str) -> Loaded:
-        """The model in eval mode, nothing of it trainable. `precision`: auto, bf16, nf4 or fp32. Raises ModelError."""
+        """Return the model in eval mode with frozen parameters.
+
+        Args:
+            checkpoint: Checkpoint that was inspected.
+            precision: "auto", "bf16", "nf4" or "fp32".
+
+        Raises:
+            ModelError: The checkpoint cannot be loaded.
+        """
 
 
 def choose(backend: str) -> Backend:
-    """The backend of that name; "auto" is Unsloth where there is a CUDA GPU and Unsloth is installed. Raises ModelError."""
-    absent = [name for name in _NEEDED if find_spec(name) is None]
-    if absent:
+    """Return the backend called `backend`.
+
+    "auto" selects Unsloth if it is installed and there is a CUDA GPU, else transformers.
+
+    Raises:
+        ModelError: A package or the required GPU is missing.
+    """
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
         raise ModelError(
-            f"{', '.join(absent)} not installed: Gemma needs the packages of locks/gemma.txt (make serve-gemma)"
+            f"{', '.join(missing)} not installed: Gemma needs the packages of locks/gemma.txt "
+            "(make serve-gemma)"
         )
-    if backend == "unsloth" or (backend == "auto" and _cuda() and find_spec("unsloth") is not None):
+    if backend == "unsloth" or (
+        backend == "auto" and _has_cuda() and find_spec("unsloth") is not None
+    ):
         return _unsloth()
     from keylike.readers.gemma.with_transformers import TransformersBackend
 
@@ -49,10 +74,12 @@ def choose(backend: str) -> Backend:
 
 
 def _unsloth() -> Backend:
-    # `import unsloth` may succeed on a machine without a GPU and then fails while loading: its ImportError is no gate.
-    if not _cuda():
+    # `import unsloth` may succeed without a GPU and fail later while loading, so catching
+    # ImportError is not enough.
+    if not _has_cuda():
         raise ModelError(
-            "KEYLIKE_BACKEND=unsloth needs an NVIDIA GPU, and PyTorch finds none here: use auto or transformers"
+            "KEYLIKE_BACKEND=unsloth needs an NVIDIA GPU, but PyTorch finds none: "
+            "use auto or transformers"
         )
     if find_spec("unsloth") is None:
         raise ModelError(
@@ -63,7 +90,7 @@ def _unsloth() -> Backend:
     return UnslothBackend()
 
 
-def _cuda() -> bool:
+def _has_cuda() -> bool:
     import torch
 
     return bool(torch.cuda.is_available())

@@ -1,4 +1,4 @@
-"""Finds the base model that a LoRA adapter belongs to, on this machine alone."""
+"""Locate the base model of a LoRA adapter on the local machine."""
 
 from __future__ import annotations
 
@@ -15,57 +15,69 @@ _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 def find_base(
     adapter: Path, names: Sequence[str], *, base_model: Path | None, models: Path | None
 ) -> Path:
-    """The folder of the base called by one of `names` (folders or hub names, the likeliest first).
+    """Return the folder of the adapter's base model.
 
-    `base_model` goes before all of them; then each name is looked for as a path, under `models`, beside the adapter, and among what
-    was once downloaded from the hub. Raises ModelError that says which base is wanted.
+    The search order is: `base_model`; each name as an absolute path; `models`; the folder that
+    contains the adapter; the Hugging Face cache; each name as a relative path.
+
+    Args:
+        adapter: Folder of the adapter.
+        names: Possible folder or hub names of the base, most likely first.
+        base_model: Folder to use instead of searching, or None.
+        models: Further folder to search, or None.
+
+    Raises:
+        ModelError: The base was not found. The message names it.
     """
     if base_model is not None:
         if base_model.is_dir():
             return base_model
         raise ModelError(f"KEYLIKE_BASE_MODEL: there is no folder {base_model.name}")
     for name in names:
-        for place in _places(name, adapter, models):
-            if place is not None and place.resolve() != adapter.resolve():
-                return place
-    wanted = " or ".join(dict.fromkeys(map(shown, names))) or "its manifest does not say which"
+        for folder in _possible_folders(name, adapter, models):
+            if folder is not None and folder.resolve() != adapter.resolve():
+                return folder
+    wanted = " or ".join(dict.fromkeys(map(shown, names))) or "its manifest does not name one"
     raise ModelError(
-        f"{adapter.name} is a LoRA adapter, and its base model is not here ({wanted}): "
-        "put the base's folder beside it, or name it with KEYLIKE_BASE_MODEL"
+        f"{adapter.name} is a LoRA adapter, and its base model was not found ({wanted}): "
+        "put the base's folder next to it, or set KEYLIKE_BASE_MODEL"
     )
 
 
 def shown(name: str) -> str:
-    """A base's name for messages: a hub name whole, the last part of a path."""
+    """Return the name of a base for messages: a full hub name, or the last part of a path."""
     return name if _HUB_NAME.fullmatch(name) else last_part(name)
 
 
 def last_part(name: str) -> str:
-    """What comes after the last slash of either kind; adapters may have been trained on Windows."""
+    """Return the part after the last slash or, for adapters trained on Windows, backslash."""
     return re.split(r"[/\\]", name.rstrip("/\\"))[-1]
 
 
-def _places(name: str, adapter: Path, models: Path | None) -> Iterator[Path | None]:
-    # A path of the machine it was trained on is no more than a name here, unless it is a whole one.
+def _possible_folders(name: str, adapter: Path, models: Path | None) -> Iterator[Path | None]:
+    # A relative path refers to the training machine, so it is tried last.
     yield _first(path for path in (Path(name),) if path.is_absolute() and path.is_dir())
-    yield _under(models, name)
-    yield _under(adapter.parent, name)
-    yield _downloaded(name)
+    yield _subfolder(models, name)
+    yield _subfolder(adapter.parent, name)
+    yield _cached_download(name)
     yield _first(path for path in (adapter.parent / name, Path(name)) if path.is_dir())
 
 
-def _under(place: Path | None, name: str) -> Path | None:
-    """The folder of that last name; small and capital letters count the same, since Unsloth writes names in small ones."""
-    if place is None or not place.is_dir():
+def _subfolder(folder: Path | None, name: str) -> Path | None:
+    """Return the subfolder whose name matches `name` case-insensitively.
+
+    Unsloth writes names in lower case.
+    """
+    if folder is None or not folder.is_dir():
         return None
     return _first(
         path
-        for path in sorted(place.iterdir())
+        for path in sorted(folder.iterdir())
         if path.name.lower() == last_part(name).lower() and path.is_dir()
     )
 
 
-def _downloaded(name: str) -> Path | None:
+def _cached_download(name: str) -> Path | None:
     if not _HUB_NAME.fullmatch(name):
         return None
     go_offline()

@@ -1,4 +1,7 @@
-"""Fits a Gemma model's calibration on labelled photos and writes it into its folder: what `python app.py calibrate` does."""
+"""Fit the calibration of a Gemma model on labelled photos and write it to its folder.
+
+This implements `keylike calibrate`.
+"""
 
 from __future__ import annotations
 
@@ -14,136 +17,154 @@ from keylike.readers.agree import Code, Outcome, code_of, fit_shared_error
 from keylike.readers.contract import Reader, ReaderInfo, Reading, Unreadable
 from keylike.readers.evaluation import Shot
 from keylike.readers.gemma.answer import answer
-from keylike.readers.gemma.calibrated import Calibrated, Figures, told
-from keylike.readers.gemma.confidence import whole
+from keylike.readers.gemma.calibration_report import CalibrationReport, Figures, refusal_summary
+from keylike.readers.gemma.confidence import code_probability
 from keylike.readers.gemma.fit import Row, cross_fit
 from keylike.readers.gemma.manifest import Agreement, GemmaManifest
 from keylike.readers.gemma.manifest_file import write_fitted
 from keylike.readers.gemma.model_output import Choice, Scores, Trust
 
-# Photos opened at a time, as many as the largest batch that is worth while: each may take 12 MB.
+# Photos decoded at the same time. Each takes up to 12 MB.
 GROUP = 8
 Show = Callable[[Sequence[Sequence[Shot]]], Iterable[Sequence[Shot]]]
 
 
 @runtime_checkable
-class Hearing(Protocol):
-    """A reader that tells what its model said before anything is made of it."""
+class ScoringReader(Protocol):
+    """Reader that exposes the raw scores of its model."""
 
     @property
     def info(self) -> ReaderInfo:
-        """Who reads."""
+        """Return the name, version and digest of the reader."""
 
     @property
     def manifest(self) -> GemmaManifest:
-        """The manifest in use."""
+        """Return the manifest in use."""
 
-    def hear(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
-        """What was heard about each photo, or why the model was not asked."""
+    def score(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
+        """Return the scores of each photo, or a refusal if the model was not run."""
 
 
 def calibrate(
-    reader: Hearing,
+    reader: ScoringReader,
     folder: Path,
     shots: Sequence[Shot],
     *,
-    beside: Reader | None = None,
+    second_reader: Reader | None = None,
     models: Path | None = None,
     show: Show = lambda groups: groups,
-) -> Calibrated:
-    """Reads the photos, fits, and writes what was fitted into the model's `folder`, whose base may lie in `models`. With a second reader
-    `beside` it, how often both make the same mistake is fitted too. `show` may tell how far it has come.
+) -> CalibrationReport:
+    """Read the photos, fit a calibration and write it to the manifest in `folder`.
 
-    Raises ValueError where too little was read to fit anything, naming the photo that cannot be opened, OSError for one that is missing,
-    Overloaded, and ModelError where the manifest cannot be written; the folder is then as it was.
+    Args:
+        reader: Reader to calibrate.
+        folder: Folder of its model.
+        shots: Labelled photos.
+        second_reader: Optional second reader. If given, the rate of shared mistakes is fitted too.
+        models: Folder that may hold the base model.
+        show: Wrapper around the groups of photos that displays progress.
+
+    Raises:
+        ValueError: Too few readings to fit anything, or a photo that cannot be decoded.
+        OSError: A photo is missing.
+        Overloaded: Not even one photo fits into memory.
+        ModelError: The manifest cannot be written. The folder is then unchanged.
     """
     manifest = reader.manifest
     wanted = [shot for shot in shots if shot.codes is not None and shot.keyway in manifest.keyways]
-    tried = listen(reader, beside, wanted, show)
-    rows, refused = sort(tried, manifest)
+    samples = score_shots(reader, second_reader, wanted, show)
+    rows, refused = calibration_rows(samples, manifest)
     try:
         fitted = cross_fit(rows)
     except ValueError as error:
-        raise ValueError(f"{error}{told(refused)}") from None
-    agreement = agreement_of(tried, manifest)
+        raise ValueError(f"{error}{refusal_summary(refused)}") from None
+    agreement = agreement_of(samples, manifest)
     write_fitted(folder, manifest, fitted.calibration, agreement, models=models)
-    right = [hit for _, hit in rows]
-    return Calibrated(
+    right = [correct for _, correct in rows]
+    return CalibrationReport(
         model=f"{reader.info.name}-{reader.info.version}",
         photos=len(wanted),
         left_out=len(shots) - len(wanted),
         refused=refused,
         calibrated_before=manifest.calibration is not None,
-        before=Figures.of([whole(choice, manifest.calibration) for choice, _ in rows], right),
-        after=Figures.of(fitted.promised, right),
+        before=Figures.of(
+            [code_probability(choice, manifest.calibration) for choice, _ in rows], right
+        ),
+        after=Figures.of(fitted.predicted, right),
         calibration=fitted.calibration,
-        beside=beside is not None,
+        second_reader=second_reader is not None,
         agreement=agreement,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """One labelled photo: what was heard about it, and what a second reader read, if there is one."""
+class Sample:
+    """Labelled photo with the model's scores and the result of the second reader, if any."""
 
     shot: Shot
-    heard: Scores | Unreadable
-    beside: Reading | Unreadable | None
+    scores: Scores | Unreadable
+    second_result: Reading | Unreadable | None
 
     @property
     def truth(self) -> Code:
-        """The keyway and code of its label."""
+        """Return the labelled keyway and code."""
         return self.shot.keyway, self.shot.codes or ()
 
 
-def listen(
-    reader: Hearing, beside: Reader | None, shots: Sequence[Shot], show: Show
-) -> list[Tried]:
-    """Has each photo read, in order."""
-    tried: list[Tried] = []
+def score_shots(
+    reader: ScoringReader, second_reader: Reader | None, shots: Sequence[Shot], show: Show
+) -> list[Sample]:
+    """Score each photo, in order."""
+    samples: list[Sample] = []
     for group in show([shots[start : start + GROUP] for start in range(0, len(shots), GROUP)]):
         photos = [_open(shot) for shot in group]
-        seen = beside.read(photos) if beside else [None] * len(photos)
-        tried += map(Tried, group, reader.hear(photos), seen)
-    return tried
+        second = second_reader.read(photos) if second_reader else [None] * len(photos)
+        samples += map(Sample, group, reader.score(photos), second)
+    return samples
 
 
-def sort(tried: Iterable[Tried], manifest: GemmaManifest) -> tuple[list[Row], Counter[str]]:
-    """The first choices that the reader would answer with and whether they are right, and the others' reasons."""
+def calibration_rows(
+    samples: Iterable[Sample], manifest: GemmaManifest
+) -> tuple[list[Row], Counter[str]]:
+    """Return the accepted first choices with their correctness, and counts of refusal reasons."""
     rows: list[Row] = []
     refused: Counter[str] = Counter()
-    for one in tried:
-        first = _first(one.heard, manifest)
+    for sample in samples:
+        first = _first(sample.scores, manifest)
         if isinstance(first, str):
             refused[first] += 1
         else:
-            rows.append((first, (first.keyway, first.codes) == one.truth))
+            rows.append((first, (first.keyway, first.codes) == sample.truth))
     return rows, refused
 
 
-def agreement_of(tried: Iterable[Tried], manifest: GemmaManifest) -> Agreement | None:
-    """How often two wrong readings are the same; None where no photo was read wrong by both."""
+def agreement_of(samples: Iterable[Sample], manifest: GemmaManifest) -> Agreement | None:
+    """Return how often two wrong readings agree, or None if both readers misread no photo."""
     outcomes = []
-    for one in tried:
-        first = _first(one.heard, manifest)
-        if isinstance(first, Choice) and isinstance(one.beside, Reading):
-            outcomes.append(Outcome(one.truth, (first.keyway, first.codes), code_of(one.beside)))
+    for sample in samples:
+        first = _first(sample.scores, manifest)
+        if isinstance(first, Choice) and isinstance(sample.second_result, Reading):
+            outcomes.append(
+                Outcome(sample.truth, (first.keyway, first.codes), code_of(sample.second_result))
+            )
     shared_error, wrong = fit_shared_error(outcomes)
     return Agreement(shared_error=round(shared_error, 4), fitted_on=wrong) if wrong else None
 
 
-def _first(heard: Scores | Unreadable, manifest: GemmaManifest) -> Choice | str:
-    """The first choice, or why it would not be answered with or not be calibrated. How sure is too unsure is left open here, since it
-    rests on the calibration."""
-    if isinstance(heard, Unreadable):
-        return heard.reason.value
-    takes_all = manifest.model_copy(
+def _first(scores: Scores | Unreadable, manifest: GemmaManifest) -> Choice | str:
+    """Return the first choice, or the reason why the reader would refuse or not calibrate it.
+
+    The confidence threshold is not applied, because confidence depends on the calibration.
+    """
+    if isinstance(scores, Unreadable):
+        return scores.reason.value
+    without_threshold = manifest.model_copy(
         update={"reply": manifest.reply.model_copy(update={"least_confidence": 0.0})}
     )
-    result = answer(heard, takes_all, None)
+    result = answer(scores, without_threshold, None)
     if isinstance(result, Unreadable):
         return result.reason.value
-    return "no_label" if heard.trust is Trust.LOOSE else heard.choices[0]
+    return "no_label" if scores.trust is Trust.LOOSE else scores.choices[0]
 
 
 def _open(shot: Shot) -> Photo:

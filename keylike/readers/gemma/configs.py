@@ -1,4 +1,4 @@
-"""What the JSON files of a Gemma folder say: which model, stored how, with which tokenizer; and that they ask for no code."""
+"""Check the JSON files of a Gemma folder: model type, storage, tokenizer and code references."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _PROCESSOR = ("processor_config.json", "preprocessor_config.json")
 _TEMPLATE = ("chat_template.jinja", "chat_template.json")
 _MORE_TEMPLATES = "additional_chat_templates"
-# Others are fetched from the hub, or looked for in what was, as a package of code.
+# transformers would load any other value as a package of code, from the hub or its cache.
 _ATTENTION = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
-# Other classes of transformers open other files, which nobody looked at.
+# Other transformers classes open files that have not been checked.
 _CLASSES = {
     "tokenizer_class": r"Gemma3?n?Tokenizer(Fast)?|PreTrainedTokenizerFast|TokenizersBackend",
     "processor_class": r"Gemma3nProcessor",
@@ -27,61 +27,74 @@ _CLASSES = {
     "feature_extractor_type": r"Gemma3nAudioFeatureExtractor",
 }
 _NETWORK = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
-_OPENING = ("pretrained", "checkpoint", "cache")
+_LOCATION_PREFIXES = ("pretrained", "checkpoint", "cache")
 _CONFIGS = (MODEL, ADAPTER, "tokenizer_config.json", "generation_config.json", *_PROCESSOR)
 
 
 def refuse_code(folder: Path) -> None:
-    """Raises ModelError where a folder holds Python, or its configuration asks that code, weights or words be brought in from elsewhere."""
+    """Raise ModelError if the folder brings or requests code.
+
+    The folder must hold no Python files, and its configuration must not load code, weights or
+    chat templates from elsewhere.
+    """
     code = next(iter(sorted(folder.glob("*.py"))), None)
     if code is not None:
-        raise ModelError(f"{called(code)}: code out of a model folder is never run; take it away")
+        raise ModelError(f"{called(code)}: code from a model folder is never run; remove it")
     if (folder / _MORE_TEMPLATES).exists():
         raise ModelError(
-            f"{folder.name}/{_MORE_TEMPLATES}: no manifest lists what lies in folders below; take it away"
+            f"{folder.name}/{_MORE_TEMPLATES}: a manifest cannot list files in subfolders; remove "
+            "it"
         )
     for path in (folder / name for name in _CONFIGS):
         if os.path.lexists(path):
-            _refuse_asking(path, read_json(path))
+            _refuse_code_references(path, read_json(path))
 
 
-def _refuse_asking(path: Path, config: dict[str, Any]) -> None:
+def _refuse_code_references(path: Path, config: dict[str, Any]) -> None:
     for table in _tables(config):
         if table.get("auto_map") or table.get("trust_remote_code"):
             raise ModelError(
-                f"{called(path)} asks for code of its own (auto_map or trust_remote_code), which is never run"
+                f"{called(path)} requests its own code (auto_map or trust_remote_code), "
+                "which is never run"
             )
         for name in ("attn_implementation", "_attn_implementation"):
             if table.get(name) not in _ATTENTION:
-                raise ModelError(
-                    f"{called(path)}: {name} names code of its own, which is never run"
-                )
+                raise ModelError(f"{called(path)}: {name} names its own code, which is never run")
         for name, known in _CLASSES.items():
             if table.get(name) is not None and not re.fullmatch(known, str(table[name])):
                 raise ModelError(
-                    f"{called(path)}: {name} is {shown(table[name])!r}, which is none of Gemma's"
+                    f"{called(path)}: {name} is {shown(table[name])!r}, "
+                    "which is not one of Gemma's classes"
                 )
 
 
 def _tables(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every object in it, the whole one first; without recursion, since JSON may be nested deeper than Python calls."""
-    left: list[Any] = [config]
-    while left:
-        value = left.pop()
+    """Yield every object in the configuration, outermost first.
+
+    The traversal is iterative, because JSON may be nested deeper than Python's recursion limit.
+    """
+    pending: list[Any] = [config]
+    while pending:
+        value = pending.pop()
         if isinstance(value, dict):
             yield value
-            left.extend(value.values())
+            pending.extend(value.values())
         elif isinstance(value, list):
-            left.extend(value)
+            pending.extend(value)
 
 
 def check_model(folder: Path) -> bool:
-    """Checks a whole model's configuration and weights; whether they are stored in 4 bits. Raises ModelError."""
+    """Check the configuration and weights of a whole model. Return True if it is stored in 4 bits.
+
+    Raises:
+        ModelError: A check failed.
+    """
     config = read_json(folder / MODEL)
     kind = config.get("model_type")
     if kind != "gemma3n":
         raise ModelError(
-            f"{called(folder / MODEL)}: the model's type is {shown(kind)!r}, and only 'gemma3n' is read here"
+            f"{called(folder / MODEL)}: the model type is {shown(kind)!r}; "
+            "only 'gemma3n' is supported"
         )
     _check_sources(folder / MODEL, config)
     model_files(folder)
@@ -94,49 +107,58 @@ def check_model(folder: Path) -> bool:
         or not stored.get("load_in_4bit")
     ):
         raise ModelError(
-            f"{called(folder / MODEL)}: of weights stored in few bits, only bitsandbytes' 4-bit ones are read"
+            f"{called(folder / MODEL)}: the only supported quantisation is bitsandbytes' 4 bits"
         )
     return True
 
 
 def _check_sources(path: Path, config: dict[str, Any]) -> None:
-    """Raises ModelError where transformers or timm would open other weights than the folder's listed ones."""
+    """Raise ModelError if transformers or timm would open weights that the folder does not list."""
     if config.get("transformers_weights") is not None:
-        raise ModelError(
-            f"{called(path)}: transformers_weights names other weights than the folder's own"
-        )
+        raise ModelError(f"{called(path)}: transformers_weights names weights outside the folder")
     vision = config.get("vision_config")
     if not isinstance(vision, dict):
         return
-    network, changes = vision.get("architecture"), vision.get("model_args")
+    network, model_args = vision.get("architecture"), vision.get("model_args")
     if network is not None and not _NETWORK.fullmatch(str(network)):
         raise ModelError(
-            f"{called(path)}: vision_config.architecture must be the name of one of timm's networks and no place"
+            f"{called(path)}: vision_config.architecture must be the name of a timm network, "
+            "not a location"
         )
-    if changes is not None and not (
-        isinstance(changes, dict) and all(map(_shapes, changes, changes.values()))
+    if model_args is not None and not (
+        isinstance(model_args, dict)
+        and all(map(_is_safe_model_arg, model_args, model_args.values()))
     ):
         raise ModelError(
-            f"{called(path)}: vision_config.model_args may hold nothing but sizes of the network"
+            f"{called(path)}: vision_config.model_args may only hold sizes of the network"
         )
 
 
-def _shapes(name: str, value: object) -> bool:
-    """Whether timm could open nothing by it: it knows places by these names, and by text."""
-    return not name.startswith(_OPENING) and all(
-        isinstance(each, int | float) for each in (value if isinstance(value, list) else [value])
+def _is_safe_model_arg(name: str, value: object) -> bool:
+    """Return True if timm cannot open a file or address through this model argument.
+
+    timm recognises locations by these argument names, and by string values.
+    """
+    return not name.startswith(_LOCATION_PREFIXES) and all(
+        isinstance(item, int | float) for item in (value if isinstance(value, list) else [value])
     )
 
 
 def check_adapter(folder: Path) -> dict[str, Any]:
-    """Checks a LoRA adapter's weights and configuration, which is returned. Raises ModelError."""
+    """Check the weights and configuration of a LoRA adapter. Return its configuration.
+
+    Raises:
+        ModelError: A check failed.
+    """
     adapter_file(folder)
     config = read_json(folder / ADAPTER)
     if config.get("peft_type") != "LORA":
         raise ModelError(
-            f"{called(folder / ADAPTER)}: an adapter of type {shown(config.get('peft_type'))!r}, and only 'LORA' is read here"
+            f"{called(folder / ADAPTER)}: the adapter type is {shown(config.get('peft_type'))!r}; "
+            "only 'LORA' is supported"
         )
-    # Both name modules that PEFT would import; the first is harmless where it names the library's own classes.
+    # Both settings name modules that PEFT would import. auto_mapping is harmless if it names
+    # transformers' own classes.
     mapping = config.get("auto_mapping") or {}
     library = mapping.get("parent_library") if isinstance(mapping, dict) else mapping
     if (
@@ -144,25 +166,33 @@ def check_adapter(folder: Path) -> dict[str, Any]:
         or str(library or "transformers").partition(".")[0] != "transformers"
     ):
         raise ModelError(
-            f"{called(folder / ADAPTER)} names code outside of transformers, which is never run"
+            f"{called(folder / ADAPTER)} names code outside transformers, which is never run"
         )
     return config
 
 
-def words(*folders: Path) -> Path:
-    """The first folder with a whole tokenizer and processor. Raises ModelError that says what the last one lacks."""
+def tokenizer_folder(*folders: Path) -> Path:
+    """Return the first folder with a complete tokenizer and processor.
+
+    Raises:
+        ModelError: No folder has them. The message names the file that the last folder lacks.
+    """
     for folder in folders:
-        if not _lacking(folder):
+        if not _missing_file(folder):
             for name in _TOKENIZER:
                 refuse_pointer(folder / name)
             return folder
     raise ModelError(
-        f"{folders[-1].name} lacks {_lacking(folders[-1])}: the tokenizer and processor belong beside the weights"
+        f"{folders[-1].name} lacks {_missing_file(folders[-1])}: "
+        "the tokenizer and processor must be next to the weights"
     )
 
 
-def _lacking(folder: Path) -> str | None:
-    """The first file that is missing; a chat template may also stand in the tokenizer's configuration."""
+def _missing_file(folder: Path) -> str | None:
+    """Return the name of the first missing file, or None.
+
+    The chat template may also be part of the tokenizer's configuration.
+    """
     for name in _TOKENIZER:
         if not (folder / name).exists():
             return name

@@ -1,4 +1,4 @@
-"""Owns the loaded model: squares in, what it says about each out."""
+"""Inference with the loaded model: square pictures in, scores out."""
 
 from __future__ import annotations
 
@@ -15,20 +15,25 @@ from keylike.readers.gemma.model_output import Scores
 from keylike.readers.gemma.oom_batcher import AdaptiveBatcher
 from keylike.readers.gemma.prompt import prompt_inputs
 from keylike.readers.gemma.search import read_slots
-from keylike.readers.gemma.slots import lay_out
+from keylike.readers.gemma.slots import build_layout
 
 
 class Engine:
-    """Hears what the model says about squares. Raises ModelError where the checkpoint's tokenizer does not suit its manifest."""
+    """Loaded model that scores square pictures.
+
+    Raises:
+        ModelError: The tokenizer of the checkpoint does not match its manifest.
+    """
 
     def __init__(self, loaded: Loaded, manifest: GemmaManifest, max_batch: int) -> None:
-        self._loaded, self._manifest = loaded, manifest
+        self._loaded = loaded
+        self._manifest = manifest
         self._layout = (
-            lay_out(manifest, loaded.processor.tokenizer)
+            build_layout(manifest, loaded.processor.tokenizer)
             if manifest.reply.decoding == "slots"
             else None
         )
-        self._desk = AdaptiveBatcher(self._run, max_batch, self._free_memory)
+        self._batcher = AdaptiveBatcher(self._run, max_batch, self._free_memory)
 
     @property
     def processor(self) -> Any:
@@ -37,14 +42,18 @@ class Engine:
 
     @property
     def side(self) -> int:
-        """Pixels of the square that the model is given."""
+        """Return the side of the model's input in pixels."""
         return self._manifest.picture.side or int(
             self._loaded.processor.image_processor.size["height"]
         )
 
-    def hear(self, squares: Sequence[Image.Image]) -> list[Scores]:
-        """One result a square, in order; one thread at a time. Raises Overloaded where not even one square fits into memory."""
-        return self._desk.ask(squares)
+    def score(self, squares: Sequence[Image.Image]) -> list[Scores]:
+        """Return one result per square, in order. Only one thread runs the model at a time.
+
+        Raises:
+            Overloaded: Not even one square fits into memory.
+        """
+        return self._batcher.run(squares)
 
     def _run(self, squares: Sequence[Image.Image]) -> list[Scores]:
         loaded, tokenizer = self._loaded, self._loaded.processor.tokenizer

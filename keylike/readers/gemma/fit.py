@@ -1,4 +1,7 @@
-"""Fits the calibration of whole codes on photos whose codes are known: a temperature or an isotonic line, whichever foretells better."""
+"""Fit the calibration of whole codes on photos with known codes.
+
+A temperature or an isotonic curve is fitted, whichever predicts held-back photos better.
+"""
 
 from __future__ import annotations
 
@@ -11,114 +14,144 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keylike.readers.evaluation import calibration_error
-from keylike.readers.gemma.confidence import whole
+from keylike.readers.gemma.confidence import code_probability
 from keylike.readers.gemma.manifest import Isotonic, Temperature
 from keylike.readers.gemma.model_output import Choice
 
 Row = tuple[Choice, bool]
 Curve = Temperature | Isotonic
-FEWEST = 20
-FEWEST_ISOTONIC = 100
+MIN_ROWS = 20
+MIN_ROWS_ISOTONIC = 100
 FOLDS = 5
-# Temperatures from 0.05 to 20, each 5 % above the one before: finer than some hundred photos can tell apart.
+# 0.05 to 20 in steps of 5 %, finer than a few hundred photos can distinguish.
 TEMPERATURES: tuple[float, ...] = tuple(0.05 * 400.0 ** (step / 120) for step in range(121))
-# A promise of 0 or 1 that fails costs this much and no more.
-_EDGE = 1e-6
-# In place of 0, whose logarithm is no number.
-_NOTHING = 1e-300
+# Bounds the loss of a wrong prediction of 0 or 1.
+_CLIP = 1e-6
+# Replaces 0, whose logarithm is undefined.
+_TINY = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A calibration fitted on all rows, and what each row, in order, was promised by one fitted without it."""
+    """Calibration fitted on all rows.
+
+    Attributes:
+        calibration: Fitted calibration.
+        predicted: For each row, the probability from a calibration fitted without that row.
+    """
 
     calibration: Curve
-    promised: tuple[float, ...]
+    predicted: tuple[float, ...]
 
 
 def fit(rows: Sequence[Row]) -> Curve:
-    """The calibration for rows of (first choice, whether its whole code was right); `error` is of rows that were held back.
+    """Return the calibration for `rows`. Its `error` is measured on held-back rows.
 
-    Raises ValueError, saying what is missing, where too little is known to fit anything.
+    Args:
+        rows: First choices, each with True if the whole code was correct.
+
+    Raises:
+        ValueError: There are too few rows. The message says what is missing.
     """
     return cross_fit(rows).calibration
 
 
 def cross_fit(rows: Sequence[Row]) -> Fitted:
-    """The same, with what the held-back rows were promised. Raises ValueError as `fit` does."""
-    refuse_too_little(rows)
-    ways: list[Callable[[Sequence[Row]], Curve]] = [fit_temperature]
-    if len(rows) >= FEWEST_ISOTONIC:
-        ways.append(fit_isotonic)
-    right = [hit for _, hit in rows]
-    tried = [(way, _held_back(rows, way)) for way in ways]
-    way, promised = min(tried, key=lambda one: log_loss(list(zip(one[1], right, strict=True))))
-    error = calibration_error(list(zip(promised, right, strict=True)))
-    return Fitted(way(rows).model_copy(update={"error": error}), tuple(promised))
+    """Return the calibration for `rows` with the predictions for held-back rows.
+
+    Raises:
+        ValueError: As in `fit`.
+    """
+    check_enough_rows(rows)
+    methods: list[Callable[[Sequence[Row]], Curve]] = [fit_temperature]
+    if len(rows) >= MIN_ROWS_ISOTONIC:
+        methods.append(fit_isotonic)
+    right = [correct for _, correct in rows]
+    results = [(method, _cross_predict(rows, method)) for method in methods]
+    best, predicted = min(
+        results, key=lambda result: log_loss(list(zip(result[1], right, strict=True)))
+    )
+    error = calibration_error(list(zip(predicted, right, strict=True)))
+    return Fitted(best(rows).model_copy(update={"error": error}), tuple(predicted))
 
 
-def refuse_too_little(rows: Sequence[Row]) -> None:
-    """Raises ValueError, saying how many photos are missing, for fewer than FEWEST rows and for rows all right or all wrong."""
-    if len(rows) < FEWEST:
+def check_enough_rows(rows: Sequence[Row]) -> None:
+    """Raise ValueError for fewer than MIN_ROWS rows, or if all are correct or all are wrong.
+
+    The message says how many photos to add.
+    """
+    if len(rows) < MIN_ROWS:
         raise ValueError(
-            f"a calibration needs {FEWEST} photos that were read, and {len(rows)} were: label {FEWEST - len(rows)} more"
+            f"a calibration needs {MIN_ROWS} photos with a reading, but there are {len(rows)}: "
+            f"label {MIN_ROWS - len(rows)} more"
         )
-    hits = sum(hit for _, hit in rows)
+    hits = sum(correct for _, correct in rows)
     if hits in (0, len(rows)):
-        how, other = ("right", "harder") if hits else ("wrong", "easier")
+        outcome, other = ("correctly", "harder") if hits else ("wrongly", "easier")
         raise ValueError(
-            f"all {len(rows)} photos were read {how}, which does not tell how sure to be: "
-            f"label {FEWEST} {other} ones more, so that some are read {'wrong' if hits else 'right'}"
+            f"all {len(rows)} photos were read {outcome}, so confidence cannot be calibrated: "
+            f"label {MIN_ROWS} {other} photos, so that some are read "
+            f"{'wrongly' if hits else 'correctly'}"
         )
 
 
-def log_loss(sure: Sequence[tuple[float, bool]]) -> float:
-    """Mean surprise, in nats, over rows of (promised probability, whether it was right)."""
-    return math.fsum(_surprise(chance, right) for chance, right in sure) / len(sure)
+def log_loss(pairs: Sequence[tuple[float, bool]]) -> float:
+    """Return the mean log loss, in nats, of (predicted probability, correct) pairs."""
+    return math.fsum(_loss(probability, right) for probability, right in pairs) / len(pairs)
 
 
-def _surprise(chance: float, right: bool) -> float:
-    return -math.log(min(1.0, max(_EDGE, chance if right else 1 - chance)))
+def _loss(probability: float, right: bool) -> float:
+    return -math.log(min(1.0, max(_CLIP, probability if right else 1 - probability)))
 
 
-def _held_back(rows: Sequence[Row], way: Callable[[Sequence[Row]], Curve]) -> list[float]:
-    """What each row is promised by the calibration fitted on the other folds; right and wrong rows are dealt out evenly."""
+def _cross_predict(rows: Sequence[Row], method: Callable[[Sequence[Row]], Curve]) -> list[float]:
+    """Return the prediction for each row from a calibration fitted on the other folds.
+
+    Folds are stratified by correctness.
+    """
     order = list(range(len(rows)))
     random.Random(0).shuffle(order)
     order.sort(key=lambda i: rows[i][1])
-    promised = [0.0] * len(rows)
+    predicted = [0.0] * len(rows)
     for fold in range(FOLDS):
-        held = set(order[fold::FOLDS])
-        curve = way([row for i, row in enumerate(rows) if i not in held])
-        for i in held:
-            promised[i] = whole(rows[i][0], curve)
-    return promised
+        held_back = set(order[fold::FOLDS])
+        curve = method([row for i, row in enumerate(rows) if i not in held_back])
+        for i in held_back:
+            predicted[i] = code_probability(rows[i][0], curve)
+    return predicted
 
 
 def fit_temperature(rows: Sequence[Row]) -> Temperature:
-    """The temperature of TEMPERATURES that surprises least. A weak pull to 1 keeps few photos from driving it to an end."""
-    right = np.array([hit for _, hit in rows])
-    chances_at = _chances([choice for choice, _ in rows])
+    """Return the temperature with the least log loss.
 
-    def surprise(temperature: float) -> float:
-        chances = chances_at(temperature)
-        kept = np.where(right, chances, 1 - chances).clip(_EDGE, 1)
-        return float(-np.log(kept).sum()) + math.log(temperature) ** 2 / 2
+    A weak prior around 1 keeps a few photos from pushing it to either end.
+    """
+    right = np.array([correct for _, correct in rows])
+    probabilities_at = _probability_function([choice for choice, _ in rows])
 
-    best = min(TEMPERATURES, key=surprise)
+    def penalised_loss(temperature: float) -> float:
+        probabilities = probabilities_at(temperature)
+        likelihood = np.where(right, probabilities, 1 - probabilities).clip(_CLIP, 1)
+        return float(-np.log(likelihood).sum()) + math.log(temperature) ** 2 / 2
+
+    best = min(TEMPERATURES, key=penalised_loss)
     return Temperature(temperature=round(best, 4), fitted_on=len(rows))
 
 
-def _chances(choices: Sequence[Choice]) -> Callable[[float], NDArray[np.float64]]:
-    """Choice.at of all choices at once: a hundred temperatures over thousands of slots would take minutes one by one."""
-    slots = [(*choice.others, *choice.digits) for choice in choices]
-    flat = [slot for each in slots for slot in each]
+def _probability_function(choices: Sequence[Choice]) -> Callable[[float], NDArray[np.float64]]:
+    """Return a vectorised `Choice.at_temperature` over all choices.
+
+    A hundred temperatures over thousands of slots would take minutes one by one.
+    """
+    slots = [(*choice.other_slots, *choice.digits) for choice in choices]
+    all_slots = [slot for each in slots for slot in each]
     starts = np.cumsum([0, *map(len, slots[:-1])])
-    # Log odds against what was taken, (slots, widest slot); what a slot does not have is infinitely unlikely.
-    odds = np.full((len(flat), max(len(slot.probabilities) for slot in flat)), -np.inf)
-    for row, slot in zip(odds, flat, strict=True):
-        logs = np.log(np.maximum(slot.probabilities, _NOTHING))
-        row[: len(logs)] = logs - logs[slot.taken]
+    # Log odds against the chosen option, shape (slots, widest slot). Missing options are infinitely
+    # unlikely.
+    odds = np.full((len(all_slots), max(len(slot.probabilities) for slot in all_slots)), -np.inf)
+    for row, slot in zip(odds, all_slots, strict=True):
+        logs = np.log(np.maximum(slot.probabilities, _TINY))
+        row[: len(logs)] = logs - logs[slot.chosen]
     return lambda temperature: np.exp(
         -np.add.reduceat(np.logaddexp.reduce(odds / temperature, axis=1), starts)
     )
@@ -126,7 +159,14 @@ def _chances(choices: Sequence[Choice]) -> Callable[[float], NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Neighbouring rows taken together: their least and greatest probability as it comes, how many, how many were right."""
+    """Neighbouring rows pooled together.
+
+    Attributes:
+        low: Least raw probability.
+        high: Greatest raw probability.
+        count: Number of rows.
+        hits: Number of correct rows.
+    """
 
     low: float
     high: float
@@ -139,7 +179,7 @@ class _Block:
 
     @property
     def smoothed(self) -> float:
-        """Laplace's rule: never 0 or 1, however few rows."""
+        """Return the share by Laplace's rule of succession, which is never 0 or 1."""
         return (self.hits + 1) / (self.count + 2)
 
     def __add__(self, higher: _Block) -> _Block:
@@ -147,15 +187,17 @@ class _Block:
 
 
 def fit_isotonic(rows: Sequence[Row]) -> Isotonic:
-    """A rising line by pooling adjacent violators (Ayer and others, 1955): first by the shares themselves, then by the smoothed ones.
+    """Return a rising curve fitted by pooling adjacent violators (Ayer et al., 1955).
 
-    It is level over each block and straight between the blocks.
+    Blocks are pooled first by their shares, then by the smoothed shares. The curve is constant
+    within a block and linear between blocks.
     """
-    alike: dict[float, list[bool]] = {}
-    for choice, hit in rows:
-        alike.setdefault(choice.probability, []).append(hit)
+    outcomes: dict[float, list[bool]] = {}
+    for choice, correct in rows:
+        outcomes.setdefault(choice.probability, []).append(correct)
     single = [
-        _Block(chance, chance, len(hits), sum(hits)) for chance, hits in sorted(alike.items())
+        _Block(probability, probability, len(hits), sum(hits))
+        for probability, hits in sorted(outcomes.items())
     ]
     blocks = _pool(_pool(single, lambda block: block.share), lambda block: block.smoothed)
     points = [
@@ -167,10 +209,10 @@ def fit_isotonic(rows: Sequence[Row]) -> Isotonic:
 
 
 def _pool(blocks: Sequence[_Block], height: Callable[[_Block], float]) -> list[_Block]:
-    """Takes neighbours together until their heights rise."""
-    kept: list[_Block] = []
+    """Merge neighbours until their heights increase."""
+    merged: list[_Block] = []
     for block in blocks:
-        while kept and height(kept[-1]) >= height(block):
-            block = kept.pop() + block
-        kept.append(block)
-    return kept
+        while merged and height(merged[-1]) >= height(block):
+            block = merged.pop() + block
+        merged.append(block)
+    return merged

@@ -1,4 +1,7 @@
-"""Looks at a Gemma folder before anything in it is opened: what it is, whether it is whole, and that it brings no code."""
+"""Inspect a Gemma folder before any library opens it.
+
+The checks cover its kind, its completeness, and that it brings no code.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ from keylike.readers.gemma.configs import (
     check_adapter,
     check_model,
     refuse_code,
-    words,
+    tokenizer_folder,
 )
-from keylike.readers.gemma.legacy_manifest import older_manifest
+from keylike.readers.gemma.legacy_manifest import legacy_manifest
 from keylike.readers.gemma.manifest import GemmaManifest, gemma_manifest
 from keylike.readers.model_files import (
     MANIFEST,
@@ -27,81 +30,112 @@ from keylike.readers.model_files import (
     footprint,
     has_manifest,
     read_manifest,
-    refuse_ways_out,
+    refuse_escaping_links,
     sha256,
 )
 
 Kind = Literal["gemma-lora", "gemma-merged"]
-# All that the libraries may open; everything else in a folder is left alone.
+# Suffixes of the files that the libraries may open. All other files are ignored.
 OPENED = (".json", ".jinja", ".model", ".safetensors")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder that was looked at and found good.
+    """Folder that passed all checks.
 
-    `base`: of a LoRA, the folder of its base. `words`: the folder whose tokenizer and processor are used. `quantised`: the weights
-    are stored in 4 bits already. `digest`: of everything that shapes an answer; of a base, its name, sizes and shapes alone. `seen`: what
-    told the files apart when they were looked at.
+    Attributes:
+        folder: The folder itself.
+        kind: LoRA adapter or whole model.
+        manifest: Its manifest, or the defaults for a folder without one.
+        base: Folder of an adapter's base model, else None.
+        tokenizer_folder: Folder whose tokenizer and processor are used.
+        quantised: True if the weights are stored in 4 bits.
+        digest: Digest of everything that affects answers. A base counts with its name, file sizes
+            and configuration only.
+        fingerprint: Identity of the files when they were checked.
     """
 
     folder: Path
     kind: Kind
     manifest: GemmaManifest
     base: Path | None
-    words: Path
+    tokenizer_folder: Path
     quantised: bool
     digest: str
-    seen: tuple[object, ...]
+    fingerprint: tuple[object, ...]
 
     @property
-    def whole(self) -> Path:
-        """The folder of the whole model: the base of a LoRA, else the folder itself."""
+    def weights_folder(self) -> Path:
+        """Return the folder of the whole model: an adapter's base, else the folder itself."""
         return self.base or self.folder
 
     def refuse_changed(self) -> None:
-        """Raises ModelError where a file was replaced or written to since it was looked at: the libraries open them anew, by name."""
-        if _seen(self.folder, self.base) != self.seen:
+        """Raise ModelError if a file has changed since the checks.
+
+        The libraries reopen the files by name.
+        """
+        if _fingerprint(self.folder, self.base) != self.fingerprint:
             raise ModelError(
-                f"{self.folder.name} or its base was changed while it was loaded: try again"
+                f"{self.folder.name} or its base was changed while it was being loaded: try again"
             )
 
 
 def inspect(folder: Path, *, base_model: Path | None, models: Path | None) -> Checkpoint:
-    """Checks a folder, and a LoRA's base with it. Raises ModelError that names what is missing, damaged or contradictory.
+    """Check a folder and, for an adapter, its base model.
 
-    `base_model`: the base to use, whatever the adapter says; `models`: a folder in which the base is looked for too.
+    Args:
+        folder: Folder to check.
+        base_model: Base to use regardless of the adapter's configuration, or None.
+        models: Further folder to search for the base, or None.
+
+    Raises:
+        ModelError: Something is missing, damaged or contradictory. The message names it.
     """
     folder = folder.absolute()
     kind = _kind(folder)
-    seen = _seen(folder, None)
+    fingerprint = _fingerprint(folder, None)
     manifest = _manifest(folder, kind)
     refuse_code(folder)
     if kind == "gemma-merged":
         return Checkpoint(
-            folder, kind, manifest, None, words(folder), check_model(folder), _digest(folder), seen
+            folder,
+            kind,
+            manifest,
+            None,
+            tokenizer_folder(folder),
+            check_model(folder),
+            _digest(folder),
+            fingerprint,
         )
     adapter = check_adapter(folder)
     base = find_base(
-        folder, _names(folder, manifest, adapter), base_model=base_model, models=models
+        folder, _base_names(folder, manifest, adapter), base_model=base_model, models=models
     ).absolute()
-    seen += _seen(base, None)
+    fingerprint += _fingerprint(base, None)
     quantised = _check_base(base, manifest.base_files)
     return Checkpoint(
-        folder, kind, manifest, base, words(folder, base), quantised, _digest(folder, base), seen
+        folder,
+        kind,
+        manifest,
+        base,
+        tokenizer_folder(folder, base),
+        quantised,
+        _digest(folder, base),
+        fingerprint,
     )
 
 
 def _kind(folder: Path) -> Kind:
     if not folder.is_dir():
-        there = "is no folder" if folder.exists() else "is not there"
-        raise ModelError(f"{folder.name} {there}: MODEL_PATH must name a folder that holds a model")
+        problem = "is not a folder" if folder.exists() else "does not exist"
+        raise ModelError(f"{folder.name} {problem}: MODEL_PATH must name a folder with a model")
     if not any(folder.iterdir()):
         raise ModelError(f"{folder.name} is empty")
     adapter, model = (folder / ADAPTER).exists(), (folder / MODEL).exists()
     if adapter and model:
         raise ModelError(
-            f"{folder.name} holds both {ADAPTER} and {MODEL}: keep an adapter and a whole model in folders of their own"
+            f"{folder.name} holds both {ADAPTER} and {MODEL}: "
+            "keep an adapter and a whole model in separate folders"
         )
     if not adapter and not model:
         raise ModelError(
@@ -111,67 +145,79 @@ def _kind(folder: Path) -> Kind:
 
 
 def _manifest(folder: Path, kind: Kind) -> GemmaManifest:
-    """The folder's own, its files checked against it; without one, the older guide's."""
-    _refuse_ways_out(folder)
+    """Return the folder's manifest after checking its files, or the defaults of the older guide."""
+    _refuse_escaping_links(folder)
     if not has_manifest(folder):
-        return older_manifest(folder.resolve().name, kind)
+        return legacy_manifest(folder.resolve().name, kind)
     manifest = gemma_manifest(_check_listed(folder))
     if manifest.kind != kind:
         raise ModelError(
-            f"{called(folder / MANIFEST)} says {manifest.kind}, but the files are those of a {kind} folder"
+            f"{called(folder / MANIFEST)} says {manifest.kind}, "
+            f"but the files are those of a {kind} folder"
         )
     return manifest
 
 
 def _check_listed(folder: Path) -> Mapping[str, Any]:
-    """Every file as the manifest's hash says, and none besides that would be opened."""
+    """Check that every file matches its hash, and that no unlisted file would be opened."""
     table = read_manifest(folder)
     check_files(folder, table)
-    unlisted = [path.name for path in _opened(folder) if path.name not in table["files"]]
+    unlisted = [path.name for path in _loadable_files(folder) if path.name not in table["files"]]
     if unlisted:
         raise ModelError(
-            f"{called(folder / unlisted[0])} is not in [files] of {MANIFEST}: list it with its SHA-256, or take it away"
+            f"{called(folder / unlisted[0])} is not in [files] of {MANIFEST}: "
+            "list it with its SHA-256, or remove it"
         )
     return table
 
 
-def _refuse_ways_out(folder: Path) -> None:
-    refuse_ways_out(folder, [path.name for path in _opened(folder)])
+def _refuse_escaping_links(folder: Path) -> None:
+    refuse_escaping_links(folder, [path.name for path in _loadable_files(folder)])
 
 
-def _seen(folder: Path, base: Path | None) -> tuple[object, ...]:
-    found = [path.name for path in _opened(folder)] + ([MANIFEST] if has_manifest(folder) else [])
-    return footprint(folder, found) + (_seen(base, None) if base else ())
+def _fingerprint(folder: Path, base: Path | None) -> tuple[object, ...]:
+    found = [path.name for path in _loadable_files(folder)] + (
+        [MANIFEST] if has_manifest(folder) else []
+    )
+    return footprint(folder, found) + (_fingerprint(base, None) if base else ())
 
 
-def _names(folder: Path, manifest: GemmaManifest, adapter: Mapping[str, Any]) -> list[str]:
-    """What the base may be called, the likeliest first: a manifest knows better than the adapter, a default does not."""
+def _base_names(folder: Path, manifest: GemmaManifest, adapter: Mapping[str, Any]) -> list[str]:
+    """Return possible names of the base, most likely first.
+
+    A manifest is trusted more than the adapter's configuration. The default manifest is not.
+    """
     trained_on = str(adapter.get("base_model_name_or_path") or "")
     names = [manifest.base or "", trained_on]
     return [name for name in (names if has_manifest(folder) else reversed(names)) if name]
 
 
 def _check_base(base: Path, trained_on: Mapping[str, str]) -> bool:
-    """Whether its weights are stored in 4 bits. Raises ModelError where it is not whole, or not what the adapter was trained on."""
+    """Check a base model. Return True if its weights are stored in 4 bits.
+
+    Raises:
+        ModelError: The base is incomplete, or not the one that the adapter was trained on.
+    """
     if _kind(base) != "gemma-merged":
         raise ModelError(
-            f"{base.name} is a LoRA adapter itself, so it cannot be the base of another"
+            f"{base.name} is itself a LoRA adapter, so it cannot be the base of another"
         )
-    _refuse_ways_out(base)
+    _refuse_escaping_links(base)
     if has_manifest(base):
         _check_listed(base)
     refuse_code(base)
     quantised = check_model(base)
-    # Another base of the same shapes would take the adapter without a word, and read worse.
+    # Another base with the same shapes would accept the adapter silently and read worse.
     for name, digest in trained_on.items():
         if sha256(base / Path(name).name) != digest:
             raise ModelError(
-                f"{base.name} is not the base that the adapter was trained on: {Path(name).name} does not match its SHA-256"
+                f"{base.name} is not the base that the adapter was trained on: "
+                f"{Path(name).name} does not match its SHA-256"
             )
     return quantised
 
 
-def _opened(folder: Path) -> Iterator[Path]:
+def _loadable_files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.iterdir()) if path.suffix in OPENED)
 
 
@@ -179,12 +225,12 @@ def _digest(folder: Path, base: Path | None = None) -> str:
     parts = (
         [sha256(folder / MANIFEST)]
         if has_manifest(folder)
-        else [f"{path.name} {sha256(path)}" for path in _opened(folder)]
+        else [f"{path.name} {sha256(path)}" for path in _loadable_files(folder)]
     )
     if base is not None:
         parts += [
             base.resolve().name,
-            *(f"{path.name} {path.stat().st_size}" for path in _opened(base)),
+            *(f"{path.name} {path.stat().st_size}" for path in _loadable_files(base)),
             sha256(base / MODEL),
         ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,4 +1,7 @@
-"""Reads what the model writes freely, for checkpoints whose reply has no fixed shape: text by rules, probabilities by the tokens used."""
+"""Read free text from the model, for checkpoints whose reply has no fixed template.
+
+Rules extract the code. Its probability comes from the tokens that were generated.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,15 @@ _DIGIT = re.compile("[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What the model newly wrote for one photo.
+class GeneratedText:
+    """Text that the model generated for one photo, without the prompt.
 
-    `tokens`, the `logits` each was taken from (steps, vocabulary), the `text`, and where in the text each token ends.
-    `finished`: it ended its turn, and was not cut off.
+    Attributes:
+        tokens: Generated tokens.
+        logits: Logits that each token was taken from, shape (steps, vocabulary).
+        text: Decoded text.
+        ends: Position in the text at which each token ends.
+        finished: True if the model ended its turn before the token limit.
     """
 
     tokens: tuple[int, ...]
@@ -34,8 +41,8 @@ class Written:
     ends: tuple[int, ...]
     finished: bool
 
-    def at(self, start: int, end: int) -> list[int]:
-        """The tokens that make up a part of the text."""
+    def tokens_in(self, start: int, end: int) -> list[int]:
+        """Return the indices of the tokens that make up a part of the text."""
         starts = (0, *self.ends[:-1])
         return [
             i
@@ -45,32 +52,43 @@ class Written:
 
 
 def read_free(model: Any, inputs: Any, tokenizer: Any, manifest: GemmaManifest) -> list[Scores]:
-    """What the model writes for each row of `inputs`, greedily, until its turn ends or `max_new_tokens` are used up."""
+    """Generate greedily for each row of `inputs` and score the text.
+
+    Generation stops at the end of the turn or after `max_new_tokens`.
+    """
     return [
-        hear_written(one, tokenizer, manifest)
-        for one in write(model, inputs, tokenizer, manifest.reply.max_new_tokens)
+        score_text(generated, tokenizer, manifest)
+        for generated in generate(model, inputs, tokenizer, manifest.reply.max_new_tokens)
     ]
 
 
-def write(model: Any, inputs: Any, tokenizer: Any, max_new_tokens: int) -> list[Written]:
-    """Generates greedily; only what is new counts, never the prompt."""
+def generate(model: Any, inputs: Any, tokenizer: Any, max_new_tokens: int) -> list[GeneratedText]:
+    """Generate greedily. The result excludes the prompt."""
     ends = {end_of_turn(tokenizer), int(tokenizer.eos_token_id)}
     with torch.inference_mode():
-        made = model.generate(
-            **inputs, do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=sorted(ends), pad_token_id=tokenizer.pad_token_id,
-            return_dict_in_generate=True, output_logits=True,
-        )  # fmt: skip
-    new = made.sequences[:, inputs["input_ids"].shape[1] :].tolist()
-    logits = torch.stack(made.logits, 1)
-    return [_written(tokens, logits[row], tokenizer, ends) for row, tokens in enumerate(new)]
+        output = model.generate(
+            **inputs,
+            do_sample=False,
+            max_new_tokens=max_new_tokens,
+            eos_token_id=sorted(ends),
+            pad_token_id=tokenizer.pad_token_id,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+    new_tokens = output.sequences[:, inputs["input_ids"].shape[1] :].tolist()
+    logits = torch.stack(output.logits, 1)
+    return [
+        _generated_text(tokens, logits[row], tokenizer, ends)
+        for row, tokens in enumerate(new_tokens)
+    ]
 
 
-def _written(
+def _generated_text(
     tokens: Sequence[int], logits: torch.Tensor, tokenizer: Any, ends: set[int]
-) -> Written:
+) -> GeneratedText:
     length = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
     texts = [tokenizer.decode(tokens[: i + 1], skip_special_tokens=True) for i in range(length)]
-    return Written(
+    return GeneratedText(
         tuple(tokens[:length]),
         logits[:length],
         texts[-1] if texts else "",
@@ -79,72 +97,91 @@ def _written(
     )
 
 
-def hear_written(written: Written, tokenizer: Any, manifest: GemmaManifest) -> Scores:
-    """What is to be made of it."""
+def score_text(generated: GeneratedText, tokenizer: Any, manifest: GemmaManifest) -> Scores:
+    """Return the code in the generated text, if any, with its probabilities."""
     none = none_text(manifest.reply)
-    if says_none(written.text) or (none is not None and written.text.strip() == none):
+    if says_none(generated.text) or (none is not None and generated.text.strip() == none):
         return Scores((), 1.0, 1.0, Trust.LABELLED)
-    reply = parse_reply(written.text, manifest.keyways)
-    # A code that the end of the allowance may have cut short is none.
-    cut_off = reply is not None and not written.finished and reply.spans[-1][1] == len(written.text)
-    choice = _choice(reply, written, tokenizer, manifest) if reply and not cut_off else None
+    reply = parse_reply(generated.text, manifest.keyways)
+    # A code at the very end of truncated text may be incomplete.
+    cut_off = (
+        reply is not None and not generated.finished and reply.spans[-1][1] == len(generated.text)
+    )
+    choice = _choice(reply, generated, tokenizer, manifest) if reply and not cut_off else None
     if reply is None or choice is None:
         return Scores((), 0.0, 0.0, Trust.LOOSE)
     return Scores((choice,), 0.0, 1.0, reply.trust)
 
 
 def _choice(
-    reply: Reply, written: Written, tokenizer: Any, manifest: GemmaManifest
+    reply: Reply, generated: GeneratedText, tokenizer: Any, manifest: GemmaManifest
 ) -> Choice | None:
-    """The code as the maker's, if there can be such a key; a keyway that was not named must be the only one it fits."""
+    """Return the code on the maker's scale, or None if no such key is possible.
+
+    A code without a keyway must fit exactly one known keyway.
+    """
     if reply.keyway is None and reply.keyway_span is not None:
-        return None  # it names a keyway that this checkpoint was not taught
-    fitting = [
+        return None  # names a keyway that this checkpoint was not trained on
+    matching = [
         name
         for name in ([reply.keyway] if reply.keyway else manifest.keyways)
         if _codes(reply, name, manifest)
     ]
-    if len(fitting) != 1:
+    if len(matching) != 1:
         return None
-    name = fitting[0]
+    name = matching[0]
     numbers = [
-        number for number in range(100) if manifest.maker(name, number) in keyway(name).depths_mm
+        number
+        for number in range(100)
+        if manifest.maker_depth(name, number) in keyway(name).depths_mm
     ]
-    digits = tuple(_slot(written, span, tokenizer, numbers) for span in reply.spans)
-    others = tuple(_chance(written, place) for place in _besides(written, reply))
+    digits = tuple(_slot(generated, span, tokenizer, numbers) for span in reply.spans)
+    others = tuple(_token_slot(generated, index) for index in _other_tokens(generated, reply))
     return Choice(name, _codes(reply, name, manifest), digits, others)
 
 
 def _codes(reply: Reply, name: str, manifest: GemmaManifest) -> tuple[int, ...]:
-    """The maker's code; empty where that is no key of the keyway."""
+    """Return the maker's code, or an empty tuple if the keyway does not allow it."""
     codes = tuple(
-        -1 if (depth := manifest.maker(name, number)) is None else depth for number in reply.digits
+        -1 if (depth := manifest.maker_depth(name, number)) is None else depth
+        for number in reply.digits
     )
     return codes if Bitting(keyway(name), codes).valid else ()
 
 
-def _besides(written: Written, reply: Reply) -> list[int]:
-    """The tokens besides the digits that the reading rests on: the keyway's; where nothing was labelled, all up to the code's end."""
-    digits = {i for span in reply.spans for i in written.at(*span)}
+def _other_tokens(generated: GeneratedText, reply: Reply) -> list[int]:
+    """Return the indices of the other tokens that the reading depends on.
+
+    For a labelled code these are the keyway's tokens. For an unlabelled one they are all tokens up
+    to the end of the code.
+    """
+    digits = {i for span in reply.spans for i in generated.tokens_in(*span)}
     if reply.trust is Trust.LOOSE:
-        return [i for i in written.at(0, reply.spans[-1][1]) if i not in digits]
-    return written.at(*reply.keyway_span) if reply.keyway_span else []
+        return [i for i in generated.tokens_in(0, reply.spans[-1][1]) if i not in digits]
+    return generated.tokens_in(*reply.keyway_span) if reply.keyway_span else []
 
 
-def _slot(written: Written, span: tuple[int, int], tokenizer: Any, numbers: Sequence[int]) -> Slot:
-    """One number among all that could stand in its place; where its token holds more than the one digit, that token or not."""
-    place = written.at(*span)[0]
-    token = written.tokens[place]
-    piece = tokenizer.convert_ids_to_tokens(token)
-    if len(_DIGIT.findall(piece)) != 1 or max(numbers) > 9:
-        return _chance(written, place)
-    rivals = [tokenizer.convert_tokens_to_ids(_DIGIT.sub(str(number), piece)) for number in numbers]
+def _slot(
+    generated: GeneratedText, span: tuple[int, int], tokenizer: Any, numbers: Sequence[int]
+) -> Slot:
+    """Return one number among all that could stand in its place.
+
+    If its token holds more than the digit, the alternatives are that token or any other.
+    """
+    index = generated.tokens_in(*span)[0]
+    token = generated.tokens[index]
+    token_text = tokenizer.convert_ids_to_tokens(token)
+    if len(_DIGIT.findall(token_text)) != 1 or max(numbers) > 9:
+        return _token_slot(generated, index)
+    rivals = [
+        tokenizer.convert_tokens_to_ids(_DIGIT.sub(str(number), token_text)) for number in numbers
+    ]
     rivals = [rival for rival in rivals if rival not in (None, tokenizer.unk_token_id)]
-    among = written.logits[place].float()[rivals].softmax(-1)
-    return Slot(tuple(among.tolist()), rivals.index(token))
+    probabilities = generated.logits[index].float()[rivals].softmax(-1)
+    return Slot(tuple(probabilities.tolist()), rivals.index(token))
 
 
-def _chance(written: Written, place: int) -> Slot:
-    """A token against all others."""
-    chance = float(written.logits[place].float().softmax(-1)[written.tokens[place]])
-    return Slot((chance, 1 - chance), 0)
+def _token_slot(generated: GeneratedText, index: int) -> Slot:
+    """Return a slot that contrasts one token with all others."""
+    probability = float(generated.logits[index].float().softmax(-1)[generated.tokens[index]])
+    return Slot((probability, 1 - probability), 0)

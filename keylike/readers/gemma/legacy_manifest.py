@@ -1,4 +1,4 @@
-"""Defaults for checkpoints without a manifest, which are taken to be trained as the older guide to this project says."""
+"""Default manifest for checkpoints without one, trained as the older guide describes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from keylike.readers.gemma.manifest import GemmaManifest, Picture, Prompt, Reply
 BASE = "unsloth/gemma-3n-E4B-it"
 _BASES = re.compile(r"(?i)gemma-3n-E[24]B(-it)?([_-].*(4bit|GGUF).*)?")
 KEYWAYS = ("SC1", "SC4", "KW1")
-PROMPT = """You are an expert locksmith analyzing a key image. Look at this key and provide detailed analysis.
+PROMPT = """You are an expert locksmith analyzing a key image. Look at this key and provide \
+detailed analysis.
 
 Respond in this EXACT format:
 
@@ -25,14 +26,16 @@ COMPLEXITY: [score]
 Analyze this key image:"""
 
 
-def older_manifest(name: str, kind: Literal["gemma-lora", "gemma-merged"]) -> GemmaManifest:
-    """The manifest of a folder called `name` that has none: text before picture, the whole photo squashed to 336, no calibration.
+def legacy_manifest(name: str, kind: Literal["gemma-lora", "gemma-merged"]) -> GemmaManifest:
+    """Return the manifest for a folder called `name` that has none.
 
-    Its depths are taken to be the maker's: that guide trained on the makers' codes, though its prompt for serving called 1 the deepest.
+    The text precedes the picture, the whole photo is squashed to 336 pixels, and there is no
+    calibration. Depths are assumed to be the maker's. The guide trained on the makers' codes,
+    although its prompt for serving called 1 the deepest.
     """
-    plain = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:64]
+    safe_name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:64]
     return GemmaManifest(
-        name=plain or "gemma",
+        name=safe_name or "gemma",
         version="0",
         kind=kind,
         base=BASE if kind == "gemma-lora" else None,
@@ -43,9 +46,13 @@ def older_manifest(name: str, kind: Literal["gemma-lora", "gemma-merged"]) -> Ge
     )
 
 
-def refuse_base(name: str) -> None:
-    """Raises ModelError for a base model called as its publisher calls it: it would fill in slots for a key it never learnt to read."""
+def refuse_base_model(name: str) -> None:
+    """Raise ModelError for the name of an untuned base model.
+
+    A base model would fill the slots with codes that it never learned to read.
+    """
     if _BASES.fullmatch(name):
         raise ModelError(
-            f"{name} is a base model, never taught to read keys: give it as KEYLIKE_BASE_MODEL, a checkpoint as MODEL_PATH"
+            f"{name} is a base model that was not trained to read keys: "
+            "set KEYLIKE_BASE_MODEL to it, and MODEL_PATH to a checkpoint"
         )

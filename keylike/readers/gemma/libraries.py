@@ -1,4 +1,4 @@
-"""How the large libraries are brought in: offline and quiet, in this process alone."""
+"""Import settings of the large libraries: offline and quiet, in this process only."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ _SETTINGS = {
 
 
 def go_offline() -> None:
-    """To be called before any of them is imported: they read this once. What whoever started the server has set stays."""
+    """Set the libraries to offline mode. Values that are already set are kept.
+
+    Call this before the first import: the libraries read the variables once.
+    """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
 
 
-def be_quiet() -> None:
-    """No progress bars, and errors alone; what this project must know of is looked up and raised, not left to a warning."""
+def silence() -> None:
+    """Disable progress bars and warnings of transformers and bitsandbytes.
+
+    Every problem that matters here is checked and raised explicitly.
+    """
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    # It tells of a kernel that it would fetch from the network if it could.
+    # It warns about a kernel that it would download if it could.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""What a Gemma folder's manifest says, typed and checked: prompt, picture, reply, scale of depths, calibration."""
+"""Typed manifest of a Gemma folder: prompt, picture, reply, depth scale and calibration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ class _Table(BaseModel):
 
 
 class Prompt(_Table):
-    """What is said to the model, and whether the picture comes before or after it. The true code has no place in it."""
+    """Prompt of the model, and whether the picture precedes or follows it.
+
+    The prompt must never contain the true code.
+    """
 
     text: str = Field(
         "Read the key in this photo: its keyway, and its bitting from bow to tip.",
@@ -29,10 +32,15 @@ class Prompt(_Table):
 
 
 class Picture(_Table):
-    """How a photo becomes the square that the model sees.
+    """Conversion of a photo into the square that the model sees.
 
-    `crop`: the key levelled (bow left), its upright box, or the whole photo. `fit`: padded to a square, or squashed into one.
-    `side`: pixels; without it the processor's own. `contrast`, `sharpness`: Pillow's enhancement factors, 1 for none.
+    Attributes:
+        crop: "level" for the key turned level (bow left), "box" for its bounding box, "none" for
+            the whole photo.
+        fit: Pad to a square, or squash into one.
+        side: Pixels; None for the processor's own size.
+        contrast: Pillow's enhancement factor, 1 for no change.
+        sharpness: Pillow's enhancement factor, 1 for no change.
     """
 
     crop: Literal["level", "box", "none"] = "level"
@@ -43,12 +51,18 @@ class Picture(_Table):
 
 
 class ReplyShape(_Table):
-    """What the model answers and how that is read.
+    """Format of the model's reply and how it is read.
 
-    `slots` forces the template and lets the model choose in its places; `free` lets it write up to `max_new_tokens`. `none` is what it
-    writes in the keyway's place where there is no key (not set: it cannot say so). `beams`: codes followed side by side.
-    `least_mass`: below this share of digits in the model's own probability there is no code. `least_confidence`: below it a code is not
-    worth giving.
+    Attributes:
+        decoding: "slots" forces the template and lets the model fill its slots; "free" generates
+            text.
+        template: Reply with {keyway} and {bitting}.
+        none: Text in place of the keyway if there is no key; None if the model cannot say so.
+        max_new_tokens: Limit for free decoding.
+        beams: Number of codes followed in parallel.
+        least_mass: Minimum share of digits in the model's unconstrained probability. Below it there
+            is no code.
+        least_confidence: Minimum confidence. A code below it is refused.
     """
 
     decoding: Literal["slots", "free"] = "slots"
@@ -61,7 +75,7 @@ class ReplyShape(_Table):
 
 
 class Temperature(_Table):
-    """All logits divided by one number."""
+    """Calibration that divides all logits by one number."""
 
     method: Literal["temperature"] = "temperature"
     temperature: float = Field(gt=0, le=100)
@@ -70,7 +84,7 @@ class Temperature(_Table):
 
 
 class Isotonic(_Table):
-    """A rising line through points of (probability as it comes, share that was right)."""
+    """Calibration by a rising curve through points of (raw probability, share that was correct)."""
 
     method: Literal["isotonic"] = "isotonic"
     points: tuple[tuple[Share, Share], ...] = Field(min_length=2)
@@ -78,7 +92,7 @@ class Isotonic(_Table):
     error: Share | None = None
 
     @model_validator(mode="after")
-    def _rising(self) -> Isotonic:
+    def _check_rising(self) -> Isotonic:
         xs, ys = zip(*self.points, strict=True)
         if list(xs) != sorted(xs) or list(ys) != sorted(ys):
             raise ValueError("the points do not rise")
@@ -89,15 +103,20 @@ Calibration = Annotated[Temperature | Isotonic, Field(discriminator="method")]
 
 
 class Agreement(_Table):
-    """How often two wrong readings are the same wrong code; fitted, for reading with two readers."""
+    """Rate at which two wrong readings show the same wrong code, for reading with two readers."""
 
     shared_error: Share
     fitted_on: int = Field(ge=1)
 
 
 class GemmaManifest(_Table):
-    """The whole manifest. `depths`: keyway -> the model's number -> the maker's; a keyway without a table is in the maker's own.
-    `base_files`: of the base that an adapter was trained on, each file of weights with its SHA-256."""
+    """Complete manifest of a Gemma folder.
+
+    Attributes:
+        base_files: SHA-256 of each weights file of the base that an adapter was trained on.
+        depths: Per keyway, the maker's depth for each of the model's numbers. A keyway without a
+            table uses the maker's numbers.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -115,42 +134,46 @@ class GemmaManifest(_Table):
     agreement: Agreement | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> GemmaManifest:
+    def _check(self) -> GemmaManifest:
         for name in (*self.keyways, *self.depths):
-            _known(name)
+            _check_keyway(name)
         if len(set(self.keyways)) < len(self.keyways):
             raise ValueError("a keyway is named twice")
         if any(len(set(table.values())) < len(table) for table in self.depths.values()):
-            raise ValueError("two numbers of a depth scale are the same depth of the maker")
+            raise ValueError("two numbers of a depth scale map to the same depth")
         if "{bitting}" not in self.reply.template:
             raise ValueError("reply.template has no place for {bitting}")
         if "{keyway}" not in self.reply.template and len(self.keyways) > 1:
             raise ValueError(
-                "reply.template has no place for {keyway}: then only one keyway can be told"
+                "reply.template has no place for {keyway}, so there must be only one keyway"
             )
         return self
 
-    def maker(self, name: str, number: int) -> int | None:
-        """The maker's depth for the model's number; None for a number its scale does not have."""
+    def maker_depth(self, name: str, number: int) -> int | None:
+        """Return the maker's depth for the model's number, or None if it is outside the scale."""
         table = self.depths.get(name)
         return number if table is None else table.get(number)
 
 
 def gemma_manifest(table: Mapping[str, Any]) -> GemmaManifest:
-    """Checks a manifest's table. Raises ModelError with the first fault."""
+    """Validate a manifest's table.
+
+    Raises:
+        ModelError: The manifest is invalid. The message names the first fault.
+    """
     try:
         return GemmaManifest.model_validate(table)
-    except ValidationError as wrong:
-        first = wrong.errors(include_url=False, include_input=False)[0]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
         raise ModelError(
             f"manifest.toml: {'.'.join(map(str, first['loc'])) or 'manifest'}: {first['msg']}"
         ) from None
 
 
-def _known(name: str) -> None:
+def _check_keyway(name: str) -> None:
     try:
         found = keyway(name)
     except UnknownKeyway:
         raise ValueError(f"no keyway is called {name!r}") from None
     if found.name != name:
-        raise ValueError(f"the keyway {name!r} is called {found.name!r} here")
+        raise ValueError(f"the keyway {name!r} must be called {found.name!r}")

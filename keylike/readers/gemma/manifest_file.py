@@ -1,4 +1,7 @@
-"""Writes what was fitted into a Gemma folder's manifest.toml, and the whole manifest where an older folder has none."""
+"""Write a fitted calibration to the manifest.toml of a Gemma folder.
+
+Older folders without a manifest get a complete one.
+"""
 
 from __future__ import annotations
 
@@ -36,41 +39,53 @@ def write_fitted(
     *,
     models: Path | None = None,
 ) -> None:
-    """Sets [calibration], and [agreement] where there is one, in the folder's manifest; all else in it, comments too, stays as it is.
+    """Set [calibration], and [agreement] if given, in the folder's manifest.
 
-    A folder without one gets `manifest`, the one in use, written in full; `models` is where its base is looked for besides. Raises
-    ModelError where it cannot be written.
+    Everything else stays unchanged, including comments.
+
+    Args:
+        folder: Folder of the model.
+        manifest: Manifest in use, written in full if the folder has none.
+        calibration: Fitted calibration.
+        agreement: Fitted rate of shared mistakes, or None.
+        models: Further folder to search for the base model.
+
+    Raises:
+        ModelError: The manifest cannot be written.
     """
     path = folder / MANIFEST
     try:
         document = (
             tomlkit.parse(path.read_bytes())
             if path.exists()
-            else in_full(folder, _with_base(folder, manifest, models))
+            else full_manifest(folder, _with_base(folder, manifest, models))
         )
         _set(document, "calibration", calibration)
         if agreement:
             _set(document, "agreement", agreement)
         text = tomlkit.dumps(document)
-        # What could not be read back must never take the old manifest's place.
+        # A manifest that cannot be read back must never replace the old one.
         gemma_manifest(tomllib.loads(text))
         _replace(path, text.encode())
     except OSError as error:
         raise ModelError(f"{called(path)} cannot be written: {error.strerror}") from None
 
 
-def in_full(
-    folder: Path, manifest: GemmaManifest, *, told: Mapping[str, str] | None = None
+def full_manifest(
+    folder: Path, manifest: GemmaManifest, *, extra: Mapping[str, str] | None = None
 ) -> tomlkit.TOMLDocument:
-    """The whole manifest of a folder: all that is in use, what is `told` besides, and the SHA-256 of every file that is opened."""
+    """Return the complete manifest of a folder.
+
+    It contains the manifest in use, the `extra` entries, and the SHA-256 of every loadable file.
+    """
     document = tomlkit.document()
     for name in ("name", "version", "kind", "base", "keyways"):
         value = getattr(manifest, name)
         if value is not None:
             document[name] = list(value) if isinstance(value, tuple) else value
-    for name, line in (told or {}).items():
-        document[name] = line
-    # The loader refuses a file that it would open and that is not listed.
+    for name, value in (extra or {}).items():
+        document[name] = value
+    # The loader refuses loadable files that are not listed.
     files = sorted(path for path in folder.iterdir() if path.suffix in OPENED)
     document["files"] = _table({path.name: sha256(path) for path in files})
     if manifest.base_files:
@@ -79,14 +94,17 @@ def in_full(
         document[name] = _table(_plain(getattr(manifest, name)))
     if manifest.depths:
         document["depths"] = {
-            way: {str(said): depth for said, depth in scale.items()}
-            for way, scale in manifest.depths.items()
+            keyway: {str(number): depth for number, depth in scale.items()}
+            for keyway, scale in manifest.depths.items()
         }
     return document
 
 
 def _with_base(folder: Path, manifest: GemmaManifest, models: Path | None) -> GemmaManifest:
-    """With the name by which an adapter's base is found: the adapter's own goes before the default only while there is no manifest."""
+    """Return the manifest with the name of the adapter's base.
+
+    The name in the adapter's configuration precedes the default only while there is no manifest.
+    """
     if manifest.kind != "gemma-lora":
         return manifest
     trained_on = str(read_json(folder / ADAPTER).get("base_model_name_or_path") or "")
@@ -94,13 +112,14 @@ def _with_base(folder: Path, manifest: GemmaManifest, models: Path | None) -> Ge
     return manifest.model_copy(
         update={
             "base": next(
-                (name for name in names if _found(folder, name, models)), next(iter(names), None)
+                (name for name in names if _base_exists(folder, name, models)),
+                next(iter(names), None),
             )
         }
     )
 
 
-def _found(folder: Path, name: str, models: Path | None) -> bool:
+def _base_exists(folder: Path, name: str, models: Path | None) -> bool:
     try:
         return bool(find_base(folder, [name], base_model=None, models=models))
     except ModelError:
@@ -108,7 +127,7 @@ def _found(folder: Path, name: str, models: Path | None) -> bool:
 
 
 def _set(document: tomlkit.TOMLDocument, name: str, value: BaseModel) -> None:
-    """Puts a table's values into the one that is there, whose comments stay, or adds it at the end."""
+    """Update the values of a table and keep its comments, or append a new table."""
     values = _plain(value)
     if name not in document:
         document.add(tomlkit.nl())
@@ -117,8 +136,8 @@ def _set(document: tomlkit.TOMLDocument, name: str, value: BaseModel) -> None:
     table: Any = document[name]
     for old in [key for key in table if key not in values]:
         del table[old]
-    for key, each in values.items():
-        table[key] = _item(each)
+    for key, item in values.items():
+        table[key] = _item(item)
 
 
 def _table(values: Mapping[str, Any]) -> Table:
@@ -129,7 +148,7 @@ def _table(values: Mapping[str, Any]) -> Table:
 
 
 def _item(value: Any) -> Item:
-    """Points one a line, as they are read."""
+    """Return a TOML item. Lists of points get one line per point."""
     item = tomlkit.item(value)
     return item.multiline(True) if isinstance(item, Array) and isinstance(value[0], list) else item
 
@@ -139,17 +158,17 @@ def _plain(value: BaseModel) -> dict[str, Any]:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Writes beside `path` and renames: whoever reads meanwhile sees the old file or the new one, whole."""
+    """Replace the file atomically, so that readers see either the old or the new content."""
     with tempfile.NamedTemporaryFile(
         dir=path.parent, prefix=f".{path.name}.", delete=False
     ) as file:
-        beside = Path(file.name)
+        temporary = Path(file.name)
         try:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-            beside.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-            os.replace(beside, path)
+            temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
+            os.replace(temporary, path)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise

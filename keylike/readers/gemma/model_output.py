@@ -1,4 +1,7 @@
-"""What the model said about one photo, as probabilities: plain values, so that calibration and tests need no PyTorch."""
+"""Probabilities that the model assigned for one photo.
+
+These are plain values, so that calibration and tests need no PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from enum import StrEnum
 
 
 class Trust(StrEnum):
-    """How a code was come by: its slots were forced, its line bore a label, or it was a loose run of digits."""
+    """How a code was obtained: from forced slots, from a labelled line, or from loose digits."""
 
     SLOTS = "slots"
     LABELLED = "labelled"
@@ -17,51 +20,69 @@ class Trust(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One choice the model made: its probabilities over everything that could stand there (summing to 1), and the index taken."""
+    """One choice of the model.
+
+    Attributes:
+        probabilities: Probabilities of all options, summing to 1.
+        taken: Index of the chosen option.
+    """
 
     probabilities: tuple[float, ...]
-    taken: int
+    chosen: int
 
     @property
     def probability(self) -> float:
-        """Of what was taken."""
-        return self.probabilities[self.taken]
+        """Return the probability of the chosen option."""
+        return self.probabilities[self.chosen]
 
-    def at(self, temperature: float) -> float:
-        """The same with the model's logits divided by `temperature`; equal to a softmax of logit/temperature."""
-        top = max(self.probabilities)
-        raised = [(p / top) ** (1 / temperature) if p > 0 else 0.0 for p in self.probabilities]
-        return raised[self.taken] / sum(raised)
+    def at_temperature(self, temperature: float) -> float:
+        """Return the same probability with the model's logits divided by `temperature`.
+
+        This equals softmax(logits / temperature).
+        """
+        peak = max(self.probabilities)
+        powers = [(p / peak) ** (1 / temperature) if p > 0 else 0.0 for p in self.probabilities]
+        return powers[self.chosen] / sum(powers)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One whole code, bow to tip in the maker's numbers.
+    """One whole code, bow to tip, in the maker's numbers.
 
-    `digits` has one slot a cut, `others` the choices besides: the keyway, where to stop.
+    Attributes:
+        keyway: Name of the keyway.
+        codes: Depths, bow to tip.
+        digits: One slot per cut.
+        other_slots: Slots for the keyway and for the end of the code.
     """
 
     keyway: str
     codes: tuple[int, ...]
     digits: tuple[Slot, ...]
-    others: tuple[Slot, ...] = ()
+    other_slots: tuple[Slot, ...] = ()
 
     @property
     def probability(self) -> float:
-        """Joint probability of the whole code under the model, as it comes."""
-        return self.at(1.0)
+        """Return the uncalibrated joint probability of the whole code."""
+        return self.at_temperature(1.0)
 
-    def at(self, temperature: float) -> float:
-        """The joint probability with all logits divided by `temperature`."""
-        return math.prod(slot.at(temperature) for slot in (*self.others, *self.digits))
+    def at_temperature(self, temperature: float) -> float:
+        """Return the joint probability with all logits divided by `temperature`."""
+        return math.prod(
+            slot.at_temperature(temperature) for slot in (*self.other_slots, *self.digits)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Everything heard about one photo. `choices` are ranked, possible codes alone; empty when there is none.
+    """Scores of the model for one photo.
 
-    `no_key` is the probability that the model says there is no key; `mass` the least share of its own unconstrained probability
-    that it gave to digits at the first choice's cuts: low when it did not want to write a code at all.
+    Attributes:
+        choices: Ranked possible codes; empty if there are none.
+        no_key: Probability of the reply that there is no key.
+        mass: Least share of unconstrained probability that digits have at the first choice's cuts.
+            A low value means that the model did not want to write a code.
+        trust: How the codes were obtained.
     """
 
     choices: tuple[Choice, ...]

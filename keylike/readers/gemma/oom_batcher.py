@@ -1,4 +1,4 @@
-"""Batches that fit into memory: at most so many at a time, and half as many when memory runs short."""
+"""Batches that fit into memory: a batch is halved when memory runs out."""
 
 from __future__ import annotations
 
@@ -11,55 +11,73 @@ import torch
 from keylike.errors import Overloaded
 
 RETRY_AFTER_S = 10
-Q = TypeVar("Q")
-A = TypeVar("A")
-# How PyTorch's allocator for the processor words it; it has no class of its own.
-_NO_ROOM = "can't allocate memory"
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+# Message of PyTorch's CPU allocator, which has no exception class of its own.
+_CPU_OUT_OF_MEMORY = "can't allocate memory"
 
 
-class AdaptiveBatcher(Generic[Q, A]):
-    """`run` answers a batch in order; one thread at a time is let in. `free_memory` gives back what a failed batch left behind."""
+class AdaptiveBatcher(Generic[Item, Result]):
+    """Runner of batches of limited size, one thread at a time.
+
+    Args:
+        run: Function that processes a batch and returns one result per item, in order.
+        max_batch: Largest number of items per batch.
+        free_memory: Function that releases the memory of a failed batch.
+    """
 
     def __init__(
-        self, run: Callable[[Sequence[Q]], list[A]], most: int, free_memory: Callable[[], None]
+        self,
+        run: Callable[[Sequence[Item]], list[Result]],
+        max_batch: int,
+        free_memory: Callable[[], None],
     ) -> None:
-        self._run, self._most, self._free_memory = run, most, free_memory
+        self._run = run
+        self._max_batch = max_batch
+        self._free_memory = free_memory
         self._lock = threading.Lock()
 
-    def ask(self, items: Sequence[Q]) -> list[A]:
-        """One answer an item, in order. Raises Overloaded where an item does not fit into memory even alone."""
+    def run(self, items: Sequence[Item]) -> list[Result]:
+        """Return one result per item, in order.
+
+        Raises:
+            Overloaded: A single item does not fit into memory.
+        """
         with self._lock:
             return [
-                answer
-                for at in range(0, len(items), self._most)
-                for answer in self._answer(items[at : at + self._most])
+                result
+                for start in range(0, len(items), self._max_batch)
+                for result in self._run_batch(items[start : start + self._max_batch])
             ]
 
-    def _answer(self, batch: Sequence[Q]) -> list[A]:
-        answers = self._try(batch)
-        if answers is not None:
-            return answers
+    def _run_batch(self, batch: Sequence[Item]) -> list[Result]:
+        results = self._try(batch)
+        if results is not None:
+            return results
         self._free_memory()
         if len(batch) == 1:
             raise Overloaded(
-                "There is not enough memory for this photo now.", retry_after_s=RETRY_AFTER_S
+                "There is currently not enough memory for this photo.", retry_after_s=RETRY_AFTER_S
             )
-        half = len(batch) // 2
-        return self._answer(batch[:half]) + self._answer(batch[half:])
+        middle = len(batch) // 2
+        return self._run_batch(batch[:middle]) + self._run_batch(batch[middle:])
 
-    def _try(self, batch: Sequence[Q]) -> list[A] | None:
-        """The answers, or None where there was no room. What was raised ends here: while an exception lives, its traceback keeps the
-        failed batch's tensors from being freed."""
+    def _try(self, batch: Sequence[Item]) -> list[Result] | None:
+        """Return the results, or None if memory ran out.
+
+        The exception must not escape: its traceback would keep the tensors of the failed batch
+        alive.
+        """
         try:
             return self._run(batch)
         except BaseException as error:
-            if not no_room(error):
+            if not is_out_of_memory(error):
                 raise
             return None
 
 
-def no_room(error: BaseException) -> bool:
-    """Whether an error says that memory does not suffice."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return True if the error means that memory ran out."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and _NO_ROOM in str(error)
+        isinstance(error, RuntimeError) and _CPU_OUT_OF_MEMORY in str(error)
     )

@@ -1,4 +1,4 @@
-"""How a photo becomes the square that Gemma sees: the key cut out at the photo's own scale, padded or squashed, and enhanced."""
+"""Convert a photo into the square that Gemma sees: crop the key, fit it and enhance it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,31 @@ from keylike.readers.gemma.manifest import Picture
 
 Array = NDArray[Any]
 
-# Millimetres of the key's plane (readers/caliper/frames.py). The blade with the shoulder and the bow's edge: at 768 pixels this is
-# 16 a millimetre, 6 for one Schlage depth step.
+# Millimetres in the key's plane (see readers/caliper/frames.py). The square covers the blade, the
+# shoulder and the edge of the bow. At 768 pixels this is 16 pixels per millimetre, or 6 per Schlage
+# depth step.
 _BLADE_MIDDLE, _BLADE_SIDE = (10.0, 4.3), 48.0
 _WHOLE_KEY = np.array([[-34.0, -10.0], [34.0, -10.0], [34.0, 19.0], [-34.0, 19.0]])
 
 
 class KeyFinder(Protocol):
-    """Finds the key on an RGB photo (height, width, 3)."""
+    """Locator of the key in an RGB photo of shape (height, width, 3)."""
 
     def spot(self, picture: Array) -> Array | None:
-        """From mm of the key's plane to pixels (3, 3), without tilt; None where no key is seen."""
+        """Return the matrix (3, 3) from mm in the key's plane to pixels, without tilt.
+
+        Returns None if no key is found.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """The square, and how many photo pixels one mm of the key has; None where no key was looked for or found."""
+    """Square picture for the model.
+
+    Attributes:
+        square: The picture.
+        px_per_mm: Photo pixels per millimetre of the key, or None if no key was located.
+    """
 
     square: Image.Image
     px_per_mm: float | None
@@ -38,21 +47,24 @@ class Framed:
 
 @dataclass(frozen=True, slots=True)
 class Framer:
-    """Frames photos as the manifest says; without a `finder`, and where it sees no key, the whole photo is taken."""
+    """Converter of photos as the manifest specifies.
+
+    The whole photo is used without a finder, or if the finder sees no key.
+    """
 
     picture: Picture
     finder: KeyFinder | None
 
     def frame(self, pixels: Array, side: int) -> Framed:
-        """The square of `side` pixels for an RGB photo (height, width, 3)."""
+        """Return the square of `side` pixels for an RGB photo of shape (height, width, 3)."""
         pose = self.finder.spot(pixels) if self.finder else None
         if pose is not None and self.picture.crop == "level":
-            cut = Image.fromarray(level(pixels, pose, side))
+            square = Image.fromarray(level(pixels, pose, side))
         elif pose is not None and self.picture.crop == "box":
-            cut = self._fitted(box(pixels, pose), side)
+            square = self._fitted(box(pixels, pose), side)
         else:
-            cut = self._fitted(Image.fromarray(pixels), side)
-        return Framed(self._enhanced(cut), None if pose is None else math.hypot(*pose[:2, 0]))
+            square = self._fitted(Image.fromarray(pixels), side)
+        return Framed(self._enhanced(square), None if pose is None else math.hypot(*pose[:2, 0]))
 
     def _fitted(self, image: Image.Image, side: int) -> Image.Image:
         if self.picture.fit == "squash":
@@ -68,18 +80,21 @@ class Framer:
 
 
 def level(pixels: Array, pose: Array, side: int) -> Array:
-    """The blade (side, side, 3) laid level, bow left and tip right; what lies outside the photo is grey."""
-    middle = project(pose, np.array([_BLADE_MIDDLE]))[0]
+    """Return the levelled blade, bow left and tip right, with shape (side, side, 3).
+
+    Areas outside the photo are grey.
+    """
+    centre = project(pose, np.array([_BLADE_MIDDLE]))[0]
     along = pose[:2, 0]
     scale = side / (_BLADE_SIDE * math.hypot(*along))
     cos, sin = along / math.hypot(*along) * scale
-    turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1.0]])
-    turn[:2, 2] = (side - 1) / 2 - turn[:2, :2] @ middle
-    return cut_square(pixels, turn, side)
+    rotation = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1.0]])
+    rotation[:2, 2] = (side - 1) / 2 - rotation[:2, :2] @ centre
+    return cut_square(pixels, rotation, side)
 
 
 def box(pixels: Array, pose: Array) -> Image.Image:
-    """The upright part of the photo with the whole key in it."""
+    """Return the bounding box of the whole key."""
     corners = project(pose, _WHOLE_KEY)
     height, width = pixels.shape[:2]
     left, top = (max(0, math.floor(value)) for value in corners.min(0))

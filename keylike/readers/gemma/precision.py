@@ -1,4 +1,4 @@
-"""How Gemma's weights are held: in 32, 16 or 4 bits, by what the machine can compute and what fits into its memory."""
+"""Choose the precision of Gemma's weights (32, 16 or 4 bits) by device and free memory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from keylike.errors import ModelError
 from keylike.observability.free_memory import free_memory
 
-# Beyond the weights: the photos' activations, the cache of keys and values, and what loading takes on the way.
-_SPARE = 1.3
+# Factor for activations, the key-value cache and the overhead of loading.
+_OVERHEAD = 1.3
 _BYTES = {"fp32": 4, "bf16": 2}
-# Held in full: the towers and what joins them to the text lose most; the coefficients of AltUp and LAuReL are a few numbers wide, and
-# 4-bit products on CPUs want widths in multiples of 64. Each is matched from the start of a module's full name, or as its end.
+# Modules kept at full precision. The towers and their projections to the text lose most accuracy.
+# AltUp and LAuReL have only a few coefficients, and 4-bit products on CPUs need widths in multiples
+# of 64. Each pattern matches the start of a module's full name, or its end.
 NEVER_4_BIT = (
     r"model\.(vision_tower|audio_tower|embed_vision|embed_audio)",
     r"lm_head",
@@ -25,7 +26,13 @@ NEVER_4_BIT = (
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where the model will run: PyTorch's name for it, free memory in bytes, and whether it computes in bfloat16."""
+    """Device that runs the model.
+
+    Attributes:
+        name: PyTorch's name of the device.
+        free: Free memory in bytes.
+        bf16: True if it computes in bfloat16.
+    """
 
     name: str
     free: int
@@ -33,7 +40,7 @@ class Device:
 
 
 def find_device() -> Device:
-    """The first GPU, else Apple's, else the processor."""
+    """Return the first CUDA GPU, else Apple's GPU, else the CPU."""
     import torch
 
     if torch.cuda.is_available():
@@ -48,36 +55,49 @@ def find_device() -> Device:
     return Device("cpu", free, True)
 
 
-def pick(asked: str, device: Device, parameters: int) -> str:
-    """fp32, bf16 or nf4 for a model of so many `parameters`; `asked` unless it is "auto".
+def choose_precision(requested: str, device: Device, parameters: int) -> str:
+    """Return "fp32", "bf16" or "nf4" for a model of `parameters` numbers.
 
-    On a GPU bf16 where it fits, else nf4; fp32 stands in for bf16 where that is missing, since fp16 gives NaNs with Gemma. On the
-    processor, where bf16 saves memory alone, fp32 where it fits. Raises ModelError where nothing does: a process that the system ends
-    for its memory could not say why.
+    A GPU gets bf16 if it fits, else nf4. If bf16 is missing, fp32 replaces it, since fp16 gives
+    NaNs with Gemma. The CPU gets fp32 if it fits, else bf16, which only saves memory there.
+
+    Args:
+        requested: Precision from the settings; anything but "auto" is returned unchanged.
+        device: Device that will run the model.
+        parameters: Number of parameters.
+
+    Raises:
+        ModelError: No precision fits into the CPU's memory. A process killed for its memory use
+            could not report the reason.
     """
-    if asked != "auto":
-        return asked
+    if requested != "auto":
+        return requested
     if device.name == "cpu":
-        held = next((each for each in ("fp32", "bf16") if _fits(each, device, parameters)), None)
-        if held is None:
-            needed, free = (
-                _gigabytes(each) for each in (_SPARE * _BYTES["bf16"] * parameters, device.free)
-            )
-            raise ModelError(
-                f"the model needs about {needed} of memory, and {free} are free: KEYLIKE_PRECISION=nf4 needs a quarter"
-            )
-        return held
+        for precision in ("fp32", "bf16"):
+            if _fits(precision, device, parameters):
+                return precision
+        needed = _gigabytes(_OVERHEAD * _BYTES["bf16"] * parameters)
+        raise ModelError(
+            f"the model needs about {needed} of memory, but only {_gigabytes(device.free)} is "
+            "free: "
+            "KEYLIKE_PRECISION=nf4 needs a quarter"
+        )
     best = "bf16" if device.bf16 else "fp32"
     if device.name == "mps":
         return best
     return best if _fits(best, device, parameters) else "nf4"
 
 
-def of_stored(asked: str, name: str) -> str:
-    """The precision of weights that are stored in 4 bits. Raises ModelError where another is asked for."""
-    if asked not in ("auto", "nf4"):
+def stored_precision(requested: str, name: str) -> str:
+    """Return the precision of weights that are stored in 4 bits.
+
+    Raises:
+        ModelError: Another precision is requested.
+    """
+    if requested not in ("auto", "nf4"):
         raise ModelError(
-            f"{name} is stored in 4 bits, which cannot become {asked} again: leave KEYLIKE_PRECISION at auto"
+            f"{name} is stored in 4 bits and cannot be converted back to {requested}: "
+            "set KEYLIKE_PRECISION to auto"
         )
     return "nf4"
 
@@ -87,7 +107,7 @@ def _gigabytes(size: float) -> str:
 
 
 def _fits(precision: str, device: Device, parameters: int) -> bool:
-    return _SPARE * _BYTES[precision] * parameters <= device.free
+    return _OVERHEAD * _BYTES[precision] * parameters <= device.free
 
 
 def _mps_has_bf16() -> bool:

@@ -1,4 +1,4 @@
-"""What is put before the model: the chat turn with its picture, and the reply it was trained to give."""
+"""Prompt of the model and the reply it was trained to give."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from keylike.readers.gemma.manifest import Prompt, ReplyShape
 
 
 def prompt_inputs(processor: Any, prompt: Prompt, squares: Sequence[Image.Image]) -> Any:
-    """The processor's tensors for one turn a picture, up to where the model begins to answer: input_ids, attention_mask,
-    token_type_ids (n, length) and pixel_values (n, 3, side, side)."""
-    turns = [[{"role": "user", "content": _content(prompt, square)}] for square in squares]
+    """Return the processor's tensors for one chat turn per picture.
+
+    Returns:
+        input_ids, attention_mask and token_type_ids of shape (n, length), and pixel_values of shape
+            (n, 3, side, side).
+    """
+    conversations = [[{"role": "user", "content": _content(prompt, square)}] for square in squares]
     return processor.apply_chat_template(
-        turns,
+        conversations,
         add_generation_prompt=True,
         tokenize=True,
         return_dict=True,
@@ -25,14 +29,17 @@ def prompt_inputs(processor: Any, prompt: Prompt, squares: Sequence[Image.Image]
 
 
 def reply_text(reply: ReplyShape, keyway: str, codes: Sequence[int]) -> str:
-    """The reply for a key, its numbers on the model's own scale."""
+    """Return the reply for a key whose numbers are on the model's own scale."""
     return reply.template.replace("{keyway}", keyway).replace(
         "{bitting}", ",".join(map(str, codes))
     )
 
 
 def none_text(reply: ReplyShape) -> str | None:
-    """The reply where there is no key: the template's line with the keyway, naming none. None where the model cannot say so."""
+    """Return the reply for a picture without a key, or None if the model has none.
+
+    It is the template's line with the keyway, with `reply.none` in the keyway's place.
+    """
     if reply.none is None or "{keyway}" not in reply.template:
         return None
     head, _, tail = reply.template.partition("{keyway}")

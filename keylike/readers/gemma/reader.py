@@ -1,4 +1,4 @@
-"""Gemma as a reader: frames the key, hears what the model says, and answers with a reading or a refusal."""
+"""Reader that crops the key, runs Gemma and returns a reading or a refusal."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ if TYPE_CHECKING:
 
 
 class GemmaReader:
-    """Reads keys with a fine-tuned Gemma 3n; `finder` shows where the key lies (None: the whole photo is always taken)."""
+    """Reader of keys with a fine-tuned Gemma 3n.
+
+    Args:
+        engine: Loaded model.
+        info: Description of the reader.
+        manifest: Manifest of the model.
+        finder: Locator of the key. Without it, the model always gets the whole photo.
+    """
 
     def __init__(
         self, engine: Engine, info: ReaderInfo, manifest: GemmaManifest, finder: KeyFinder | None
     ) -> None:
-        self._engine, self._info, self._manifest = engine, info, manifest
+        self._engine = engine
+        self._info = info
+        self._manifest = manifest
         self._framer = Framer(manifest.picture, finder)
 
     @classmethod
@@ -41,11 +50,16 @@ class GemmaReader:
         finder: KeyFinder | None,
         finder_digest: str = "",
     ) -> GemmaReader:
-        """Loads a folder that was looked at and found good; the reader's digest covers how it is held and what finds the key. Raises
-        ModelError."""
+        """Load a folder that passed all checks.
+
+        The digest of the reader covers the backend, the precision and the finder.
+
+        Raises:
+            ModelError: The model cannot be loaded.
+        """
         manifest = checkpoint.manifest
         loaded = choose(backend).load(checkpoint, precision)
-        # Only now: it needs PyTorch, and whether that is installed is for `choose` to say.
+        # Imported late because it needs PyTorch, and `choose` reports if that is missing.
         from keylike.readers.gemma.engine import Engine
 
         checkpoint.refuse_changed()
@@ -64,12 +78,12 @@ class GemmaReader:
 
     @property
     def info(self) -> ReaderInfo:
-        """Name, version and digest of what reads."""
+        """Return the name, version and digest of the reader."""
         return self._info
 
     @property
     def manifest(self) -> GemmaManifest:
-        """The manifest in use."""
+        """Return the manifest in use."""
         return self._manifest
 
     @property
@@ -78,29 +92,42 @@ class GemmaReader:
         return self._engine.processor
 
     def warm(self) -> None:
-        """Reads a grey square once."""
+        """Run the model once on a grey square."""
         grey = np.full((self._engine.side, self._engine.side, 3), 128, np.uint8)
-        self._engine.hear([self._framer.frame(grey, self._engine.side).square])
+        self._engine.score([self._framer.frame(grey, self._engine.side).square])
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """One reading or refusal a photo, in order. Raises Overloaded where not even one photo fits into memory."""
+        """Return one reading or refusal per photo, in order.
+
+        Raises:
+            Overloaded: Not even one photo fits into memory.
+        """
         framed = [self._framer.frame(photo.pixels, self._engine.side) for photo in photos]
-        heard = self._hear(framed)
         return [
-            one if isinstance(one, Unreadable) else answer(one, self._manifest, frame.px_per_mm)
-            for one, frame in zip(heard, framed, strict=True)
+            result
+            if isinstance(result, Unreadable)
+            else answer(result, self._manifest, frame.px_per_mm)
+            for result, frame in zip(self._score(framed), framed, strict=True)
         ]
 
-    def hear(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
-        """What the model said about each photo, before anything is made of it; what a calibration is fitted on."""
-        return self._hear([self._framer.frame(photo.pixels, self._engine.side) for photo in photos])
+    def score(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
+        """Return the scores of each photo, or a refusal if no key was found.
 
-    def _hear(self, framed: Sequence[Framed]) -> list[Scores | Unreadable]:
-        asked = [frame for frame in framed if self._worth_asking(frame)]
-        said = iter(self._engine.hear([frame.square for frame in asked]) if asked else [])
-        unseen = refuse(Reason.NOT_A_KEY, "No key was found on the picture.", Quality())
-        return [next(said) if self._worth_asking(frame) else unseen for frame in framed]
+        Calibrations are fitted on these scores.
+        """
+        return self._score(
+            [self._framer.frame(photo.pixels, self._engine.side) for photo in photos]
+        )
 
-    def _worth_asking(self, frame: Framed) -> bool:
-        """Where the finder sees no key the model is not asked: it was taught few pictures without one, if any, and would make up a code."""
+    def _score(self, framed: Sequence[Framed]) -> list[Scores | Unreadable]:
+        accepted = [frame for frame in framed if self._accepts(frame)]
+        scores = iter(self._engine.score([frame.square for frame in accepted]) if accepted else [])
+        not_found = refuse(Reason.NOT_A_KEY, "No key was found in the picture.", Quality())
+        return [next(scores) if self._accepts(frame) else not_found for frame in framed]
+
+    def _accepts(self, frame: Framed) -> bool:
+        """Return False if the finder saw no key.
+
+        The model has seen few pictures without a key in training, if any, and would invent a code.
+        """
         return frame.px_per_mm is not None or self._framer.finder is None

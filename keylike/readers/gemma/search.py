@@ -1,4 +1,7 @@
-"""Reads the slots: a small beam over keyways and cuts, one forward step a cut, exact probabilities, impossible codes left out."""
+"""Beam search over keyways and cuts with exact probabilities and one forward pass per cut.
+
+Impossible codes are excluded.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,27 @@ from typing import Any
 import torch
 
 from keylike.keys.keyways import Keyway
-from keylike.readers.gemma.kv_session import Stream
+from keylike.readers.gemma.kv_session import KVSession
 from keylike.readers.gemma.model_output import Choice, Scores, Slot, Trust
 from keylike.readers.gemma.slots import Layout, Option, Tokens
 
-# Of the likeliest path's probability: what lies below is not followed any further, and no alternative worth giving.
-_HOPELESS = 1e-5
+# Paths below this fraction of the likeliest path's probability are pruned.
+_PRUNE_RATIO = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """A code half told: `photo` it belongs to, `row` of the stream it continues, and the token said last."""
+    """Incomplete code.
+
+    Attributes:
+        photo: Index of the photo.
+        row: Row of the session that the code continues.
+        option: Keyway of the code.
+        choice: Slots chosen so far.
+        mass: Least share of unconstrained probability on the allowed tokens so far.
+        last: Last chosen token.
+        stopped: True if the code ended before the maximum number of cuts.
+    """
 
     photo: int
     row: int
@@ -35,153 +48,182 @@ class _Path:
 
 
 def read_slots(model: Any, inputs: Any, layout: Layout, beams: int) -> list[Scores]:
-    """What the model chooses for each row of `inputs`: one pass for the prompt, one for the keyways, one for each further cut."""
-    stream = Stream(model, inputs, layout.common)
-    heads = _hear_heads(stream, layout)
+    """Return the scores for each row of `inputs`.
+
+    The model runs once for the prompt, once for the keyways and once per further cut.
+    """
+    session = KVSession(model, inputs, layout.common)
+    heads = _score_heads(session, layout)
     paths = [
-        _best([path for option in layout.options for path in _begin(head, option)], beams)
+        _best([path for option in layout.options for path in _first_cuts(head, option)], beams)
         for head in heads
     ]
-    while open_ones := [path for beam in paths for path in beam if not path.done]:
-        logits = stream.feed([path.row for path in open_ones], [_piece(path) for path in open_ones])
-        grown: list[list[_Path]] = [[path for path in beam if path.done] for beam in paths]
-        for row, (path, after) in enumerate(zip(open_ones, logits, strict=True)):
-            grown[path.photo] += _go_on(replace(path, row=row), after)
-        paths = [_best(beam, beams) for beam in grown]
-    return [_heard(beam, head) for beam, head in zip(paths, heads, strict=True)]
+    while active := [path for beam in paths for path in beam if not path.done]:
+        logits = session.feed([path.row for path in active], [_piece(path) for path in active])
+        extended: list[list[_Path]] = [[path for path in beam if path.done] for beam in paths]
+        for row, (path, after) in enumerate(zip(active, logits, strict=True)):
+            extended[path.photo] += _extend(replace(path, row=row), after)
+        paths = [_best(beam, beams) for beam in extended]
+    return [_scores(beam, head) for beam, head in zip(paths, heads, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Heads:
-    """For one photo: the probability of each option, the model's own mass on them, and where to go on from each."""
+    """Scores of all options for one photo.
+
+    Attributes:
+        photo: Index of the photo.
+        options: Options of the layout.
+        probabilities: Probability of each option.
+        mass: Share of unconstrained probability on the options.
+        rows: Row of the session after each option.
+        next_logits: Logits after each option.
+    """
 
     photo: int
     options: tuple[Option, ...]
-    chances: tuple[float, ...]
+    probabilities: tuple[float, ...]
     mass: float
     rows: tuple[int, ...]
     next_logits: tuple[torch.Tensor, ...]
 
 
-def _hear_heads(stream: Stream, layout: Layout) -> list[_Heads]:
-    """Weighs every option of every photo in one pass; without a choice of keyways the prompt's own pass tells all."""
-    photos, options = range(len(stream.first)), layout.options
+def _score_heads(session: KVSession, layout: Layout) -> list[_Heads]:
+    """Score every option of every photo in one pass.
+
+    With a single option the pass of the prompt is enough.
+    """
+    photos, options = range(len(session.first_logits)), layout.options
     heads = [option.head for option in options]
     if not any(heads):
         return [
-            _Heads(photo, options, (1.0,), 1.0, (photo,), (stream.first[photo],))
+            _Heads(photo, options, (1.0,), 1.0, (photo,), (session.first_logits[photo],))
             for photo in photos
         ]
-    fed = stream.feed(
+    fed = session.feed(
         [photo for photo in photos for _ in heads], [head for _ in photos for head in heads]
     )
     found = []
     for photo in photos:
         rows = tuple(range(photo * len(heads), (photo + 1) * len(heads)))
-        steps = [torch.cat([stream.first[photo][None], fed[row]]) for row in rows]
-        chances, mass = _weigh(heads, steps)
-        found.append(_Heads(photo, options, chances, mass, rows, tuple(step[-1] for step in steps)))
+        steps = [torch.cat([session.first_logits[photo][None], fed[row]]) for row in rows]
+        probabilities, mass = _head_probabilities(heads, steps)
+        next_logits = tuple(step[-1] for step in steps)
+        found.append(_Heads(photo, options, probabilities, mass, rows, next_logits))
     return found
 
 
-def _weigh(
+def _head_probabilities(
     heads: Sequence[Tokens], steps: Sequence[torch.Tensor]
 ) -> tuple[tuple[float, ...], float]:
-    """The probability of each head where at every fork only the heads' own tokens may come (they sum to 1), and the share of the
-    unconstrained probability that the likeliest head's forks had on them, at the least."""
-    chances, masses = [1.0] * len(heads), [1.0] * len(heads)
+    """Return the probability of each head, and the mass of the likeliest one.
+
+    At every fork only the tokens of the heads are allowed, so the probabilities sum to 1. The mass
+    is the least share of unconstrained probability that those tokens have at any fork.
+    """
+    probabilities, masses = [1.0] * len(heads), [1.0] * len(heads)
     for index, head in enumerate(heads):
         for place, token in enumerate(head):
             fork = sorted({other[place] for other in heads if other[:place] == head[:place]})
             if len(fork) > 1:
                 slot, mass = _choose(steps[index][place], fork, token)
-                chances[index] *= slot.probability
+                probabilities[index] *= slot.probability
                 masses[index] = min(masses[index], mass)
-    return tuple(chances), masses[max(range(len(heads)), key=chances.__getitem__)]
+    return tuple(probabilities), masses[max(range(len(heads)), key=probabilities.__getitem__)]
 
 
-def _choose(logits: torch.Tensor, tokens: Sequence[int], taken: int) -> tuple[Slot, float]:
-    """The slot over `tokens`, and their share of the whole vocabulary's probability: none where half precision has overflowed."""
+def _choose(logits: torch.Tensor, tokens: Sequence[int], chosen: int) -> tuple[Slot, float]:
+    """Return the slot over `tokens` and their share of the whole vocabulary's probability.
+
+    The share is 0 if half precision has overflowed.
+    """
     log_all = logits.log_softmax(-1)[list(tokens)]
     if not bool(log_all.isfinite().any()) or bool(log_all.isnan().any()):
-        return Slot((1 / len(tokens),) * len(tokens), list(tokens).index(taken)), 0.0
-    return Slot(tuple(log_all.softmax(-1).tolist()), list(tokens).index(taken)), float(
+        return Slot((1 / len(tokens),) * len(tokens), list(tokens).index(chosen)), 0.0
+    return Slot(tuple(log_all.softmax(-1).tolist()), list(tokens).index(chosen)), float(
         log_all.exp().sum()
     )
 
 
-def _begin(heads: _Heads, option: Option) -> list[_Path]:
-    """The first cut of one option."""
+def _first_cuts(heads: _Heads, option: Option) -> list[_Path]:
+    """Return the paths for the first cut of one option."""
     if option.keyway is None:
         return []
     index = heads.options.index(option)
-    others = (Slot(heads.chances, index),) if len(heads.options) > 1 else ()
+    other_slots = (Slot(heads.probabilities, index),) if len(heads.options) > 1 else ()
     path = _Path(
         heads.photo,
         heads.rows[index],
         option,
-        Choice(option.keyway.name, (), (), others),
+        Choice(option.keyway.name, (), (), other_slots),
         heads.mass,
     )
-    return _cut(path, heads.next_logits[index])
+    return _next_cuts(path, heads.next_logits[index])
 
 
-def _cut(path: _Path, logits: torch.Tensor) -> list[_Path]:
-    """The path with each depth that may come next."""
+def _next_cuts(path: _Path, logits: torch.Tensor) -> list[_Path]:
+    """Return the path extended by each depth that may come next."""
     codes, digits = path.choice.codes, path.option.digits[len(path.choice.codes)]
     slot, mass = _choose(logits, list(digits), next(iter(digits)))
-    grown = []
-    for taken, (token, depth) in enumerate(digits.items()):
+    extended = []
+    for chosen, (token, depth) in enumerate(digits.items()):
         if not codes or _may_follow(path.option.keyway, codes[-1], depth):
             choice = replace(
                 path.choice,
                 codes=(*codes, depth),
-                digits=(*path.choice.digits, replace(slot, taken=taken)),
+                digits=(*path.choice.digits, replace(slot, chosen=chosen)),
             )
-            grown.append(replace(path, choice=choice, mass=min(path.mass, mass), last=token))
-    return grown
+            extended.append(replace(path, choice=choice, mass=min(path.mass, mass), last=token))
+    return extended
 
 
-def _may_follow(way: Keyway | None, before: int, depth: int) -> bool:
-    """Whether two neighbouring cuts keep the keyway's MACS."""
-    if way is None or way.macs is None:
+def _may_follow(keyway: Keyway | None, previous: int, depth: int) -> bool:
+    """Return True if two neighbouring cuts respect the keyway's MACS."""
+    if keyway is None or keyway.macs is None:
         return True
-    levels = list(way.depths_mm)
-    return abs(levels.index(before) - levels.index(depth)) <= way.macs
+    levels = list(keyway.depths_mm)
+    return abs(levels.index(previous) - levels.index(depth)) <= keyway.macs
 
 
 def _piece(path: _Path) -> Tokens:
-    """What is fed next: the digit taken and what stands between it and the next."""
+    """Return the tokens to feed next: the chosen digit and the text up to the next digit."""
     return (path.last, *path.option.gaps[len(path.choice.codes) - 1])
 
 
-def _go_on(path: _Path, after: torch.Tensor) -> list[_Path]:
-    """The next cut, and where the keyway may have fewer cuts also the end; `after` are the logits after each token of the piece."""
+def _extend(path: _Path, after: torch.Tensor) -> list[_Path]:
+    """Return the paths for the next cut, and for the end of the code if the keyway allows it here.
+
+    `after` holds the logits after each token of the piece.
+    """
     if len(path.choice.codes) not in path.option.counts:
-        return _cut(path, after[-1])
-    onward = path.option.gaps[len(path.choice.codes) - 1][0]
-    slot, _ = _choose(after[0], [path.option.stop, onward], onward)
-    others = path.choice.others
+        return _next_cuts(path, after[-1])
+    next_token = path.option.gaps[len(path.choice.codes) - 1][0]
+    slot, _ = _choose(after[0], [path.option.stop, next_token], next_token)
+    other_slots = path.choice.other_slots
     ended = replace(
-        path, choice=replace(path.choice, others=(*others, replace(slot, taken=0))), stopped=True
+        path,
+        choice=replace(path.choice, other_slots=(*other_slots, replace(slot, chosen=0))),
+        stopped=True,
     )
     return [
         ended,
-        *_cut(replace(path, choice=replace(path.choice, others=(*others, slot))), after[-1]),
+        *_next_cuts(
+            replace(path, choice=replace(path.choice, other_slots=(*other_slots, slot))), after[-1]
+        ),
     ]
 
 
 def _best(paths: Sequence[_Path], beams: int) -> list[_Path]:
-    ranked = sorted(((path.choice.probability, path) for path in paths), key=lambda each: -each[0])[
+    ranked = sorted(((path.choice.probability, path) for path in paths), key=lambda item: -item[0])[
         :beams
     ]
-    return [path for chance, path in ranked if chance >= _HOPELESS * ranked[0][0]]
+    return [path for probability, path in ranked if probability >= _PRUNE_RATIO * ranked[0][0]]
 
 
-def _heard(beam: Sequence[_Path], heads: _Heads) -> Scores:
+def _scores(beam: Sequence[_Path], heads: _Heads) -> Scores:
     no_key = sum(
-        chance
-        for option, chance in zip(heads.options, heads.chances, strict=True)
+        probability
+        for option, probability in zip(heads.options, heads.probabilities, strict=True)
         if option.keyway is None
     )
     mass = beam[0].mass if beam else heads.mass

@@ -1,4 +1,4 @@
-"""Where the model may choose: the reply's template as tokens, its literal parts fixed, one place for the keyway and one for each cut."""
+"""Token layout of the reply template: fixed text, one slot for the keyway and one slot per cut."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ Encode = Callable[[str], Tokens]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One keyway as tokens, or (`keyway` None) the whole reply that there is no key.
+    """Reply for one keyway as tokens, or the reply that there is no key.
 
-    `head`: what stands before the first digit. `gaps`: what stands between digit i and the next. `stop`: what comes first after the
-    last digit. `digits`: for each place, the token of each of the model's numbers -> the maker's depth. `counts`: how many cuts.
+    Attributes:
+        keyway: Keyway, or None for "no key".
+        head: Tokens before the first digit.
+        gaps: Tokens between each digit and the next.
+        stop: First token after the last digit.
+        digits: For each cut, the token of each of the model's numbers and the maker's depth.
+        counts: Possible numbers of cuts.
     """
 
     keyway: Keyway | None
@@ -34,19 +39,24 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`common` are the tokens that every option begins with; the heads of `options` go on from there."""
+    """Options of a reply.
+
+    Attributes:
+        common: Tokens that every option begins with.
+        options: Options, whose heads follow the common tokens.
+    """
 
     common: Tokens
     options: tuple[Option, ...]
 
 
 def encoder(tokenizer: Any) -> Encode:
-    """Text to tokens, nothing added."""
+    """Return a function that converts text to tokens without special tokens."""
     return lambda text: tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def end_of_turn(tokenizer: Any) -> int:
-    """The token that ends the model's turn."""
+    """Return the token that ends the model's turn."""
     found = tokenizer.convert_tokens_to_ids("<end_of_turn>")
     return int(
         tokenizer.eos_token_id if found is None or found == tokenizer.unk_token_id else found
@@ -54,54 +64,62 @@ def end_of_turn(tokenizer: Any) -> int:
 
 
 def reply_ids(tokenizer: Any, text: str) -> Tokens:
-    """What the model is to say, token by token, the end of its turn included; training and reading agree because both ask here."""
+    """Return the tokens of a whole reply with the end of turn, for both training and reading."""
     return (*encoder(tokenizer)(text), end_of_turn(tokenizer))
 
 
-def lay_out(manifest: GemmaManifest, tokenizer: Any) -> Layout:
-    """The slots of a checkpoint. Raises ModelError where its tokenizer does not write each digit as a token of its own."""
+def build_layout(manifest: GemmaManifest, tokenizer: Any) -> Layout:
+    """Return the slots of a checkpoint.
+
+    Raises:
+        ModelError: The tokenizer does not encode each digit as a separate token.
+    """
     encode, end = encoder(tokenizer), end_of_turn(tokenizer)
     options = [_option(manifest, name, encode, end) for name in manifest.keyways]
-    nothing = none_text(manifest.reply)
-    if nothing is not None:
-        options.append(Option(None, (*encode(nothing), end)))
-    common = _common([option.head for option in options])
+    no_key = none_text(manifest.reply)
+    if no_key is not None:
+        options.append(Option(None, (*encode(no_key), end)))
+    common = _common_prefix([option.head for option in options])
     return Layout(
         common, tuple(replace(option, head=option.head[len(common) :]) for option in options)
     )
 
 
 def _option(manifest: GemmaManifest, name: str, encode: Encode, end: int) -> Option:
-    way = keyway(name)
-    scale = {number: manifest.maker(name, number) for number in range(10)}
+    key_type = keyway(name)
+    scale = {number: manifest.maker_depth(name, number) for number in range(10)}
     depths = {
-        number: maker
-        for number, maker in scale.items()
-        if maker is not None and maker in way.depths_mm
+        number: maker_depth
+        for number, maker_depth in scale.items()
+        if maker_depth is not None and maker_depth in key_type.depths_mm
     }
-    counts = tuple(sorted(way.cut_counts))
-    # For each number, the reply in which every cut has it: what differs between them is where the digits stand.
+    counts = tuple(sorted(key_type.cut_counts))
+    # Replies that repeat one number at every cut differ only where the digits are.
     replies = {
         number: (*encode(reply_text(manifest.reply, name, [number] * counts[-1])), end)
         for number in depths
     }
-    places = [
+    positions = [
         i for i, tokens in enumerate(zip(*replies.values(), strict=False)) if len(set(tokens)) > 1
     ]
-    if len({len(tokens) for tokens in replies.values()}) != 1 or len(places) != counts[-1]:
+    if len({len(tokens) for tokens in replies.values()}) != 1 or len(positions) != counts[-1]:
         raise ModelError(
-            f"the tokenizer does not write each depth of {name} as one token: set decoding to free in manifest.toml"
+            f"the tokenizer does not encode each depth of {name} as one token: "
+            "set decoding to free in manifest.toml"
         )
-    like = next(iter(replies.values()))
+    example = next(iter(replies.values()))
     digits = tuple(
-        {tokens[place]: depths[number] for number, tokens in replies.items()} for place in places
+        {tokens[position]: depths[number] for number, tokens in replies.items()}
+        for position in positions
     )
-    gaps = tuple(like[place + 1 : after] for place, after in pairwise(places))
-    return Option(way, like[: places[0]], gaps, like[places[-1] + 1], digits, counts)
+    gaps = tuple(example[position + 1 : following] for position, following in pairwise(positions))
+    return Option(
+        key_type, example[: positions[0]], gaps, example[positions[-1] + 1], digits, counts
+    )
 
 
-def _common(heads: list[Tokens]) -> Tokens:
-    """The longest beginning that all heads share."""
+def _common_prefix(heads: list[Tokens]) -> Tokens:
+    """Return the longest common prefix of all heads."""
     shared = 0
     for tokens in zip(*heads, strict=False):
         if len(set(tokens)) > 1:

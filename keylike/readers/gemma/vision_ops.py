@@ -1,7 +1,9 @@
-"""Makes torchvision importable beside a PyTorch without CUDA: the vision network comes with timm, and timm imports torchvision.
+"""Make torchvision importable with a PyTorch build without CUDA.
 
-The common torchvision wheel is built for CUDA. Its compiled part then cannot be loaded, the two operators it would define are missing,
-and `import torchvision` fails at the shapes it registers for them. Their schemas alone suffice: nothing here calls them.
+Gemma's vision network comes from timm, which imports torchvision. The usual torchvision wheel is
+built for CUDA. Its compiled part cannot be loaded then, the two operators that it would define are
+missing, and `import torchvision` fails when it registers their shapes. Declaring their schemas is
+enough, because nothing here calls them.
 """
 
 from __future__ import annotations
@@ -11,12 +13,18 @@ from pathlib import Path
 from typing import Any
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-# A library that is let go takes its operators with it.
+# A Library object removes its operators when it is garbage-collected.
 _declared: list[Any] = []
 
 
-def declare() -> bool:
-    """Declares what the compiled part of torchvision cannot; whether that was needed. To be called before timm or torchvision."""
+def declare_operators() -> bool:
+    """Declare the operators that torchvision's compiled part would define, if it cannot be loaded.
+
+    Call this before importing timm or torchvision.
+
+    Returns:
+        True if the operators were declared here.
+    """
     import torch
 
     spec = find_spec("torchvision")
@@ -35,7 +43,7 @@ def declare() -> bool:
 
 
 def _loads(package: Path) -> bool:
-    """Whether the compiled part suits the PyTorch that is installed."""
+    """Return True if the compiled part matches the installed PyTorch."""
     import torch
 
     try:

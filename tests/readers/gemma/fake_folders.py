@@ -1,4 +1,4 @@
-"""Gemma folders as they look from outside: every file there, the safetensors whole, and nothing worth loading in them."""
+"""Gemma folders that pass the checks but hold no usable model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LORA_WEIGHT = "base_model.model.model.language_model.layers.0.self_attn.q_proj.l
 
 
 def safetensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """A whole file of zeros: eight bytes of length, the header, the data."""
+    """Write a valid file of zeros: eight bytes of header length, the header, the data."""
     header, end = {}, 0
     for name, shape in shapes.items():
         start, end = end, end + 4 * math.prod(shape)
@@ -26,13 +26,13 @@ def safetensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def write_json(path: Path, **values: object) -> None:
-    """Adds to a JSON object, or begins one."""
+    """Update a JSON object in a file, or create it."""
     old = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps({**old, **values}))
 
 
 def merged(folder: Path) -> Path:
-    """A whole model."""
+    """Create a whole model."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(
         folder / "config.json",
@@ -40,12 +40,12 @@ def merged(folder: Path) -> Path:
         architectures=["Gemma3nForConditionalGeneration"],
     )
     safetensors(folder / "model.safetensors", {WEIGHT: (3, 4)})
-    words(folder)
+    add_tokenizer(folder)
     return folder
 
 
 def sharded(folder: Path) -> Path:
-    """A whole model in two files."""
+    """Create a whole model with two weight files."""
     merged(folder)
     (folder / "model.safetensors").unlink()
     names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
@@ -56,22 +56,22 @@ def sharded(folder: Path) -> Path:
 
 
 def lora(folder: Path, base: str | None = "base") -> Path:
-    """An adapter without a tokenizer of its own."""
+    """Create an adapter without its own tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "adapter_config.json", peft_type="LORA", r=8, base_model_name_or_path=base)
     safetensors(folder / "adapter_model.safetensors", {LORA_WEIGHT: (8, 4)})
     return folder
 
 
-def words(folder: Path) -> None:
-    """A tokenizer, a processor and a chat template."""
+def add_tokenizer(folder: Path) -> None:
+    """Create a tokenizer, a processor and a chat template."""
     for name in ("tokenizer.json", "tokenizer_config.json", "processor_config.json"):
         write_json(folder / name)
     (folder / "chat_template.jinja").write_text("{{ messages }}")
 
 
-def seal(folder: Path, kind: str, base: str | None = None, leave_out: str = "") -> Path:
-    """A manifest that lists all that would be opened, but for one."""
+def write_manifest(folder: Path, kind: str, base: str | None = None, leave_out: str = "") -> Path:
+    """Write a manifest that lists every loadable file except `leave_out`."""
     files = [
         f'"{path.name}" = "{sha256(path)}"'
         for path in folder.iterdir()

@@ -1,4 +1,4 @@
-"""An adapter goes onto its base whole or not at all: PEFT would serve the base, or chance, and only warn."""
+"""Tests that an adapter is attached completely or refused, where PEFT would only warn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from keylike.errors import ModelError
 from keylike.readers.model_files import MANIFEST
 from tests.gemma_models import GemmaModels
-from tests.readers.gemma.asked import load, logits
+from tests.readers.gemma.first_logits import load, logits
 
 pytestmark = pytest.mark.gemma
 
@@ -22,14 +22,14 @@ LAYER = "base_model.model.model.language_model.layers."
 
 @pytest.fixture
 def lora(gemma_models: GemmaModels, tmp_path: Path) -> Path:
-    """An adapter folder that may be spoilt, without a manifest that would tell so first."""
+    """Return a copy of the adapter without its manifest, whose checks would fail first."""
     folder = shutil.copytree(gemma_models.lora, tmp_path / "keys")
     (folder / MANIFEST).unlink()
     return folder
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Other tensors in a file that is whole."""
+    """Change the tensors of the adapter and save them as a valid file."""
     from safetensors.torch import load_file, save_file
 
     path = folder / "adapter_model.safetensors"
@@ -37,43 +37,46 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) ->
 
 
 def configure(path: Path, part: str | None = None, **values: object) -> None:
-    """Sets values in a JSON file, or in a table of it."""
+    """Set values in a JSON file, or in one of its objects."""
     config = json.loads(path.read_text())
     (config[part] if part else config).update(values)
     path.write_text(json.dumps(config))
 
 
-def test_keys_of_another_layout(gemma_models: GemmaModels, lora: Path) -> None:
+def test_attach_keys_of_other_layout_raises(gemma_models: GemmaModels, lora: Path) -> None:
     rewrite(
         lora,
-        lambda held: {
-            name.replace("model.language_model", "language_model.model"): each
-            for name, each in held.items()
+        lambda tensors: {
+            name.replace("model.language_model", "language_model.model"): tensor
+            for name, tensor in tensors.items()
         },
     )
     with pytest.raises(
         ModelError,
-        match=r"keys/adapter_model.safetensors does not fit its base model: it holds \d+ tensors.* only 0 agree",
+        match=(
+            "keys/adapter_model.safetensors does not fit its base model: "
+            r"it holds \d+ tensors.* only 0 agree"
+        ),
     ):
         load(lora, base_model=gemma_models.base)
 
 
 @pytest.mark.parametrize("suffix", ["lora_A.weight", "lora_B.weight"])
-def test_a_tensor_missing(gemma_models: GemmaModels, lora: Path, suffix: str) -> None:
+def test_attach_missing_tensor_raises(gemma_models: GemmaModels, lora: Path, suffix: str) -> None:
     name = f"{LAYER}0.self_attn.q_proj.{suffix}"
-    rewrite(lora, lambda held: {key: each for key, each in held.items() if key != name})
-    with pytest.raises(ModelError, match=f"the first that does not is {name}"):
+    rewrite(lora, lambda tensors: {key: tensor for key, tensor in tensors.items() if key != name})
+    with pytest.raises(ModelError, match=f"the first mismatch is {name}"):
         load(lora, base_model=gemma_models.base)
 
 
-def test_a_tensor_too_many(gemma_models: GemmaModels, lora: Path) -> None:
+def test_attach_unknown_tensor_raises(gemma_models: GemmaModels, lora: Path) -> None:
     name = f"{LAYER}99.mlp.up_proj.lora_A.weight"
-    rewrite(lora, lambda held: {**held, name: next(iter(held.values())).clone()})
-    with pytest.raises(ModelError, match=f"the first that does not is {name}"):
+    rewrite(lora, lambda tensors: {**tensors, name: next(iter(tensors.values())).clone()})
+    with pytest.raises(ModelError, match=f"the first mismatch is {name}"):
         load(lora, base_model=gemma_models.base)
 
 
-def test_another_rank(gemma_models: GemmaModels, lora: Path) -> None:
+def test_attach_other_rank_raises(gemma_models: GemmaModels, lora: Path) -> None:
     configure(lora / "adapter_config.json", r=3)
     with pytest.raises(
         ModelError, match="the adapter in keys does not fit its base model: their sizes differ"
@@ -81,7 +84,9 @@ def test_another_rank(gemma_models: GemmaModels, lora: Path) -> None:
         load(lora, base_model=gemma_models.base)
 
 
-def test_base_of_another_size(gemma_models: GemmaModels, lora: Path, tmp_path: Path) -> None:
+def test_attach_base_of_other_size_raises(
+    gemma_models: GemmaModels, lora: Path, tmp_path: Path
+) -> None:
     other = other_base(gemma_models.base, tmp_path / "other", intermediate_size=96)
     with pytest.raises(
         ModelError, match="the adapter in keys does not fit its base model: their sizes differ"
@@ -89,17 +94,20 @@ def test_base_of_another_size(gemma_models: GemmaModels, lora: Path, tmp_path: P
         load(lora, base_model=other)
 
 
-def test_layers_that_the_base_does_not_have(gemma_models: GemmaModels, lora: Path) -> None:
+def test_attach_unknown_target_modules_raises(gemma_models: GemmaModels, lora: Path) -> None:
     configure(lora / "adapter_config.json", target_modules=["nowhere"])
     with pytest.raises(ModelError, match="the layers that it changes are not there"):
         load(lora, base_model=gemma_models.base)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "nf4"])
-def test_idle_projections_of_older_versions(
+def test_attach_unused_projections_of_older_transformers_are_ignored(
     gemma_models: GemmaModels, lora: Path, precision: str
 ) -> None:
-    """Layers that share keys and values once had projections of their own, which nothing used; adapters for them change nothing."""
+    """Layers that share keys and values used to have projections of their own, which nothing used.
+
+    Adapters for them change nothing.
+    """
     shared = (
         json.loads((gemma_models.base / "config.json").read_text())["text_config"][
             "num_hidden_layers"
@@ -112,12 +120,15 @@ def test_idle_projections_of_older_versions(
         for side in "AB"
     ]
     before = logits(load(lora, precision, base_model=gemma_models.base))
-    rewrite(lora, lambda held: held | {name: next(iter(held.values())).clone() for name in extra})
+    rewrite(
+        lora,
+        lambda tensors: tensors | {name: next(iter(tensors.values())).clone() for name in extra},
+    )
     assert (logits(load(lora, precision, base_model=gemma_models.base)) - before).abs().max() < 1e-5
 
 
 def other_base(base: Path, folder: Path, **text: object) -> Path:
-    """The base with other sizes and weights by chance."""
+    """Create a base model with other sizes and random weights."""
     from keylike.readers.gemma.with_transformers import prepare
 
     prepare()

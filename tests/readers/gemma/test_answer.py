@@ -1,4 +1,4 @@
-"""From what was heard to what is answered: a reading with the model's own probabilities, or a refusal that says why."""
+"""Tests for turning scores into a reading or a refusal."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ MANIFEST = GemmaManifest(name="tiny", version="1", kind="gemma-merged", keyways=
 FITTED = MANIFEST.model_copy(update={"calibration": Temperature(temperature=2.0, fitted_on=50)})
 
 
-def choice(keyway: str, codes: tuple[int, ...], *chances: float) -> Choice:
-    """A code with these chances for its cuts."""
-    digits = tuple(Slot((chance, 1 - chance), 0) for chance in chances)
+def choice(keyway: str, codes: tuple[int, ...], *probabilities: float) -> Choice:
+    """Return a code whose cuts have these probabilities."""
+    digits = tuple(Slot((probability, 1 - probability), 0) for probability in probabilities)
     return Choice(keyway, codes, digits, (Slot((0.9, 0.1), 0),))
 
 
 FIRST = choice("SC1", (2, 5, 4, 7, 3), 0.99, 0.98, 0.97, 0.99, 0.8)
 SECOND = choice("SC1", (2, 5, 4, 7, 4), 0.99, 0.98, 0.97, 0.99, 0.2)
 OTHER = choice("KW1", (2, 5, 4, 7, 4), 0.9, 0.3, 0.5, 0.3, 0.5)
-HEARD = Scores((FIRST, SECOND, OTHER), 0.0, 0.97, Trust.SLOTS)
+SCORES = Scores((FIRST, SECOND, OTHER), 0.0, 0.97, Trust.SLOTS)
 
 
-def test_without_a_calibration_the_models_own_probability_is_given_as_such() -> None:
-    reading = answer(HEARD, MANIFEST, 20.0)
+def test_answer_without_calibration_gives_uncalibrated_probability() -> None:
+    reading = answer(SCORES, MANIFEST, 20.0)
     assert isinstance(reading, Reading)
     assert (reading.keyway, reading.codes) == ("SC1", (2, 5, 4, 7, 3))
     assert reading.confidence == pytest.approx(0.9 * 0.99 * 0.98 * 0.97 * 0.99 * 0.8)
@@ -44,44 +44,44 @@ def test_without_a_calibration_the_models_own_probability_is_given_as_such() -> 
     assert reading.quality.px_per_depth_step == pytest.approx(20 * 0.381)
 
 
-def test_a_fitted_calibration_is_used_and_said() -> None:
-    reading = answer(HEARD, FITTED, None)
+def test_answer_with_calibration_gives_calibrated_confidence() -> None:
+    reading = answer(SCORES, FITTED, None)
     assert isinstance(reading, Reading)
     assert reading.calibrated
-    assert reading.confidence == pytest.approx(FIRST.at(2.0))
+    assert reading.confidence == pytest.approx(FIRST.at_temperature(2.0))
     assert reading.confidence < FIRST.probability
 
 
-def test_a_loose_code_never_counts_as_calibrated() -> None:
-    reading = answer(dataclasses.replace(HEARD, trust=Trust.LOOSE), FITTED, None)
+def test_answer_loose_code_is_never_calibrated() -> None:
+    reading = answer(dataclasses.replace(SCORES, trust=Trust.LOOSE), FITTED, None)
     assert isinstance(reading, Reading)
     assert not reading.calibrated
     assert reading.confidence == pytest.approx(FIRST.probability)
 
 
 @pytest.mark.parametrize(
-    ("heard", "reason"),
+    ("scores", "reason"),
     [
         (Scores((), 1.0, 1.0, Trust.LABELLED), Reason.NOT_A_KEY),
-        (dataclasses.replace(HEARD, no_key=0.97), Reason.NOT_A_KEY),
+        (dataclasses.replace(SCORES, no_key=0.97), Reason.NOT_A_KEY),
         (Scores((), 0.0, 0.0, Trust.LOOSE), Reason.NO_CODE_IN_REPLY),
-        (dataclasses.replace(HEARD, mass=0.2), Reason.NO_CODE_IN_REPLY),
-        (dataclasses.replace(HEARD, choices=(OTHER,)), Reason.LOW_CONFIDENCE),
+        (dataclasses.replace(SCORES, mass=0.2), Reason.NO_CODE_IN_REPLY),
+        (dataclasses.replace(SCORES, choices=(OTHER,)), Reason.LOW_CONFIDENCE),
     ],
 )
-def test_refusals(heard: Scores, reason: Reason) -> None:
-    refusal = answer(heard, MANIFEST, None)
+def test_answer_without_plausible_code_is_refused(scores: Scores, reason: Reason) -> None:
+    refusal = answer(scores, MANIFEST, None)
     assert isinstance(refusal, Unreadable)
     assert refusal.reason is reason
     assert refusal.message and refusal.advice
 
 
-def test_thresholds_come_from_the_manifest() -> None:
+def test_answer_uses_thresholds_of_manifest() -> None:
     lenient = MANIFEST.model_copy(
         update={"reply": ReplyShape(least_mass=0.1, least_confidence=0.0)}
     )
-    assert isinstance(answer(dataclasses.replace(HEARD, mass=0.2), lenient, None), Reading)
-    faint = answer(dataclasses.replace(HEARD, choices=(OTHER,)), lenient, None)
+    assert isinstance(answer(dataclasses.replace(SCORES, mass=0.2), lenient, None), Reading)
+    faint = answer(dataclasses.replace(SCORES, choices=(OTHER,)), lenient, None)
     assert isinstance(faint, Reading)
     assert faint.confidence == pytest.approx(OTHER.probability)
     assert math.isclose(math.prod((0.9, 0.9, 0.3, 0.5, 0.3, 0.5)), faint.confidence)

@@ -1,4 +1,4 @@
-"""Which backend runs Gemma: by name, by what is installed, by whether there is a GPU; and in plain words why one cannot."""
+"""Tests for the selection of the backend by name, installed packages and hardware."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from keylike.errors import ModelError
 from keylike.readers.gemma import backends
 
 
-def machine(patch: pytest.MonkeyPatch, cuda: bool, absent: tuple[str, ...]) -> None:
-    """Whether PyTorch finds an NVIDIA GPU, and what is not installed."""
-    patch.setattr(backends, "_cuda", lambda: cuda)
-    patch.setattr(backends, "find_spec", lambda name: None if name in absent else object())
+def machine(patch: pytest.MonkeyPatch, cuda: bool, missing: tuple[str, ...]) -> None:
+    """Simulate a machine with or without CUDA and with packages missing."""
+    patch.setattr(backends, "_has_cuda", lambda: cuda)
+    patch.setattr(backends, "find_spec", lambda name: None if name in missing else object())
 
 
 @pytest.mark.parametrize(
-    ("asked", "cuda", "absent", "chosen"),
+    ("requested", "cuda", "missing", "expected"),
     [
         ("auto", True, (), "unsloth"),
         ("auto", True, ("unsloth",), "transformers"),
@@ -26,34 +26,42 @@ def machine(patch: pytest.MonkeyPatch, cuda: bool, absent: tuple[str, ...]) -> N
         ("unsloth", True, (), "unsloth"),
     ],
 )
-def test_choice(
-    monkeypatch: pytest.MonkeyPatch, asked: str, cuda: bool, absent: tuple[str, ...], chosen: str
+def test_choose_returns_backend_for_name_and_machine(
+    monkeypatch: pytest.MonkeyPatch,
+    requested: str,
+    cuda: bool,
+    missing: tuple[str, ...],
+    expected: str,
 ) -> None:
-    machine(monkeypatch, cuda, absent)
-    assert backends.choose(asked).name == chosen
+    machine(monkeypatch, cuda, missing)
+    assert backends.choose(requested).name == expected
 
 
 @pytest.mark.parametrize(
-    ("asked", "cuda", "absent", "told"),
+    ("requested", "cuda", "missing", "message"),
     [
         ("unsloth", False, (), "KEYLIKE_BACKEND=unsloth needs an NVIDIA GPU"),
         ("unsloth", True, ("unsloth",), "unsloth is not installed.*locks/gpu.txt"),
         ("auto", False, ("torch", "peft"), "torch, peft not installed.*locks/gemma.txt"),
     ],
 )
-def test_why_not(
-    monkeypatch: pytest.MonkeyPatch, asked: str, cuda: bool, absent: tuple[str, ...], told: str
+def test_choose_with_unmet_requirement_raises(
+    monkeypatch: pytest.MonkeyPatch,
+    requested: str,
+    cuda: bool,
+    missing: tuple[str, ...],
+    message: str,
 ) -> None:
-    machine(monkeypatch, cuda, absent)
-    with pytest.raises(ModelError, match=told):
-        backends.choose(asked)
+    machine(monkeypatch, cuda, missing)
+    with pytest.raises(ModelError, match=message):
+        backends.choose(requested)
 
 
 @pytest.mark.gemma
-def test_this_machine_as_it_is() -> None:
+def test_choose_on_this_machine_without_gpu() -> None:
     torch: Any = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     assert backends.choose("auto").name == "transformers"
-    with pytest.raises(ModelError, match="PyTorch finds none here"):
+    with pytest.raises(ModelError, match="PyTorch finds none"):
         backends.choose("unsloth")

@@ -1,4 +1,4 @@
-"""Calibrating on labelled photos with a reader that says of each photo what its colour says."""
+"""Tests for calibration on labelled photos, with a reader whose scores depend on the colour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 from keylike.images.photo import Photo
 from keylike.readers.contract import ReaderInfo, Reason, Unreadable
 from keylike.readers.evaluation import shots
-from keylike.readers.gemma.calibrate import GROUP, Hearing, calibrate
+from keylike.readers.gemma.calibrate import GROUP, ScoringReader, calibrate
 from keylike.readers.gemma.manifest import GemmaManifest, Temperature, gemma_manifest
 from keylike.readers.gemma.model_output import Choice, Scores, Slot, Trust
 from keylike.readers.model_files import read_manifest
@@ -24,8 +24,11 @@ MANIFEST = GemmaManifest(name="keys", version="1.0.0", kind="gemma-merged", keyw
 BLUE, LOOSE, SILENT = (0, 0, 250), (90, 0, 100), (90, 250, 0)
 
 
-class ColourHearing:
-    """Says 25473 on every photo, as surely as the photo is red; sees no key in blue, is loose in violet and says no code in green."""
+class ColourScorer:
+    """Reader that scores 2,5,4,7,3 on every photo, with the photo's red share as its probability.
+
+    Blue is refused as not a key, violet gives a loose code, and green gives no code.
+    """
 
     def __init__(self, manifest: GemmaManifest = MANIFEST) -> None:
         self.manifest = manifest
@@ -34,31 +37,33 @@ class ColourHearing:
         )
         self.groups: list[int] = []
 
-    def hear(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
-        """One result a photo."""
+    def score(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
+        """Return one result per photo."""
         self.groups.append(len(photos))
-        return [self._hear(photo) for photo in photos]
+        return [self._score(photo) for photo in photos]
 
-    def _hear(self, photo: Photo) -> Scores | Unreadable:
+    def _score(self, photo: Photo) -> Scores | Unreadable:
         red, green, blue = (int(value) for value in np.median(photo.pixels.reshape(-1, 3), axis=0))
         if blue > 200:
             return Unreadable(Reason.NOT_A_KEY, "No key.", "Another photo.")
-        each = (red / 255) ** (1 / len(CODES))
-        choice = Choice("SC1", CODES, (Slot((each, 1 - each), 0),) * len(CODES))
+        cut_probability = (red / 255) ** (1 / len(CODES))
+        choice = Choice(
+            "SC1", CODES, (Slot((cut_probability, 1 - cut_probability), 0),) * len(CODES)
+        )
         return Scores(
             (choice,), 0.0, 0.1 if green > 200 else 1.0, Trust.LOOSE if blue > 50 else Trust.SLOTS
         )
 
 
-def colour_hearing() -> Hearing:
-    """The same, typed as the Protocol that it must keep."""
-    return ColourHearing()
+def colour_scorer() -> ScoringReader:
+    """Return the reader, typed as the protocol that it must satisfy."""
+    return ColourScorer()
 
 
 def add(
     folder: Path, colour: tuple[int, int, int], codes: Sequence[int] | None, keyway: str = "SC1"
 ) -> None:
-    """One more labelled photo."""
+    """Add a labelled photo to the folder."""
     folder.mkdir(exist_ok=True)
     name = f"{len(list(folder.iterdir()))}.png"
     Image.new("RGB", (40, 30), colour).save(folder / name)
@@ -68,33 +73,36 @@ def add(
 
 
 def label(folder: Path, count: int = 60) -> Path:
-    """Photos of which the model is surer than it should be: right as often as the square of what it says."""
+    """Add photos on which the model is overconfident.
+
+    A code is correct with the square of the model's probability.
+    """
     draws = np.random.default_rng(5)
     for _ in range(count):
-        said = draws.uniform(0.5, 0.98)
-        right = draws.uniform() < said**2
-        add(folder, (round(said * 255), 0, 0), CODES if right else (1, 1, 1, 1, 1))
+        probability = draws.uniform(0.5, 0.98)
+        correct = draws.uniform() < probability**2
+        add(folder, (round(probability * 255), 0, 0), CODES if correct else (1, 1, 1, 1, 1))
     return folder
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Sixty labelled photos."""
+    """Return sixty labelled photos."""
     return label(tmp_path / "photos")
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A model folder without a manifest."""
+    """Create a model folder without a manifest."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     return tmp_path / "model"
 
 
-def test_what_was_fitted_is_written_and_does_better_on_photos_held_back(
+def test_calibrate_writes_calibration_that_improves_on_held_back_photos(
     photos: Path, model: Path
 ) -> None:
-    reader = ColourHearing()
+    reader = ColourScorer()
     outcome = calibrate(reader, model, shots(photos))
     assert gemma_manifest(read_manifest(model)).calibration == outcome.calibration
     assert isinstance(outcome.calibration, Temperature)
@@ -107,81 +115,82 @@ def test_what_was_fitted_is_written_and_does_better_on_photos_held_back(
     assert sum(reader.groups) == 60 and max(reader.groups) == GROUP
 
 
-def test_before_is_by_the_calibration_that_was_there(photos: Path, model: Path) -> None:
-    first = calibrate(colour_hearing(), model, shots(photos))
-    again = calibrate(ColourHearing(gemma_manifest(read_manifest(model))), model, shots(photos))
+def test_calibrate_again_measures_previous_calibration(photos: Path, model: Path) -> None:
+    first = calibrate(colour_scorer(), model, shots(photos))
+    again = calibrate(ColourScorer(gemma_manifest(read_manifest(model))), model, shots(photos))
     assert again.calibration == first.calibration
     assert again.before.confidence < first.before.confidence
     assert (first.calibrated_before, again.calibrated_before) == (False, True)
 
 
-def test_the_least_confidence_refuses_nothing_here(photos: Path, model: Path) -> None:
+def test_calibrate_ignores_confidence_threshold(photos: Path, model: Path) -> None:
     high = MANIFEST.reply.model_copy(update={"least_confidence": 0.9})
     outcome = calibrate(
-        ColourHearing(MANIFEST.model_copy(update={"reply": high})), model, shots(photos)
+        ColourScorer(MANIFEST.model_copy(update={"reply": high})), model, shots(photos)
     )
     assert outcome.calibration.fitted_on == 60
 
 
-def test_refused_and_foreign_photos_are_counted_and_not_fitted_on(
+def test_calibrate_counts_refused_and_foreign_photos_without_fitting_them(
     photos: Path, model: Path
 ) -> None:
     for colour in (BLUE, BLUE, SILENT, LOOSE):
         add(photos, colour, CODES)
     add(photos, BLUE, None, "none")
     add(photos, BLUE, (1, 2, 3, 4, 5, 6), "WR5")
-    outcome = calibrate(colour_hearing(), model, shots(photos))
+    outcome = calibrate(colour_scorer(), model, shots(photos))
     assert outcome.refused == {"not_a_key": 2, "no_code_in_reply": 1, "no_label": 1}
     assert (outcome.photos, outcome.left_out, outcome.calibration.fitted_on) == (64, 2, 60)
     assert "; refused: not_a_key 2, no_code_in_reply 1, no_label 1;" in outcome.lines()[0]
 
 
-def test_the_same_numbers_of_another_keyway_are_wrong(photos: Path, model: Path) -> None:
-    before = calibrate(colour_hearing(), model, shots(photos)).before.right
+def test_calibrate_counts_same_code_of_other_keyway_as_wrong(photos: Path, model: Path) -> None:
+    before = calibrate(colour_scorer(), model, shots(photos)).before.right
     for _ in range(20):
         add(photos, (200, 0, 0), CODES, "KW1")
-    assert calibrate(colour_hearing(), model, shots(photos)).before.right == pytest.approx(
+    assert calibrate(colour_scorer(), model, shots(photos)).before.right == pytest.approx(
         before * 60 / 80
     )
 
 
-def test_too_few_leave_the_folder_as_it_was(tmp_path: Path, model: Path) -> None:
+def test_calibrate_with_too_few_photos_leaves_folder_unchanged(tmp_path: Path, model: Path) -> None:
     few = label(tmp_path / "few", 15)
     for _ in range(3):
         add(few, BLUE, CODES)
     with pytest.raises(ValueError, match="label 5 more; refused: not_a_key 3"):
-        calibrate(colour_hearing(), model, shots(few))
+        calibrate(colour_scorer(), model, shots(few))
     assert not (model / "manifest.toml").exists()
 
 
-def test_a_picture_that_is_none_is_named(photos: Path, model: Path) -> None:
+def test_calibrate_invalid_picture_is_named(photos: Path, model: Path) -> None:
     (photos / "7.png").write_bytes(b"GIF89a")
     with pytest.raises(ValueError, match=r"7\.png: "):
-        calibrate(colour_hearing(), model, shots(photos))
+        calibrate(colour_scorer(), model, shots(photos))
 
 
-def test_with_a_second_reader_the_mistakes_they_share_are_fitted(photos: Path, model: Path) -> None:
+def test_calibrate_with_second_reader_fits_shared_mistakes(photos: Path, model: Path) -> None:
     wrong = sum(shot.codes != CODES for shot in shots(photos))
-    outcome = calibrate(colour_hearing(), model, shots(photos), beside=colour_reader())
+    outcome = calibrate(colour_scorer(), model, shots(photos), second_reader=colour_reader())
     assert outcome.agreement is not None
     assert outcome.agreement.fitted_on == wrong
     assert outcome.agreement.shared_error == pytest.approx((wrong + 1) / (wrong + 2), abs=1e-4)
     assert gemma_manifest(read_manifest(model)).agreement == outcome.agreement
-    assert f"fitted on {wrong} photos that both" in outcome.lines()[1]
+    assert f"fitted on {wrong} photos that both readers" in outcome.lines()[1]
 
 
-def test_without_a_photo_that_both_read_wrong_agreement_stays_open(
+def test_calibrate_without_shared_mistakes_leaves_agreement_unset(
     tmp_path: Path, model: Path
 ) -> None:
     folder = tmp_path / "photos"
     for step in range(30):
-        # A little more green than red: the second reader says 11111, which is right wherever the first is wrong.
+        # Slightly more green than red: the second reader returns 11111, which is correct wherever
+        # the first one is wrong.
         add(
             folder,
             (190 + step // 4, 199 if step % 3 else 0, 0),
             (1, 1, 1, 1, 1) if step % 3 else CODES,
         )
-    outcome = calibrate(colour_hearing(), model, shots(folder), beside=colour_reader())
+    outcome = calibrate(colour_scorer(), model, shots(folder), second_reader=colour_reader())
     assert outcome.agreement is None
     assert gemma_manifest(read_manifest(model)).agreement is None
     assert outcome.to_dict()["agreement"] is None

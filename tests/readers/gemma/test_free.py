@@ -1,4 +1,4 @@
-"""Free replies: the code from the text, its probability from the tokens that wrote it, and nothing where there is none."""
+"""Tests for free replies: the code comes from the text, its probability from the tokens."""
 
 from __future__ import annotations
 
@@ -8,71 +8,87 @@ import pytest
 
 from keylike.readers.gemma.manifest import GemmaManifest, ReplyShape
 from keylike.readers.gemma.model_output import Scores, Trust
-from tests.readers.gemma.words import Words
+from tests.readers.gemma.char_tokenizer import CharTokenizer
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.gemma
 
 MANIFEST = GemmaManifest(name="tiny", version="1", kind="gemma-merged", keyways=("SC1", "KW1"))
-LONG = "KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\nCONFIDENCE: 0.87\nPRODUCTION: 30000000\nCOMPLEXITY: 55"
+LONG = """KEYWAY: SC1
+BITTING: 2,5,4,7,3
+BRAND: Schlage
+CONFIDENCE: 0.87
+PRODUCTION: 30000000
+COMPLEXITY: 55"""
 
 
-class Tokens(Words):
-    """The character tokenizer with what a real one offers besides."""
+class FullCharTokenizer(CharTokenizer):
+    """Character tokenizer with the methods that free decoding needs."""
 
     unk_token_id = 3
 
     def convert_ids_to_tokens(self, token: int) -> str:
-        """The text of one token."""
+        """Return the text of one token."""
         return self.text([token])
 
 
-def heard(
+def score(
     text: str,
-    how: GemmaManifest = MANIFEST,
-    doubts: dict[int, dict[str, float]] | None = None,
+    manifest: GemmaManifest = MANIFEST,
+    alternatives: dict[int, dict[str, float]] | None = None,
     finished: bool = True,
 ) -> Scores:
-    """What is made of a text written one character a token; `doubts`: at which place which other characters had which share."""
+    """Return the scores of a text with one token per character.
+
+    Args:
+        text: Generated text.
+        manifest: Manifest of the model.
+        alternatives: For each position, other characters and their probabilities.
+        finished: True if the model ended its turn.
+    """
     from keylike.readers.gemma import free
 
-    tokens = Tokens()
+    tokens = FullCharTokenizer()
     logits = torch.full((len(text), 128), -60.0)
-    for place, letter in enumerate(text):
-        shares = {letter: 1.0, **(doubts or {}).get(place, {})}
-        shares[letter] = 1 - sum(share for other, share in shares.items() if other != letter)
-        for other, share in shares.items():
-            logits[place, ord(other)] = math.log(share)
-    written = free.Written(
+    for position, character in enumerate(text):
+        shares = {character: 1.0, **(alternatives or {}).get(position, {})}
+        shares[character] = 1 - sum(
+            share for alternative, share in shares.items() if alternative != character
+        )
+        for alternative, share in shares.items():
+            logits[position, ord(alternative)] = math.log(share)
+    generated = free.GeneratedText(
         tuple(map(ord, text)), logits, text, tuple(range(1, len(text) + 1)), finished
     )
-    return free.hear_written(written, tokens, how)
+    return free.score_text(generated, tokens, manifest)
 
 
-def test_the_longer_reply() -> None:
-    one = heard(LONG)
-    (choice,) = one.choices
-    assert (choice.keyway, choice.codes, one.trust) == ("SC1", (2, 5, 4, 7, 3), Trust.LABELLED)
+def test_score_text_of_long_reply_is_labelled() -> None:
+    scores = score(LONG)
+    (choice,) = scores.choices
+    assert (choice.keyway, choice.codes, scores.trust) == ("SC1", (2, 5, 4, 7, 3), Trust.LABELLED)
     assert choice.probability == pytest.approx(1, abs=1e-6)
 
 
-def test_a_doubtful_digit_is_weighed_against_the_other_digits() -> None:
-    place = LONG.index("7,3")
-    (choice,) = heard(LONG, doubts={place: {"6": 0.3, "x": 0.2}}).choices
+def test_score_text_weighs_digit_against_other_digits() -> None:
+    position = LONG.index("7,3")
+    (choice,) = score(LONG, alternatives={position: {"6": 0.3, "x": 0.2}}).choices
     assert choice.digits[3].probability == pytest.approx(0.5 / 0.8, abs=1e-4)
     assert choice.probability == pytest.approx(0.5 / 0.8, abs=1e-4)
 
 
-def test_a_doubtful_keyway_makes_the_whole_doubtful() -> None:
-    (choice,) = heard(LONG, doubts={LONG.index("SC1"): {"K": 0.4}}).choices
+def test_score_text_uncertain_keyway_lowers_code_probability() -> None:
+    (choice,) = score(LONG, alternatives={LONG.index("SC1"): {"K": 0.4}}).choices
     assert choice.probability == pytest.approx(0.6, abs=1e-4)
 
 
-def test_a_loose_run_bears_the_doubt_of_all_that_was_written_before() -> None:
+def test_score_text_loose_code_depends_on_all_preceding_tokens() -> None:
     text = "The code is 2,5,4,7,3."
-    one = heard(text, MANIFEST.model_copy(update={"keyways": ("SC1",)}), doubts={4: {"k": 0.5}})
-    assert one.trust is Trust.LOOSE
-    assert one.choices[0].probability == pytest.approx(0.5, abs=1e-4)
+    scores = score(
+        text, MANIFEST.model_copy(update={"keyways": ("SC1",)}), alternatives={4: {"k": 0.5}}
+    )
+    assert scores.trust is Trust.LOOSE
+    assert scores.choices[0].probability == pytest.approx(0.5, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -96,50 +112,50 @@ def test_a_loose_run_bears_the_doubt_of_all_that_was_written_before() -> None:
         "two_keyways_fit",
     ],
 )
-def test_no_code(text: str) -> None:
-    one = heard(text)
-    assert one.choices == () and one.no_key < 0.5
+def test_score_text_without_valid_code_has_no_choices(text: str) -> None:
+    scores = score(text)
+    assert scores.choices == () and scores.no_key < 0.5
 
 
-def test_none_is_no_key() -> None:
-    assert heard("KEYWAY: NONE").no_key == 1
+def test_score_text_none_is_no_key() -> None:
+    assert score("KEYWAY: NONE").no_key == 1
 
 
-def test_the_manifests_own_word_for_none_counts_too() -> None:
+def test_score_text_custom_none_is_no_key() -> None:
     own = MANIFEST.model_copy(update={"reply": ReplyShape(none="NOTHING")})
-    assert heard("KEYWAY: NOTHING", own).no_key == 1
+    assert score("KEYWAY: NOTHING", own).no_key == 1
 
 
-def test_a_code_that_was_cut_off_is_none() -> None:
+def test_score_text_truncated_code_is_ignored() -> None:
     short = LONG[: LONG.index("\nBRAND")]
-    assert heard(short).choices
-    assert heard(short, finished=False).choices == ()
-    assert heard(LONG, finished=False).choices, "the code itself was complete"
+    assert score(short).choices
+    assert score(short, finished=False).choices == ()
+    assert score(LONG, finished=False).choices, "the code itself was complete"
 
 
-def test_another_scale_is_converted() -> None:
+def test_score_text_other_scale_is_converted() -> None:
     backwards = MANIFEST.model_copy(
         update={"depths": {"SC1": {number: 10 - number for number in range(1, 10)}}}
     )
-    (choice,) = heard(LONG, backwards).choices
+    (choice,) = score(LONG, backwards).choices
     assert choice.codes == (8, 5, 6, 3, 7)
-    (clear,) = heard(LONG, backwards, doubts={LONG.index("2,5"): {"0": 0.5}}).choices
-    assert clear.probability == pytest.approx(1, abs=1e-4), "0 is no number of that scale"
+    (clear,) = score(LONG, backwards, alternatives={LONG.index("2,5"): {"0": 0.5}}).choices
+    assert clear.probability == pytest.approx(1, abs=1e-4), "0 is not on that scale"
 
 
-def test_a_token_that_holds_more_than_one_digit_counts_as_it_is() -> None:
+def test_score_text_multi_digit_token_is_scored_as_a_whole() -> None:
     from keylike.readers.gemma import free
 
     text = "BITTING: 25473"
-    tokens = Tokens("25473")
+    tokens = FullCharTokenizer("25473")
     ids = tokens(text, add_special_tokens=False)["input_ids"]
     logits = torch.full((len(ids), 2_000_002), -60.0)
-    for place, token in enumerate(ids):
-        logits[place, token] = 0.0
+    for position, token in enumerate(ids):
+        logits[position, token] = 0.0
     logits[-1, ord("x")] = 0.0
     ends = tuple(len(tokens.text(ids[: i + 1])) for i in range(len(ids)))
-    written = free.Written(tuple(ids), logits, text, ends, True)
-    (choice,) = free.hear_written(
-        written, tokens, MANIFEST.model_copy(update={"keyways": ("SC1",)})
+    generated = free.GeneratedText(tuple(ids), logits, text, ends, True)
+    (choice,) = free.score_text(
+        generated, tokens, MANIFEST.model_copy(update={"keyways": ("SC1",)})
     ).choices
     assert choice.digits[0].probability == pytest.approx(0.5, abs=1e-4)

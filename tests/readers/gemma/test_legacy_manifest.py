@@ -1,4 +1,4 @@
-"""A folder without a manifest is read as the older guide trained it."""
+"""Tests for folders without a manifest, read as the older guide trained them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from keylike.readers.gemma.folder import inspect
-from keylike.readers.gemma.legacy_manifest import older_manifest
+from keylike.readers.gemma.legacy_manifest import legacy_manifest
 from tests.readers.gemma.fake_folders import lora, merged
 
 
-def test_merged_folder_of_the_older_guide(tmp_path: Path) -> None:
+def test_inspect_merged_folder_without_manifest_uses_guides_defaults(tmp_path: Path) -> None:
     found = inspect(
         merged(tmp_path / "gemma3n_keynet_vision_merged_enhanced"), base_model=None, models=None
     ).manifest
@@ -32,7 +32,7 @@ def test_merged_folder_of_the_older_guide(tmp_path: Path) -> None:
     )
 
 
-def test_adapter_of_the_older_guide(tmp_path: Path) -> None:
+def test_inspect_adapter_without_manifest_finds_its_base(tmp_path: Path) -> None:
     base = merged(tmp_path / "gemma-3n-E4B-it")
     found = inspect(
         lora(tmp_path / "gemma3n_keynet_vision_lora_enhanced", base="/content/base"),
@@ -51,5 +51,5 @@ def test_adapter_of_the_older_guide(tmp_path: Path) -> None:
         ("x" * 90, "x" * 64),
     ],
 )
-def test_names_that_a_manifest_could_not_hold(folder: str, name: str) -> None:
-    assert older_manifest(folder, "gemma-merged").name == name
+def test_legacy_manifest_invalid_folder_name_is_sanitised(folder: str, name: str) -> None:
+    assert legacy_manifest(folder, "gemma-merged").name == name

@@ -1,4 +1,4 @@
-"""One thread at a time runs the model, and memory that runs short makes batches smaller before it makes a 503."""
+"""Tests that one thread at a time runs the model, and that batches shrink before a 503."""
 
 from __future__ import annotations
 
@@ -16,84 +16,92 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.gemma
 
 
-class Card:
-    """A GPU with room for so many at once; PyTorch's own error where they are more. Holds its work until `open` is set."""
+class FakeGpu:
+    """Fake GPU with a limited batch size that raises PyTorch's error for larger batches.
 
-    def __init__(self, room: int, error: BaseException | None = None) -> None:
-        self.room, self.error = room, error or torch.OutOfMemoryError("CUDA out of memory")
-        self.tried: list[int] = []
-        self.freed, self.within = 0, 0
-        self.begun, self.open = threading.Event(), threading.Event()
-        self.open.set()
+    `run` blocks until `unblocked` is set.
+    """
+
+    def __init__(self, capacity: int, error: BaseException | None = None) -> None:
+        self.capacity = capacity
+        self.error = error or torch.OutOfMemoryError("CUDA out of memory")
+        self.batch_sizes: list[int] = []
+        self.freed = 0
+        self.running = 0
+        self.started = threading.Event()
+        self.unblocked = threading.Event()
+        self.unblocked.set()
 
     def run(self, items: Sequence[int]) -> list[int]:
-        """Doubles every item."""
-        self.within += 1
-        assert self.within == 1, "two threads at once"
-        self.tried.append(len(items))
-        self.begun.set()
-        assert self.open.wait(20)
-        self.within -= 1
-        if len(items) > self.room:
+        """Double every item."""
+        self.running += 1
+        assert self.running == 1, "two threads at once"
+        self.batch_sizes.append(len(items))
+        self.started.set()
+        assert self.unblocked.wait(20)
+        self.running -= 1
+        if len(items) > self.capacity:
             raise self.error
         return [2 * item for item in items]
 
     def free(self) -> None:
-        """Counts."""
+        """Count the calls."""
         self.freed += 1
 
 
-def desk(card: Card, most: int) -> Any:
-    """A desk before it."""
+def batcher(gpu: FakeGpu, max_batch: int) -> Any:
+    """Return a batcher for the GPU."""
     from keylike.readers.gemma.oom_batcher import AdaptiveBatcher
 
-    return AdaptiveBatcher(card.run, most, card.free)
+    return AdaptiveBatcher(gpu.run, max_batch, gpu.free)
 
 
-def test_more_than_fit_go_one_batch_behind_the_other() -> None:
-    card = Card(room=4)
-    assert desk(card, 4).ask(list(range(10))) == [2 * item for item in range(10)]
-    assert card.tried == [4, 4, 2] and card.freed == 0
-    assert desk(card, 4).ask([]) == []
+def test_run_more_than_one_batch_runs_batches_in_sequence() -> None:
+    gpu = FakeGpu(capacity=4)
+    assert batcher(gpu, 4).run(list(range(10))) == [2 * item for item in range(10)]
+    assert gpu.batch_sizes == [4, 4, 2] and gpu.freed == 0
+    assert batcher(gpu, 4).run([]) == []
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost() -> None:
-    card = Card(room=2)
-    assert desk(card, 8).ask(list(range(9))) == [2 * item for item in range(9)]
-    assert card.tried == [8, 4, 2, 2, 4, 2, 2, 1]
-    assert card.freed == 3
+def test_run_batch_out_of_memory_is_halved() -> None:
+    gpu = FakeGpu(capacity=2)
+    assert batcher(gpu, 8).run(list(range(9))) == [2 * item for item in range(9)]
+    assert gpu.batch_sizes == [8, 4, 2, 2, 4, 2, 2, 1]
+    assert gpu.freed == 3
 
 
-def test_what_a_failed_batch_held_is_free_before_it_is_tried_again() -> None:
-    """The traceback of the error would hold it."""
-    held: list[weakref.ref[Card]] = []
+def test_run_failed_batch_is_freed_before_retry() -> None:
+    """The traceback of the error would keep it alive."""
+    references: list[weakref.ref[FakeGpu]] = []
     alive: list[bool] = []
 
     def run(items: Sequence[int]) -> list[int]:
-        tensors = Card(0)
-        held.append(weakref.ref(tensors))
+        tensors = FakeGpu(0)
+        references.append(weakref.ref(tensors))
         if len(items) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return list(items)
 
     from keylike.readers.gemma.oom_batcher import AdaptiveBatcher
 
-    assert AdaptiveBatcher(run, 2, lambda: alive.append(held[-1]() is not None)).ask([1, 2]) == [
+    assert AdaptiveBatcher(run, 2, lambda: alive.append(references[-1]() is not None)).run(
+        [1, 2]
+    ) == [
         1,
         2,
     ]
     assert alive == [False]
 
 
-def test_one_thread_at_a_time_runs_it() -> None:
-    card = Card(room=4)
-    table = desk(card, 4)
-    card.open.clear()
-    with ThreadPoolExecutor(8) as callers:
-        asked = [callers.submit(table.ask, [item]) for item in range(8)]
-        assert card.begun.wait(20)
-        card.open.set()
-        assert [one.result(20) for one in asked] == [[2 * item] for item in range(8)]
+def test_run_concurrent_calls_are_serialised() -> None:
+    gpu = FakeGpu(capacity=4)
+    batches = batcher(gpu, 4)
+    gpu.unblocked.clear()
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(batches.run, [item]) for item in range(8)]
+        assert gpu.started.wait(20)
+        gpu.unblocked.set()
+        assert [future.result(20) for future in futures] == [[2 * item] for item in range(8)]
 
 
 @pytest.mark.parametrize(
@@ -105,22 +113,22 @@ def test_one_thread_at_a_time_runs_it() -> None:
     ],
     ids=["gpu", "python", "processor"],
 )
-def test_a_single_one_that_does_not_fit_is_overloaded_and_the_next_still_runs(
+def test_run_single_item_out_of_memory_raises_overloaded(
     error: BaseException,
 ) -> None:
-    card = Card(0, error)
-    table = desk(card, 4)
+    gpu = FakeGpu(0, error)
+    batches = batcher(gpu, 4)
     with pytest.raises(Overloaded) as refused:
-        table.ask([1])
-    assert refused.value.retry_after_s > 0 and card.freed == 1
-    card.room = 4
-    assert table.ask([1]) == [2]
+        batches.run([1])
+    assert refused.value.retry_after_s > 0 and gpu.freed == 1
+    gpu.capacity = 4
+    assert batches.run([1]) == [2]
 
 
-def test_other_errors_go_up_and_the_next_still_runs() -> None:
-    card = Card(0, RuntimeError("shapes do not match"))
-    table = desk(card, 4)
+def test_run_other_error_propagates() -> None:
+    gpu = FakeGpu(0, RuntimeError("shapes do not match"))
+    batches = batcher(gpu, 4)
     with pytest.raises(RuntimeError, match="shapes"):
-        table.ask([1, 2])
-    card.room = 4
-    assert table.ask([3]) == [6]
+        batches.run([1, 2])
+    gpu.capacity = 4
+    assert batches.run([3]) == [6]

@@ -1,4 +1,4 @@
-"""The square that Gemma sees: level, upright or whole, padded or squashed, and sharper where asked for."""
+"""Tests for the square that Gemma sees: crop, fit and enhancement."""
 
 from __future__ import annotations
 
@@ -19,36 +19,39 @@ SIDE = 240
 
 
 def key_at(angle_deg: float, px_per_mm: float = 12.0) -> Array:
-    """From mm of the key to pixels of a photo of 1200 x 900, turned by an angle about its middle."""
-    turn = math.radians(angle_deg)
-    along = np.array([math.cos(turn), math.sin(turn)]) * px_per_mm
+    """Return the matrix from mm of the key to pixels of a 1200 x 900 photo.
+
+    The key is rotated about the centre of the photo.
+    """
+    angle = math.radians(angle_deg)
+    along = np.array([math.cos(angle), math.sin(angle)]) * px_per_mm
     pose = np.array([[along[0], along[1], 600], [along[1], -along[0], 450], [0, 0, 1.0]])
     pose[:2, 2] -= pose[:2, :2] @ np.array([0.0, 4.3])
     return pose
 
 
 def photo(pose: Array) -> Array:
-    """Grey, with a red disc where the shoulder is and a blue one at the tip."""
+    """Return a grey photo with a red disc at the shoulder and a blue one at the tip."""
     picture = np.full((900, 1200, 3), 90, np.uint8)
-    for place, colour in (((0.0, 4.3), (255, 0, 0)), ((24.0, 4.3), (0, 0, 255))):
-        x, y = project(pose, np.array([place]))[0]
+    for position, colour in (((0.0, 4.3), (255, 0, 0)), ((24.0, 4.3), (0, 0, 255))):
+        x, y = project(pose, np.array([position]))[0]
         cv2.circle(picture, (round(x), round(y)), 14, colour, -1)
     return picture
 
 
-class Knows:
-    """Says where the key is; `pose` None: sees none."""
+class FixedFinder:
+    """Key finder that returns a fixed pose, or None for no key."""
 
     def __init__(self, pose: Array | None) -> None:
         self._pose = pose
 
     def spot(self, picture: Array) -> Array | None:
-        """What it was told."""
+        """Return the fixed pose."""
         return self._pose
 
 
 def centre(square: Array, channel: int) -> tuple[float, float]:
-    """Where a pure colour lies, as shares of the side."""
+    """Return the centre of a pure colour as shares of the side."""
     others = [other for other in range(3) if other != channel]
     mask = (square[..., channel] > 180) & (square[..., others].max(-1) < 60)
     y, x = np.nonzero(mask)
@@ -57,26 +60,29 @@ def centre(square: Array, channel: int) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("angle", [0, 35, 90, 180, 250])
-def test_level_lays_shoulder_left_and_tip_right(angle: float) -> None:
+def test_frame_level_puts_shoulder_left_and_tip_right(angle: float) -> None:
     pose = key_at(angle)
-    framed = Framer(Picture(crop="level"), Knows(pose)).frame(photo(pose), SIDE)
+    framed = Framer(Picture(crop="level"), FixedFinder(pose)).frame(photo(pose), SIDE)
     square = np.asarray(framed.square)
     assert square.shape == (SIDE, SIDE, 3)
-    # 48 mm wide with 10 mm of the blade in the middle: the shoulder lies 14 mm from the left, the tip's disc 38 mm.
+    # The square is 48 mm wide and centred on the blade's 10 mm mark, so the shoulder is 14 mm from
+    # the left and the tip's disc 38 mm.
     assert centre(square, 0) == pytest.approx((14 / 48, 0.5), abs=0.01)
     assert centre(square, 2) == pytest.approx((38 / 48, 0.5), abs=0.01)
     assert framed.px_per_mm == pytest.approx(12)
 
 
-def test_box_keeps_the_photos_own_upright_and_shape() -> None:
+def test_frame_box_keeps_orientation_and_shape() -> None:
     pose = key_at(90, 6.0)
-    square = np.asarray(Framer(Picture(crop="box"), Knows(pose)).frame(photo(pose), SIDE).square)
+    square = np.asarray(
+        Framer(Picture(crop="box"), FixedFinder(pose)).frame(photo(pose), SIDE).square
+    )
     (red_x, red_y), (blue_x, blue_y) = centre(square, 0), centre(square, 2)
     assert abs(red_x - blue_x) < 0.02
     assert blue_y - red_y == pytest.approx(24 / 68, abs=0.02)
 
 
-def test_padding_keeps_the_shape_and_squashing_does_not() -> None:
+def test_frame_pad_keeps_shape_and_squash_distorts() -> None:
     pose = key_at(0)
     padded = np.asarray(Framer(Picture(crop="none"), None).frame(photo(pose), SIDE).square)
     squashed = np.asarray(
@@ -86,9 +92,9 @@ def test_padding_keeps_the_shape_and_squashing_does_not() -> None:
     assert (squashed[0] == 90).all()
 
 
-def test_without_a_key_the_whole_photo_is_taken_and_no_scale_is_claimed() -> None:
+def test_frame_without_key_uses_whole_photo_without_scale() -> None:
     picture = photo(key_at(0))
-    framed = Framer(Picture(crop="level"), Knows(None)).frame(picture, SIDE)
+    framed = Framer(Picture(crop="level"), FixedFinder(None)).frame(picture, SIDE)
     assert framed.px_per_mm is None
     assert (
         framed.square.tobytes()
@@ -96,9 +102,9 @@ def test_without_a_key_the_whole_photo_is_taken_and_no_scale_is_claimed() -> Non
     )
 
 
-def test_enhancement_is_off_until_asked_for() -> None:
+def test_frame_enhancement_is_off_by_default() -> None:
     picture = photo(key_at(0))
-    plain, more, sharp = (
+    plain, contrasted, sharp = (
         np.asarray(
             Framer(Picture(crop="none", contrast=contrast, sharpness=sharpness), None)
             .frame(picture, SIDE)
@@ -107,5 +113,5 @@ def test_enhancement_is_off_until_asked_for() -> None:
         )
         for contrast, sharpness in ((1.0, 1.0), (1.2, 1.0), (1.0, 1.1))
     )
-    assert more.std() > plain.std() * 1.1
+    assert contrasted.std() > plain.std() * 1.1
     assert not np.array_equal(sharp, plain) and abs(sharp.mean() - plain.mean()) < 1

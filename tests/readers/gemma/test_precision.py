@@ -1,11 +1,11 @@
-"""How weights are held goes by the machine: a table of machines, with a model of 8 billion parameters."""
+"""Tests for the choice of precision, with a model of 8 billion parameters."""
 
 from __future__ import annotations
 
 import pytest
 
 from keylike.errors import ModelError
-from keylike.readers.gemma.precision import Device, of_stored, pick
+from keylike.readers.gemma.precision import Device, choose_precision, stored_precision
 
 GB = 1_000_000_000
 PARAMETERS = 8 * GB
@@ -24,23 +24,25 @@ PARAMETERS = 8 * GB
         (Device("mps", 16 * GB, False), "fp32"),
     ],
 )
-def test_auto(device: Device, precision: str) -> None:
-    assert pick("auto", device, PARAMETERS) == precision
+def test_choose_precision_auto_depends_on_device(device: Device, precision: str) -> None:
+    assert choose_precision("auto", device, PARAMETERS) == precision
 
 
-def test_a_model_that_fits_in_no_way_is_refused_with_what_it_needs() -> None:
-    with pytest.raises(ModelError, match=r"needs about 20\.4 GB of memory, and 4\.0 GB are free"):
-        pick("auto", Device("cpu", 4 * 10**9, True), 7_850_000_000)
-
-
-@pytest.mark.parametrize("asked", ["fp32", "bf16", "nf4"])
-def test_what_is_asked_for_is_kept(asked: str) -> None:
-    assert pick(asked, Device("cuda:0", GB, True), PARAMETERS) == asked
-
-
-def test_stored_in_4_bits_stays_so() -> None:
-    assert of_stored("auto", "keys") == of_stored("nf4", "keys") == "nf4"
+def test_choose_precision_model_too_large_raises() -> None:
     with pytest.raises(
-        ModelError, match="keys is stored in 4 bits, which cannot become bf16 again"
+        ModelError, match=r"needs about 20\.4 GB of memory, but only 4\.0 GB is free"
     ):
-        of_stored("bf16", "keys")
+        choose_precision("auto", Device("cpu", 4 * 10**9, True), 7_850_000_000)
+
+
+@pytest.mark.parametrize("requested", ["fp32", "bf16", "nf4"])
+def test_choose_precision_explicit_is_kept(requested: str) -> None:
+    assert choose_precision(requested, Device("cuda:0", GB, True), PARAMETERS) == requested
+
+
+def test_stored_precision_is_always_nf4() -> None:
+    assert stored_precision("auto", "keys") == stored_precision("nf4", "keys") == "nf4"
+    with pytest.raises(
+        ModelError, match="keys is stored in 4 bits and cannot be converted back to bf16"
+    ):
+        stored_precision("bf16", "keys")

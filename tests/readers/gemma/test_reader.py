@@ -1,4 +1,4 @@
-"""The reader on a real tiny Gemma: alone or in a batch, by slots or freely, calibrated by its own command, and honest without a key."""
+"""Tests of the reader with a real tiny Gemma."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.gemma
 
 
 def reader(folder: Path, max_batch: int = 4) -> Reader:
-    """A Gemma folder as the server loads it."""
+    """Load a Gemma folder as the server does."""
     return load(
         folder,
         Choices(
@@ -38,22 +38,25 @@ def reader(folder: Path, max_batch: int = 4) -> Reader:
 
 
 def photos(models: GemmaModels) -> list[Photo]:
-    """All that it was taught."""
+    """Return all photos the model was trained on."""
     return [open_photo(shot.path.read_bytes()) for shot in models.shots]
 
 
-def told(results: Sequence[Reading | Unreadable]) -> list[object]:
-    """Codes and reasons."""
-    return [(one.keyway, one.codes) if isinstance(one, Reading) else one.reason for one in results]
+def outcomes(results: Sequence[Reading | Unreadable]) -> list[object]:
+    """Return codes and refusal reasons."""
+    return [
+        (first.keyway, first.codes) if isinstance(first, Reading) else first.reason
+        for first in results
+    ]
 
 
-def taught(models: GemmaModels) -> list[object]:
-    """The same as it should be."""
+def labels(models: GemmaModels) -> list[object]:
+    """Return the labels as codes and refusal reasons."""
     return [(shot.keyway, shot.codes) if shot.codes else Reason.NOT_A_KEY for shot in models.shots]
 
 
-def changed(folder: Path, tmp_path: Path, **tables: dict[str, Any]) -> Path:
-    """A copy whose manifest says otherwise here and there."""
+def copy_with(folder: Path, tmp_path: Path, **tables: dict[str, Any]) -> Path:
+    """Copy a folder and change its manifest."""
     copy = Path(shutil.copytree(folder, tmp_path / folder.name))
     manifest = tomlkit.parse((copy / "manifest.toml").read_text())
     for name, table in tables.items():
@@ -62,26 +65,28 @@ def changed(folder: Path, tmp_path: Path, **tables: dict[str, Any]) -> Path:
     return copy
 
 
-def test_a_batch_is_read_as_each_photo_alone(gemma_models: GemmaModels) -> None:
-    several = photos(gemma_models)
+def test_read_batch_equals_reading_photos_singly(gemma_models: GemmaModels) -> None:
+    pictures = photos(gemma_models)
     by_three = reader(gemma_models.merged, max_batch=3)
     assert (by_three.info.max_batch, by_three.info.workers) == (3, 1)
-    together, alone = by_three.read(several), [by_three.read([photo])[0] for photo in several]
-    assert told(together) == told(alone) == taught(gemma_models)
-    for one, other in zip(together, alone, strict=True):
-        if isinstance(one, Reading) and isinstance(other, Reading):
-            assert one.confidence == pytest.approx(other.confidence, rel=1e-3)
-            assert [c.codes for c in one.candidates][:1] == [c.codes for c in other.candidates][:1]
+    together, singly = by_three.read(pictures), [by_three.read([photo])[0] for photo in pictures]
+    assert outcomes(together) == outcomes(singly) == labels(gemma_models)
+    for first, other in zip(together, singly, strict=True):
+        if isinstance(first, Reading) and isinstance(other, Reading):
+            assert first.confidence == pytest.approx(other.confidence, rel=1e-3)
+            assert [c.codes for c in first.candidates][:1] == [c.codes for c in other.candidates][
+                :1
+            ]
 
 
-def test_free_replies_give_the_same_codes(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_read_free_decoding_gives_same_codes(gemma_models: GemmaModels, tmp_path: Path) -> None:
     free = reader(
-        changed(gemma_models.merged, tmp_path, reply={"decoding": "free", "max_new_tokens": 40})
+        copy_with(gemma_models.merged, tmp_path, reply={"decoding": "free", "max_new_tokens": 40})
     )
-    assert told(free.read(photos(gemma_models))) == taught(gemma_models)
+    assert outcomes(free.read(photos(gemma_models))) == labels(gemma_models)
 
 
-def test_what_a_reading_is_made_of(gemma_models: GemmaModels) -> None:
+def test_read_returns_consistent_reading(gemma_models: GemmaModels) -> None:
     reading = reader(gemma_models.merged).read(photos(gemma_models)[:1])[0]
     assert isinstance(reading, Reading)
     assert len(reading.cuts) == len(reading.codes)
@@ -91,26 +96,26 @@ def test_what_a_reading_is_made_of(gemma_models: GemmaModels) -> None:
     assert reading.quality.px_per_mm and 3 < reading.quality.px_per_mm < 40
 
 
-def test_where_the_finder_sees_no_key_the_model_is_not_asked(gemma_models: GemmaModels) -> None:
-    """Pictures without a key that nobody taught it: a model this small would answer some of them with a code."""
+def test_read_without_visible_key_does_not_run_model(gemma_models: GemmaModels) -> None:
+    """The model was not trained on these pictures and would invent codes for some of them."""
     scene = Scene(77, grounds=8)
-    several = [scene.whole(640, 480, kind="none").picture for _ in range(12)]
+    pictures = [scene.whole(640, 480, kind="none").picture for _ in range(12)]
     results = reader(gemma_models.merged).read(
-        [Photo(picture, (640, 480), "JPEG", 1.0) for picture in several]
+        [Photo(picture, (640, 480), "JPEG", 1.0) for picture in pictures]
     )
-    assert told(results).count(Reason.NOT_A_KEY) >= 11
+    assert outcomes(results).count(Reason.NOT_A_KEY) >= 11
 
 
-def test_the_same_weights_held_otherwise_are_another_reader(gemma_models: GemmaModels) -> None:
-    """A cache that goes by the digest must not mix them up."""
-    held = [
+def test_info_digest_differs_by_precision_and_finder(gemma_models: GemmaModels) -> None:
+    """Otherwise a cache that uses the digest would mix up the readers."""
+    digests = [
         load(gemma_models.merged, Choices(precision=precision, finder_folder=CALIPER)).info.digest
         for precision in ("fp32", "bf16")
     ]
-    assert len({*held, load(gemma_models.merged, Choices(precision="fp32")).info.digest}) == 3
+    assert len({*digests, load(gemma_models.merged, Choices(precision="fp32")).info.digest}) == 3
 
 
-def test_a_lora_is_refused_over_another_base_of_the_same_shapes(
+def test_load_lora_with_other_base_of_same_shapes_raises(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     from tools.training.tiny_gemma import build
@@ -120,54 +125,57 @@ def test_a_lora_is_refused_over_another_base_of_the_same_shapes(
         load(gemma_models.lora, Choices(base_model=tmp_path / "other", finder_folder=CALIPER))
 
 
-def test_an_older_folder_without_a_manifest_reads_by_the_guides_defaults(
+def test_load_folder_without_manifest_uses_guides_defaults(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
-    """It was taught another prompt and another framing, so what it says is worth little; but it is said honestly."""
-    older = Path(
+    """The model was trained with another prompt and framing. Its readings are poor but honest."""
+    legacy = Path(
         shutil.copytree(gemma_models.merged, tmp_path / "gemma3n_keynet_vision_merged_enhanced")
     )
-    (older / "manifest.toml").unlink()
-    found = reader(older)
-    assert (found.info.name, found.info.kind) == (
+    (legacy / "manifest.toml").unlink()
+    loaded = reader(legacy)
+    assert (loaded.info.name, loaded.info.kind) == (
         "gemma3n_keynet_vision_merged_enhanced",
         "gemma-merged",
     )
-    assert isinstance(found, GemmaReader)
+    assert isinstance(loaded, GemmaReader)
     assert (
-        found.manifest.picture.fit,
-        found.manifest.picture.side,
-        found.manifest.prompt.image,
+        loaded.manifest.picture.fit,
+        loaded.manifest.picture.side,
+        loaded.manifest.prompt.image,
     ) == ("squash", 336, "last")
-    for one in found.read(photos(gemma_models)):
-        assert isinstance(one, Unreadable) or (not one.calibrated and 0 < one.confidence <= 1)
+    for first in loaded.read(photos(gemma_models)):
+        assert isinstance(first, Unreadable) or (not first.calibrated and 0 < first.confidence <= 1)
 
 
-def test_calibrate_fits_on_labelled_photos_and_the_answers_say_so(
-    gemma_models: GemmaModels, tmp_path: Path
-) -> None:
-    """Photos of keys it knows by heart and of keys it never saw: right and wrong ones."""
-    folder = changed(gemma_models.merged, tmp_path, reply={"least_mass": 0.0})
+def test_calibrate_command_calibrates_readings(gemma_models: GemmaModels, tmp_path: Path) -> None:
+    """The photos show keys that the model has memorised and keys that it has never seen."""
+    folder = copy_with(gemma_models.merged, tmp_path, reply={"least_mass": 0.0})
     labelled = tmp_path / "labelled"
     draw(labelled, 40)
     known = [shot for shot in shots(labelled) if shot.codes]
     command = [sys.executable, str(ROOT / "app.py"), "calibrate", str(labelled)]
-    own = {
+    variables = {
         "MODEL_PATH": str(folder),
         "KEYLIKE_LOGS": str(tmp_path / "logs"),
         "KEYLIKE_PRECISION": "fp32",
     }
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=environment() | own, cwd=tmp_path
+        command,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment() | variables,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    told_last = json.loads(done.stdout.splitlines()[-1])
-    assert 20 <= told_last["calibration"]["fitted_on"] <= len(known) == told_last["photos"]
-    assert told_last["after"]["calibration_error"] < told_last["before"]["calibration_error"]
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert 20 <= report["calibration"]["fitted_on"] <= len(known) == report["photos"]
+    assert report["after"]["calibration_error"] < report["before"]["calibration_error"]
     result = reader(folder).read(photos(gemma_models)[:1])[0]
     assert isinstance(result, Unreadable) or result.calibrated
     plain = reader(gemma_models.merged).read(photos(gemma_models)[:1])[0]
     assert isinstance(plain, Reading)
     assert isinstance(result, Unreadable) or result.confidence < plain.confidence, (
-        "it learnt that it is often wrong"
+        "calibration should lower its confidence"
     )

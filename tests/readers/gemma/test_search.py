@@ -1,4 +1,4 @@
-"""Slot decoding on a real tiny Gemma: the same probabilities as one pass over the whole reply, alone or in a batch."""
+"""Tests that slot decoding gives the same probabilities as one pass over the whole reply."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.gemma
 
 
 def manifest(*keyways: str, **reply: Any) -> GemmaManifest:
-    """Slots for these keyways."""
+    """Return a manifest with slots for these keyways."""
     return GemmaManifest(
         name="tiny", version="1", kind="gemma-merged", keyways=keyways, reply=ReplyShape(**reply)
     )
@@ -30,7 +30,7 @@ LINE = manifest("SC1", template="BITTING: {bitting}", beams=3)
 
 @pytest.fixture(scope="module")
 def loaded(gemma_models: GemmaModels) -> Any:
-    """The untaught base: nothing it says is sure, so every number counts."""
+    """Load the untrained base model, whose probabilities are far from 0 and 1."""
     from keylike.readers.gemma.backends import choose
     from keylike.readers.gemma.folder import inspect
 
@@ -39,8 +39,8 @@ def loaded(gemma_models: GemmaModels) -> Any:
     )
 
 
-def inputs(loaded: Any, how: GemmaManifest, *seeds: int) -> Any:
-    """Prompts with pictures of noise."""
+def inputs(loaded: Any, spec: GemmaManifest, *seeds: int) -> Any:
+    """Return prompts with noise pictures."""
     from keylike.readers.gemma.prompt import prompt_inputs
 
     side = loaded.processor.image_processor.size["height"]
@@ -50,89 +50,95 @@ def inputs(loaded: Any, how: GemmaManifest, *seeds: int) -> Any:
         )
         for seed in seeds
     ]
-    return prompt_inputs(loaded.processor, how.prompt, squares)
+    return prompt_inputs(loaded.processor, spec.prompt, squares)
 
 
-def hear(loaded: Any, how: GemmaManifest, *seeds: int) -> list[Scores]:
-    """Through the slots."""
+def score(loaded: Any, spec: GemmaManifest, *seeds: int) -> list[Scores]:
+    """Return the scores of slot decoding."""
     from keylike.readers.gemma.search import read_slots
-    from keylike.readers.gemma.slots import lay_out
+    from keylike.readers.gemma.slots import build_layout
 
     return read_slots(
         loaded.model,
-        inputs(loaded, how, *seeds),
-        lay_out(how, loaded.processor.tokenizer),
-        how.reply.beams,
+        inputs(loaded, spec, *seeds),
+        build_layout(spec, loaded.processor.tokenizer),
+        spec.reply.beams,
     )
 
 
 def log_probabilities(
-    loaded: Any, how: GemmaManifest, seed: int, said: Choice
+    loaded: Any, spec: GemmaManifest, seed: int, choice: Choice
 ) -> tuple[list[int], Any]:
-    """One teacher-forced pass over the whole reply: its tokens, and the model's log-probabilities (tokens, vocabulary) for each."""
+    """Run one teacher-forced pass over the whole reply.
+
+    Returns:
+        The tokens of the reply, and the log-probabilities of each, shape (tokens, vocabulary).
+    """
     from keylike.readers.gemma.prompt import reply_text
     from keylike.readers.gemma.slots import reply_ids
 
-    asked = inputs(loaded, how, seed)
-    tokens = reply_ids(loaded.processor.tokenizer, reply_text(how.reply, said.keyway, said.codes))
-    more = torch.tensor([tokens])
-    ids = torch.cat([asked["input_ids"], more], 1)
-    types = torch.cat([asked["token_type_ids"], torch.zeros_like(more)], 1)
+    prompt = inputs(loaded, spec, seed)
+    tokens = reply_ids(
+        loaded.processor.tokenizer, reply_text(spec.reply, choice.keyway, choice.codes)
+    )
+    reply = torch.tensor([tokens])
+    ids = torch.cat([prompt["input_ids"], reply], 1)
+    types = torch.cat([prompt["token_type_ids"], torch.zeros_like(reply)], 1)
     with torch.inference_mode():
         answer = loaded.model(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             token_type_ids=types,
-            pixel_values=asked["pixel_values"],
+            pixel_values=prompt["pixel_values"],
         )
     return list(tokens), answer.logits[0, -len(tokens) - 1 : -1].float().log_softmax(-1)
 
 
-@pytest.mark.parametrize("how", [ALL, LINE], ids=["keyways", "one_keyway"])
-def test_each_digit_has_the_probability_that_a_whole_pass_gives_it(
-    loaded: Any, how: GemmaManifest
+@pytest.mark.parametrize("spec", [ALL, LINE], ids=["keyways", "one_keyway"])
+def test_read_slots_probabilities_match_teacher_forced_pass(
+    loaded: Any, spec: GemmaManifest
 ) -> None:
     digit_of = {
         loaded.processor.tokenizer.convert_tokens_to_ids(str(number)): number
         for number in range(10)
     }
     checked = 0
-    for said in hear(loaded, how, 7)[0].choices:
-        tokens, after = log_probabilities(loaded, how, 7, said)
-        # The keyway's own digits come before; the cuts are the last so many.
-        places = [place for place, token in enumerate(tokens) if token in digit_of][
-            -len(said.codes) :
+    for choice in score(loaded, spec, 7)[0].choices:
+        tokens, after = log_probabilities(loaded, spec, 7, choice)
+        # The digits of the keyway precede those of the cuts.
+        positions = [position for position, token in enumerate(tokens) if token in digit_of][
+            -len(choice.codes) :
         ]
-        for place, code, slot in zip(places, said.codes, said.digits, strict=True):
+        for position, code, slot in zip(positions, choice.codes, choice.digits, strict=True):
             allowed = [
                 token
                 for token, number in digit_of.items()
-                if said.keyway != "KW1" or 1 <= number <= 7
+                if choice.keyway != "KW1" or 1 <= number <= 7
             ]
-            among = after[place][allowed].softmax(-1)
-            assert float(among[allowed.index(tokens[place])]) == pytest.approx(
+            probabilities = after[position][allowed].softmax(-1)
+            assert float(probabilities[allowed.index(tokens[position])]) == pytest.approx(
                 slot.probability, abs=1e-5
             )
-            assert digit_of[tokens[place]] == code
+            assert digit_of[tokens[position]] == code
             checked += 1
     assert checked >= 15
 
 
-def test_a_batch_says_the_same_as_each_photo_alone(loaded: Any) -> None:
-    together = hear(loaded, ALL, 1, 2, 3)
-    alone = [hear(loaded, ALL, seed)[0] for seed in (1, 2, 3)]
-    for one, other in zip(together, alone, strict=True):
-        assert [(choice.keyway, choice.codes) for choice in one.choices] == [
-            (choice.keyway, choice.codes) for choice in other.choices
+def test_read_slots_batch_equals_single_photos(loaded: Any) -> None:
+    together = score(loaded, ALL, 1, 2, 3)
+    singly = [score(loaded, ALL, seed)[0] for seed in (1, 2, 3)]
+    for batched, single in zip(together, singly, strict=True):
+        assert [(choice.keyway, choice.codes) for choice in batched.choices] == [
+            (choice.keyway, choice.codes) for choice in single.choices
         ]
-        assert [choice.probability for choice in one.choices] == pytest.approx(
-            [c.probability for c in other.choices], rel=1e-3
+        assert [choice.probability for choice in batched.choices] == pytest.approx(
+            [c.probability for c in single.choices], rel=1e-3
         )
-        assert one.no_key == pytest.approx(other.no_key, rel=1e-3)
+        assert batched.no_key == pytest.approx(single.no_key, rel=1e-3)
 
 
-def test_a_wide_beam_finds_all_there_is_and_it_adds_up_to_one(loaded: Any) -> None:
-    """Depths 1 and 2 alone leave 32 codes: with a beam of 32 nothing is lost but what is hopeless."""
+def test_read_slots_wide_beam_finds_all_codes(loaded: Any) -> None:
+    """Two depths allow 32 codes, so a beam of 32 only loses pruned paths."""
     two = GemmaManifest(
         name="tiny",
         version="1",
@@ -141,40 +147,40 @@ def test_a_wide_beam_finds_all_there_is_and_it_adds_up_to_one(loaded: Any) -> No
         depths={"SC1": {1: 1, 2: 2}},
         reply=ReplyShape(beams=32),
     )
-    (heard,) = hear(loaded, two, 5)
-    assert len({choice.codes for choice in heard.choices}) == len(heard.choices) > 8
-    assert math.fsum(choice.probability for choice in heard.choices) == pytest.approx(1, abs=32e-5)
+    (scores,) = score(loaded, two, 5)
+    assert len({choice.codes for choice in scores.choices}) == len(scores.choices) > 8
+    assert math.fsum(choice.probability for choice in scores.choices) == pytest.approx(1, abs=32e-5)
 
 
-def test_keyways_with_a_way_to_say_none_add_up_to_one(loaded: Any) -> None:
-    (heard,) = hear(loaded, ALL, 9)
-    keyways = heard.choices[0].others[0]
+def test_read_slots_keyways_and_none_sum_to_one(loaded: Any) -> None:
+    (scores,) = score(loaded, ALL, 9)
+    keyways = scores.choices[0].other_slots[0]
     assert math.fsum(keyways.probabilities) == pytest.approx(1, abs=1e-5)
-    assert keyways.probabilities[-1] == pytest.approx(heard.no_key)
-    assert 0 < heard.mass < 1
+    assert keyways.probabilities[-1] == pytest.approx(scores.no_key)
+    assert 0 < scores.mass < 1
 
 
-def test_codes_come_ranked_and_none_breaks_macs(loaded: Any) -> None:
-    for heard in hear(loaded, manifest("KW1", "Y1", beams=16), 11, 12):
-        chances = [choice.probability for choice in heard.choices]
-        assert chances == sorted(chances, reverse=True)
-        for choice in heard.choices:
+def test_read_slots_choices_are_ranked_and_respect_macs(loaded: Any) -> None:
+    for scores in score(loaded, manifest("KW1", "Y1", beams=16), 11, 12):
+        ranked = [choice.probability for choice in scores.choices]
+        assert ranked == sorted(ranked, reverse=True)
+        for choice in scores.choices:
             limit = {"KW1": 4, "Y1": 7}[choice.keyway]
             assert all(
                 abs(a - b) <= limit for a, b in zip(choice.codes, choice.codes[1:], strict=False)
             )
 
 
-def test_a_keyway_that_may_stop_early_weighs_the_stop(loaded: Any) -> None:
-    (heard,) = hear(loaded, manifest("Y1", beams=8), 3)
-    assert {len(choice.codes) for choice in heard.choices} <= {5, 6}
-    for choice in heard.choices:
-        (stop,) = choice.others
+def test_read_slots_keyway_with_two_lengths_scores_the_end(loaded: Any) -> None:
+    (scores,) = score(loaded, manifest("Y1", beams=8), 3)
+    assert {len(choice.codes) for choice in scores.choices} <= {5, 6}
+    for choice in scores.choices:
+        (stop,) = choice.other_slots
         assert math.fsum(stop.probabilities) == pytest.approx(1, abs=1e-5)
-        assert stop.taken == (0 if len(choice.codes) == 5 else 1)
+        assert stop.chosen == (0 if len(choice.codes) == 5 else 1)
 
 
-def test_numbers_that_overflowed_are_no_code(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_slots_overflow_gives_no_code(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from keylike.readers.contract import Reason, Unreadable
     from keylike.readers.gemma.answer import answer
 
@@ -184,6 +190,6 @@ def test_numbers_that_overflowed_are_no_code(loaded: Any, monkeypatch: pytest.Mo
             "forward",
             lambda states: torch.full((*states.shape[:2], 784), float("nan")),
         )
-        (heard,) = hear(loaded, ALL, 1)
-    refusal = answer(heard, ALL, None)
+        (scores,) = score(loaded, ALL, 1)
+    refusal = answer(scores, ALL, None)
     assert isinstance(refusal, Unreadable) and refusal.reason is Reason.NO_CODE_IN_REPLY

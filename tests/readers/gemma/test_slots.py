@@ -1,4 +1,4 @@
-"""The reply as slots: what is common, what each keyway adds, where the digits stand, and tokenizers that do not suit."""
+"""Tests for the token layout of the reply template."""
 
 from __future__ import annotations
 
@@ -8,73 +8,75 @@ import pytest
 
 from keylike.errors import ModelError
 from keylike.readers.gemma.manifest import GemmaManifest, ReplyShape
-from keylike.readers.gemma.slots import lay_out, reply_ids
-from tests.readers.gemma.words import Words
+from keylike.readers.gemma.slots import build_layout, reply_ids
+from tests.readers.gemma.char_tokenizer import CharTokenizer
 
 
-def manifest(*keyways: str, **more: Any) -> GemmaManifest:
-    """A manifest that knows these keyways."""
-    return GemmaManifest(name="tiny", version="1", kind="gemma-merged", keyways=keyways, **more)
+def manifest(*keyways: str, **fields: Any) -> GemmaManifest:
+    """Return a manifest with these keyways."""
+    return GemmaManifest(name="tiny", version="1", kind="gemma-merged", keyways=keyways, **fields)
 
 
-def test_what_all_share_is_said_once_and_each_keyway_goes_on() -> None:
-    words = Words()
-    layout = lay_out(manifest("SC1", "SC4", "KW1", reply=ReplyShape(none="NONE")), words)
-    assert words.text(layout.common) == "KEYWAY: "
-    assert [words.text(option.head) for option in layout.options[:3]] == [
+def test_build_layout_shares_common_prefix() -> None:
+    tokenizer = CharTokenizer()
+    layout = build_layout(manifest("SC1", "SC4", "KW1", reply=ReplyShape(none="NONE")), tokenizer)
+    assert tokenizer.text(layout.common) == "KEYWAY: "
+    assert [tokenizer.text(option.head) for option in layout.options[:3]] == [
         f"{name}\nBITTING: " for name in ("SC1", "SC4", "KW1")
     ]
-    nothing = layout.options[3]
-    assert nothing.keyway is None
-    assert words.text(nothing.head[:-1]) == "NONE" and nothing.head[-1] == 2
+    no_key = layout.options[3]
+    assert no_key.keyway is None
+    assert tokenizer.text(no_key.head[:-1]) == "NONE" and no_key.head[-1] == 2
 
 
-def test_one_keyway_leaves_no_choice_but_the_digits() -> None:
-    layout = lay_out(manifest("SC1", reply=ReplyShape(template="BITTING: {bitting}")), Words())
-    assert Words().text(layout.common) == "BITTING: "
+def test_build_layout_single_keyway_has_only_digit_slots() -> None:
+    layout = build_layout(
+        manifest("SC1", reply=ReplyShape(template="BITTING: {bitting}")), CharTokenizer()
+    )
+    assert CharTokenizer().text(layout.common) == "BITTING: "
     assert layout.options[0].head == ()
 
 
-def test_each_place_has_the_keyways_own_digits() -> None:
-    sc1, kw1 = lay_out(manifest("SC1", "KW1"), Words()).options
+def test_build_layout_digits_depend_on_keyway() -> None:
+    sc1, kw1 = build_layout(manifest("SC1", "KW1"), CharTokenizer()).options
     assert sc1.digits == ({ord(str(digit)): digit for digit in range(10)},) * 5
     assert kw1.digits == ({ord(str(digit)): digit for digit in range(1, 8)},) * 5
     assert sc1.gaps == ((ord(","),),) * 4
     assert sc1.counts == (5,)
 
 
-def test_a_keyway_with_two_counts_may_stop_early() -> None:
-    (option,) = lay_out(manifest("Y1"), Words()).options
+def test_build_layout_keyway_with_two_lengths_may_stop_early() -> None:
+    (option,) = build_layout(manifest("Y1"), CharTokenizer()).options
     assert option.counts == (5, 6) and len(option.digits) == 6
     assert option.stop == 2
-    (longer,) = lay_out(
+    (longer,) = build_layout(
         manifest("Y1", reply=ReplyShape(template="KEYWAY: {keyway}\nBITTING: {bitting}\nBRAND: x")),
-        Words(),
+        CharTokenizer(),
     ).options
     assert longer.stop == ord("\n")
 
 
-def test_another_scale_is_turned_into_the_makers_depths() -> None:
+def test_build_layout_other_scale_maps_to_makers_depths() -> None:
     backwards = {number: 10 - number for number in range(1, 10)}
-    (option,) = lay_out(manifest("SC1", depths={"SC1": backwards}), Words()).options
+    (option,) = build_layout(manifest("SC1", depths={"SC1": backwards}), CharTokenizer()).options
     assert option.digits[0] == {ord(str(number)): 10 - number for number in range(1, 10)}
 
 
-def test_a_first_digit_with_its_space_is_a_token_of_its_own() -> None:
-    words = Words(*(f" {digit}" for digit in range(10)))
-    (option,) = lay_out(manifest("SC1"), words).options
+def test_build_layout_digit_token_with_leading_space() -> None:
+    tokenizer = CharTokenizer(*(f" {digit}" for digit in range(10)))
+    (option,) = build_layout(manifest("SC1"), tokenizer).options
     assert list(option.digits[0]) == [2_000_000 + digit for digit in range(10)]
     assert list(option.digits[1]) == [ord(str(digit)) for digit in range(10)]
 
 
 @pytest.mark.parametrize("joined", ["3,", ",7", "55"])
-def test_digits_that_melt_into_other_tokens_are_refused(joined: str) -> None:
-    with pytest.raises(ModelError, match="does not write each depth of SC1 as one token"):
-        lay_out(
+def test_build_layout_merged_digits_raise(joined: str) -> None:
+    with pytest.raises(ModelError, match="does not encode each depth of SC1 as one token"):
+        build_layout(
             manifest("SC1", reply=ReplyShape(template="BITTING: {bitting},55")),
-            Words(joined, "5,5,5,5,5"),
+            CharTokenizer(joined, "5,5,5,5,5"),
         )
 
 
-def test_a_reply_ends_the_turn() -> None:
-    assert reply_ids(Words(), "ab") == (ord("a"), ord("b"), 2)
+def test_reply_ids_end_the_turn() -> None:
+    assert reply_ids(CharTokenizer(), "ab") == (ord("a"), ord("b"), 2)

@@ -1,4 +1,4 @@
-"""torchvision imports beside a PyTorch of either build, and a build that suits is left as it is."""
+"""Tests that torchvision can be imported with either build of PyTorch."""
 
 from __future__ import annotations
 
@@ -9,23 +9,28 @@ import pytest
 
 pytestmark = pytest.mark.gemma
 
-IMPORTED = "from keylike.readers.gemma.vision_ops import declare; {}; import torchvision, timm; import torch; print(torch.ops.torchvision.nms)"
+PROGRAM = """
+from keylike.readers.gemma.vision_ops import declare_operators
+{}
+import torch, torchvision, timm
+print(torch.ops.torchvision.nms)
+"""
 
 
-def imported(first: str) -> subprocess.CompletedProcess[str]:
-    """Imports torchvision in a process of its own, after `first`."""
-    path = f"import sys; sys.path[:0] = {sys.path!r}; "
+def import_torchvision(first: str) -> subprocess.CompletedProcess[str]:
+    """Import torchvision in a separate process, after the statement `first`."""
+    path = f"import sys; sys.path[:0] = {sys.path!r}\n"
     return subprocess.run(
-        [sys.executable, "-c", path + IMPORTED.format(first)], capture_output=True, text=True
+        [sys.executable, "-c", path + PROGRAM.format(first)], capture_output=True, text=True
     )
 
 
-def test_importable_once_declared() -> None:
-    done = imported("declare(); declare()")
+def test_declare_operators_twice_allows_import() -> None:
+    done = import_torchvision("declare_operators(); declare_operators()")
     assert "torchvision.nms" in done.stdout, done.stderr
 
 
-def test_declared_only_where_the_compiled_part_does_not_suit() -> None:
-    """Without the declaration the import fails in exactly those places where it was needed."""
-    needed = "True" in imported("print(declare())").stdout
-    assert (imported("pass").returncode != 0) == needed
+def test_declare_operators_acts_only_if_import_would_fail() -> None:
+    """Without the declaration, the import must fail exactly when the declaration was needed."""
+    needed = "True" in import_torchvision("print(declare_operators())").stdout
+    assert (import_torchvision("pass").returncode != 0) == needed

@@ -1,4 +1,4 @@
-"""Headers of safetensors files: what they hold, and whether the file is whole."""
+"""Tests for the headers of safetensors files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keylike.readers.gemma.weights import Tensor, parameters, tensors
 from tests.readers.gemma.fake_folders import safetensors, sharded
 
 
-def test_names_types_and_shapes(tmp_path: Path) -> None:
+def test_tensors_returns_names_types_and_shapes(tmp_path: Path) -> None:
     safetensors(tmp_path / "a.safetensors", {"one": (2, 3), "none": (), "two": (5,)})
     assert tensors(tmp_path / "a.safetensors") == {
         "one": Tensor("F32", (2, 3)),
@@ -21,7 +21,7 @@ def test_names_types_and_shapes(tmp_path: Path) -> None:
     }
 
 
-def test_parameters_of_all_shards(tmp_path: Path) -> None:
+def test_parameters_counts_all_shards(tmp_path: Path) -> None:
     assert parameters(sharded(tmp_path / "keys")) == 8
 
 
@@ -34,23 +34,23 @@ ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
-        (b"", "no safetensors file"),
-        (b"\x01\x00", "no safetensors file"),
-        (b"<!DOCTYPE html><html>Not Found</html>", "no safetensors file"),
-        ((2**63).to_bytes(8, "little") + b"{}", "no safetensors file"),
+        (b"", "not a safetensors file"),
+        (b"\x01\x00", "not a safetensors file"),
+        (b"<!DOCTYPE html><html>Not Found</html>", "not a safetensors file"),
+        ((2**63).to_bytes(8, "little") + b"{}", "not a safetensors file"),
         ((2).to_bytes(8, "little") + b"{]", "header cannot be read"),
         ((2).to_bytes(8, "little") + b"\xff\xfe", "header cannot be read"),
         (_file([]), "header cannot be read"),
-        (_file({"a": 3}), "header makes no sense"),
-        (_file({"a": {"dtype": "F32", "shape": [2]}}), "header makes no sense"),
-        (_file({"a": ONE | {"data_offsets": [0]}}), "header makes no sense"),
+        (_file({"a": 3}), "header is invalid"),
+        (_file({"a": {"dtype": "F32", "shape": [2]}}), "header is invalid"),
+        (_file({"a": ONE | {"data_offsets": [0]}}), "header is invalid"),
         (_file({"a": ONE}, 7), "shorter than its header says"),
         (_file({"a": ONE}, 9), "longer than its header says"),
     ],
 )
-def test_damaged(tmp_path: Path, content: bytes, told: str) -> None:
+def test_tensors_damaged_file_raises(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.safetensors").write_bytes(content)
-    with pytest.raises(ModelError, match=f"a.safetensors.*{told}"):
+    with pytest.raises(ModelError, match=f"a.safetensors.*{message}"):
         tensors(tmp_path / "a.safetensors")

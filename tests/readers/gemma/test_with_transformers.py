@@ -1,4 +1,4 @@
-"""Every form of folder loads with transformers, whole and in the precision it says; one that is not whole is refused by name."""
+"""Tests that every form of folder loads with transformers, and that damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from keylike.errors import ModelError
 from keylike.readers.gemma.folder import inspect
 from keylike.readers.model_files import MANIFEST
 from tests.gemma_models import GemmaModels, environment
-from tests.readers.gemma.asked import load, logits
+from tests.readers.gemma.first_logits import load, logits
 
 pytestmark = pytest.mark.gemma
 
 
 @pytest.fixture
 def merged(gemma_models: GemmaModels, tmp_path: Path) -> Path:
-    """A merged folder that may be spoilt, without a manifest that would tell so first."""
+    """Return a copy of the merged model without its manifest, whose checks would fail first."""
     folder = shutil.copytree(gemma_models.merged, tmp_path / "keys")
     (folder / MANIFEST).unlink()
     return folder
 
 
 @pytest.mark.parametrize(
-    ("form", "asked", "held"),
+    ("form", "requested", "expected"),
     [
         ("base", "fp32", "fp32"),
         ("lora", "fp32", "fp32"),
@@ -40,40 +40,44 @@ def merged(gemma_models: GemmaModels, tmp_path: Path) -> Path:
         ("nf4", "auto", "nf4"),
     ],
 )
-def test_forms_and_precisions(gemma_models: GemmaModels, form: str, asked: str, held: str) -> None:
+def test_load_form_and_precision(
+    gemma_models: GemmaModels, form: str, requested: str, expected: str
+) -> None:
     import torch
 
-    loaded = load(getattr(gemma_models, form), asked, base_model=gemma_models.base)
-    assert (loaded.backend, loaded.precision) == ("transformers", held)
+    loaded = load(getattr(gemma_models, form), requested, base_model=gemma_models.base)
+    assert (loaded.backend, loaded.precision) == ("transformers", expected)
     assert loaded.device in ("cpu", "cuda:0", "mps")
-    assert loaded.model.dtype == (torch.float32 if held == "fp32" else torch.bfloat16)
+    assert loaded.model.dtype == (torch.float32 if expected == "fp32" else torch.bfloat16)
     assert not loaded.model.training and not any(
         weight.requires_grad for weight in loaded.model.parameters()
     )
-    assert any(type(part).__name__ == "Linear4bit" for part in loaded.model.modules()) == (
-        held == "nf4"
+    assert any(type(module).__name__ == "Linear4bit" for module in loaded.model.modules()) == (
+        expected == "nf4"
     )
     assert torch.isfinite(logits(loaded)).all()
 
 
-def test_merged_says_what_the_adapter_says(gemma_models: GemmaModels) -> None:
+def test_load_merged_equals_adapter_on_base(gemma_models: GemmaModels) -> None:
     forms = (gemma_models.base, gemma_models.lora, gemma_models.merged)
     base, lora, merged = (logits(load(folder, base_model=gemma_models.base)) for folder in forms)
     assert (lora - merged).abs().max() < 1e-3
     assert (lora - base).abs().max() > 0.1
 
 
-def test_4_bits_stored_and_4_bits_made_are_the_same(gemma_models: GemmaModels) -> None:
-    stored, made = load(gemma_models.nf4, "auto"), load(gemma_models.merged, "nf4")
-    assert (logits(stored) - logits(made)).abs().max() < 1e-2
+def test_load_stored_4_bits_equals_quantised_on_load(gemma_models: GemmaModels) -> None:
+    stored, converted = load(gemma_models.nf4, "auto"), load(gemma_models.merged, "nf4")
+    assert (logits(stored) - logits(converted)).abs().max() < 1e-2
 
 
-def test_only_the_text_layers_are_held_in_4_bits(gemma_models: GemmaModels) -> None:
+def test_load_4_bits_quantises_text_layers_only(gemma_models: GemmaModels) -> None:
     loaded = load(gemma_models.merged, "nf4")
-    small = {
-        name for name, part in loaded.model.named_modules() if type(part).__name__ == "Linear4bit"
+    quantised = {
+        name
+        for name, module in loaded.model.named_modules()
+        if type(module).__name__ == "Linear4bit"
     }
-    assert {name.rpartition(".")[2] for name in small} == {
+    assert {name.rpartition(".")[2] for name in quantised} == {
         "q_proj",
         "k_proj",
         "v_proj",
@@ -82,32 +86,34 @@ def test_only_the_text_layers_are_held_in_4_bits(gemma_models: GemmaModels) -> N
         "up_proj",
         "down_proj",
     }
-    assert all("language_model.layers." in name for name in small)
+    assert all("language_model.layers." in name for name in quantised)
 
 
-def test_shards(gemma_models: GemmaModels, merged: Path) -> None:
-    whole = logits(load(gemma_models.merged))
-    in_shards(merged)
-    assert (logits(load(merged)) - whole).abs().max() < 1e-5
+def test_load_shards_equals_single_file_and_missing_shard_raises(
+    gemma_models: GemmaModels, merged: Path
+) -> None:
+    single = logits(load(gemma_models.merged))
+    split_into_shards(merged)
+    assert (logits(load(merged)) - single).abs().max() < 1e-5
     next(iter(sorted(merged.glob("model-*.safetensors")))).unlink()
-    with pytest.raises(ModelError, match="files of weights are missing, the first is model-00001"):
+    with pytest.raises(ModelError, match="weight files are missing, the first is model-00001"):
         load(merged)
 
 
-def _rewritten(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    """Spoils the weights in a way that leaves the file whole."""
+def _change_weights(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """Return a function that changes the weights and saves them as a valid file."""
 
-    def spoil(folder: Path) -> None:
+    def damage(folder: Path) -> None:
         from safetensors.torch import load_file, save_file
 
         weights = load_file(folder / "model.safetensors")
         change(weights)
         save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
-    return spoil
+    return damage
 
 
-def _saying(name: str, text: str) -> Callable[[Path], object]:
+def _write(name: str, text: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text(text)
 
 
@@ -121,58 +127,62 @@ NORM = "model.language_model.norm.weight"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("damage", "message"),
     [
         (
-            _rewritten(lambda weights: weights.pop(NORM)),
+            _change_weights(lambda weights: weights.pop(NORM)),
             f"^keys lacks 1 of the model's weights.* first is {NORM}$",
         ),
         (
-            _rewritten(lambda weights: weights.update({NORM: weights[NORM][:5].clone()})),
+            _change_weights(lambda weights: weights.update({NORM: weights[NORM][:5].clone()})),
             f"^keys lacks 1 .* another size; .* {NORM}$",
         ),
-        (_wider_text, "^keys lacks [0-9]+ of the model's weights, or has them in another size"),
+        (_wider_text, "^keys lacks [0-9]+ of the model's weights or has them in another size"),
         (
-            _saying("config.json", '{"model_type": "gemma3n", "text_config": 7}'),
+            _write("config.json", '{"model_type": "gemma3n", "text_config": 7}'),
             r"^keys cannot be loaded \(\w+\)$",
         ),
         (
-            _saying("tokenizer.json", "{}"),
+            _write("tokenizer.json", "{}"),
             r"^the tokenizer and processor in keys cannot be loaded \(\w+\)$",
         ),
     ],
 )
-def test_not_whole(merged: Path, spoil: Callable[[Path], object], told: str) -> None:
-    spoil(merged)
-    with pytest.raises(ModelError, match=told):
+def test_load_damaged_model_raises(
+    merged: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    damage(merged)
+    with pytest.raises(ModelError, match=message):
         load(merged)
 
 
-def test_stored_in_4_bits_cannot_be_asked_for_in_16(gemma_models: GemmaModels) -> None:
+def test_load_stored_4_bits_as_bf16_raises(gemma_models: GemmaModels) -> None:
     with pytest.raises(ModelError, match="nf4 is stored in 4 bits"):
         load(gemma_models.nf4, "bf16")
 
 
-LOADED = """
+PROGRAM = """
 import os, sys; sys.path[:0] = {path!r}
 from pathlib import Path
-from tests.readers.gemma.asked import load
+from tests.readers.gemma.first_logits import load
 load(Path({lora!r}), base_model=Path({base!r}))
 assert os.environ["HF_HUB_OFFLINE"] == os.environ["TRANSFORMERS_OFFLINE"] == "1"
 """
 
 
-def test_offline_and_quiet(gemma_models: GemmaModels) -> None:
-    """In a process of its own: some of what the libraries say, they say once, as they are imported."""
-    program = LOADED.format(path=sys.path, lora=str(gemma_models.lora), base=str(gemma_models.base))
+def test_load_is_offline_and_quiet(gemma_models: GemmaModels) -> None:
+    """This needs a separate process, because libraries print some messages only on import."""
+    program = PROGRAM.format(
+        path=sys.path, lora=str(gemma_models.lora), base=str(gemma_models.base)
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def in_shards(folder: Path) -> None:
-    """Writes a folder's weights anew, in several files."""
+def split_into_shards(folder: Path) -> None:
+    """Rewrite the weights of a folder as several files."""
     from keylike.readers.gemma.with_transformers import prepare
 
     prepare()

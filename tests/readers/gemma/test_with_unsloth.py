@@ -1,4 +1,4 @@
-"""Unsloth says why it cannot load; where there is a GPU, it hears the same as transformers."""
+"""Tests of the Unsloth backend, with a stand-in where there is no GPU."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from keylike.errors import ModelError
 from keylike.readers.gemma.folder import inspect
 from tests.gemma_models import GemmaModels, environment
-from tests.readers.gemma.asked import load, logits
+from tests.readers.gemma.first_logits import load, logits
 
 pytestmark = pytest.mark.gemma
 
 
-def test_too_late_after_transformers(gemma_models: GemmaModels) -> None:
+def test_load_after_transformers_raises(gemma_models: GemmaModels) -> None:
     pytest.importorskip("transformers")
     if "unsloth" in sys.modules:
         pytest.skip("Unsloth came first")
@@ -28,10 +28,8 @@ def test_too_late_after_transformers(gemma_models: GemmaModels) -> None:
         UnslothBackend().load(inspect(gemma_models.merged, base_model=None, models=None), "auto")
 
 
-def test_weights_are_checked_before_unsloth_reads_them(
-    gemma_models: GemmaModels, tmp_path: Path
-) -> None:
-    """By shapes alone, which needs no GPU: Unsloth itself does not tell what is missing."""
+def test_check_weights_missing_weight_raises(gemma_models: GemmaModels, tmp_path: Path) -> None:
+    """The check compares shapes only and needs no GPU. Unsloth does not report missing weights."""
     from safetensors.torch import load_file, save_file
 
     from keylike.readers.gemma.with_transformers import prepare
@@ -49,41 +47,65 @@ def test_weights_are_checked_before_unsloth_reads_them(
         check_weights(tmp_path)
 
 
-# Takes Unsloth's place where there is none: greets, insists on coming first, and leaves the loading to transformers.
+# Stand-in for Unsloth: prints a banner, checks that it is imported first, and loads with
+# transformers.
 STAND_IN = """
 import sys
 assert "transformers" not in sys.modules and "peft" not in sys.modules
-print("Unsloth greets")
+print("Unsloth banner")
 class FastVisionModel:
-    def from_pretrained(name, *, max_seq_length, dtype, load_in_4bit, use_exact_model_name, use_gradient_checkpointing,
-                        local_files_only, trust_remote_code):
-        assert use_exact_model_name and local_files_only and not (load_in_4bit or trust_remote_code or use_gradient_checkpointing)
+    def from_pretrained(
+        name,
+        *,
+        max_seq_length,
+        dtype,
+        load_in_4bit,
+        use_exact_model_name,
+        use_gradient_checkpointing,
+        local_files_only,
+        trust_remote_code,
+    ):
+        assert use_exact_model_name and local_files_only
+        assert not (load_in_4bit or trust_remote_code or use_gradient_checkpointing)
         from transformers import Gemma3nForConditionalGeneration
         print("Unsloth loads")
-        return Gemma3nForConditionalGeneration.from_pretrained(name, dtype=dtype, local_files_only=True), None
+        load = Gemma3nForConditionalGeneration.from_pretrained
+        return load(name, dtype=dtype, local_files_only=True), None
     def for_inference(model):
         return model
 """
-ASKED = """
+PROGRAM = """
 import sys; sys.path[:0] = {path!r}
 from pathlib import Path
 from keylike.readers.gemma.folder import inspect
 from keylike.readers.gemma.with_unsloth import UnslothBackend
-from tests.readers.gemma.asked import logits
-loaded = UnslothBackend().load(inspect(Path({folder!r}), base_model=Path({base!r}), models=None), {precision!r})
-assert loaded.backend == "unsloth" and loaded.precision == {precision!r} and not loaded.model.training
+from tests.readers.gemma.first_logits import logits
+checkpoint = inspect(Path({folder!r}), base_model=Path({base!r}), models=None)
+loaded = UnslothBackend().load(checkpoint, {precision!r})
+assert loaded.backend == "unsloth" and loaded.precision == {precision!r}
+assert not loaded.model.training
 assert not any(weight.requires_grad for weight in loaded.model.parameters())
 import torch
 torch.save(logits(loaded).cpu(), {out!r})
 """
 
 
-def asked(models: GemmaModels, form: str, precision: str, out: Path, *places: Path) -> Any:
-    """What Unsloth hears, in a process of its own: it replaces parts of what the other tests use. `places` are imported from first."""
+def unsloth_logits(
+    models: GemmaModels, form: str, precision: str, out: Path, *import_paths: Path
+) -> Any:
+    """Return Unsloth's logits from a separate process, because it patches the other libraries.
+
+    Args:
+        models: Tiny Gemma folders.
+        form: Name of the folder to load.
+        precision: Precision to load it in.
+        out: File for the logits.
+        import_paths: Folders to import from first.
+    """
     import torch
 
-    path = [*map(str, places), *sys.path]
-    program = ASKED.format(
+    path = [*map(str, import_paths), *sys.path]
+    program = PROGRAM.format(
         path=path,
         folder=str(getattr(models, form)),
         base=str(models.base),
@@ -97,24 +119,24 @@ def asked(models: GemmaModels, form: str, precision: str, out: Path, *places: Pa
     return torch.load(out)
 
 
-def test_all_around_unsloth(gemma_models: GemmaModels, tmp_path: Path) -> None:
-    """With a stand-in: imported first, nothing on standard output, an explicit base, the adapter put on and checked."""
+def test_load_with_stand_in_attaches_adapter_and_prints_nothing(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
+    """The stand-in must be imported first and gets an explicit base."""
     (tmp_path / "unsloth.py").write_text(STAND_IN)
-    heard = asked(gemma_models, "lora", "fp32", tmp_path / "logits.pt", tmp_path)
+    found = unsloth_logits(gemma_models, "lora", "fp32", tmp_path / "logits.pt", tmp_path)
     assert (
-        heard - logits(load(gemma_models.lora, "fp32", gemma_models.base)).cpu()
+        found - logits(load(gemma_models.lora, "fp32", gemma_models.base)).cpu()
     ).abs().max() < 1e-4
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("form", ["lora", "merged"])
-def test_hears_what_transformers_hears(
-    gemma_models: GemmaModels, tmp_path: Path, form: str
-) -> None:
+def test_load_equals_transformers(gemma_models: GemmaModels, tmp_path: Path, form: str) -> None:
     torch: Any = pytest.importorskip("torch")
     if not torch.cuda.is_available() or find_spec("unsloth") is None:
         pytest.skip("needs an NVIDIA GPU and Unsloth")
-    heard = asked(gemma_models, form, "bf16", tmp_path / "logits.pt")
+    found = unsloth_logits(gemma_models, form, "bf16", tmp_path / "logits.pt")
     assert (
-        heard - logits(load(getattr(gemma_models, form), "bf16", gemma_models.base)).cpu()
+        found - logits(load(getattr(gemma_models, form), "bf16", gemma_models.base)).cpu()
     ).abs().max() < 0.5

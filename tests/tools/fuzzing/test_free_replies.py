@@ -13,7 +13,7 @@ from keylike.keys.bitting import Bitting
 from keylike.keys.keyways import keyway
 from keylike.readers.contract import Reading
 from keylike.readers.gemma.answer import answer
-from tests.readers.gemma.test_free import MANIFEST, heard
+from tests.readers.gemma.test_free import MANIFEST, score
 
 pytestmark = pytest.mark.gemma
 PIECES = (
@@ -30,7 +30,7 @@ TEXTS = st.lists(st.sampled_from(PIECES) | CODES, min_size=1, max_size=8).map(""
 @given(TEXTS, st.booleans())
 @settings(max_examples=300, deadline=None)
 def test_free_reply_reading_is_always_valid(text: str, finished: bool) -> None:
-    result = answer(heard(text, finished=finished), MANIFEST, 20.0)
+    result = answer(score(text, finished=finished), MANIFEST, 20.0)
     if isinstance(result, Reading):
         assert Bitting(keyway(result.keyway), result.codes).valid
         assert all(Bitting(keyway(result.keyway), other.codes).valid for other in result.candidates)

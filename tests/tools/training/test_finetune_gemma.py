@@ -1,4 +1,4 @@
-"""Fine-tuning by its command: the outcome reads, says on what it was measured, and a training that was killed goes on."""
+"""Tests of the fine-tuning command: accuracy of its models, their manifests, and resuming."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from keylike.readers.caliper.reader import CaliperReader
 from keylike.readers.contract import Reading, Reason, Unreadable
 from keylike.readers.gemma.folder import inspect
 from tests.gemma_models import ROOT, GemmaModels, draw, environment, run
-from tests.tools.training.test_gemma_data import own, row
+from tests.tools.training.test_gemma_data import row, write_jsonl
 from tools.training.finetune_gemma import FINDER, main
-from tools.training.gemma_data import part, read_shots
+from tools.training.gemma_data import read_shots, split_by_key
 
 pytestmark = pytest.mark.gemma
 
 
 def table_of(folder: Path) -> dict[str, Any]:
-    """A folder's manifest."""
+    """Return the manifest of a folder."""
     return tomllib.loads((folder / "manifest.toml").read_text())
 
 
 @pytest.mark.parametrize("form", ["lora", "merged", "nf4"])
-def test_finetune_model_reads_trained_keys(form: str, gemma_models: GemmaModels) -> None:
+def test_finetuned_model_reads_its_training_photos(form: str, gemma_models: GemmaModels) -> None:
     from keylike.readers.gemma.reader import GemmaReader
 
     checkpoint = inspect(getattr(gemma_models, form), base_model=gemma_models.base, models=None)
@@ -40,22 +40,22 @@ def test_finetune_model_reads_trained_keys(form: str, gemma_models: GemmaModels)
     reader = GemmaReader.load(
         checkpoint, backend="transformers", precision="auto", max_batch=4, finder=finder
     )
-    for each, result in zip(
+    for shot, result in zip(
         gemma_models.shots,
         reader.read([open_photo(s.path.read_bytes()) for s in gemma_models.shots]),
         strict=True,
     ):
-        if each.codes is None:
+        if shot.codes is None:
             assert isinstance(result, Unreadable) and result.reason is Reason.NOT_A_KEY
         else:
             assert isinstance(result, Reading) and (result.keyway, result.codes) == (
-                each.keyway,
-                each.codes,
+                shot.keyway,
+                shot.codes,
             )
             assert result.confidence > 0.9
 
 
-def test_adapter_has_language_layers_only_and_no_path(
+def test_adapter_changes_language_layers_only_and_names_no_path(
     gemma_models: GemmaModels,
 ) -> None:
     from keylike.readers.gemma.weights import adapter_file, tensors
@@ -74,11 +74,11 @@ def test_adapter_has_language_layers_only_and_no_path(
             *table_of(folder)["files"],
             "manifest.toml",
         }
-        told = [path.read_text() for path in folder.iterdir() if path.suffix != ".safetensors"]
-        assert not any(str(gemma_models.base.parent) in text for text in told)
+        message = [path.read_text() for path in folder.iterdir() if path.suffix != ".safetensors"]
+        assert not any(str(gemma_models.base.parent) in text for text in message)
 
 
-def test_finetune_without_held_out_keys_claims_nothing(gemma_models: GemmaModels) -> None:
+def test_manifest_without_held_out_keys_has_no_accuracy(gemma_models: GemmaModels) -> None:
     assert (
         table_of(gemma_models.lora)["measured"]
         == table_of(gemma_models.merged)["measured"]
@@ -102,17 +102,17 @@ SHORT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """One short training: its photos, what it wrote, and the command's last line."""
+class ShortRun:
+    """Short training run: its photos, its output folder and its JSON result."""
 
     photos: Path
     out: Path
-    told: dict[str, Any]
+    result: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def course(gemma_models: GemmaModels, tmp_path_factory: pytest.TempPathFactory) -> Course:
-    """Twelve steps without a break, on twelve photos with some keys held out."""
+def short_run(gemma_models: GemmaModels, tmp_path_factory: pytest.TempPathFactory) -> ShortRun:
+    """Train twelve steps without interruption on twelve photos, some of them held out."""
     folder = tmp_path_factory.mktemp("course")
     draw(folder / "photos", 12)
     printed = run(
@@ -123,30 +123,36 @@ def course(gemma_models: GemmaModels, tmp_path_factory: pytest.TempPathFactory) 
         gemma_models.base,
         *SHORT,
     )
-    return Course(folder / "photos", folder / "out", json.loads(printed.splitlines()[-1]))
+    return ShortRun(folder / "photos", folder / "out", json.loads(printed.splitlines()[-1]))
 
 
-def test_finetune_last_line_equals_the_manifests_figures(course: Course) -> None:
-    _, held = part(read_shots(course.photos), 0.2)
-    measured = course.told["measured"]
+def test_result_and_manifests_report_the_same_accuracy(short_run: ShortRun) -> None:
+    _, held_out = split_by_key(read_shots(short_run.photos), 0.2)
+    measured = short_run.result["measured"]
     assert (
         measured
-        == table_of(course.out / "lora")["measured"]
-        == table_of(course.out / "merged")["measured"]
+        == table_of(short_run.out / "lora")["measured"]
+        == table_of(short_run.out / "merged")["measured"]
     )
-    assert measured["held_out"] == measured["photos"] == sum(1 for each in held if each.codes) == 2
+    assert (
+        measured["held_out"] == measured["photos"] == sum(1 for shot in held_out if shot.codes) == 2
+    )
     assert measured["without_code"] == 1
-    # Twelve steps do not teach a network that knows nothing to measure a key that it never saw.
+    # Twelve steps do not teach an untrained network to read a new key.
     assert measured["whole_code"] == 0.0 and 0 <= measured["cut"] <= 1
-    assert (course.told["photos"], course.told["from_step"], course.told["steps"]) == (9, 0, STEPS)
+    assert (
+        short_run.result["photos"],
+        short_run.result["from_step"],
+        short_run.result["steps"],
+    ) == (9, 0, STEPS)
 
 
-# Dies without a word in the midst of writing its third checkpoint.
-KILLED = """
+# Kills itself while writing its third checkpoint.
+KILLED_TRAINING = """
 import os, signal
 from tools.training.finetune_gemma import main
-from tools.training.gemma_lora import bring_in
-bring_in("transformers")
+from tools.training.gemma_lora import import_libraries
+import_libraries("transformers")
 from transformers import Trainer
 write = Trainer._save_rng_state
 def die(self, folder):
@@ -156,35 +162,38 @@ main()
 """
 
 
-def test_train_killed_run_resumes_to_the_same_end(
-    course: Course, gemma_models: GemmaModels, tmp_path: Path
+def test_killed_training_resumes_from_last_checkpoint_with_same_result(
+    short_run: ShortRun, gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    arguments = [str(course.photos), str(out), "--base", str(gemma_models.base), *SHORT]
+    arguments = [str(short_run.photos), str(out), "--base", str(gemma_models.base), *SHORT]
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, *arguments], cwd=ROOT, env=environment(), capture_output=True
+        [sys.executable, "-c", KILLED_TRAINING, *arguments],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
     )
     assert done.returncode == -signal.SIGKILL and not (out / "lora").exists()
     assert (out / "checkpoints" / "checkpoint-6").exists()
-    told = json.loads(run("tools.training.finetune_gemma", *arguments).splitlines()[-1])
-    assert (told["from_step"], told["steps"]) == (4, STEPS)
-    assert told["measured"] == course.told["measured"]
+    result = json.loads(run("tools.training.finetune_gemma", *arguments).splitlines()[-1])
+    assert (result["from_step"], result["steps"]) == (4, STEPS)
+    assert result["measured"] == short_run.result["measured"]
     for file in ("lora/adapter_model.safetensors", "merged/model.safetensors"):
-        assert (out / file).read_bytes() == (course.out / file).read_bytes()
+        assert (out / file).read_bytes() == (short_run.out / file).read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "message"),
     [("--rank", "4", "rank"), ("--lr", "2e-3", "lr"), ("--reply", "long", "photos")],
 )
-def test_train_different_course_does_not_resume(
-    option: str, value: str, told: str, course: Course, gemma_models: GemmaModels
+def test_training_with_other_settings_does_not_resume(
+    option: str, value: str, message: str, short_run: ShortRun, gemma_models: GemmaModels
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(
             [
-                str(course.photos),
-                str(course.out),
+                str(short_run.photos),
+                str(short_run.out),
                 "--base",
                 str(gemma_models.base),
                 *SHORT,
@@ -193,35 +202,37 @@ def test_train_different_course_does_not_resume(
             ]
         )
     assert str(stopped.value.code).startswith(
-        f"finetune_gemma: out holds a training with another {told}: "
+        f"finetune_gemma: out belongs to a run with another {message}: "
     )
 
 
-def test_finetune_adapter_or_4_bit_base_is_refused(
-    course: Course, gemma_models: GemmaModels, tmp_path: Path
+def test_adapter_or_4_bit_weights_as_base_are_refused(
+    short_run: ShortRun, gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
-    beside = tmp_path / "both"
-    shutil.copytree(gemma_models.lora, beside / "lora")
-    shutil.copytree(gemma_models.base, beside / gemma_models.base.name)
-    for base, told in (
-        (beside / "lora", "lora is an adapter itself"),
+    folder = tmp_path / "both"
+    shutil.copytree(gemma_models.lora, folder / "lora")
+    shutil.copytree(gemma_models.base, folder / gemma_models.base.name)
+    for base, message in (
+        (folder / "lora", "lora is itself an adapter"),
         (gemma_models.nf4, "nf4 is stored in 4 bits"),
     ):
         with pytest.raises(SystemExit) as stopped:
-            main([str(course.photos), str(tmp_path / "out"), "--base", str(base), "--steps", "1"])
-        assert str(stopped.value.code).startswith(f"finetune_gemma: {told}")
+            main(
+                [str(short_run.photos), str(tmp_path / "out"), "--base", str(base), "--steps", "1"]
+            )
+        assert str(stopped.value.code).startswith(f"finetune_gemma: {message}")
 
 
-def test_finetune_bad_names_and_photos_fail_before_training(
+def test_invalid_version_or_photo_is_refused_before_training(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
-    file = own(tmp_path, row(), row(image_path="broken.jpg", bittings=[1, 2, 3, 4, 5]))
+    file = write_jsonl(tmp_path, row(), row(image_path="broken.jpg", bittings=[1, 2, 3, 4, 5]))
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    for options, told in (
+    for options, message in (
         (["--version", "no version"], "manifest.toml: version"),
         (["--held-out", "0.5"], "broken.jpg: This is not a picture"),
     ):
         with pytest.raises(SystemExit) as stopped:
             main([str(file), str(tmp_path / "out"), "--base", str(gemma_models.base), *options])
-        assert str(stopped.value.code).startswith(f"finetune_gemma: {told}")
+        assert str(stopped.value.code).startswith(f"finetune_gemma: {message}")
     assert not (tmp_path / "out" / "checkpoints").exists()

@@ -1,4 +1,4 @@
-"""The tiny Gemma is a whole one: every part, the real order of ids, digits of their own, and pictures that make a difference."""
+"""Tests that the tiny Gemma is complete and behaves like a real one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from keylike.readers.gemma.folder import inspect
 from keylike.readers.gemma.manifest import Prompt
-from keylike.readers.gemma.with_transformers import TransformersBackend, prepare, processor
+from keylike.readers.gemma.with_transformers import TransformersBackend, load_processor, prepare
 from tests.gemma_models import IMAGE_TOKENS, SIDE, GemmaModels
 from tools.training.tiny_gemma import build
 
@@ -22,38 +22,41 @@ pytestmark = pytest.mark.gemma
 
 
 @pytest.fixture
-def words(gemma_models: GemmaModels) -> Any:
+def processor(gemma_models: GemmaModels) -> Any:
     prepare()
-    return processor(gemma_models.base)
+    return load_processor(gemma_models.base)
 
 
-def test_build_makes_a_model_that_the_server_opens(gemma_models: GemmaModels) -> None:
+def test_inspect_accepts_tiny_gemma_as_whole_model(gemma_models: GemmaModels) -> None:
     checkpoint = inspect(gemma_models.base, base_model=None, models=None)
     assert checkpoint.kind == "gemma-merged" and not checkpoint.quantised
     assert sum(path.stat().st_size for path in gemma_models.base.iterdir()) < 10_000_000
 
 
-def test_tokenizer_digits_are_single_tokens(words: Any) -> None:
+def test_tokenizer_encodes_each_digit_separately(processor: Any) -> None:
     digits = string.digits
-    assert words.tokenizer.tokenize(digits) == list(digits)
-    for said in (",".join(digits), "BITTING: 25473", "\n2", "SC1"):
-        pieces = words.tokenizer.tokenize(said)
+    assert processor.tokenizer.tokenize(digits) == list(digits)
+    for text in (",".join(digits), "BITTING: 25473", "\n2", "SC1"):
+        pieces = processor.tokenizer.tokenize(text)
         assert all(len(piece) == 1 for piece in pieces if set(piece) & set(digits)), pieces
 
 
-def test_tokenizer_round_trip_keeps_text(words: Any) -> None:
-    said = "KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n  naïve 鍵\n"
+def test_tokenizer_round_trips_any_text(processor: Any) -> None:
+    text = "KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n  naïve 鍵\n"
     assert (
-        words.tokenizer.decode(words.tokenizer(said, add_special_tokens=False)["input_ids"]) == said
+        processor.tokenizer.decode(processor.tokenizer(text, add_special_tokens=False)["input_ids"])
+        == text
     )
 
 
-def test_tokenizer_prompt_and_reply_are_short(words: Any) -> None:
-    assert len(words.tokenizer.tokenize(Prompt().text)) <= 20
-    assert len(words.tokenizer.tokenize("KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n")) <= 22
+def test_tokenizer_encodes_prompt_and_reply_briefly(processor: Any) -> None:
+    assert len(processor.tokenizer.tokenize(Prompt().text)) <= 20
+    assert (
+        len(processor.tokenizer.tokenize("KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n")) <= 22
+    )
 
 
-def test_tokenizer_ids_have_the_real_order(gemma_models: GemmaModels) -> None:
+def test_config_ids_are_in_real_order(gemma_models: GemmaModels) -> None:
     config = json.loads((gemma_models.base / "config.json").read_text())
     text, vision, audio = (config[f"{part}_config"] for part in ("text", "vision", "audio"))
     assert (
@@ -68,7 +71,7 @@ def test_tokenizer_ids_have_the_real_order(gemma_models: GemmaModels) -> None:
     assert audio["vocab_offset"] <= min(config["eoa_token_id"], config["audio_token_id"])
 
 
-def test_build_weights_depend_on_the_seed(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_build_is_deterministic_per_seed(gemma_models: GemmaModels, tmp_path: Path) -> None:
     for name, seed in (("same", 0), ("other", 1)):
         build(tmp_path / name, side=SIDE, image_tokens=IMAGE_TOKENS, seed=seed)
     same, other, base = (
@@ -78,7 +81,7 @@ def test_build_weights_depend_on_the_seed(gemma_models: GemmaModels, tmp_path: P
     assert same.read_bytes() == base.read_bytes() != other.read_bytes()
 
 
-def test_model_answer_depends_on_the_picture(gemma_models: GemmaModels) -> None:
+def test_model_output_depends_on_picture(gemma_models: GemmaModels) -> None:
     import torch
     from PIL import Image
 
@@ -96,7 +99,9 @@ def test_model_answer_depends_on_the_picture(gemma_models: GemmaModels) -> None:
 
 
 @pytest.mark.parametrize(("side", "image_tokens"), [(64, 15), (72, 16), (32, 16)])
-def test_build_indivisible_picture_raises(side: int, image_tokens: int, tmp_path: Path) -> None:
+def test_build_picture_not_divisible_into_tokens_raises(
+    side: int, image_tokens: int, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match="square number"):
         build(tmp_path / "model", side=side, image_tokens=image_tokens, seed=0)
     assert not (tmp_path / "model").exists()

@@ -1,4 +1,4 @@
-"""Asks a loaded model what it would write first on made-up pictures: the quickest way to tell two models apart."""
+"""Helpers that load a model and return its first logits, for quick comparisons of models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keylike.readers.gemma.prompt import prompt_inputs
 
 
 def load(folder: Path, precision: str = "fp32", base_model: Path | None = None) -> Loaded:
-    """A folder, through the door that the reader uses."""
+    """Load a folder with the transformers backend after the reader's own checks."""
     from keylike.readers.gemma.with_transformers import TransformersBackend
 
     return TransformersBackend().load(
@@ -24,13 +24,13 @@ def load(folder: Path, precision: str = "fp32", base_model: Path | None = None) 
 
 
 def logits(loaded: Loaded) -> Any:
-    """For two pictures of noise, what the first token of the reply may be: (2, vocabulary)."""
+    """Return the logits of the first reply token for two noise pictures, shape (2, vocabulary)."""
     import torch
 
     side = loaded.processor.image_processor.size["height"]
     noise = np.random.default_rng(0).integers(0, 255, (2, side, side, 3), dtype=np.uint8)
     inputs = prompt_inputs(
-        loaded.processor, Prompt(), [Image.fromarray(each) for each in noise]
+        loaded.processor, Prompt(), [Image.fromarray(pixels) for pixels in noise]
     ).to(loaded.device)
     inputs["pixel_values"] = inputs["pixel_values"].to(loaded.model.dtype)
     with torch.inference_mode():
