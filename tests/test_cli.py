@@ -86,16 +86,16 @@ def test_wrong_arguments_exit_with_2(words: list[str]) -> None:
         ({"KEYLIKE_PORT": "many"}, "KEYLIKE_PORT"),
         (
             {"MODEL_PATH": "/none/gemma", "KEYLIKE_STRICT": "1"},
-            "keylike: /none/gemma: gemma is not there",
+            "keylike: /none/gemma: gemma does not exist",
         ),
-        ({"KEYLIKE_MODELS": "/none"}, "keylike: /none/caliper: caliper is not there"),
+        ({"KEYLIKE_MODELS": "/none"}, "keylike: /none/caliper: caliper does not exist"),
         (
             {"MODEL_PATH": "/none/gemma", "KEYLIKE_MODELS": "/none"},
-            "; and in its place: caliper is not there",
+            "; and in its place: caliper does not exist",
         ),
         (
             {"KEYLIKE_AGREE": "1", "KEYLIKE_STRICT": "1"},
-            "KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper",
+            "KEYLIKE_AGREE needs MODEL_PATH to name a model other than the caliper",
         ),
         ({"KEYLIKE_LOGS": "/dev/null/logs"}, "KEYLIKE_LOGS"),
     ],
@@ -111,7 +111,7 @@ def test_start_with_bad_settings_prints_one_line(environment: dict[str, str], wo
 def test_read_and_evaluate_use_no_spare_model(command: str) -> None:
     result = start(command, str(ROOT / "samples" / "sc1_01.jpg"), MODEL_PATH="/none/gemma")
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("keylike: /none/gemma: gemma is not there")
+    assert result.stderr.startswith("keylike: /none/gemma: gemma does not exist")
     assert len(result.stderr.strip().splitlines()) == 1
 
 

@@ -208,10 +208,10 @@ def test_embedded_reader_answers_the_first_request(serve: Any) -> None:
 def test_embedded_reader_replaces_a_model_that_cannot_be_loaded(serve: Any) -> None:
     server: Served = serve(REAL, MODEL_PATH="/none/gemma")
     line = server.line_with("Degraded")
-    assert line.startswith("Degraded: only caliper-1.2.0 reads. /none/gemma: gemma is not there")
+    assert line.startswith("Degraded: only caliper-1.2.0 reads. /none/gemma: gemma does not exist")
     health = server.ask("GET", "/health")[2]
     assert (health["status"], health["model"]) == ("degraded", "caliper-1.2.0")
-    assert "gemma is not there" in health["reason"] and "/none" not in health["reason"]
+    assert "gemma does not exist" in health["reason"] and "/none" not in health["reason"]
     assert server.ask("GET", "/health/ready")[0] == 200
     status, _, body = server.ask("POST", "/", (ROOT / "samples" / FIRST["file"]).read_bytes())
     assert (status, body["model_used"]) == (200, "caliper-1.2.0")

@@ -1,1 +1,1 @@
-"""Readers: anything that turns photos of keys into readings."""
+"""Readers turn photos of keys into readings."""

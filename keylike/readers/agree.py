@@ -1,6 +1,6 @@
-"""Two readers on one photo: what it is worth that they agree, and what to say where they differ.
+"""Combination of two readers: the probability of a code that both give, and of differing codes.
 
-The arithmetic, its reasons and its price are in docs/decisions/0009-two-readers.md.
+The derivation and its costs are in docs/decisions/0009-two-readers.md.
 """
 
 from __future__ import annotations
@@ -24,16 +24,26 @@ from keylike.readers.contract import (
 
 Code = tuple[str, tuple[int, ...]]
 
-# These reasons are about what is on the photo: no code of one key. The others are about the photo.
+# Reasons that concern the content of the photo: it does not show one readable key. All others
+# concern the quality of the photo.
 _NO_CODE = (Reason.NOT_A_KEY, Reason.SEVERAL_KEYS, Reason.NO_CUTS, Reason.UNSUPPORTED_KEYWAY)
-_ADVICE = "Take another photo: one key flat on a plain surface in soft light, the phone straight above, the blade sharp."
-# Off 0 and 1, so that two readers who are both certain, and of different codes, do not divide nothing by nothing.
-_LEAST, _MOST = 1e-6, 1 - 1e-6
+_ADVICE = (
+    "Take another photo: one key flat on a plain surface in soft light, "
+    "the phone straight above, the blade sharp."
+)
+# Probabilities are clipped, because two certain readers with different codes would divide 0 by 0.
+_MIN_PROBABILITY, _MAX_PROBABILITY = 1e-6, 1 - 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One labelled photo that both readers read: the true keyway and code, and those that each gave."""
+    """Labelled photo that both readers read.
+
+    Attributes:
+        truth: Labelled keyway and code.
+        first: Keyway and code from the first reader.
+        second: Keyway and code from the second reader.
+    """
 
     truth: Code
     first: Code
@@ -41,162 +51,226 @@ class Outcome:
 
 
 class AgreeingReader:
-    """Reads with both, and takes each one's confidence as the probability that its whole code is right.
+    """Reader that combines the results of two readers.
 
-    `shared_error` is how often two wrong readings are the same wrong code, 0 to 1, and `fitted` whether that was measured. What either
-    reader raises, Overloaded too, goes up to the caller.
+    Each reader's confidence is taken as the probability that its whole code is correct. Exceptions
+    of either reader propagate, including Overloaded.
+
+    Args:
+        first: First reader.
+        second: Second reader.
+        shared_error: Probability that two wrong readings show the same code, 0 to 1.
+        fitted: True if `shared_error` was measured.
     """
 
     def __init__(self, first: Reader, second: Reader, shared_error: float, fitted: bool) -> None:
-        self._first, self._second = first, second
-        self._shared_error, self._fitted = shared_error, fitted
+        self._first = first
+        self._second = second
+        self._shared_error = shared_error
+        self._fitted = fitted
 
     @property
     def info(self) -> ReaderInfo:
-        """Both names with their versions, such as "gemma-1.0.0+caliper" in "2.0.0"; the digest covers both and the rule between them."""
-        one, other = self._first.info, self._second.info
-        rule = f"{one.digest}+{other.digest}+{self._shared_error!r}+{self._fitted}"
+        """Return the description of the combination.
+
+        Its name and version contain those of both readers, such as "gemma-1.0.0+caliper" and
+        "2.0.0". The digest covers both readers and the rule that combines them.
+        """
+        first, second = self._first.info, self._second.info
+        rule = f"{first.digest}+{second.digest}+{self._shared_error!r}+{self._fitted}"
         return ReaderInfo(
-            name=f"{one.name}-{one.version}+{other.name}",
-            version=other.version,
-            kind=f"{one.kind}+{other.kind}",
-            keyways=tuple(dict.fromkeys((*one.keyways, *other.keyways))),
+            name=f"{first.name}-{first.version}+{second.name}",
+            version=second.version,
+            kind=f"{first.kind}+{second.kind}",
+            keyways=tuple(dict.fromkeys((*first.keyways, *second.keyways))),
             digest=hashlib.sha256(rule.encode()).hexdigest(),
-            max_batch=max(one.max_batch, other.max_batch),
-            workers=min((info.workers for info in (one, other) if info.workers), default=None),
+            max_batch=max(first.max_batch, second.max_batch),
+            workers=min((info.workers for info in (first, second) if info.workers), default=None),
         )
 
     def warm(self) -> None:
-        """Warms both."""
+        """Warm up both readers."""
         self._first.warm()
         self._second.warm()
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """One result a photo, in order, out of what both make of it."""
+        """Return one combined result per photo, in order."""
         return [
-            self._settle(*both)
-            for both in zip(self._first.read(photos), self._second.read(photos), strict=True)
+            self._combine(*results)
+            for results in zip(self._first.read(photos), self._second.read(photos), strict=True)
         ]
 
-    def _settle(
+    def _combine(
         self, first: Reading | Unreadable, second: Reading | Unreadable
     ) -> Reading | Unreadable:
         if isinstance(first, Unreadable):
             return (
                 first
                 if isinstance(second, Unreadable)
-                else _alone(second, self._second.info, first)
+                else _after_refusal(second, self._second.info, first)
             )
         if isinstance(second, Unreadable):
-            return _alone(first, self._first.info, second)
+            return _after_refusal(first, self._first.info, second)
         calibrated = self._fitted and first.calibrated and second.calibrated
         if code_of(first) == code_of(second):
-            chance = when_alike(first.confidence, second.confidence, self._shared_error)
-            return restated(max(first, second, key=_measured), chance, calibrated=calibrated)
+            confidence = agreement_probability(
+                first.confidence, second.confidence, self._shared_error
+            )
+            return with_confidence(
+                max(first, second, key=_completeness), confidence, calibrated=calibrated
+            )
         return self._choose(first, second, calibrated)
 
     def _choose(self, first: Reading, second: Reading, calibrated: bool) -> Reading | Unreadable:
-        """The likelier of two different codes, if it is more likely right than not."""
-        one, other = when_apart(first.confidence, second.confidence, self._shared_error)
-        if max(one, other) < 0.5:
+        """Return the likelier of two different codes, if its probability is at least one half."""
+        first_probability, second_probability = rival_probabilities(
+            first.confidence, second.confidence, self._shared_error
+        )
+        if max(first_probability, second_probability) < 0.5:
             opinions = (_opinion(first, self._first.info), _opinion(second, self._second.info))
             return _disagree(
                 "Two readers see different codes on this key.",
                 opinions,
-                max(first, second, key=_measured).quality,
+                max(first, second, key=_completeness).quality,
             )
-        if one >= other:
-            return restated(first, one, calibrated=calibrated, rival=second, rival_chance=other)
-        return restated(second, other, calibrated=calibrated, rival=first, rival_chance=one)
+        if first_probability >= second_probability:
+            return with_confidence(
+                first,
+                first_probability,
+                calibrated=calibrated,
+                rival=second,
+                rival_probability=second_probability,
+            )
+        return with_confidence(
+            second,
+            second_probability,
+            calibrated=calibrated,
+            rival=first,
+            rival_probability=first_probability,
+        )
 
 
-def when_alike(p: float, q: float, shared_error: float) -> float:
-    """Probability that a code is right which both readers gave, from each one's own: both are right, or both made the same mistake.
+def agreement_probability(p: float, q: float, shared_error: float) -> float:
+    """Return the probability that a code given by both readers is correct.
 
-    It is not below the larger of the two as long as the smaller is at least c / (1 + c), c being `shared_error`; a reader that doubts
-    its code more than that makes the other's less likely by agreeing.
+    Either both are correct, or both made the same mistake. With c = `shared_error`, the result is
+    at least the larger of both probabilities if the smaller is at least c / (1 + c). A reader with
+    more doubt than that lowers the other's probability by agreeing.
+
+    Args:
+        p: Probability that the first reader's code is correct.
+        q: Probability that the second reader's code is correct.
+        shared_error: Probability that two wrong readings show the same code.
     """
-    p, q = _held(p), _held(q)
+    p, q = _clip(p), _clip(q)
     right, mistake = p * q, (1 - p) * (1 - q) * shared_error
     return right / (right + mistake)
 
 
-def when_apart(p: float, q: float, shared_error: float) -> tuple[float, float]:
-    """Probabilities that the first's code is right and that the second's is, where they differ; what is left is that neither is."""
-    p, q = _held(p), _held(q)
+def rival_probabilities(p: float, q: float, shared_error: float) -> tuple[float, float]:
+    """Return the probabilities that the first and the second of two different codes are correct.
+
+    The remainder is the probability that neither is.
+
+    Args:
+        p: Probability that the first reader's code is correct, from that reader.
+        q: The same for the second reader.
+        shared_error: Probability that two wrong readings show the same code.
+    """
+    p, q = _clip(p), _clip(q)
     first, second, neither = p * (1 - q), (1 - p) * q, (1 - p) * (1 - q) * (1 - shared_error)
     total = first + second + neither
     return first / total, second / total
 
 
-def restated(
+def with_confidence(
     reading: Reading,
-    chance: float,
+    confidence: float,
     *,
     calibrated: bool,
     rival: Reading | None = None,
-    rival_chance: float = 0.0,
+    rival_probability: float = 0.0,
 ) -> Reading:
-    """The same reading at another confidence, `chance`; `rival` is the other reader's different one, right with `rival_chance`.
+    """Return the same reading with another confidence.
 
-    One of three holds: the code is right (chance), the rival's is (rival_chance), or neither is (the rest, n). In the first every cut is
-    right; in the second those that both give alike; in the third as many as the reader itself expects where its code is wrong, since that
-    the code is wrong says nothing new of where. With p the reader's own confidence, a cut of probability a is right with (a - p) / (1 - p)
-    there, and another candidate of probability k with k / (1 - p). So
+    There are three cases: the code is correct (probability `confidence`), the rival's code is
+    correct (`rival_probability`), or neither is (n, the rest). In the first, every cut is correct.
+    In the second, those cuts are correct that both readings share. In the third, as many are
+    correct as the reader expects when its code is wrong.
 
-        cut        chance + rival_chance · (1 if alike, else 0) + n · (a - p) / (1 - p)
-        candidate  n · k / (1 - p), the rival's own code rival_chance
+    Let p be the reader's own confidence. In the third case, a cut with probability a is correct
+    with probability (a - p) / (1 - p), and a candidate with probability k with k / (1 - p).
+    Therefore:
 
-    and no cut falls below the whole code, nor the sum of all candidates above 1. A rival of another keyway is no candidate.
+    cut        confidence + rival_probability * (1 if shared, else 0) + n * (a - p) / (1 - p)
+    candidate  n * k / (1 - p); the rival's own code has rival_probability
+
+    No cut is less probable than the whole code, and the candidates sum to at most 1. A rival of
+    another keyway is not a candidate.
+
+    Args:
+        reading: Reading to change.
+        confidence: New confidence.
+        calibrated: True if the new confidence is calibrated.
+        rival: Different reading of the other reader, or None.
+        rival_probability: Probability that the rival is correct.
     """
-    neither, left = max(0.0, 1 - chance - rival_chance), max(1e-9, 1 - reading.confidence)
-    of_rival = rival.codes if rival is not None and rival.keyway == reading.keyway else None
+    neither = max(0.0, 1 - confidence - rival_probability)
+    doubt = max(1e-9, 1 - reading.confidence)
+    rival_codes = rival.codes if rival is not None and rival.keyway == reading.keyway else None
 
-    def cut(one: Cut) -> Cut:
-        alike = of_rival is not None and of_rival[one.position - 1] == one.depth
-        share = min(1.0, max(0.0, (one.probability - reading.confidence) / left))
-        return replace(one, probability=min(1.0, chance + rival_chance * alike + neither * share))
+    def cut(original: Cut) -> Cut:
+        shared = rival_codes is not None and rival_codes[original.position - 1] == original.depth
+        share = min(1.0, max(0.0, (original.probability - reading.confidence) / doubt))
+        return replace(
+            original,
+            probability=min(1.0, confidence + rival_probability * shared + neither * share),
+        )
 
-    others = {
-        each.codes: neither * min(1.0, each.probability / left)
-        for each in reading.candidates
-        if each.codes != reading.codes
+    alternatives = {
+        item.codes: neither * min(1.0, item.probability / doubt)
+        for item in reading.candidates
+        if item.codes != reading.codes
     }
-    if of_rival is not None:
-        others[of_rival] = rival_chance
+    if rival_codes is not None:
+        alternatives[rival_codes] = rival_probability
     ranked = sorted(
-        (Candidate(codes, min(chance, share)) for codes, share in others.items()),
-        key=lambda each: -each.probability,
+        (Candidate(codes, min(confidence, share)) for codes, share in alternatives.items()),
+        key=lambda item: -item.probability,
     )
     return replace(
         reading,
-        confidence=chance,
+        confidence=confidence,
         calibrated=calibrated,
         cuts=tuple(map(cut, reading.cuts)),
-        candidates=(Candidate(reading.codes, chance), *ranked),
+        candidates=(Candidate(reading.codes, confidence), *ranked),
     )
 
 
 def fit_shared_error(outcomes: Iterable[Outcome]) -> tuple[float, int]:
-    """How often two wrong readings are the same wrong code, and on how many photos that both got wrong this rests.
+    """Return the probability that two wrong readings agree, and the number of photos behind it.
 
-    Laplace's rule of succession, (same + 1) / (both wrong + 2): a half without any such photo, and never quite 0 or 1.
+    Laplace's rule of succession is used: (same + 1) / (both wrong + 2). The result is one half
+    without any photo that both misread, and never exactly 0 or 1.
     """
-    wrong = [each for each in outcomes if each.truth not in (each.first, each.second)]
-    same = sum(each.first == each.second for each in wrong)
+    wrong = [item for item in outcomes if item.truth not in (item.first, item.second)]
+    same = sum(item.first == item.second for item in wrong)
     return (same + 1) / (len(wrong) + 2), len(wrong)
 
 
 def code_of(reading: Reading) -> Code:
-    """What two readings must share to be the same."""
+    """Return the parts of a reading that must match for two readings to agree."""
     return reading.keyway, reading.codes
 
 
-def _alone(reading: Reading, by: ReaderInfo, refusal: Unreadable) -> Reading | Unreadable:
-    """What becomes of a reading where the other reader refuses: it stands, unless the other saw that there is no such code."""
+def _after_refusal(reading: Reading, by: ReaderInfo, refusal: Unreadable) -> Reading | Unreadable:
+    """Return the result if only one reader gives a code.
+
+    The reading stands, unless the other reader saw that there is no such code.
+    """
     if refusal.reason not in _NO_CODE:
         return reading
-    message = "One reader sees a code on this picture, the other no key that it could read."
+    message = "One reader sees a code in this picture, but the other sees no key that it can read."
     return _disagree(message, (_opinion(reading, by),), reading.quality)
 
 
@@ -208,10 +282,10 @@ def _opinion(reading: Reading, by: ReaderInfo) -> Opinion:
     return Opinion(f"{by.name}-{by.version}", reading.keyway, reading.codes, reading.confidence)
 
 
-def _measured(reading: Reading) -> tuple[bool, int]:
-    """Sorts first by whether a reader drew what it saw, then by how much it measured of the photo."""
+def _completeness(reading: Reading) -> tuple[bool, int]:
+    """Return a sort key that prefers a reading with a drawing, then one with more measurements."""
     return reading.drawing is not None, sum(value is not None for value in astuple(reading.quality))
 
 
-def _held(probability: float) -> float:
-    return min(_MOST, max(_LEAST, probability))
+def _clip(probability: float) -> float:
+    return min(_MAX_PROBABILITY, max(_MIN_PROBABILITY, probability))

@@ -1,4 +1,4 @@
-"""The contract of a reader: photos in, one reading or one honest refusal out for each."""
+"""Interface of a reader: photos in, one reading or refusal per photo out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Point = tuple[float, float]
 
 
 class Reason(StrEnum):
-    """Why a photo could not be read; one of these goes into every refusal."""
+    """Reason of a refusal."""
 
     NOT_A_KEY = "not_a_key"
     SEVERAL_KEYS = "several_keys"
@@ -31,10 +31,13 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """One notch: position from 1 at the bow, the maker's depth number, and what was measured.
+    """One cut of a key.
 
-    `probability` is that of this depth being right, calibrated together with the whole code.
-    `depth_mm` is the blade height left under the cut, in millimetres.
+    Attributes:
+        position: Number from 1 at the bow.
+        depth: The maker's depth number.
+        probability: Probability that the depth is correct, calibrated together with the whole code.
+        depth_mm: Height of the blade under the cut in millimetres.
     """
 
     position: int
@@ -45,7 +48,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One whole code the keyway allows, bow to tip, with the probability that it is the right one."""
+    """Whole code that the keyway allows, bow to tip, with the probability that it is correct."""
 
     codes: tuple[int, ...]
     probability: float
@@ -53,12 +56,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What the photo gave to work with; None where a reader does not measure it.
+    """Measurements of the photo. A value is None if the reader does not measure it.
 
-    `px_per_mm` photo pixels a millimetre at the blade; `px_per_depth_step` the same for one depth step of the keyway;
-    `tilt_deg` angle between the key's plane and the picture's; `sharpness` and `contrast` 0 to 1; `worn_cuts` the
-    positions of cuts that lie nearly midway between two depths (a worn or copied key); `other_keys` True if other
-    keys seem to be in the picture, of which the largest was read.
+    Attributes:
+        px_per_mm: Photo pixels per millimetre at the blade.
+        px_per_depth_step: Photo pixels per depth step of the keyway.
+        tilt_deg: Angle in degrees between the plane of the key and that of the picture.
+        sharpness: 0 to 1.
+        contrast: 0 to 1.
+        worn_cuts: Positions of cuts nearly midway between two depths, as on a worn or copied key.
+        other_keys: True if other keys seem to be in the picture. The largest key is read.
     """
 
     px_per_mm: float | None = None
@@ -72,7 +79,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class CutLine:
-    """Where a cut lies in the photo, in pixels: from the uncut edge to the root of the cut."""
+    """Position of a cut in the photo in pixels, from the uncut edge to the root of the cut."""
 
     position: int
     foot: Point
@@ -81,9 +88,12 @@ class CutLine:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The reading's geometry in photo pixels (x right, y down), for drawing it over the picture.
+    """Geometry of a reading in photo pixels (x right, y down), for drawing it on the picture.
 
-    `size` width and height of the photo as the reader had it: upright, and perhaps smaller than the original.
+    Attributes:
+        outline: Outline of the key.
+        cut_lines: One line per cut.
+        size: Width and height of the decoded photo, upright and possibly smaller than the original.
     """
 
     outline: tuple[Point, ...]
@@ -93,10 +103,17 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reader saw on one photo.
+    """Result of reading one photo.
 
-    `codes` is the first choice, bow to tip; `confidence` the probability that the whole code is right and `calibrated`
-    says whether a fitted calibration stands behind it; `candidates` are ranked, the first being the reading itself.
+    Attributes:
+        keyway: Name of the keyway.
+        codes: Most probable code, bow to tip.
+        confidence: Probability that the whole code is correct.
+        calibrated: True if `confidence` comes from a fitted calibration.
+        cuts: One entry per cut.
+        candidates: Ranked codes; the first is `codes`.
+        quality: Measurements of the photo.
+        drawing: Geometry, or None if the reader does not measure it.
     """
 
     keyway: str
@@ -111,7 +128,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """One reader's own reading where two disagree; `model` names the reader."""
+    """Reading of one of two readers that disagree. `model` is the name of the reader."""
 
     model: str
     keyway: str
@@ -121,9 +138,14 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """An honest refusal: the reason, a sentence of what was seen, and advice that helps the next photo.
+    """Refusal of a photo.
 
-    `opinions` are what each reader read where two of them disagree.
+    Attributes:
+        reason: Reason code.
+        message: Sentence that says what was seen.
+        advice: Sentence that helps to take a better photo.
+        quality: Measurements of the photo.
+        opinions: Reading of each reader, if two disagree.
     """
 
     reason: Reason
@@ -135,9 +157,16 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class ReaderInfo:
-    """Who reads: manifest name and version, kind (caliper, gemma-lora …), keyways known, digest of the model files.
+    """Description of a reader.
 
-    `max_batch` is how many photos at a time are worth giving it, `workers` how many threads are worth asking it from; None: one a core.
+    Attributes:
+        name: Name from the manifest.
+        version: Version from the manifest.
+        kind: Kind of model, such as "caliper" or "gemma-lora".
+        keyways: Keyways that the reader knows.
+        digest: Digest of the model files.
+        max_batch: Largest useful batch.
+        workers: Largest useful number of threads; None for one per core.
     """
 
     name: str
@@ -150,19 +179,23 @@ class ReaderInfo:
 
     @property
     def label(self) -> str:
-        """Name and version, such as "caliper-1.0.0", as answers and logs give it."""
+        """Return name and version as used in answers and logs, such as "caliper-1.0.0"."""
         return f"{self.name}-{self.version}"
 
 
 class Reader(Protocol):
-    """Anything that reads keys. Loaded once, used from many threads."""
+    """Reader of keys. It is loaded once and used from many threads."""
 
     @property
     def info(self) -> ReaderInfo:
-        """Name, version and digest of what reads."""
+        """Return the description of the reader."""
 
     def warm(self) -> None:
-        """Runs once over a made-up photo, so that the first caller does not pay for it."""
+        """Read a synthetic photo once, so that the first request is not slower."""
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """One result a photo, in order; a photo that cannot be read never spoils another. Raises Overloaded where memory is short."""
+        """Return one result per photo, in order. An unreadable photo never affects another.
+
+        Raises:
+            Overloaded: There is not enough memory.
+        """

@@ -1,6 +1,7 @@
-"""Loads the reader of a model folder, after a check of its manifest and files.
+"""Load the reader of a model folder after checking its manifest and files.
 
-A model folder holds `manifest.toml`; its table `[files]` gives each file's SHA-256, and nothing is opened before all of them agree.
+A model folder contains `manifest.toml`, whose table `[files]` lists the SHA-256 of each file. No
+file is opened before all hashes match.
 """
 
 from __future__ import annotations
@@ -15,25 +16,33 @@ from keylike.readers.classifiers.contract import Classifier
 from keylike.readers.contract import Reader
 from keylike.readers.model_files import (
     MANIFEST,
-    called,
     check_files,
+    display_name,
     has_manifest,
+    printable,
     read_manifest,
-    shown,
 )
 
 if TYPE_CHECKING:
     from keylike.readers.caliper.reader import CaliperReader
 
 KINDS = ("caliper", "gemma-lora", "gemma-merged")
-# How often two wrong readings are the same wrong code, and whether that was fitted: what is assumed until it is.
+# Shared error and whether it was fitted, for a model without a fitted value.
 UNFITTED = (0.5, False)
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What whoever starts Keylike may choose about a model, as the settings of the same names say; `models`: where bases are looked
-    for; `finder_folder`: a caliper's, which shows other readers where the key lies."""
+    """Options for loading a model, as the settings of the same names describe.
+
+    Attributes:
+        models: Folder that may hold base models.
+        base_model: Base model of an adapter.
+        backend: Library that runs Gemma.
+        precision: Precision of the weights.
+        max_batch: Largest batch for Gemma.
+        finder_folder: Folder of a caliper that locates the key for other readers.
+    """
 
     models: Path | None = None
     base_model: Path | None = None
@@ -47,9 +56,15 @@ DEFAULTS = Choices()
 
 
 def why(error: BaseException) -> str:
-    """A line for /health on why a model could not be loaded; what a library says itself may hold paths and is left out."""
+    """Return why a model could not be loaded, in one line for /health.
+
+    Messages of libraries are left out, because they may contain paths.
+    """
     if isinstance(error, Overloaded):
-        return "the model could not be loaded (Overloaded): no memory is left to read a photo with; KEYLIKE_PRECISION=nf4 takes the least"
+        return (
+            "the model could not be loaded (Overloaded): no memory is left for reading a photo; "
+            "KEYLIKE_PRECISION=nf4 needs the least"
+        )
     return (
         str(error)
         if isinstance(error, ModelError)
@@ -58,9 +73,10 @@ def why(error: BaseException) -> str:
 
 
 def load(folder: Path, choices: Choices = DEFAULTS) -> Reader:
-    """Looks at a model folder, checks it, and loads the reader of its kind; a folder without a manifest is taken for Gemma's.
+    """Check a model folder and load its reader. A folder without a manifest must be a Gemma folder.
 
-    Raises ModelError with a line that says what is wrong.
+    Raises:
+        ModelError: The folder cannot be loaded. The message is one line.
     """
     manifest = read_manifest(folder) if has_manifest(folder) else {"kind": "gemma"}
     match manifest.get("kind"):
@@ -70,43 +86,59 @@ def load(folder: Path, choices: Choices = DEFAULTS) -> Reader:
             return _gemma(folder, choices)
         case kind:
             raise ModelError(
-                f"{called(folder / MANIFEST)}: models of kind {shown(kind)!r} are not supported; "
+                f"{display_name(folder / MANIFEST)}: "
+                f"models of kind {printable(kind)!r} are not supported; "
                 f"known are {', '.join(KINDS)}"
             )
 
 
 def is_caliper(folder: Path) -> bool:
-    """Whether the folder holds a caliper, by its manifest. Raises ModelError where that cannot be read."""
+    """Return True if the folder's manifest describes a caliper.
+
+    Raises:
+        ModelError: The manifest cannot be read.
+    """
     return has_manifest(folder) and read_manifest(folder).get("kind") == "caliper"
 
 
 def look(folder: Path, choices: Choices = DEFAULTS) -> str:
-    """Checks a model folder without loading it; a sentence on what it is. Raises ModelError with a line that says what is wrong."""
+    """Check a model folder without loading it. Return a sentence that describes it.
+
+    Raises:
+        ModelError: The folder is invalid. The message is one line.
+    """
     if is_caliper(folder):
         manifest = read_manifest(folder)
         check_files(folder, manifest)
-        return f"{manifest.get('name')} {manifest.get('version')} (caliper), {len(manifest['files'])} files as its manifest says"
+        return (
+            f"{manifest.get('name')} {manifest.get('version')} (caliper), "
+            f"{len(manifest['files'])} files match its manifest"
+        )
     from keylike.readers.gemma.folder import inspect
 
-    _refuse_base(folder)
-    found = inspect(folder, base_model=choices.base_model, models=choices.models)
-    stands = f" on the base {found.base.name}" if found.base else ""
-    assumed = (
+    _refuse_base_model(folder)
+    checkpoint = inspect(folder, base_model=choices.base_model, models=choices.models)
+    base = f" on the base {checkpoint.base.name}" if checkpoint.base else ""
+    precision = ", in 4 bits" if checkpoint.quantised else ""
+    assumption = (
         ""
         if has_manifest(folder)
-        else f"; no {MANIFEST}: taken to be trained as the older guide says"
+        else f"; no {MANIFEST}: assumed to be trained as the older guide describes"
     )
-    return f"{found.manifest.name} {found.manifest.version} ({found.kind}{stands}{', in 4 bits' if found.quantised else ''}){assumed}"
+    return (
+        f"{checkpoint.manifest.name} {checkpoint.manifest.version} "
+        f"({checkpoint.kind}{base}{precision}){assumption}"
+    )
 
 
-def _refuse_base(folder: Path) -> None:
+def _refuse_base_model(folder: Path) -> None:
     from keylike.readers.gemma.legacy_manifest import refuse_base_model
 
     if not has_manifest(folder):
         refuse_base_model(folder.resolve().name)
 
 
-# The readers are imported where they are loaded: the command line need not wait for their libraries.
+# Readers are imported on use, so that the command line need not load their libraries.
 def _caliper(folder: Path) -> CaliperReader:
     from keylike.readers.caliper.reader import CaliperReader
 
@@ -117,50 +149,71 @@ def _gemma(folder: Path, choices: Choices) -> Reader:
     from keylike.readers.gemma.folder import inspect
     from keylike.readers.gemma.reader import GemmaReader
 
-    _refuse_base(folder)
+    _refuse_base_model(folder)
     checkpoint = inspect(folder, base_model=choices.base_model, models=choices.models)
     finder = None if choices.finder_folder is None else _caliper(choices.finder_folder)
-    how = {"backend": choices.backend, "precision": choices.precision}
-    digest = finder.info.digest if finder else ""
     return GemmaReader.load(
-        checkpoint, **how, max_batch=choices.max_batch, finder=finder, finder_digest=digest
+        checkpoint,
+        backend=choices.backend,
+        precision=choices.precision,
+        max_batch=choices.max_batch,
+        finder=finder,
+        finder_digest=finder.info.digest if finder else "",
     )
 
 
 def load_agreeing(folder: Path, caliper: Path, choices: Choices = DEFAULTS) -> Reader:
-    """The model in `folder` with the caliper beside it. Raises ModelError where either cannot be loaded or both are calipers."""
+    """Load the model in `folder` and combine it with the caliper.
+
+    Raises:
+        ModelError: A model cannot be loaded, or both are calipers.
+    """
     first = load(folder, choices)
     if first.info.kind == "caliper":
-        raise ModelError("KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper")
+        raise ModelError("KEYLIKE_AGREE needs MODEL_PATH to name a model other than the caliper")
     return agreeing(first, load(caliper), agreement_of(folder))
 
 
 def agreement_of(folder: Path) -> tuple[float, bool]:
-    """The shared error that the manifest of a loaded model gives for reading beside the caliper, and whether it was fitted."""
+    """Return the shared error from a model's manifest, and whether it was fitted."""
     table = read_manifest(folder).get("agreement") if has_manifest(folder) else None
     return (float(table["shared_error"]), True) if table else UNFITTED
 
 
 def agreeing(first: Reader, caliper: Reader, agreement: tuple[float, bool]) -> Reader:
-    """Both readers as one; `agreement`: how often two wrong readings are the same wrong code, and whether that was fitted."""
+    """Combine both readers into one.
+
+    Args:
+        first: Any reader.
+        caliper: The embedded reader.
+        agreement: Probability that two wrong readings agree, and whether it was fitted.
+    """
     shared_error, fitted = agreement
     return AgreeingReader(first, caliper, shared_error, fitted)
 
 
 def load_classifier(folder: Path) -> Classifier:
-    """The classifier in a folder of kind onnx-classifier, checked but not warmed. Raises ModelError with a line that says what is wrong."""
+    """Load a classifier from a folder of kind onnx-classifier without warming it up.
+
+    Raises:
+        ModelError: The folder is invalid. The message is one line.
+    """
     from keylike.readers.classifiers.network import NetworkClassifier
 
     return NetworkClassifier.load(folder)
 
 
 def families(caliper: Reader) -> Classifier:
-    """The caliper as a classifier of families. Raises ModelError where what is given is no caliper."""
+    """Return the caliper as a classifier of key families.
+
+    Raises:
+        ModelError: The reader is not a caliper.
+    """
     from keylike.readers.caliper.reader import CaliperReader
     from keylike.readers.classifiers.families import FamilyClassifier
 
     if not isinstance(caliper, CaliperReader):
         raise ModelError(
-            "the embedded reader is no caliper: models/caliper must hold the one that is shipped"
+            "the embedded reader is not a caliper: restore the shipped folder models/caliper"
         )
     return FamilyClassifier(caliper)

@@ -1,8 +1,9 @@
-"""A model folder's manifest.toml, and its files held against the SHA-256 it gives for each. Messages name folders, never whole paths.
+"""Manifest of a model folder, and comparison of its files with their SHA-256.
 
-Links: the folder itself may be one, since whoever names it in the settings does so knowingly. A link inside may lead anywhere inside, as
-Kubernetes lays out its volumes (..data), and from a download of the hub's to the blobs beside it; any other would bring in files that
-neither the folder nor its manifest shows.
+Messages name folders, never whole paths. The folder itself may be a link, because the settings name
+it deliberately. A link inside may lead to any place inside, as in a Kubernetes volume (..data). In
+a download from the Hugging Face hub it may lead to the blobs next to the snapshots. Any other link
+could open files that neither the folder nor its manifest shows.
 """
 
 from __future__ import annotations
@@ -20,67 +21,92 @@ from typing import Any
 from keylike.errors import ModelError
 
 MANIFEST = "manifest.toml"
-_LARGEST_MANIFEST = 1_000_000
-# Protocol buffers, and so ONNX files, cannot be larger.
-_LARGEST_READ = 2**31
-# Names of so many parts take tomllib a time that grows with the square of their number.
-_MANY_PARTS = re.compile(r"""(?:\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*){65}""")
-# What leads elsewhere on some system, or cannot be shown.
-_NO_PLAIN_NAME = re.compile(r"[/\\:\x00-\x1f\x7f-\x9f]|\A\.{0,2}\Z")
-_SHOWN = 80
+_MAX_MANIFEST_BYTES = 1_000_000
+# Limit of protocol buffers, and therefore of ONNX files.
+_MAX_READ_BYTES = 2**31
+# tomllib needs quadratic time for a dotted key of many parts.
+_LONG_DOTTED_KEY = re.compile(r"""(?:\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*){65}""")
+# Names that lead elsewhere on some system, or that cannot be printed.
+_UNSAFE_NAME = re.compile(r"[/\\:\x00-\x1f\x7f-\x9f]|\A\.{0,2}\Z")
+_MAX_PRINTED = 80
 
 
 def has_manifest(folder: Path) -> bool:
-    """Whether a manifest lies there, if only as a link that leads nowhere: then its folder must not pass for one without."""
+    """Return True if there is a manifest, even as a dangling link.
+
+    A folder with a dangling link must not be treated as a folder without a manifest.
+    """
     return os.path.lexists(folder / MANIFEST)
 
 
 def manifest_bytes(folder: Path) -> bytes:
-    """The manifest as it lies there. Raises ModelError where it is missing, is no ordinary file, or is a link out of the folder."""
+    """Return the content of the manifest.
+
+    Raises:
+        ModelError: It is missing, too large, not a regular file, or a link out of the folder.
+    """
     path = folder / MANIFEST
     refuse_escaping_links(folder, [MANIFEST])
     try:
         with open_file(path) as file:
-            data = file.read(_LARGEST_MANIFEST + 1)
+            data = file.read(_MAX_MANIFEST_BYTES + 1)
     except OSError:
         raise ModelError(
-            f"{called(path)} cannot be read: MODEL_PATH must name a folder that holds a model"
+            f"{display_name(path)} cannot be read: MODEL_PATH must name a folder with a model"
         ) from None
-    if len(data) > _LARGEST_MANIFEST:
+    if len(data) > _MAX_MANIFEST_BYTES:
         raise ModelError(
-            f"{called(path)} is larger than {_LARGEST_MANIFEST:,} bytes: it is no manifest"
+            f"{display_name(path)} is larger than {_MAX_MANIFEST_BYTES:,} bytes: "
+            "it is not a manifest"
         )
     return data
 
 
 def parse_manifest(folder: Path, data: bytes) -> dict[str, Any]:
-    """The manifest's table. Raises ModelError where it is not TOML."""
+    """Parse the manifest.
+
+    Raises:
+        ModelError: It is not valid TOML.
+    """
     try:
         text = data.decode().replace("\r\n", "\n")
-        if _MANY_PARTS.search(text):
+        if _LONG_DOTTED_KEY.search(text):
             raise ValueError("a name has too many parts")
         return tomllib.loads(text)
     except RecursionError:
         raise ModelError(
-            f"{called(folder / MANIFEST)} is not valid TOML: it is nested too deep"
+            f"{display_name(folder / MANIFEST)} is not valid TOML: it is nested too deeply"
         ) from None
-    except ValueError as error:  # also of a whole number with thousands of digits
-        raise ModelError(f"{called(folder / MANIFEST)} is not valid TOML: {shown(error)}") from None
+    except ValueError as error:  # also raised for an integer with thousands of digits
+        raise ModelError(
+            f"{display_name(folder / MANIFEST)} is not valid TOML: {printable(error)}"
+        ) from None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a model folder. Raises ModelError where it is missing or is not TOML."""
+    """Read and parse the manifest of a model folder.
+
+    Raises:
+        ModelError: It is missing or invalid.
+    """
     return parse_manifest(folder, manifest_bytes(folder))
 
 
 def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Compares every file the manifest lists with its SHA-256. Raises ModelError for one that is missing, altered or outside."""
+    """Compare every listed file with its SHA-256.
+
+    Raises:
+        ModelError: A file is missing, altered or outside the folder.
+    """
     for name, expected in _listed(folder, manifest).items():
         _compare(folder / name, sha256(folder / name), expected)
 
 
 def read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
-    """The same, and gives each file's content, read once: what was checked is what is used, whatever happens to the files meanwhile."""
+    """Check every listed file like `check_files` and return the contents.
+
+    Each file is read once, so the returned bytes are the ones that were checked.
+    """
     return {
         name: _read_listed(folder / name, expected)
         for name, expected in _listed(folder, manifest).items()
@@ -88,72 +114,88 @@ def read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def refuse_escaping_links(folder: Path, names: Iterable[str]) -> None:
-    """Raises ModelError where one of these files of a model folder is a link that leads out of it."""
-    home = Path(os.path.realpath(folder))
-    homes = (home, home.parent.parent / "blobs") if home.parent.name == "snapshots" else (home,)
+    """Raise ModelError if one of these files is a link that leads out of the folder."""
+    root = Path(os.path.realpath(folder))
+    roots = (root, root.parent.parent / "blobs") if root.parent.name == "snapshots" else (root,)
     for name in names:
-        if not any(Path(os.path.realpath(folder / name)).is_relative_to(each) for each in homes):
+        if not any(Path(os.path.realpath(folder / name)).is_relative_to(item) for item in roots):
             raise ModelError(
-                f"{called(folder / name)} is a link that leads out of the folder: put the file "
-                "itself there"
+                f"{display_name(folder / name)} is a link that leads out of the folder: "
+                "replace it by the file itself"
             )
 
 
 def footprint(folder: Path, names: Iterable[str]) -> tuple[tuple[object, ...], ...]:
-    """What tells whether one of these files was replaced or written to since: no content is read. Raises ModelError."""
+    """Return values that change when one of these files is replaced or written.
+
+    No content is read.
+
+    Raises:
+        ModelError: A file is missing.
+    """
     try:
         stats = [(name, os.stat(folder / name)) for name in sorted(names)]
     except OSError:
         raise ModelError(f"a file of {folder.name} is missing or cannot be read") from None
     return tuple(
-        (name, each.st_dev, each.st_ino, each.st_size, each.st_mtime_ns, each.st_ctime_ns)
-        for name, each in stats
+        (name, item.st_dev, item.st_ino, item.st_size, item.st_mtime_ns, item.st_ctime_ns)
+        for name, item in stats
     )
 
 
 def open_file(path: Path) -> BufferedReader:
-    """An ordinary file, for reading. Raises OSError for all else: a pipe would wait for ever, and a device never end."""
-    plain = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, os.O_RDONLY | plain)
+    """Open a regular file for reading.
+
+    Raises:
+        OSError: It is anything else. A pipe would block forever, and a device may never end.
+    """
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, os.O_RDONLY | flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError("no ordinary file")
+        raise OSError("not a regular file")
     return os.fdopen(descriptor, "rb")
 
 
 def sha256(path: Path) -> str:
-    """A file's SHA-256 in hexadecimal, read piece by piece: shards of a model are larger than memory. Raises ModelError."""
+    """Return the SHA-256 of a file in hexadecimal.
+
+    The file is read in pieces, because shards may exceed memory.
+
+    Raises:
+        ModelError: The file is missing or cannot be read.
+    """
     try:
         with open_file(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        raise ModelError(f"{called(path)} is missing or cannot be read") from None
+        raise ModelError(f"{display_name(path)} is missing or cannot be read") from None
 
 
-def called(path: Path) -> str:
-    """How a file is named in messages: its folder and its own name."""
+def display_name(path: Path) -> str:
+    """Return the name of a file for messages: its folder and its own name."""
     return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 
 
-def shown(value: object) -> str:
-    """A value of a model folder's own as it may stand in a message: not long, and without control characters."""
+def printable(value: object) -> str:
+    """Return a value from a model folder for messages: short and without control characters."""
     try:
         text = str(value)
-    except ValueError:  # a whole number with thousands of digits
+    except ValueError:  # an integer with thousands of digits
         text = "a number"
-    text = "".join(each if each.isprintable() else "?" for each in text[: _SHOWN + 1])
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    text = "".join(item if item.isprintable() else "?" for item in text[: _MAX_PRINTED + 1])
+    return text if len(text) <= _MAX_PRINTED else text[:_MAX_PRINTED] + "…"
 
 
 def _listed(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
     files = manifest.get("files")
     if not isinstance(files, dict) or not files:
-        raise ModelError(f"{called(folder / MANIFEST)} lists no files")
+        raise ModelError(f"{display_name(folder / MANIFEST)} lists no files")
     for name in files:
-        if _NO_PLAIN_NAME.search(name):
+        if _UNSAFE_NAME.search(name):
             raise ModelError(
-                f"{called(folder / MANIFEST)}: {shown(Path(name).name)!r} is not a plain file name "
-                "of this folder"
+                f"{display_name(folder / MANIFEST)}: "
+                f"{printable(Path(name).name)!r} is not a plain file name of this folder"
             )
     refuse_escaping_links(folder, files)
     return files
@@ -162,14 +204,13 @@ def _listed(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
 def _read_listed(path: Path, expected: str) -> bytes:
     try:
         with open_file(path) as file:
-            if os.fstat(file.fileno()).st_size >= _LARGEST_READ:
+            if os.fstat(file.fileno()).st_size >= _MAX_READ_BYTES:
                 raise ModelError(
-                    f"{called(path)} is too large: 2 GB are the most that one file of a network "
-                    "can have"
+                    f"{display_name(path)} is too large: a network file may have at most 2 GB"
                 )
-            data = file.read(_LARGEST_READ)
+            data = file.read(_MAX_READ_BYTES)
     except OSError:
-        raise ModelError(f"{called(path)} is missing or cannot be read") from None
+        raise ModelError(f"{display_name(path)} is missing or cannot be read") from None
     _compare(path, hashlib.sha256(data).hexdigest(), expected)
     return data
 
@@ -177,6 +218,6 @@ def _read_listed(path: Path, expected: str) -> bytes:
 def _compare(path: Path, found: str, expected: object) -> None:
     if found != expected:
         raise ModelError(
-            f"{called(path)} does not match its SHA-256 in the manifest: it is damaged or was "
-            "altered"
+            f"{display_name(path)} does not match its SHA-256 in the manifest: "
+            "it is damaged or was altered"
         )

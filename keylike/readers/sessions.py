@@ -1,4 +1,4 @@
-"""Opens ONNX networks from bytes that were checked: nothing outside of them is read, and a run has an end in time and in memory."""
+"""ONNX sessions that read nothing but checked bytes, with limits on run time and memory."""
 
 from __future__ import annotations
 
@@ -9,72 +9,89 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# It otherwise tells its maker, from the first import on, of networks, errors and a number that it gives this machine.
+# onnxruntime would otherwise report networks, errors and a machine identifier to its maker.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
-_ELSEWHERE = "session.model_external_initializers_file_folder_path"
-# For what bounded networks compute on the way, all of them together; their weights are bounded by their files.
+_EXTERNAL_DATA_KEY = "session.model_external_initializers_file_folder_path"
+# Memory limit in bytes for the intermediate results of all bounded sessions together. File sizes
+# bound the weights.
 MAX_BYTES = 4_000_000_000
 
 
 def open_network(data: bytes, *, bounded: bool = False) -> Any:
-    """A session on one thread: photos run beside each other, not inside. Raises whatever onnxruntime does.
+    """Open a session that uses one thread.
 
-    `bounded`: for networks that are not this project's own, which may ask for any amount of memory: beyond MOST_BYTES a run fails.
+    Photos are processed in parallel, not parts of one photo.
+
+    Args:
+        data: Content of the ONNX file.
+        bounded: True for a network of unknown origin. A run fails if it needs more than MAX_BYTES.
+
+    Raises:
+        Exception: Whatever onnxruntime raises.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    # Weights in other files would be neither listed nor checked. They are looked for below this path, and nothing lies below a file.
-    options.add_session_config_entry(_ELSEWHERE, str(Path(__file__).resolve()))
+    # External weights would be neither listed nor checked. They are searched below this path, which
+    # is a file, so none can exist.
+    options.add_session_config_entry(_EXTERNAL_DATA_KEY, str(Path(__file__).resolve()))
     if bounded:
         _bound_memory()
         options.add_session_config_entry("session.use_env_allocators", "1")
-        # Not from what is bounded and shared, or they would stay there when the session is let go.
+        # Weights in the shared arena would not be freed with the session.
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    # What is constant in a network is otherwise computed while it is opened, out of memory that nothing bounds.
-    left_out = ["ConstantFolding"] if bounded else []
+    # Constant folding would compute while opening the network, without any memory limit.
+    disabled = ["ConstantFolding"] if bounded else []
     return onnxruntime.InferenceSession(
-        data, options, providers=["CPUExecutionProvider"], disabled_optimizers=left_out
+        data, options, providers=["CPUExecutionProvider"], disabled_optimizers=disabled
     )
 
 
 def run_within(
     session: Any, seconds: float, outputs: Sequence[str], inputs: dict[str, Any]
 ) -> list[Any]:
-    """Runs a bounded session and gives its memory back. Raises TimeoutError for one that is not done in time (it ends with the node that
-    is being computed), and whatever onnxruntime does."""
+    """Run a bounded session and release its memory.
+
+    A run that exceeds its time ends after the operator that is being computed.
+
+    Raises:
+        TimeoutError: The run exceeded `seconds`.
+        Exception: Whatever onnxruntime raises.
+    """
     options = onnxruntime.RunOptions()
     options.log_severity_level = 4
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    over = threading.Event()
+    timed_out = threading.Event()
 
-    def end() -> None:
-        over.set()
+    def terminate() -> None:
+        timed_out.set()
         options.terminate = True
 
-    timer = threading.Timer(seconds, end)
+    timer = threading.Timer(seconds, terminate)
     timer.daemon = True
     timer.start()
     try:
-        answers: list[Any] = session.run(list(outputs), inputs, options)
+        results: list[Any] = session.run(list(outputs), inputs, options)
     except Exception:
-        if over.is_set():
+        if timed_out.is_set():
             raise TimeoutError from None
         raise
     finally:
         timer.cancel()
-    return answers
+    return results
 
 
 @cache
 def _bound_memory() -> None:
-    """Once a process: onnxruntime has one place for memory that sessions share."""
+    """Create onnxruntime's memory arena that all sessions share, once per process."""
     memory = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
-    as_asked = 1  # in place of twice as much each time
-    arena = onnxruntime.OrtArenaCfg({"max_mem": MAX_BYTES, "arena_extend_strategy": as_asked})
+    same_as_requested = 1  # default: double the arena each time
+    arena = onnxruntime.OrtArenaCfg(
+        {"max_mem": MAX_BYTES, "arena_extend_strategy": same_as_requested}
+    )
     onnxruntime.create_and_register_allocator(memory, arena)

@@ -21,9 +21,9 @@ from keylike.readers.evaluation import (
     Report,
     Verdict,
     calibration_error,
-    covered,
+    coverage_curve,
     percentile,
-    surest,
+    point_at_coverage,
 )
 
 _COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fault": "bold red"}
@@ -123,10 +123,10 @@ def scores(report: Report) -> Table:
 
 
 def _caption(report: Report) -> str | None:
-    error, ms = calibration_error(report.sure), [verdict.ms for verdict in report.verdicts]
+    error, ms = calibration_error(report.confidences), [verdict.ms for verdict in report.verdicts]
     if error is None:
         return None
-    point = surest(covered(report.sure, len(report.coded)), 0.8)
+    point = point_at_coverage(coverage_curve(report.confidences, len(report.coded)), 0.8)
     low, high = point.interval if point else (0.0, 0.0)
     coverage = (
         f"surest 80 %: {point.accuracy:.1%} right ({low:.0%}-{high:.0%})"

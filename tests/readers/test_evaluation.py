@@ -1,4 +1,4 @@
-"""Scoring: a reader whose answers are known gets the score they deserve."""
+"""Tests of the evaluation with a reader whose results are known."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from keylike.readers.evaluation import (
     calibration_error,
     clustered,
     confusions,
-    covered,
+    coverage_curve,
     errors,
     judge,
     measured,
     percentile,
+    point_at_coverage,
     reliability,
     shots,
-    surest,
     wilson,
 )
 from keylike.readers.evaluation.failures import refused, worst, wrong
@@ -35,7 +35,7 @@ from tests.fakes import colour_reader
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Red reads 25473, green 11111, blue is refused (see tests/fakes.py)."""
+    """Create labelled photos in the colours that the reader of tests/fakes.py distinguishes."""
     rows: list[dict[str, object]] = [
         {
             "file": "a.png",
@@ -74,8 +74,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ticking() -> Iterator[float]:
-    """A clock that stands 10 ms later at every look."""
+def ticks() -> Iterator[float]:
+    """Yield the times of a clock that advances 10 ms per call."""
     now = 0.0
     while True:
         yield now
@@ -85,7 +85,7 @@ def ticking() -> Iterator[float]:
 def reading(
     codes: tuple[int, ...], confidence: float = 0.8, *, name: str = "SC1", off_mm: float = 0.0
 ) -> Reading:
-    """A reading whose heights are nominal but for `off_mm`."""
+    """Return a reading with nominal heights plus `off_mm`."""
     heights = keyway(name).depths_mm
     cuts = tuple(
         Cut(position, code, confidence, heights[code] + off_mm)
@@ -102,16 +102,16 @@ def verdict(
     tier: str = "easy",
     file: str = "x",
 ) -> Verdict:
-    """A verdict on a key of these true codes."""
+    """Return a verdict on a key with these true codes."""
     return Verdict(Shot(Path(file), name, codes, tier), result, 1.0)
 
 
 REFUSED = Unreadable(Reason.TOO_SMALL, "Too small.", "Move closer.")
 
 
-def test_the_scores_are_those_of_the_answers(folder: Path) -> None:
+def test_judge_scores_readings(folder: Path) -> None:
     seen: list[Verdict] = []
-    clock = ticking()
+    clock = ticks()
     report = judge(colour_reader(), shots(folder), seen.append, lambda: next(clock)).to_dict()
     readable = report["readable"]
     assert isinstance(readable, dict)
@@ -140,9 +140,10 @@ def test_the_scores_are_those_of_the_answers(folder: Path) -> None:
     json.dumps(report)
 
 
-def test_a_family_in_brackets_is_that_family(tmp_path: Path) -> None:
+def test_shots_keyway_in_brackets_is_the_family(tmp_path: Path) -> None:
     (tmp_path / "labels.jsonl").write_text(
-        '{"file": "x.jpg", "keyway": "other:Schlage-6pin-C(SC4)", "bitting": [3], "tier": "normal"}\n'
+        '{"file": "x.jpg", "keyway": "other:Schlage-6pin-C(SC4)", "bitting": [3], "tier": '
+        '"normal"}\n'
     )
     assert shots(tmp_path)[0].keyway == "SC4"
 
@@ -158,75 +159,73 @@ def test_a_family_in_brackets_is_that_family(tmp_path: Path) -> None:
         '{"file": "x", "keyway": "SC1", "bitting": [1], "tier": ["easy"]}',
     ],
 )
-def test_a_broken_label_names_its_line(tmp_path: Path, line: str) -> None:
+def test_shots_invalid_label_names_its_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "labels.jsonl").write_text(f"\n{line}\n")
     with pytest.raises(ValueError, match="line 2"):
         shots(tmp_path)
 
 
-def test_calibration_error_is_the_gap_between_promise_and_truth() -> None:
+def test_calibration_error_is_gap_between_confidence_and_accuracy() -> None:
     assert calibration_error([]) is None
     assert calibration_error([(0.95, True)] * 19 + [(0.95, False)]) == pytest.approx(0.0, abs=1e-4)
     assert calibration_error([(0.9, False)] * 4) == pytest.approx(0.9)
 
 
-def test_reliability_leaves_empty_bins_out_and_takes_certainty_in() -> None:
+def test_reliability_omits_empty_bins_and_includes_one() -> None:
     low, high = reliability([(0.32, False), (0.38, True), (1.0, True)])
     assert (low.low, low.high, low.readings, low.right) == (0.3, 0.4, 2, 1)
     assert low.confidence == pytest.approx(0.35)
     assert (high.low, high.high, high.accuracy) == (0.9, 1.0, 1.0)
 
 
-def test_wilson_agrees_with_a_known_interval() -> None:
-    low, high = wilson(
-        8, 10
-    )  # Wilson's interval for 8 of 10: 0.490 to 0.943 (Brown, Cai and DasGupta, 2001)
+def test_wilson_matches_published_interval() -> None:
+    low, high = wilson(8, 10)  # Brown, Cai and DasGupta (2001): 0.490 to 0.943
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
     assert wilson(0, 0) == (0.0, 1.0)
     assert wilson(0, 10)[0] == 0.0
 
 
-def test_cuts_that_fall_together_are_worth_no_more_than_photos() -> None:
+def test_clustered_correlated_cuts_count_as_photos() -> None:
     bunched = clustered([(5, 5)] * 20 + [(0, 5)] * 20)
     assert bunched == pytest.approx(wilson(20, 40), abs=0.01)
     assert clustered([(4, 5), (3, 5)] * 20) == pytest.approx(
         wilson(140, 200)
-    )  # they scatter less than chance would: nothing to widen
+    )  # less variation than chance, so the interval is not widened
     assert clustered([(5, 5)] * 20) == wilson(20, 20)
     assert clustered([]) == (0.0, 1.0)
 
 
-def test_percentiles() -> None:
+def test_percentile() -> None:
     assert percentile([], 0.5) == 0.0
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert percentile([float(n) for n in range(100)], 0.95) == 95.0
     assert percentile([7.0], 1.0) == 7.0
 
 
-def test_coverage_counts_refusals_as_photos_and_takes_ties_together() -> None:
-    curve = covered([(0.5, False), (0.9, True), (0.9, True), (0.7, True)], 5)
+def test_coverage_curve_counts_refusals_and_groups_ties() -> None:
+    curve = coverage_curve([(0.5, False), (0.9, True), (0.9, True), (0.7, True)], 5)
     assert [(point.given, point.right, point.confidence) for point in curve] == [
         (2, 2, 0.9),
         (3, 3, 0.7),
         (4, 3, 0.5),
     ]
-    assert surest(curve, 0.2) == curve[0]
-    last = surest(curve, 0.8)
+    assert point_at_coverage(curve, 0.2) == curve[0]
+    last = point_at_coverage(curve, 0.8)
     assert last is not None
     assert (last.coverage, last.accuracy) == (0.8, 0.75)
-    assert surest(curve, 0.9) is None
-    assert covered([], 5) == []
+    assert point_at_coverage(curve, 0.9) is None
+    assert coverage_curve([], 5) == []
 
 
-def test_depths_are_compared_on_readings_of_the_right_keyway_alone() -> None:
-    told = [
+def test_depths_use_readings_of_correct_keyway_only() -> None:
+    verdicts = [
         verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 6, 3), off_mm=0.1)),
         verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 7, 3), off_mm=-0.1)),
         verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 6, 3), name="KW1")),
         verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 7))),
         verdict((2, 5, 4, 7, 3), REFUSED),
     ]
-    (depths,) = confusions(told)
+    (depths,) = confusions(verdicts)
     assert (depths.keyway, depths.cuts, depths.of(7), depths.mistakes()) == (
         "SC1",
         10,
@@ -234,32 +233,33 @@ def test_depths_are_compared_on_readings_of_the_right_keyway_alone() -> None:
         {"7>6": 1},
     )
     assert depths.depths == tuple(range(10))
-    (missed,) = errors(told)
-    assert (len(missed.by_cut), missed.all.cuts) == (5, 10)
-    # The wrong cut was seen one step and a tenth of a millimetre too shallow, the same cut of the other key a tenth too deep.
-    assert missed.by_cut[3].signed == pytest.approx(0.381 / 2)
-    assert missed.by_cut[3].absolute == pytest.approx((0.481 + 0.1) / 2)
-    assert missed.all.signed == pytest.approx(0.0381)
-    assert missed.all.median == pytest.approx(0.1)
-    assert measured(told)
+    (depth_errors,) = errors(verdicts)
+    assert (len(depth_errors.by_cut), depth_errors.all.cuts) == (5, 10)
+    # The wrong cut was measured one step and 0.1 mm too shallow. The same cut of the other key was
+    # measured 0.1 mm too deep.
+    assert depth_errors.by_cut[3].signed == pytest.approx(0.381 / 2)
+    assert depth_errors.by_cut[3].absolute == pytest.approx((0.481 + 0.1) / 2)
+    assert depth_errors.all.signed == pytest.approx(0.0381)
+    assert depth_errors.all.median == pytest.approx(0.1)
+    assert measured(verdicts)
     assert not measured([verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 6, 3)))])
 
 
-def test_labels_beyond_the_keyways_table_are_counted_too() -> None:
+def test_depths_include_labels_outside_keyway_table() -> None:
     (depths,) = confusions([verdict((2, 12, 4, 7, 3), reading((2, 5, 4, 7, 3)))])
     assert depths.depths == (*range(10), 12)
     assert depths.mistakes() == {"12>5": 1}
-    (missed,) = errors([verdict((2, 12, 4, 7, 3), reading((2, 5, 4, 7, 3)))])
-    assert missed.all.cuts == 4
+    (depth_errors,) = errors([verdict((2, 12, 4, 7, 3), reading((2, 5, 4, 7, 3)))])
+    assert depth_errors.all.cuts == 4
 
 
-def test_the_first_three_count_under_the_right_keyway_alone() -> None:
+def test_score_top_three_needs_correct_keyway() -> None:
     other = reading((1, 2, 3, 4, 5), name="KW1")
     assert Score.of([verdict((1, 2, 3, 4, 5), other)]).three == 0
     assert Score.of([verdict((1, 2, 3, 4, 5), other, name="KW1")]).three == 1
 
 
-def test_the_worst_are_sure_wrong_codes_and_then_refusals() -> None:
+def test_worst_are_confident_wrong_codes_then_refusals() -> None:
     report = Report(("SC1",))
     for number in range(30):
         report.add(
@@ -267,20 +267,20 @@ def test_the_worst_are_sure_wrong_codes_and_then_refusals() -> None:
         )
         report.add(verdict((1, 1, 1, 1, 1), REFUSED, file=f"refused{number}"))
         report.add(verdict((1, 1, 1, 1, 1), reading((1, 1, 1, 1, 1)), file="right"))
-        report.add(verdict(None, REFUSED, name="none", file="rightly refused"))
-    report.add(verdict(None, reading((1, 1, 1, 1, 2), 0.99), name="none", file="nothing there"))
-    names = [each.shot.path.name for each in worst(report)]
+        report.add(verdict(None, REFUSED, name="none", file="refused correctly"))
+    report.add(verdict(None, reading((1, 1, 1, 1, 2), 0.99), name="none", file="no key"))
+    names = [item.shot.path.name for item in worst(report)]
     assert names == [
-        "nothing there",
+        "no key",
         *(f"wrong{n}" for n in range(29, 12, -1)),
         *(f"refused{n}" for n in range(6)),
     ]
     assert (len(wrong(report)), len(refused(report))) == (31, 30)
     few = Report(("SC1",), [verdict((1, 1, 1, 1, 1), REFUSED, file="one")])
-    assert [each.shot.path.name for each in worst(few)] == ["one"]
+    assert [item.shot.path.name for item in worst(few)] == ["one"]
 
 
-def test_an_empty_report_has_no_figures() -> None:
+def test_report_without_verdicts_has_no_metrics() -> None:
     assert Report().to_dict()["readable"] == {}
     assert Report().to_dict()["coverage"] == []
     assert Shot(Path("x"), "SC1", None, "easy").codes is None

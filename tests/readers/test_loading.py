@@ -1,4 +1,4 @@
-"""The loader refuses what is missing, altered or unknown, in a line that says which."""
+"""Tests that the loader refuses missing, altered and unknown models with a clear message."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 
 from keylike.errors import ModelError
-from keylike.readers import loading as model_loader
+from keylike.readers import loading as loading
 from keylike.readers.contract import Reader
 from keylike.readers.loading import UNFITTED, agreement_of, load, load_agreeing
 from tests.fakes import colour_reader
 
-GOOD = hashlib.sha256(b"weights").hexdigest()
+SHA256 = hashlib.sha256(b"weights").hexdigest()
 
 
 def folder(tmp_path: Path, manifest: str, weights: bytes = b"weights") -> Path:
-    """A model folder with one file."""
+    """Create a model folder with one file."""
     (tmp_path / "manifest.toml").write_text(manifest)
     (tmp_path / "weights.onnx").write_bytes(weights)
     return tmp_path
 
 
-def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="nowhere is not there"):
+def test_load_missing_folder_raises(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="nowhere does not exist"):
         load(tmp_path / "nowhere")
 
 
@@ -35,42 +35,46 @@ def test_missing_folder(tmp_path: Path) -> None:
         ('kind = "caliper"', "lists no files"),
         ('kind = "caliper"\n[files]\n"other.onnx" = "00"', "missing"),
         ('kind = "caliper"\n[files]\n"../weights.onnx" = "00"', "not a plain file name"),
-        (f'kind = "pickle"\n[files]\n"weights.onnx" = "{GOOD}"', "'pickle' are not supported"),
+        (f'kind = "pickle"\n[files]\n"weights.onnx" = "{SHA256}"', "'pickle' are not supported"),
     ],
 )
-def test_bad_manifest(tmp_path: Path, manifest: str, message: str) -> None:
-    with pytest.raises(ModelError, match=message) as told:
+def test_load_bad_manifest_raises(tmp_path: Path, manifest: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
         load(folder(tmp_path, manifest))
-    assert str(tmp_path.parent) not in str(told.value)
+    assert str(tmp_path.parent) not in str(caught.value)
 
 
-def test_altered_file(tmp_path: Path) -> None:
+def test_load_altered_file_raises(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="does not match its SHA-256"):
-        load(folder(tmp_path, f'kind = "caliper"\n[files]\n"weights.onnx" = "{GOOD}"', b"altered"))
+        load(
+            folder(tmp_path, f'kind = "caliper"\n[files]\n"weights.onnx" = "{SHA256}"', b"altered")
+        )
 
 
-def test_two_readers_need_two_models() -> None:
-    caliper = Path(model_loader.__file__).parents[2] / "models" / "caliper"
+def test_load_agreeing_two_calipers_raises() -> None:
+    caliper = Path(loading.__file__).parents[2] / "models" / "caliper"
     with pytest.raises(
-        ModelError, match="KEYLIKE_AGREE needs MODEL_PATH to name another model than the caliper"
+        ModelError, match="KEYLIKE_AGREE needs MODEL_PATH to name a model other than the caliper"
     ):
         load_agreeing(caliper, caliper)
 
 
-def test_two_readers_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_agreeing_combines_model_and_caliper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loaded: list[Path] = []
 
-    def fake(folder: Path, choices: model_loader.Choices = model_loader.DEFAULTS) -> Reader:
+    def fake(folder: Path, choices: loading.Choices = loading.DEFAULTS) -> Reader:
         loaded.append(folder)
         return colour_reader()
 
-    monkeypatch.setattr(model_loader, "load", fake)
+    monkeypatch.setattr(loading, "load", fake)
     pair = load_agreeing(tmp_path, tmp_path / "caliper")
     assert loaded == [tmp_path, tmp_path / "caliper"]
     assert (pair.info.name, pair.info.version) == ("colour-1.0.0+colour", "1.0.0")
 
 
-def test_the_shared_error_comes_from_the_manifest(tmp_path: Path) -> None:
+def test_agreement_of_reads_manifest(tmp_path: Path) -> None:
     assert agreement_of(tmp_path) == UNFITTED
     (tmp_path / "manifest.toml").write_text("")
     assert agreement_of(tmp_path) == UNFITTED
@@ -81,7 +85,9 @@ def test_the_shared_error_comes_from_the_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["gemma-3n-E4B-it", "gemma-3n-E2B", "gemma-3n-E4B-it-unsloth-bnb-4bit"]
 )
-def test_a_base_model_is_no_reader(name: str, tmp_path: Path) -> None:
+def test_load_base_model_raises(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
-    with pytest.raises(ModelError, match=f"{name} is a base model, never taught to read keys"):
+    with pytest.raises(
+        ModelError, match=f"{name} is a base model that was not trained to read keys"
+    ):
         load(tmp_path / name)

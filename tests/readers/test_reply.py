@@ -1,4 +1,4 @@
-"""What a model's reply says: the formats that are read, the replies that hold no code, and that nothing is ever added or cut off."""
+"""Tests of reply parsing: accepted formats, replies without a code, and exact positions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from keylike.readers.gemma.model_output import Trust
 from keylike.readers.reply import Reply, parse_reply, says_none
 from tests.keys.test_bitting import bittings
 
-TAUGHT = ("SC1", "SC4", "KW1")
+TRAINED = ("SC1", "SC4", "KW1")
 ALL = tuple(keyways())
 CODE = (2, 5, 4, 7, 3)
-LONG = "KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\nCONFIDENCE: 0.87\nPRODUCTION: 30000000\nCOMPLEXITY: 55\n"
 FIGURES = "BRAND: Schlage\nCONFIDENCE: 0.87\nPRODUCTION: 30000000\nCOMPLEXITY: 55\n"
+LONG = "KEYWAY: SC1\nBITTING: 2,5,4,7,3\n" + FIGURES
 
 LABELLED = {
     "short": "BITTING: 2,5,4,7,3",
@@ -166,33 +166,33 @@ STYLES = {
 }
 
 
-def read(text: str, known: tuple[str, ...] = TAUGHT) -> Reply:
+def read(text: str, known: tuple[str, ...] = TRAINED) -> Reply:
     reply = parse_reply(text, known)
     assert reply is not None
     return reply
 
 
 @pytest.mark.parametrize("text", LABELLED.values(), ids=LABELLED)
-def test_a_labelled_code_is_read(text: str) -> None:
+def test_parse_reply_labelled_code(text: str) -> None:
     assert (read(text).digits, read(text).trust) == (CODE, Trust.LABELLED)
 
 
 @pytest.mark.parametrize("text", LOOSE.values(), ids=LOOSE)
-def test_a_loose_code_is_read_at_lower_trust(text: str) -> None:
+def test_parse_reply_unlabelled_code_has_lower_trust(text: str) -> None:
     assert (read(text).digits, read(text).trust) == (CODE, Trust.LOOSE)
 
 
-@pytest.mark.parametrize("known", [TAUGHT, ALL], ids=["taught", "all"])
+@pytest.mark.parametrize("known", [TRAINED, ALL], ids=["taught", "all"])
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-def test_there_is_no_code_in(text: str, known: tuple[str, ...]) -> None:
+def test_parse_reply_without_single_code_is_none(text: str, known: tuple[str, ...]) -> None:
     assert parse_reply(text, known) is None
 
 
 @pytest.mark.parametrize(
-    ("text", "known", "others"),
+    ("text", "known", "fewer"),
     [
-        ("BITTING: 2,5,4,7", ("M1",), TAUGHT),
-        ("BITTING: 2,5,4,7,3,1,1", ("A2", "SC1"), TAUGHT),
+        ("BITTING: 2,5,4,7", ("M1",), TRAINED),
+        ("BITTING: 2,5,4,7,3,1,1", ("A2", "SC1"), TRAINED),
         ("BITTING: 2547311", ("A2",), ALL[:2]),
         ("BITTING: 2,5,4,7,3,1", ("Y1",), ("SC1", "KW1")),
         ("KEYWAY: SC4\nBITTING: 2,5,4,7,3,1", ("SC4", "SC1"), ("SC1",)),
@@ -200,16 +200,16 @@ def test_there_is_no_code_in(text: str, known: tuple[str, ...]) -> None:
     ],
     ids=["four cuts", "seven cuts", "seven together", "the more of two counts", "named", "loose"],
 )
-def test_counts_are_those_of_the_known_keyways(
-    text: str, known: tuple[str, ...], others: tuple[str, ...]
+def test_parse_reply_number_of_cuts_depends_on_known_keyways(
+    text: str, known: tuple[str, ...], fewer: tuple[str, ...]
 ) -> None:
     assert len(read(text, known).digits) in {
         count for name in known for count in keyway(name).cut_counts
     }
-    assert parse_reply(text, others) is None
+    assert parse_reply(text, fewer) is None
 
 
-def test_a_labelled_number_may_have_two_digits() -> None:
+def test_parse_reply_labelled_number_may_have_two_digits() -> None:
     assert read("BITTING: 10,5,04,99,0").digits == (10, 5, 4, 99, 0)
 
 
@@ -231,7 +231,7 @@ def test_a_labelled_number_may_have_two_digits() -> None:
         ("BRAND: Schlage\nBITTING: 25473", None, None),
     ],
 )
-def test_the_keyway_is_a_known_one_or_where_another_stands(
+def test_parse_reply_keyway_is_known_or_located(
     text: str, name: str | None, written: str | None
 ) -> None:
     reply = read(text)
@@ -239,76 +239,131 @@ def test_the_keyway_is_a_known_one_or_where_another_stands(
     assert (reply.keyway_span and text[slice(*reply.keyway_span)]) == written
 
 
-def test_spans_tell_each_number_of_a_long_reply() -> None:
+def test_parse_reply_spans_locate_each_number() -> None:
     text = "KEYWAY: SC1\r\nBITTING: 2, 5, 10, 7, 3\r\n"
     assert [text[start:end] for start, end in read(text).spans] == ["2", "5", "10", "7", "3"]
     assert read("BITTING: 25473").spans == ((9, 10), (10, 11), (11, 12), (12, 13), (13, 14))
     assert read("Read it as:\r\n\r\nThe code is:\r\n 2 5 4 7 3").spans[0] == (30, 31)
 
 
-def test_the_code_stays_out_of_the_repr() -> None:
+def test_reply_repr_hides_code() -> None:
     assert "25473" not in repr(read("25473")).replace(", ", "").replace(",", "")
 
 
 @pytest.mark.parametrize(
     "text",
-    ["KEYWAY: NONE", "KEYWAY: none.\nBITTING: NONE", "BITTING: NONE", "**KEYWAY:** No key",
-     "keyway: NO_KEY\nBITTING: -", "BITTING: not a key",
-     '{"keyway": "none", "bitting": null}', "KEYWAY: NONE\nBITTING: x,x,x,x,x", "KEYWAY:\nNone", "BITTING: NONE\nAn SC1?"],
-)  # fmt: skip
-def test_a_line_that_says_no_key(text: str) -> None:
+    [
+        "KEYWAY: NONE",
+        "KEYWAY: none.\nBITTING: NONE",
+        "BITTING: NONE",
+        "**KEYWAY:** No key",
+        "keyway: NO_KEY\nBITTING: -",
+        "BITTING: not a key",
+        '{"keyway": "none", "bitting": null}',
+        "KEYWAY: NONE\nBITTING: x,x,x,x,x",
+        "KEYWAY:\nNone",
+        "BITTING: NONE\nAn SC1?",
+    ],
+)
+def test_says_none_accepts_labelled_lines(text: str) -> None:
     assert says_none(text)
-    assert parse_reply(text, TAUGHT) is None
+    assert parse_reply(text, TRAINED) is None
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", LONG, "25473", "NONE", "There is no key.", "BRAND: NONE\nBITTING: 25473", "KEYWAY: unknown", "KEYWAY: no keyway",
-     "KEYWAY: nonesuch", "KEYWAY: SC1\nBITTING: NONE", "KEYWAY: NONE\nBITTING: 25473", "x" * 5000 + "\nKEYWAY: NONE"],
-)  # fmt: skip
-def test_a_reply_that_does_not_say_no_key(text: str) -> None:
+    [
+        "",
+        LONG,
+        "25473",
+        "NONE",
+        "There is no key.",
+        "BRAND: NONE\nBITTING: 25473",
+        "KEYWAY: unknown",
+        "KEYWAY: no keyway",
+        "KEYWAY: nonesuch",
+        "KEYWAY: SC1\nBITTING: NONE",
+        "KEYWAY: NONE\nBITTING: 25473",
+        "x" * 5000 + "\nKEYWAY: NONE",
+    ],
+)
+def test_says_none_rejects_other_replies(text: str) -> None:
     assert not says_none(text)
 
 
-def reasonable(text: str, known: tuple[str, ...]) -> None:
-    """Whatever is read stands in the text, and is as many numbers as a key can have."""
+def assert_consistent(text: str, known: tuple[str, ...]) -> None:
+    """Assert that the result matches the text and has a possible number of cuts."""
     reply = parse_reply(text, known)
     if reply is None:
         return
     assert not says_none(text)
-    written = [text[start:end] for start, end in reply.spans]
-    assert all(each.isascii() and each.isdigit() and len(each) <= 2 for each in written)
-    assert reply.digits == tuple(map(int, written))
+    numbers = [text[start:end] for start, end in reply.spans]
+    assert all(number.isascii() and number.isdigit() and len(number) <= 2 for number in numbers)
+    assert reply.digits == tuple(map(int, numbers))
     assert sorted(reply.spans) == list(reply.spans)
     possible = [reply.keyway] if reply.keyway else known
     assert any(len(reply.digits) in keyway(name).cut_counts for name in possible)
     assert reply.keyway is None or (reply.keyway in known and reply.keyway_span is not None)
 
 
-@given(st.text(st.characters(codec=None)), st.sampled_from([TAUGHT, ALL, ("M1",), ()]))
-def test_any_text_is_read_or_refused(text: str, known: tuple[str, ...]) -> None:
-    reasonable(text, known)
+@given(st.text(st.characters(codec=None)), st.sampled_from([TRAINED, ALL, ("M1",), ()]))
+def test_parse_reply_any_text_is_consistent(text: str, known: tuple[str, ...]) -> None:
+    assert_consistent(text, known)
 
 
-PIECES = ["KEYWAY", "BITTING", "Code", "The code is", "PRODUCTION", "NONE", "SC1", "KW1", "WR5", ":", "=", "**", "_", "[",
-          "]", '"', "(", ")", "2,5,4,7,3", "25473", "1 1 1 1 1 1", "0", "7", "10", ",", ", ", "-", " ",
-          ".", "\n", "\r\n", "\u2028", "\u0663", "bow to tip", "|"]  # fmt: skip
+PIECES = [
+    "KEYWAY",
+    "BITTING",
+    "Code",
+    "The code is",
+    "PRODUCTION",
+    "NONE",
+    "SC1",
+    "KW1",
+    "WR5",
+    ":",
+    "=",
+    "**",
+    "_",
+    "[",
+    "]",
+    '"',
+    "(",
+    ")",
+    "2,5,4,7,3",
+    "25473",
+    "1 1 1 1 1 1",
+    "0",
+    "7",
+    "10",
+    ",",
+    ", ",
+    "-",
+    " ",
+    ".",
+    "\n",
+    "\r\n",
+    "\u2028",
+    "\u0663",
+    "bow to tip",
+    "|",
+]
 
 
 @given(
     st.lists(st.sampled_from(PIECES), max_size=30).map("".join),
-    st.sampled_from([TAUGHT, ALL, ("SC1",)]),
+    st.sampled_from([TRAINED, ALL, ("SC1",)]),
 )
-def test_anything_like_a_reply_is_read_or_refused(text: str, known: tuple[str, ...]) -> None:
-    reasonable(text, known)
+def test_parse_reply_similar_text_is_consistent(text: str, known: tuple[str, ...]) -> None:
+    assert_consistent(text, known)
 
 
 @given(
     st.lists(st.integers(0, 99), min_size=1, max_size=12),
     st.sampled_from([",", ", ", " ", "-", ";"]),
 )
-def test_a_labelled_run_is_read_whole_or_not_at_all(numbers: list[int], mark: str) -> None:
-    reply = parse_reply(f"BITTING: {mark.join(map(str, numbers))}", TAUGHT)
+def test_parse_reply_labelled_run_is_complete_or_refused(numbers: list[int], mark: str) -> None:
+    reply = parse_reply(f"BITTING: {mark.join(map(str, numbers))}", TRAINED)
     if len(numbers) in (5, 6):
         assert reply is not None and reply.digits == tuple(numbers)
     else:
@@ -318,25 +373,60 @@ def test_a_labelled_run_is_read_whole_or_not_at_all(numbers: list[int], mark: st
 
 
 @given(bittings(), st.sampled_from(list(STYLES)))
-def test_written_in_any_style_and_read_again_is_the_same(bitting: Bitting, style: str) -> None:
+def test_parse_reply_round_trips_every_style(bitting: Bitting, style: str) -> None:
     codes = [str(code) for code in bitting.codes]
     text = STYLES[style].format(
-        name=bitting.keyway.name, brand=bitting.keyway.brand, commas=bitting.format(),
-        together="".join(codes), spaced="  ".join(codes), dashes=" - ".join(codes),
-    )  # fmt: skip
+        name=bitting.keyway.name,
+        brand=bitting.keyway.brand,
+        commas=bitting.format(),
+        together="".join(codes),
+        spaced="  ".join(codes),
+        dashes=" - ".join(codes),
+    )
     reply = read(text, ALL)
     assert (reply.keyway, reply.digits) == (bitting.keyway.name, bitting.codes)
 
 
 @pytest.mark.parametrize(
     "piece",
-    ["1", "1,", "1 ", " ", "\t\xa0", "\n", "\r\n", ":", ":\n", ": ", "BITTING", "BITTING:", "BITTING: 2,5,4,7,3\n", "BITTING ", "*", "_",
-     "[", "(", "the code is ", "the code is 2,5,4,7,3. ", "code:", "KEYWAY: SC1\n", "keyway ", '"', "|", "# ", "- ", ",",
-     "\n,", "SC1 ", "bow to tip", "\u0663"],
-)  # fmt: skip
+    [
+        "1",
+        "1,",
+        "1 ",
+        " ",
+        "\t\xa0",
+        "\n",
+        "\r\n",
+        ":",
+        ":\n",
+        ": ",
+        "BITTING",
+        "BITTING:",
+        "BITTING: 2,5,4,7,3\n",
+        "BITTING ",
+        "*",
+        "_",
+        "[",
+        "(",
+        "the code is ",
+        "the code is 2,5,4,7,3. ",
+        "code:",
+        "KEYWAY: SC1\n",
+        "keyway ",
+        '"',
+        "|",
+        "# ",
+        "- ",
+        ",",
+        "\n,",
+        "SC1 ",
+        "bow to tip",
+        "\u0663",
+    ],
+)
 @pytest.mark.parametrize("end", ["", "!", "x", "\nBITTING: 2,5,4,7,3"])
-def test_a_hundred_thousand_characters_are_answered(piece: str, end: str) -> None:
+def test_parse_reply_long_text_is_handled(piece: str, end: str) -> None:
     text = piece * (100_000 // len(piece)) + end
-    reasonable(text, TAUGHT)
-    reasonable(piece * (3_900 // len(piece)) + end, TAUGHT)
+    assert_consistent(text, TRAINED)
+    assert_consistent(piece * (3_900 // len(piece)) + end, TRAINED)
     assert not says_none(text)

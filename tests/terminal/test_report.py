@@ -28,7 +28,7 @@ from keylike.readers.contract import (
     Reason,
     Unreadable,
 )
-from keylike.readers.evaluation import Report, Shot, Verdict, covered, errors
+from keylike.readers.evaluation import Report, Shot, Verdict, coverage_curve, errors
 from keylike.terminal.report import render, write_page
 from keylike.terminal.report.charts import coverage_chart, error_charts
 from keylike.terminal.report.failure_gallery import MOST_BYTES, SIZE, picture
@@ -278,7 +278,7 @@ def test_picture_turns_the_blade_until_the_tip_points_right(tmp_path: Path) -> N
 
 
 def test_charts_stay_within_their_frames() -> None:
-    curve = covered([(n / 500, n % 3 > 0) for n in range(500)], 600)
+    curve = coverage_curve([(n / 500, n % 3 > 0) for n in range(500)], 600)
     chart = coverage_chart(curve, 0.8)
     points = [
         tuple(map(float, pair.split(","))) for pair in (chart.line + " " + chart.band).split()

@@ -27,7 +27,13 @@ from keylike.readers.caliper.networks import CUTS_OF, NETWORKS, Measured, Networ
 from keylike.readers.caliper.quality import Evidence, examine
 from keylike.readers.caliper.refusal import LEAST_PX_PER_STEP, LEAST_SIDE_PX, photo_at_fault, refuse
 from keylike.readers.contract import Cut, Quality, ReaderInfo, Reading, Reason, Unreadable
-from keylike.readers.model_files import MANIFEST, called, manifest_bytes, parse_manifest, read_files
+from keylike.readers.model_files import (
+    MANIFEST,
+    display_name,
+    manifest_bytes,
+    parse_manifest,
+    read_files,
+)
 
 # The sixth place of a six-pin blank is 0.2 mm higher if it is uncut than with the shallowest cut.
 # Blanks differ as much. This limit separates 16 of 27 drawn keys; the factor corrects the
@@ -113,7 +119,7 @@ class CaliperReader:
         files = read_files(folder, manifest)
         unlisted = next((name for name in NETWORKS if f"{name}.onnx" not in files), None)
         if unlisted:
-            raise ModelError(f"{called(folder / MANIFEST)}: [files] lists no {unlisted}.onnx")
+            raise ModelError(f"{display_name(folder / MANIFEST)}: [files] lists no {unlisted}.onnx")
         info = info_of(manifest, hashlib.sha256(data).hexdigest())
         calibration, thresholds = calibration_of(manifest), thresholds_of(manifest)
         try:

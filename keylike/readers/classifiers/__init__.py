@@ -1,1 +1,1 @@
-"""What tells which class a photo belongs to: the embedded caliper for families of keys, or any ONNX network with labels."""
+"""Classifiers of photos: the embedded caliper for key families, or any ONNX network with labels."""

@@ -1,4 +1,4 @@
-"""The classifiers that can be asked for by name: found in the models' folder, loaded when first asked, the least used let go."""
+"""Classifiers by name, loaded on first use and evicted when least recently used."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ from keylike.readers.classifiers.contract import Classifier
 from keylike.readers.classifiers.manifest import KIND
 from keylike.readers.model_files import has_manifest, read_manifest
 
-# A folder's own name and no way to anywhere else.
+# Plain folder name that cannot lead to another folder.
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-_MOST_KEPT = 4
+_MAX_LOADED = 4
 
 
 class Classifiers:
-    """Gives classifiers by the names of their folders in `models`. `embedded` loads the one that answers where none is named, `load` one
-    from its checked folder; both raise ModelError."""
+    """Cache of loaded classifiers.
+
+    Args:
+        models: Folder of the model folders.
+        embedded: Function that loads the default classifier.
+        load: Function that loads a classifier from its folder.
+        log: Log for loading errors.
+        max_loaded: Largest number of classifiers kept in memory.
+    """
 
     def __init__(
         self,
@@ -32,15 +39,26 @@ class Classifiers:
         embedded: Callable[[], Classifier],
         load: Callable[[Path], Classifier],
         log: BoundLogger,
-        most: int = _MOST_KEPT,
+        max_loaded: int = _MAX_LOADED,
     ) -> None:
-        self._models, self._embedded, self._load, self._log = models, embedded, load, log
-        self._kept: LRUCache[str, Classifier] = LRUCache(most)
-        self._lock, self._loading = threading.Lock(), threading.Lock()
+        self._models = models
+        self._embedded = embedded
+        self._load = load
+        self._log = log
+        self._loaded: LRUCache[str, Classifier] = LRUCache(max_loaded)
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
 
     def choose(self, name: str | None) -> Callable[[], Classifier]:
-        """What gives the classifier of this name, or the embedded one, loading it if need be. Raises NotFound, BadRequest where the folder
-        holds something else, and ModelError where its manifest cannot be read."""
+        """Return a function that gets the classifier of this name, or the embedded one for None.
+
+        The function loads the classifier if needed.
+
+        Raises:
+            NotFound: There is no such folder.
+            BadRequest: The folder holds another kind of model.
+            ModelError: The manifest cannot be read.
+        """
         if name is None:
             return partial(self._get, "", self._embedded)
         folder = self._models / name
@@ -49,39 +67,42 @@ class Classifiers:
         try:
             kind = read_manifest(folder).get("kind") if has_manifest(folder) else None
         except ModelError as error:
-            raise self._told(name, error) from None
+            raise self._logged(name, error) from None
         if kind != KIND:
             raise BadRequest(
-                "This model is no classifier; without a name the embedded one answers."
+                "This model is not a classifier. Leave out the name to use the embedded one."
             )
         return partial(self._get, name, partial(self._load, folder))
 
     def _get(self, name: str, load: Callable[[], Classifier]) -> Classifier:
-        """One that is kept, or a new one; two are never loaded at a time, and who asks for one that is kept waits for neither."""
+        """Return a loaded classifier, or load it.
+
+        Only one classifier is loaded at a time. Requests for a loaded one do not wait.
+        """
         found = self._find(name)
         if found is not None:
             return found
         with self._loading:
             found = self._find(name)
             if found is None:
-                found = self._warmed(name, load)
+                found = self._load_and_warm(name, load)
                 with self._lock:
-                    self._kept[name] = found
+                    self._loaded[name] = found
             return found
 
     def _find(self, name: str) -> Classifier | None:
         with self._lock:
-            return self._kept.get(name)
+            return self._loaded.get(name)
 
-    def _warmed(self, name: str, load: Callable[[], Classifier]) -> Classifier:
+    def _load_and_warm(self, name: str, load: Callable[[], Classifier]) -> Classifier:
         try:
             classifier = load()
             classifier.warm()
         except ModelError as error:
-            raise self._told(name, error) from None
+            raise self._logged(name, error) from None
         return classifier
 
-    def _told(self, name: str, error: ModelError) -> ModelError:
-        """The same error, once whoever runs the server can read about it: callers are told nothing of what lies in a folder."""
+    def _logged(self, name: str, error: ModelError) -> ModelError:
+        """Log the error for the operator and return it. Clients learn nothing about the folder."""
         self._log.error("classifier_unusable", model=name or "embedded", reason=str(error))
         return error

@@ -1,4 +1,4 @@
-"""The contract of a classifier: a photo in, a probability for each of its classes out, or an honest refusal."""
+"""Interface of a classifier: a photo in, a probability per class or a refusal out."""
 
 from __future__ import annotations
 
@@ -13,33 +13,37 @@ from keylike.readers.contract import Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """A probability for every class the classifier knows, in its own order; they sum to 1."""
+    """Probability of every class in the classifier's order, summing to 1."""
 
     probabilities: Mapping[str, float]
 
     @classmethod
     def of(cls, labels: Iterable[str], shares: Iterable[float]) -> Classification:
-        """From shares whose sum is 1 but for rounding. Raises ValueError for what can be none: a number below 0, or none at all."""
+        """Normalise shares whose sum is about 1.
+
+        Raises:
+            ValueError: A share is negative, or the sum is 0 or not finite.
+        """
         table = {label: float(share) for label, share in zip(labels, shares, strict=True)}
-        whole = sum(table.values())
-        if not (math.isfinite(whole) and whole > 0 and min(table.values()) >= 0):
-            raise ValueError("these are no probabilities")
-        return cls({label: share / whole for label, share in table.items()})
+        total = sum(table.values())
+        if not (math.isfinite(total) and total > 0 and min(table.values()) >= 0):
+            raise ValueError("these are not probabilities")
+        return cls({label: share / total for label, share in table.items()})
 
     @property
     def predicted(self) -> str:
-        """The likeliest class; of several that are equally likely, the first."""
+        """Return the most probable class, or the first of several."""
         return max(self.probabilities, key=lambda label: self.probabilities[label])
 
     @property
     def confidence(self) -> float:
-        """The probability of that class."""
+        """Return the probability of the most probable class."""
         return self.probabilities[self.predicted]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierInfo:
-    """Who classifies: manifest name and version, and the classes it knows."""
+    """Description of a classifier: name and version from its manifest, and its classes."""
 
     name: str
     version: str
@@ -47,16 +51,22 @@ class ClassifierInfo:
 
 
 class Classifier(Protocol):
-    """Anything that classifies photos. Loaded once, used from many threads."""
+    """Classifier of photos. It is loaded once and used from many threads."""
 
     @property
     def info(self) -> ClassifierInfo:
-        """Name, version and classes."""
+        """Return name, version and classes."""
 
     def warm(self) -> None:
-        """Runs once over a made-up photo, so that the first caller does not pay for it. Raises ModelError where the answer is not what
-        the manifest promises."""
+        """Classify a synthetic photo once, so that the first request is not slower.
+
+        Raises:
+            ModelError: The output does not match the manifest.
+        """
 
     def classify(self, photo: Photo) -> Classification | Unreadable:
-        """The probability of every class; a refusal where the photo is of no use whatever is on it. Raises ModelError where what comes
-        out are no probabilities."""
+        """Return the probability of every class, or a refusal of an unusable photo.
+
+        Raises:
+            ModelError: The output is not a probability distribution.
+        """

@@ -1,4 +1,4 @@
-"""The embedded caliper as a classifier: which family a key is of, or that there is none."""
+"""The embedded caliper as a classifier of key families."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from keylike.readers.caliper.refusal import LEAST_SIDE_PX, refuse
 from keylike.readers.classifiers.contract import Classification, ClassifierInfo
 from keylike.readers.contract import Reason, Unreadable
 
-# How many of a hundred drawn photos of each kind had no blade found on them by caliper 1.2.0, on which what follows rests.
-_NOT_FOUND = {"SC1": 0, "SC4": 1, "KW1": 4, "other": 2, "blank": 2, "none": 82}
-NO_BLADE = Classification.of(KINDS, (_NOT_FOUND[kind] + 1 for kind in KINDS))
+# Number of photos without a detected blade among 100 rendered photos of each kind, with caliper
+# 1.2.0.
+_MISSED_BLADES = {"SC1": 0, "SC4": 1, "KW1": 4, "other": 2, "blank": 2, "none": 82}
+NO_BLADE = Classification.of(KINDS, (_MISSED_BLADES[kind] + 1 for kind in KINDS))
 
 
 class FamilyClassifier:
-    """Classes are the measurer's kinds: three families that can be read, other ones, uncut blanks, and no key at all.
+    """Classifier of three readable families, other families, uncut blanks and photos without a key.
 
-    Where a blade is found the probabilities are the caliper's own, calibrated with its manifest. Where none is found nothing was measured,
-    and "none" with certainty would be a lie: the finder also overlooks keys. Then NO_BLADE answers, always the same: how often each kind
-    was there when no blade was found, among as many drawn photos of each kind (`python -m tools.benchmarks.families`), one added to each count
-    so that no kind is called impossible. Among photos that are mostly of keys "none" is less likely than that, among others likelier.
+    If a blade is found, the probabilities are the caliper's own, calibrated with its manifest. If
+    none is found, certainty of "none" would be wrong, because the finder also misses keys. Then the
+    result is always NO_BLADE: how often each kind occurs among rendered photos without a detected
+    blade, with equally many photos of each kind (`python -m tools.benchmarks.families`). One is
+    added to each count, so that no kind is impossible. "none" is less likely than that among photos
+    that mostly show keys, and more likely among others.
     """
 
     def __init__(self, reader: CaliperReader) -> None:
@@ -28,15 +31,15 @@ class FamilyClassifier:
 
     @property
     def info(self) -> ClassifierInfo:
-        """Name and version of the caliper, and its kinds."""
+        """Return name and version of the caliper, and its kinds."""
         return ClassifierInfo(self._reader.info.name, self._reader.info.version, KINDS)
 
     def warm(self) -> None:
-        """Runs every network once."""
+        """Run every network once."""
         self._reader.warm()
 
     def classify(self, photo: Photo) -> Classification | Unreadable:
-        """The probability of every kind; a refusal for a picture of so few pixels that no blade could be seen on it."""
+        """Return the probability of every kind, or a refusal of a picture that is too small."""
         height, width = photo.pixels.shape[:2]
         if min(height, width) < LEAST_SIDE_PX:
             return refuse(Reason.TOO_SMALL, f"The picture has only {width} x {height} pixels.")

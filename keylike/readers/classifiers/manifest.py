@@ -1,4 +1,4 @@
-"""What the manifest of an ONNX classifier says, typed and checked: labels, how a photo becomes numbers, what comes out."""
+"""Typed manifest of an ONNX classifier: labels, preprocessing and output."""
 
 from __future__ import annotations
 
@@ -11,16 +11,27 @@ from keylike.errors import ModelError
 
 KIND = "onnx-classifier"
 _Label = Annotated[str, Field(min_length=1, max_length=100)]
-_Spread = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Preprocessing(BaseModel):
-    """How an upright photo becomes the network's input: resized, then (pixel * `scale` - `mean`) / `std` for each channel.
+    """Conversion of an upright photo into the network's input.
 
-    `width`, `height`: pixels that the network sees. `resize`: `stretch` to that size; `letterbox` inside it, centred, the rest filled with
-    the grey `fill` (0 to 255); `centre-crop`: the middle, the largest part of that shape times `crop_share` (0.875 is 224 of 256 pixels).
-    `channels`: their order; `mean` and `std` follow it. `layout`: of the input's four dimensions.
+    The photo is resized, then each channel becomes (pixel * `scale` - `mean`) / `std`.
+
+    Attributes:
+        width: Width of the input in pixels.
+        height: Height of the input in pixels.
+        resize: "stretch" to that size; "letterbox" to fit inside it, centred; or "centre-crop" to
+            cut out the middle.
+        crop_share: Share of the largest possible centre crop; 0.875 is 224 of 256 pixels.
+        fill: Grey value of the letterbox borders, 0 to 255.
+        channels: Order of the channels.
+        scale: Factor for pixel values.
+        mean: Mean per channel, in the order of `channels`.
+        std: Standard deviation per channel, in the order of `channels`.
+        layout: Order of the input's four dimensions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,19 +44,25 @@ class Preprocessing(BaseModel):
     channels: Literal["RGB", "BGR"] = "RGB"
     scale: float = Field(1 / 255, gt=0, allow_inf_nan=False)
     mean: tuple[_Finite, _Finite, _Finite] = (0.0, 0.0, 0.0)
-    std: tuple[_Spread, _Spread, _Spread] = (1.0, 1.0, 1.0)
+    std: tuple[_Deviation, _Deviation, _Deviation] = (1.0, 1.0, 1.0)
     layout: Literal["NCHW", "NHWC"] = "NCHW"
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """The input's dimensions, for one photo."""
-        across = (self.height, self.width)
-        return (1, 3, *across) if self.layout == "NCHW" else (1, *across, 3)
+        """Return the shape of the input for one photo."""
+        size = (self.height, self.width)
+        return (1, 3, *size) if self.layout == "NCHW" else (1, *size, 3)
 
 
 class ClassifierManifest(BaseModel):
-    """The whole manifest. `files`: every file with its SHA-256, one of them the ONNX file. `input`, `output`: their names in the network,
-    where it has more than one. `gives`: what the output holds, one number a label."""
+    """Complete manifest of an ONNX classifier.
+
+    Attributes:
+        files: SHA-256 of every file, one of which is the ONNX file.
+        input: Name of the network's input, if there is more than one.
+        output: Name of the network's output, if there is more than one.
+        gives: Meaning of the output, which has one number per label.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -61,25 +78,29 @@ class ClassifierManifest(BaseModel):
     preprocessing: Preprocessing
 
     @model_validator(mode="after")
-    def _whole(self) -> ClassifierManifest:
+    def _check(self) -> ClassifierManifest:
         if len(set(self.labels)) < len(self.labels):
-            raise ValueError("a label is named twice")
+            raise ValueError("a label occurs twice")
         if sum(name.endswith(".onnx") for name in self.files) != 1:
-            raise ValueError("files must name one ONNX file, which holds all the weights")
+            raise ValueError("files must list one ONNX file, which holds all weights")
         return self
 
     @property
     def network(self) -> str:
-        """The name of the ONNX file."""
+        """Return the name of the ONNX file."""
         return next(name for name in self.files if name.endswith(".onnx"))
 
 
 def classifier_manifest(table: Mapping[str, Any]) -> ClassifierManifest:
-    """Checks a manifest's table. Raises ModelError with the first fault."""
+    """Validate a manifest's table.
+
+    Raises:
+        ModelError: The manifest is invalid. The message names the first fault.
+    """
     try:
         return ClassifierManifest.model_validate(table)
-    except ValidationError as wrong:
-        first = wrong.errors(include_url=False, include_input=False)[0]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
         raise ModelError(
             f"manifest.toml: {'.'.join(map(str, first['loc'])) or 'manifest'}: {first['msg']}"
         ) from None

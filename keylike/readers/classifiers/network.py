@@ -1,4 +1,4 @@
-"""An ONNX network as a classifier, from a folder with a manifest of kind onnx-classifier."""
+"""ONNX network as a classifier, from a folder with a manifest of kind onnx-classifier."""
 
 from __future__ import annotations
 
@@ -12,34 +12,44 @@ from keylike.errors import ModelError
 from keylike.images.photo import Photo
 from keylike.readers.classifiers.contract import Classification, ClassifierInfo
 from keylike.readers.classifiers.manifest import ClassifierManifest, classifier_manifest
-from keylike.readers.classifiers.picture import to_numbers
-from keylike.readers.model_files import called, read_files, read_manifest
+from keylike.readers.classifiers.picture import preprocess
+from keylike.readers.model_files import display_name, read_files, read_manifest
 from keylike.readers.sessions import open_network, run_within
 
-# A slow processor and a large network take a tenth of it for a photo.
-LONGEST_RUN_S = 10.0
-# How far from 1 the sum of what a network calls probabilities may lie: half precision and eight bits round.
-_ROUNDING = 0.02
+# Seconds. A large network on a slow CPU needs a tenth of it per photo.
+TIMEOUT_S = 10.0
+# Tolerance for the sum of probabilities: half-precision and 8-bit outputs are rounded.
+_SUM_TOLERANCE = 0.02
 
 
 class NetworkClassifier:
-    """One session; safe to call from many threads. It computes in the caller's thread: photos run beside each other, not inside."""
+    """Classifier with one session, safe for use from many threads.
+
+    It computes in the calling thread. Photos are processed in parallel, not parts of one photo.
+    """
 
     def __init__(
-        self, session: Any, manifest: ClassifierManifest, timeout_s: float = LONGEST_RUN_S
+        self, session: Any, manifest: ClassifierManifest, timeout_s: float = TIMEOUT_S
     ) -> None:
-        self._session, self._manifest, self._longest_s = session, manifest, timeout_s
-        self._input = _named("input", manifest.input, session.get_inputs())
-        self._output = _named("output", manifest.output, session.get_outputs())
+        self._session = session
+        self._manifest = manifest
+        self._timeout_s = timeout_s
+        self._input = _find("input", manifest.input, session.get_inputs())
+        self._output = _find("output", manifest.output, session.get_outputs())
         if self._input.type != "tensor(float)":
             raise ModelError(
-                f"{manifest.network} takes {self._input.type}, and tensor(float) is given"
+                f"{manifest.network} takes {self._input.type}, but only tensor(float) is supported"
             )
 
     @classmethod
-    def load(cls, folder: Path, timeout_s: float = LONGEST_RUN_S) -> NetworkClassifier:
-        """Opens a folder, its files as the manifest's hashes say. A network that computes for longer than `longest_s` seconds is stopped.
-        Raises ModelError."""
+    def load(cls, folder: Path, timeout_s: float = TIMEOUT_S) -> NetworkClassifier:
+        """Check the hashes of a folder and open its network.
+
+        A run of more than `timeout_s` seconds is stopped.
+
+        Raises:
+            ModelError: The folder is invalid.
+        """
         table = read_manifest(folder)
         manifest = classifier_manifest(table)
         data = read_files(folder, table)[manifest.network]
@@ -47,68 +57,74 @@ class NetworkClassifier:
             return cls(open_network(data, bounded=True), manifest, timeout_s)
         except ModelError:
             raise
-        except Exception as wrong:  # onnxruntime raises its own kinds
-            path = called(folder / manifest.network)
+        except Exception as error:  # onnxruntime raises its own exception types
+            path = display_name(folder / manifest.network)
             raise ModelError(
                 f"{path} cannot be opened: it must be one ONNX file that holds all its weights"
-            ) from wrong
+            ) from error
 
     @property
     def info(self) -> ClassifierInfo:
-        """Name, version and labels."""
+        """Return name, version and labels."""
         return ClassifierInfo(self._manifest.name, self._manifest.version, self._manifest.labels)
 
     def warm(self) -> None:
-        """Runs once on grey."""
+        """Classify a grey picture once."""
         self._classify(np.full((64, 64, 3), 128, np.uint8))
 
     def classify(self, photo: Photo) -> Classification:
-        """A probability for every label."""
+        """Return a probability for every label."""
         return self._classify(photo.pixels)
 
     def _classify(self, pixels: NDArray[Any]) -> Classification:
-        numbers = to_numbers(pixels, self._manifest.preprocessing)
+        array = preprocess(pixels, self._manifest.preprocessing)
         try:
-            (answer,) = run_within(
-                self._session, self._longest_s, [self._output.name], {self._input.name: numbers}
+            (output,) = run_within(
+                self._session, self._timeout_s, [self._output.name], {self._input.name: array}
             )
-            values = np.asarray(answer, np.float64).reshape(-1)
+            values = np.asarray(output, np.float64).reshape(-1)
         except TimeoutError:
             raise ModelError(
-                f"{self._manifest.network} was not done after {self._longest_s:g} s"
+                f"{self._manifest.network} did not finish within {self._timeout_s:g} s"
             ) from None
-        except Exception as wrong:  # onnxruntime raises its own kinds
+        except Exception as error:  # onnxruntime raises its own exception types
             raise ModelError(
-                f"{self._manifest.network} does not take {numbers.shape} numbers, or gives none"
-            ) from wrong
+                f"{self._manifest.network} does not accept input of shape {array.shape}, "
+                "or returns no numbers"
+            ) from error
         if len(values) != len(self._manifest.labels):
             raise ModelError(
-                f"{self._manifest.network} gives {len(values)} numbers for "
+                f"{self._manifest.network} returns {len(values)} numbers for "
                 f"{len(self._manifest.labels)} labels"
             )
         try:
             return Classification.of(self._manifest.labels, self._shares(values))
         except ValueError:
             raise ModelError(
-                f"what {self._manifest.network} gives are no {self._manifest.gives}"
+                f"the output of {self._manifest.network} is not {self._manifest.gives}"
             ) from None
 
     def _shares(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Raises ValueError for probabilities that do not sum to 1: then they are logits, or the labels exclude each other not."""
+        """Convert the output to probabilities.
+
+        Raises:
+            ValueError: Values are not finite, or probabilities do not sum to 1. The latter are
+                logits, or labels that do not exclude each other.
+        """
         if self._manifest.gives == "logits":
             if not np.isfinite(values).all():
-                raise ValueError("not numbers")
-            raised = np.exp(values - values.max())
-            return np.asarray(raised / raised.sum())
-        if not abs(values.sum() - 1) <= _ROUNDING:
-            raise ValueError("their sum is not 1")
+                raise ValueError("they are not finite")
+            powers = np.exp(values - values.max())
+            return np.asarray(powers / powers.sum())
+        if not abs(values.sum() - 1) <= _SUM_TOLERANCE:
+            raise ValueError("they do not sum to 1")
         return values
 
 
-def _named(what: str, name: str | None, offered: Any) -> Any:
-    """The input or output of this name; the only one where none is given."""
-    found = [one for one in offered if name in (None, one.name)]
+def _find(kind: str, name: str | None, available: Any) -> Any:
+    """Return the input or output called `name`, or the only one."""
+    found = [item for item in available if name in (None, item.name)]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(one.name for one in offered)
-    raise ModelError(f"manifest.toml: {what} must name one of {names}")
+    names = ", ".join(item.name for item in available)
+    raise ModelError(f"manifest.toml: {kind} must name one of {names}")

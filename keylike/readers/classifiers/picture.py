@@ -1,4 +1,4 @@
-"""From a photo's pixels to the numbers that an ONNX classifier takes, as its manifest says."""
+"""Preprocessing of a photo for an ONNX classifier as its manifest specifies."""
 
 from __future__ import annotations
 
@@ -13,41 +13,46 @@ from keylike.readers.classifiers.manifest import Preprocessing
 _Pixels = NDArray[Any]
 
 
-def to_numbers(pixels: _Pixels, how: Preprocessing) -> NDArray[np.float32]:
-    """The input for one photo, `how.shape`; `pixels` (height, width, 3) uint8 RGB."""
-    fitted = _FIT[how.resize](pixels, how)
-    ordered = fitted if how.channels == "RGB" else fitted[..., ::-1]
-    numbers = (
-        ordered.astype(np.float32) * np.float32(how.scale) - np.array(how.mean, np.float32)
-    ) / np.array(how.std, np.float32)
-    batch = numbers[None] if how.layout == "NHWC" else numbers.transpose(2, 0, 1)[None]
+def preprocess(pixels: _Pixels, spec: Preprocessing) -> NDArray[np.float32]:
+    """Return the input for one photo, with shape `spec.shape`.
+
+    `pixels` is uint8 RGB with shape (height, width, 3).
+    """
+    fitted = _RESIZE[spec.resize](pixels, spec)
+    ordered = fitted if spec.channels == "RGB" else fitted[..., ::-1]
+    values = (
+        ordered.astype(np.float32) * np.float32(spec.scale) - np.array(spec.mean, np.float32)
+    ) / np.array(spec.std, np.float32)
+    batch = values[None] if spec.layout == "NHWC" else values.transpose(2, 0, 1)[None]
     return np.ascontiguousarray(batch)
 
 
-def _stretch(pixels: _Pixels, how: Preprocessing) -> _Pixels:
-    return _resize(pixels, how.width, how.height)
+def _stretch(pixels: _Pixels, spec: Preprocessing) -> _Pixels:
+    return _resize(pixels, spec.width, spec.height)
 
 
-def _letterbox(pixels: _Pixels, how: Preprocessing) -> _Pixels:
+def _letterbox(pixels: _Pixels, spec: Preprocessing) -> _Pixels:
     height, width = pixels.shape[:2]
-    scale = min(how.width / width, how.height / height)
+    scale = min(spec.width / width, spec.height / height)
     inner = _resize(pixels, max(1, round(width * scale)), max(1, round(height * scale)))
-    box = np.full((how.height, how.width, 3), how.fill, np.uint8)
-    top, left = (how.height - inner.shape[0]) // 2, (how.width - inner.shape[1]) // 2
+    box = np.full((spec.height, spec.width, 3), spec.fill, np.uint8)
+    top, left = (spec.height - inner.shape[0]) // 2, (spec.width - inner.shape[1]) // 2
     box[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
     return box
 
 
-def _centre_crop(pixels: _Pixels, how: Preprocessing) -> _Pixels:
+def _centre_crop(pixels: _Pixels, spec: Preprocessing) -> _Pixels:
     height, width = pixels.shape[:2]
-    scale = min(width / how.width, height / how.height) * how.crop_share
-    across, down = max(1, round(how.width * scale)), max(1, round(how.height * scale))
-    top, left = (height - down) // 2, (width - across) // 2
-    return _resize(pixels[top : top + down, left : left + across], how.width, how.height)
+    scale = min(width / spec.width, height / spec.height) * spec.crop_share
+    crop_width = max(1, round(spec.width * scale))
+    crop_height = max(1, round(spec.height * scale))
+    top, left = (height - crop_height) // 2, (width - crop_width) // 2
+    crop = pixels[top : top + crop_height, left : left + crop_width]
+    return _resize(crop, spec.width, spec.height)
 
 
 def _resize(pixels: _Pixels, width: int, height: int) -> _Pixels:
-    """Averages where it shrinks, so that nothing fine turns into patterns."""
+    """Resize the picture. Averaging when shrinking avoids aliasing."""
     shrinks = width * height < pixels.shape[0] * pixels.shape[1]
     return np.asarray(
         cv2.resize(
@@ -56,4 +61,4 @@ def _resize(pixels: _Pixels, width: int, height: int) -> _Pixels:
     )
 
 
-_FIT = {"stretch": _stretch, "letterbox": _letterbox, "centre-crop": _centre_crop}
+_RESIZE = {"stretch": _stretch, "letterbox": _letterbox, "centre-crop": _centre_crop}

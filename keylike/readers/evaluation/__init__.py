@@ -1,7 +1,7 @@
-"""Scores a reader on folders of labelled photos: every verdict, and what the verdicts add up to."""
+"""Evaluation of a reader on labelled photos: one verdict per photo, and metrics over them."""
 
 from keylike.readers.evaluation.calibration import Bin, calibration_error, reliability
-from keylike.readers.evaluation.coverage import Covered, covered, surest
+from keylike.readers.evaluation.coverage import CoveragePoint, coverage_curve, point_at_coverage
 from keylike.readers.evaluation.depths import Confusion, Errors, confusions, errors, measured
 from keylike.readers.evaluation.judging import judge
 from keylike.readers.evaluation.labels import shots
@@ -13,7 +13,7 @@ from keylike.readers.evaluation.verdict import Shot, Verdict
 __all__ = [
     "Bin",
     "Confusion",
-    "Covered",
+    "CoveragePoint",
     "Errors",
     "Report",
     "Score",
@@ -22,13 +22,13 @@ __all__ = [
     "calibration_error",
     "clustered",
     "confusions",
-    "covered",
+    "coverage_curve",
     "errors",
     "judge",
     "measured",
     "percentile",
+    "point_at_coverage",
     "reliability",
     "shots",
-    "surest",
     "wilson",
 ]

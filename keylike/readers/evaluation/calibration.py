@@ -1,4 +1,4 @@
-"""What a confidence is worth: how often readings of one confidence are right."""
+"""Calibration of confidence: how often readings with a given confidence are correct."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The readings whose confidence lies between `low` and `high`: how many, their mean confidence, how many are right."""
+    """Readings whose confidence is between `low` and `high`.
+
+    Attributes:
+        low: Lower end of the bin.
+        high: Upper end of the bin.
+        readings: Number of readings.
+        confidence: Mean confidence.
+        right: Number of correct readings.
+    """
 
     low: float
     high: float
@@ -22,38 +30,41 @@ class Bin:
 
     @property
     def accuracy(self) -> float:
-        """The share that is right."""
+        """Return the share of correct readings."""
         return self.right / self.readings
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval."""
+        """Return the 95 % interval of the accuracy."""
         return wilson(self.right, self.readings)
 
 
-def reliability(sure: Sequence[tuple[float, bool]]) -> list[Bin]:
-    """Ten equal bins of confidence, without the empty ones; `sure` holds confidence and whether the whole code was right."""
+def reliability(pairs: Sequence[tuple[float, bool]]) -> list[Bin]:
+    """Return the non-empty ones of ten equal bins of confidence.
+
+    `pairs` has the confidence of each reading, and True if its whole code is correct.
+    """
     bins: dict[int, list[tuple[float, bool]]] = {}
-    for chance, right in sure:
-        bins.setdefault(min(BINS - 1, int(chance * BINS)), []).append((chance, right))
+    for confidence, right in pairs:
+        bins.setdefault(min(BINS - 1, int(confidence * BINS)), []).append((confidence, right))
     return [
         Bin(
-            at / BINS,
-            (at + 1) / BINS,
+            index / BINS,
+            (index + 1) / BINS,
             len(rows),
-            sum(chance for chance, _ in rows) / len(rows),
+            sum(confidence for confidence, _ in rows) / len(rows),
             sum(right for _, right in rows),
         )
-        for at, rows in sorted(bins.items())
+        for index, rows in sorted(bins.items())
     ]
 
 
-def calibration_error(sure: Sequence[tuple[float, bool]]) -> float | None:
-    """Expected calibration error over those bins; None without readings."""
-    if not sure:
+def calibration_error(pairs: Sequence[tuple[float, bool]]) -> float | None:
+    """Return the expected calibration error over ten bins, or None without readings."""
+    if not pairs:
         return None
     return round(
-        sum(abs(each.confidence - each.accuracy) * each.readings for each in reliability(sure))
-        / len(sure),
+        sum(abs(item.confidence - item.accuracy) * item.readings for item in reliability(pairs))
+        / len(pairs),
         4,
     )

@@ -1,4 +1,4 @@
-"""Coverage against accuracy: how right the codes are when only the surest are given."""
+"""Accuracy against coverage, when only the most confident codes are given."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from keylike.readers.evaluation.statistics import wilson
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
-    """Giving only codes of at least this `confidence`: of `photos` of readable keys, `given` get one, and `right` of those are right."""
+class CoveragePoint:
+    """Result of giving only codes with at least this confidence.
+
+    Attributes:
+        photos: Number of photos of readable keys.
+        given: Number of photos that get a code.
+        right: Number of correct codes.
+        confidence: Least confidence of a given code.
+    """
 
     photos: int
     given: int
@@ -20,38 +27,45 @@ class Covered:
 
     @property
     def coverage(self) -> float:
-        """The share of photos that get a code."""
+        """Return the share of photos that get a code."""
         return self.given / self.photos
 
     @property
     def accuracy(self) -> float:
-        """The share of given codes that are right."""
+        """Return the share of given codes that are correct."""
         return self.right / self.given
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Its 95 % interval."""
+        """Return the 95 % interval of the accuracy."""
         return wilson(self.right, self.given)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, shares rounded."""
+        """Return JSON-compatible values with rounded shares."""
         low, high = self.interval
         return {
-            "coverage": round(self.coverage, 4), "accuracy": round(self.accuracy, 4), "accuracy_95": [round(low, 4), round(high, 4)],
+            "coverage": round(self.coverage, 4),
+            "accuracy": round(self.accuracy, 4),
+            "accuracy_95": [round(low, 4), round(high, 4)],
             "confidence": round(self.confidence, 4),
-        }  # fmt: skip
+        }
 
 
-def covered(sure: Sequence[tuple[float, bool]], photos: int) -> list[Covered]:
-    """A point for each confidence that occurs, the highest first; `sure` as in `reliability`, refusals among `photos` alone."""
+def coverage_curve(pairs: Sequence[tuple[float, bool]], photos: int) -> list[CoveragePoint]:
+    """Return one point per distinct confidence, highest first.
+
+    Args:
+        pairs: Confidence of each reading, and True if its whole code is correct.
+        photos: Number of photos, including refused ones.
+    """
     points, given, right = [], 0, 0
-    for confidence, rows in groupby(sorted(sure, key=lambda row: -row[0]), key=lambda row: row[0]):
-        hits = [hit for _, hit in rows]
+    for confidence, rows in groupby(sorted(pairs, key=lambda row: -row[0]), key=lambda row: row[0]):
+        hits = [correct for _, correct in rows]
         given, right = given + len(hits), right + sum(hits)
-        points.append(Covered(photos, given, right, confidence))
+        points.append(CoveragePoint(photos, given, right, confidence))
     return points
 
 
-def surest(points: Sequence[Covered], share: float) -> Covered | None:
-    """The first point that covers at least `share`, 0 to 1, of the photos; None where more than the rest was refused."""
+def point_at_coverage(points: Sequence[CoveragePoint], share: float) -> CoveragePoint | None:
+    """Return the first point that covers at least `share` (0 to 1) of the photos, or None."""
     return next((point for point in points if point.given >= share * point.photos - 1e-9), None)

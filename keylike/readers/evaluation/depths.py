@@ -1,6 +1,7 @@
-"""Depths, cut by cut: which are taken for which, and how many millimetres the measurements are off.
+"""Comparison of depths cut by cut: confusions, and errors of measured heights in millimetres.
 
-Only readings of the right keyway with the right number of cuts are looked at: the numbers of another family mean other heights.
+Only readings with the correct keyway and number of cuts count, because depth numbers of another
+family mean other heights.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ _NOMINAL_MM = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often a true depth of one keyway was read as which: `counts` by (true, read), `depths` shallowest first."""
+    """Confusion matrix of the depths of one keyway.
+
+    Attributes:
+        keyway: Name of the keyway.
+        depths: Depth numbers, shallowest first.
+        counts: Number of cuts by (true depth, read depth).
+    """
 
     keyway: str
     depths: tuple[int, ...]
@@ -27,15 +34,15 @@ class Confusion:
 
     @property
     def cuts(self) -> int:
-        """All cuts that were compared."""
+        """Return the number of compared cuts."""
         return sum(self.counts.values())
 
     def of(self, true: int) -> int:
-        """How many cuts truly have this depth."""
+        """Return the number of cuts that truly have this depth."""
         return sum(count for (depth, _), count in self.counts.items() if depth == true)
 
     def mistakes(self) -> dict[str, int]:
-        """The wrong ones as "true>read", the most frequent first."""
+        """Return the counts of wrong depths as "true>read", most frequent first."""
         wrong = Counter(
             {f"{true}>{read}": count for (true, read), count in self.counts.items() if true != read}
         )
@@ -44,7 +51,14 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Errors in mm of some cuts, read minus true, so above 0 where too much blade was seen: means of the signed and of the absolute."""
+    """Errors of some cuts in mm, read minus true. They are positive if too much blade was seen.
+
+    Attributes:
+        cuts: Number of cuts.
+        signed: Mean of the signed errors.
+        absolute: Mean of the absolute errors.
+        median: Median of the absolute errors.
+    """
 
     cuts: int
     signed: float
@@ -54,7 +68,14 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """One keyway's errors: of all cuts, and by position from 1 at the bow; `step_mm` is one depth step."""
+    """Errors of one keyway.
+
+    Attributes:
+        keyway: Name of the keyway.
+        step_mm: Size of one depth step.
+        all: Errors of all cuts.
+        by_cut: Errors by position, from 1 at the bow.
+    """
 
     keyway: str
     step_mm: float
@@ -63,7 +84,7 @@ class Errors:
 
 
 def confusions(verdicts: Sequence[Verdict]) -> list[Confusion]:
-    """One for each keyway that was read."""
+    """Return one confusion matrix per keyway that was read."""
     counts: dict[str, Counter[tuple[int, int]]] = {}
     for name, _, true, cut in _cuts(verdicts):
         counts.setdefault(name, Counter())[true, cut.depth] += 1
@@ -71,22 +92,22 @@ def confusions(verdicts: Sequence[Verdict]) -> list[Confusion]:
 
 
 def errors(verdicts: Sequence[Verdict]) -> list[Errors]:
-    """One for each keyway that was read and whose heights are known."""
-    misses: dict[str, dict[int, list[float]]] = {}
-    for name, way, true, cut in _cuts(verdicts):
-        if way is not None and true in way.depths_mm:
-            misses.setdefault(name, {}).setdefault(cut.position, []).append(
-                cut.depth_mm - way.depths_mm[true]
+    """Return the errors of each keyway that was read and whose heights are known."""
+    differences: dict[str, dict[int, list[float]]] = {}
+    for name, key_type, true, cut in _cuts(verdicts):
+        if key_type is not None and true in key_type.depths_mm:
+            differences.setdefault(name, {}).setdefault(cut.position, []).append(
+                cut.depth_mm - key_type.depths_mm[true]
             )
-    return [_errors(name, by_cut) for name, by_cut in misses.items()]
+    return [_errors(name, by_cut) for name, by_cut in differences.items()]
 
 
 def measured(verdicts: Sequence[Verdict]) -> bool:
-    """Whether the reader measures: any height off the nominal one of the depth that it read."""
+    """Return True if the reader measures heights, that is, if any height is not the nominal one."""
     return any(
-        abs(cut.depth_mm - way.depths_mm[cut.depth]) > _NOMINAL_MM
-        for _, way, _, cut in _cuts(verdicts)
-        if way and cut.depth in way.depths_mm
+        abs(cut.depth_mm - key_type.depths_mm[cut.depth]) > _NOMINAL_MM
+        for _, key_type, _, cut in _cuts(verdicts)
+        if key_type and cut.depth in key_type.depths_mm
     )
 
 
@@ -100,12 +121,12 @@ def _cuts(verdicts: Sequence[Verdict]) -> Iterator[tuple[str, Keyway | None, int
             or len(codes) != len(result.cuts)
         ):
             continue
-        way = _known(result.keyway)
+        key_type = _keyway_or_none(result.keyway)
         for true, cut in zip(codes, result.cuts, strict=True):
-            yield result.keyway, way, true, cut
+            yield result.keyway, key_type, true, cut
 
 
-def _known(name: str) -> Keyway | None:
+def _keyway_or_none(name: str) -> Keyway | None:
     try:
         return keyway(name)
     except UnknownKeyway:
@@ -113,22 +134,22 @@ def _known(name: str) -> Keyway | None:
 
 
 def _depths(name: str, pairs: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
-    """The keyway's own, and whatever else a label or a reading says."""
-    way = _known(name)
-    own = tuple(way.depths_mm) if way else ()
+    """Return the keyway's depths, and any other depths in labels or readings."""
+    key_type = _keyway_or_none(name)
+    own = tuple(key_type.depths_mm) if key_type else ()
     return (*own, *sorted({depth for pair in pairs for depth in pair} - set(own)))
 
 
 def _errors(name: str, by_cut: Mapping[int, Sequence[float]]) -> Errors:
-    together = [miss for misses in by_cut.values() for miss in misses]
+    all_differences = [difference for differences in by_cut.values() for difference in differences]
     return Errors(
         name,
         keyway(name).increment_mm,
-        _spread(together),
-        tuple(_spread(misses) for _, misses in sorted(by_cut.items())),
+        _spread(all_differences),
+        tuple(_spread(differences) for _, differences in sorted(by_cut.items())),
     )
 
 
-def _spread(misses: Sequence[float]) -> Spread:
-    absolute = [abs(miss) for miss in misses]
-    return Spread(len(misses), mean(misses), mean(absolute), median(absolute))
+def _spread(differences: Sequence[float]) -> Spread:
+    absolute = [abs(difference) for difference in differences]
+    return Spread(len(differences), mean(differences), mean(absolute), median(absolute))

@@ -1,4 +1,4 @@
-"""The run itself: every photo read, timed and judged."""
+"""Evaluation run: every photo is read, timed and judged."""
 
 from __future__ import annotations
 
@@ -14,10 +14,20 @@ from keylike.readers.evaluation.verdict import Shot, Verdict
 def judge(
     reader: Reader,
     photos: Iterable[Shot],
-    tell: Callable[[Verdict], None],
+    on_verdict: Callable[[Verdict], None],
     clock: Callable[[], float] = time.perf_counter,
 ) -> Report:
-    """Reads every photo, hands each verdict to `tell`, and collects them. A photo that cannot be opened raises its KeylikeError."""
+    """Read every photo and collect the verdicts.
+
+    Args:
+        reader: Reader to evaluate.
+        photos: Labelled photos.
+        on_verdict: Function that is called with each verdict.
+        clock: Clock in seconds.
+
+    Raises:
+        KeylikeError: A photo cannot be decoded.
+    """
     report = Report(reader.info.keyways)
     for shot in photos:
         data = shot.path.read_bytes()
@@ -25,5 +35,5 @@ def judge(
         result = reader.read([open_photo(data)])[0]
         verdict = Verdict(shot, result, (clock() - start) * 1e3)
         report.add(verdict)
-        tell(verdict)
+        on_verdict(verdict)
     return report

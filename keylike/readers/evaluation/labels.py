@@ -1,4 +1,4 @@
-"""Labelled folders: images/ and labels.jsonl with file, keyway, bitting and tier a line."""
+"""Labelled folders: images/ and labels.jsonl with file, keyway, bitting and tier per line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from keylike.readers.evaluation.verdict import Shot
 
 
 def shots(folder: Path) -> list[Shot]:
-    """The labelled photos of a folder. Raises FileNotFoundError without labels.jsonl, ValueError for a line that is no label."""
+    """Return the labelled photos of a folder.
+
+    Raises:
+        FileNotFoundError: There is no labels.jsonl.
+        ValueError: A line is not a valid label.
+    """
     found = []
     for number, line in enumerate(
         (folder / "labels.jsonl").read_text(encoding="utf-8").splitlines(), 1
@@ -20,7 +25,7 @@ def shots(folder: Path) -> list[Shot]:
             found.append(_shot(folder, json.loads(line)))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ValueError(
-                f"line {number} of labels.jsonl is no label with file, keyway, bitting and tier"
+                f"line {number} of labels.jsonl is not a label with file, keyway, bitting and tier"
             ) from None
     return found
 
@@ -36,11 +41,14 @@ def _shot(folder: Path, row: dict[str, object]) -> Shot:
         raise TypeError
     path = folder / "images" / file
     codes = None if bitting is None else tuple(int(code) for code in bitting)
-    return Shot(path if path.exists() else folder / file, _keyway(keyway), codes, tier)
+    return Shot(path if path.exists() else folder / file, _family(keyway), codes, tier)
 
 
-def _keyway(name: str) -> str:
-    """`other:Maker(SC4)`, the way a family outside the tiers is written, is that family when its name stands in brackets."""
+def _family(name: str) -> str:
+    """Return the family of a keyway outside the tiers, written as `other:Maker(SC4)`.
+
+    Other names are returned unchanged.
+    """
     return (
         name[name.index("(") + 1 : -1] if name.startswith("other:") and name.endswith(")") else name
     )

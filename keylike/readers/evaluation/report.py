@@ -1,4 +1,4 @@
-"""The verdicts of one run and every figure that is made of them."""
+"""Verdicts of an evaluation and the metrics derived from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from keylike.readers.contract import Reading, Unreadable
 from keylike.readers.evaluation.calibration import calibration_error, reliability
-from keylike.readers.evaluation.coverage import covered, surest
+from keylike.readers.evaluation.coverage import coverage_curve, point_at_coverage
 from keylike.readers.evaluation.depths import confusions, errors, measured
 from keylike.readers.evaluation.score import Score
 from keylike.readers.evaluation.statistics import percentile
@@ -19,28 +19,28 @@ SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 @dataclass
 class Report:
-    """The verdicts of one run; `keyways` are those that the reader claims to know."""
+    """Verdicts of one evaluation. `keyways` are those that the reader claims to know."""
 
     keyways: tuple[str, ...] = ()
     verdicts: list[Verdict] = field(default_factory=list)
 
     def add(self, verdict: Verdict) -> None:
-        """Takes one more in."""
+        """Add one verdict."""
         self.verdicts.append(verdict)
 
     @property
     def coded(self) -> list[Verdict]:
-        """Those on keys with a code that the reader claims to read."""
+        """Return the verdicts on readable keys: those with a code of a known keyway."""
         return [verdict for verdict in self.verdicts if self._has_code(verdict)]
 
     @property
     def uncoded(self) -> list[Verdict]:
-        """All others: no key, no cuts, another family."""
+        """Return all other verdicts: no key, no cuts, or another family."""
         return [verdict for verdict in self.verdicts if not self._has_code(verdict)]
 
     @property
-    def sure(self) -> list[tuple[float, bool]]:
-        """Of every reading of a readable key, its confidence and whether the whole code is right."""
+    def confidences(self) -> list[tuple[float, bool]]:
+        """Return the confidence and correctness of each reading of a readable key."""
         return [
             (verdict.result.confidence, verdict.whole)
             for verdict in self.coded
@@ -49,17 +49,17 @@ class Report:
 
     @property
     def by_tier(self) -> dict[str, Score]:
-        """Readable keys by tier, in the order of the labels."""
+        """Return the scores of readable keys by tier, in the order of the labels."""
         return _scores((verdict.shot.tier, verdict) for verdict in self.coded)
 
     @property
     def by_keyway(self) -> dict[str, Score]:
-        """Readable keys by keyway, in the order of the labels."""
+        """Return the scores of readable keys by keyway, in the order of the labels."""
         return _scores((verdict.shot.keyway, verdict) for verdict in self.coded)
 
     @property
     def by_group(self) -> dict[str, Score]:
-        """All readable keys, then by tier, then by keyway; empty without any."""
+        """Return the scores of all readable keys, by tier and by keyway, or nothing without any."""
         return (
             {"all": Score.of(coded), **self.by_tier, **self.by_keyway}
             if (coded := self.coded)
@@ -68,46 +68,59 @@ class Report:
 
     @property
     def families(self) -> dict[str, Counter[str]]:
-        """What became of photos without a readable code, by the label's keyway: photos, refused, read_as_SC1 ..."""
-        return _fates((verdict.shot.keyway, verdict) for verdict in self.uncoded)
+        """Return the results for photos without a readable code, by labelled keyway.
+
+        The counters have the entries photos, refused and read_as_SC1, read_as_SC4 and so on.
+        """
+        return _outcomes((verdict.shot.keyway, verdict) for verdict in self.uncoded)
 
     @property
     def unreadable(self) -> dict[str, Counter[str]]:
-        """The same with all `other:` families together."""
-        return _fates((verdict.shot.keyway.split(":")[0], verdict) for verdict in self.uncoded)
+        """Return the same results with all `other:` families combined."""
+        return _outcomes((verdict.shot.keyway.split(":")[0], verdict) for verdict in self.uncoded)
 
     def to_dict(self) -> dict[str, object]:
-        """Everything but the single verdicts as plain values, ready for one JSON line; it holds no code."""
+        """Return all metrics as JSON-compatible values. They contain no code."""
         coded, ms = self.coded, [verdict.ms for verdict in self.verdicts]
-        curve = covered(self.sure, len(coded))
-        points = [surest(curve, share) for share in SHARES]
+        curve = coverage_curve(self.confidences, len(coded))
+        points = [point_at_coverage(curve, share) for share in SHARES]
         return {
             "readable": {name: score.to_dict() for name, score in self.by_group.items()},
             "not_readable": {name: dict(counts) for name, counts in self.unreadable.items()},
             "refusals": dict(refusals(self.verdicts)),
             "refusals_readable": dict(refusals(coded)),
             "coverage": [point.to_dict() for point in points if point],
-            "reliability": [[each.readings, round(each.confidence, 4), round(each.accuracy, 4)] for each in reliability(self.sure)],
-            "calibration_error": calibration_error(self.sure),
-            "confusion": {each.keyway: {"cuts": each.cuts, "wrong": each.mistakes()} for each in confusions(coded)},
+            "reliability": [
+                [item.readings, round(item.confidence, 4), round(item.accuracy, 4)]
+                for item in reliability(self.confidences)
+            ],
+            "calibration_error": calibration_error(self.confidences),
+            "confusion": {
+                item.keyway: {"cuts": item.cuts, "wrong": item.mistakes()}
+                for item in confusions(coded)
+            },
             "measured": measured(coded),
             "errors_mm": {
-                each.keyway: {
-                    "signed": round(each.all.signed, 4), "absolute": round(each.all.absolute, 4), "median": round(each.all.median, 4),
-                    "by_cut": [[round(cut.signed, 4), round(cut.absolute, 4)] for cut in each.by_cut],
+                item.keyway: {
+                    "signed": round(item.all.signed, 4),
+                    "absolute": round(item.all.absolute, 4),
+                    "median": round(item.all.median, 4),
+                    "by_cut": [
+                        [round(cut.signed, 4), round(cut.absolute, 4)] for cut in item.by_cut
+                    ],
                 }
-                for each in errors(coded)
+                for item in errors(coded)
             },
             "ms_p50": round(percentile(ms, 0.5), 1),
             "ms_p95": round(percentile(ms, 0.95), 1),
-        }  # fmt: skip
+        }
 
     def _has_code(self, verdict: Verdict) -> bool:
         return verdict.shot.codes is not None and verdict.shot.keyway in self.keyways
 
 
 def refusals(verdicts: Iterable[Verdict]) -> Counter[str]:
-    """How often each reason was given."""
+    """Return how often each reason was given."""
     return Counter(
         verdict.result.reason.value
         for verdict in verdicts
@@ -122,7 +135,7 @@ def _scores(named: Iterable[tuple[str, Verdict]]) -> dict[str, Score]:
     return {name: Score.of(verdicts) for name, verdicts in groups.items()}
 
 
-def _fates(named: Iterable[tuple[str, Verdict]]) -> dict[str, Counter[str]]:
+def _outcomes(named: Iterable[tuple[str, Verdict]]) -> dict[str, Counter[str]]:
     groups: dict[str, Counter[str]] = {}
     for name, verdict in named:
         counts, result = groups.setdefault(name, Counter()), verdict.result

@@ -1,4 +1,4 @@
-"""What some verdicts on readable keys add up to."""
+"""Counts and shares over verdicts on readable keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Counts of photos, refusals counted as wrong; `cuts` holds (right, all) of each photo."""
+    """Counts of photos. Refusals count as wrong.
+
+    Attributes:
+        photos: Number of photos.
+        whole: Number of correct whole codes.
+        three: Number of photos with the correct code among the first three candidates.
+        keyway: Number of correct keyways.
+        refused: Number of refusals.
+        cuts: For each photo, the number of correct cuts and of all cuts.
+    """
 
     photos: int
     whole: int
@@ -25,51 +34,57 @@ class Score:
 
     @classmethod
     def of(cls, verdicts: Sequence[Verdict]) -> Score:
-        """Adds up."""
+        """Count the verdicts."""
         return cls(
             photos=len(verdicts),
             whole=sum(verdict.whole for verdict in verdicts),
-            three=sum(verdict.among_three for verdict in verdicts),
+            three=sum(verdict.in_top_three for verdict in verdicts),
             keyway=sum(verdict.right_keyway for verdict in verdicts),
             refused=sum(isinstance(verdict.result, Unreadable) for verdict in verdicts),
             cuts=tuple((verdict.right_cuts, len(verdict.shot.codes or ())) for verdict in verdicts),
         )
 
     def share(self, count: int) -> float:
-        """`count` of all photos, 0 to 1."""
+        """Return `count` as a share of all photos, 0 to 1."""
         return count / max(1, self.photos)
 
     @property
     def cut(self) -> float:
-        """The share of cuts that are right, whatever the keyway."""
-        return sum(right for right, _ in self.cuts) / max(1, sum(each for _, each in self.cuts))
+        """Return the share of correct cuts, regardless of the keyway."""
+        return sum(right for right, _ in self.cuts) / max(1, sum(count for _, count in self.cuts))
 
     @property
     def whole_95(self) -> Interval:
-        """The 95 % interval of the share of whole codes."""
+        """Return the 95 % interval of the share of correct whole codes."""
         return wilson(self.whole, self.photos)
 
     @property
     def keyway_95(self) -> Interval:
-        """The 95 % interval of the share of right keyways."""
+        """Return the 95 % interval of the share of correct keyways."""
         return wilson(self.keyway, self.photos)
 
     @property
     def cut_95(self) -> Interval:
-        """The 95 % interval of `cut`, wider than for independent cuts."""
+        """Return the 95 % interval of `cut`, which is wider than for independent cuts."""
         return clustered(self.cuts)
 
     def to_dict(self) -> dict[str, object]:
-        """Shares of all photos with their 95 % intervals."""
+        """Return shares of all photos with their 95 % intervals."""
         whole, three, keyway, refused = (
             round(self.share(count), 5)
             for count in (self.whole, self.three, self.keyway, self.refused)
         )
         return {
-            "photos": self.photos, "whole": whole, "whole_95": _rounded(self.whole_95), "top3": three,
-            "cut": round(self.cut, 5), "cut_95": _rounded(self.cut_95), "keyway": keyway, "keyway_95": _rounded(self.keyway_95),
+            "photos": self.photos,
+            "whole": whole,
+            "whole_95": _rounded(self.whole_95),
+            "top3": three,
+            "cut": round(self.cut, 5),
+            "cut_95": _rounded(self.cut_95),
+            "keyway": keyway,
+            "keyway_95": _rounded(self.keyway_95),
             "refused": refused,
-        }  # fmt: skip
+        }
 
 
 def _rounded(interval: Interval) -> list[float]:

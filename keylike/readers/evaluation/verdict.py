@@ -1,4 +1,4 @@
-"""One labelled photo, and what a reader made of it."""
+"""Labelled photo, and the verdict on its reading."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keylike.readers.contract import Reading, Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One labelled photo; `codes` is None where there is nothing to read."""
+    """Labelled photo. `codes` is None if there is no code to read."""
 
     path: Path
     keyway: str
@@ -20,7 +20,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a reader made of one shot; `ms` from bytes to reading."""
+    """Result of reading a shot. `ms` is the time from bytes to reading."""
 
     shot: Shot
     result: Reading | Unreadable
@@ -28,12 +28,12 @@ class Verdict:
 
     @property
     def right_keyway(self) -> bool:
-        """The keyway right, whatever the cuts."""
+        """Return True if the keyway is correct."""
         return isinstance(self.result, Reading) and self.result.keyway == self.shot.keyway
 
     @property
     def whole(self) -> bool:
-        """Keyway and every cut right."""
+        """Return True if the keyway and every cut are correct."""
         return (
             self.right_keyway
             and isinstance(self.result, Reading)
@@ -41,15 +41,15 @@ class Verdict:
         )
 
     @property
-    def among_three(self) -> bool:
-        """The keyway right, and the right code among the first three candidates."""
+    def in_top_three(self) -> bool:
+        """Return True if the keyway is correct and the code is among the first three candidates."""
         if not self.right_keyway or not isinstance(self.result, Reading):
             return False
         return self.shot.codes in [candidate.codes for candidate in self.result.candidates[:3]]
 
     @property
     def right_cuts(self) -> int:
-        """How many cuts are right, whatever the keyway; none of a refusal's."""
+        """Return the number of correct cuts, regardless of the keyway; 0 for a refusal."""
         if not isinstance(self.result, Reading) or self.shot.codes is None:
             return 0
         return sum(a == b for a, b in zip(self.result.codes, self.shot.codes, strict=False))

@@ -13,7 +13,7 @@ from typing import Any
 
 from keylike.errors import ModelError
 from keylike.readers.gemma.weights import adapter_file, tensors
-from keylike.readers.model_files import called
+from keylike.readers.model_files import display_name
 
 _SHARED = re.compile(r"\.language_model\.layers\.(\d+)\.self_attn\.[kv]_proj\.")
 
@@ -62,7 +62,7 @@ def _compare(path: Path, loaded: Mapping[str, tuple[int, ...]], first_shared: in
     if mismatched:
         matching = len(stored.items() & loaded.items())
         raise ModelError(
-            f"{called(path)} does not fit its base model: it holds {len(stored)} tensors, "
+            f"{display_name(path)} does not fit its base model: it holds {len(stored)} tensors, "
             f"the model expects {len(loaded)}, and only {matching} agree in name and shape; "
             f"the first mismatch is {mismatched[0]}"
         )

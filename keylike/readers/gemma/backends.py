@@ -61,8 +61,8 @@ def choose(backend: str) -> Backend:
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise ModelError(
-            f"{', '.join(missing)} not installed: Gemma needs the packages of locks/gemma.txt "
-            "(make serve-gemma)"
+            f"{', '.join(missing)} not installed: "
+            "Gemma needs the packages of locks/gemma.txt (make serve-gemma)"
         )
     if backend == "unsloth" or (
         backend == "auto" and _has_cuda() and find_spec("unsloth") is not None

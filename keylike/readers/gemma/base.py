@@ -37,14 +37,14 @@ def find_base(
         for folder in _possible_folders(name, adapter, models):
             if folder is not None and folder.resolve() != adapter.resolve():
                 return folder
-    wanted = " or ".join(dict.fromkeys(map(shown, names))) or "its manifest does not name one"
+    wanted = " or ".join(dict.fromkeys(map(base_label, names))) or "its manifest does not name one"
     raise ModelError(
         f"{adapter.name} is a LoRA adapter, and its base model was not found ({wanted}): "
         "put the base's folder next to it, or set KEYLIKE_BASE_MODEL"
     )
 
 
-def shown(name: str) -> str:
+def base_label(name: str) -> str:
     """Return the name of a base for messages: a full hub name, or the last part of a path."""
     return name if _HUB_NAME.fullmatch(name) else last_part(name)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from keylike.errors import ModelError
 from keylike.readers.gemma.weights import adapter_file, model_files, read_json, refuse_pointer
-from keylike.readers.model_files import called, shown
+from keylike.readers.model_files import display_name, printable
 
 MODEL, ADAPTER = "config.json", "adapter_config.json"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
@@ -39,11 +39,11 @@ def refuse_code(folder: Path) -> None:
     """
     code = next(iter(sorted(folder.glob("*.py"))), None)
     if code is not None:
-        raise ModelError(f"{called(code)}: code from a model folder is never run; remove it")
+        raise ModelError(f"{display_name(code)}: code from a model folder is never run; remove it")
     if (folder / _MORE_TEMPLATES).exists():
         raise ModelError(
-            f"{folder.name}/{_MORE_TEMPLATES}: a manifest cannot list files in subfolders; remove "
-            "it"
+            f"{folder.name}/{_MORE_TEMPLATES}: a manifest cannot list files in subfolders; "
+            "remove it"
         )
     for path in (folder / name for name in _CONFIGS):
         if os.path.lexists(path):
@@ -54,16 +54,18 @@ def _refuse_code_references(path: Path, config: dict[str, Any]) -> None:
     for table in _tables(config):
         if table.get("auto_map") or table.get("trust_remote_code"):
             raise ModelError(
-                f"{called(path)} requests its own code (auto_map or trust_remote_code), "
+                f"{display_name(path)} requests its own code (auto_map or trust_remote_code), "
                 "which is never run"
             )
         for name in ("attn_implementation", "_attn_implementation"):
             if table.get(name) not in _ATTENTION:
-                raise ModelError(f"{called(path)}: {name} names its own code, which is never run")
+                raise ModelError(
+                    f"{display_name(path)}: {name} names its own code, which is never run"
+                )
         for name, known in _CLASSES.items():
             if table.get(name) is not None and not re.fullmatch(known, str(table[name])):
                 raise ModelError(
-                    f"{called(path)}: {name} is {shown(table[name])!r}, "
+                    f"{display_name(path)}: {name} is {printable(table[name])!r}, "
                     "which is not one of Gemma's classes"
                 )
 
@@ -93,7 +95,7 @@ def check_model(folder: Path) -> bool:
     kind = config.get("model_type")
     if kind != "gemma3n":
         raise ModelError(
-            f"{called(folder / MODEL)}: the model type is {shown(kind)!r}; "
+            f"{display_name(folder / MODEL)}: the model type is {printable(kind)!r}; "
             "only 'gemma3n' is supported"
         )
     _check_sources(folder / MODEL, config)
@@ -107,7 +109,8 @@ def check_model(folder: Path) -> bool:
         or not stored.get("load_in_4bit")
     ):
         raise ModelError(
-            f"{called(folder / MODEL)}: the only supported quantisation is bitsandbytes' 4 bits"
+            f"{display_name(folder / MODEL)}: "
+            "the only supported quantisation is bitsandbytes' 4 bits"
         )
     return True
 
@@ -115,22 +118,24 @@ def check_model(folder: Path) -> bool:
 def _check_sources(path: Path, config: dict[str, Any]) -> None:
     """Raise ModelError if transformers or timm would open weights that the folder does not list."""
     if config.get("transformers_weights") is not None:
-        raise ModelError(f"{called(path)}: transformers_weights names weights outside the folder")
+        raise ModelError(
+            f"{display_name(path)}: transformers_weights names weights outside the folder"
+        )
     vision = config.get("vision_config")
     if not isinstance(vision, dict):
         return
     network, model_args = vision.get("architecture"), vision.get("model_args")
     if network is not None and not _NETWORK.fullmatch(str(network)):
         raise ModelError(
-            f"{called(path)}: vision_config.architecture must be the name of a timm network, "
-            "not a location"
+            f"{display_name(path)}: vision_config.architecture must be the name of a timm "
+            "network, not a location"
         )
     if model_args is not None and not (
         isinstance(model_args, dict)
         and all(map(_is_safe_model_arg, model_args, model_args.values()))
     ):
         raise ModelError(
-            f"{called(path)}: vision_config.model_args may only hold sizes of the network"
+            f"{display_name(path)}: vision_config.model_args may only hold sizes of the network"
         )
 
 
@@ -154,7 +159,8 @@ def check_adapter(folder: Path) -> dict[str, Any]:
     config = read_json(folder / ADAPTER)
     if config.get("peft_type") != "LORA":
         raise ModelError(
-            f"{called(folder / ADAPTER)}: the adapter type is {shown(config.get('peft_type'))!r}; "
+            f"{display_name(folder / ADAPTER)}: the adapter type is "
+            f"{printable(config.get('peft_type'))!r}; "
             "only 'LORA' is supported"
         )
     # Both settings name modules that PEFT would import. auto_mapping is harmless if it names
@@ -166,7 +172,7 @@ def check_adapter(folder: Path) -> dict[str, Any]:
         or str(library or "transformers").partition(".")[0] != "transformers"
     ):
         raise ModelError(
-            f"{called(folder / ADAPTER)} names code outside transformers, which is never run"
+            f"{display_name(folder / ADAPTER)} names code outside transformers, which is never run"
         )
     return config
 

@@ -25,8 +25,8 @@ from keylike.readers.gemma.legacy_manifest import legacy_manifest
 from keylike.readers.gemma.manifest import GemmaManifest, gemma_manifest
 from keylike.readers.model_files import (
     MANIFEST,
-    called,
     check_files,
+    display_name,
     footprint,
     has_manifest,
     read_manifest,
@@ -152,7 +152,7 @@ def _manifest(folder: Path, kind: Kind) -> GemmaManifest:
     manifest = gemma_manifest(_check_listed(folder))
     if manifest.kind != kind:
         raise ModelError(
-            f"{called(folder / MANIFEST)} says {manifest.kind}, "
+            f"{display_name(folder / MANIFEST)} says {manifest.kind}, "
             f"but the files are those of a {kind} folder"
         )
     return manifest
@@ -165,7 +165,7 @@ def _check_listed(folder: Path) -> Mapping[str, Any]:
     unlisted = [path.name for path in _loadable_files(folder) if path.name not in table["files"]]
     if unlisted:
         raise ModelError(
-            f"{called(folder / unlisted[0])} is not in [files] of {MANIFEST}: "
+            f"{display_name(folder / unlisted[0])} is not in [files] of {MANIFEST}: "
             "list it with its SHA-256, or remove it"
         )
     return table

@@ -28,7 +28,7 @@ from keylike.readers.gemma.manifest import (
     gemma_manifest,
 )
 from keylike.readers.gemma.weights import read_json
-from keylike.readers.model_files import MANIFEST, called, sha256
+from keylike.readers.model_files import MANIFEST, display_name, sha256
 
 
 def write_fitted(
@@ -68,7 +68,7 @@ def write_fitted(
         gemma_manifest(tomllib.loads(text))
         _replace(path, text.encode())
     except OSError as error:
-        raise ModelError(f"{called(path)} cannot be written: {error.strerror}") from None
+        raise ModelError(f"{display_name(path)} cannot be written: {error.strerror}") from None
 
 
 def full_manifest(

@@ -79,8 +79,7 @@ def choose_precision(requested: str, device: Device, parameters: int) -> str:
         needed = _gigabytes(_OVERHEAD * _BYTES["bf16"] * parameters)
         raise ModelError(
             f"the model needs about {needed} of memory, but only {_gigabytes(device.free)} is "
-            "free: "
-            "KEYLIKE_PRECISION=nf4 needs a quarter"
+            "free: KEYLIKE_PRECISION=nf4 needs a quarter"
         )
     best = "bf16" if device.bf16 else "fp32"
     if device.name == "mps":

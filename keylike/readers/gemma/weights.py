@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keylike.errors import ModelError
-from keylike.readers.model_files import called, open_file
+from keylike.readers.model_files import display_name, open_file
 
 MODEL = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -42,8 +42,8 @@ def model_files(folder: Path) -> list[Path]:
     single, index = folder / MODEL, folder / INDEX
     if single.exists() and index.exists():
         raise ModelError(
-            f"{folder.name} holds both {MODEL} and {INDEX}: delete the one that does not belong to "
-            "it"
+            f"{folder.name} holds both {MODEL} and {INDEX}: "
+            "delete the one that does not belong to it"
         )
     if single.exists():
         tensors(single)
@@ -80,11 +80,11 @@ def tensors(path: Path) -> dict[str, Tensor]:
         }
         end = _data_end(header)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError):
-        raise ModelError(f"{called(path)} is damaged: its header is invalid") from None
+        raise ModelError(f"{display_name(path)} is damaged: its header is invalid") from None
     if end != data_size:
         comparison = "shorter" if data_size < end else "longer"
         raise ModelError(
-            f"{called(path)} is {comparison} than its header says: "
+            f"{display_name(path)} is {comparison} than its header says: "
             "it is damaged, or its download was incomplete"
         )
     return found
@@ -122,16 +122,19 @@ def read_json(path: Path) -> dict[str, Any]:
     refuse_pointer(path)
     if path.stat().st_size > _MAX_JSON_BYTES:
         raise ModelError(
-            f"{called(path)} is larger than {_MAX_JSON_BYTES:,} bytes: it is not a configuration"
+            f"{display_name(path)} is larger than {_MAX_JSON_BYTES:,} bytes: "
+            "it is not a configuration"
         )
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise ModelError(f"{called(path)} is missing or cannot be read") from None
+        raise ModelError(f"{display_name(path)} is missing or cannot be read") from None
     except (ValueError, RecursionError):
-        raise ModelError(f"{called(path)} is not valid JSON: it is damaged or truncated") from None
+        raise ModelError(
+            f"{display_name(path)} is not valid JSON: it is damaged or truncated"
+        ) from None
     if not isinstance(table, dict):
-        raise ModelError(f"{called(path)} is not a JSON object")
+        raise ModelError(f"{display_name(path)} is not a JSON object")
     return table
 
 
@@ -141,10 +144,10 @@ def refuse_pointer(path: Path) -> None:
         with open_file(path) as file:
             start = file.read(len(_LFS))
     except OSError:
-        raise ModelError(f"{called(path)} is missing or cannot be read") from None
+        raise ModelError(f"{display_name(path)} is missing or cannot be read") from None
     if start == _LFS:
         raise ModelError(
-            f"{called(path)} is a Git LFS pointer, not the file itself: run git lfs pull"
+            f"{display_name(path)} is a Git LFS pointer, not the file itself: run git lfs pull"
         )
 
 
@@ -156,7 +159,7 @@ def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, _MAX_HEADER_BYTES):
             raise ModelError(
-                f"{called(path)} is not a safetensors file, or its download was incomplete"
+                f"{display_name(path)} is not a safetensors file, or its download was incomplete"
             )
         text = file.read(length)
     try:
@@ -164,7 +167,7 @@ def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
     except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
-        raise ModelError(f"{called(path)} is damaged: its header cannot be read")
+        raise ModelError(f"{display_name(path)} is damaged: its header cannot be read")
     header.pop("__metadata__", None)
     return header, size - 8 - length
 
@@ -173,12 +176,13 @@ def _shards(folder: Path, index: Path) -> list[Path]:
     """Return every file in the index after checking that each holds the tensors it should."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise ModelError(f"{called(index)} names no weights")
+        raise ModelError(f"{display_name(index)} names no weights")
     names = sorted({str(name) for name in weight_map.values()})
     for name in names:
         if Path(name).name != name or not name.endswith(".safetensors"):
             raise ModelError(
-                f"{called(index)}: {Path(name).name!r} is not the plain name of a safetensors file"
+                f"{display_name(index)}: {Path(name).name!r} is not the plain name of a "
+                "safetensors file"
             )
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
@@ -190,7 +194,7 @@ def _shards(folder: Path, index: Path) -> list[Path]:
     for tensor, name in weight_map.items():
         if tensor not in stored[name]:
             raise ModelError(
-                f"{called(folder / name)} does not hold {tensor}, which {INDEX} says it does"
+                f"{display_name(folder / name)} does not hold {tensor}, which {INDEX} says it does"
             )
     return [folder / name for name in names]
 
@@ -204,7 +208,7 @@ def _no_weights_message(folder: Path, wanted: str) -> str:
     )
     if pickles:
         return (
-            f"{called(folder / pickles[0])}: pickled weights are not opened because they can run "
-            "code; save them as safetensors"
+            f"{display_name(folder / pickles[0])}: "
+            "pickled weights are not opened because they can run code; save them as safetensors"
         )
     return f"{folder.name} holds no weights: {wanted} is missing"

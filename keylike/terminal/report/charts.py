@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from keylike.readers.evaluation.calibration import Bin
-from keylike.readers.evaluation.coverage import Covered, surest
+from keylike.readers.evaluation.coverage import CoveragePoint, point_at_coverage
 from keylike.readers.evaluation.depths import Confusion, Errors
 from keylike.terminal.report.formatting import MINUS, percent
 
@@ -102,7 +102,7 @@ class ErrorChart:
     cuts: list[tuple[float, float, float]]
 
 
-def coverage_chart(curve: Sequence[Covered], stated: float) -> CoverageChart:
+def coverage_chart(curve: Sequence[CoveragePoint], stated: float) -> CoverageChart:
     """Return the curve in 400 by 300 units; it starts at the fifth code."""
     drawn = [point for point in curve if point.given >= LEAST_GIVEN] or list(curve[-1:])
     drawn = [*drawn[:: math.ceil(len(drawn) / _MOST_POINTS)], drawn[-1]]
@@ -112,7 +112,7 @@ def coverage_chart(curve: Sequence[Covered], stated: float) -> CoverageChart:
     edges = [(x(point.coverage), y(point.interval[0])) for point in drawn] + [
         (x(p.coverage), y(p.interval[1])) for p in reversed(drawn)
     ]
-    mark = surest(curve, stated)
+    mark = point_at_coverage(curve, stated)
     return CoverageChart(
         x.ticks((0, 0.2, 0.4, 0.6, 0.8, 1), _whole),
         y.ticks(_tenths(floor), _whole),

@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from keylike.readers.contract import ReaderInfo
 from keylike.readers.evaluation.calibration import calibration_error, reliability
-from keylike.readers.evaluation.coverage import covered, surest
+from keylike.readers.evaluation.coverage import coverage_curve, point_at_coverage
 from keylike.readers.evaluation.depths import confusions, errors, measured
 from keylike.readers.evaluation.failures import refused, worst, wrong
 from keylike.readers.evaluation.report import SHARES, Report, refusals
@@ -95,11 +95,11 @@ def _scores(report: Report) -> dict[str, Any]:
 
 
 def _confidence(report: Report) -> dict[str, Any]:
-    sure = report.sure
-    curve = covered(sure, len(report.coded))
+    sure = report.confidences
+    curve = coverage_curve(sure, len(report.coded))
     return {
-        "stated": surest(curve, STATED),
-        "points": [(share, surest(curve, share)) for share in SHARES],
+        "stated": point_at_coverage(curve, STATED),
+        "points": [(share, point_at_coverage(curve, share)) for share in SHARES],
         "curve_end": curve[-1] if curve else None,
         "coverage": charts.coverage_chart(curve, STATED) if curve else None,
         "bins": reliability(sure),

@@ -1,4 +1,4 @@
-"""What every classifier keeps to: the embedded caliper and an ONNX network alike."""
+"""Tests that every classifier must pass: the embedded caliper and an ONNX network."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ KEY = (ROOT / "samples" / "sc1_01.jpg").read_bytes()
 
 
 def embedded(_: Path) -> Classifier:
-    """The caliper that is shipped."""
+    """Load the shipped caliper."""
     return families(load(ROOT / "models" / "caliper"))
 
 
 def network(tmp_path: Path) -> Classifier:
-    """A tiny network."""
+    """Load a tiny network."""
     return load_classifier(make_classifier(tmp_path / "colours"))
 
 
 @pytest.fixture(params=[embedded, network], ids=["embedded", "network"])
 def classifier(request: pytest.FixtureRequest, tmp_path: Path) -> Classifier:
-    """Each in turn, warmed."""
+    """Return each classifier, warmed up."""
     make: Callable[[Path], Classifier] = request.param
-    made = make(tmp_path)
-    made.warm()
-    return made
+    classifier = make(tmp_path)
+    classifier.warm()
+    return classifier
 
 
 PHOTOS: dict[str, Photo] = {
@@ -45,24 +45,24 @@ PHOTOS: dict[str, Photo] = {
 }
 
 
-def certain(classifier: Classifier, photo: Photo) -> Classification:
-    """No refusal."""
+def classify(classifier: Classifier, photo: Photo) -> Classification:
+    """Return the classification of a photo that must not be refused."""
     answer = classifier.classify(photo)
     assert isinstance(answer, Classification)
     return answer
 
 
-def test_it_says_who_it_is(classifier: Classifier) -> None:
+def test_info_is_complete(classifier: Classifier) -> None:
     info = classifier.info
     assert info.name and info.version
     assert len(set(info.labels)) == len(info.labels) >= 2
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_there_is_a_probability_for_every_label_and_they_sum_to_one(
+def test_classify_gives_probability_per_label_that_sum_to_one(
     classifier: Classifier, name: str
 ) -> None:
-    answer = certain(classifier, PHOTOS[name])
+    answer = classify(classifier, PHOTOS[name])
     assert tuple(answer.probabilities) == classifier.info.labels
     assert all(0 <= share <= 1 for share in answer.probabilities.values())
     assert sum(answer.probabilities.values()) == pytest.approx(1, abs=1e-9)
@@ -73,23 +73,23 @@ def test_there_is_a_probability_for_every_label_and_they_sum_to_one(
     )
 
 
-def test_the_same_photo_gets_the_same_answer_from_many_threads(classifier: Classifier) -> None:
-    alone = {name: certain(classifier, photo) for name, photo in PHOTOS.items()}
+def test_classify_is_deterministic_across_threads(classifier: Classifier) -> None:
+    expected = {name: classify(classifier, photo) for name, photo in PHOTOS.items()}
     names = [*PHOTOS] * 4
     with ThreadPoolExecutor(4) as threads:
-        together = [*threads.map(lambda name: certain(classifier, PHOTOS[name]), names)]
-    assert together == [alone[name] for name in names]
+        results = [*threads.map(lambda name: classify(classifier, PHOTOS[name]), names)]
+    assert results == [expected[name] for name in names]
 
 
-def test_it_leaves_the_photo_as_it_is(classifier: Classifier) -> None:
+def test_classify_does_not_change_photo(classifier: Classifier) -> None:
     before = PHOTOS["key"].pixels.copy()
-    certain(classifier, PHOTOS["key"])
+    classify(classifier, PHOTOS["key"])
     assert (PHOTOS["key"].pixels == before).all()
 
 
 @pytest.mark.parametrize(
     "shares", [(0.5, float("nan")), (0.0, 0.0), (1.2, -0.2), (float("inf"), 1.0), (1.0,)]
 )
-def test_what_are_no_probabilities_is_refused(shares: tuple[float, ...]) -> None:
+def test_classification_of_invalid_shares_raises(shares: tuple[float, ...]) -> None:
     with pytest.raises(ValueError):
         Classification.of(("one", "two"), shares)

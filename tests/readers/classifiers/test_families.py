@@ -1,4 +1,4 @@
-"""The embedded caliper as a classifier: what it says where it finds a blade, where it finds none, and where nobody could."""
+"""Tests of the embedded caliper as a classifier of key families."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def classifier() -> Classifier:
 
 
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: label["file"])
-def test_samples_are_of_the_family_on_their_label(
+def test_classify_sample_predicts_labelled_family(
     classifier: Classifier, label: dict[str, str]
 ) -> None:
     answer = classifier.classify(open_photo((ROOT / "samples" / label["file"]).read_bytes()))
@@ -35,20 +35,18 @@ def test_samples_are_of_the_family_on_their_label(
     assert answer.predicted == label["keyway"] and answer.confidence > 0.5
 
 
-def test_where_no_blade_is_found_none_is_likeliest_and_not_certain(classifier: Classifier) -> None:
+def test_classify_without_blade_is_probably_none(classifier: Classifier) -> None:
     assert classifier.classify(open_photo(plain())) == NO_BLADE
     assert NO_BLADE.predicted == "none" and 0.5 < NO_BLADE.confidence < 0.9
     assert min(NO_BLADE.probabilities.values()) > 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2000, 23), (8, 600)])
-def test_a_picture_of_too_few_pixels_is_refused(
-    classifier: Classifier, size: tuple[int, int]
-) -> None:
+def test_classify_tiny_picture_is_refused(classifier: Classifier, size: tuple[int, int]) -> None:
     answer = classifier.classify(Photo(np.zeros((*size, 3), np.uint8), size, "PNG", 1.0))
     assert isinstance(answer, Unreadable) and answer.reason is Reason.TOO_SMALL and answer.advice
 
 
-def test_nothing_but_a_caliper_will_do() -> None:
-    with pytest.raises(ModelError, match="is no caliper"):
+def test_families_of_other_reader_raises() -> None:
+    with pytest.raises(ModelError, match="is not a caliper"):
         families(ColourReader())

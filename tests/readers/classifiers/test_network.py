@@ -1,4 +1,4 @@
-"""ONNX classifiers from their folders: what they answer, and every way in which a folder is refused before it could do harm."""
+"""Tests of ONNX classifiers: their results, and the refusal of invalid folders."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tools.plain_pictures import BLUE, GREEN, RED, plain
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
 
 
-def told(classifier: Classifier, colour: tuple[int, int, int]) -> Classification:
-    """What is said about a photo of one colour, kept as it is by PNG."""
+def classify(classifier: Classifier, colour: tuple[int, int, int]) -> Classification:
+    """Classify a photo of one colour, encoded without loss."""
     answer = classifier.classify(open_photo(plain(colour, "PNG")))
     assert isinstance(answer, Classification)
     return answer
@@ -41,15 +41,15 @@ def told(classifier: Classifier, colour: tuple[int, int, int]) -> Classification
     ],
     ids=["plain", "NHWC", "open size", "crop", "BGR", "probabilities", "named"],
 )
-def test_colours_are_told_apart(
+def test_classify_distinguishes_colours(
     tmp_path: Path, net: Net, how: dict[str, Any], changes: dict[str, Any], colour: str
 ) -> None:
     classifier = load_classifier(make_classifier(tmp_path / "colours", net, how=how, **changes))
     classifier.warm()
-    assert told(classifier, COLOURS[colour]).predicted == colour
+    assert classify(classifier, COLOURS[colour]).predicted == colour
 
 
-def test_the_probabilities_are_the_softmax_of_the_numbers(tmp_path: Path) -> None:
+def test_classify_probabilities_are_softmax_of_logits(tmp_path: Path) -> None:
     means = np.array(RED) / 255 * 20
     expected = np.exp(means) / np.exp(means).sum()
     as_logits = load_classifier(make_classifier(tmp_path / "logits"))
@@ -57,7 +57,9 @@ def test_the_probabilities_are_the_softmax_of_the_numbers(tmp_path: Path) -> Non
         make_classifier(tmp_path / "shares", Net(ends="Softmax"), gives="probabilities")
     )
     for classifier in (as_logits, as_shares):
-        assert [*told(classifier, RED).probabilities.values()] == pytest.approx(expected, rel=1e-4)
+        assert [*classify(classifier, RED).probabilities.values()] == pytest.approx(
+            expected, rel=1e-4
+        )
 
 
 MANIFESTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -78,7 +80,7 @@ MANIFESTS: dict[str, tuple[dict[str, Any], str]] = {
     "one label": ({"labels": ["key"]}, "labels"),
     "labels as text": ({"labels": "red"}, "labels"),
     "empty label": ({"labels": ["red", ""]}, "labels"),
-    "label twice": ({"labels": ["red", "red", "blue"]}, "named twice"),
+    "label twice": ({"labels": ["red", "red", "blue"]}, "occurs twice"),
     "numbers as labels": ({"labels": [1, 2, 3]}, "labels"),
     "no word on what it gives": ({"gives": None}, "gives"),
     "unknown output kind": ({"gives": "scores"}, "gives"),
@@ -104,7 +106,7 @@ PREPROCESSINGS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fault", MANIFESTS)
-def test_a_wrong_manifest_is_refused(tmp_path: Path, fault: str) -> None:
+def test_load_invalid_manifest_is_refused(tmp_path: Path, fault: str) -> None:
     changes, message = MANIFESTS[fault]
     folder = make_classifier(tmp_path / "colours", **changes)
     with pytest.raises(ModelError, match=message) as refused:
@@ -113,13 +115,13 @@ def test_a_wrong_manifest_is_refused(tmp_path: Path, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", PREPROCESSINGS, ids=str)
-def test_a_wrong_preprocessing_is_refused(tmp_path: Path, fault: dict[str, Any]) -> None:
+def test_load_invalid_preprocessing_is_refused(tmp_path: Path, fault: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=rf"preprocessing\.{next(iter(fault))}"):
         load_classifier(make_classifier(tmp_path / "colours", how=fault))
 
 
 @pytest.mark.parametrize("missing", PREPROCESSING)
-def test_what_changes_answers_has_no_default(tmp_path: Path, missing: str) -> None:
+def test_load_missing_preprocessing_entry_is_refused(tmp_path: Path, missing: str) -> None:
     rest = {name: value for name, value in PREPROCESSING.items() if name != missing}
     folder = make_classifier(tmp_path / "colours")
     text = (folder / "manifest.toml").read_text().partition("[preprocessing]")[0]
@@ -132,7 +134,7 @@ def test_what_changes_answers_has_no_default(tmp_path: Path, missing: str) -> No
         load_classifier(folder)
 
 
-def test_an_altered_file_is_not_opened(tmp_path: Path) -> None:
+def test_load_altered_file_is_refused(tmp_path: Path) -> None:
     folder = make_classifier(tmp_path / "colours")
     Net(ends="Softmax").write(folder / "net.onnx")
     with pytest.raises(ModelError, match="does not match its SHA-256"):
@@ -140,7 +142,7 @@ def test_an_altered_file_is_not_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["net.onnx", "manifest.toml"])
-def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path, name: str) -> None:
+def test_load_link_out_of_folder_is_refused(tmp_path: Path, name: str) -> None:
     folder = make_classifier(tmp_path / "colours")
     (folder / name).rename(tmp_path / name)
     (folder / name).symlink_to(tmp_path / name)
@@ -148,7 +150,7 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path, nam
         load_classifier(folder)
 
 
-def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
+def test_load_link_inside_folder_is_accepted(tmp_path: Path) -> None:
     folder = make_classifier(tmp_path / "colours")
     (folder / "net.onnx").rename(folder / "real")
     (folder / "net.onnx").symlink_to(folder / "real")
@@ -159,10 +161,10 @@ def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
     "where",
     ["weights.bin", "../weights.bin", "inside/weights.bin", "link.bin", "absolute", "net.onnx"],
 )
-def test_weights_in_another_file_are_not_read(
+def test_load_external_weights_are_refused(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever they lie, and wherever the server was started: they are not in the list of hashes."""
+    """External weights have no hash in the manifest, wherever they are."""
     weights = np.full(3, 20, np.float32).tobytes()
     folder = make_classifier(
         tmp_path / "colours",
@@ -177,17 +179,17 @@ def test_weights_in_another_file_are_not_read(
         path.write_bytes(weights)
     (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
     monkeypatch.chdir(folder)
-    with pytest.raises(
-        ModelError,
-        match=r"colours/net\.onnx cannot be opened: it must be one ONNX file that holds all its weights",
-    ):
+    message = (
+        r"colours/net\.onnx cannot be opened: it must be one ONNX file that holds all its weights"
+    )
+    with pytest.raises(ModelError, match=message):
         load_classifier(folder)
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"\x80\x04pickle", b"version https://git-lfs.github.com/spec/v1\n"]
 )
-def test_what_is_no_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_load_non_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
     folder = make_classifier(
         tmp_path / "colours", files={"net.onnx": hashlib.sha256(data).hexdigest()}
     )
@@ -199,13 +201,13 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("net", "how", "changes", "message"),
     [
-        (Net(), {}, {"labels": ["red", "green"]}, "gives 3 numbers for 2 labels"),
-        (Net(), {}, {"labels": [*LABELS, "black"]}, "gives 3 numbers for 4 labels"),
-        (Net(), {"width": 9}, {}, "does not take"),
-        (Net(layout="NHWC"), {}, {}, "does not take"),
-        (Net(), {}, {"gives": "probabilities"}, "are no probabilities"),
-        (Net(ends="Sigmoid"), {}, {"gives": "probabilities"}, "are no probabilities"),
-        (Net(ends="Log"), {"mean": [1.0, 1.0, 1.0]}, {}, "are no logits"),
+        (Net(), {}, {"labels": ["red", "green"]}, "returns 3 numbers for 2 labels"),
+        (Net(), {}, {"labels": [*LABELS, "black"]}, "returns 3 numbers for 4 labels"),
+        (Net(), {"width": 9}, {}, "does not accept"),
+        (Net(layout="NHWC"), {}, {}, "does not accept"),
+        (Net(), {}, {"gives": "probabilities"}, "is not probabilities"),
+        (Net(ends="Sigmoid"), {}, {"gives": "probabilities"}, "is not probabilities"),
+        (Net(ends="Log"), {"mean": [1.0, 1.0, 1.0]}, {}, "is not logits"),
     ],
     ids=[
         "too few labels",
@@ -217,7 +219,7 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
         "NaN",
     ],
 )
-def test_a_network_that_is_not_as_its_manifest_says_fails_when_warmed(
+def test_warm_network_that_contradicts_its_manifest_raises(
     tmp_path: Path, net: Net, how: dict[str, Any], changes: dict[str, Any], message: str
 ) -> None:
     classifier = load_classifier(make_classifier(tmp_path / "colours", net, how=how, **changes))
@@ -232,6 +234,6 @@ def test_a_network_that_is_not_as_its_manifest_says_fails_when_warmed(
         (Net(outputs=("features", "scores")), "output must name one of features, scores"),
     ],
 )
-def test_a_network_that_cannot_be_asked_is_refused(tmp_path: Path, net: Net, message: str) -> None:
+def test_load_unusable_network_is_refused(tmp_path: Path, net: Net, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         load_classifier(make_classifier(tmp_path / "colours", net))
