@@ -257,7 +257,7 @@ def warm_in_process(*folders: Path) -> tuple[list[str], int]:
 
 
 @pytest.mark.parametrize("computed", [True, False])
-def test_warm_network_above_memory_limit_fails_alone(tmp_path: Path, computed: bool) -> None:
+def test_warm_network_above_memory_limit_raises(tmp_path: Path, computed: bool) -> None:
     """The network asks for twenty times the limit."""
     errors, peak = warm_in_process(
         make_served(tmp_path / "net", memory_hog(MAX_BYTES * 5, computed))
