@@ -6,11 +6,10 @@ Heavy imports are inside the commands, so that --help is quick.
 from __future__ import annotations
 
 import json
-import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -19,6 +18,7 @@ from rich.progress import track
 from keylike.resources import COMMAND, HOME, SAMPLES
 from keylike.settings import Settings, SettingsError, load_settings
 from keylike.terminal.cli_errors import exit_on_dataset_error, stop
+from keylike.terminal.standard_streams import BackgroundStream, tolerate_unwritable_streams
 from keylike.terminal.tokens_command import tokens_cli
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ _Tunnel = Annotated[
 
 def main() -> None:
     """Run the command line."""
-    cli(prog_name="keylike")
+    with tolerate_unwritable_streams():
+        cli(prog_name="keylike")
 
 
 @cli.callback(invoke_without_command=True)
@@ -74,7 +75,8 @@ def serve(tunnel: _Tunnel = False) -> None:
         service = Service(settings, one_time_token=one_time_token)
     except OSError as error:
         raise stop(f"KEYLIKE_LOGS: cannot write to {settings.logs}: {error.strerror}") from None
-    with service:
+    with service, closing(BackgroundStream()) as stream:
+        out = Console(file=cast(IO[str], stream), soft_wrap=True, highlight=False)
         try:
             server = service.listen()
         except OSError as error:
@@ -83,16 +85,19 @@ def serve(tunnel: _Tunnel = False) -> None:
                 "set KEYLIKE_HOST or KEYLIKE_PORT"
             ) from None
         server.install_signal_handlers()
-        _print_greeting(settings, server.port)
-        load = BackgroundLoad(service.load, done=lambda: _print_ready(service), failed=server.stop)
-        with load, _tunnel(service, server.port, one_time_token):
+        _print_greeting(out, settings, server.port)
+        load = BackgroundLoad(
+            service.load, done=lambda: _print_ready(out, service), failed=server.stop
+        )
+        with load, _tunnel(out, service, server.port, one_time_token):
             load.wait(HEAD_START_S)
             server.run()
             failure = load.failure
             finished = service.close()
             if failure is None:
-                _out.print("Stopped.")
+                out.print("Stopped.")
             if not finished:
+                stream.close()
                 hard_exit(0)
     if failure is not None:
         raise stop(f"{settings.model_folder}: {failure}")
@@ -246,7 +251,7 @@ def _any_token(settings: Settings) -> bool | None:
 cli.add_typer(tokens_cli(_token_store), name="tokens")
 
 
-def _print_greeting(settings: Settings, port: int) -> None:
+def _print_greeting(out: Console, settings: Settings, port: int) -> None:
     from keylike.access.policy import Policy
     from keylike.configuration import policy_of
     from keylike.terminal.greeting import address_of, first_sample, greeting
@@ -257,6 +262,7 @@ def _print_greeting(settings: Settings, port: int) -> None:
     if policy_of(settings) is not Policy.OPEN:
         token = "KEYLIKE_API_KEY" if settings.token else "TOKEN" if _any_token(settings) else None
     _print(
+        out,
         *greeting(
             address_of(settings.host, port),
             model.name,
@@ -265,7 +271,7 @@ def _print_greeting(settings: Settings, port: int) -> None:
             token=token,
             tunnel=settings.tunnel,
             spare=settings.ngrok_token is not None and not settings.tunnel,
-        )
+        ),
     )
 
 
@@ -295,7 +301,7 @@ def _why_not_public(settings: Settings) -> str | None:
 
 
 def _tunnel(
-    service: Service, port: int, one_time_token: str | None
+    out: Console, service: Service, port: int, one_time_token: str | None
 ) -> AbstractContextManager[None]:
     """Return a context in which the tunnel is open, if the settings ask for one."""
     settings = service.settings
@@ -305,7 +311,7 @@ def _tunnel(
     from keylike.terminal.tunnel_console import TunnelConsole
 
     console = TunnelConsole(
-        _out,
+        out,
         service.log,
         local=address_of(settings.host, port),
         token=one_time_token,
@@ -317,19 +323,19 @@ def _tunnel(
     )
 
 
-def _print_ready(service: Service) -> None:
+def _print_ready(out: Console, service: Service) -> None:
     model = service.engines.name
     reason = service.engines.reason
     if reason is None:
-        _print(f"Ready: {model} reads.")
+        _print(out, f"Ready: {model} reads.")
     else:
-        _print(f"Degraded: only {model} reads. {service.settings.model_folder}: {reason}")
+        folder = service.settings.model_folder
+        _print(out, f"Degraded: only {model} reads. {folder}: {reason}")
 
 
-def _print(*lines: str) -> None:
+def _print(out: Console, *lines: str) -> None:
     for line in lines:
-        _out.print(line, markup=False)
-    sys.stdout.flush()
+        out.print(line, markup=False)
 
 
 def _reader(settings: Settings) -> Reader:

@@ -23,6 +23,7 @@ from keylike.readers.contract import Reader
 from keylike.service import Service, create_app
 from keylike.settings import Settings
 from tests.fakes import colour_reader
+from tests.log_text import log_text
 from tests.running import until
 from tools.plain_pictures import RED, plain
 
@@ -143,7 +144,7 @@ def test_unusable_secret_file_is_logged_and_not_shared(settings: Settings, tmp_p
     assert len(shared_secret(settings, log)) == 32
     unwritable = settings.model_copy(update={"tokens": Path("/proc/nowhere/tokens.sqlite3")})
     assert len(shared_secret(unwritable, log)) == 32
-    logged = (tmp_path / "logs" / "api.log").read_text()
+    logged = log_text(tmp_path / "logs")
     assert logged.count("secret_not_shared") == 2
 
 

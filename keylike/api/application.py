@@ -35,6 +35,7 @@ from keylike.cache.reading_cache import ReadingCache
 from keylike.engines.engine_slot import EngineSlot
 from keylike.inference import Classifying, Inference
 from keylike.observability.gpu import find_gpu, gpu_memory
+from keylike.observability.logs import dropped_lines
 from keylike.observability.metrics import Metrics
 from keylike.observability.resource_usage import ProcessStats
 from keylike.observability.rolling_stats import RecentErrors, RecentStages
@@ -213,6 +214,7 @@ def _register_operations(app: OpenAPI, parts: Components, options: HttpOptions) 
         cache=parts.cache.stats,
         gpu=gpu_memory,
         tunnel=lambda: parts.tunnel.up,
+        dropped_log_lines=dropped_lines,
     )
     MetricsCollector(probes, parts.metrics.registry)
     report = HealthReport(

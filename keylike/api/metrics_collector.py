@@ -37,6 +37,7 @@ class Probes:
         cache: The counters of the cache.
         gpu: The GPU's memory, or None if this process uses no GPU.
         tunnel: True if a tunnel is open and works.
+        dropped_log_lines: The number of log lines that could not be written, by output.
     """
 
     reader: Callable[[], ReaderInfo | None]
@@ -46,6 +47,7 @@ class Probes:
     cache: Callable[[], CacheStats]
     gpu: Callable[[], GpuMemory | None]
     tunnel: Callable[[], bool]
+    dropped_log_lines: Callable[[], Mapping[str, int]]
 
 
 class MetricsCollector(Collector):
@@ -65,6 +67,12 @@ class MetricsCollector(Collector):
         yield from self._queue(self._probes.load())
         yield from self._cache(self._probes.cache())
         yield _gauge("keylike_tunnel_up", "1 if a tunnel is open and works.", self._probes.tunnel())
+        lines = CounterMetricFamily(
+            "keylike_log_lines_dropped", "Log lines that could not be written.", labels=["output"]
+        )
+        for output, count in self._probes.dropped_log_lines().items():
+            lines.add_metric([output], count)
+        yield lines
         gpu = self._probes.gpu()
         if gpu is not None:
             yield _gauge(

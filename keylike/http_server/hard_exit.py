@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 
@@ -13,6 +14,7 @@ def hard_exit(status: int) -> NoReturn:
     A library call cannot be interrupted. Threads inside onnxruntime or OpenCV abort the process
     while the interpreter finalizes.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):
+            stream.flush()
     os._exit(status)

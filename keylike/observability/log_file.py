@@ -1,18 +1,47 @@
-"""The log file, with rotation. A full disk or a missing folder does not affect the server."""
+"""The log file, with rotation, and the terminal. Faults of either do not affect the server."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import select
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
-from logging import LogRecord, StreamHandler
+from logging import LogRecord
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 _FILE_BYTES = 10_000_000
 _FILES_KEPT = 5
+
+
+def write_to_terminal(text: str) -> None:
+    """Write to stderr without Python's buffer; ignore a closed or full one.
+
+    A thread that is stuck in this function holds no lock that the end of the process needs.
+    """
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        # A substitute without a descriptor, as in tests.
+        with suppress(AttributeError, OSError, ValueError):
+            sys.stderr.write(text)
+        return
+    with suppress(OSError):
+        write_all(descriptor, text.encode(errors="replace"))
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all bytes, waiting if necessary. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            select.select([], [descriptor], [])
 
 
 class LogFile(RotatingFileHandler):
@@ -22,10 +51,14 @@ class LogFile(RotatingFileHandler):
     first dropped line and the first one written afterwards. A deleted file is recreated, with its
     folder. A file that cannot be rotated keeps growing until it can.
 
+    Attributes:
+        dropped: lines dropped so far.
+
     Args:
         path: the log file.
         max_bytes: size in bytes at which the file is rotated.
         backups: number of old files.
+        say: prints a line on the terminal.
 
     Raises:
         OSError: the file cannot be opened.
@@ -35,9 +68,16 @@ class LogFile(RotatingFileHandler):
     stream: FileIO  # type: ignore[assignment]
 
     def __init__(
-        self, path: Path, *, max_bytes: int = _FILE_BYTES, backups: int = _FILES_KEPT
+        self,
+        path: Path,
+        *,
+        max_bytes: int = _FILE_BYTES,
+        backups: int = _FILES_KEPT,
+        say: Callable[[str], None] = lambda line: write_to_terminal(line + "\n"),
     ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.dropped = 0
+        self._say = say
         self._lost = 0
         self._rotate_at = max_bytes
         super().__init__(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
@@ -61,16 +101,17 @@ class LogFile(RotatingFileHandler):
         The standard handler would print the log line and the message of the error.
         """
         if not self._lost:
-            _say(
+            self._say(
                 f"keylike: cannot write the log ({_kind(sys.exception())}); the "
                 "server continues without it"
             )
         self._lost += 1
+        self.dropped += 1
 
     def _report_recovery(self) -> None:
         if self._lost:
             lost, self._lost = self._lost, 0
-            _say(f"keylike: writing the log again; lines dropped: {lost}")
+            self._say(f"keylike: writing the log again; lines dropped: {lost}")
 
     def _open(self) -> FileIO:  # type: ignore[override]
         return FileIO(self.baseFilename, "a")
@@ -104,7 +145,7 @@ class LogFile(RotatingFileHandler):
                 self.stream = self._open()
             # Do not retry before every line: a failed attempt may delete the oldest file.
             self._rotate_at = self._size() + self.maxBytes // 10
-            _say("keylike: cannot rotate the log; writing to the same file")
+            self._say("keylike: cannot rotate the log; writing to the same file")
 
     def _append(self, line: bytes) -> None:
         """Write the whole line or nothing."""
@@ -115,22 +156,15 @@ class LogFile(RotatingFileHandler):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-class Terminal(StreamHandler):  # type: ignore[type-arg]
-    """A handler for stderr that ignores errors of a closed terminal."""
+class Terminal(logging.Handler):
+    """A handler for stderr that ignores errors of a closed terminal, since the log file has the line."""
 
-    def __init__(self) -> None:
-        super().__init__(sys.stderr)
-
-    def handleError(self, record: LogRecord) -> None:
-        """Do nothing, since the log file has the line."""
+    def emit(self, record: LogRecord) -> None:
+        """Write one line."""
+        write_to_terminal(self.format(record) + "\n")
 
 
 def _kind(error: BaseException | None) -> str:
     """Return the symbol of a system error, such as ENOSPC, or the name of the type."""
     number = error.errno if isinstance(error, OSError) else None
     return errno.errorcode.get(number or 0, type(error).__name__)
-
-
-def _say(line: str) -> None:
-    with suppress(OSError, ValueError, AttributeError):
-        print(line, file=sys.stderr, flush=True)

@@ -3,6 +3,8 @@
 The log must never contain a key's code, a picture, a token, a client's address or a query string.
 The code that logs passes only plain values. An exception is logged by its type and code locations,
 since its message may quote any of these. `redaction` filters every line as a second safeguard.
+
+Threads of their own write the file and the terminal, so that neither can block a request.
 """
 
 from __future__ import annotations
@@ -17,28 +19,38 @@ import structlog
 from structlog.stdlib import BoundLogger, ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from keylike.observability.background_log import BackgroundHandler
 from keylike.observability.log_file import LogFile, Terminal
 from keylike.observability.redaction import redact
 
 _PYTHONS_LAST_RESORT = logging.lastResort
-_SHARED: list[Processor] = [
-    structlog.stdlib.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
+# The outputs of the current logger. Python's loggers are global, too.
+_outputs: dict[str, BackgroundHandler] = {}
+_TIME_STAMPER = structlog.processors.TimeStamper(fmt="iso", utc=True)
+_SHARED: list[Processor] = [structlog.stdlib.add_log_level, _TIME_STAMPER]
 
 
 def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     """Return the server's logger, which writes to `folder`/api.log and stderr. Raises OSError."""
-    file = LogFile(folder / "api.log")
+    terminal = BackgroundHandler(Terminal(), _dropped_record)
+    try:
+        log_file = LogFile(folder / "api.log", say=lambda line: terminal.enqueue(_plain(line)))
+    except OSError:
+        terminal.close()
+        raise
+    file = BackgroundHandler(log_file, _dropped_record)
     file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
-    terminal = Terminal()
     terminal.setFormatter(
         _formatter(
             structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False
+                colors=sys.stderr is not None and sys.stderr.isatty(),
+                pad_event_to=0,
+                sort_keys=False,
             )
         )
     )
+    close_logger()
+    _outputs.update(file=file, terminal=terminal)
     logger = _add_handlers("keylike", level, [file, terminal])
     for library in ("waitress", "opentelemetry"):
         _add_handlers(library, "ERROR", [file, terminal])
@@ -59,12 +71,37 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     return cast(BoundLogger, wrapped)
 
 
+def flush_logger() -> None:
+    """Wait until all lines are written. An output that is stuck is not waited for."""
+    for output in _outputs.values():
+        output.flush()
+
+
+def dropped_lines() -> dict[str, int]:
+    """Return the number of lines that could not be written, by output ("file", "terminal")."""
+    return {name: output.dropped for name, output in _outputs.items()}
+
+
 def close_logger() -> None:
-    """Close the handlers that `make_logger` has attached."""
+    """Write the waiting lines and close the handlers that `make_logger` has attached."""
     for name in ("keylike", "waitress", "opentelemetry", "py.warnings"):
         _remove_handlers(name)
     logging.captureWarnings(False)
     logging.lastResort = _PYTHONS_LAST_RESORT
+
+
+def _dropped_record(lines: int) -> logging.LogRecord:
+    """Return the record about dropped lines, in the format of the server's own lines."""
+    record = _plain("")
+    record.msg = _TIME_STAMPER(None, "warning", {"event": "log lines dropped", "lines": lines})
+    record.msg["level"] = "warning"
+    record.__dict__.update(_logger=None, _name="warning")
+    return record
+
+
+def _plain(line: str) -> logging.LogRecord:
+    """Return the record of a line that needs no formatting."""
+    return logging.LogRecord("keylike", logging.WARNING, __file__, 0, line, None, None)
 
 
 class _LastResort(logging.Handler):

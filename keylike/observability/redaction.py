@@ -42,6 +42,7 @@ PLAIN: Mapping[str, Callable[[str], bool]] = {
     "event": _like(r"[a-z][a-z_ ]{0,60}"),
     "failure": _WORD,
     "level": _WORD,
+    "lines": _WORD,
     "method": _WORD,
     "model": _like(r"\w[\w.+-]*"),
     "ms": _WORD,

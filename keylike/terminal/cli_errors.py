@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
@@ -16,8 +16,9 @@ _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def say(line: str) -> None:
-    """Print a line to stderr."""
-    _err.print(f"keylike: {line}", markup=False)
+    """Print a line to stderr, if that is possible."""
+    with suppress(OSError):
+        _err.print(f"keylike: {line}", markup=False)
 
 
 def stop(line: str) -> typer.Exit:

@@ -17,6 +17,7 @@ from keylike.service import Load, Service, create_app
 from keylike.settings import Settings
 from tests.contract import check_described
 from tests.fakes import ColourReader
+from tests.log_text import log_text
 from tools.fuzzing.forms import form
 from tools.plain_pictures import BLUE, GREEN, RED, plain
 
@@ -111,7 +112,7 @@ def test_batch_with_a_crash_fails_only_that_photo_and_logs_it(
     results = validated(crashing, response)["results"]
     assert [each.get("code") for each in results] == [None, None, "internal", None, None]
     assert "canary" not in response.text
-    assert '"event": "crash"' in (settings.logs / "api.log").read_text()
+    assert '"event": "crash"' in log_text(settings.logs)
 
 
 def test_batch_of_identical_photos_is_read_once(client: FlaskClient) -> None:

@@ -19,6 +19,7 @@ from keylike.service import Load, Service, create_app
 from keylike.settings import Settings
 from tests.classifier_models import LABELS, Net, make_classifier
 from tests.contract import check_described
+from tests.log_text import log_text
 from tools.plain_pictures import BLUE, GREEN, RED, plain, png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,7 +126,7 @@ def test_classify_with_a_named_model_uses_that_classifier(
     assert tuple(body["all_probabilities"]) == LABELS
     line = next(
         line
-        for line in map(json.loads, (settings.logs / "api.log").read_text().splitlines())
+        for line in map(json.loads, log_text(settings.logs).splitlines())
         if line.get("route") == PATH
     )
     assert (line["route"], line["status"], line["model"]) == (PATH, 200, "colours-1.0.0")
@@ -222,7 +223,7 @@ def test_classify_with_a_damaged_model_returns_500_and_logs_the_reason(
     response = post(server, plain(), "?model=broken")
     failed(server, response, 500, "internal")
     assert "onnx" not in response.text and str(models) not in response.text
-    lines = [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
+    lines = [json.loads(line) for line in log_text(settings.logs).splitlines()]
     (line,) = [line for line in lines if line["event"] == "classifier_unusable"]
     assert line["model"] == "broken" and line["reason"] and str(models) not in str(line)
     assert succeeded(server, post(server, plain(), "?model=colours"))["predicted_class"] == "red"

@@ -19,6 +19,7 @@ from keylike.cache.redis_store import RedisStore
 from keylike.cache.stores import MemoryStore, StoreUnavailable
 from keylike.observability.logs import make_logger
 from tests.cache.test_reading_cache import READING, SIZE, TTL_S, Clock, Runs
+from tests.log_text import log_text
 from tests.redis_server import PASSWORD, RedisServer
 
 
@@ -56,7 +57,7 @@ def redis_cache(url: str, log: BoundLogger, clock: Callable[[], float]) -> Readi
 
 def logged(logs: Path) -> list[dict[str, Any]]:
     """Return the lines of the log."""
-    return [json.loads(line) for line in (logs / "api.log").read_text().splitlines()]
+    return [json.loads(line) for line in log_text(logs).splitlines()]
 
 
 def test_cache_uses_memory_while_redis_is_killed_and_returns(
@@ -96,7 +97,7 @@ def test_unreachable_redis_is_logged_at_the_start_without_secrets(
 ) -> None:
     url = frail_redis.url
     cache = redis_cache(url, make_logger(tmp_path), Clock())
-    text = (tmp_path / "api.log").read_text()
+    text = log_text(tmp_path)
     assert "cache_degraded" in text and cache.stats().degraded
     assert not any(secret in text for secret in (PASSWORD, "127.0.0.1", str(frail_redis.port)))
 

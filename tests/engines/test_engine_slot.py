@@ -20,6 +20,7 @@ from keylike.readers.contract import Reader
 from keylike.scheduling.admission import AdmissionControl
 from keylike.scheduling.queue_metrics import LoadMeter
 from tests.fakes import ColourReader, colour_reader
+from tests.log_text import log_text
 
 METER = LoadMeter(lambda: 0.0)
 Load = Callable[[], Reader]
@@ -108,7 +109,7 @@ def test_spare_reader_replaces_one_that_fails(
     slot.load()
     assert (slot.ready, slot.name) == (True, "colour-1.0.0")
     assert slot.reason is not None and slot.reason.startswith(reason)
-    lines = [json.loads(line) for line in (tmp_path / "logs" / "api.log").read_text().splitlines()]
+    lines = [json.loads(line) for line in log_text(tmp_path / "logs").splitlines()]
     assert lines[-1]["event"] == "degraded" and lines[-1]["reason"] == slot.reason
     crashes = [line for line in lines if line["event"] == "model_crash"]
     assert len(crashes) == (not isinstance(error, ModelError))

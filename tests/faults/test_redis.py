@@ -19,6 +19,7 @@ from keylike.cache.stores import MemoryStore, StoreUnavailable
 from keylike.observability.logs import make_logger
 from keylike.settings import Settings
 from tests.faults.fault_server import FaultServer
+from tests.log_text import log_text
 from tests.redis_server import RedisServer
 
 NEW, CACHED = (200, False), (200, True)
@@ -66,7 +67,7 @@ class CachedServer:
 
     def __init__(self, settings: Settings, url: str) -> None:
         self.fault_server = FaultServer(settings.model_copy(update={"redis_url": SecretStr(url)}))
-        self._log = settings.logs / "api.log"
+        self._logs = settings.logs
 
     def post(self, photo: bytes) -> tuple[int, bool]:
         """Post a photo; return the status and whether the reading was cached."""
@@ -80,7 +81,7 @@ class CachedServer:
 
     def cache_events(self) -> list[str]:
         """Return the log events about the cache."""
-        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
+        lines = [json.loads(line) for line in log_text(self._logs).splitlines()]
         return [
             line["event"] + (f" {line['error']}" if "error" in line else "")
             for line in lines
@@ -259,7 +260,7 @@ def test_fallback_with_an_unstable_primary_retries_rarely(tmp_path: Path) -> Non
         store.put("photo", b"reading")
         now[0] += 1
     assert isinstance(primary, FullStore) and primary.puts < 20
-    lines = [json.loads(line) for line in (tmp_path / "api.log").read_text().splitlines()]
+    lines = [json.loads(line) for line in log_text(tmp_path).splitlines()]
     assert len(lines) < 40
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from keylike.http_server.server import Binding, Server
 from keylike.settings import Settings
+from tests.log_text import log_text
 from tests.running import PatientReader, Running, until
 from tools.plain_pictures import many_frames, many_scans, plain, png, with_text_bomb
 
@@ -104,7 +105,7 @@ def test_broken_http_gets_a_json_error_and_is_logged(
             False,
             "application/json",
         )
-    logged = json.loads((settings.logs / "api.log").read_text())
+    logged = json.loads(log_text(settings.logs))
     assert (logged["request_id"], logged["status"], logged["failure"]) == (
         body["request_id"],
         status,

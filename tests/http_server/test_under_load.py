@@ -17,6 +17,7 @@ from keylike.observability.photo_trace import TraceBuilder
 from keylike.scheduling.client import Client
 from keylike.settings import Settings
 from tests.contract import check_body
+from tests.log_text import log_text
 from tests.running import PatientReader, Running, until
 from tools.plain_pictures import GREEN, RED, plain
 
@@ -227,7 +228,7 @@ def test_predict_of_a_disconnected_client_is_not_read(
     busy.reader.allowed.set()
     assert posted[0].result(PATIENCE_S)[0] == 200
     assert busy.reader.photos == 1
-    logged = [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
+    logged = [json.loads(line) for line in log_text(settings.logs).splitlines()]
     assert [(line["status"], line["failure"]) for line in logged if line.get("failure")] == [
         (499, "caller_gone")
     ]
@@ -292,7 +293,7 @@ def test_client_name_is_a_stable_digest_that_no_log_shows(busy: Busy, settings: 
     for _ in range(2):
         assert busy.post().result(PATIENCE_S)[0] == 200
     assert names[0] == names[1] and len(names[0]) == 24 and "127" not in names[0]
-    logged = (settings.logs / "api.log").read_text()
+    logged = log_text(settings.logs)
     assert names[0] not in logged and "127.0.0.1" not in logged
 
 

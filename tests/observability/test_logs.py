@@ -16,6 +16,7 @@ from keylike.readers.contract import ReaderInfo
 from keylike.service import Load, create_app
 from keylike.settings import Settings
 from tests.fakes import ColourReader
+from tests.log_text import log_text
 from tools.plain_pictures import plain
 
 
@@ -34,7 +35,7 @@ class FailingReader(ColourReader):
 
 def lines(settings: Settings) -> list[dict[str, object]]:
     """Return the lines of the log file."""
-    return [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
+    return [json.loads(line) for line in log_text(settings.logs).splitlines()]
 
 
 def test_request_is_logged_in_one_line(client: FlaskClient, settings: Settings) -> None:
@@ -70,7 +71,7 @@ def test_secrets_of_a_request_are_not_logged(
             headers={"X-API-Key": token, "User-Agent": "canary-agent"},
             environ_base={"REMOTE_ADDR": "203.0.113.77"},
         )
-    text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
+    text = log_text(settings.logs) + capfd.readouterr().err
     assert '"status": 200' in text and '"status": 401' in text
     for secret in ("canary", "2,5,4,7,3", "25473", "203.0.113.77", "98765"):
         assert secret not in text
@@ -91,7 +92,7 @@ def test_crash_is_logged_by_location_without_its_message(
         response.get_json()["request_id"],
     )
     assert "read" in str(crash["places"])
-    text = response.text + (settings.logs / "api.log").read_text() + capfd.readouterr().err
+    text = response.text + log_text(settings.logs) + capfd.readouterr().err
     assert "canary" not in text and "/secret" not in text
 
 
@@ -108,7 +109,7 @@ def test_library_record_is_logged_by_location_only(
     (line,) = lines(settings)
     assert (line["event"], line["error"], line["level"]) == ("library", "ValueError", "error")
     assert str(line["place"]).startswith("test_logs.py:")
-    text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
+    text = log_text(settings.logs) + capfd.readouterr().err
     assert "canary" not in text and "203.0.113.77" not in text
 
 
@@ -123,4 +124,4 @@ def test_log_level_is_respected(
 ) -> None:
     quiet = settings.model_copy(update={"log_level": "ERROR", "logs": tmp_path / "quiet"})
     create_app(quiet, load=model).test_client().get("/health")
-    assert (tmp_path / "quiet" / "api.log").read_text() == ""
+    assert log_text(tmp_path / "quiet") == ""

@@ -20,6 +20,7 @@ from keylike.observability.redaction import PLAIN, REDACTED, redact
 from keylike.settings import Settings
 from tests.fakes import ColourReader
 from tests.faults.fault_server import FaultServer
+from tests.log_text import log_text
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECRET = [
@@ -55,7 +56,7 @@ def line(**fields: Any) -> dict[str, Any]:
 
 def log_lines(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of the log file."""
-    return [json.loads(one) for one in (folder / "api.log").read_text().splitlines()]
+    return [json.loads(one) for one in log_text(folder).splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_log_never_shows_an_exception(tmp_path: Path, capfd: pytest.CaptureFixtu
         log.error("crash", exc_info=True)
         log.error("crash", exc_info=error, stack_info=True)
     assert [one["event"] for one in log_lines(tmp_path)] == ["crash"] * 3
-    text = (tmp_path / "api.log").read_text() + capfd.readouterr().err
+    text = log_text(tmp_path) + capfd.readouterr().err
     assert "canary" not in text and "Traceback" not in text
 
 
@@ -206,7 +207,7 @@ def test_server_with_careless_logging_writes_no_secret(
     assert fault_server.post()[0] == 200
     fault_server.stop()
     assert [one["event"] for one in log_lines(settings.logs)] == ["request", "library", "request"]
-    text = (settings.logs / "api.log").read_text() + capfd.readouterr().err
+    text = log_text(settings.logs) + capfd.readouterr().err
     assert not any(
         secret in text for secret in ("canary", "2,5,4,7,3", "203.0.113.77", "X-API-Key")
     )

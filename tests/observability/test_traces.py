@@ -20,6 +20,7 @@ from keylike.service import Load, Service
 from keylike.settings import Settings, SettingsError, load_settings
 from tests.collector import Collector
 from tests.fakes import ColourReader
+from tests.log_text import log_text
 from tools.plain_pictures import BLUE, RED, plain
 
 TOKEN = "c4nary-token"
@@ -191,7 +192,7 @@ def refusal(settings: Settings, endpoint: str | None, **environ: str) -> dict[st
         endpoint, environ, clock=lambda: 0.0, wall=lambda: 0.0, log=make_logger(settings.logs)
     )
     assert traces is None
-    logged = [json.loads(line) for line in (settings.logs / "api.log").read_text().splitlines()]
+    logged = [json.loads(line) for line in log_text(settings.logs).splitlines()]
     return logged[-1] if logged else None
 
 

@@ -39,6 +39,7 @@ from keylike.service import create_app
 from keylike.settings import Settings
 from tests.contract import check_failure
 from tests.fakes import ColourReader, FixedReader
+from tests.log_text import log_text
 from tools.plain_pictures import GREEN, plain
 
 PHOTO = open_photo(plain())
@@ -295,7 +296,7 @@ def test_predict_disagreement_lists_opinions(settings: Settings) -> None:
         "bitting": "2,5,4,6,3",
         "probability": 0.5,
     }
-    assert "2,5,4" not in (settings.logs / "api.log").read_text()
+    assert "2,5,4" not in log_text(settings.logs)
 
 
 @given(p=PROBABILITIES, q=PROBABILITIES, c=PROBABILITIES)

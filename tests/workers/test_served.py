@@ -73,7 +73,9 @@ def test_crash_costs_only_its_photo_and_is_logged(start: Start, tmp_path: Path) 
     assert [status for status, _ in answers] == [500, 200, 200, 500, 200, 200]
     assert answers[0][1]["code"] == "internal"
     assert post(server)[1]["bitting"] == "2,5,4,7,3"
-    lines = [json.loads(line) for line in (tmp_path / "logs" / "api.log").read_text().splitlines()]
+    log = tmp_path / "logs" / "api.log"
+    until(lambda: log.read_text().count('"event": "request"') == 7)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["error"] for line in lines if line["event"] == "crash"] == ["WorkerFailed"] * 2
     status, _, health = server.ask("GET", "/health/detailed")
     assert status == 200

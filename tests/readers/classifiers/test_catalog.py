@@ -15,6 +15,7 @@ from keylike.readers.classifiers.catalog import Classifiers
 from keylike.readers.classifiers.contract import Classifier
 from keylike.readers.loading import load_classifier
 from tests.classifier_models import make_classifier
+from tests.log_text import log_text
 
 TIMEOUT_S = 20
 
@@ -123,7 +124,7 @@ def test_choose_retries_after_failure_and_logs_reason(
         catalog.get("a")
     manifest.write_text(original)
     assert catalog.get("a") == "a"
-    lines = [json.loads(line) for line in (tmp_path / "logs" / "api.log").read_text().splitlines()]
+    lines = [json.loads(line) for line in log_text(tmp_path / "logs").splitlines()]
     assert [(line["event"], line["model"]) for line in lines] == [("classifier_unusable", "a")]
     assert "gives" in lines[0]["reason"] and str(tmp_path) not in str(lines)
 

@@ -1,0 +1,128 @@
+"""Standard streams that are closed, full, or read by nobody."""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from keylike.observability.background_log import BackgroundHandler
+from keylike.observability.log_file import write_all
+
+# Errors of a stream whose reader is gone, whose device is full, or whose terminal is closed.
+_UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG})
+
+
+@contextmanager
+def tolerate_unwritable_streams() -> Iterator[None]:
+    """Run a command whose standard streams may be closed or become unwritable.
+
+    A command that cannot write its output ends with exit status 1 and without a traceback.
+    """
+    _open_closed_streams()
+    status: str | int | None = None
+    try:
+        yield
+    except SystemExit as end:
+        status = end.code
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            raise
+        status = 1
+    if not _discard_unwritable_output():
+        status = status or 1
+    if status:
+        sys.exit(status)
+
+
+def _open_closed_streams() -> None:
+    """Open the null device in place of closed standard streams.
+
+    Otherwise the next file or connection would get the number of a standard stream, and whatever
+    libraries print would go into it.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number is the one that is missing.
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
+
+
+def _discard_unwritable_output() -> bool:
+    """Flush stdout and stderr; return False if that failed.
+
+    What cannot be written is discarded: Python would try again at the end of the process, print a
+    traceback and change the exit status.
+    """
+    written = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            written = False
+            with suppress(OSError, ValueError):
+                descriptor = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(descriptor, stream.fileno())
+                os.close(descriptor)
+                stream.flush()
+    return written
+
+
+class BackgroundStream(io.TextIOBase):
+    """A text stream whose text a thread writes to stdout, so that no write blocks.
+
+    Text that stdout does not accept is dropped.
+    """
+
+    def __init__(self) -> None:
+        self._handler = BackgroundHandler(_Stdout())
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The encoding of stdout."""
+        return sys.stdout.encoding
+
+    def isatty(self) -> bool:
+        """Return True if stdout is a terminal."""
+        return sys.stdout.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of stdout."""
+        return sys.stdout.fileno()
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Queue the text."""
+        self._handler.enqueue(logging.LogRecord("stdout", 0, "", 0, text, None, None))
+        return len(text)
+
+    def close(self) -> None:
+        """Write what waits, unless stdout is stuck."""
+        self._handler.close()
+        super().close()
+
+
+class _Stdout(logging.Handler):
+    """A handler that writes messages to stdout without Python's buffer."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
+        text = record.getMessage()
+        try:
+            descriptor = sys.stdout.fileno()
+        except (OSError, ValueError):
+            # A substitute without a descriptor, as in tests.
+            sys.stdout.write(text)
+            return
+        with suppress(OSError):
+            write_all(descriptor, text.encode(sys.stdout.encoding, errors="replace"))
