@@ -1,4 +1,4 @@
-"""What the components of a service get from its settings."""
+"""Values that the components of a service derive from the settings."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a client may choose.
+    """Options that a client may choose.
 
     Attributes:
         zipcode: Five digits, "00000" for unknown.
@@ -141,7 +141,7 @@ class Inference:
         """Read several photos; return per photo its answer or the error of `answer`, in order.
 
         Raises:
-            Overloaded: There is no room for all of them.
+            Overloaded: The queue cannot take all of them.
             ModelLoading: No engine is ready.
         """
 

@@ -46,7 +46,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Return a folder of sixty labelled photos and one without a key."""
+    """Return a folder of sixty labelled photos and a photo without a key."""
     folder = label(tmp_path / "photos")
     add(folder, BLUE, CODES)
     return folder

@@ -22,7 +22,7 @@ from keylike.scheduling.batch_runner import check_result
 from keylike.scheduling.client import NO_CLIENT, Client
 
 Result = Reading | Unreadable
-# Failures that concern the photo itself, whoever sends it.
+# Failures that concern the photo itself, whichever client sends it.
 PHOTO_FAILURES = (BadImage, ImageTooLarge, NoImage, UnsupportedImageType)
 
 _JSON: TypeAdapter[Result] = TypeAdapter(Result)
@@ -80,7 +80,7 @@ class CacheStats:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What a computation yields for all who wait: a result, or a failure of the photo itself."""
+    """Outcome of a computation, for every waiting request: a result, or a failure of the photo."""
 
     result: Result | KeylikeError
     stored: bool

@@ -24,7 +24,7 @@ class Store(Protocol):
 
     @property
     def backend(self) -> str:
-        """Where values are stored: "memory" or "redis"."""
+        """Name of the storage: "memory" or "redis"."""
 
     @property
     def degraded(self) -> bool:

@@ -20,13 +20,13 @@ from keylike.scheduling.queue_metrics import LoadMeter
 # The drain rate averages over this many photos: enough to even out batches, few enough to follow a
 # model that slows down.
 _AVERAGED_PHOTOS = 16
-# The last quarter of the room is shared between clients: one of them cannot take all of it.
+# The last quarter of the queue is shared between clients: one of them cannot take all of it.
 _RESERVED_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What an engine can hold.
+    """Capacity of an engine.
 
     Attributes:
         turns: Photos that may be in the engine at the same time.
@@ -79,9 +79,9 @@ class _Ticket:
 class AdmissionControl:
     """Bounds the photos in the server and gives clients fair turns at the engine.
 
-    `admit` decides before anything is decoded whether there is room for a request's photos. Once
-    the room is three quarters full, each client gets only its share of the last quarter. `turn` then
-    waits until the engine has room for one photo. Both refuse until `open` is called.
+    `admit` decides before decoding whether the queue can take a request's photos. Once the queue is
+    three quarters full, each client gets only its share of the last quarter. `turn` then waits until
+    the engine can take one photo. Both refuse until `open` is called.
 
     Parameters:
         queue: Photos that may wait in addition to those that the reader works on.
@@ -129,15 +129,15 @@ class AdmissionControl:
     def admit(self, photos: int, client: Client = NO_CLIENT) -> Iterator[Permit]:
         """Hold places for all photos of a request for the duration of the block.
 
-        A request larger than the whole room is admitted when nothing else is inside.
+        A request larger than the whole queue is admitted when nothing else is inside.
 
         Raises:
             ModelLoading: No engine is ready.
-            Overloaded: There is no room, the client has its share of a crowded queue, or the reader
-                is stuck.
+            Overloaded: The queue is full, the client has its share of a crowded queue, or the
+                reader is stuck.
         """
         with self._lock:
-            self._check_room(photos, client.name)
+            self._check_limit(photos, client.name)
             if not self._admitted:
                 self._last_change = self.clock()
             self._admitted += photos
@@ -196,7 +196,7 @@ class AdmissionControl:
     def retry_after_s(self) -> int | None:
         """Return Retry-After in seconds if another photo would be refused, otherwise None."""
         with self._lock:
-            if self._closed or self._capacity is None or self._admitted < self._room():
+            if self._closed or self._capacity is None or self._admitted < self._limit():
                 return None
             return self._estimate_s()
 
@@ -209,22 +209,22 @@ class AdmissionControl:
             raise ModelLoading("The model is still loading.", retry_after_s=RETRY_AFTER_S)
         return self._capacity
 
-    def _room(self) -> int:
+    def _limit(self) -> int:
         capacity = self._ready()
         return 0 if self.is_stuck() else self.queue + capacity.batch
 
-    def _check_room(self, photos: int, client: str) -> None:
-        room = self._room()
-        if not self._admitted and room:
+    def _check_limit(self, photos: int, client: str) -> None:
+        limit = self._limit()
+        if not self._admitted and limit:
             return
         total = self._admitted + photos
-        if total > room:
+        if total > limit:
             raise Overloaded(
                 "The queue is full: more photos wait than can be read in time.",
                 retry_after_s=self._estimate_s(),
             )
-        reserved = room // _RESERVED_SHARE
-        if total > room - reserved:
+        reserved = limit // _RESERVED_SHARE
+        if total > limit - reserved:
             clients = len(self._admitted_by) + (client not in self._admitted_by)
             if self._admitted_by[client] + photos > max(1, reserved // clients):
                 raise Overloaded(

@@ -16,7 +16,7 @@ class LoadSnapshot:
     Attributes:
         waiting: Photos that wait for a turn or for the reader.
         oldest_s: Seconds that the oldest of them has waited.
-        room: Photos that may wait.
+        room: Largest number of photos that may wait.
         decoding: Photos that are being decoded.
         reading: Photos that the reader works on.
         reading_s: Seconds that its oldest batch has taken so far.

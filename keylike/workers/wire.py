@@ -15,7 +15,7 @@ _TIMEVAL = struct.Struct("@ll")
 
 
 class MessageType(IntEnum):
-    """What a message holds.
+    """Type of a message.
 
     To a worker: an encoded picture. From a worker: a result, a named failure, or a crash. To the
     zygote: a pickled WorkerSpec, or the request for one more worker. From the zygote: the pickled

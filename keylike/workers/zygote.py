@@ -36,7 +36,7 @@ _READING_BYTES = 500_000_000
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What workers do; sent pickled to the zygote.
+    """Task of the workers; sent pickled to the zygote.
 
     Attributes:
         load: Returns the reader.

@@ -165,7 +165,7 @@ def test_crowded_queue_keeps_a_share_for_every_client() -> None:
         assert slots.admitted == 1
 
 
-def test_request_larger_than_the_room_is_admitted_when_nothing_else_is(rig: Rig) -> None:
+def test_request_larger_than_the_queue_is_admitted_when_it_is_empty(rig: Rig) -> None:
     with rig.slots.admit(100), pytest.raises(Overloaded), rig.slots.admit(1):
         raise AssertionError("it was admitted")
     with rig.slots.admit(1), pytest.raises(Overloaded), rig.slots.admit(100):
