@@ -72,14 +72,18 @@ class Net:
 
 
 def make_classifier(
-    folder: Path, net: Net | None = None, *, how: Mapping[str, Any] | None = None, **changes: Any
+    folder: Path,
+    net: Net | None = None,
+    *,
+    preprocessing_changes: Mapping[str, Any] | None = None,
+    **changes: Any,
 ) -> Path:
     """Create a folder with a network and its manifest.
 
     Args:
         folder: Folder to create.
         net: Network to save.
-        how: Additional preprocessing entries.
+        preprocessing_changes: Additional preprocessing entries.
         changes: Manifest entries to replace, or to remove if None.
     """
     folder.mkdir(parents=True)
@@ -92,7 +96,7 @@ def make_classifier(
         "labels": list(LABELS),
         "gives": "logits",
         "files": {"net.onnx": hashlib.sha256((folder / "net.onnx").read_bytes()).hexdigest()},
-        "preprocessing": {**PREPROCESSING, **(how or {})},
+        "preprocessing": {**PREPROCESSING, **(preprocessing_changes or {})},
     } | changes
     (folder / "manifest.toml").write_text(
         tomlkit.dumps({name: value for name, value in table.items() if value is not None})

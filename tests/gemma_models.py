@@ -58,7 +58,7 @@ def make(folder: Path) -> GemmaModels:
 
     The result is deterministic. It takes about a minute on one core.
     """
-    base, rendered, out = folder / "tiny-gemma", folder / "photos", folder / "taught"
+    base, rendered, out = folder / "tiny-gemma", folder / "photos", folder / "finetuned"
     run("tools.training.tiny_gemma", base, "--side", SIDE, "--image-tokens", IMAGE_TOKENS)
     draw(rendered, COUNT)
     run("tools.training.finetune_gemma", rendered, out, "--base", base, *TRAINING_OPTIONS)

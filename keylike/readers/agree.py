@@ -79,7 +79,7 @@ class AgreeingReader:
         first, second = self._first.info, self._second.info
         rule = f"{first.digest}+{second.digest}+{self._shared_error!r}+{self._fitted}"
         return ReaderInfo(
-            name=f"{first.name}-{first.version}+{second.name}",
+            name=f"{first.label}+{second.name}",
             version=second.version,
             kind=f"{first.kind}+{second.kind}",
             keyways=tuple(dict.fromkeys((*first.keyways, *second.keyways))),
@@ -279,7 +279,7 @@ def _disagree(message: str, opinions: tuple[Opinion, ...], quality: Quality) -> 
 
 
 def _opinion(reading: Reading, by: ReaderInfo) -> Opinion:
-    return Opinion(f"{by.name}-{by.version}", reading.keyway, reading.codes, reading.confidence)
+    return Opinion(by.label, reading.keyway, reading.codes, reading.confidence)
 
 
 def _completeness(reading: Reading) -> tuple[bool, int]:

@@ -207,7 +207,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "labels missing": lambda folder: make_classifier(folder, labels=None),
     "one label too few": lambda folder: make_classifier(folder, labels=["red", "green"]),
     "one label too many": lambda folder: make_classifier(folder, labels=[*LABELS, "black"]),
-    "other input size": lambda folder: make_classifier(folder, how={"width": 9}),
+    "other input size": lambda folder: make_classifier(folder, preprocessing_changes={"width": 9}),
     "output without probabilities": lambda folder: make_classifier(folder, gives="probabilities"),
     "truncated manifest": lambda folder: (make_classifier(folder) / "manifest.toml").write_text(
         'kind = "onnx-classifier'

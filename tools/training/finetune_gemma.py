@@ -183,11 +183,11 @@ def _merged(task: Task) -> Loaded:
 
 
 def _evaluate(task: Task, manifest: GemmaManifest, loaded: Loaded) -> Report:
-    from keylike.readers.gemma.engine import Engine
+    from keylike.readers.gemma.model_runner import ModelRunner
     from keylike.readers.gemma.reader import GemmaReader
 
     info = ReaderInfo(manifest.name, manifest.version, manifest.kind, manifest.keyways, "")
-    reader = GemmaReader(Engine(loaded, manifest, 1), info, manifest, task.finder)
+    reader = GemmaReader(ModelRunner(loaded, manifest, 1), info, manifest, task.finder)
     return judge(reader, _with_progress(task.held_out, "Reading held-out photos"), lambda _: None)
 
 

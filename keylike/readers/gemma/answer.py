@@ -61,7 +61,7 @@ def answer(
             "There is a key, but its cuts could not be read with enough confidence.",
             quality,
         )
-    each = zip(
+    cuts = zip(
         first.codes,
         confidence.cut_probabilities(first, probability),
         Bitting(key_type, first.codes).depths_mm,
@@ -74,7 +74,7 @@ def answer(
         calibrated=calibration is not None,
         cuts=tuple(
             Cut(position, depth, probability, mm)
-            for position, (depth, probability, mm) in enumerate(each, 1)
+            for position, (depth, probability, mm) in enumerate(cuts, 1)
         ),
         candidates=confidence.candidates(scores.choices, probability),
         quality=quality,

@@ -82,7 +82,7 @@ def calibrate(
     write_fitted(folder, manifest, fitted.calibration, agreement, models=models)
     right = [correct for _, correct in rows]
     return CalibrationReport(
-        model=f"{reader.info.name}-{reader.info.version}",
+        model=reader.info.label,
         photos=len(wanted),
         left_out=len(shots) - len(wanted),
         refused=refused,

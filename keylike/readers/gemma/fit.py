@@ -144,7 +144,7 @@ def _probability_function(choices: Sequence[Choice]) -> Callable[[float], NDArra
     A hundred temperatures over thousands of slots would take minutes one by one.
     """
     slots = [(*choice.other_slots, *choice.digits) for choice in choices]
-    all_slots = [slot for each in slots for slot in each]
+    all_slots = [slot for code_slots in slots for slot in code_slots]
     starts = np.cumsum([0, *map(len, slots[:-1])])
     # Log odds against the chosen option, shape (slots, widest slot). Missing options are infinitely
     # unlikely.

@@ -18,23 +18,27 @@ from keylike.readers.gemma.model_output import Scores
 from keylike.readers.gemma.picture import Framed, Framer, KeyFinder
 
 if TYPE_CHECKING:
-    from keylike.readers.gemma.engine import Engine
+    from keylike.readers.gemma.model_runner import ModelRunner
 
 
 class GemmaReader:
     """Reader of keys with a fine-tuned Gemma 3n.
 
     Args:
-        engine: Loaded model.
+        runner: Loaded model.
         info: Description of the reader.
         manifest: Manifest of the model.
         finder: Locator of the key. Without it, the model always gets the whole photo.
     """
 
     def __init__(
-        self, engine: Engine, info: ReaderInfo, manifest: GemmaManifest, finder: KeyFinder | None
+        self,
+        runner: ModelRunner,
+        info: ReaderInfo,
+        manifest: GemmaManifest,
+        finder: KeyFinder | None,
     ) -> None:
-        self._engine = engine
+        self._runner = runner
         self._info = info
         self._manifest = manifest
         self._framer = Framer(manifest.picture, finder)
@@ -60,7 +64,7 @@ class GemmaReader:
         manifest = checkpoint.manifest
         loaded = choose(backend).load(checkpoint, precision)
         # Imported late because it needs PyTorch, and `choose` reports if that is missing.
-        from keylike.readers.gemma.engine import Engine
+        from keylike.readers.gemma.model_runner import ModelRunner
 
         checkpoint.refuse_changed()
         parts = (checkpoint.digest, loaded.backend, loaded.precision, finder_digest)
@@ -74,7 +78,7 @@ class GemmaReader:
             max_batch,
             workers=1,
         )
-        return cls(Engine(loaded, manifest, max_batch), info, manifest, finder)
+        return cls(ModelRunner(loaded, manifest, max_batch), info, manifest, finder)
 
     @property
     def info(self) -> ReaderInfo:
@@ -89,12 +93,12 @@ class GemmaReader:
     @property
     def processor(self) -> Any:
         """Return the checkpoint's processor: its tokenizer and its picture processor."""
-        return self._engine.processor
+        return self._runner.processor
 
     def warm(self) -> None:
         """Run the model once on a grey square."""
-        grey = np.full((self._engine.side, self._engine.side, 3), 128, np.uint8)
-        self._engine.score([self._framer.frame(grey, self._engine.side).square])
+        grey = np.full((self._runner.side, self._runner.side, 3), 128, np.uint8)
+        self._runner.score([self._framer.frame(grey, self._runner.side).square])
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
         """Return one reading or refusal per photo, in order.
@@ -102,7 +106,7 @@ class GemmaReader:
         Raises:
             Overloaded: Not even one photo fits into memory.
         """
-        framed = [self._framer.frame(photo.pixels, self._engine.side) for photo in photos]
+        framed = [self._framer.frame(photo.pixels, self._runner.side) for photo in photos]
         return [
             result
             if isinstance(result, Unreadable)
@@ -116,12 +120,12 @@ class GemmaReader:
         Calibrations are fitted on these scores.
         """
         return self._score(
-            [self._framer.frame(photo.pixels, self._engine.side) for photo in photos]
+            [self._framer.frame(photo.pixels, self._runner.side) for photo in photos]
         )
 
     def _score(self, framed: Sequence[Framed]) -> list[Scores | Unreadable]:
         accepted = [frame for frame in framed if self._accepts(frame)]
-        scores = iter(self._engine.score([frame.square for frame in accepted]) if accepted else [])
+        scores = iter(self._runner.score([frame.square for frame in accepted]) if accepted else [])
         not_found = refuse(Reason.NOT_A_KEY, "No key was found in the picture.", Quality())
         return [next(scores) if self._accepts(frame) else not_found for frame in framed]
 

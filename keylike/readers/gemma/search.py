@@ -123,10 +123,12 @@ def _head_probabilities(
     """
     probabilities, masses = [1.0] * len(heads), [1.0] * len(heads)
     for index, head in enumerate(heads):
-        for place, token in enumerate(head):
-            fork = sorted({other[place] for other in heads if other[:place] == head[:place]})
+        for position, token in enumerate(head):
+            fork = sorted(
+                {other[position] for other in heads if other[:position] == head[:position]}
+            )
             if len(fork) > 1:
-                slot, mass = _choose(steps[index][place], fork, token)
+                slot, mass = _choose(steps[index][position], fork, token)
                 probabilities[index] *= slot.probability
                 masses[index] = min(masses[index], mass)
     return tuple(probabilities), masses[max(range(len(heads)), key=probabilities.__getitem__)]

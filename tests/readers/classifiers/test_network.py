@@ -29,7 +29,7 @@ def classify(classifier: Classifier, colour: tuple[int, int, int]) -> Classifica
 
 @pytest.mark.parametrize("colour", LABELS)
 @pytest.mark.parametrize(
-    ("net", "how", "changes"),
+    ("net", "preprocessing_changes", "changes"),
     [
         (Net(), {}, {}),
         (Net(layout="NHWC"), {"layout": "NHWC"}, {}),
@@ -42,9 +42,17 @@ def classify(classifier: Classifier, colour: tuple[int, int, int]) -> Classifica
     ids=["plain", "NHWC", "open size", "crop", "BGR", "probabilities", "named"],
 )
 def test_classify_distinguishes_colours(
-    tmp_path: Path, net: Net, how: dict[str, Any], changes: dict[str, Any], colour: str
+    tmp_path: Path,
+    net: Net,
+    preprocessing_changes: dict[str, Any],
+    changes: dict[str, Any],
+    colour: str,
 ) -> None:
-    classifier = load_classifier(make_classifier(tmp_path / "colours", net, how=how, **changes))
+    classifier = load_classifier(
+        make_classifier(
+            tmp_path / "colours", net, preprocessing_changes=preprocessing_changes, **changes
+        )
+    )
     classifier.warm()
     assert classify(classifier, COLOURS[colour]).predicted == colour
 
@@ -117,7 +125,7 @@ def test_load_invalid_manifest_is_refused(tmp_path: Path, fault: str) -> None:
 @pytest.mark.parametrize("fault", PREPROCESSINGS, ids=str)
 def test_load_invalid_preprocessing_is_refused(tmp_path: Path, fault: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=rf"preprocessing\.{next(iter(fault))}"):
-        load_classifier(make_classifier(tmp_path / "colours", how=fault))
+        load_classifier(make_classifier(tmp_path / "colours", preprocessing_changes=fault))
 
 
 @pytest.mark.parametrize("missing", PREPROCESSING)
@@ -199,7 +207,7 @@ def test_load_non_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("net", "how", "changes", "message"),
+    ("net", "preprocessing_changes", "changes", "message"),
     [
         (Net(), {}, {"labels": ["red", "green"]}, "returns 3 numbers for 2 labels"),
         (Net(), {}, {"labels": [*LABELS, "black"]}, "returns 3 numbers for 4 labels"),
@@ -220,9 +228,17 @@ def test_load_non_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
     ],
 )
 def test_warm_network_that_contradicts_its_manifest_raises(
-    tmp_path: Path, net: Net, how: dict[str, Any], changes: dict[str, Any], message: str
+    tmp_path: Path,
+    net: Net,
+    preprocessing_changes: dict[str, Any],
+    changes: dict[str, Any],
+    message: str,
 ) -> None:
-    classifier = load_classifier(make_classifier(tmp_path / "colours", net, how=how, **changes))
+    classifier = load_classifier(
+        make_classifier(
+            tmp_path / "colours", net, preprocessing_changes=preprocessing_changes, **changes
+        )
+    )
     with pytest.raises(ModelError, match=message):
         classifier.warm()
 

@@ -51,7 +51,7 @@ def test_read_shots_accepts_codes_as_list_or_text_or_none(tmp_path: Path) -> Non
     ("line", "message"),
     [
         (row(image_path="gone.jpg"), "line 2 of own.jsonl: photo gone.jpg does not exist"),
-        (row(keyway="XY9"), "line 2 of own.jsonl: no keyway is called 'XY9'; known are SC1"),
+        (row(keyway="XY9"), "line 2 of own.jsonl: there is no keyway 'XY9'; known keyways are SC1"),
         (row(bittings=[2, 5, 4]), "line 2 of own.jsonl: a SC1 key has 5 cuts, not 3"),
         (row(bittings="254732"), "line 2 of own.jsonl: a SC1 key has 5 cuts, not 6"),
         (
@@ -63,7 +63,7 @@ def test_read_shots_accepts_codes_as_list_or_text_or_none(tmp_path: Path) -> Non
             "line 2 of own.jsonl: cut 3 has a depth that KW1 does not have (1 to 7)",
         ),
         (row(bittings=["2", "5"]), "line 2 of own.jsonl: a SC1 key has 5 cuts, not 2"),
-        (row(bittings="two"), "line 2 of own.jsonl: a bitting is written as depth numbers"),
+        (row(bittings="two"), "line 2 of own.jsonl: a bitting is a list of depth numbers"),
         (
             {"image_path": "key.jpg", "keyway": "SC1"},
             "line 2 of own.jsonl is not a JSON object with image_path",

@@ -18,7 +18,7 @@ from keylike.readers.gemma.search import read_slots
 from keylike.readers.gemma.slots import build_layout
 
 
-class Engine:
+class ModelRunner:
     """Loaded model that scores square pictures.
 
     Raises:
