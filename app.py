@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import atexit
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keylike.cli import main
-from keylike.service import create_app
+from keylike.__main__ import main
+
+if TYPE_CHECKING:
+    from keylike.service import create_app
 
 __all__ = ["create_app", "main"]
 
 
 def __getattr__(name: str) -> Any:
-    """Build `app` when it is first used, so that importing this module loads no model.
+    """Import `create_app` and build `app` when they are first used.
 
-    The service behind it is closed when the process ends.
+    Importing this module loads no packages and no model. The service behind `app` is closed when
+    the process ends.
     """
-    if name != "app":
+    if name not in ("app", "create_app"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from keylike.service import create_app
     from keylike.settings import load_settings
 
+    if name == "create_app":
+        return create_app
     app = create_app(load_settings())
     atexit.register(app.extensions["keylike"].close)
     globals()["app"] = app

@@ -7,6 +7,9 @@ what the server needs into `keylike/data` (see `tool.hatch` in pyproject.toml).
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,8 +21,52 @@ INSTALLED = _DATA.is_dir()
 HOME = _DATA if INSTALLED else PACKAGE.parent
 MODELS = HOME / "models"
 SAMPLES = HOME / "samples"
-# Command that starts the command line, for messages.
-COMMAND = "keylike" if INSTALLED else "python app.py"
+
+
+def shown(path: Path) -> str:
+    """Return a path as a shell takes it in the current folder, as short as possible."""
+    try:
+        if path.is_relative_to(Path.cwd()):
+            path = path.relative_to(Path.cwd())
+    # The current folder was removed.
+    except FileNotFoundError:
+        pass
+    return shlex.quote(str(path))
+
+
+def _program(path: Path) -> str:
+    """Return how a shell starts a program: by its name if that finds it, otherwise by its path."""
+    found = shutil.which(path.name)
+    # Resolved paths would not do: the python of a virtual environment is a link.
+    if found and os.path.abspath(found) == str(path):
+        return path.name
+    short = shown(path)
+    return short if "/" in short else f"./{short}"
+
+
+def _command() -> str:
+    """Return the command that starts this command line from the current folder."""
+    python = Path(sys.executable)
+    if not INSTALLED:
+        return f"{_program(python)} {shown(HOME / 'app.py')}"
+    script = python.with_name("keylike")
+    return _program(script) if script.exists() else f"{_program(python)} -m keylike"
+
+
+def _install(target: str, *locks: str) -> str:
+    """Return the command that installs locked packages: make's target, or pip without a checkout."""
+    if not INSTALLED:
+        # The folder is named if it is not the current one.
+        folder = shown(HOME)
+        return f"make {target}" if folder == "." else f"make -C {folder} {target}"
+    options = " ".join(f"-r {shown(HOME / lock)}" for lock in locks)
+    return f"{_program(Path(sys.executable))} -m pip install {options}"
+
+
+# Commands for messages. They work as printed in the folder in which this process was started.
+COMMAND = _command()
+INSTALL_SERVER = _install("serve", "requirements.txt")
+INSTALL_GEMMA = _install("serve-gemma", "locks/torch.txt", "locks/gemma.txt")
 
 
 def state_folder() -> Path:

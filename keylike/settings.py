@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import re
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from keylike.resources import COMMAND, MODELS, state_folder
+from keylike.observability.processors import find_processors
+from keylike.resources import MODELS, state_folder
+from keylike.setting_mistakes import PREFIX, bad_value, is_service_link, unknown_names
 
-_PREFIX = "KEYLIKE_"
 _SHORTEST_TOKEN = 16
 # Nothing that flask-cors would take for a pattern: https://*.example.org would also match
 # https://xexample.org.evil.example.
@@ -26,14 +26,15 @@ _ORIGIN = re.compile(r"https?://[a-z0-9][a-z0-9._-]*(:[0-9]{1,5})?")
 
 def _cores() -> int:
     """Return the number of cores this process may use. More threads would only take more memory."""
-    return min(
-        64,
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-    )
+    return min(64, find_processors().usable)
 
 
 class SettingsError(ValueError):
-    """An unknown setting or a bad value. The message is one line for the operator."""
+    """Unknown settings or bad values. `mistakes` has one line for the operator per mistake."""
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
 
 
 class Settings(BaseSettings):
@@ -43,7 +44,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     host: str = Field(
@@ -234,7 +235,8 @@ class Settings(BaseSettings):
             len(clear) < _SHORTEST_TOKEN or not clear.isascii() or not clear.isprintable()
         ):
             raise ValueError(
-                f"a token of {_SHORTEST_TOKEN} or more plain characters; {COMMAND} tokens new makes good ones"
+                f"must have {_SHORTEST_TOKEN} or more plain characters, such as the output of: "
+                "openssl rand -hex 32"
             )
         return token
 
@@ -302,22 +304,31 @@ class Settings(BaseSettings):
         return self.api_key.get_secret_value() if self.api_key else None
 
 
-def load_settings(env_file: Path = Path(".env")) -> Settings:
+def load_settings(env_file: Path = Path(".env"), **options: Any) -> Settings:
     """Return the settings.
 
+    Args:
+        env_file: file with settings that the environment does not have.
+        options: values by field that take precedence over both.
+
     Raises:
-        SettingsError: An unknown KEYLIKE_ name or a bad value. The message shows no secret.
+        SettingsError: Unknown names or bad values, all of them. The message shows no secret.
     """
     try:
-        values_in_file = dotenv_values(env_file) if env_file.is_file() else {}
+        in_file = dotenv_values(env_file) if env_file.is_file() else {}
     except (OSError, UnicodeDecodeError):
         raise SettingsError(f"{env_file} cannot be read: it must be a text file in UTF-8") from None
-    _refuse_unknown([*os.environ, *values_in_file])
+    names = [name for name, value in os.environ.items() if not is_service_link(name, value)]
+    mistakes = [*unknown_names(dict.fromkeys([*names, *in_file]), _FIELDS)]
     try:
-        return Settings(_env_file=env_file)
-    except ValidationError as errors:
-        first = errors.errors(include_url=False, include_input=False)[0]
-        raise SettingsError(f"{_name(str(first['loc'][0]))}: {first['msg']}") from None
+        settings = Settings(_env_file=env_file, **options)
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            name = _name(str(each["loc"][0]))
+            mistakes.append(bad_value(name, _FIELDS[name], each))
+    if mistakes:
+        raise SettingsError(*mistakes)
+    return settings
 
 
 def _name(field: str) -> str:
@@ -325,18 +336,7 @@ def _name(field: str) -> str:
     alias = (
         Settings.model_fields[field].validation_alias if field in Settings.model_fields else field
     )
-    return str(alias or _PREFIX + field.upper())
+    return str(alias or PREFIX + field.upper())
 
 
-def _refuse_unknown(names: list[str]) -> None:
-    known = [_name(field) for field in Settings.model_fields]
-    for name in names:
-        if name.upper().startswith(_PREFIX) and name.upper() not in known:
-            # Compare without the prefix, which makes all names similar.
-            ends = {one.removeprefix(_PREFIX): one for one in known}
-            near = [
-                ends[end]
-                for end in difflib.get_close_matches(name.upper().removeprefix(_PREFIX), ends, n=1)
-            ]
-            hint = f" (did you mean {near[0]}?)" if near else f" (known: {', '.join(known)})"
-            raise SettingsError(f"unknown setting {name}{hint}")
+_FIELDS = {_name(field): info for field, info in Settings.model_fields.items()}

@@ -134,7 +134,7 @@ def test_wheel_metadata_has_the_pins_and_the_command(wheel: Path) -> None:
         metadata = email.message_from_bytes(archive.read("keylike-2.0.0.dist-info/METADATA"))
         scripts = configparser.ConfigParser()
         scripts.read_string(archive.read("keylike-2.0.0.dist-info/entry_points.txt").decode())
-    assert scripts["console_scripts"]["keylike"] == "keylike.cli:main"
+    assert scripts["console_scripts"]["keylike"] == "keylike.__main__:main"
     requirements = [Requirement(line) for line in metadata.get_all("Requires-Dist", [])]
     assert sorted(str(each) for each in requirements if each.marker is None) == sorted(
         str(Requirement(line)) for line in DIRECT

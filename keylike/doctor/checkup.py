@@ -10,6 +10,7 @@ from keylike.doctor import compute, machine, models, network, packages
 from keylike.doctor.finding import Finding, State
 from keylike.observability.free_memory import free_memory
 from keylike.observability.gpu import find_gpu
+from keylike.observability.processors import find_processors
 from keylike.tunnel.ngrok_binary import find_ngrok
 
 # The log and its older files (observability/log_file.py), with some reserve.
@@ -31,7 +32,8 @@ class DoctorInput:
         logs: folder of the log.
         strict: True if no other reader may replace the model.
         backend: value of KEYLIKE_BACKEND.
-        photos: largest memory that decoding takes, in bytes.
+        at_once: photos that are decoded at the same time.
+        photo_bytes: largest memory that decoding one of them takes.
         host: address to listen on.
         port: port to listen on.
         needs_token: True if predictions need a token.
@@ -50,7 +52,8 @@ class DoctorInput:
     logs: Path
     strict: bool
     backend: str
-    photos: int
+    at_once: int
+    photo_bytes: int
     host: str
     port: int
     needs_token: bool
@@ -70,6 +73,7 @@ def run_checks(inputs: DoctorInput, inspect: models.Inspect) -> list[Finding]:
         settings(inputs.settings_fault),
         *_software(inputs, torch, broken),
         *_models(inputs, inspect),
+        machine.processors(find_processors(), inputs.at_once),
         *_memory(inputs, torch),
         machine.writable(inputs.logs),
         machine.space("disk of logs", inputs.logs, _LOGS_BYTES),
@@ -128,11 +132,12 @@ def _memory(inputs: DoctorInput, torch: compute.Torch | None) -> list[Finding]:
         models.loaded_folders(inputs.model, base_model=inputs.base_model, models=inputs.models),
     )
     size = machine.weight_bytes(folders)
+    photos = inputs.at_once * inputs.photo_bytes
     if torch is None or torch.device is None or not models.is_gemma(inputs.model):
-        return [machine.memory("memory", free, size, inputs.photos)]
+        return [machine.memory("memory", free, size, photos)]
     return [
         machine.memory("memory of the GPU", torch.device.free, size, 0),
-        machine.memory("memory", free, 0, inputs.photos),
+        machine.memory("memory", free, 0, photos),
     ]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from keylike.doctor.finding import Finding, State, format_bytes
 from keylike.observability.gpu import Gpu
+from keylike.resources import INSTALL_GEMMA
 
 GPU_LIBRARIES = ("bitsandbytes", "unsloth")
 
@@ -76,11 +77,11 @@ def pytorch(torch: Torch | None, *, broken: bool, wanted: bool) -> Finding:
             "PyTorch",
             state,
             "installed, but cannot be imported",
-            "reinstall it: make serve-gemma",
+            f"reinstall it: {INSTALL_GEMMA}",
         )
     if torch is None:
         return Finding(
-            "PyTorch", State.NOTE, "not installed", "only needed for Gemma: make serve-gemma"
+            "PyTorch", State.NOTE, "not installed", f"only needed for Gemma: {INSTALL_GEMMA}"
         )
     return Finding(
         "PyTorch",
@@ -130,12 +131,12 @@ def gpu_libraries(present: Collection[str], *, device: bool, backend: str, wante
             name,
             State.WARN,
             saw,
-            "bitsandbytes is needed for weights in 4 bits: make serve-gemma",
+            f"bitsandbytes is needed for weights in 4 bits: {INSTALL_GEMMA}",
         )
     advice = (
         ""
         if "unsloth" in present
-        else "Unsloth is optional; transformers works without it: pip install -r locks/gpu.txt"
+        else "Unsloth is optional; transformers works without it (locks/gpu.txt)"
     )
     return Finding(name, State.OK if not advice else State.NOTE, saw, advice)
 

@@ -1,4 +1,4 @@
-"""Checks of memory, disk space and the log folder.
+"""Checks of processors, memory, disk space and the log folder.
 
 os.path.exists is used because it returns False without permission, where Path.exists raises.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from keylike.doctor.finding import Finding, State, format_bytes
+from keylike.observability.processors import Processors
 
 # Memory relative to the weights that loading and reading take.
 _SPARE = 1.3
@@ -37,6 +38,20 @@ def weight_bytes(folders: Iterable[Path]) -> int:
     # The check of the model reports the reason.
     except OSError:
         return 0
+
+
+def processors(found: Processors, at_once: int) -> Finding:
+    """Compare the photos that are read at the same time with the processors of this process."""
+    saw = f"{found.cores} core{'s' if found.cores > 1 else ''}"
+    if found.quota is not None:
+        saw += f", of which a quota allows {found.quota:g}"
+    saw += f"; {at_once} photo{'s' if at_once > 1 else ''} at the same time"
+    if at_once <= found.usable:
+        return Finding("processors", State.OK, saw)
+    advice = (
+        f"more than {found.usable} only takes memory: lower KEYLIKE_THREADS or KEYLIKE_PROCESSES"
+    )
+    return Finding("processors", State.NOTE, saw, advice)
 
 
 def memory(name: str, free: int | None, size: int, photos: int) -> Finding:

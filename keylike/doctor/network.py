@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import socket
+import sys
 from pathlib import Path
 
 from keylike.access.addresses import is_local_host
@@ -15,9 +16,20 @@ from keylike.resources import COMMAND
 from keylike.tunnel.faults import NO_PROGRAM, NO_TOKEN
 
 _TIMEOUT_S = 1.0
+# macOS 12 and later listen there for AirPlay.
+_AIRPLAY_PORT = 5000
+AIRPLAY = (
+    "macOS uses this port: turn off the AirPlay Receiver in System Settings, General, "
+    "AirDrop & Handoff"
+)
 # At least 20 letters and digits, with at least one digit. Placeholders and truncated tokens do not
 # match.
 _NGROK = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{20,}")
+
+
+def used_by_macos(number: int) -> bool:
+    """Return True if this is macOS and its AirPlay receiver uses the port by default."""
+    return sys.platform == "darwin" and number == _AIRPLAY_PORT
 
 
 def port(host: str, number: int) -> Finding:
@@ -125,6 +137,8 @@ def _taken(host: str, number: int) -> Finding:
             "to start another, set KEYLIKE_PORT",
         )
     advice = "stop that program, or set KEYLIKE_PORT to another port (0 selects a free one)"
+    if used_by_macos(number):
+        advice = f"{AIRPLAY}, or set KEYLIKE_PORT to another port, such as 5001"
     return Finding("port", State.FAULT, f"another program uses {address}", advice)
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keylike.doctor.finding import Finding, State
+from keylike.resources import INSTALL_GEMMA, INSTALL_SERVER
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 OLDEST, NEWEST = (3, 11), (3, 13)
-_FOR_GEMMA = "only needed for Gemma: make serve-gemma"
+_FOR_GEMMA = f"only needed for Gemma: {INSTALL_GEMMA}"
 _FETCH_AGAIN = "fetch the project's files again"
 # Only PyTorch's builds with CUDA install these.
 _CUDA = re.compile(r"triton|cuda-[a-z]+|nvidia-[a-z0-9-]+")
@@ -56,15 +57,14 @@ def python(version: tuple[int, int]) -> Finding:
 
 def required(lock: Path) -> Finding:
     """Check that the packages in the server's lock, requirements.txt, are installed."""
-    remedy = f"make serve, or pip install -r {lock}"
     try:
         found = compare(lock)
     except OSError:
         return Finding("packages", State.FAULT, f"{lock} cannot be read", _FETCH_AGAIN)
     except ModuleNotFoundError as error:
-        return Finding("packages", State.FAULT, f"not installed: {error.name}", remedy)
+        return Finding("packages", State.FAULT, f"not installed: {error.name}", INSTALL_SERVER)
     state = State.FAULT if found.lacking else State.WARN if found.other else State.OK
-    return Finding("packages", state, found.saw, "" if state is State.OK else remedy)
+    return Finding("packages", state, found.saw, "" if state is State.OK else INSTALL_SERVER)
 
 
 def for_gemma(locks: Path, *, wanted: bool, torch: bool) -> Finding:
@@ -93,7 +93,7 @@ def for_gemma(locks: Path, *, wanted: bool, torch: bool) -> Finding:
         name,
         State.FAULT if found.lacking else State.WARN,
         found.saw,
-        f"make serve-gemma, or pip install -r {locks / 'torch.txt'} and then {locks / 'gemma.txt'}",
+        INSTALL_GEMMA,
     )
 
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")
+from keylike.observability.cgroups import MOUNT, cgroup_values
 
 
-def free_memory(cgroup: Path = _CGROUP) -> int | None:
+def free_memory(mount: Path = MOUNT) -> int | None:
     """Return the available bytes, or None without psutil.
 
-    On Linux the container's memory limit, read from `cgroup`, counts as well.
+    On Linux the memory limits of the control groups in `mount` count as well.
     """
     try:
         import psutil
     except ImportError:
         return None
     free = int(psutil.virtual_memory().available)
-    try:
-        limit, used = (
-            (cgroup / name).read_text().strip() for name in ("memory.max", "memory.current")
-        )
-        return min(free, max(int(limit) - int(used), 0))
+    limits = [
+        *cgroup_values("memory", ("memory.max", "memory.current"), mount),
+        *cgroup_values("memory", ("memory.limit_in_bytes", "memory.usage_in_bytes"), mount),
+    ]
     # "max" stands for no limit.
-    except (OSError, ValueError):
-        return free
+    rests = [max(int(limit) - int(used), 0) for limit, used in limits if limit.isdigit()]
+    return min([free, *rests])
