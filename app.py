@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
-from typing import TYPE_CHECKING, Any
-
 from keylike.__main__ import main
 
+# The import of typing would take time in which Ctrl-C prints a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from keylike.service import create_app
 
 __all__ = ["create_app", "main"]
@@ -21,6 +22,8 @@ def __getattr__(name: str) -> Any:
     """
     if name not in ("app", "create_app"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import atexit
+
     from keylike.service import create_app
     from keylike.settings import load_settings
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import Any
+
+# The import of typing would take time in which Ctrl-C prints a traceback.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
 
 _OLDEST = (3, 11)
 _USAGE = 2
@@ -29,7 +33,7 @@ def main() -> None:
         raise
 
 
-def _stop(number: int, _frame: Any) -> None:
+def _stop(number: int, _frame: FrameType | None) -> None:
     # A second signal ends the process at once.
     signal.signal(number, signal.SIG_DFL)
     raise _Stopped(128 + number)

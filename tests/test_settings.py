@@ -120,7 +120,7 @@ def test_invalid_redis_address_is_refused_without_showing_it(
         # flask-cors would take these for unanchored patterns.
         ("KEYLIKE_ORIGINS", "https://*.example.org", "neither"),
         ("KEYLIKE_ORIGINS", "http://[::1]:3000", "neither"),
-        ("KEYLIKE_POLICY", "closed", "Input should be"),
+        ("KEYLIKE_POLICY", "closed", "must be auto, open, predictions or all"),
     ],
 )
 def test_bad_security_setting_is_refused(
