@@ -65,9 +65,11 @@ def serve(tunnel: _Tunnel = False) -> None:
     """Start the server. Settings come from the environment and .env (see .env.example)."""
     from keylike.engines.background_load import BackgroundLoad
     from keylike.http_server.hard_exit import hard_exit
+    from keylike.observability.core_dumps import forbid_core_dumps
     from keylike.observability.malloc_tuning import tune_malloc
     from keylike.service import Service
 
+    forbid_core_dumps()
     settings = _settings(tunnel)
     one_time_token = _one_time_token(settings)
     tune_malloc()

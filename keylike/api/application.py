@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flask_openapi3 import Info, OpenAPI
@@ -73,8 +73,8 @@ class HttpOptions:
     proxies: list[str]
     tunnel_agents: list[str]
     limited: str
-    redis_url: str | None
-    salt: bytes
+    redis_url: str | None = field(repr=False)
+    salt: bytes = field(repr=False)
     web: Path
 
 

@@ -60,7 +60,7 @@ def install(
         return response
 
     store = (
-        {"storage_uri": redis_url, "storage_options": dict(_REDIS)}
+        {"storage_uri": _storage_uri(redis_url), "storage_options": dict(_REDIS)}
         if redis_url
         else {"storage_uri": "keylike-memory://"}
     )
@@ -100,3 +100,11 @@ def install(
                     raise too_many(window)
 
     return charge
+
+
+def _storage_uri(redis_url: str) -> str:
+    """Return the address in the library's form.
+
+    It calls Redis's scheme unix "redis+unix", and quotes an unknown address in its error.
+    """
+    return f"redis+{redis_url}" if redis_url.startswith("unix://") else redis_url

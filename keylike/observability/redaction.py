@@ -17,8 +17,17 @@ _MOST = 300
 # Not allowed in a sentence: absolute paths, IP addresses, key codes, control characters.
 _UNWANTED = re.compile(
     r"(?:^|[\s'\"(=])(?:/|[A-Za-z]:\\)\w|\d+\.\d+\.\d+\.\d+|::"
-    r"|\d\s*[,\-]\s*\d\s*[,\-]\s*\d|[^ -~\u2013-\u2026]"
+    r"|\d\s*[,\-]\s*\d\s*[,\-]\s*\d|[^ -~\u2013-\u2026]|://\S*@"
 )
+# User and password of an address, and a secret in its query.
+_USER_INFO = re.compile(r"([A-Za-z][\w+.-]*://)[^\s'\"]*@")
+_SECRET_PARAMETER = re.compile(r"([?&](?:password|token|secret)=)[^\s&'\"]+")
+
+
+def hide_credentials(text: str) -> str:
+    """Return the text without the credentials of the addresses that it contains."""
+    text = _USER_INFO.sub(rf"\1{REDACTED}@", text)
+    return _SECRET_PARAMETER.sub(rf"\1{REDACTED}", text)
 
 
 def _like(pattern: str) -> Callable[[str], bool]:

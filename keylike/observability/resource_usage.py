@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -84,8 +85,29 @@ def _cpu_s(process: psutil.Process) -> float:
 
 def _share(process: psutil.Process) -> int:
     """Return a process's share of its memory in bytes; worker processes share most of it."""
-    memory = process.memory_full_info()
+    try:
+        memory = process.memory_full_info()
+    except psutil.AccessDenied:
+        return _estimated_share(process)
     return int(getattr(memory, "pss", memory.uss))
+
+
+def _estimated_share(process: psutil.Process) -> int:
+    """Return an estimate of a process's share.
+
+    Only root may read the details of processes that forbid core dumps. The estimate leaves out
+    memory that is mapped from files, and what a forked process got from its parent.
+    """
+    size = _private(process)
+    parent = process.parent()
+    if parent is not None and parent.pid != os.getpid():
+        size -= _private(parent)
+    return max(0, size)
+
+
+def _private(process: psutil.Process) -> int:
+    memory = process.memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
 
 
 def image_blocks() -> ImageBlocks:

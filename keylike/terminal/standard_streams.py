@@ -7,11 +7,15 @@ import io
 import logging
 import os
 import sys
+import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import TracebackType
 
 from keylike.observability.background_log import BackgroundHandler
-from keylike.observability.log_file import write_all
+from keylike.observability.log_file import write_all, write_to_terminal
+from keylike.observability.redaction import hide_credentials
 
 # Errors of a stream whose reader is gone, whose device is full, or whose terminal is closed.
 _UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG})
@@ -21,9 +25,14 @@ _UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errn
 def tolerate_unwritable_streams() -> Iterator[None]:
     """Run a command whose standard streams may be closed or become unwritable.
 
-    A command that cannot write its output ends with exit status 1 and without a traceback.
+    A command that cannot write its output ends with exit status 1 and without a traceback. The
+    traceback of any other exception shows no credentials.
     """
     _open_closed_streams()
+    sys.excepthook = _print_traceback
+    threading.excepthook = lambda found: _print_traceback(
+        found.exc_type, found.exc_value, found.exc_traceback
+    )
     status: str | int | None = None
     try:
         yield
@@ -37,6 +46,16 @@ def tolerate_unwritable_streams() -> Iterator[None]:
         status = status or 1
     if status:
         sys.exit(status)
+
+
+def _print_traceback(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """Print the traceback of an unexpected exception without credentials.
+
+    Libraries quote addresses in their messages, such as that of Redis with its password.
+    """
+    write_to_terminal(hide_credentials("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _open_closed_streams() -> None:

@@ -21,6 +21,7 @@ from typing import NoReturn
 from keylike.errors import ModelError
 from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import Photo
+from keylike.observability.core_dumps import forbid_core_dumps
 from keylike.observability.malloc_tuning import release_free_memory, tune_malloc
 from keylike.readers.contract import Reader
 from keylike.workers.wire import MessageType, receive, send
@@ -51,6 +52,7 @@ class WorkerSpec:
 
 def main(descriptor: int) -> NoReturn:
     """Serve the server's requests on the socket of this descriptor."""
+    forbid_core_dumps()
     _ignore_signals()
     tune_malloc()
     configure_image_libraries()
@@ -110,13 +112,11 @@ def _fork(server: socket.socket, spec: WorkerSpec, reader: Reader) -> None:
 
 
 def _limit(decoding_bytes: int) -> None:
-    """Bound this worker: it dies with the zygote, has limited memory, and writes no core dump.
+    """Bound this worker: it dies with the zygote and has limited memory.
 
-    A core dump would contain a photo. Decoding gets twice its memory as address space, because freed
-    blocks leave gaps.
+    Decoding gets twice its memory as address space, because freed blocks leave gaps.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + 2 * decoding_bytes + _READING_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

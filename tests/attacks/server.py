@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -116,8 +117,9 @@ class TargetServer:
         assert (body["keyway"], body["bitting"]) == ("SC1", "2,5,4,7,3")
 
     def reset_memory(self) -> None:
-        """Restart the measurement of memory."""
-        Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
+        """Restart the measurement of memory, or let an ordinary user measure the whole run."""
+        with contextlib.suppress(PermissionError):
+            Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
         self._idle = self._mb("VmRSS")
 
     def grown_mb(self) -> tuple[int, int]:

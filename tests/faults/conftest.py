@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 
 from keylike.settings import Settings
 from tests.faults.fault_server import FaultServer
+from tests.redis_server import PASSWORD
 from tests.test_cli_serve import Served
 
 COLOUR = ["-m", "tests.serve_colour"]
@@ -35,4 +39,23 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     yield start
     for each in started:
         with each.process as process:
+            process.kill()
+
+
+@pytest.fixture
+def redis_socket() -> Iterator[str]:
+    """Run a Redis that listens only on a Unix socket, with a password; yield its address."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("redis-server is not installed")
+    # The path of a socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/redis"
+        options = ["--port", "0", "--unixsocket", path, "--dir", folder, "--save", ""]
+        with subprocess.Popen(
+            [binary, *options, "--requirepass", PASSWORD], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout
+            assert any("ready to accept" in line.lower() for line in process.stdout)
+            yield f"unix://:{PASSWORD}@{path}"
             process.kill()

@@ -76,4 +76,18 @@ def _pss(pid: int) -> int:
         match = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
     except (FileNotFoundError, ProcessLookupError):
         return 0
+    except PermissionError:
+        # A server that forbids core dumps shows this file to root only.
+        return _rss(pid)
     return int(match[1]) * 1024 if match else 0
+
+
+def _rss(pid: int) -> int:
+    """Return the resident set size in bytes, or 0 if the process has ended.
+
+    Workers share much of it, so the sum over all processes is too high.
+    """
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
