@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from keylike.observability.processors import find_processors
 from keylike.resources import MODELS, state_folder
+from keylike.secret_strength import LEAST_BITS, estimate_bits
 from keylike.setting_mistakes import PREFIX, bad_value, is_service_link, unknown_names
 
 _SHORTEST_TOKEN = 16
@@ -236,6 +237,11 @@ class Settings(BaseSettings):
         ):
             raise ValueError(
                 f"must have {_SHORTEST_TOKEN} or more plain characters, such as the output of: "
+                "openssl rand -hex 32"
+            )
+        if clear is not None and estimate_bits(clear) < LEAST_BITS:
+            raise ValueError(
+                "is too easy to guess: choose random characters, such as the output of: "
                 "openssl rand -hex 32"
             )
         return token

@@ -111,6 +111,9 @@ def test_invalid_redis_address_is_refused_without_showing_it(
     [
         ("KEYLIKE_API_KEY", "canary", "16 or more plain characters"),
         ("KEYLIKE_API_KEY", "canary-with-ümlaut", "16 or more plain characters"),
+        ("KEYLIKE_API_KEY", "aaaaaaaaaaaaaaaa", "too easy to guess"),
+        ("KEYLIKE_API_KEY", "passwordpassword", "too easy to guess"),
+        ("KEYLIKE_SECRET", "1234567890123456", "too easy to guess"),
         ("KEYLIKE_LIMIT_ADDRESS", "canary", "not limits"),
         ("KEYLIKE_LIMIT_FREE", "10 per fortnight", "not limits"),
         ("KEYLIKE_PROXY", "127.0.0.1, canary", "not addresses"),

@@ -135,7 +135,7 @@ def build_application(parts: Components, options: HttpOptions) -> OpenAPI:
     )
     versions.install(app)
     authentication.install(app, parts.credentials, parts.policy, salt=options.salt, log=parts.log)
-    charge = limits.install(
+    rate_limits = limits.install(
         app,
         parts.quotas,
         limited=options.limited,
@@ -156,7 +156,7 @@ def build_application(parts: Components, options: HttpOptions) -> OpenAPI:
         batch_blueprint(
             parts.inference,
             deadlines,
-            charge,
+            rate_limits.charge,
             failure_body,
             limit=options.batch_limit,
             policy=policy,
@@ -165,7 +165,7 @@ def build_application(parts: Components, options: HttpOptions) -> OpenAPI:
     )
     app.register_api(classify_blueprint(parts.classifying, deadlines, policy=policy, clock=wall))
     app.register_api(cache_blueprint(parts.cache, policy))
-    _register_operations(app, parts, options)
+    _register_operations(app, parts, options, rate_limits)
     app.register_blueprint(web_blueprint(options.web))
     app.register_blueprint(docs_blueprint(options.web))
     return app
@@ -193,7 +193,9 @@ def _bare_application(options: HttpOptions) -> OpenAPI:
     return app
 
 
-def _register_operations(app: OpenAPI, parts: Components, options: HttpOptions) -> None:
+def _register_operations(
+    app: OpenAPI, parts: Components, options: HttpOptions, rate_limits: limits.RateLimits
+) -> None:
     """Add health, metrics and debug routes."""
     gpu = find_gpu()
     process = ProcessStats(parts.wall)
@@ -221,6 +223,7 @@ def _register_operations(app: OpenAPI, parts: Components, options: HttpOptions) 
         parts.engines,
         load=parts.load,
         cache=parts.cache,
+        limits_degraded=rate_limits.degraded,
         metrics=parts.metrics,
         errors=parts.errors,
         process=process,

@@ -109,11 +109,15 @@ def _is_local_name(host: str) -> bool:
 
 
 def _network(address: str) -> str:
-    """Return an IPv4 address as it is, and the network of an IPv6 address."""
+    """Return an IPv4 address as it is, and the network of an IPv6 address.
+
+    All text that is no address counts as one client: a proxy that passes X-Forwarded-For through
+    lets its clients choose it.
+    """
     found = parse_address(address)
     if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((found, _IPV6_NETWORK), strict=False))
-    return address if found is None else str(found)
+    return "unknown" if found is None else str(found)
 
 
 def _bearer(header: str) -> str:

@@ -34,6 +34,7 @@ class HealthReport:
         model: The slot of the model.
         load: Returns the figures of the queue.
         cache: The cache of readings.
+        limits_degraded: Returns True while the Redis of the rate limits does not answer in time.
         metrics: Counters since the start.
         errors: Recent requests and failures.
         process: Memory and processor time of the process.
@@ -51,6 +52,7 @@ class HealthReport:
         *,
         load: Callable[[], LoadSnapshot],
         cache: ReadingCache,
+        limits_degraded: Callable[[], bool],
         metrics: Metrics,
         errors: RecentErrors,
         process: ProcessStats,
@@ -64,6 +66,7 @@ class HealthReport:
         self._model = model
         self._load = load
         self._cache = cache
+        self._limits_degraded = limits_degraded
         self._metrics = metrics
         self._errors = errors
         self._process = process
@@ -120,7 +123,12 @@ class HealthReport:
             (
                 "degraded",
                 self._cache.degraded,
-                "Redis is unreachable: readings are cached in memory instead",
+                "Redis is unreachable or slow: readings are cached in memory instead",
+            ),
+            (
+                "degraded",
+                self._limits_degraded(),
+                "Redis is unreachable or slow: this replica counts requests on its own",
             ),
         ]
         found = [(status, reason) for status, applies, reason in conditions if applies]
@@ -143,7 +151,8 @@ def detailed_blueprint(report: HealthReport) -> APIBlueprint:
         The status is 503 in four cases: the model is loading; the server shuts down; the model has
         held a batch for longer than a request may take; or the server itself failed in at least
         half of ten or more requests of the last five minutes. Refusals (a full queue, a deadline, a bad
-        photo) do not count as failures. A replacement model or an unreachable Redis is `degraded`.
+        photo) do not count as failures. A replacement model or a Redis that is
+        unreachable or slow is `degraded`.
         """
         body, serving = report.render()
         return jsonify(body), 200 if serving else 503

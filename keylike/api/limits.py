@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from flask import Flask, Response, g, request
 from flask_limiter import HeaderNames, Limiter, RequestLimit
@@ -23,6 +24,19 @@ _REDIS = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
 Charge = Callable[[int], None]
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimits:
+    """The limits of an application.
+
+    Attributes:
+        charge: Counts the further photos of a request. Raises RateLimited if there are too many.
+        degraded: Returns True while memory stands in for a Redis that does not answer in time.
+    """
+
+    charge: Charge
+    degraded: Callable[[], bool]
+
+
 def install(
     app: Flask,
     quotas: Quotas,
@@ -31,7 +45,7 @@ def install(
     redis_url: str | None,
     clock: Callable[[], float],
     wall: Callable[[], float],
-) -> Charge:
+) -> RateLimits:
     """Count each photo request of `app`. Authentication must be installed before.
 
     Args:
@@ -41,10 +55,6 @@ def install(
         redis_url: A Redis to keep counts in. Without one, or while it is down, they are in memory.
         clock: Returns monotonic seconds, for the counts in memory.
         wall: Returns seconds since 1970, for the time of reset.
-
-    Returns:
-        A function that counts the further photos of a request and raises RateLimited if there are
-        too many.
     """
 
     def is_exempt() -> bool:
@@ -76,6 +86,7 @@ def install(
     )
     limiter.request_filter(is_exempt)
     limiter.init_app(app)
+    primary = limiter.limiter
 
     failures = limiter.storage.base_exceptions
     store_errors = failures if isinstance(failures, tuple) else (failures,)
@@ -99,7 +110,7 @@ def install(
                 if not limiter.limiter.hit(window.limit, *window.request_args, cost=photos):
                     raise too_many(window)
 
-    return charge
+    return RateLimits(charge, degraded=lambda: limiter.limiter is not primary)
 
 
 def _storage_uri(redis_url: str) -> str:

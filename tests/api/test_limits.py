@@ -178,6 +178,20 @@ def test_limit_behind_a_configured_proxy_uses_the_last_forwarded_address(
     assert forged == [200, 200, 200, 429]
 
 
+def test_limit_behind_a_proxy_that_passes_garbage_through_is_shared(
+    settings: Settings, model: Load
+) -> None:
+    """nginx without its own X-Forwarded-For sends what the client wrote."""
+    replica = Replica(settings, model, proxy="127.0.0.1")
+    sent = [
+        replica.post(
+            address={"REMOTE_ADDR": "127.0.0.1"}, headers={"X-Forwarded-For": garbage}
+        ).status_code
+        for garbage in ("garbage", "unknown", "203.0.113.1.2", "_hidden-7")
+    ]
+    assert sent == [200, 200, 200, 429]
+
+
 @pytest.mark.parametrize(
     ("limited", "address", "last"),
     [("on", "127.0.0.1", 429), ("off", "203.0.113.7", 200), ("auto", "127.0.0.1", 200)],

@@ -17,10 +17,12 @@ from keylike.cache.fallback import Fallback
 from keylike.cache.redis_store import RedisStore
 from keylike.cache.stores import MemoryStore, StoreUnavailable
 from keylike.observability.logs import make_logger
+from keylike.service import Load, create_app
 from keylike.settings import Settings
 from tests.faults.fault_server import FaultServer
 from tests.log_text import log_text
 from tests.redis_server import RedisServer
+from tools.plain_pictures import plain
 
 NEW, CACHED = (200, False), (200, True)
 
@@ -155,6 +157,31 @@ def test_cache_with_a_frozen_redis_degrades_and_recovers(
     assert shared.post_twice() == [NEW, CACHED]
     assert not shared.fault_server.cache.degraded
     assert shared.cache_events() == ["cache_degraded TimeoutError", "cache_restored"]
+
+
+def test_limits_with_a_frozen_redis_degrade_health(
+    settings: Settings, model: Load, frail_redis: RedisServer
+) -> None:
+    """The cache is off, so only the limits use Redis."""
+    frail_redis.start()
+    limited = settings.model_copy(
+        update={"redis_url": SecretStr(frail_redis.url), "limits": "on", "cache_ttl_s": 0}
+    )
+    client = create_app(limited, load=model).test_client()
+
+    def post() -> tuple[int, str, str]:
+        status = client.post("/predict", data=plain(), content_type="image/jpeg").status_code
+        health = client.get("/health/detailed").get_json()
+        return status, health["status"], str(health["reasons"])
+
+    assert post() == (200, "healthy", "[]")
+    assert frail_redis._process is not None
+    os.kill(frail_redis._process.pid, signal.SIGSTOP)
+    try:
+        status, health, reasons = post()
+    finally:
+        os.kill(frail_redis._process.pid, signal.SIGCONT)
+    assert (status, health) == (200, "degraded") and "counts requests on its own" in reasons
 
 
 def test_cache_with_a_killed_redis_degrades_and_recovers(
