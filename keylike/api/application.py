@@ -11,9 +11,11 @@ from flask_openapi3 import Info, OpenAPI
 from structlog.stdlib import BoundLogger
 
 from keylike.access.credentials import Credentials
+from keylike.access.failed_attempts import FailedAttempts
 from keylike.access.policy import Policy
 from keylike.access.quotas import Quotas
 from keylike.api import authentication, error_handlers, headers, limits, request_log, versions
+from keylike.api.authentication import Authentication
 from keylike.api.batch import PATH as BATCH_PATH
 from keylike.api.batch import batch_blueprint
 from keylike.api.cache import cache_blueprint
@@ -134,7 +136,18 @@ def build_application(parts: Components, options: HttpOptions) -> OpenAPI:
         app, clock=parts.wall, log=parts.log, rejected=parts.metrics.record_rejection
     )
     versions.install(app)
-    authentication.install(app, parts.credentials, parts.policy, salt=options.salt, log=parts.log)
+    attempts = FailedAttempts(
+        parts.slots.clock, count_shared=lambda client: rate_limits.count_failure(client)
+    )
+    rules = Authentication(
+        parts.credentials,
+        parts.policy,
+        salt=options.salt,
+        attempts=attempts,
+        limited=options.limited,
+        record_failure=parts.metrics.record_failed_authentication,
+    )
+    authentication.install(app, rules, parts.log)
     rate_limits = limits.install(
         app,
         parts.quotas,

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Flask, g, request
+from flask import Flask, Request, g, request
 from structlog.stdlib import BoundLogger
 
 from keylike.access.credentials import Credentials
+from keylike.access.failed_attempts import FailedAttempts
 from keylike.access.policy import Need, Policy, check, required_tier
 from keylike.access.tokens import TokensUnreadable
-from keylike.api.client_identity import identify
+from keylike.api.client_identity import (
+    ClientIdentity,
+    address_name,
+    identify,
+    is_own,
+    sent_token,
+)
 from keylike.api.schemas import Failure
 from keylike.api.web_pages import wants_page
-from keylike.errors import RETRY_AFTER_S, Overloaded
+from keylike.errors import RETRY_AFTER_S, Overloaded, RateLimited
 from keylike.observability.logs import places
 
 # OpenAPI security requirements: either header is enough.
@@ -22,6 +31,8 @@ SCHEMES: dict[str, Any] = {
     "token": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
 }
+# Outcomes of requests with a wrong token, and of those that are not checked after too many of them.
+FAILURES = ("wrong", "limited")
 REFUSALS: dict[Any, Any] = {401: Failure, 403: Failure, 429: Failure}
 _NEEDS = {
     "health.live": Need.NOTHING,
@@ -47,26 +58,80 @@ _NEEDS = {
 }
 
 
-def install(
-    app: Flask, credentials: Credentials, policy: Policy, *, salt: bytes, log: BoundLogger
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """The rules by which clients are identified and admitted.
+
+    Attributes:
+        credentials: Finds tokens. While its file cannot be read, no request passes.
+        policy: Decides which routes require a token.
+        salt: Keys the hash of client names, so that addresses cannot be found by enumeration.
+        attempts: Counts wrong tokens.
+        limited: Whose wrong tokens count: "on", "off", or "auto" to exempt programs on this machine.
+        record_failure: Called with each outcome of FAILURES.
+    """
+
+    credentials: Credentials
+    policy: Policy
+    salt: bytes = field(repr=False)
+    attempts: FailedAttempts
+    limited: str
+    record_failure: Callable[[str], None]
+
+    def check_attempts(self, request: Request) -> None:
+        """Raise RateLimited if the client has sent too many wrong tokens."""
+        token = sent_token(request)
+        if not token or not self._counts(request):
+            return
+        blocked_s = self.attempts.blocked_s(address_name(request, self.salt), token)
+        if blocked_s:
+            self.record_failure("limited")
+            raise RateLimited(
+                "Too many requests with a wrong token came from your address.",
+                retry_after_s=blocked_s,
+            )
+
+    def record(self, request: Request, client: ClientIdentity) -> None:
+        """Count a wrong token, or remember a right one."""
+        token = sent_token(request)
+        if not token:
+            return
+        if client.token is None:
+            self.record_failure("wrong")
+        if self._counts(request):
+            address = address_name(request, self.salt)
+            if client.token is None:
+                self.attempts.record_failure(address)
+            else:
+                self.attempts.record_success(address, token)
+
+    def _counts(self, request: Request) -> bool:
+        return self.limited == "on" or (self.limited == "auto" and not is_own(request))
+
+
+def install(app: Flask, authentication: Authentication, log: BoundLogger) -> None:
     """Authenticate every request before a view of `app` runs, and keep the identity in `g.client`.
 
     Args:
         app: The application.
-        credentials: Finds tokens. While its file cannot be read, no request passes.
-        policy: Decides which routes require a token.
-        salt: Keys the hash of client names, so that addresses cannot be found by enumeration.
+        authentication: The rules.
         log: Receives the reason when tokens cannot be read.
     """
+    credentials, policy = authentication.credentials, authentication.policy
+    salt = authentication.salt
 
     @app.before_request
     def authenticate() -> None:
+        guarded = _is_guarded(policy, need_of(request.endpoint))
+        if guarded:
+            authentication.check_attempts(request)
         try:
             g.client = identify(request, credentials, salt)
         except TokensUnreadable as error:
             log.error("tokens unreadable", reason=str(error), places=places(error))
             raise Overloaded("Tokens cannot be checked now.", retry_after_s=RETRY_AFTER_S) from None
+        if guarded:
+            authentication.record(request, g.client)
         # Browsers send no token with a preflight request.
         if request.method != "OPTIONS":
             # Nor when they open the page, which holds no secret and asks for the token itself.
@@ -77,6 +142,13 @@ def install(
 def need_of(endpoint: str | None) -> Need:
     """Return what an endpoint requires: PUBLIC for unknown paths, OPERATOR for unlisted routes."""
     return Need.PUBLIC if endpoint is None else _NEEDS.get(endpoint, Need.OPERATOR)
+
+
+def _is_guarded(policy: Policy, need: Need) -> bool:
+    """Return True if the response to a route may differ for a valid token."""
+    return need in (Need.PHOTOS, Need.PREMIUM, Need.OPERATOR) or (
+        policy is Policy.ALL and need is not Need.NOTHING
+    )
 
 
 def security(policy: Policy, need: Need) -> list[dict[str, list[str]]] | None:

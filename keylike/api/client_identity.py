@@ -58,17 +58,23 @@ def identify(request: Request, credentials: Credentials, salt: bytes) -> ClientI
     Raises:
         TokensUnreadable: The tokens cannot be read.
     """
-    sent = request.headers.get("X-API-Key") or _bearer(request.headers.get("Authorization", ""))
+    sent = sent_token(request)
     token = credentials.find(sent) if sent else None
-    name = f"token {token.name}" if token else f"address {_network(request.remote_addr or '')}"
-    return ClientIdentity(
-        token,
-        _is_own(request),
-        hashlib.blake2b(name.encode(errors="replace"), key=salt, digest_size=12).hexdigest(),
-    )
+    name = _digest(f"token {token.name}", salt) if token else address_name(request, salt)
+    return ClientIdentity(token, is_own(request), name)
 
 
-def _is_own(request: Request) -> bool:
+def sent_token(request: Request) -> str:
+    """Return the token that the request carries, or ""."""
+    return request.headers.get("X-API-Key") or _bearer(request.headers.get("Authorization", ""))
+
+
+def address_name(request: Request, salt: bytes) -> str:
+    """Return the digest of the client's address."""
+    return _digest(f"address {_network(request.remote_addr or '')}", salt)
+
+
+def is_own(request: Request) -> bool:
     """Return True for a program on this machine; the address comes from the socket, not a header.
 
     Three kinds of request arrive from this machine but were caused elsewhere:
@@ -106,6 +112,10 @@ def _is_local_name(host: str) -> bool:
     except ValueError:
         return False
     return is_local_host(name)
+
+
+def _digest(name: str, salt: bytes) -> str:
+    return hashlib.blake2b(name.encode(errors="replace"), key=salt, digest_size=12).hexdigest()
 
 
 def _network(address: str) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from flask import Flask, Response, g, request
 from flask_limiter import HeaderNames, Limiter, RequestLimit
+from limits import RateLimitItemPerMinute
 
+from keylike.access.failed_attempts import MAX_FAILURES
 from keylike.access.policy import Need
 from keylike.access.quotas import Quotas
 from keylike.api.authentication import need_of
@@ -21,6 +23,8 @@ _COUNTED = (Need.PHOTOS, Need.PREMIUM)
 # Timeouts of the Redis store, in seconds. A request waits for it.
 _REDIS = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
 
+_FAILURES = RateLimitItemPerMinute(MAX_FAILURES, namespace="keylike")
+
 Charge = Callable[[int], None]
 
 
@@ -30,10 +34,13 @@ class RateLimits:
 
     Attributes:
         charge: Counts the further photos of a request. Raises RateLimited if there are too many.
+        count_failure: Counts a failed authentication of a client in Redis. Returns False if there
+            are too many, and True without Redis or while it does not answer.
         degraded: Returns True while memory stands in for a Redis that does not answer in time.
     """
 
     charge: Charge
+    count_failure: Callable[[str], bool]
     degraded: Callable[[], bool]
 
 
@@ -110,7 +117,15 @@ def install(
                 if not limiter.limiter.hit(window.limit, *window.request_args, cost=photos):
                     raise too_many(window)
 
-    return RateLimits(charge, degraded=lambda: limiter.limiter is not primary)
+    def count_failure(client: str) -> bool:
+        if redis_url is None or limiter.limiter is not primary:
+            return True
+        try:
+            return primary.hit(_FAILURES, "failed authentications", client)
+        except store_errors:
+            return True
+
+    return RateLimits(charge, count_failure, degraded=lambda: limiter.limiter is not primary)
 
 
 def _storage_uri(redis_url: str) -> str:

@@ -116,6 +116,14 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self._failed_authentications = Counter(
+            "keylike_failed_authentications",
+            "Requests with a wrong token, or not checked after too many of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in ("wrong", "limited"):
+            self._failed_authentications.labels(outcome)
         self._outcome = {outcome: self._photos.labels(outcome) for outcome in OUTCOMES}
         self._stage = {stage: self._stages.labels(stage) for stage in STAGES}
         self._reason = {reason: self._unreadable.labels(reason) for reason in (*reasons, OTHER)}
@@ -138,6 +146,10 @@ class Metrics:
     def record_rejection(self, reason: str) -> None:
         """Record a rejected request or photo; `reason` must be one of those known at the start."""
         self._rejection[reason].inc()
+
+    def record_failed_authentication(self, outcome: str) -> None:
+        """Record a request with a wrong token ("wrong", or "limited" if it was not checked)."""
+        self._failed_authentications.labels(outcome).inc()
 
     def record_photo(self, trace: PhotoTrace) -> None:
         """Record a finished photo."""
