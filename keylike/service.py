@@ -37,6 +37,7 @@ from keylike.configuration import (
     policy_of,
     shared_secret,
 )
+from keylike.doctor.models import changeable_by_others
 from keylike.engines.contract import Engine
 from keylike.engines.engine_slot import EngineSlot
 from keylike.engines.process_engine import ProcessEngine
@@ -141,7 +142,12 @@ class Service:
         self._server: Server | None = None
 
     def load(self) -> None:
-        """Load and warm the model, then admit photos. Raise ModelError."""
+        """Load and warm the model, then admit photos. Raise ModelError.
+
+        The log gets a warning if other users can change the model.
+        """
+        if changeable_by_others(self.settings.model_folder):
+            self.log.warning("model changeable by other users")
         self.engines.load()
 
     def load_snapshot(self) -> LoadSnapshot:

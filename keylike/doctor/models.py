@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +65,39 @@ def loaded_folders(folder: Path, *, base_model: Path | None, models: Path) -> tu
         return (folder,)
 
 
+def changeable_by_others(folder: Path) -> list[str]:
+    """Return the names of the files and folders that let another user replace the model.
+
+    These are the folder, its files and its parents, if everybody, another group, or an owner other
+    than root and this user may write to them. The sticky bit protects what is in /tmp. Unreadable
+    folders are skipped: the check of the model reports them.
+    """
+    if os.name != "posix":
+        return []
+    place = folder.resolve()
+    try:
+        files = sorted(path for path in place.rglob("*") if not path.is_symlink())
+        return [
+            path.name or str(path)
+            for path in (*reversed(place.parents), place, *files)
+            if _is_changeable_by_others(path, is_parent=path in place.parents)
+        ]
+    except OSError:
+        return []
+
+
+def _is_changeable_by_others(path: Path, *, is_parent: bool) -> bool:
+    status = path.stat()
+    if is_parent and status.st_mode & stat.S_ISVTX:
+        return False
+    group_writes = bool(status.st_mode & stat.S_IWGRP) and status.st_gid not in (0, os.getegid())
+    return (
+        bool(status.st_mode & stat.S_IWOTH)
+        or group_writes
+        or status.st_uid not in (0, os.geteuid())
+    )
+
+
 def _base_of(folder: Path) -> str:
     """Return the base that the manifest names, or "". Raises ModelError for a broken manifest."""
     return str(read_manifest(folder).get("base") or "") if os.path.exists(folder / MANIFEST) else ""
@@ -71,7 +105,17 @@ def _base_of(folder: Path) -> str:
 
 def _inspect_folder(name: str, folder: Path, inspect: Inspect, advice: str) -> Finding:
     try:
-        return Finding(name, State.OK, f"{folder}: {inspect(folder)}")
+        description = f"{folder}: {inspect(folder)}"
+        changeable = changeable_by_others(folder)
+        if changeable:
+            return Finding(
+                name,
+                State.WARN,
+                f"{description}; other users can change {', '.join(changeable[:3])}",
+                "whoever changes a model decides what is read: take away their permission to write "
+                "(chmod -R go-w) and make the folder yours or root's",
+            )
+        return Finding(name, State.OK, description)
     except ModelError as error:
         return Finding(name, State.FAULT, f"{folder}: {error}", advice)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from keylike.doctor import models
 from keylike.doctor.finding import State
 from keylike.errors import ModelError
 from keylike.readers.loading import look
+from keylike.service import Load, create_app
+from keylike.settings import Settings
+from tests.log_text import log_text
 
 CALIPER = Path(__file__).resolve().parents[2] / "models" / "caliper"
 
@@ -90,3 +94,54 @@ def test_model_in_an_inaccessible_folder_is_a_fault(tmp_path: Path) -> None:
         ) == (folder,)
     finally:
         folder.parent.chmod(0o700)
+
+
+def writable(path: Path) -> Path:
+    """Allow everybody to write to a file or folder."""
+    path.chmod(path.stat().st_mode | 0o002)
+    return path
+
+
+@pytest.fixture
+def own_model(tmp_path: Path) -> Path:
+    """Return a copy of the embedded reader that only this user can change."""
+    folder = tmp_path / "parent" / "caliper"
+    shutil.copytree(CALIPER, folder)
+    for path in (folder.parent, folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o022)
+    return folder
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions of POSIX")
+@pytest.mark.parametrize("name", ["", "manifest.toml", "reader.onnx", ".."])
+def test_model_that_others_can_change_is_a_warning(own_model: Path, name: str) -> None:
+    assert models.embedded(own_model, look).state is State.OK
+    name = next(own_model.glob("*.onnx")).name if name == "reader.onnx" else name
+    changed = writable((own_model / name).resolve())
+    found = models.embedded(own_model, look)
+    assert found.state is State.WARN and "chmod" in found.advice
+    assert f"other users can change {changed.name}" in found.saw
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions of POSIX")
+def test_model_in_a_sticky_folder_is_safe(own_model: Path) -> None:
+    own_model.parent.chmod(0o1777)
+    assert models.changeable_by_others(own_model) == []
+
+
+@pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="only root can change owners")
+def test_model_of_another_user_is_a_warning(own_model: Path) -> None:
+    os.chown(own_model / "manifest.toml", 65534, 65534)
+    assert models.changeable_by_others(own_model) == ["manifest.toml"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions of POSIX")
+def test_loading_a_model_that_others_can_change_is_logged(
+    own_model: Path, settings: Settings, model: Load
+) -> None:
+    chosen = settings.model_copy(update={"model_path": own_model})
+    create_app(chosen, load=model)
+    assert "changeable" not in log_text(settings.logs)
+    writable(own_model)
+    create_app(chosen, load=model)
+    assert log_text(settings.logs).count("model changeable by other users") == 1
