@@ -76,7 +76,10 @@ def binding(settings: Settings) -> Binding:
         settings.queue + in_engine + _SPARE_THREADS,
         body_limit(settings),
         settings.max_bodies,
-        dict.fromkeys(BATCH_PATHS, batch_limit(settings)),
+        dict.fromkeys(
+            BATCH_PATHS | {f"{settings.prefix or ''}{path}" for path in BATCH_PATHS},
+            batch_limit(settings),
+        ),
         settings.deadline_s + _ANSWER_S,
     )
 
@@ -89,6 +92,7 @@ def http_options(settings: Settings, salt: bytes) -> HttpOptions:
         deadline_s=settings.deadline_s,
         origins=split(settings.origins),
         proxies=split(settings.proxy or ""),
+        prefix=settings.prefix or "",
         # The agent connects from this machine, as all local programs do; it always names its client.
         tunnel_agents=["127.0.0.0/8", "::1"] if settings.tunnel else [],
         limited=settings.limits,

@@ -205,6 +205,7 @@ class Service:
         self.close()
 
     def _retry_after_s(self, path: str) -> int | None:
+        path = path.removeprefix(self.settings.prefix or "") or "/"
         return self.slots.retry_after_s() if path in PHOTO_PATHS else None
 
     def _derived_secret(self, purpose: bytes) -> bytes:

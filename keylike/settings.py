@@ -115,6 +115,10 @@ class Settings(BaseSettings):
         None,
         description="Addresses or networks of trusted reverse proxies (X-Forwarded-For).",
     )
+    prefix: str | None = Field(
+        None,
+        description="Path under which a reverse proxy publishes the server, such as /keys.",
+    )
     origins: str = Field(
         "*",
         description="Origins of web pages that may send requests, separated by commas; * allows all.",
@@ -267,6 +271,14 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("not addresses or networks, such as 127.0.0.1, 10.0.0.0/8") from None
         return text
+
+    @field_validator("prefix")
+    @classmethod
+    def _valid_prefix(cls, text: str | None) -> str | None:
+        prefix = (text or "").strip("/")
+        if prefix and not re.fullmatch(r"[A-Za-z0-9_~.-]+(/[A-Za-z0-9_~.-]+)*", prefix):
+            raise ValueError("not a path, such as /keys")
+        return f"/{prefix}" if prefix else None
 
     @field_validator("origins")
     @classmethod

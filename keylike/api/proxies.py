@@ -1,8 +1,12 @@
-"""Client addresses behind reverse proxies: only configured proxies are trusted."""
+"""Reverse proxies: client addresses, and the path under which a proxy publishes the server.
+
+Only configured proxies are trusted.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +15,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 # WSGI environment key, set for requests over a connection of a configured proxy.
 PROXIED = "keylike.proxied"
 
+# A path without a trailing slash. Anything else, such as "//elsewhere", could lead to another host.
+PREFIX = re.compile(r"(/[A-Za-z0-9_~.-]+)+")
+_PREFIX_KEY = "HTTP_X_FORWARDED_PREFIX"
+
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -18,7 +26,9 @@ class NamedProxies:
     """WSGI middleware that takes client address and scheme from configured proxies.
 
     REMOTE_ADDR becomes the last address of X-Forwarded-For, which the proxy wrote itself. The
-    scheme comes from X-Forwarded-Proto.
+    scheme comes from X-Forwarded-Proto. X-Forwarded-Prefix of a proxy is the path under which it
+    publishes the server; the proxy has removed it from the path. Agents pass on whatever a client
+    sends, so theirs is ignored.
 
     Args:
         application: The WSGI application.
@@ -35,16 +45,48 @@ class NamedProxies:
         self._networks = [ipaddress.ip_network(network) for network in networks]
         self._agents = [ipaddress.ip_network(network) for network in agents]
         self._direct = application
-        self._forwarded = ProxyFix(application, x_for=1, x_proto=1)
+        self._agent = ProxyFix(application, x_for=1, x_proto=1)
+        self._proxy = ProxyFix(application, x_for=1, x_proto=1, x_prefix=1)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
         address = environ.get("REMOTE_ADDR", "")
         if _is_in(self._networks, address):
             environ[PROXIED] = True
-        elif not _is_in(self._agents, address):
-            return self._direct(environ, start_response)
-        return self._forwarded(environ, start_response)
+            if not PREFIX.fullmatch(environ.get(_PREFIX_KEY, "").rstrip("/")):
+                environ.pop(_PREFIX_KEY, None)
+            return self._proxy(environ, start_response)
+        if _is_in(self._agents, address):
+            return self._agent(environ, start_response)
+        return self._direct(environ, start_response)
+
+
+class PathPrefix:
+    """WSGI middleware for a server that is published under a path, such as /keys.
+
+    Proxies may remove the path before they forward a request, or keep it. Both work.
+
+    Args:
+        application: The WSGI application.
+        prefix: The path, with a leading slash and without a trailing one.
+    """
+
+    def __init__(self, application: Application, prefix: str) -> None:
+        self._application = application
+        self._prefix = prefix
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request."""
+        path = environ.get("PATH_INFO", "")
+        if path == self._prefix and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            # The addresses in the page are relative and need the slash.
+            location = [("Location", f"{self._prefix}/"), ("Content-Length", "0")]
+            start_response("308 Permanent Redirect", location)
+            return []
+        if path == self._prefix or path.startswith(f"{self._prefix}/"):
+            environ["PATH_INFO"] = path.removeprefix(self._prefix) or "/"
+        environ["SCRIPT_NAME"] = self._prefix
+        return self._application(environ, start_response)
 
 
 def _is_in(networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network], address: str) -> bool:

@@ -180,4 +180,4 @@ addEventListener("beforeinstallprompt", event => {
     event.prompt()
   }
 })
-navigator.serviceWorker?.register("/sw.js").catch(() => {})
+navigator.serviceWorker?.register("sw.js").catch(() => {})

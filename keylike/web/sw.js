@@ -2,9 +2,12 @@
 // It never handles readings, tokens or photos. The server prepends VERSION, a digest of all files.
 // When it changes, the browser installs this worker and its files again.
 
-const SHELL = `keylike-shell-${VERSION}`
+// The path of the page: "/", or another one behind a reverse proxy, such as "/keys/".
+const ROOT = new URL("./", location).pathname
+const NAME = `keylike-shell-${ROOT}-`
+const SHELL = `${NAME}${VERSION}`
 const FILES = [
-  "/web/page.js",
+  "web/page.js",
   ...[
     "assessment",
     "camera",
@@ -23,11 +26,11 @@ const FILES = [
     "share",
     "token-dialog",
     "token",
-  ].map(name => `/web/parts/${name}.js`),
-  ...["base", "stage", "result"].map(name => `/web/styles/${name}.css`),
-  "/web/manifest.webmanifest",
-  "/web/icons/icon.svg",
-]
+  ].map(name => `web/parts/${name}.js`),
+  ...["base", "stage", "result"].map(name => `web/styles/${name}.css`),
+  "web/manifest.webmanifest",
+  "web/icons/icon.svg",
+].map(file => ROOT + file)
 // Without this header a tunnel may answer with a page of its own, which must not be cached.
 const SKIP_TUNNEL_PAGE = { "ngrok-skip-browser-warning": "true" }
 
@@ -39,18 +42,18 @@ addEventListener("fetch", event => {
   const { request } = event
   const { origin, pathname } = new URL(request.url)
   if (request.method !== "GET" || origin !== location.origin) return
-  if (pathname === "/" ? request.mode === "navigate" : FILES.includes(pathname))
+  if (pathname === ROOT ? request.mode === "navigate" : FILES.includes(pathname))
     event.respondWith(networkFirst(request, pathname))
 })
 
 async function cacheFiles() {
   const cache = await caches.open(SHELL)
-  const page = await fetch("/", {
+  const page = await fetch(ROOT, {
     headers: { ...SKIP_TUNNEL_PAGE, Accept: "text/html" },
     cache: "reload",
   })
   if (!page.ok) throw new Error(`the page returned ${page.status}`)
-  await cache.put("/", page)
+  await cache.put(ROOT, page)
   await cache.addAll(
     FILES.map(file => new Request(file, { headers: SKIP_TUNNEL_PAGE, cache: "reload" })),
   )
@@ -60,9 +63,14 @@ async function deleteOldCaches() {
   const names = await caches.keys()
   await Promise.all(
     names
-      .filter(name => name.startsWith("keylike-shell-") && name !== SHELL)
+      .filter(name => isOwnCache(name) && name !== SHELL)
       .map(name => caches.delete(name)),
   )
+}
+
+/** Caches of earlier versions have no path in their names. Those of other paths stay. */
+function isOwnCache(name) {
+  return name.startsWith(NAME) || /^keylike-shell-[0-9a-f]+$/.test(name)
 }
 
 /** Returns the server's response, or the cached one if the server is unreachable or fails. */

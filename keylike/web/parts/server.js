@@ -28,7 +28,7 @@ export function readKey(photo, token, sent, signal) {
     const form = new FormData()
     form.append("image", photo, "key.jpg")
     form.append("command", "predict")
-    request.open("POST", "/predict")
+    request.open("POST", "predict")
     for (const [name, value] of Object.entries(headers(token)))
       request.setRequestHeader(name, value)
     request.upload.addEventListener(
@@ -62,7 +62,7 @@ export function readKey(photo, token, sent, signal) {
 export async function health(token) {
   let response
   try {
-    response = await fetch("/health", {
+    response = await fetch("health", {
       headers: headers(token),
       cache: "no-store",
       signal: AbortSignal.timeout(8000),
