@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from structlog.stdlib import BoundLogger
+from werkzeug.exceptions import MethodNotAllowed
 
 from keylike.api.responses import new_request_id
-from keylike.observability.metrics import RequestRecord
+from keylike.observability.metrics import OTHER, RequestRecord
+
+_METHODS = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"}
+)
+# Blueprints whose successful requests are logged at DEBUG.
+_ROUTINE = frozenset({"health", "detailed", "web", "docs"})
 
 
 def install(
@@ -43,12 +51,15 @@ def install(
                     request.method, route, response.status_code, seconds, g.get("crashed", False)
                 )
             )
-        log.info(
+        # Probes and files of the page would bury the photos.
+        routine = request.blueprint in _ROUTINE and response.status_code < 400
+        log.log(
+            logging.DEBUG if routine else logging.INFO,
             "request",
             request_id=g.request_id,
             # A client can put any text in the method of a request to an unknown path.
-            method=request.method if route else None,
-            route=route,
+            method=request.method if request.method in _METHODS else OTHER,
+            route=route or _route_of_other_methods(),
             status=response.status_code,
             failure=g.get("failure_code"),
             ms=round(seconds * 1e3, 1),
@@ -56,3 +67,15 @@ def install(
         )
         response.headers["X-Request-Id"] = g.request_id
         return response
+
+
+def _route_of_other_methods() -> str | None:
+    """Return the route that exists at the path of a request with a wrong method, or None."""
+    if not isinstance(request.routing_exception, MethodNotAllowed):
+        return None
+    methods = request.routing_exception.valid_methods or ()
+    rules = current_app.create_url_adapter(request)
+    for method in methods:
+        rule, _ = rules.match(method=method, return_rule=True)  # type: ignore[union-attr]
+        return str(rule.rule)
+    return None
