@@ -15,6 +15,7 @@ SECONDS ?= 8
 ROUNDS ?= 2
 DOCS ?= docs/benchmarks
 COUNT ?= 100000
+REDOCLY := 2.77.0
 SBOM := $(WORK)/sbom
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes -r
@@ -35,7 +36,7 @@ WITHOUT_TORCH = $$(sed -nE 's/^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z
 
 # Two installations must not change the same environment at once.
 .NOTPARALLEL:
-.PHONY: help serve serve-gemma test test-gemma lint advisories bench stress bench-gemma fuzz hostile-load train evaluate evaluation-docs lock sbom wheel
+.PHONY: help serve serve-gemma test test-gemma lint lint-api advisories bench stress bench-gemma fuzz hostile-load train evaluate evaluation-docs lock sbom wheel
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +59,13 @@ lint: $(VENV)/dev advisories ## check style, types, import layers, the Dockerfil
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo 2>/dev/null
 	@$(VENV)/bin/hadolint Dockerfile
+
+# Needs Node.js 20 or later; npx downloads redocly.
+lint-api: $(VENV)/dev ## check the OpenAPI document with openapi-spec-validator and redocly
+	@mkdir -p $(WORK)
+	@$(VENV)/bin/python -m tools.openapi document $(WORK)/openapi.json
+	@$(VENV)/bin/openapi-spec-validator $(WORK)/openapi.json
+	@npx --yes @redocly/cli@$(REDOCLY) lint $(WORK)/openapi.json
 
 advisories: $(VENV)/dev ## compare packages and bundled libraries with security/advisories.toml
 	@$(VENV)/bin/python -m tools.supply_chain.advisories

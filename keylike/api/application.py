@@ -7,14 +7,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flask_openapi3 import Info, OpenAPI
+from flask_openapi3 import Info, License, OpenAPI
 from structlog.stdlib import BoundLogger
 
 from keylike.access.credentials import Credentials
 from keylike.access.failed_attempts import FailedAttempts
 from keylike.access.policy import Policy
 from keylike.access.quotas import Quotas
-from keylike.api import authentication, error_handlers, headers, limits, request_log, versions
+from keylike.api import (
+    authentication,
+    compression,
+    document,
+    error_handlers,
+    headers,
+    limits,
+    request_log,
+    versions,
+)
 from keylike.api.authentication import Authentication
 from keylike.api.batch import PATH as BATCH_PATH
 from keylike.api.batch import batch_blueprint
@@ -27,7 +36,7 @@ from keylike.api.metrics_collector import MetricsCollector, Probes
 from keylike.api.operator import operator_blueprint
 from keylike.api.predict import PATHS as PREDICT_PATHS
 from keylike.api.predict import predict_blueprint
-from keylike.api.proxies import NamedProxies
+from keylike.api.proxies import NamedProxies, PathPrefix
 from keylike.api.request_deadline import ClientDeadlines
 from keylike.api.request_parsing import PhotoRequest
 from keylike.api.responses import API_VERSION
@@ -61,6 +70,7 @@ class HttpOptions:
         deadline_s: Longest time of a request in seconds.
         origins: Web origins that may send requests; "*" for all.
         proxies: Networks of reverse proxies whose X-Forwarded-For is believed.
+        prefix: Path under which a proxy publishes the server, such as "/keys", or "".
         tunnel_agents: Networks from which the agent of a tunnel connects.
         limited: Who is rate-limited: "on", "off" or "auto".
         redis_url: Redis that counts requests for all replicas, or None.
@@ -73,6 +83,7 @@ class HttpOptions:
     deadline_s: float
     origins: list[str]
     proxies: list[str]
+    prefix: str
     tunnel_agents: list[str]
     limited: str
     redis_url: str | None = field(repr=False)
@@ -124,6 +135,7 @@ class Components:
 def build_application(parts: Components, options: HttpOptions) -> OpenAPI:
     """Return the Flask application with every route."""
     app = _bare_application(options)
+    compression.install(app)
     headers.install(app, options.origins)
     request_log.install(
         app,
@@ -156,6 +168,8 @@ def build_application(parts: Components, options: HttpOptions) -> OpenAPI:
         clock=parts.slots.clock,
         wall=time.time,
     )
+    if options.prefix:
+        app.wsgi_app = PathPrefix(app.wsgi_app, options.prefix)  # type: ignore[method-assign]
     if options.proxies or options.tunnel_agents:
         app.wsgi_app = NamedProxies(  # type: ignore[method-assign]
             app.wsgi_app, options.proxies, options.tunnel_agents
@@ -188,14 +202,17 @@ def _bare_application(options: HttpOptions) -> OpenAPI:
     app = OpenAPI(
         __name__,
         info=Info(
-            title="Keylike", version=API_VERSION, description="Reads a house key from a photo."
+            title="Keylike",
+            version=API_VERSION,
+            summary="Reads the code of a house key from a photo.",
+            description=document.DESCRIPTION,
+            license=License(name="MIT", identifier="MIT"),
         ),
         security_schemes=authentication.SCHEMES,
         # Every route documents its 500; otherwise the library adds failures that no route returns.
         validation_error_status=500,
         validation_error_model=Failure,
         doc_ui=False,
-        servers=versions.SERVERS,
         static_folder=None,
     )
     app.request_class = PhotoRequest

@@ -10,6 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from keylike.access.policy import Need, Policy
 from keylike.api.authentication import REFUSALS, security
+from keylike.api.field_selection import FIELDS, FieldSelection
 from keylike.api.limits import Charge
 from keylike.api.predict import CACHE_CONTROL, COMMAND, PICTURE, ZIPCODE
 from keylike.api.request_deadline import TIMEOUT, ClientDeadlines
@@ -77,7 +78,7 @@ def batch_blueprint(
                 "Each photo has the limit of POST /predict.",
                 "content": {"multipart/form-data": {"schema": _FORM}},
             },
-            "parameters": [CACHE_CONTROL, TIMEOUT],
+            "parameters": [FIELDS, CACHE_CONTROL, TIMEOUT],
         },
     }
 
@@ -89,18 +90,21 @@ def batch_blueprint(
         """
         request.max_content_length = limit
         client = clients.current()
+        chosen = FieldSelection()
         photos, options = read_batch()
         charge(len(photos) - 1)
         answers = inference.answers(photos, options, client)
         return jsonify(
-            batch([result(answer) for answer in answers], request_id=g.request_id, now=clock())
+            batch(
+                [result(answer, chosen) for answer in answers], request_id=g.request_id, now=clock()
+            )
         )
 
-    def result(answer: Answer | Exception) -> dict[str, Any]:
+    def result(answer: Answer | Exception, chosen: FieldSelection) -> dict[str, Any]:
         return (
             failure_body(answer)
             if isinstance(answer, Exception)
-            else success(answer, request_id=g.request_id, now=clock())
+            else chosen.of(success(answer, request_id=g.request_id, now=clock()))
         )
 
     return routes

@@ -14,6 +14,12 @@ from keylike.api.schemas import CacheOut, Failure
 from keylike.cache.reading_cache import ReadingCache
 
 
+def cache_counters(cache: ReadingCache) -> dict[str, Any]:
+    """Return the counters of a cache, ready for JSON."""
+    counters = asdict(cache.stats())
+    return counters | {"hit_rate": round(counters["hit_rate"], 4)}
+
+
 def cache_blueprint(cache: ReadingCache, policy: Policy) -> APIBlueprint:
     """Return the route that shows the operator the counters of `cache`."""
     answers: dict[Any, Any] = {200: CacheOut, 401: Failure, 403: Failure, 500: Failure}
@@ -24,9 +30,9 @@ def cache_blueprint(cache: ReadingCache, policy: Policy) -> APIBlueprint:
     }
     routes = APIBlueprint("cache", __name__, url_prefix="/cache")
 
-    @routes.get("/stats", operation_id="cacheStats", **described)
+    @routes.get("/stats", operation_id="getCacheStats", **described)
     def stats() -> Response:
         """Return the hits and misses of the cache, and where it keeps readings."""
-        return jsonify(asdict(cache.stats()))
+        return jsonify(cache_counters(cache))
 
     return routes

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 
+from keylike.api.cache import cache_counters
 from keylike.api.operator_schemas import DetailedHealth
 from keylike.api.responses import API_VERSION
 from keylike.api.schemas import Failure
@@ -101,10 +101,10 @@ class HealthReport:
                 "photos": self._metrics.photos(),
                 "rejections": self._metrics.rejections(),
             },
-            "error_rate": error_rate,
+            "error_rate": round(error_rate, 4),
             "window_s": self._errors.window_s,
             "queue": _queue(load),
-            "cache": asdict(self._cache.stats()),
+            "cache": cache_counters(self._cache),
             "tunnel": self._tunnel.stage,
             "api_version": API_VERSION,
             "timestamp": round(self._clock() * 1e3),
@@ -144,7 +144,7 @@ def detailed_blueprint(report: HealthReport) -> APIBlueprint:
     """Return the route, which is as public as /health."""
     routes = APIBlueprint("detailed", __name__, abp_tags=[Tag(name="health")])
 
-    @routes.get("/health/detailed", operation_id="detailedHealth", responses=_ANSWERS)
+    @routes.get("/health/detailed", operation_id="getDetailedHealth", responses=_ANSWERS)
     def detailed() -> tuple[Response, int]:
         """Return the state of the server in figures.
 

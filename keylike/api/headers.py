@@ -83,4 +83,4 @@ def install(app: Flask, origins: Sequence[str]) -> None:
 def _policy(response: Response) -> str:
     if response.mimetype != "text/html":
         return _WORKER if request.path == "/sw.js" else _NOTHING
-    return _DOCUMENTATION if request.path == "/docs" else _PAGES
+    return _DOCUMENTATION if request.path in ("/docs", "/docs/") else _PAGES

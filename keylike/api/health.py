@@ -42,7 +42,7 @@ def health_blueprint(
     def milliseconds() -> int:
         return round(clock() * 1e3)
 
-    @health.get("", responses={200: HealthOut, 500: Failure})
+    @health.get("", operation_id="getHealth", responses={200: HealthOut, 500: Failure})
     def overview() -> Response:
         """Return the state of the server."""
         return jsonify(
@@ -56,12 +56,12 @@ def health_blueprint(
             timestamp=milliseconds(),
         )
 
-    @health.get("/live", responses=_ALIVE)
+    @health.get("/live", operation_id="getLiveness", responses=_ALIVE)
     def live() -> Response:
         """Return 200 as long as the process answers."""
         return jsonify(status="alive", timestamp=milliseconds())
 
-    @health.get("/ready", responses=_READY)
+    @health.get("/ready", operation_id="getReadiness", responses=_READY)
     def ready() -> Response:
         """Return 200 if the reader is loaded and responsive and the server accepts new work."""
         if draining():
@@ -72,7 +72,7 @@ def health_blueprint(
             )
         return started()
 
-    @health.get("/startup", responses=_READY)
+    @health.get("/startup", operation_id="getStartup", responses=_READY)
     def startup() -> Response:
         """Return 200 once the reader has been loaded and warmed."""
         return started()

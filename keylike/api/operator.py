@@ -48,7 +48,7 @@ def operator_blueprint(
 
     @routes.get(
         "/metrics",
-        operation_id="metrics",
+        operation_id="getMetrics",
         responses={200: _TEXT, 500: Failure} | refusal,
         **described,
     )
@@ -58,7 +58,7 @@ def operator_blueprint(
 
     @routes.get(
         "/debug/performance",
-        operation_id="performance",
+        operation_id="getPerformance",
         responses={200: PerformanceOut, 500: Failure} | refusal,
         **described,
     )
@@ -69,7 +69,7 @@ def operator_blueprint(
 
     @routes.get(
         "/debug/memory",
-        operation_id="memory",
+        operation_id="getMemory",
         responses={200: MemoryOut, 500: Failure} | refusal,
         **described,
     )

@@ -6,27 +6,27 @@ from typing import Literal
 
 from pydantic import Field
 
-from keylike.api.schemas import Body, CacheOut
+from keylike.api.schemas import ApiVersion, Body, CacheOut, Timestamp
 
 
 class StageOut(Body):
     """Times of one stage in milliseconds."""
 
-    count: int = Field(ge=1)
-    min: float = Field(ge=0)
-    mean: float = Field(ge=0)
-    p50: float = Field(ge=0)
-    p95: float = Field(ge=0)
-    p99: float = Field(ge=0)
+    count: int = Field(ge=1, description="Photos that went through the stage")
+    min: float = Field(ge=0, description="Shortest time")
+    mean: float = Field(ge=0, description="Average time")
+    p50: float = Field(ge=0, description="Median time")
+    p95: float = Field(ge=0, description="95th percentile")
+    p99: float = Field(ge=0, description="99th percentile")
 
 
 class StagesOut(Body):
     """Times by stage; null for a stage that no photo went through."""
 
-    decode: StageOut | None
+    decode: StageOut | None = Field(description="From bytes to pixels")
     queue: StageOut | None = Field(description="Waiting for a turn and for the model")
     model: StageOut | None = Field(description="The batch that contained the photo")
-    assess: StageOut | None
+    assess: StageOut | None = Field(description="Meaning of the reading for the owner")
     whole: StageOut | None = Field(
         description="From the photo's bytes to its result; includes cached readings and failures"
     )
@@ -38,14 +38,14 @@ class PerformanceOut(Body):
     window_s: float = Field(
         gt=0, description="Length of the period, seconds; at most the last 1000 photos"
     )
-    stages_ms: StagesOut
+    stages_ms: StagesOut = Field(description="Times by stage, milliseconds")
 
 
 class TracedOut(Body):
     """Memory of Python objects, by tracemalloc."""
 
-    current_bytes: int = Field(ge=0)
-    peak_bytes: int = Field(ge=0)
+    current_bytes: int = Field(ge=0, description="Memory in use now")
+    peak_bytes: int = Field(ge=0, description="Largest memory in use so far")
 
 
 class MemoryOut(Body):
@@ -57,7 +57,7 @@ class MemoryOut(Body):
         ge=0, description="Memory blocks of freed pictures, kept for the next ones"
     )
     photo_block_bytes: int = Field(ge=0, description="Size of one block")
-    cache_entries: int = Field(ge=0)
+    cache_entries: int = Field(ge=0, description="Readings in the cache now")
     tracemalloc: TracedOut | None = Field(
         description="null unless Python was started with tracemalloc"
     )
@@ -74,16 +74,16 @@ class CpuOut(Body):
 class RamOut(Body):
     """Memory in MB."""
 
-    rss_mb: float = Field(ge=0)
-    peak_mb: float = Field(ge=0)
+    rss_mb: float = Field(ge=0, description="Resident memory of the process now")
+    peak_mb: float = Field(ge=0, description="Largest resident memory so far")
     free_mb: float = Field(ge=0, description="Free memory of the machine")
 
 
 class GpuOut(Body):
     """The first GPU."""
 
-    available: bool
-    memory_mb: int = Field(ge=0, description="0 without one")
+    available: bool = Field(description="True if the server found one")
+    memory_mb: int = Field(ge=0, description="Memory of the GPU; 0 without one")
     used_mb: float | None = Field(
         ge=0, description="Use by all processes; null if this process uses no GPU"
     )
@@ -92,7 +92,7 @@ class GpuOut(Body):
 class CountsOut(Body):
     """Counters since the start."""
 
-    requests: int = Field(ge=0)
+    requests: int = Field(ge=0, description="Answered requests")
     photos: dict[Literal["read", "unreadable", "refused", "crashed"], int] = Field(
         description="Admitted photos by outcome"
     )
@@ -102,10 +102,10 @@ class CountsOut(Body):
 class QueueOut(Body):
     """The queue before the reader."""
 
-    waiting: int = Field(ge=0)
+    waiting: int = Field(ge=0, description="Photos that wait for the model")
     room: int = Field(ge=1, description="Photos that may wait")
     oldest_s: float = Field(ge=0, description="Seconds that the oldest photo has waited")
-    decoding: int = Field(ge=0)
+    decoding: int = Field(ge=0, description="Photos that are being decoded")
     reading: int = Field(ge=0, description="Photos that the model is reading")
     reading_s: float = Field(ge=0, description="Seconds that its oldest batch has taken so far")
 
@@ -113,24 +113,26 @@ class QueueOut(Body):
 class DetailedHealth(Body):
     """The state of the server in figures."""
 
-    status: Literal["healthy", "degraded", "loading", "draining", "unhealthy"]
+    status: Literal["healthy", "degraded", "loading", "draining", "unhealthy"] = Field(
+        description="The most serious condition that applies"
+    )
     reasons: list[str] = Field(description="Why it is not healthy")
-    model: str | None
-    uptime_s: float = Field(ge=0)
-    cpu: CpuOut
-    memory: RamOut
-    gpu: GpuOut
-    counts: CountsOut
+    model: str | None = Field(description="Name and version of the model; null while it loads")
+    uptime_s: float = Field(ge=0, description="Seconds since the process started")
+    cpu: CpuOut = Field(description="Processor use")
+    memory: RamOut = Field(description="Memory in MB")
+    gpu: GpuOut = Field(description="The first GPU")
+    counts: CountsOut = Field(description="Counters since the start")
     error_rate: float = Field(
         ge=0,
         le=1,
         description="Share of requests in the last `window_s` seconds that failed inside the server",
     )
-    window_s: float = Field(gt=0)
-    queue: QueueOut
-    cache: CacheOut
+    window_s: float = Field(gt=0, description="Length of the period for `error_rate`, seconds")
+    queue: QueueOut = Field(description="The queue before the reader")
+    cache: CacheOut = Field(description="Counters of the cache since the start")
     tunnel: Literal["off", "opening", "up", "lost", "refused"] = Field(
         description="State of the tunnel to a public address"
     )
-    api_version: Literal["2.0.0"]
-    timestamp: int = Field(description="Milliseconds since 1970")
+    api_version: ApiVersion
+    timestamp: Timestamp

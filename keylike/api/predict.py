@@ -10,6 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from keylike.access.policy import Need, Policy
 from keylike.api.authentication import REFUSALS, security
+from keylike.api.field_selection import FIELDS, FieldSelection
 from keylike.api.request_deadline import TIMEOUT, ClientDeadlines
 from keylike.api.request_parsing import read_request
 from keylike.api.responses import success, timed_success
@@ -27,10 +28,14 @@ ZIPCODE = {
     "type": "string",
     "pattern": ZIPCODE_PATTERN,
     "default": "00000",
-    "description": "Five digits",
+    "description": "Five digits, for the answer",
 }
-PICTURE = {"type": "string", "format": "binary"}
-COMMAND = {"type": "string", "enum": ["predict"]}
+PICTURE = {"type": "string", "format": "binary", "description": "The file of the photo"}
+COMMAND = {
+    "type": "string",
+    "enum": ["predict"],
+    "description": "Older phone apps send it; not needed",
+}
 _FORM = {
     "type": "object",
     "properties": {"image": PICTURE, "zipcode": ZIPCODE, "command": COMMAND},
@@ -45,12 +50,20 @@ _JSON = {
             "minLength": 1,
             "description": "base64, or a data URL",
         },
-        "zipcode": {"anyOf": [ZIPCODE, {"type": "null"}]},
-        "format": {"type": "string", "enum": ["base64"]},
+        "zipcode": {
+            "anyOf": [ZIPCODE, {"type": "null"}],
+            "description": "Five digits, for the answer",
+        },
+        "format": {
+            "type": "string",
+            "enum": ["base64"],
+            "description": "The only format; not needed",
+        },
         "command": COMMAND,
     },
     "required": ["image_data"],
 }
+# Content types of a body that is the picture itself, as cameras and browsers name them.
 RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "image/gif")
 
 CACHE_CONTROL = {
@@ -66,8 +79,11 @@ CACHE_CONTROL = {
 # flask-openapi3 cannot describe a route with several content types, so the document is given here.
 BODY: dict[str, Any] = {
     "required": True,
+    "description": "A form, JSON, or the bytes of the picture. The type of the bytes may also be "
+    f"that of the picture: {', '.join(RAW_TYPES)}.",
     "content": {"multipart/form-data": {"schema": _FORM}, "application/json": {"schema": _JSON}}
-    | {kind: {"schema": PICTURE} for kind in RAW_TYPES},
+    # One type for all of RAW_TYPES: generators of clients know no others for bytes.
+    | {"application/octet-stream": {"schema": PICTURE}},
 }
 _REQUEST = {
     "requestBody": BODY,
@@ -79,6 +95,7 @@ _REQUEST = {
             "schema": ZIPCODE,
             "description": "For a request whose body is the picture",
         },
+        FIELDS,
         CACHE_CONTROL,
         TIMEOUT,
     ],
@@ -126,9 +143,10 @@ def predict_blueprint(
     def predict() -> Response:
         """Read the key in a photo."""
         client = clients.current()
+        chosen = FieldSelection()
         data, options = read_request()
         answer = inference.answer(data, options, client)
-        return jsonify(success(answer, request_id=g.request_id, now=clock()))
+        return jsonify(chosen.of(success(answer, request_id=g.request_id, now=clock())))
 
     @predictions.post(
         "/predict/cached",
@@ -141,8 +159,9 @@ def predict_blueprint(
         The route is for clients of an older API. Every prediction route uses the cache.
         """
         client = clients.current()
+        chosen = FieldSelection()
         data, options = read_request()
         answer = inference.answer(data, options, client)
-        return jsonify(timed_success(answer, request_id=g.request_id, now=clock()))
+        return jsonify(chosen.of(timed_success(answer, request_id=g.request_id, now=clock())))
 
     return predictions

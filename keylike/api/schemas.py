@@ -7,11 +7,31 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from keylike.api.error_handlers import STATUS
-from keylike.keys.risk import Assessment
 from keylike.readers.contract import Reason
 
 ZIPCODE_PATTERN = "^[0-9]{5}$"
 _CODES = r"^[0-9]+(,[0-9]+)*$"
+
+RequestId = Annotated[
+    str,
+    Field(
+        min_length=8,
+        max_length=8,
+        description="Eight characters that identify the request in the server's log",
+        examples=["616c1f29"],
+    ),
+]
+Timestamp = Annotated[int, Field(description="Milliseconds since 1970", examples=[1796034193169])]
+ApiVersion = Annotated[Literal["2.0.0"], Field(description="Version of the API")]
+Succeeded = Annotated[Literal[True], Field(description="True; failures have false")]
+ModelUsed = Annotated[
+    str, Field(description="Name and version of the model", examples=["caliper-1.2.0"])
+]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Position = Annotated[
+    int, Field(ge=1, description="Number of the cut, from 1 at the bow (the handle)")
+]
+Source = Annotated[str, Field(description="Where the statement comes from; entries end with ;")]
 
 
 class Body(BaseModel):
@@ -23,17 +43,26 @@ class Body(BaseModel):
 class CutOut(Body):
     """One notch of the key."""
 
-    position: int = Field(ge=1, description="1 at the bow (the handle)")
+    position: Position
     depth: int = Field(ge=0, description="The maker's number; the lowest is the shallowest")
-    probability: float = Field(ge=0, le=1, description="Probability that this depth is right")
-    depth_mm: float = Field(gt=0, description="Blade height left under the cut, millimetres")
+    probability: Probability = Field(description="Probability that this depth is right")
+    depth_mm: float = Field(
+        gt=0,
+        description="Measured height of the blade that is left under the cut, in millimetres: from "
+        "the uncut edge to the root of the cut. It is not the depth of the notch, so a deeper cut "
+        "has a smaller value. Makers call it root depth.",
+    )
+    height_in: float = Field(
+        gt=0,
+        description="The same height in inches, as makers' tables give it; compare it with a gauge",
+    )
 
 
 class AlternativeOut(Body):
     """Another possible code."""
 
-    bitting: str = Field(pattern=_CODES)
-    probability: float = Field(ge=0, le=1)
+    bitting: str = Field(pattern=_CODES, description="The maker's code, bow to tip")
+    probability: Probability = Field(description="Probability that this code is right")
 
 
 Pixels = Annotated[
@@ -44,9 +73,9 @@ Pixels = Annotated[
 class CutLineOut(Body):
     """Position of a cut on the photo."""
 
-    position: int = Field(ge=1, description="1 at the bow (the handle)")
-    foot: Pixels = Field(description="On the uncut edge")
-    root: Pixels = Field(description="At the root of the cut")
+    position: Position
+    foot: Pixels = Field(description="Point on the uncut edge: x to the right and y down, pixels")
+    root: Pixels = Field(description="Point at the root of the cut: x and y in pixels")
 
 
 class GeometryOut(Body):
@@ -56,10 +85,10 @@ class GeometryOut(Body):
     size.
     """
 
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
+    width: int = Field(ge=1, description="Width of the upright photo in pixels")
+    height: int = Field(ge=1, description="Height of the upright photo in pixels")
     outline: list[Pixels] = Field(max_length=400, description="Closed outline of the blade")
-    cuts: list[CutLineOut]
+    cuts: list[CutLineOut] = Field(description="Lines across the blade, one for each cut")
 
 
 class QualityOut(Body):
@@ -67,43 +96,144 @@ class QualityOut(Body):
 
     px_per_mm: float | None = Field(description="Photo pixels per millimetre at the blade")
     px_per_depth_step: float | None = Field(description="Photo pixels per depth step")
-    tilt_deg: float | None = Field(description="Angle between key and image plane, degrees")
-    sharpness: float | None = Field(ge=0, le=1)
-    contrast: float | None = Field(ge=0, le=1)
+    tilt_deg: float | None = Field(
+        description="Angle between key and image plane in degrees; a flat key may show ten"
+    )
+    sharpness: float | None = Field(ge=0, le=1, description="0 is blurred, 1 is sharp")
+    contrast: float | None = Field(
+        ge=0, le=1, description="Contrast between blade and background; 0 is none"
+    )
     worn_cuts: list[int] = Field(description="Positions of cuts about midway between two depths")
     other_keys: bool = Field(description="Other keys seem to be in the picture; one was read")
 
 
-class Prediction(Body):
-    """The reading of a key."""
+class KeySpace(Body):
+    """The number of different keys of this keyway."""
 
-    success: Literal[True]
-    request_id: str = Field(min_length=8, max_length=8)
-    keyway: str = Field(examples=["SC1"])
+    cuts: int = Field(ge=1, description="Cuts on the key")
+    depths: list[int] = Field(description="Depths that a cut may have")
+    theoretical: int = Field(ge=1, description="All codes")
+    after_macs: int = Field(
+        ge=1,
+        description="Codes left by the maximum adjacent cut specification (MACS): the largest "
+        "difference between neighbouring cuts that can be cut",
+    )
+    without_weak: int = Field(ge=0, description="Codes left without weak patterns")
+
+
+class KeyedAlike(Body):
+    """The risk that another key is cut the same."""
+
+    one_in: int = Field(ge=1, description="At best, one in so many keys is cut the same")
+    sentence: str = Field(description="The same for people, with the assumption")
+    source: Source
+
+
+class WeakPattern(Body):
+    """A weakness of the code."""
+
+    name: str = Field(description="A word for programs, such as three_in_row")
+    explanation: str = Field(description="A sentence for the owner, without the code")
+    source: Source
+    cost: int = Field(ge=0, description="Points deducted from the score")
+
+
+class Claim(Body):
+    """A statement about the key."""
+
+    value: str = Field(description="A word for programs")
+    explanation: str = Field(description="A sentence for people")
+    source: Source
+
+
+class Part(Body):
+    """One part of the score."""
+
+    name: str = Field(description="A word for programs")
+    points: int = Field(ge=0, description="Points of this part")
+    of: int = Field(ge=0, description="Most points of this part")
+    why: str = Field(description="The reason for the points")
+    source: Source
+
+
+class Assessment(Body):
+    """The weaknesses of a code, without the code itself."""
+
+    keyway: str = Field(description="Keyway of the key", examples=["SC1"])
+    key_space: KeySpace = Field(description="The number of different keys of this keyway")
+    keyed_alike: KeyedAlike = Field(description="The risk that another key is cut the same")
+    weak_patterns: list[WeakPattern] = Field(description="Weaknesses of the code; often none")
+    blank: Claim = Field(description="Who can buy the uncut key: free or restricted")
+    bump_exposure: Claim = Field(description="Exposure to bumping: low, moderate or high")
+    score: int = Field(ge=0, le=100, description="Sum of the parts, from 0 (worst) to 100")
+    level: Literal["weak", "fair", "good"] = Field(description="A word for the score")
+    parts: list[Part] = Field(description="The parts of the score")
+    recommendations: list[str] = Field(description="Advice for the owner, most important first")
+    sources: list[str] = Field(description="Every source once")
+
+
+# The fields after the first block. A request may ask for some of them only.
+SELECTABLE = (
+    "cuts",
+    "alternatives",
+    "geometry",
+    "quality",
+    "calibrated",
+    "assessment",
+    "cached",
+    "processing_ms",
+)
+
+
+def _optional(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema["required"] if name not in SELECTABLE]
+
+
+class Prediction(Body):
+    """The reading of a key.
+
+    The fields up to `api_version` are always there. The query parameter `fields` selects from the
+    others; without it, all are there.
+    """
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_optional)
+
+    success: Succeeded
+    request_id: RequestId
+    keyway: str = Field(description="Family of the key, by the name of its blank", examples=["SC1"])
     bitting: str = Field(
         pattern=_CODES, description="The maker's code, bow to tip", examples=["2,5,4,7,3"]
     )
-    brand: str = Field(examples=["Schlage"])
-    confidence: float = Field(ge=0, le=1, description="Probability that the whole code is right")
+    brand: str = Field(description="Maker of the lock", examples=["Schlage"])
+    confidence: Probability = Field(description="Probability that the whole code is right")
     estimatedAnnualProduction: int = Field(
-        gt=0, description="Rough formula; see `assessment` for sourced figures"
+        gt=0,
+        description="Keys made per year by a rough formula; see `assessment` for sourced figures",
     )
-    manufacturingComplexity: int = Field(gt=0, description="Rough formula")
-    marketPenetration: float = Field(ge=0, le=1, description="Rough; from the keyway's record")
-    timeInMarket: float = Field(ge=0, le=1, description="Rough; from the keyway's record")
-    pinCount: int = Field(ge=1)
-    materialType: str
-    securityRating: str
-    model_used: str = Field(examples=["caliper-1.0.0"])
-    zipcode: str = Field(pattern=ZIPCODE_PATTERN)
-    timestamp: int = Field(description="Milliseconds since 1970")
-    api_version: Literal["2.0.0"]
-    cuts: list[CutOut]
-    alternatives: list[AlternativeOut]
+    manufacturingComplexity: int = Field(gt=0, description="Rough formula from cuts and depths")
+    marketPenetration: float = Field(
+        ge=0, le=1, description="Share of locks with this keyway; rough, from the keyway's record"
+    )
+    timeInMarket: float = Field(
+        ge=0, le=1, description="Age of the keyway, 1 for the oldest; rough, from its record"
+    )
+    pinCount: int = Field(ge=1, description="Pins of the lock, one for each cut")
+    materialType: str = Field(description="Usual material of the key", examples=["brass"])
+    securityRating: str = Field(description="Security of the lock, in words")
+    model_used: ModelUsed
+    zipcode: str = Field(
+        pattern=ZIPCODE_PATTERN, description="The zipcode of the request, or 00000"
+    )
+    timestamp: Timestamp
+    api_version: ApiVersion
+    cuts: list[CutOut] = Field(description="The cuts, bow to tip")
+    alternatives: list[AlternativeOut] = Field(
+        description="Other possible codes, most likely first"
+    )
     geometry: GeometryOut | None = Field(
         description="For drawing the reading over the photo; null if the reader gives none"
     )
-    quality: QualityOut
+    quality: QualityOut = Field(description="Quality of the photo")
     calibrated: bool = Field(description="True if a fitted calibration gives the probabilities")
     assessment: Assessment = Field(
         description="Meaning of the reading for the owner, each claim with its source"
@@ -111,7 +241,9 @@ class Prediction(Body):
     cached: bool = Field(
         description="True if an earlier or concurrent request with the same photo gave the reading"
     )
-    processing_ms: float = Field(ge=0, description="Time from bytes to answer for this request")
+    processing_ms: float = Field(
+        ge=0, description="Time from bytes to answer for this request, milliseconds"
+    )
 
 
 class TimedPrediction(Prediction):
@@ -123,38 +255,44 @@ class TimedPrediction(Prediction):
 class ClassificationOut(Body):
     """The class of a photo."""
 
-    success: Literal[True]
-    request_id: str = Field(min_length=8, max_length=8)
+    success: Succeeded
+    request_id: RequestId
     predicted_class: str = Field(description="The most likely class", examples=["SC1"])
-    confidence: float = Field(ge=0, le=1, description="Its probability")
-    all_probabilities: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+    confidence: Probability = Field(description="Its probability")
+    all_probabilities: dict[str, Probability] = Field(
         min_length=2,
         description="Probability of every class of the model; they sum to 1",
         examples=[{"SC1": 0.9, "KW1": 0.1}],
     )
-    model_used: str = Field(examples=["caliper-1.0.0"])
-    timestamp: int = Field(description="Milliseconds since 1970")
-    api_version: Literal["2.0.0"]
+    model_used: ModelUsed
+    timestamp: Timestamp
+    api_version: ApiVersion
 
 
 class Failure(Body):
     """The body of every failure."""
 
-    success: Literal[False]
+    success: Literal[False] = Field(description="False; answers have true")
     error: str = Field(description="A sentence for the user")
-    code: str = Field(json_schema_extra={"enum": [*sorted(STATUS)]})
-    request_id: str = Field(min_length=8, max_length=8)
-    timestamp: int
-    api_version: Literal["2.0.0"]
-    details: dict[str, Any] | None = Field(None, json_schema_extra={"type": "object"})
+    code: str = Field(
+        description="A word for programs", json_schema_extra={"enum": [*sorted(STATUS)]}
+    )
+    request_id: RequestId
+    timestamp: Timestamp
+    api_version: ApiVersion
+    details: dict[str, Any] = Field(
+        # Absent if there are none. A default would make the schema contradict itself.
+        default_factory=dict,
+        description="Figures for programs, such as a limit; absent if there are none",
+    )
 
 
 class UnreadableFailure(Failure):
     """A photo whose key cannot be read, with the reason and advice for the next photo."""
 
-    reason: Reason
-    advice: str
-    model_used: str
+    reason: Reason = Field(description="A word for programs")
+    advice: str = Field(description="How to take the next photo, for the user")
+    model_used: ModelUsed
 
 
 class BatchAnswer(Body):
@@ -163,22 +301,33 @@ class BatchAnswer(Body):
     success: Literal[True] = Field(
         description="The request was processed; each result has its own `success`"
     )
-    request_id: str = Field(min_length=8, max_length=8)
-    timestamp: int
-    api_version: Literal["2.0.0"]
-    results: list[Prediction | UnreadableFailure | Failure] = Field(min_length=1, max_length=32)
+    request_id: RequestId
+    timestamp: Timestamp
+    api_version: ApiVersion
+    results: list[Prediction | UnreadableFailure | Failure] = Field(
+        min_length=1, max_length=32, description="A reading or a failure for each photo"
+    )
 
 
 class Welcome(Body):
     """The addresses of the API, for programs."""
 
-    name: Literal["Keylike"]
-    api_version: Literal["2.0.0"]
-    model: str | None
-    predict: str
-    health: str
-    docs: str
-    openapi: str
+    name: Literal["Keylike"] = Field(description="Name of the server")
+    api_version: ApiVersion
+    model: str | None = Field(description="Name and version of the model; null while it loads")
+    predict: str = Field(description="Path for photos")
+    health: str = Field(description="Path of the server's state")
+    docs: str = Field(description="Path of the documentation for people")
+    openapi: str = Field(description="Path of the OpenAPI document")
+
+
+class VersionOut(Body):
+    """The versions of what runs at this address."""
+
+    name: Literal["Keylike"] = Field(description="Name of the server")
+    version: str = Field(description="Release of the server", examples=["2.0.0"])
+    api_version: ApiVersion
+    model: str | None = Field(description="Name and version of the model; null while it loads")
 
 
 class CacheOut(Body):
@@ -190,9 +339,9 @@ class CacheOut(Body):
         ge=0, description="Photos that waited for another request with the same photo"
     )
     entries: int = Field(ge=0, description="Readings in the cache now")
-    max_entries: int = Field(ge=1)
+    max_entries: int = Field(ge=1, description="Most readings that the cache keeps")
     ttl_s: float = Field(ge=0, description="Seconds that a reading is kept; 0 turns the cache off")
-    backend: Literal["memory", "redis"]
+    backend: Literal["memory", "redis"] = Field(description="Where the readings are kept")
     degraded: bool = Field(description="True if Redis is unreachable and memory replaces it")
     invalid: int = Field(
         ge=0,
@@ -210,16 +359,16 @@ class Health(Body):
         description="degraded: the embedded reader replaces the configured model"
     )
     reason: str | None = Field(description="Why the configured model is not in use; null if it is")
-    model_loaded: bool
-    model: str | None
-    gpu_available: bool
+    model_loaded: bool = Field(description="True if photos can be read")
+    model: str | None = Field(description="Name and version of the model; null while it loads")
+    gpu_available: bool = Field(description="True if the server found a GPU")
     gpu_memory_mb: int = Field(ge=0, description="Memory of the GPU, MB; 0 without one")
-    api_version: Literal["2.0.0"]
-    timestamp: int
+    api_version: ApiVersion
+    timestamp: Timestamp
 
 
 class Probe(Body):
     """A short confirmation for probes."""
 
-    status: Literal["alive", "ready"]
-    timestamp: int
+    status: Literal["alive", "ready"] = Field(description="The confirmation")
+    timestamp: Timestamp

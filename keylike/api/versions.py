@@ -6,33 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Flask, request
-from flask_openapi3 import Server
 
 from keylike.api.responses import API_VERSION, VERSION_HEADER
 from keylike.errors import BadRequest
 
 PREFIX = "/v1"
 ACCEPTED = ("1", API_VERSION)
-# The OpenAPI document lists each path once; the prefix is a second base URL.
-SERVERS = [
-    Server(url="/", description="The current version"),
-    Server(url=PREFIX, description="Version 1: the same routes, pinned by the path"),
-]
-_PARAMETER = {
-    "name": VERSION_HEADER,
-    "in": "header",
-    "required": False,
-    "schema": {"type": "string", "enum": list(ACCEPTED)},
-    "description": "The API version that the client expects. Any other value is refused with 400.",
-}
-_RESPONSE_HEADER = {
-    "description": "The version of the API",
-    "schema": {"type": "string", "const": API_VERSION},
-}
-_BAD_REQUEST = {
-    "description": "Bad Request",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
-}
 
 
 class VersionPrefix:
@@ -72,31 +51,3 @@ def with_prefix(paths: Iterable[str]) -> frozenset[str]:
     plain = frozenset(paths)
     bare = {PREFIX} if "/" in plain else set()
     return plain | {PREFIX + path for path in plain} | bare
-
-
-def describe(document: dict[str, Any]) -> dict[str, Any]:
-    """Return an OpenAPI document with API-Version on every operation and response."""
-    components = document["components"]
-    return {
-        **document,
-        "paths": {path: _describe_path(item) for path, item in document["paths"].items()},
-        "components": {
-            **components,
-            "parameters": {"ApiVersion": _PARAMETER},
-            "headers": {"ApiVersion": _RESPONSE_HEADER},
-        },
-    }
-
-
-def _describe_path(item: dict[str, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {"parameters": [{"$ref": "#/components/parameters/ApiVersion"}]}
-    header = {VERSION_HEADER: {"$ref": "#/components/headers/ApiVersion"}}
-    for method, operation in item.items():
-        responses = dict(sorted({"400": _BAD_REQUEST, **operation["responses"]}.items()))
-        described[method] = {
-            **operation,
-            "responses": {
-                status: {**response, "headers": header} for status, response in responses.items()
-            },
-        }
-    return described

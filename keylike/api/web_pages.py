@@ -1,4 +1,4 @@
-"""GET /, the files of the web page, its service worker, the OpenAPI document and its viewer.
+"""GET / and /version, the web page with its service worker, the OpenAPI document and its viewer.
 
 Everything comes from this server; the pages load nothing from elsewhere.
 """
@@ -6,6 +6,7 @@ Everything comes from this server; the pages load nothing from elsewhere.
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,17 +14,17 @@ import flask_openapi3_swagger
 from flask import Blueprint, Request, Response, current_app, jsonify, request, send_file
 from flask_openapi3 import APIBlueprint, OpenAPI, Tag
 
-from keylike.api import versions
+from keylike.api import document, versions
 from keylike.api.responses import API_VERSION
-from keylike.api.schemas import Failure
-from keylike.api.schemas import Welcome as WelcomeOut
+from keylike.api.schemas import Failure, VersionOut, Welcome
 from keylike.engines.engine_slot import EngineSlot
 
+_START = Tag(name="start")
 _ROOT: dict[Any, Any] = {
     200: {
         "description": "JSON for programs, a page for browsers",
         "content": {
-            "application/json": {"schema": WelcomeOut.model_json_schema()},
+            "application/json": {"schema": Welcome.model_json_schema()},
             "text/html": {"schema": {"type": "string"}},
         },
     },
@@ -31,8 +32,11 @@ _ROOT: dict[Any, Any] = {
 }
 
 
+_VERSION: dict[Any, Any] = {200: VersionOut, 500: Failure}
+
+
 def add_welcome(predictions: APIBlueprint, model: EngineSlot, web: Path) -> None:
-    """Add GET / to the blueprint of POST /.
+    """Add GET / and GET /version to the blueprint of POST /.
 
     Of two blueprints with the same path, flask-openapi3 would document only the later.
 
@@ -42,23 +46,45 @@ def add_welcome(predictions: APIBlueprint, model: EngineSlot, web: Path) -> None
         web: The folder of the page.
     """
 
-    @predictions.get("/", tags=[Tag(name="start")], operation_id="welcome", responses=_ROOT)
+    try:
+        release = importlib.metadata.version("keylike")
+    except importlib.metadata.PackageNotFoundError:
+        # A checkout that is not installed; each release has the version of its API.
+        release = API_VERSION
+
+    @predictions.get("/", tags=[_START], operation_id="getWelcome", responses=_ROOT)
     def welcome() -> Response:
         """Return the addresses of the API, or the web page for browsers."""
         if wants_page(request):
             response = send_file(web / "index.html")
         else:
+            root = public_root(request)
             response = jsonify(
                 name="Keylike",
                 api_version=API_VERSION,
                 model=model.name,
-                predict="/predict",
-                health="/health",
-                docs="/docs",
-                openapi="/openapi.json",
+                predict=f"{root}/predict",
+                health=f"{root}/health",
+                docs=f"{root}/docs",
+                openapi=f"{root}/openapi.json",
             )
         response.vary.add("Accept")
         return response
+
+    @predictions.get("/version", tags=[_START], operation_id="getVersion", responses=_VERSION)
+    def version() -> Response:
+        """Return the versions of the server, its API and its model."""
+        return jsonify(
+            name="Keylike",
+            version=release,
+            api_version=API_VERSION,
+            model=model.name,
+        )
+
+
+def public_root(incoming: Request) -> str:
+    """Return the path under which a reverse proxy publishes the server, or an empty string."""
+    return incoming.root_path.rstrip("/").removesuffix(versions.PREFIX)
 
 
 def wants_page(incoming: Request) -> bool:
@@ -71,7 +97,7 @@ def wants_page(incoming: Request) -> bool:
 
 
 def web_blueprint(web: Path) -> Blueprint:
-    """Return the routes /web, with scripts and styles, and /sw.js, the service worker.
+    """Return the routes /web, /favicon.ico and /sw.js, the service worker.
 
     Scripts and styles are separate files, so that the security policy need not allow inline ones.
     The service worker is at the top because it may control only paths below its own.
@@ -85,6 +111,10 @@ def web_blueprint(web: Path) -> Blueprint:
         response.cache_control.no_cache = True
         return response
 
+    @pages.get("/favicon.ico")
+    def favicon() -> Response:
+        return send_file(web / "icons" / "favicon.ico", mimetype="image/x-icon")
+
     return pages
 
 
@@ -97,16 +127,23 @@ def _digest(folder: Path) -> str:
 
 
 def docs_blueprint(web: Path) -> Blueprint:
-    """Return /openapi.json and /docs, with the files of Swagger UI from the installed package."""
+    """Return /openapi.json and /docs, with the files of Swagger UI from the installed package.
+
+    Addresses in the page are relative, so that it works under any path of a reverse proxy.
+    """
     files = Path(flask_openapi3_swagger.__path__[0]) / "templates" / "swagger"
+    viewer = (web / "docs.html").read_text(encoding="utf-8")
     docs = Blueprint("docs", __name__, static_folder=files, static_url_path="/docs/files")
 
     @docs.get("/openapi.json")
-    def document() -> Response:
-        return jsonify(versions.describe(cast(OpenAPI, current_app).api_doc))
+    def openapi() -> Response:
+        described = cast(OpenAPI, current_app).api_doc
+        return jsonify(document.finish(described, root=public_root(request)))
 
     @docs.get("/docs")
+    @docs.get("/docs/")
     def page() -> Response:
-        return send_file(web / "docs.html")
+        root = "../" if request.path.endswith("/") else ""
+        return Response(viewer.replace("{root}", root), mimetype="text/html")
 
     return docs

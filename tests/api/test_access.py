@@ -32,6 +32,9 @@ ROUTES = {
     ("GET", "/health/detailed"): Need.PUBLIC,
     ("GET", "/"): Need.PUBLIC,
     ("GET", "/docs"): Need.PUBLIC,
+    ("GET", "/docs/"): Need.PUBLIC,
+    ("GET", "/version"): Need.PUBLIC,
+    ("GET", "/favicon.ico"): Need.NOTHING,
     ("GET", "/openapi.json"): Need.PUBLIC,
     ("GET", "/docs/files/<path:filename>"): Need.PUBLIC,
     ("GET", "/web/<path:filename>"): Need.NOTHING,
@@ -333,7 +336,7 @@ def test_document_describes_security(guarded: GuardedApp) -> None:
     assert set(document["components"]["securitySchemes"]) == {"token", "bearer"}
     assert document["paths"]["/predict"]["post"]["security"] == [{"token": []}, {"bearer": []}]
     assert document["paths"]["/metrics"]["get"]["security"] == [{}, {"token": []}, {"bearer": []}]
-    assert "security" not in document["paths"]["/health"]["get"]
+    assert document["paths"]["/health"]["get"]["security"] == []
 
 
 def test_preflight_without_token_is_answered(

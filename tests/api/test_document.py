@@ -1,10 +1,18 @@
-"""Requests generated from the OpenAPI document: every response must match its description."""
+"""The OpenAPI document: its validity, and requests generated from it.
+
+Every response must match its description. `make lint-api` checks the document with redocly too.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
+import pytest
 import schemathesis
 import structlog
 from flask_openapi3 import OpenAPI
@@ -15,8 +23,11 @@ from keylike.service import create_app
 from keylike.settings import Settings
 from tests.fakes import colour_reader
 from tools.fuzzing.hostile_load.generated import register
+from tools.openapi import EXAMPLES as FILE
+from tools.openapi import examples
 from tools.plain_pictures import GREEN, RED, plain
 
+EXAMPLES: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 PHOTOS = st.sampled_from([plain(RED), plain(GREEN, "PNG"), plain(RED, "WEBP")])
 register(PHOTOS)
 
@@ -30,8 +41,9 @@ def application() -> OpenAPI:
     app = create_app(Settings(), load=colour_reader, log=log)
     wsgi_app = app.wsgi_app
     # Schemathesis sends no client address; set that of this machine.
+    # It asks for gzip too, and does not decompress what a WSGI application returns.
     app.wsgi_app = lambda environ, start_response: wsgi_app(  # type: ignore[method-assign]
-        {"REMOTE_ADDR": "127.0.0.1", **environ}, start_response
+        {"REMOTE_ADDR": "127.0.0.1", **environ, "HTTP_ACCEPT_ENCODING": "identity"}, start_response
     )
     return app
 
@@ -46,3 +58,79 @@ schema = schemathesis.openapi.from_wsgi("/openapi.json", application()).exclude(
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_generated_request_gets_a_described_response(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate()
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document of a server with default settings."""
+    body: dict[str, Any] = application().test_client().get("/openapi.json").get_json()
+    return body
+
+
+def test_document_is_valid(document: dict[str, Any]) -> None:
+    pytest.importorskip("openapi_spec_validator").validate(document)
+
+
+def test_every_field_and_parameter_is_described(document: dict[str, Any]) -> None:
+    missing = []
+    for name, schema in document["components"]["schemas"].items():
+        properties = schema.get("properties", {})
+        missing += [f"{name}.{key}" for key, value in properties.items() if not described(value)]
+    for path, method, operation in operations(document):
+        for body in operation.get("requestBody", {}).get("content", {}).values():
+            properties = body["schema"].get("properties", {})
+            missing += [
+                f"{path}.{key}" for key, value in properties.items() if not described(value)
+            ]
+        for parameter in operation.get("parameters", []):
+            if "description" not in parameter:
+                missing.append(f"{method} {path} {parameter['name']}")
+    assert not missing
+
+
+def described(schema: dict[str, Any]) -> bool:
+    """Return True if a property has a description of its own or that of a referenced schema."""
+    return "description" in schema or set(schema) == {"$ref"}
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the path, method and description of every operation."""
+    for path, item in document["paths"].items():
+        for method in ("get", "post"):
+            if method in item:
+                yield path, method, item[method]
+
+
+def test_operation_ids_have_one_style(document: dict[str, Any]) -> None:
+    found = [(method, each["operationId"]) for _, method, each in operations(document)]
+    assert len({name for _, name in found}) == len(found)
+    for method, name in found:
+        verbs = "get" if method == "get" else "predict|classify"
+        assert re.fullmatch(rf"({verbs})([A-Z][a-z]+)*", name), name
+
+
+def test_document_has_licence_servers_and_described_tags(document: dict[str, Any]) -> None:
+    assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
+    assert [server["url"] for server in document["servers"]] == ["/", "/v1"]
+    assert all(tag["description"] for tag in document["tags"])
+
+
+def test_examples_match_their_schemas(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name in EXAMPLES:
+        (example,) = schemas[name]["examples"]
+        jsonschema_rs.validate({**schemas[name], "components": document["components"]}, example)
+
+
+def test_examples_are_like_real_answers() -> None:
+    answers = examples()
+    assert {name: shape(each) for name, each in answers.items()} == {
+        name: shape(each) for name, each in EXAMPLES.items()
+    }
+
+
+def shape(value: Any) -> Any:
+    """Return the names of the fields at every depth; of lists, only the first entry."""
+    if isinstance(value, dict):
+        return {name: shape(each) for name, each in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else None

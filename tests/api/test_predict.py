@@ -107,7 +107,13 @@ def test_predict_returns_every_field(client: FlaskClient) -> None:
         "2.0.0",
         False,
     )
-    assert body["cuts"][0] == {"position": 1, "depth": 2, "probability": 0.95, "depth_mm": 7.738}
+    assert body["cuts"][0] == {
+        "position": 1,
+        "depth": 2,
+        "probability": 0.95,
+        "depth_mm": 7.74,
+        "height_in": 0.305,
+    }
     assert body["alternatives"] == [{"bitting": "2,5,4,6,3", "probability": 0.15}]
     assert (
         body["quality"]["px_per_mm"],

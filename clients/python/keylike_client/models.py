@@ -20,13 +20,15 @@ class Cut:
         position: Number of the cut, from 1 at the bow.
         depth: The maker's number for the depth.
         probability: Probability that the depth is right.
-        depth_mm: Blade height left under the cut, in millimetres.
+        depth_mm: Blade height left under the cut, in millimetres. A deeper cut has a smaller one.
+        height_in: The same height in inches, as makers' tables give it.
     """
 
     position: int
     depth: int = field(repr=False)
     probability: float
     depth_mm: float = field(repr=False)
+    height_in: float = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
