@@ -28,6 +28,8 @@ LIVE = "/health/live"
 UNDESCRIBED = {
     "/openapi.json",
     "/docs",
+    "/docs/",
+    "/favicon.ico",
     "/docs/files/<path:filename>",
     "/web/<path:filename>",
     "/sw.js",
@@ -49,7 +51,8 @@ def build_app(policy: str) -> OpenAPI:
     app = create_app(chosen_settings, load=colour_reader, log=log)
     wsgi_app = app.wsgi_app
     app.wsgi_app = lambda environ, start_response: wsgi_app(  # type: ignore[method-assign]
-        {**environ, "REMOTE_ADDR": "192.0.2.1"}, start_response
+        {**environ, "REMOTE_ADDR": "192.0.2.1", "HTTP_ACCEPT_ENCODING": "identity"},
+        start_response,
     )
     return app
 
