@@ -12,7 +12,8 @@ from keylike.readers.contract import Reason
 from keylike.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FOLDERS = ("docs", "deploy", "clients")
+PAGES = sorted([*ROOT.glob("*.md"), *(p for name in FOLDERS for p in (ROOT / name).rglob("*.md"))])
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 # The log and the changelog keep the paths of their day.
 CURRENT = [page for page in PAGES if page.name not in ("LOG.md", "CHANGELOG.md")]
