@@ -22,7 +22,10 @@ from keylike.setting_mistakes import PREFIX, bad_value, is_service_link, unknown
 _SHORTEST_TOKEN = 16
 # Nothing that flask-cors would take for a pattern: https://*.example.org would also match
 # https://xexample.org.evil.example.
-_ORIGIN = re.compile(r"https?://[a-z0-9][a-z0-9._-]*(:[0-9]{1,5})?")
+# Other schemes belong to apps with a built-in browser, such as capacitor://localhost.
+_ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://([a-z0-9][a-z0-9._-]*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.IGNORECASE
+)
 
 
 def _cores() -> int:
@@ -170,7 +173,8 @@ class Settings(BaseSettings):
         description="Largest number of cached readings; the oldest is evicted.",
     )
     redis_url: SecretStr | None = Field(
-        None, description="Redis for the cache and the limits of several replicas: redis://…"
+        None,
+        description="Redis for the cache and the limits of several replicas: redis://… or unix://…",
     )
     secret: SecretStr | None = Field(
         None,
@@ -222,12 +226,20 @@ class Settings(BaseSettings):
         if url is not None:
             from redis import Redis
 
+            # Other libraries call a socket's address redis+unix://.
+            url = SecretStr(
+                re.sub(r"(?i)\Aredis\+unix(?=://)", "unix", url.get_secret_value(), count=1)
+            )
             try:
                 # This checks the options and does not connect yet.
                 Redis.from_url(url.get_secret_value()).connection_pool.make_connection()
+                if url.get_secret_value().startswith("unix://") and not urlsplit(
+                    url.get_secret_value()
+                ).path.strip("/"):
+                    raise ValueError("no path")
             except (ValueError, TypeError):
                 raise ValueError(
-                    "not an address of Redis, such as redis://127.0.0.1:6379/0"
+                    "not an address of Redis, such as redis://127.0.0.1:6379/0 or unix:///run/redis.sock"
                 ) from None
         return url
 
@@ -284,7 +296,7 @@ class Settings(BaseSettings):
     @classmethod
     def _valid_origins(cls, text: str) -> str:
         for origin in (entry.strip() for entry in text.split(",")):
-            if origin != "*" and not _ORIGIN.fullmatch(origin):
+            if origin != "*" and not _is_origin(origin):
                 raise ValueError("neither * nor origins, such as https://app.example.org")
         return text
 
@@ -320,6 +332,16 @@ class Settings(BaseSettings):
     def token(self) -> str | None:
         """The API token in clear text, or None."""
         return self.api_key.get_secret_value() if self.api_key else None
+
+
+def _is_origin(text: str) -> bool:
+    if not _ORIGIN.fullmatch(text):
+        return False
+    try:
+        # This raises ValueError for brackets around something other than an IPv6 address.
+        return urlsplit(text).hostname is not None
+    except ValueError:
+        return False
 
 
 def load_settings(env_file: Path = Path(".env"), **options: Any) -> Settings:

@@ -92,6 +92,8 @@ def test_secrets_are_not_in_repr_or_json(monkeypatch: pytest.MonkeyPatch) -> Non
         "canary",
         "http://canary",
         "redis://canary:port",
+        "unix://:canary@",
+        "redis+unix://:canary@",
         "redis://:canary@127.0.0.1/0?no_such_option=1",
     ],
 )
@@ -122,7 +124,11 @@ def test_invalid_redis_address_is_refused_without_showing_it(
         ("KEYLIKE_ORIGINS", "https://app.example.org/page", "neither"),
         # flask-cors would take these for unanchored patterns.
         ("KEYLIKE_ORIGINS", "https://*.example.org", "neither"),
-        ("KEYLIKE_ORIGINS", "http://[::1]:3000", "neither"),
+        ("KEYLIKE_ORIGINS", "http://[::1", "neither"),
+        ("KEYLIKE_ORIGINS", "http://[app]:3000", "neither"),
+        ("KEYLIKE_ORIGINS", "http://[::1].example.org", "neither"),
+        ("KEYLIKE_ORIGINS", "null", "neither"),
+        ("KEYLIKE_ORIGINS", "file://", "neither"),
         ("KEYLIKE_POLICY", "closed", "must be auto, open, predictions or all"),
     ],
 )

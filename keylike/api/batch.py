@@ -12,7 +12,7 @@ from keylike.access.policy import Need, Policy
 from keylike.api.authentication import REFUSALS, security
 from keylike.api.field_selection import FIELDS, FieldSelection
 from keylike.api.limits import Charge
-from keylike.api.predict import CACHE_CONTROL, COMMAND, PICTURE, ZIPCODE
+from keylike.api.predict import CACHE_CONTROL, COMMAND, CONTENT_ENCODING, PICTURE, ZIPCODE
 from keylike.api.request_deadline import TIMEOUT, ClientDeadlines
 from keylike.api.request_parsing import MOST_PHOTOS, read_batch
 from keylike.api.responses import batch, success
@@ -28,7 +28,8 @@ _FORM = {
             "items": PICTURE,
             "minItems": 1,
             "maxItems": MOST_PHOTOS,
-            "description": "One part of this name for each photo",
+            "description": "One part of this name for each photo. "
+            "The names images, image[] and image[0] are accepted too",
         },
         "zipcode": ZIPCODE,
         "command": COMMAND,
@@ -78,7 +79,7 @@ def batch_blueprint(
                 "Each photo has the limit of POST /predict.",
                 "content": {"multipart/form-data": {"schema": _FORM}},
             },
-            "parameters": [FIELDS, CACHE_CONTROL, TIMEOUT],
+            "parameters": [FIELDS, CACHE_CONTROL, CONTENT_ENCODING, TIMEOUT],
         },
     }
 

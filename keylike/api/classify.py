@@ -10,7 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from keylike.access.policy import Need, Policy
 from keylike.api.authentication import security
-from keylike.api.predict import ANSWERS, BODY
+from keylike.api.predict import ANSWERS, BODY, CONTENT_ENCODING
 from keylike.api.request_deadline import TIMEOUT, ClientDeadlines
 from keylike.api.request_parsing import read_request
 from keylike.api.responses import classified
@@ -23,7 +23,7 @@ _MODEL = {
     "name": "model",
     "in": "query",
     "required": False,
-    "schema": {"type": "string", "pattern": f"^{NAME}$"},
+    "schema": {"type": "string", "pattern": f"^({NAME})?$"},
     "description": "Folder name of a classifier on the server. "
     "By default the embedded reader classifies the key family.",
 }
@@ -46,13 +46,13 @@ def classify_blueprint(
         tags=[Tag(name="predictions")],
         responses=_ANSWERS,
         security=security(policy, Need.PHOTOS),
-        openapi_extensions={"requestBody": BODY, "parameters": [_MODEL, TIMEOUT]},
+        openapi_extensions={"requestBody": BODY, "parameters": [_MODEL, CONTENT_ENCODING, TIMEOUT]},
     )
     def classify_image() -> Response:
         """Classify the family of the key in a photo, or the photo by another model."""
         client = clients.current()
         data, _ = read_request()
-        answer = classifying.answer(data, request.args.get("model"), client)
+        answer = classifying.answer(data, request.args.get("model") or None, client)
         g.model = answer.model
         return jsonify(classified(answer, request_id=g.request_id, now=clock()))
 

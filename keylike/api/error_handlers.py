@@ -89,6 +89,9 @@ def install(
         response = respond(failure_body(error))
         if isinstance(error, ModelLoading | Overloaded | RateLimited):
             response.headers["Retry-After"] = str(error.retry_after_s)
+        if "accepted_encodings" in error.details:
+            # RFC 9110, 12.5.3
+            response.headers["Accept-Encoding"] = "gzip"
         if error.code == "unauthorized":
             response.headers["WWW-Authenticate"] = "Bearer"
         return response

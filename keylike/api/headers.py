@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from flask import Flask, Response, request
@@ -9,14 +10,24 @@ from flask_cors import CORS
 
 from keylike.api.responses import API_VERSION, VERSION_HEADER
 
+# Those of this API, and those that upload and tracing libraries add to every request.
 _REQUEST_HEADERS = [
-    "Content-Type",
-    "Cache-Control",
+    "Accept",
     "Authorization",
+    "Cache-Control",
+    "Content-Encoding",
+    "Content-Type",
+    "Pragma",
     "X-API-Key",
+    "X-Request-Id",
     "X-Request-Timeout",
+    "X-Requested-With",
     VERSION_HEADER,
+    "baggage",
     "ngrok-skip-browser-warning",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
 ]
 _EXPOSED_HEADERS = [
     "X-Request-Id",
@@ -54,17 +65,19 @@ def install(app: Flask, origins: Sequence[str]) -> None:
     Args:
         app: The application.
         origins: Origins whose pages may send requests; ["*"] for all. Only named origins may send
-            credentials, since browsers refuse credentials together with a wildcard.
+            credentials, since browsers refuse credentials together with a wildcard. Only they may
+            reach a server in a private network from a public page.
     """
     named = "*" not in origins
     CORS(
         app,
-        origins=list(origins) if named else "*",
+        origins=[_exactly(origin) for origin in origins] if named else "*",
         send_wildcard=not named,
         supports_credentials=named,
         allow_headers=_REQUEST_HEADERS,
         expose_headers=_EXPOSED_HEADERS,
         max_age=_PREFLIGHT_S,
+        allow_private_network=named,
     )
 
     @app.after_request
@@ -78,6 +91,11 @@ def install(app: Flask, origins: Sequence[str]) -> None:
         # One call for all: assigning each would search the existing headers every time.
         response.headers.extend(headers)
         return response
+
+
+def _exactly(origin: str) -> str | re.Pattern[str]:
+    """Return an origin so that flask-cors does not take the brackets of IPv6 for a pattern."""
+    return re.compile(re.escape(origin) + r"\Z", re.IGNORECASE) if "[" in origin else origin
 
 
 def _policy(response: Response) -> str:

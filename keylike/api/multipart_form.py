@@ -1,17 +1,26 @@
-"""Multipart forms: the files named image as whole byte strings, and the few known fields."""
+"""Multipart forms: the pictures as whole byte strings, and the few known fields."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from flask import Request
-from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+)
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from keylike.errors import BadRequest
 
-_PICTURE = "image"
+# Libraries name the entries of a list `image[]` or `image[0]`.
+_PICTURE = re.compile(r"images?(\[[0-9]{0,3}\])?")
+_QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"')
+_PICTURE_TYPES = ("image/", "application/octet-stream")
 _FIELDS = ("zipcode", "command")
 # A form has a handful of parts, and a batch has 32 photos.
 _MOST_PARTS = 1000
@@ -19,6 +28,10 @@ _MOST_PARTS = 1000
 _FIELD_BYTES = 1000
 # At least the socket server's receive size, so that pieces are passed on without a copy.
 _PIECE_BYTES = 1 << 20
+# RFC 2046, 5.1.1 sets this limit, and none for the blanks after a delimiter. The parser itself
+# accepts longer boundaries, but then without blanks.
+_LONGEST_BOUNDARY = 70
+_MOST_BLANKS = 200
 
 
 @dataclass(slots=True)
@@ -26,7 +39,7 @@ class Form:
     """A parsed form.
 
     Attributes:
-        pictures: The bytes of each file named image, in order.
+        pictures: The bytes of each picture, in order.
         fields: zipcode and command; the first of each if there are several.
     """
 
@@ -37,18 +50,28 @@ class Form:
 def read_form(request: Request) -> Form:
     """Parse the form of a request.
 
+    A picture is a part named image (or images, image[], image[0]) with a file name or a picture's
+    content type. A file input that was left empty is ignored.
+
     Raises:
         BadRequest: The form is malformed or incomplete.
         RequestEntityTooLarge: It has far too many parts.
     """
     form = Form()
+    boundary = request.mimetype_params.get("boundary", "")
+    if not boundary:
+        raise BadRequest(
+            "The Content-Type of the form has no boundary. "
+            "Let the HTTP library set this header; it adds the boundary."
+        )
     try:
-        for part, pieces in _parts(request):
-            if part.filename is None and part.name in _FIELDS:
+        for part, pieces in _parts(request, boundary):
+            name = part.name or ""
+            if part.filename is None and name in _FIELDS:
                 form.fields.setdefault(
-                    part.name, b"".join(pieces)[:_FIELD_BYTES].decode(errors="replace")
+                    name, b"".join(pieces)[:_FIELD_BYTES].decode(errors="replace")
                 )
-            elif part.filename is not None and part.name == _PICTURE:
+            elif _PICTURE.fullmatch(name) and _is_file(part) and (pieces or part.filename):
                 form.pictures.append(b"".join(pieces))
     except ParserLimitReached:
         raise RequestEntityTooLarge from None
@@ -57,17 +80,68 @@ def read_form(request: Request) -> Form:
     return form
 
 
-def _parts(request: Request) -> Iterator[tuple[MultipartSegment, list[bytes]]]:
+def _is_file(part: MultipartSegment) -> bool:
+    """Return True if a part has a file name of any spelling, or the content type of a picture."""
+    if part.filename is not None or (part.content_type or "").startswith(_PICTURE_TYPES):
+        return True
+    # The library does not know filename*=UTF-8''… and filename*0=… (RFC 2231), nor unquoted names
+    # that begin with a byte above 127.
+    disposition = part.header("Content-Disposition", "")
+    unquoted = _QUOTED.sub("", disposition).lower()
+    return any(each.lstrip().startswith("filename") for each in unquoted.split(";")[1:])
+
+
+def _parts(request: Request, boundary: str) -> Iterator[tuple[MultipartSegment, list[bytes]]]:
     """Yield each part with the pieces of its content."""
-    boundary = request.mimetype_params.get("boundary", "")
-    with PushMultipartParser(boundary, max_segment_count=_MOST_PARTS) as parser:
+    blanks = _BlankRemover(boundary.encode())
+    # A file name may be in any encoding. The names of the fields are ASCII.
+    with PushMultipartParser(
+        boundary, max_segment_count=_MOST_PARTS, header_charset="latin-1"
+    ) as parser:
         part: MultipartSegment | None = None
         pieces: list[bytes] = []
         while chunk := request.stream.read(_PIECE_BYTES):
-            for event in parser.parse(chunk):
+            cleaned = blanks.clean(chunk)
+            # The parser takes an empty chunk for the end of the form.
+            for event in parser.parse(cleaned) if cleaned else ():
                 if isinstance(event, MultipartSegment):
                     part, pieces = event, []
                 elif event:
                     pieces.append(event)
                 elif part:
                     yield part, pieces
+
+
+class _BlankRemover:
+    """A filter that removes blanks after the delimiters of a form (RFC 2046, 5.1.1).
+
+    The parser refuses such blanks. The filter holds back the end of a chunk if a delimiter may
+    continue in the next one. That is at most the length of a delimiter and its blanks.
+    """
+
+    def __init__(self, boundary: bytes) -> None:
+        self._line = b"--" + boundary
+        self._follows = len(boundary) <= _LONGEST_BOUNDARY
+        # The parser accepts a line break before the first delimiter.
+        self._held = b"\r\n"
+
+    def clean(self, chunk: bytes) -> bytes:
+        """Return the bytes to parse now that the next chunk of the body is known."""
+        data = self._held + chunk
+        if self._follows and (self._line + b" " in data or self._line + b"\t" in data):
+            delimiter = rb"(\r\n" + re.escape(self._line) + rb")"
+            data = re.sub(delimiter + rb"[ \t]{1,%d}(?=\r\n)" % _MOST_BLANKS, rb"\1", data)
+        at = self._end_of_certain(data) if self._follows else len(data)
+        self._held = data[at:]
+        return data[:at]
+
+    def _end_of_certain(self, data: bytes) -> int:
+        """Return where a delimiter begins that may continue in the next chunk, or the length."""
+        at = data.rfind(b"\r\n", -len(self._line) - _MOST_BLANKS - 4)
+        line = data[at + 2 :]
+        if at >= 0 and (
+            self._line.startswith(line)
+            or (line.startswith(self._line) and not line[len(self._line) :].strip(b" \t\r"))
+        ):
+            return at
+        return len(data) - data.endswith(b"\r")

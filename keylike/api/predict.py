@@ -15,7 +15,6 @@ from keylike.api.request_deadline import TIMEOUT, ClientDeadlines
 from keylike.api.request_parsing import read_request
 from keylike.api.responses import success, timed_success
 from keylike.api.schemas import (
-    ZIPCODE_PATTERN,
     Failure,
     Prediction,
     TimedPrediction,
@@ -26,14 +25,14 @@ from keylike.inference import Inference
 PATHS = ("/", "/predict", "/predict/cached", "/predict/premium")
 ZIPCODE = {
     "type": "string",
-    "pattern": ZIPCODE_PATTERN,
+    "pattern": "^([0-9]{5})?$",
     "default": "00000",
-    "description": "Five digits, for the answer",
+    "description": "Five digits, for the answer. An empty value counts as missing",
 }
 PICTURE = {"type": "string", "format": "binary", "description": "The file of the photo"}
 COMMAND = {
     "type": "string",
-    "enum": ["predict"],
+    "enum": ["predict", ""],
     "description": "Older phone apps send it; not needed",
 }
 _FORM = {
@@ -55,11 +54,13 @@ _JSON = {
             "description": "Five digits, for the answer",
         },
         "format": {
-            "type": "string",
-            "enum": ["base64"],
+            "anyOf": [{"type": "string", "enum": ["base64", ""]}, {"type": "null"}],
             "description": "The only format; not needed",
         },
-        "command": COMMAND,
+        "command": {
+            "anyOf": [COMMAND, {"type": "null"}],
+            "description": "Older phone apps send it; not needed",
+        },
     },
     "required": ["image_data"],
 }
@@ -75,12 +76,22 @@ CACHE_CONTROL = {
     "description": "no-cache or no-store bypasses the cache: the photo is read again, "
     "and the reading is not kept",
 }
+CONTENT_ENCODING = {
+    "name": "Content-Encoding",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "enum": ["gzip", "identity"]},
+    "description": "Compression of the body. The limits of size hold for the inflated body. "
+    "Any other encoding is refused with 415",
+}
 
 # flask-openapi3 cannot describe a route with several content types, so the document is given here.
 BODY: dict[str, Any] = {
     "required": True,
     "description": "A form, JSON, or the bytes of the picture. The type of the bytes may also be "
-    f"that of the picture: {', '.join(RAW_TYPES)}.",
+    f"that of the picture: {', '.join(RAW_TYPES)}. The form field image may also be named images, "
+    "image[] or image[0]. A body without Content-Type, or with curl's default type, is read by its "
+    "content.",
     "content": {"multipart/form-data": {"schema": _FORM}, "application/json": {"schema": _JSON}}
     # One type for all of RAW_TYPES: generators of clients know no others for bytes.
     | {"application/octet-stream": {"schema": PICTURE}},
@@ -97,6 +108,7 @@ _REQUEST = {
         },
         FIELDS,
         CACHE_CONTROL,
+        CONTENT_ENCODING,
         TIMEOUT,
     ],
 }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import re
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from flask import Request, request
 from werkzeug.utils import cached_property
 
+from keylike.api.content_encoding import InflatedBody, is_gzip
 from keylike.api.multipart_form import Form, read_form
 from keylike.errors import (
     BadImage,
@@ -20,14 +22,20 @@ from keylike.errors import (
     Overloaded,
     UnsupportedImageType,
 )
-from keylike.http_server.tasks import RETRY_AFTER_KEY
+from keylike.http_server.tasks import RESERVE_KEY, RETRY_AFTER_KEY
+from keylike.images.formats import image_format, other_format
 from keylike.inference import Options
 
 _RAW_TYPES = ("image/", "application/octet-stream")
 MOST_PHOTOS = 32
-# A request has a handful of fields. Without a bound, 15 MB of tiny ones would parse into half a
-# gigabyte, or nest without end.
-_JSON_MARKS = 100
+# Enough for a byte order mark and the blanks before a JSON object.
+_PEEK_BYTES = 100
+_MARKS = (b"{", b"[", b",")
+# A request has a handful of fields. Without these bounds, 15 MB of tiny values would parse into half
+# a gigabyte, or nest without end. Marks inside strings do not count.
+_JSON_VALUES = 10_000
+_JSON_CONTAINERS = 1_000
+_JSON_QUOTES = 40_000
 # Maps both alphabets of RFC 4648 to one and removes line breaks, without building lists of lines.
 _BASE64 = str.maketrans("-_", "+/", " \t\r\n")
 
@@ -37,7 +45,14 @@ class PhotoRequest(Request):
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """The body. Raises RequestEntityTooLarge."""
+        """The body, inflated. Raises RequestEntityTooLarge, and as `is_gzip` does."""
+        if is_gzip(self.headers.get("Content-Encoding", "")):
+            reserve = self.environ.get(RESERVE_KEY, lambda count: True)
+            return cast(IO[bytes], InflatedBody(self._body, self.max_content_length, reserve))
+        return self._body
+
+    @property
+    def _body(self) -> IO[bytes]:
         known, most = self.content_length, self.max_content_length
         if (
             self.environ.get("wsgi.input_terminated")
@@ -53,6 +68,9 @@ class PhotoRequest(Request):
 def read_request() -> tuple[bytes, Options]:
     """Return the picture's bytes and the options of the current request.
 
+    A body without a content type, or with one that curl and wget set for every body, is read by its
+    content.
+
     Raises:
         NoImage, BadImage, UnsupportedImageType: The picture is missing or unusable.
         BadRequest, BadZipcode: The request or a field is malformed.
@@ -66,14 +84,7 @@ def read_request() -> tuple[bytes, Options]:
         return _from_form(zipcode)
     if request.mimetype.startswith(_RAW_TYPES):
         return request.get_data(cache=False), _options(zipcode)
-    # A URL-encoded form cannot hold a file, and parsing one with millions of fields takes seconds.
-    if not request.content_length or request.mimetype == "application/x-www-form-urlencoded":
-        raise NoImage(
-            "Send a picture: as the form field image, as image_data in JSON, or as the body."
-        )
-    raise UnsupportedImageType(
-        "Send multipart/form-data, application/json, or a picture with its image content type."
-    )
+    return _from_content(zipcode)
 
 
 def read_batch() -> tuple[list[bytes], Options]:
@@ -124,13 +135,33 @@ def _from_form(zipcode: str) -> tuple[bytes, Options]:
     options = _form_options(form, zipcode)
     if not form.pictures:
         raise NoImage("The form has no file in its field image.")
-    return form.pictures[0], options
+    return next(filter(None, form.pictures), b""), options
+
+
+def _from_content(zipcode: str) -> tuple[bytes, Options]:
+    """Return a picture or the picture in a JSON object, whatever the content type says.
+
+    A URL-encoded form cannot hold a file. Parsing one with millions of fields would take seconds.
+    """
+    data = request.get_data()
+    # Decoding explains why a picture of another format is refused.
+    if image_format(data) or other_format(data):
+        return data, _options(zipcode)
+    if data[:_PEEK_BYTES].removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
+        return _from_json(zipcode)
+    if not data or request.mimetype in ("", "application/x-www-form-urlencoded"):
+        raise NoImage(
+            "Send a picture: as the form field image, as image_data in JSON, or as the body. "
+            "Set Content-Type to multipart/form-data, application/json or the picture's type."
+        )
+    raise UnsupportedImageType(
+        "This Content-Type is not accepted. "
+        "Send multipart/form-data, application/json, or a picture with its image content type."
+    )
 
 
 def _from_json(zipcode: str) -> tuple[bytes, Options]:
-    text = request.get_data()
-    marks = sum(map(text.count, (b"{", b"[", b",")))
-    body = request.get_json(silent=True) if marks <= _JSON_MARKS else None
+    body = _json_body() if _is_small_json(request.get_data()) else None
     if not isinstance(body, dict):
         raise BadRequest("The body is not a JSON object.")
     _expect(body, "format", "base64")
@@ -142,6 +173,29 @@ def _from_json(zipcode: str) -> tuple[bytes, Options]:
     if not isinstance(encoded, str):
         raise BadRequest("image_data is not a string.")
     return _from_base64(encoded), options
+
+
+def _json_body() -> object:
+    try:
+        return request.get_json(force=True, silent=True)
+    except RecursionError:
+        return None
+
+
+def _is_small_json(text: bytes) -> bool:
+    """Return True if a JSON text has few values. Marks inside strings do not count.
+
+    For a text that is not JSON, the result holds up to the point where the parser stops.
+    """
+    if sum(map(text.count, _MARKS)) <= _JSON_CONTAINERS:
+        return True
+    # In UTF-16 and UTF-32 the steps below would mistake the ends of strings.
+    if text.count(b'"') > _JSON_QUOTES or b"\0" in text[:4]:
+        return False
+    unescaped = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside = b"".join(unescaped.split(b'"')[::2])
+    containers, values = outside.count(b"{") + outside.count(b"["), outside.count(b",")
+    return containers <= _JSON_CONTAINERS and values <= _JSON_VALUES
 
 
 def _from_base64(text: str) -> bytes:
@@ -160,12 +214,13 @@ def _from_base64(text: str) -> bytes:
 
 
 def _expect(fields: Mapping[str, Any], name: str, value: str) -> None:
-    if fields.get(name, value) != value:
+    if fields.get(name) not in (None, "", value):
         raise BadRequest(f"{name} must be {value!r}.")
 
 
 def _zipcode(value: object, *, default: str) -> str:
-    if value is None:
+    # Pages and apps send fields that were left empty.
+    if value is None or value == "":
         return default
     if not isinstance(value, str) or not re.fullmatch("[0-9]{5}", value):
         raise BadZipcode("zipcode must be a string of five digits.")

@@ -115,6 +115,17 @@ class RequestBody:
         if len(data) >= _STEP_BYTES:
             self._pieces.append(data)
 
+    def reserve(self, count: int) -> bool:
+        """Reserve `count` bytes for what the application makes of the complete body, until `close`.
+
+        Return False if the budget is used up.
+        """
+        if not self._budget.reserve(self, count):
+            return False
+        self._budget.mark_complete(self)
+        self._reserved += count
+        return True
+
     def mark_complete(self) -> None:
         """Protect the body from eviction, because all of it has arrived."""
         self._budget.mark_complete(self)

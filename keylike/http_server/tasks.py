@@ -12,6 +12,9 @@ from keylike.http_server.body_budget import RequestBody
 
 # WSGI environment: seconds until a retry, if the server discarded the body for lack of memory.
 RETRY_AFTER_KEY = "keylike.retry_after_s"
+# WSGI environment: a function that reserves memory of the bodies' budget for this request. It takes
+# bytes and returns False if the budget is used up.
+RESERVE_KEY = "keylike.reserve"
 # WSGI environment: a function that returns True once the client has disconnected. waitress sets it.
 CLIENT_DISCONNECTED_KEY = "waitress.client_disconnected"
 
@@ -23,8 +26,10 @@ class RequestTask(WSGITask):  # type: ignore[misc]
         """Return the WSGI environment."""
         environ: dict[str, Any] = super().get_environment()
         body = environ["wsgi.input"]
-        if isinstance(body, RequestBody) and body.retry_after_s is not None:
-            environ[RETRY_AFTER_KEY] = body.retry_after_s
+        if isinstance(body, RequestBody):
+            environ[RESERVE_KEY] = body.reserve
+            if body.retry_after_s is not None:
+                environ[RETRY_AFTER_KEY] = body.retry_after_s
         return environ
 
     def build_response_header(self) -> bytes:

@@ -8,6 +8,8 @@ dozen. Comments explain the limits that are larger because of metadata.
 from __future__ import annotations
 
 import re
+import zlib
+from typing import NamedTuple
 
 from keylike.errors import BadImage
 
@@ -25,7 +27,7 @@ _SUPPORTED_MARKERS = frozenset(
     {0xC0, 0xC1, 0xC2, 0xC4, _START_OF_SCAN, _QUANTIZATION_TABLES, 0xDC, 0xDD, 0xFE}
 ) | set(range(0xE0, 0xF0))
 # Progressive JPEGs have about ten. libjpeg processes the whole picture for each, even a tiny one.
-_MAX_SCANS = 32
+MAX_SCANS = 32
 # 10 MB of EXIF, XMP or a colour profile take 160 segments.
 _MAX_SEGMENTS = 400
 # Bytes between segments before the first scan. Some cameras pad to a round offset.
@@ -33,25 +35,50 @@ _MAX_PADDING = 65_536
 # Four tables with two bytes per value, the most that a frame can use. Pillow copies the rest of the
 # segment for each table.
 _MAX_TABLES_BYTES = 2 + 4 * 129
+# Baseline, extended and progressive frames. Headers of frames and scans with four components, the
+# most that Pillow reads, are shorter than this.
+_PROGRESSIVE = 0xC2
+_FRAMES = (0xC0, 0xC1, _PROGRESSIVE)
+_MAX_HEADER_BYTES = 32
 
 # A PNG of 10 MB has this many chunks of 1 kB. libpng writes chunks of 8 kB.
 _MAX_CHUNKS = 10_000
-# Each of these may unpack to a megabyte. Pillow unpacks even those that turn out to be broken.
+# No editor writes more of these. Decoders never see them.
 _COMPRESSED_TEXT = frozenset({b"zTXt", b"iTXt", b"iCCP"})
 _MAX_COMPRESSED_TEXT = 64
+# Ancillary chunks that change the pixels: transparency, and EXIF for the orientation. Names of all
+# ancillary chunks begin with a lower-case letter.
+_KEPT_ANCILLARY = frozenset({b"tRNS", b"eXIf"})
 
 # XMP before the first picture of a GIF comes in blocks of any length.
 _MAX_BLOCKS = 20_000
 
 
-def jpeg_scans(data: bytes) -> int:
-    """Return the number of scans of the first picture in a JPEG.
+class JpegStructure(NamedTuple):
+    """The structure of the first picture in a JPEG.
+
+    Attributes:
+        scans: Number of scans.
+        ended: True if there is an end marker.
+        complete: True if the scans have all bits of all components.
+    """
+
+    scans: int
+    ended: bool
+    complete: bool
+
+
+def jpeg_structure(data: bytes) -> JpegStructure:
+    """Return the structure of the first picture in a JPEG.
 
     Raises:
         BadImage: There are more scans, segments, tables or padding than any camera or editor
             writes, or the coding is not supported.
     """
     at, scans, padding = 2, 0, 0
+    # Coefficients of each component that are known to the last bit.
+    known: dict[int, set[int]] = {}
+    progressive = False
     for _ in range(_MAX_SEGMENTS + 1):
         marker = _MARKER.search(data, at)
         if not scans:
@@ -63,17 +90,24 @@ def jpeg_scans(data: bytes) -> int:
             # After an end marker before any scan, libjpeg stops and Pillow goes on.
             if marker is not None and not scans:
                 raise BadImage("The JPEG picture ends before its first scan.")
-            return scans
+            complete = bool(known) and all(len(each) == 64 for each in known.values())
+            return JpegStructure(scans, marker is not None, complete)
         if kind not in _SUPPORTED_MARKERS:
             raise BadImage("The JPEG picture uses a coding that is not supported.")
         length = int.from_bytes(data[marker.end() : marker.end() + 2], "big")
         if kind == _QUANTIZATION_TABLES and length > _MAX_TABLES_BYTES:
             raise BadImage("The JPEG picture has more tables than it can use.")
+        segment = data[marker.end() + 2 : marker.end() + min(length, _MAX_HEADER_BYTES)]
+        if kind in _FRAMES:
+            progressive = kind == _PROGRESSIVE
+            known = {component: set() for component in segment[6::3]}
+        elif kind == _START_OF_SCAN:
+            _count_coefficients(segment, known, progressive)
         scans += kind == _START_OF_SCAN
-        if scans > _MAX_SCANS:
+        if scans > MAX_SCANS:
             raise BadImage(
                 "The JPEG picture has more scans than any camera or editor writes.",
-                max_scans=_MAX_SCANS,
+                max_scans=MAX_SCANS,
             )
         # The length also skips thumbnails, which are inside a segment.
         at = marker.end() + length
@@ -83,9 +117,31 @@ def jpeg_scans(data: bytes) -> int:
     )
 
 
-def check_png(data: bytes) -> None:
-    """Raise BadImage if a PNG has too many chunks, or too much compressed text."""
+def _count_coefficients(header: bytes, known: dict[int, set[int]], progressive: bool) -> None:
+    """Add the coefficients that a scan completes (T.81, B.2.3), by component."""
+    components = header[1 : 1 + 2 * header[0] : 2] if header else b""
+    first, last, bits = 0, 63, 0
+    if progressive:
+        first, last, bits = [*header[1 + 2 * len(components) :], 0, 0, 0][:3]
+    # The low half of the last byte counts the bits that later scans still refine.
+    if not bits & 15:
+        for component in components:
+            known.setdefault(component, set()).update(range(first, min(last, 63) + 1))
+
+
+def pixel_chunks(data: bytes) -> bytes:
+    """Return a PNG with only the chunks that change its pixels.
+
+    Pillow would unpack text and profiles, and refuse a picture for a damaged one. Ancillary chunks
+    that are damaged are left out as well, as libpng does.
+
+    Raises:
+        BadImage: The file has too many chunks, or too much compressed text.
+    """
     at, compressed = 8, 0
+    # Views, so that a large picture is copied once.
+    view = memoryview(data)
+    kept = [view[:8]]
     for _ in range(_MAX_CHUNKS):
         kind = data[at + 4 : at + 8]
         compressed += kind in _COMPRESSED_TEXT
@@ -94,12 +150,21 @@ def check_png(data: bytes) -> None:
                 "The PNG picture has more compressed text than any editor writes.",
                 max_texts=_MAX_COMPRESSED_TEXT,
             )
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        ancillary = len(kind) == 4 and kind[0] & 0x20
+        if not ancillary or (kind in _KEPT_ANCILLARY and _is_intact(data, at, end)):
+            kept.append(view[at:end])
         if len(kind) < 4 or kind == b"IEND":
-            return
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
+            return data if sum(map(len, kept)) == len(data) else b"".join(kept)
+        at = end
     raise BadImage(
         "The PNG picture has more chunks than any editor writes.", max_chunks=_MAX_CHUNKS
     )
+
+
+def _is_intact(data: bytes, start: int, end: int) -> bool:
+    """Return True if the checksum of the chunk in this range is right."""
+    return zlib.crc32(data[start + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
 
 
 def check_gif(data: bytes) -> None:

@@ -18,6 +18,8 @@ def configure_image_libraries() -> None:
     # Broken EXIF and similar defects do not matter here.
     warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
+    # `open_photo` checks every size itself. This is what it allows a JPEG with the largest setting.
+    Image.MAX_IMAGE_PIXELS = 4 * 89_000_000
     # Keeps two freed blocks (16 MB each) for the next photo. Fresh pages from the kernel cost up to
     # a third of the decoding time.
     Image.core.set_blocks_max(2)  # type: ignore[attr-defined]

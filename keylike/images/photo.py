@@ -26,18 +26,29 @@ from keylike.errors import (
     Overloaded,
     UnsupportedImageType,
 )
-from keylike.images.image_guard import check_gif, check_png, jpeg_scans
-from keylike.images.iso_media import av1_sizes
-
-ACCEPTED = ("JPEG", "PNG", "WEBP", "HEIC", "AVIF", "GIF")
-_HEIC_BRANDS = frozenset(
-    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+from keylike.images.formats import ACCEPTED, image_format, other_format
+from keylike.images.image_guard import (
+    MAX_SCANS,
+    JpegStructure,
+    check_gif,
+    jpeg_structure,
+    pixel_chunks,
 )
-_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+from keylike.images.iso_media import av1_sizes
 
 # Peak memory above the idle process in bytes per pixel, measured with Pillow 13.0 and pillow-heif
 # 1.4 on 16 to 50 megapixels: decoding at reduced size, whole rows, and several full copies.
 _REDUCED_BYTES, _ROWS_BYTES, _COPIES_BYTES = 1.0, 5.0, 18.0
+
+# JPEG pictures that are decoded at reduced size may have this many times the pixels of others, for
+# phones with 108 and 200 megapixels.
+REDUCED_FACTOR = 4
+_END_OF_IMAGE = b"\xff\xd9"
+# Any bytes that decode to a noisy picture.
+_OTHER_END = bytes(range(1, 255, 2))
+# Rows at the bottom that a JPEG without its end may lack, if they are a small share of the picture:
+# the last row of blocks, and those that smoothing changes with it.
+_UNCERTAIN_ROWS, _UNCERTAIN_SHARE = 24, 0.04
 
 # A lossless WebP of one megapixel can make its decoder allocate 360 MB for tables. No header
 # reveals this, so only one such picture is decoded at a time.
@@ -94,7 +105,8 @@ def open_photo(
     Args:
         data: The file.
         max_bytes: Largest file.
-        max_pixels: Largest picture.
+        max_pixels: Largest picture. A JPEG that is decoded at reduced size may have four times as
+            many pixels.
         max_memory: Bytes for decoding. This lowers `max_pixels` for formats that cannot be decoded
             at reduced size: with 250 MB to 13.8 megapixels for WebP and AVIF, while JPEG, PNG, GIF
             and the HEIC of phones keep 50.
@@ -115,9 +127,7 @@ def open_photo(
         )
     kind = image_format(data)
     if kind is None:
-        raise UnsupportedImageType(
-            "This is not a picture that Keylike can read.", accepted=list(ACCEPTED)
-        )
+        raise _unsupported(data)
     limits = _Limits(max_pixels, max_memory)
     try:
         return (
@@ -126,7 +136,8 @@ def open_photo(
             else _decode(data, kind, limits, long_side)
         )
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many_pixels(kind, max_pixels) from None
+        factor = REDUCED_FACTOR if kind == "JPEG" else 1
+        raise _too_many_pixels(kind, max_pixels * factor) from None
     except KeylikeError:
         raise
     # Hostile bytes make decoders raise almost anything: struct.error, SyntaxError, KeyError …
@@ -135,7 +146,7 @@ def open_photo(
             raise Overloaded(
                 "There is not enough memory to open this picture now.", retry_after_s=RETRY_AFTER_S
             ) from None
-        raise BadImage(f"The {kind} picture is truncated or corrupt.", format=kind) from error
+        raise _corrupt(kind) from error
 
 
 def photo_from_image(image: Image.Image, *, long_side: int = 2048) -> Photo:
@@ -154,35 +165,6 @@ def photo_from_image(image: Image.Image, *, long_side: int = 2048) -> Photo:
         upright.size, lambda top, bottom: upright.crop((0, top, width, bottom)), long_side
     )
     return _photo(small, upright.size, image.format or "PNG")
-
-
-def image_format(data: bytes) -> str | None:
-    """Return the format that the first bytes announce, or None if it is not in `ACCEPTED`."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[4:8] == b"ftyp":
-        return _iso_media_format(data)
-    return None
-
-
-def _iso_media_format(data: bytes) -> str | None:
-    """Return HEIC or AVIF by the brands of the `ftyp` box (ISO 14496-12).
-
-    MP4 and CR3 files start with the same box.
-    """
-    end = min(int.from_bytes(data[:4], "big"), 256)
-    brands = {data[8:12], *(data[at : at + 4] for at in range(16, end, 4))}
-    if brands & _AVIF_BRANDS:
-        return "AVIF"
-    if brands & _HEIC_BRANDS:
-        return "HEIC"
-    return None
 
 
 def jpeg_bytes_per_pixel(image: Image.Image, scans: int) -> float:
@@ -218,6 +200,17 @@ def bytes_per_pixel(kind: str) -> float:
     return _COPIES_BYTES if kind in ("WEBP", "AVIF") else _ROWS_BYTES
 
 
+def _corrupt(kind: str) -> BadImage:
+    return BadImage(f"The {kind} picture is truncated or corrupt.", format=kind)
+
+
+def _unsupported(data: bytes) -> UnsupportedImageType:
+    name = other_format(data)
+    subject = f"{name} files are not supported." if name else "This is not a picture."
+    advice = "Send a photo as JPEG, PNG, WebP, HEIC, AVIF or GIF."
+    return UnsupportedImageType(f"{subject} {advice}", accepted=list(ACCEPTED))
+
+
 def _too_many_pixels(kind: str, max_pixels: int) -> ImageTooLarge:
     megapixels = math.floor(max_pixels / 1e5) / 10
     return ImageTooLarge(
@@ -227,20 +220,50 @@ def _too_many_pixels(kind: str, max_pixels: int) -> ImageTooLarge:
     )
 
 
-def _check_size(kind: str, size: tuple[int, int], pixel_bytes: float, limits: _Limits) -> None:
-    max_pixels = min(limits.pixels, int(limits.memory / pixel_bytes))
+def _check_size(kind: str, size: tuple[int, int], max_pixels: float) -> None:
     if size[0] * size[1] > max_pixels:
-        raise _too_many_pixels(kind, max_pixels)
+        raise _too_many_pixels(kind, int(max_pixels))
+
+
+def _max_jpeg_pixels(
+    image: Image.Image, jpeg: JpegStructure, limits: _Limits, long_side: int
+) -> float:
+    """Return the largest number of pixels of a JPEG.
+
+    A picture that is decoded at reduced size takes little memory, so it may be larger. The number
+    of scans bounds the time, because the decoder processes the whole picture for each.
+    """
+    reduced = _draft_step(image.size, long_side) > 1
+    # A picture without its end is decoded twice.
+    passes = jpeg.scans if jpeg.ended else 2 * jpeg.scans
+    return min(
+        limits.pixels * (REDUCED_FACTOR if reduced else 1),
+        limits.pixels * MAX_SCANS / max(1, passes),
+        limits.memory / jpeg_bytes_per_pixel(image, jpeg.scans),
+    )
 
 
 def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
-    scans = _check_structure(data, kind, limits)
-    with _decoder_lock(data, kind), Image.open(io.BytesIO(data), formats=[kind]) as image:
+    if kind == "PNG":
+        data = pixel_chunks(data)
+    jpeg = jpeg_structure(data) if kind == "JPEG" else None
+    _check_structure(data, kind, limits)
+    truncated = jpeg is not None and not jpeg.ended
+    whole = _coded(data) + _END_OF_IMAGE if truncated else data
+    with _decoder_lock(data, kind), Image.open(io.BytesIO(whole), formats=[kind]) as image:
         size = image.size
-        pixel_bytes = jpeg_bytes_per_pixel(image, scans) if scans else bytes_per_pixel(kind)
-        _check_size(kind, size, pixel_bytes, limits)
+        if jpeg:
+            _check_size(kind, size, _max_jpeg_pixels(image, jpeg, limits, long_side))
+        else:
+            _check_size(kind, size, min(limits.pixels, limits.memory / bytes_per_pixel(kind)))
         _draft(image, long_side)
         image.load()
+        if (
+            jpeg
+            and truncated
+            and not (jpeg.complete and _has_all_rows(image, data, size[1], long_side))
+        ):
+            raise _corrupt(kind)
         turn = _TURNS.get(_orientation(image))
         width = image.width
         if image.mode == "RGB" and not image.has_transparency_data and max(image.size) <= long_side:
@@ -254,11 +277,41 @@ def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
     return _photo(small if turn is None else small.transpose(turn), size, kind)
 
 
+def _coded(data: bytes) -> bytes:
+    """Return a JPEG that lacks its end without the filler that followed its last byte."""
+    coded = data.rstrip(b"\0\xff")
+    # A byte of 255 in the coded data is followed by a zero.
+    return coded + b"\xff\0" if data[len(coded) :].startswith(b"\xff\0") else coded
+
+
+def _has_all_rows(image: Image.Image, data: bytes, height: int, long_side: int) -> bool:
+    """Return True if a JPEG that lacks its end has the coded data of all its rows.
+
+    libjpeg fills up missing data without an error. The file has the rows that are the same whatever
+    bytes follow it.
+
+    Args:
+        image: The picture, decoded as if it ended here.
+        data: The file.
+        height: Height of the original in pixels.
+        long_side: As for `_draft`.
+    """
+    longer = _coded(data) + _OTHER_END + _END_OF_IMAGE
+    with Image.open(io.BytesIO(longer), formats=["JPEG"]) as other:
+        _draft(other, long_side)
+        other.load()
+        certain = image.height
+        if height * _UNCERTAIN_SHARE >= _UNCERTAIN_ROWS:
+            certain -= math.ceil(_UNCERTAIN_ROWS * image.height / height)
+        return np.array_equal(np.asarray(image)[:certain], np.asarray(other)[:certain])
+
+
 def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
     """Decode without Pillow, which would keep a second copy. The decoder applies the rotation."""
     _check_structure(data, "HEIC", limits)
     heif = pillow_heif.open_heif(data)
-    _check_size("HEIC", heif.size, heic_bytes_per_pixel(heif.mode, heif.info), limits)
+    pixel_bytes = heic_bytes_per_pixel(heif.mode, heif.info)
+    _check_size("HEIC", heif.size, min(limits.pixels, limits.memory / pixel_bytes))
     pixels = np.asarray(heif)
     width, height = heif.size
     small = _shrink(
@@ -267,24 +320,15 @@ def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
     return _photo(small, (width, height), "HEIC")
 
 
-def _check_structure(data: bytes, kind: str, limits: _Limits) -> int:
-    """Refuse files that keep a decoder busy or are larger than they claim.
-
-    Returns:
-        The number of scans of a JPEG, and 0 for other formats.
-    """
-    if kind == "JPEG":
-        return jpeg_scans(data)
-    if kind == "PNG":
-        check_png(data)
-    elif kind == "GIF":
+def _check_structure(data: bytes, kind: str, limits: _Limits) -> None:
+    """Refuse files that keep a decoder busy or are larger than they claim."""
+    if kind == "GIF":
         check_gif(data)
     elif data[8:12] == b"avis":
         raise UnsupportedImageType("Animated AVIF is not supported.", accepted=list(ACCEPTED))
     if kind in ("AVIF", "HEIC"):
         for size in av1_sizes(data):
-            _check_size(kind, size, bytes_per_pixel("AVIF"), limits)
-    return 0
+            _check_size(kind, size, min(limits.pixels, limits.memory / bytes_per_pixel("AVIF")))
 
 
 def _decoder_lock(data: bytes, kind: str) -> AbstractContextManager[object]:
@@ -299,15 +343,15 @@ def _photo(upright: Image.Image, size: tuple[int, int], kind: str) -> Photo:
 
 
 def _draft(image: Image.Image, long_side: int) -> None:
-    """Let libjpeg decode at the largest of 1/1, 1/2, 1/4 and 1/8 that fits.
-
-    This saves a resampling. Other formats ignore it.
-    """
+    """Let libjpeg decode at reduced size. This saves a resampling. Other formats ignore it."""
+    step = _draft_step(image.size, long_side)
     width, height = image.size
-    for step in (1, 2, 4, 8):
-        if -(-max(width, height) // step) <= long_side or step == 8:
-            image.draft(None, (max(1, width // step), max(1, height // step)))
-            return
+    image.draft(None, (max(1, width // step), max(1, height // step)))
+
+
+def _draft_step(size: tuple[int, int], long_side: int) -> int:
+    """Return the smallest of 1, 2, 4 and 8 whose fraction of the size fits, or 8."""
+    return next((step for step in (1, 2, 4) if -(-max(size) // step) <= long_side), 8)
 
 
 def _orientation(image: Image.Image) -> int:

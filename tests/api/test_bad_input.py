@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from tests.contract import check_failure
 from tools.fuzzing.forms import form
-from tools.plain_pictures import plain, png, with_text_bomb
+from tools.plain_pictures import plain, png
 
 JPEG = plain(size=(400, 300))
 JSON = "application/json"
@@ -27,7 +27,6 @@ PICTURES: dict[str, tuple[bytes, int, str]] = {
     "TIFF": (plain(kind="TIFF"), 415, "unsupported_image_type"),
     "MP4": (b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom", 415, "unsupported_image_type"),
     "truncated JPEG": (JPEG[: len(JPEG) * 6 // 10], 400, "bad_image"),
-    "JPEG without its end": (JPEG[:-2], 400, "bad_image"),
     "JPEG's first bytes": (JPEG[:3], 400, "bad_image"),
     "junk after the JPEG header": (JPEG[:20] + bytes(range(256)) * 40, 400, "bad_image"),
     "truncated PNG": (plain(kind="PNG")[:60], 400, "bad_image"),
@@ -35,7 +34,6 @@ PICTURES: dict[str, tuple[bytes, int, str]] = {
     "truncated AVIF": (plain(kind="AVIF")[:-4], 400, "bad_image"),
     "GIF header only": (b"GIF89a", 400, "bad_image"),
     "HEIC header only": (b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", 400, "bad_image"),
-    "text bomb in a PNG": (with_text_bomb(plain(kind="PNG")), 400, "bad_image"),
     "20000x20000 PNG": (png(20_000, 20_000), 413, "image_too_large"),
     "just above 50 megapixels": (png(7072, 7072), 413, "image_too_large"),
 }

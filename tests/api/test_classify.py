@@ -160,7 +160,6 @@ def test_classify_accepts_every_encoding_of_a_photo(
 @pytest.mark.parametrize(
     "name",
     [
-        "",
         "gone",
         ".",
         "..",

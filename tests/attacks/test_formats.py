@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from PIL import Image
 
-from keylike.images.photo import ACCEPTED
+from keylike.images.formats import ACCEPTED
 from keylike.settings import Settings
 from tests.fakes import ColourReader
 from tests.running import Running

@@ -114,7 +114,7 @@ FORMS: dict[str, tuple[bytes, tuple[int, str | None]]] = {
     ),
     "filename*": (
         part("Content-Disposition: form-data; name=\"image\"; filename*=utf-8''%2e%2e%2fa") + END,
-        NONE,
+        READ,
     ),
 }
 NAMES = [

@@ -87,15 +87,18 @@ READ = {
         b"!\xfe" + (b"\xff" + (FIELD * 30)[:255]) * 3600 + b"\0"
     ),
     "9 MB of text in a PNG": png_with(chunk(b"tEXt", b"k\0" + FIELD * 900_000)),
-    "9 MB of EXIF in a HEIC": boxes.heic_with_metadata(1, b"\0\0\0\0" + FIELD * 900_000),
-}
-REFUSED = {
     "text that expands to 1 GB": png_with(
         chunk(b"zTXt", b"k\0\0" + compressed_zeros(1_000_000_000))
     ),
     "international text that expands to 1 GB": png_with(
         chunk(b"iTXt", b"k\0\1\0\0\0" + compressed_zeros(1_000_000_000))
     ),
+    "colour profile that expands to 1 GB": png_with(
+        chunk(b"iCCP", b"k\0\0" + compressed_zeros(1_000_000_000))
+    ),
+    "9 MB of EXIF in a HEIC": boxes.heic_with_metadata(1, b"\0\0\0\0" + FIELD * 900_000),
+}
+REFUSED = {
     "8,800 texts of 1 MB that are broken at the end": png_with(
         chunk(b"zTXt", b"k\0\0" + compressed_zeros(1_000_000, broken=True)) * 8800
     ),

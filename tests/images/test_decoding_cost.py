@@ -7,22 +7,22 @@ import io
 import pytest
 from PIL import Image
 
-from keylike.images.image_guard import jpeg_scans
+from keylike.images.image_guard import jpeg_structure
 from keylike.images.photo import bytes_per_pixel, heic_bytes_per_pixel, jpeg_bytes_per_pixel
 from tools.plain_pictures import encode, many_scans, plain
 
 
-def test_jpeg_scans_counts_scans() -> None:
-    assert jpeg_scans(plain()) == 1
-    assert jpeg_scans(many_scans(25)) == 25
-    assert jpeg_scans(b"\xff\xd8\xff") == 0
+def test_jpeg_structure_counts_scans() -> None:
+    assert jpeg_structure(plain()).scans == 1
+    assert jpeg_structure(many_scans(25)).scans == 25
+    assert jpeg_structure(b"\xff\xd8\xff").scans == 0
 
 
-def test_jpeg_scans_ignores_thumbnail_and_trailing_data() -> None:
+def test_jpeg_structure_ignores_thumbnail_and_trailing_data() -> None:
     thumbnail = b"Exif\0\0" + plain(size=(8, 8))
     picture = encode(Image.new("RGB", (80, 60)), "JPEG", exif=thumbnail)
     assert thumbnail in picture
-    assert jpeg_scans(picture + b"\xff\xda" * 100) == 1
+    assert jpeg_structure(picture + b"\xff\xda" * 100).scans == 1
 
 
 @pytest.mark.parametrize(("subsampling", "expected"), [(0, 6), (1, 4), (2, 3)])
@@ -31,7 +31,7 @@ def test_jpeg_bytes_per_pixel_with_several_scans_follow_the_subsampling(
 ) -> None:
     picture = encode(Image.new("RGB", (80, 60)), "JPEG", progressive=True, subsampling=subsampling)
     with Image.open(io.BytesIO(picture)) as image:
-        assert jpeg_bytes_per_pixel(image, jpeg_scans(picture)) == expected
+        assert jpeg_bytes_per_pixel(image, jpeg_structure(picture).scans) == expected
         assert jpeg_bytes_per_pixel(image, 1) < expected
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from keylike.errors import BadImage, ImageTooLarge, KeylikeError
+from keylike.errors import BadImage, ImageTooLarge, KeylikeError, UnsupportedImageType
+from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
+from tests.attacks.bombs import chunk, compressed_zeros, jpeg_claiming, png_with
 from tools.plain_pictures import BLUE, RED, encode, many_frames, many_scans, plain, png
 
 DATA = Path(__file__).parent.parent / "data"
@@ -212,3 +216,174 @@ def test_open_photo_of_a_damaged_file_decodes_or_refuses(cut: int, junk: bytes) 
         )
     else:
         assert photo.pixels.ndim == 3
+
+
+# Noise, so that missing data changes the picture.
+NOISE = Image.fromarray(np.random.default_rng(7).integers(0, 255, (800, 600, 3), np.uint8))
+JPEGS = {
+    "sequential": {},
+    "full chroma": {"subsampling": 0},
+    "progressive": {"progressive": True},
+    "with restarts": {"restart_marker_rows": 1},
+}
+
+
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS.keys())
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-2],
+        lambda data: data[:-1],
+        lambda data: data[:-2] + bytes(3000),
+        lambda data: data[:-2] + b"\xff" * 3000,
+        lambda data: data[:-3],
+    ],
+    ids=["no end", "half an end", "zeros", "ones", "a byte less"],
+)
+def test_open_photo_of_a_jpeg_without_its_end_has_all_rows(
+    options: dict[str, object], change: Callable[[bytes], bytes]
+) -> None:
+    for picture in (NOISE, NOISE.convert("L")):
+        whole = encode(picture, "JPEG", **options)
+        expected, found = open_photo(whole).pixels, open_photo(change(whole)).pixels
+        assert np.array_equal(found[:-20], expected[:-20])
+
+
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS.keys())
+@pytest.mark.parametrize("filler", [b"", bytes(300_000), b"\xff" * 300_000])
+def test_open_photo_of_a_jpeg_that_lacks_rows_is_refused(
+    options: dict[str, object], filler: bytes
+) -> None:
+    for picture in (NOISE, NOISE.convert("L")):
+        whole = encode(picture, "JPEG", **options)
+        scan = whole.rindex(b"\xff\xda")
+        for share in (0.3, 0.6, 0.9):
+            with pytest.raises(BadImage):
+                open_photo(whole[: scan + int((len(whole) - scan) * share)] + filler)
+
+
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS.keys())
+def test_open_photo_of_a_flat_jpeg_without_some_bytes_is_whole_or_refused(
+    options: dict[str, object],
+) -> None:
+    flat = Image.new("RGB", (800, 3000), RED)
+    flat.paste(BLUE, (0, 2400, 800, 3000))
+    whole = encode(flat, "JPEG", **options)
+    expected = open_photo(whole).pixels
+    for cut in range(2, 300):
+        with suppress(BadImage):
+            assert near(open_photo(whole[:-cut]).pixels[:-20], expected[:-20], 0.5), cut
+
+
+def test_open_photo_of_a_progressive_jpeg_that_ends_after_a_scan_is_refused() -> None:
+    whole = encode(NOISE, "JPEG", progressive=True)
+    scans = [at for at in range(len(whole)) if whole.startswith(b"\xff\xda", at)]
+    # The tables of the next scan come before its header.
+    ends = [whole.rindex(b"\xff\xc4", 0, at) for at in scans[2:]]
+    for end in ends:
+        with pytest.raises(BadImage):
+            open_photo(whole[:end])
+
+
+@pytest.mark.parametrize("size", [(8160, 6144), (12032, 9024), (16320, 12240)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_open_photo_of_a_jpeg_of_200_megapixels_is_reduced(
+    size: tuple[int, int], mode: str
+) -> None:
+    configure_image_libraries()
+    colours = {"RGB": RED, "L": (90,), "CMYK": (0, 255, 255, 0)}
+    flat = Image.new(mode, size, colours[mode])
+    photo = open_photo(encode(flat, "JPEG"))
+    assert photo.size == size
+    assert 1024 <= max(photo.pixels.shape) <= 2048
+    assert photo.scale == max(photo.pixels.shape) / max(size)
+    if mode == "L":
+        assert near(photo.pixels, np.full_like(photo.pixels, 90), 1)
+
+
+def test_open_photo_of_a_jpeg_beyond_its_limits_is_refused() -> None:
+    configure_image_libraries()
+    for picture, max_pixels in (
+        (jpeg_claiming(14_200), 200_000_000),
+        (jpeg_claiming(65_535), 200_000_000),
+        # The number of scans bounds the time.
+        (many_scans(32, (7100, 7100)), 50_000_000),
+        (many_scans(10, (9200, 9200)), 83_333_333),
+    ):
+        with pytest.raises(ImageTooLarge) as refusal:
+            open_photo(picture)
+        assert refusal.value.details["max_pixels"] == max_pixels
+    with pytest.raises(ImageTooLarge):
+        open_photo(plain(size=(40, 30)), max_pixels=1000)
+
+
+def damaged(kind: bytes, content: bytes) -> bytes:
+    """Return a PNG chunk with a wrong checksum."""
+    return chunk(kind, content)[:-1] + bytes([chunk(kind, content)[-1] ^ 1])
+
+
+ANCILLARY = {
+    "large compressed text": chunk(b"zTXt", b"k\0\0" + compressed_zeros(5_000_000)),
+    "large international text": chunk(b"iTXt", b"k\0\1\0\0\0" + compressed_zeros(5_000_000)),
+    "large profile": chunk(b"iCCP", b"k\0\0" + compressed_zeros(5_000_000)),
+    "plain text of 2 MB": chunk(b"tEXt", b"k\0" + b"x" * 2_000_000),
+    "damaged text": damaged(b"tEXt", b"k\0v"),
+    "damaged profile": damaged(b"iCCP", b"k\0\0" + compressed_zeros(100)),
+    "damaged size": damaged(b"pHYs", bytes(9)),
+    "damaged gamma": damaged(b"gAMA", bytes(4)),
+    "damaged EXIF": damaged(b"eXIf", b"II*\0"),
+    "damaged private chunk": damaged(b"prVt", b"x"),
+    "text that cannot be unpacked": chunk(b"zTXt", b"k\0\0no zlib"),
+    "an empty profile": chunk(b"iCCP", b""),
+}
+
+
+@pytest.mark.parametrize("name", ANCILLARY)
+def test_open_photo_of_a_png_ignores_text_profiles_and_damaged_chunks(name: str) -> None:
+    photo = open_photo(png_with(ANCILLARY[name]))
+    assert near(photo.pixels, np.full((60, 120, 3), RED, np.uint8), 1)
+
+
+def test_open_photo_of_a_png_with_a_damaged_transparency_ignores_it() -> None:
+    picture = Image.new("P", (8, 8), 0)
+    picture.putpalette([200, 20, 20] * 256)
+    whole = encode(picture, "PNG", transparency=0)
+    assert open_photo(whole).pixels.min() == 255
+    at = whole.index(b"tRNS") + 4
+    broken = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+    assert tuple(open_photo(broken).pixels[0, 0]) == RED
+
+
+def test_open_photo_of_a_png_with_damaged_pixels_is_refused() -> None:
+    whole = encode(NOISE, "PNG")
+    at = whole.index(b"IDAT") + 100
+    with pytest.raises(BadImage):
+        open_photo(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "GIF"])
+@pytest.mark.parametrize("mode", ["L", "LA", "1"])
+def test_open_photo_of_a_grey_picture_has_three_equal_channels(kind: str, mode: str) -> None:
+    ramp = Image.fromarray(np.tile(np.linspace(0, 255, 60).astype(np.uint8), (40, 1)))
+    picture = ramp.convert(mode)
+    if mode == "LA" and kind == "JPEG":
+        picture = ramp
+    pixels = open_photo(encode(picture, kind)).pixels.astype(int)
+    assert int(np.abs(pixels - pixels[:, :, :1]).max()) <= 3
+    assert near(pixels.astype(np.uint8), np.asarray(picture.convert("RGB")), 8)
+
+
+OTHER_FORMATS = {
+    "TIFF": encode(Image.fromarray(SCENE), "TIFF"),
+    "BMP": encode(Image.fromarray(SCENE), "BMP"),
+    "JPEG XL": b"\xff\x0a" + bytes(50),
+    "JPEG XL ": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(50),
+    "Video": b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom",
+    "PDF": b"%PDF-1.7\n",
+}
+
+
+@pytest.mark.parametrize("name", OTHER_FORMATS)
+def test_open_photo_of_another_format_names_it_and_gives_advice(name: str) -> None:
+    with pytest.raises(UnsupportedImageType, match=f"{name.strip()}.*as JPEG, PNG"):
+        open_photo(OTHER_FORMATS[name])

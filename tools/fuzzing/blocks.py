@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from keylike.images.photo import image_format
+from keylike.images.formats import image_format
 
 _MAX_BLOCKS = 400
 # Boxes of ISO 14496-12 that contain other boxes, and the bytes before the first of those.

@@ -78,7 +78,8 @@ class Client:
         """Read the key on a photo.
 
         Args:
-            photo: Bytes, a path, or a file opened in binary mode.
+            photo: Bytes or another buffer, a path, a file opened in binary mode, an image of Pillow,
+                or an array of RGB or grey pixels (uint8).
             zipcode: US ZIP code of five digits.
             fresh: Read the photo again even if the server has a cached reading.
 

@@ -1,17 +1,45 @@
-"""Photos to upload: bytes, a path or an open file, sent in chunks and repeatable."""
+"""Photos to upload: bytes, paths, files or pixels, sent in chunks and repeatable."""
 
 from __future__ import annotations
 
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 from keylike_client.errors import UnusablePhoto
+from keylike_client.pixels import encode_image, encode_pixels
 
-Photo = bytes | str | os.PathLike[str] | BinaryIO
+
+class Buffer(Protocol):
+    """An object with the buffer protocol: bytes, bytearray, memoryview, mmap, an array of NumPy."""
+
+    def __buffer__(self, flags: int, /) -> memoryview:
+        """Return a view of the memory."""
+
+
+class Array(Protocol):
+    """An array of NumPy; its types do not show the buffer protocol before Python 3.12."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """Return the description of the array."""
+
+
+class Image(Protocol):
+    """An image of Pillow, which the client does not import by itself."""
+
+    def getexif(self) -> Any:
+        """Return the EXIF data."""
+
+    def save(self, fp: Any, format: str | None = None, **params: Any) -> None:
+        """Write the image to a file."""
+
+
+Photo: TypeAlias = Buffer | Array | str | os.PathLike[str] | BinaryIO | Image
+_Source = bytes | str | os.PathLike[str] | BinaryIO
 _CHUNK_BYTES = 1 << 16
 _HEAD_BYTES = 16
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -21,7 +49,7 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
 class Upload:
     """Photo of `length` bytes that begins at position `start` of its file."""
 
-    photo: Photo
+    photo: _Source
     start: int
     length: int
     content_type: str
@@ -46,22 +74,50 @@ class Upload:
 def upload(photo: Photo) -> Upload:
     """Measure a photo and return its upload. A file that cannot seek is read to its end.
 
+    Buffers and images are copied, so the application may change them afterwards.
+
     Raises:
         UnusablePhoto: The photo cannot be read.
     """
     with _file_errors():
-        if not isinstance(photo, bytes | str | os.PathLike) and not photo.seekable():
-            photo = photo.read()
-        with _opened(photo) as file:
+        source = _source(photo)
+        with _opened(source) as file:
             start = file.tell()
             head = file.read(_HEAD_BYTES)
+            if not isinstance(head, bytes):
+                raise UnusablePhoto("The file must be opened in binary mode.")
             length = file.seek(0, io.SEEK_END) - start
             file.seek(start)
-    return Upload(photo, start, length, _content_type(head))
+    return Upload(source, start, length, _content_type(head))
+
+
+def _source(photo: Photo) -> _Source:
+    """Return a photo as bytes, a path, or a file that can seek."""
+    if isinstance(photo, bytes | str | os.PathLike):
+        return photo
+    other: Any = photo
+    if hasattr(other, "getexif") and hasattr(other, "save"):
+        return encode_image(other)
+    with suppress(TypeError, BufferError):
+        view = memoryview(other)
+        # An array of one dimension holds an encoded file, as OpenCV's imencode returns it.
+        one_column = view.ndim == 2 and view.shape is not None and view.shape[1] == 1
+        return view.tobytes() if view.ndim <= 1 or one_column else encode_pixels(view)
+    if not hasattr(other, "read"):
+        raise UnusablePhoto(
+            f"A photo must be bytes, a path, a file, an image or an array, not {type(other).__name__}."
+        )
+    if hasattr(other, "seekable") and other.seekable():
+        source: BinaryIO = other
+        return source
+    data = other.read()
+    if not isinstance(data, bytes):
+        raise UnusablePhoto("The file must be opened in binary mode.")
+    return data
 
 
 @contextmanager
-def _opened(photo: Photo) -> Iterator[BinaryIO]:
+def _opened(photo: _Source) -> Iterator[BinaryIO]:
     """Open the photo. A file object of the application stays open."""
     if isinstance(photo, bytes):
         yield io.BytesIO(photo)

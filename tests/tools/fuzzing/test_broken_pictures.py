@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keylike.images.photo import ACCEPTED, image_format, open_photo
+from keylike.images.formats import ACCEPTED, image_format
+from keylike.images.photo import open_photo
 from tools.fuzzing.blocks import blocks
 from tools.fuzzing.broken_pictures import broken_picture
 from tools.fuzzing.coverage_guided.entry_points import fuzz_one_input, seeds

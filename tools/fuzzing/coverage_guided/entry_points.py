@@ -14,7 +14,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from keylike.api.request_parsing import PhotoRequest, read_batch, read_request
 from keylike.errors import KeylikeError
-from keylike.images.photo import ACCEPTED, open_photo
+from keylike.images.formats import ACCEPTED
+from keylike.images.photo import open_photo
 from tools.fuzzing.broken_pictures import broken_picture
 from tools.fuzzing.forms import BOUNDARY, form
 from tools.fuzzing.valid_pictures import valid_pictures
