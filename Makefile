@@ -92,10 +92,10 @@ train: $(VENV)/train ## render, train, export and calibrate the embedded reader
 	@$(VENV)/bin/python -m tools.training $(WORK) models/caliper --version $(VERSION) $(if $(FURTHER),--further)
 
 evaluate: $(WORK)/judged/labels.jsonl ## score the embedded reader on pictures rendered for evaluation only
-	@$(VENV)/bin/python app.py evaluate $(WORK)/judged --report $(WORK)/judged.html
+	@$(VENV)/bin/python app.py evaluate $(WORK)/judged --force --report $(WORK)/judged.html
 
 evaluation-docs: $(WORK)/judged/labels.jsonl $(WORK)/judged-without/labels.jsonl ## write docs/evaluation for a new version
-	@MODEL_PATH=models/caliper $(VENV)/bin/python app.py evaluate $(WORK)/judged $(WORK)/judged-without --report docs/evaluation/report.html > $(WORK)/judged.txt
+	@MODEL_PATH=models/caliper $(VENV)/bin/python app.py evaluate $(WORK)/judged $(WORK)/judged-without --force --report docs/evaluation/report.html > $(WORK)/judged.txt
 	@$(VENV)/bin/python -m keylike.terminal.card docs/evaluation/model-card.md models/caliper/manifest.toml < $(WORK)/judged.txt
 
 $(WORK)/judged/labels.jsonl: | $(VENV)/server

@@ -18,25 +18,32 @@ _OLDEST = (3, 11)
 _USAGE = 2
 
 
-class _Stopped(SystemExit):
-    """A signal that arrived before the server handles signals itself, or during a command."""
-
-
 def main() -> None:
     """Run the command line."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    received = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        # A second signal ends the process at once.
+        signal.signal(number, signal.SIG_DFL)
+        received.append(number)
+        sys.exit(128 + number)
+
+    # The server replaces both handlers when it can stop without losing requests.
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
     try:
         _run()
-    except _Stopped:
-        print("Stopped.")
+    except SystemExit:
+        if received:
+            _say_stopped()
         raise
 
 
-def _stop(number: int, _frame: FrameType | None) -> None:
-    # A second signal ends the process at once.
-    signal.signal(number, signal.SIG_DFL)
-    raise _Stopped(128 + number)
+def _say_stopped() -> None:
+    from contextlib import suppress
+
+    with suppress(OSError):
+        print("Stopped.", flush=True)
 
 
 def _run() -> None:

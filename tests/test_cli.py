@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +44,126 @@ def start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
     )
+
+
+def test_help_shows_switches_without_a_type(tmp_path: Path) -> None:
+    for words in (["-h"], ["serve", "--help"], ["evaluate", "-h"], ["tokens", "list", "-h"]):
+        result = start(*words, COLUMNS="120")
+        assert result.returncode == 0 and "Show this message and exit." in result.stdout
+        assert "bool" not in result.stdout and "--no-" not in result.stdout
+
+
+def test_version_is_printed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert start("--version").stdout == f"keylike {project['version']}\n"
+
+
+def test_completion_lists_the_commands() -> None:
+    result = start(_KEYLIKE_COMPLETE="complete_bash", COMP_WORDS="keylike ev", COMP_CWORD="1")
+    assert result.stdout.split() == ["evaluate"]
+
+
+def test_options_of_serve_are_refused_elsewhere() -> None:
+    result = start("--port", "5001", "doctor")
+    assert result.returncode == 2 and result.stderr.startswith("keylike: --port belongs to serve")
+
+
+def test_start_with_several_bad_settings_prints_a_line_for_each() -> None:
+    result = start("read", "x.jpg", MODEL_PTH="x", NGROK_TOKN="y", KEYLIKE_AGREE="maybe")
+    assert result.returncode == 2
+    assert [line.split("(")[0] for line in sorted(result.stderr.splitlines())] == [
+        "keylike: KEYLIKE_AGREE: must be true or false, not 'maybe'",
+        "keylike: unknown setting MODEL_PTH ",
+        "keylike: unknown setting NGROK_TOKN ",
+    ]
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_overlay_never_overwrites_the_photo(
+    tmp_path: Path, force: list[str], link: Callable[[Path, Path], None] | None
+) -> None:
+    photo, target = tmp_path / "key.jpg", tmp_path / "key.jpg"
+    photo.write_bytes(plain())
+    if link:
+        target = tmp_path / "linked.png"
+        link(photo, target)
+    result = start("read", str(photo), "--overlay", str(target), *force)
+    assert result.returncode == 2 and "is one of the files to read" in result.stderr
+    assert photo.read_bytes() == plain()
+
+
+def test_overlay_overwrites_another_file_only_with_force(photo: Path, tmp_path: Path) -> None:
+    sample, target = str(ROOT / "samples" / "sc1_01.jpg"), tmp_path / "seen.png"
+    target.write_text("mine")
+    refused = start("read", sample, "--overlay", str(target))
+    assert refused.returncode == 2 and "overwrite it with --force" in refused.stderr
+    assert target.read_text() == "mine"
+    written = start("read", sample, "--overlay", str(target), "--force")
+    assert written.returncode == 0 and target.read_bytes().startswith(b"\x89PNG")
+    assert "key gauge" in written.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["doctor"], ["read", "x.jpg"]])
+def test_start_without_the_packages_prints_one_line(words: list[str]) -> None:
+    # -S hides site-packages.
+    result = subprocess.run(
+        [sys.executable, "-S", "-E", str(ROOT / "app.py"), *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert "lacks the package" in result.stderr and " serve\n" in result.stderr
+
+
+def test_start_with_an_older_python_prints_one_line() -> None:
+    program = f"import sys; sys.version_info = (3, 9, 2); sys.path[:0] = [{str(ROOT)!r}]"
+    program += "; from keylike.__main__ import main; main()"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == (
+        "keylike: Keylike needs Python 3.11, 3.12 or 3.13; this is Python 3.9.2\n"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("module", ["typer", "keylike.service", "onnxruntime"])
+def test_signal_during_the_start_prints_stopped(
+    tmp_path: Path, module: str, number: signal.Signals
+) -> None:
+    # The signal arrives in the middle of the imports.
+    program = f"""
+import builtins, os, sys
+sys.path[:0] = [{str(ROOT)!r}]
+from keylike.__main__ import main
+original = builtins.__import__
+def interrupted(name, *rest, **named):
+    if name == {module!r}:
+        builtins.__import__ = original
+        os.kill(os.getpid(), {int(number)})
+    return original(name, *rest, **named)
+builtins.__import__ = interrupted
+sys.argv = ["keylike", "serve"]
+main()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(tmp_path)},
+    )
+    assert result.stdout.endswith("Stopped.\n") and "Traceback" not in result.stderr
+
+
+def test_commands_in_hints_work_as_printed(tmp_path: Path) -> None:
+    result = start("doctor", "--json", KEYLIKE_HOST="0.0.0.0", KEYLIKE_PORT="0")
+    found = {each["name"]: each["advice"] for each in json.loads(result.stdout)["findings"]}
+    command = found["access"].removeprefix("create one: ").replace("NAME", "phone")
+    variables = {**os.environ, "KEYLIKE_TOKENS": str(tmp_path / "t")}
+    done = subprocess.run(["sh", "-c", command], env=variables, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("kl_"), done.stderr
 
 
 def test_read_prints_a_table(photo: Path) -> None:

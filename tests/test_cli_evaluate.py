@@ -62,6 +62,26 @@ def test_evaluate_writes_the_report_and_prints_the_table(tmp_path: Path) -> None
     assert str(tmp_path) not in page.read_text()
 
 
+def test_report_overwrites_no_input_and_no_file_without_force(tmp_path: Path) -> None:
+    folder, page = labelled(tmp_path / "mine", plain(), [2, 5, 4, 7, 3]), tmp_path / "page.html"
+    page.write_text("mine")
+    labels = folder / "labels.jsonl"
+    for target, words in (
+        (labels, "is one of the files to read"),
+        (folder / "images" / "a.jpg", "is one of the files to read"),
+        (page, "overwrite it with --force"),
+    ):
+        before = target.read_bytes()
+        result = run.invoke(cli, ["evaluate", str(folder), "--report", str(target)])
+        assert result.exit_code == 2 and words in result.output
+        assert target.read_bytes() == before
+    forced = ["evaluate", str(folder), "--report", str(labels), "--force"]
+    assert run.invoke(cli, forced).exit_code == 2
+    forced = ["evaluate", str(folder), "--report", str(page), "--force"]
+    assert run.invoke(cli, forced).exit_code == 0
+    assert "How well" in page.read_text()
+
+
 def test_report_that_cannot_be_written_prints_one_line(tmp_path: Path) -> None:
     folder = labelled(tmp_path / "mine", plain(), [2, 5, 4, 7, 3])
     result = run.invoke(
@@ -71,4 +91,4 @@ def test_report_that_cannot_be_written_prints_one_line(tmp_path: Path) -> None:
     assert "--report: the folder" in result.output
     result = run.invoke(cli, ["evaluate", str(folder), "--report", str(tmp_path)])
     assert result.exit_code == 2
-    assert "--report: cannot write" in result.output and "Traceback" not in result.output
+    assert "is a folder" in result.output and "Traceback" not in result.output

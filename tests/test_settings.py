@@ -52,6 +52,80 @@ def test_unknown_name_in_file_is_refused(tmp_path: Path) -> None:
         load_settings()
 
 
+def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("KEYLIKE_THREADS=0\nNGROK_TOKN=canary\n")
+    monkeypatch.setenv("KEYLIKE_PROT", "1")
+    monkeypatch.setenv("KEYLIKE_DEADLINE_S", "0")
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert sorted(error.value.mistakes) == [
+        "KEYLIKE_DEADLINE_S: must be a number above 0 and at most 600, not '0'",
+        "KEYLIKE_THREADS: must be a whole number from 1 to 64, not '0'",
+        "unknown setting KEYLIKE_PROT (did you mean KEYLIKE_PORT?)",
+        "unknown setting NGROK_TOKN (did you mean NGROK_TOKEN?)",
+    ]
+
+
+@pytest.mark.parametrize("typed", ["MODEL_PTH", "MODEL_PATHH", "MODLE_PATH", "MODEL-PATH"])
+def test_name_without_prefix_with_one_typing_mistake_is_refused(
+    monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    monkeypatch.setenv(typed, "models/mine")
+    with pytest.raises(SettingsError, match=rf"{typed} \(did you mean MODEL_PATH\?\)"):
+        load_settings()
+    # The variable may belong to another program if the setting exists too.
+    monkeypatch.setenv("MODEL_PATH", "models/mine")
+    assert load_settings().model_folder == Path("models/mine")
+
+
+@pytest.mark.parametrize("name", ["MODEL_PATHOLOGY", "NGROK_AUTHTOKEN", "MODEL", "PATH_MODEL"])
+def test_name_of_another_program_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "something")
+    assert load_settings().port == 5000
+
+
+def test_service_links_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "KEYLIKE_SERVICE_HOST": "10.0.48.109",
+        "KEYLIKE_SERVICE_PORT": "5000",
+        "KEYLIKE_SERVICE_PORT_HTTP": "5000",
+        "KEYLIKE_PORT_5000_TCP": "tcp://10.0.48.109:5000",
+        "KEYLIKE_PORT_5000_TCP_PROTO": "tcp",
+        "KEYLIKE_PORT_5000_TCP_PORT": "5000",
+        "KEYLIKE_PORT_5000_TCP_ADDR": "10.0.48.109",
+        "KEYLIKE_REDIS_SERVICE_HOST": "10.0.48.110",
+        "KEYLIKE_REDIS_PORT": "tcp://10.0.48.110:6379",
+        "KEYLIKE_PORT": "6001",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().port == 6001
+
+
+def test_service_link_as_port_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYLIKE_PORT", "tcp://10.0.48.109:5000")
+    with pytest.raises(SettingsError, match=r"KEYLIKE_PORT: .* Kubernetes.* enableServiceLinks"):
+        load_settings()
+    assert load_settings(port=6001).port == 6001
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("KEYLIKE_PORT", "many", "must be a whole number from 0 to 65535, not 'many'"),
+        ("KEYLIKE_MAX_MEMORY", "1", "must be a whole number of at least 1000000, not '1'"),
+        ("KEYLIKE_AGREE", "maybe", "must be true or false, not 'maybe'"),
+        ("KEYLIKE_POLICY", "canary-token-0123456789", "must be auto, open, predictions or all"),
+    ],
+)
+def test_bad_value_is_explained_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        load_settings()
+    assert str(error.value) == f"{name}: {message}"
+
+
 def test_log_level_in_lower_case_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYLIKE_LOG_LEVEL", "warning")
     assert load_settings().log_level == "WARNING"

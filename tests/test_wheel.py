@@ -95,7 +95,7 @@ class Installation:
                 lines = []
                 for line in server.stdout:
                     lines.append(line)
-                    if line.startswith("Ready"):
+                    if line.startswith("It should read"):
                         break
                 yield "".join(lines)
                 server.send_signal(signal.SIGTERM)

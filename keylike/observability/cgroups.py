@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 
 MOUNT = Path("/sys/fs/cgroup")
-_MEMBERSHIP = Path("/proc/self/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def cgroup_values(
-    controller: str, names: tuple[str, ...], mount: Path = MOUNT, membership: Path = _MEMBERSHIP
+    controller: str, names: tuple[str, ...], mount: Path = MOUNT, membership: Path = MEMBERSHIP
 ) -> Iterator[tuple[str, ...]]:
     """Yield the texts of the files `names` in each group above this process that has all of them.
 

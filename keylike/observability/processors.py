@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from keylike.observability.cgroups import MOUNT, cgroup_values
+from keylike.observability.cgroups import MEMBERSHIP, MOUNT, cgroup_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Processors:
         return min(self.cores, math.ceil(self.quota)) if self.quota else self.cores
 
 
-def find_processors(mount: Path = MOUNT) -> Processors:
-    """Return the cores and the smallest quota of the control groups in `mount`."""
+def find_processors(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> Processors:
+    """Return the cores, and the smallest quota of the control groups of this process."""
     affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
     periods = [
-        *cgroup_values("cpu", ("cpu.cfs_quota_us", "cpu.cfs_period_us"), mount),
-        *(tuple(text.split()) for (text,) in cgroup_values("cpu", ("cpu.max",), mount)),
+        *cgroup_values("cpu", ("cpu.cfs_quota_us", "cpu.cfs_period_us"), mount, membership),
+        *(tuple(text.split()) for (text,) in cgroup_values("cpu", ("cpu.max",), mount, membership)),
     ]
     # "max" and -1 stand for no limit.
     quotas = [

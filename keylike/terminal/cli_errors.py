@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,9 +21,10 @@ def say(line: str) -> None:
         _err.print(f"keylike: {line}", markup=False)
 
 
-def stop(line: str) -> typer.Exit:
-    """Print why the command stops, and return the exception to raise."""
-    say(line)
+def stop(*lines: str) -> typer.Exit:
+    """Print why the command stops, a reason per line, and return the exception to raise."""
+    for line in lines:
+        say(line)
     return typer.Exit(USAGE)
 
 
@@ -39,6 +40,27 @@ def exit_on_dataset_error() -> Iterator[None]:
         raise stop(str(error)) from None
     except KeylikeError as error:
         raise stop(error.message) from None
+
+
+def check_output(option: str, target: Path, inputs: Iterable[Path], *, force: bool) -> None:
+    """Exit with one line if a file that an option names must not or cannot be written.
+
+    Args:
+        option: name of the option.
+        target: file to write.
+        inputs: files that the command reads; `force` does not allow to overwrite them.
+        force: True if another existing file may be overwritten.
+    """
+    if not target.absolute().parent.is_dir():
+        raise stop(f"{option}: the folder {target.parent} does not exist")
+    if target.is_dir():
+        raise stop(f"{option}: {target} is a folder")
+    if not target.exists():
+        return
+    if any(each.exists() and target.samefile(each) for each in inputs):
+        raise stop(f"{option}: {target} is one of the files to read; name another file")
+    if not force:
+        raise stop(f"{option}: {target} exists; name another file, or overwrite it with --force")
 
 
 def write(option: str, target: Path, writing: Callable[[], None]) -> None:

@@ -41,45 +41,52 @@ def address_of(host: str, port: int) -> str:
     return f"http://[{shown_host}]:{port}" if ":" in shown_host else f"http://{shown_host}:{port}"
 
 
-def greeting(
-    address: str,
-    model: str,
-    sample: Sample | None,
-    *,
-    embedded: bool,
-    token: str | None,
-    tunnel: bool,
-    spare: bool,
-) -> Iterator[str]:
-    """Yield the startup messages as plain lines.
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The startup messages as plain lines.
 
-    Args:
+    Attributes:
         address: URL of the server.
         model: name of the model.
         sample: photo for the suggested command, if there is one.
-        embedded: the embedded reader is active, so the reading of the sample is known.
+        embedded: the embedded reader is configured, so the reading of the sample is known.
         token: name of the variable that holds a token, "" if none is needed, None if one is needed
             and none exists.
         tunnel: a tunnel will be opened, which then brings a token of its own.
         spare: an ngrok token is set, but no tunnel is wanted.
     """
-    yield (
-        f"Keylike serves on {address} with the model {model}; its documentation is at "
-        f"{address}/docs"
-    )
-    if spare:
-        yield f"NGROK_TOKEN is set: {COMMAND} --tunnel opens a public address for a phone."
-    if tunnel:
-        yield "Opening a tunnel: a link and a QR code follow."
-    if token is None and tunnel:
-        return
-    if token is None:
+
+    address: str
+    model: str
+    sample: Sample | None
+    embedded: bool
+    token: str | None
+    tunnel: bool
+    spare: bool
+
+    def serving(self, *, loading: bool) -> Iterator[str]:
+        """Yield the address of the server, and what concerns the tunnel."""
+        state = ", which is still loading" if loading else ""
         yield (
-            f"Predictions need a token, and none exists yet. Create one:  {COMMAND} "
-            "tokens new phone"
+            f"Keylike serves on {self.address} with the model {self.model}{state}; its "
+            f"documentation is at {self.address}/docs"
         )
-    if sample:
-        header = f'-H "X-API-Key: ${token or "TOKEN"}" ' if token != "" else ""
-        yield f"Try it:  curl {header}-F image=@{sample.photo} {address}/"
-        if embedded:
-            yield f"It should read {sample.reading}"
+        if self.spare:
+            yield f"NGROK_TOKEN is set: {COMMAND} --tunnel opens a public address for a phone."
+        if self.tunnel:
+            yield "Opening a tunnel: a link and a QR code follow."
+
+    def try_it(self, *, degraded: bool) -> Iterator[str]:
+        """Yield a command for a first photo; `degraded` if the embedded reader had to step in."""
+        if self.token is None and self.tunnel:
+            return
+        if self.token is None:
+            yield (
+                f"Predictions need a token, and none exists yet. Create one:  {COMMAND} "
+                "tokens new phone"
+            )
+        if self.sample:
+            header = f'-H "X-API-Key: ${self.token or "TOKEN"}" ' if self.token != "" else ""
+            yield f"Try it:  curl {header}-F image=@{self.sample.photo} {self.address}/"
+            if self.embedded or degraded:
+                yield f"It should read {self.sample.reading}"

@@ -14,7 +14,7 @@ from keylike.api.responses import new_request_id, refusal, success
 from keylike.errors import KeylikeError, NoImage
 from keylike.inference import Answer, Inference, Options
 from keylike.terminal import tables
-from keylike.terminal.cli_errors import say, stop, write
+from keylike.terminal.cli_errors import check_output, say, stop, write
 
 
 def read_file(inference: Inference, photo: Path, zipcode: str) -> Answer | KeylikeError:
@@ -43,6 +43,7 @@ def show(
     overlay: Path | None,
     *,
     as_json: bool,
+    force: bool,
 ) -> bool:
     """Read all photos and print the results; return True if every photo was read.
 
@@ -55,11 +56,14 @@ def show(
         zipcode: ZIP code for the market figures.
         overlay: file to draw a single reading into, or None.
         as_json: print one line of JSON per photo instead of a table.
+        force: overwrite `overlay` if it exists.
     """
     if overlay and len(photos) > 1:
         raise stop("--overlay takes a single photo")
     if len(zipcode) != 5 or not (zipcode.isascii() and zipcode.isdigit()):
         raise stop("--zipcode takes five digits")
+    if overlay:
+        check_output("--overlay", overlay, photos, force=force)
     inference = load()
     results = [read_file(inference, photo, zipcode) for photo in photos]
     inference.close()

@@ -12,7 +12,7 @@ from rich.console import Console
 from keylike.readers.contract import Reader
 from keylike.readers.evaluation import judge, shots
 from keylike.terminal import tables
-from keylike.terminal.cli_errors import exit_on_dataset_error, stop, write
+from keylike.terminal.cli_errors import check_output, exit_on_dataset_error, write
 from keylike.terminal.report import write_page
 
 
@@ -23,10 +23,11 @@ def score(
     page: Path | None,
     *,
     misses: bool,
+    force: bool,
 ) -> None:
     """Score the reader on all photos of `folders` and print the results.
 
-    Mistakes in the arguments end the command before the model is loaded, where possible.
+    Mistakes in the arguments and the labels end the command before the model is loaded.
 
     Args:
         console: receives the table.
@@ -34,16 +35,16 @@ def score(
         folders: labelled folders.
         page: file for the HTML page, or None.
         misses: print a line for each photo that was not read correctly.
+        force: overwrite `page` if it exists.
     """
-    if page and not page.resolve().parent.is_dir():
-        raise stop(f"--report: the folder {page.parent} does not exist")
-    reader = load()
     with exit_on_dataset_error():
-        report = judge(
-            reader,
-            [shot for folder in folders for shot in shots(folder)],
-            tables.miss_printer(console, misses),
-        )
+        labelled = [shot for folder in folders for shot in shots(folder)]
+        if page:
+            labels = [folder / "labels.jsonl" for folder in folders]
+            inputs = [*labels, *(shot.path for shot in labelled)]
+            check_output("--report", page, inputs, force=force)
+        reader = load()
+        report = judge(reader, labelled, tables.miss_printer(console, misses))
     console.print(tables.scores(report))
     if page:
         write(

@@ -32,6 +32,8 @@ _COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "fault": "bold red"
 def readings(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -> Table:
     """Return a table with one row per photo."""
     table = Table("photo", "keyway", "bitting", "confidence", "each cut", "ms")
+    if any(isinstance(result, Answer) for result in results):
+        table.caption = "Check a code with a key gauge before you have a key cut."
     for photo, result in zip(photos, results, strict=True):
         if isinstance(result, KeylikeError):
             table.add_row(photo.name, "-", "-", "-", "-", "-")

@@ -13,6 +13,7 @@ import typer
 
 from keylike.access.tokens import Tier, Token, TokenError, TokensUnreadable
 from keylike.terminal.cli_errors import say, stop
+from keylike.terminal.typer_classes import Command, Group
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,7 @@ def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
         help=(
             "Create, list and revoke the tokens that clients send. Also works while a server runs."
         ),
+        cls=Group,
         no_args_is_help=True,
     )
 
@@ -49,7 +51,7 @@ def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
             store.close()
         _warn_if_shared(store.path)
 
-    @cli.command()
+    @cli.command(cls=Command)
     def new(
         name: _Name,
         tier: Annotated[Tier, typer.Option(help="What the token permits.")] = Tier.FREE,
@@ -70,7 +72,7 @@ def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
         )
         print(clear)
 
-    @cli.command(name="list")
+    @cli.command(name="list", cls=Command)
     def list_tokens(
         as_json: Annotated[
             bool, typer.Option("--json", help="Print one line of JSON per token.")
@@ -87,7 +89,7 @@ def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
 
             Console(highlight=False).print(_table(tokens, now))
 
-    @cli.command()
+    @cli.command(cls=Command)
     def revoke(name: _Name) -> None:
         """Revoke a token, effective at once for running servers. Exits with 1 if there is none."""
         with opened() as store:

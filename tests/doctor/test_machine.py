@@ -9,6 +9,7 @@ import pytest
 
 from keylike.doctor import machine, models
 from keylike.doctor.finding import State
+from keylike.observability.processors import Processors
 
 OK, NOTE, WARN, FAULT = State
 
@@ -28,6 +29,16 @@ def test_memory_compares_free_memory_with_model_and_photos(
 ) -> None:
     found = machine.memory("memory", free, 1_000, 1_000)
     assert found.state is state and words in found.advice
+
+
+def test_processors_reports_the_quota_and_needless_threads() -> None:
+    found = machine.processors(Processors(8, 0.5), 1)
+    assert (found.state, found.saw) == (
+        OK,
+        "8 cores, of which a quota allows 0.5; 1 photo at the same time",
+    )
+    found = machine.processors(Processors(8, None), 9)
+    assert found.state is NOTE and "KEYLIKE_THREADS" in found.advice
 
 
 def test_weight_bytes_of_an_adapter_include_its_base(tmp_path: Path) -> None:

@@ -66,10 +66,9 @@ function code(answer, again) {
 
 function meaning({ confidence, calibrated }) {
   if (!calibrated) return "This model has no measured calibration, so the figure may be off."
-  if (confidence >= 0.9) return "A second photo with the same code confirms it."
   return confidence >= 0.7
-    ? "Check it with a second photo."
-    : "Take another photo before you rely on it."
+    ? "Check the code with a key gauge before you have a key cut."
+    : "Take another photo, and check the code with a key gauge before you have a key cut."
 }
 
 function actions({ bitting, keyway, brand }, again) {

@@ -1,0 +1,31 @@
+"""Typer's commands with help texts that show switches without a type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+
+def _without_types(params: list[Any]) -> list[Any]:
+    """Return the parameters; the help shows no "<bool>" for those that take no value."""
+    for param in params:
+        if isinstance(param, TyperOption) and param.is_bool_flag and param.metavar is None:
+            param.metavar = ""
+    return params
+
+
+class Command(TyperCommand):
+    """A command."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the arguments and options, --help included."""
+        return _without_types(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """A command with subcommands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the arguments and options, --help included."""
+        return _without_types(super().get_params(ctx))
