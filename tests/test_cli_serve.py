@@ -237,15 +237,37 @@ def test_crash_while_loading_is_degraded_and_logged_without_secrets(
     )
 
 
-def test_strict_server_exits_when_the_load_crashes(serve: Any) -> None:
-    server: Served = serve(COLOUR, MODEL_PATH="/none/broken", KEYLIKE_STRICT="1")
-    out, err = server.process.communicate(timeout=20)
-    assert server.process.returncode == 2
-    assert (
-        err.splitlines()[-1]
-        == "keylike: /none/broken: the model could not be loaded (RuntimeError)"
+def test_strict_server_exits_without_a_greeting_when_the_load_crashes(tmp_path: Path) -> None:
+    settings = {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(tmp_path), "MODEL_PATH": "/none/broken"}
+    done = subprocess.run(
+        [sys.executable, *COLOUR],
+        cwd=ROOT,
+        env={**os.environ, **settings, "KEYLIKE_STRICT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    assert "Traceback" not in err and "Ready" not in out and "Stopped" not in out
+    assert (done.returncode, done.stdout) == (2, "")
+    message = "keylike: /none/broken: the model could not be loaded (RuntimeError)"
+    assert done.stderr.splitlines()[-1] == message
+    assert "Traceback" not in done.stderr
+
+
+def test_serve_options_take_precedence_over_settings(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for words in (["--port", str(port)], ["serve", "--port", str(port)]):
+            done = subprocess.run(
+                [sys.executable, *REAL, *words, "--host", "127.0.0.1"],
+                cwd=ROOT,
+                env={**os.environ, "KEYLIKE_PORT": "tcp://10.0.0.1:5000", "KEYLIKE_HOST": "none"},
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert (done.returncode, done.stdout) == (2, "")
+            assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.stderr
+            assert "another port with --port" in done.stderr
 
 
 def test_stop_sends_the_last_traces(serve: Any) -> None:

@@ -52,6 +52,7 @@ def serve_until_stopped(settings: Settings) -> None:
                 announcement.serving()
             with _tunnel(out, service, server.port, one_time_token):
                 server.run()
+                announcement.end()
                 failure = load.failure
                 finished = service.close()
                 if failure is None:
@@ -88,6 +89,11 @@ class _Announcement:
             self._is_loaded = True
             if self._is_serving:
                 self._print_loaded()
+
+    def end(self) -> None:
+        """Print nothing more, even if the load ends while the server stops."""
+        with self._lock:
+            self._is_serving = False
 
     def _print_loaded(self) -> None:
         engines = self._service.engines
