@@ -29,7 +29,6 @@ from keylike.readers.evaluation import (
     shots,
     wilson,
 )
-from keylike.readers.evaluation.failures import refused, worst, wrong
 from tests.fakes import colour_reader
 
 
@@ -269,15 +268,15 @@ def test_worst_are_confident_wrong_codes_then_refusals() -> None:
         report.add(verdict((1, 1, 1, 1, 1), reading((1, 1, 1, 1, 1)), file="right"))
         report.add(verdict(None, REFUSED, name="none", file="refused correctly"))
     report.add(verdict(None, reading((1, 1, 1, 1, 2), 0.99), name="none", file="no key"))
-    names = [item.shot.path.name for item in worst(report)]
+    names = [item.shot.path.name for item in report.worst()]
     assert names == [
         "no key",
         *(f"wrong{n}" for n in range(29, 12, -1)),
         *(f"refused{n}" for n in range(6)),
     ]
-    assert (len(wrong(report)), len(refused(report))) == (31, 30)
+    assert (len(report.wrong), len(report.refused)) == (31, 30)
     few = Report(("SC1",), [verdict((1, 1, 1, 1, 1), REFUSED, file="one")])
-    assert [item.shot.path.name for item in worst(few)] == ["one"]
+    assert [item.shot.path.name for item in few.worst()] == ["one"]
 
 
 def test_report_without_verdicts_has_no_metrics() -> None:

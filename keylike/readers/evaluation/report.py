@@ -15,6 +15,8 @@ from keylike.readers.evaluation.statistics import percentile
 from keylike.readers.evaluation.verdict import Verdict
 
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+# Refusals follow wrong codes, but a poor reader must not displace all of them.
+_WORST, _RESERVED_FOR_REFUSALS = 24, 6
 
 
 @dataclass
@@ -78,6 +80,31 @@ class Report:
     def unreadable(self) -> dict[str, Counter[str]]:
         """Return the same results with all `other:` families combined."""
         return _outcomes((verdict.shot.keyway.split(":")[0], verdict) for verdict in self.uncoded)
+
+    @property
+    def wrong(self) -> list[Verdict]:
+        """Return wrong codes by descending confidence, including those on photos without a code."""
+        read = [
+            (verdict.result.confidence, verdict)
+            for verdict in self.verdicts
+            if isinstance(verdict.result, Reading)
+        ]
+        ranked = sorted(read, key=lambda item: -item[0])
+        return [verdict for _, verdict in ranked if not verdict.whole]
+
+    @property
+    def refused(self) -> list[Verdict]:
+        """Return refusals of readable keys, in the order of the labels."""
+        return [verdict for verdict in self.coded if isinstance(verdict.result, Unreadable)]
+
+    def worst(self, limit: int = _WORST, reserved: int = _RESERVED_FOR_REFUSALS) -> list[Verdict]:
+        """Return at most `limit` failures: wrong codes, then refused readable keys.
+
+        Up to `reserved` places are kept for refusals.
+        """
+        codes, refused = self.wrong, self.refused
+        codes = codes[: limit - min(len(refused), reserved)]
+        return [*codes, *refused[: limit - len(codes)]]
 
     def to_dict(self) -> dict[str, object]:
         """Return all metrics as JSON-compatible values. They contain no code."""

@@ -24,7 +24,7 @@ class Slot:
 
     Attributes:
         probabilities: Probabilities of all options, summing to 1.
-        taken: Index of the chosen option.
+        chosen: Index of the chosen option.
     """
 
     probabilities: tuple[float, ...]

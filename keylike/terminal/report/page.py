@@ -23,7 +23,6 @@ from keylike.readers.contract import ReaderInfo
 from keylike.readers.evaluation.calibration import calibration_error, reliability
 from keylike.readers.evaluation.coverage import coverage_curve, point_at_coverage
 from keylike.readers.evaluation.depths import confusions, errors, measured
-from keylike.readers.evaluation.failures import refused, worst, wrong
 from keylike.readers.evaluation.report import SHARES, Report, refusals
 from keylike.readers.evaluation.score import Score
 from keylike.readers.evaluation.statistics import percentile
@@ -89,8 +88,8 @@ def _scores(report: Report) -> dict[str, Any]:
         "groups": (("By tier", report.by_tier), ("By keyway", report.by_keyway)),
         "axis": charts.INTERVAL_TICKS,
         "ms": (percentile(ms, 0.5), percentile(ms, 0.95)),
-        "failed": len(wrong(report)) + len(refused(report)),
-        "failures": [failure(verdict) for verdict in worst(report)],
+        "failed": len(report.wrong) + len(report.refused),
+        "failures": [failure(verdict) for verdict in report.worst()],
     }
 
 
