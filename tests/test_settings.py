@@ -225,6 +225,23 @@ def test_every_setting_is_in_the_example_and_described() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
+@pytest.mark.parametrize(
+    ("sent", "prefix"), [("/keys", "/keys"), ("keys/", "/keys"), ("/a/b/", "/a/b"), ("/", None)]
+)
+def test_prefix_has_a_leading_slash_only(
+    monkeypatch: pytest.MonkeyPatch, sent: str, prefix: str | None
+) -> None:
+    monkeypatch.setenv("KEYLIKE_PREFIX", sent)
+    assert load_settings().prefix == prefix
+
+
+@pytest.mark.parametrize("sent", ["//evil.example//x", "/a b", "https://evil.example", "/a?b"])
+def test_prefix_must_be_a_path(monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
+    monkeypatch.setenv("KEYLIKE_PREFIX", sent)
+    with pytest.raises(SettingsError, match="not a path, such as /keys"):
+        load_settings()
+
+
 def test_tunnel_domain_must_be_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYLIKE_TUNNEL_DOMAIN", "Keys.Example.org")
     assert load_settings().tunnel_domain == "keys.example.org"

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urljoin
 
 from flask import Flask
 from flask.testing import FlaskClient
 
 from keylike.api.web_pages import web_blueprint
+from keylike.configuration import batch_limit, binding
 from keylike.resources import WEB
+from keylike.service import Load, create_app
+from keylike.settings import Settings
 from tests.contract import check_described
+from tools.plain_pictures import plain
 
 
 def test_root_returns_json_to_programs_and_the_page_to_browsers(client: FlaskClient) -> None:
@@ -123,3 +128,34 @@ def test_responses_and_failures_are_readable_from_another_origin(client: FlaskCl
             "Access-Control-Allow-Origin"
             in client.get(path, headers={"Origin": "https://phone.example"}).headers
         )
+
+
+def test_prefix_without_slash_leads_to_the_page(settings: Settings, model: Load) -> None:
+    changed = settings.model_copy(update={"prefix": "/keys"})
+    client = create_app(changed, load=model).test_client()
+    response = client.get("/keys")
+    assert (response.status_code, response.headers["Location"]) == (308, "/keys/")
+    photo = client.post("/keys", data=plain(), content_type="image/jpeg").get_json()
+    assert photo["bitting"] == "2,5,4,7,3"
+
+
+def test_batch_under_a_prefix_has_the_larger_body_limit(settings: Settings) -> None:
+    limits = binding(settings.model_copy(update={"prefix": "/keys"})).max_body_bytes_by_path
+    assert limits["/keys/v1/predict/batch"] == limits["/predict/batch"] == batch_limit(settings)
+
+
+def test_documentation_with_a_slash_loads_its_files(client: FlaskClient) -> None:
+    page = client.get("/docs/", buffered=True).text
+    for link in re.findall(r'(?:src|href)="([^"]+)"', page):
+        assert client.get(urljoin("/docs/", link), buffered=True).status_code == 200
+
+
+def test_version_is_that_of_the_release(client: FlaskClient) -> None:
+    body = check_described(client, client.get("/version"), "/version", "get")
+    assert (body["version"], body["model"]) == ("2.0.0", "colour-1.0.0")
+
+
+def test_favicon_is_an_icon(client: FlaskClient) -> None:
+    response = client.get("/favicon.ico", buffered=True)
+    assert response.mimetype == "image/x-icon"
+    assert response.data.startswith(b"\x00\x00\x01\x00")

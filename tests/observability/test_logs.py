@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,42 @@ def test_log_level_is_respected(
     quiet = settings.model_copy(update={"log_level": "ERROR", "logs": tmp_path / "quiet"})
     create_app(quiet, load=model).test_client().get("/health")
     assert log_text(tmp_path / "quiet") == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "shown"),
+    [
+        ("POST", "/", r"POST / 200 \d+ ms"),
+        ("POST", "/v1/predict", r"POST /predict 200 \d+ ms"),
+        ("PUT", "/predict", r"PUT /predict 405 \d+ ms  method_not_allowed, request [0-9a-f]{8}"),
+        ("DELETE", "/nowhere", r"DELETE \(unknown path\) 404 \d+ ms  not_found, request .{8}"),
+        ("CANARY", "/nowhere", r"other \(unknown path\) 404 \d+ ms  not_found, request .{8}"),
+    ],
+)
+def test_request_is_one_short_line_on_the_terminal_and_json_in_the_file(
+    client: FlaskClient,
+    settings: Settings,
+    capfd: pytest.CaptureFixture[str],
+    method: str,
+    path: str,
+    shown: str,
+) -> None:
+    client.open(path, method=method, data=plain(), content_type="image/jpeg")
+    (logged,) = lines(settings)
+    assert logged["method"] == (method if method != "CANARY" else "other")
+    assert re.fullmatch(shown + "\n", capfd.readouterr().err)
+
+
+def test_probes_and_files_are_logged_at_debug_level_only(
+    settings: Settings, model: Load, tmp_path: Path
+) -> None:
+    paths = ("/health", "/health/ready", "/web/page.js", "/sw.js", "/favicon.ico", "/docs")
+    for level, count in (("INFO", 0), ("DEBUG", len(paths))):
+        changed = settings.model_copy(update={"log_level": level, "logs": tmp_path / level})
+        client = create_app(changed, load=model).test_client()
+        for path in paths:
+            assert client.get(path, buffered=True).status_code == 200
+        found = [line for line in lines(changed) if line["event"] == "request"]
+        assert [line["level"] for line in found] == ["debug"] * count
+    client.get("/web/missing.js")
+    assert lines(changed)[-1]["level"] == "info"
