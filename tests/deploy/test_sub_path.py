@@ -68,7 +68,7 @@ def sub_path(settings: Settings, tmp_path: Path) -> Iterator[SubPath]:
             [find_nginx(), "-p", str(tmp_path), "-e", "stderr", "-c", str(path), "-g", directives],
             stderr=subprocess.DEVNULL,
         )
-        stop.append(lambda: (process.terminate(), process.wait(20)))
+        stop.extend([lambda: process.wait(20), process.terminate])
 
         def send(
             method: str, path: str, body: bytes | None = None, **headers: str
