@@ -1,6 +1,7 @@
 # The server with the embedded reader, on the CPU. `--target cuda` adds Gemma for NVIDIA GPUs. The
-# server runs as user 10001 on a read-only root filesystem. It writes logs and tokens to
-# /var/lib/keylike; large request bodies are buffered in /tmp.
+# server runs as user 10001, or any other user of group 0 as on OpenShift, on a read-only root
+# filesystem. It writes logs and tokens to /var/lib/keylike; large request bodies are buffered in
+# /tmp.
 #
 #   docker build -t keylike .
 #   docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
@@ -35,14 +36,20 @@ COPY samples samples
 COPY models/caliper models/caliper
 COPY locks/torch.txt locks/gemma.txt locks/
 COPY LICENSE requirements.txt ./
-RUN python -m compileall -q --invalidation-mode unchecked-hash .
+# COPY keeps the modes of the checkout, which may be closed to other users.
+RUN chmod -R a+rX . \
+    && python -m compileall -q --invalidation-mode unchecked-hash .
 
 FROM ${PYTHON} AS runtime
+LABEL org.opencontainers.image.title="Keylike" \
+    org.opencontainers.image.description="Read the code of a house key from a photo." \
+    org.opencontainers.image.version="2.0.0" \
+    org.opencontainers.image.licenses="MIT" \
+    org.opencontainers.image.base.name="docker.io/library/python"
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore pip \
     && rm -r "$(python -c 'import ensurepip, os; print(os.path.dirname(ensurepip.__file__))')" \
-    && groupadd --system --gid 10001 keylike \
-    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/keylike --shell /usr/sbin/nologin keylike \
-    && install -d -o 10001 -g 10001 -m 0700 /var/lib/keylike
+    && useradd --system --uid 10001 --gid 0 --no-create-home --home-dir /var/lib/keylike --shell /usr/sbin/nologin keylike \
+    && install -d -o 10001 -g 0 -m 0770 /var/lib/keylike
 COPY --from=code /keylike /keylike
 WORKDIR /keylike
 # ONNX Runtime reports to its maker unless telemetry is off. KEYLIKE_TOKENS is a path, not a secret.
@@ -54,7 +61,7 @@ ENV PATH=/opt/keylike/bin:$PATH \
     KEYLIKE_HOST=0.0.0.0 \
     KEYLIKE_LOGS=/var/lib/keylike/logs \
     KEYLIKE_TOKENS=/var/lib/keylike/tokens.sqlite3
-USER 10001:10001
+USER 10001:0
 VOLUME ["/var/lib/keylike"]
 EXPOSE 5000
 STOPSIGNAL SIGTERM
@@ -77,7 +84,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     TRITON_CACHE_DIR=/var/lib/keylike/triton \
     TORCHINDUCTOR_CACHE_DIR=/var/lib/keylike/inductor
-USER 10001:10001
+USER 10001:0
 
 FROM runtime AS cpu
 COPY --from=packages /opt/keylike /opt/keylike

@@ -17,7 +17,11 @@ DOCS ?= docs/benchmarks
 COUNT ?= 100000
 REDOCLY := 2.77.0
 SBOM := $(WORK)/sbom
-PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# pip repeats a lost connection for every package and attempt; one line is enough.
+PIP := sh -c 'said=$$($(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --retries 2 "$$@" 2>&1) && exit; \
+	case $$said in \
+	*"connection broken by"*) echo "pip cannot reach the package index: connect this machine to the internet, or set PIP_INDEX_URL to an index in your network";; \
+	*) echo "$$said";; esac >&2; exit 1' pip
 LOCKED := $(PIP) --require-hashes -r
 # Address of another PyTorch index. The one with CPU builds saves 4 GB of CUDA on a machine without
 # a GPU. Its hashes are in no lock, so torch is then installed by version only. TORCH_HASHES=no does
@@ -133,8 +137,9 @@ $(SBOM)/env/made: requirements.txt | $(VENV)/made
 	@touch $@
 
 $(VENV)/made:
-	@test -n "$(PYTHON)" || { echo "Keylike needs Python 3.11, 3.12 or 3.13. Name one with make PYTHON=/path/to/python"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot create virtual environments. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
+		{ echo "Keylike needs Python 3.11, 3.12 or 3.13$(if $(PYTHON),; $(PYTHON) is none of them). Name one with make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot create virtual environments. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 

@@ -230,9 +230,11 @@ def test_start_with_bad_settings_prints_one_line(environment: dict[str, str], wo
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["read", "evaluate"])
-def test_read_and_evaluate_use_no_spare_model(command: str) -> None:
-    result = start(command, str(ROOT / "samples" / "sc1_01.jpg"), MODEL_PATH="/none/gemma")
+@pytest.mark.parametrize(
+    ("command", "source"), [("read", "samples/sc1_01.jpg"), ("evaluate", "samples")]
+)
+def test_read_and_evaluate_use_no_spare_model(command: str, source: str) -> None:
+    result = start(command, str(ROOT / source), MODEL_PATH="/none/gemma")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("keylike: /none/gemma: gemma does not exist")
     assert len(result.stderr.strip().splitlines()) == 1

@@ -7,11 +7,13 @@ import http.client
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,11 +126,30 @@ def test_packages_are_installed_as_locked_wheels() -> None:
 
 
 def test_both_images_run_as_one_unprivileged_user() -> None:
-    assert arguments_of("USER", "runtime") == ["10001:10001"]
-    assert arguments_of("USER", "cuda")[-1] == "10001:10001" and arguments_of("USER", "cpu") == []
+    assert arguments_of("USER", "runtime") == ["10001:0"]
+    assert arguments_of("USER", "cuda")[-1] == "10001:0" and arguments_of("USER", "cpu") == []
     assert "pip uninstall" in " ".join(arguments_of("RUN", "runtime")) and "ensurepip" in " ".join(
         arguments_of("RUN", "runtime")
     )
+
+
+def test_any_user_of_group_0_can_read_the_code_and_write_the_state() -> None:
+    assert "chmod -R a+rX ." in arguments_of("RUN", "code")[0]
+    assert f"install -d -o 10001 -g 0 -m 0770 {STATE}" in " ".join(arguments_of("RUN", "runtime"))
+
+
+def test_labels_describe_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    labels = dict(
+        pair.split("=", 1) for line in arguments_of("LABEL") for pair in shlex.split(line)
+    )
+    names = ("title", "description", "version", "licenses")
+    assert [labels[f"org.opencontainers.image.{name}"] for name in names] == [
+        "Keylike",
+        project["description"],
+        project["version"],
+        project["license"],
+    ]
 
 
 def test_default_image_has_no_compiler() -> None:
