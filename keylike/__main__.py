@@ -26,17 +26,25 @@ def main() -> None:
         # A second signal ends the process at once.
         signal.signal(number, signal.SIG_DFL)
         received.append(number)
-        sys.exit(128 + number)
+        # A server that is asked to stop has done so, however early that is.
+        sys.exit(0 if _serves(sys.argv[1:]) else 128 + number)
 
-    # The server replaces both handlers when it can stop without losing requests.
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    # The server replaces the handlers when it can stop without losing requests.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        # There is no SIGHUP on Windows, and nohup ignores it.
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
     try:
         _run()
     except SystemExit:
         if received:
             _say_stopped()
         raise
+
+
+def _serves(arguments: list[str]) -> bool:
+    return all(each.startswith("-") for each in arguments[:1]) or arguments[0] == "serve"
 
 
 def _say_stopped() -> None:

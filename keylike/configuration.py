@@ -11,7 +11,8 @@ from structlog.stdlib import BoundLogger
 
 from keylike.access.addresses import is_local_host
 from keylike.access.policy import Policy, chosen_policy
-from keylike.api.application import BATCH_PATHS, HttpOptions
+from keylike.api.application import BATCH_PATHS, HEALTH_PATHS, HttpOptions
+from keylike.http_server.listener import ConnectionLimits
 from keylike.http_server.server import MAX_DISCARDED_BYTES, Binding
 from keylike.inference import Limits
 from keylike.readers import loading
@@ -76,11 +77,13 @@ def binding(settings: Settings) -> Binding:
         settings.queue + in_engine + _SPARE_THREADS,
         body_limit(settings),
         settings.max_bodies,
-        dict.fromkeys(
-            BATCH_PATHS | {f"{settings.prefix or ''}{path}" for path in BATCH_PATHS},
-            batch_limit(settings),
-        ),
+        dict.fromkeys(_with_prefix(BATCH_PATHS, settings), batch_limit(settings)),
         settings.deadline_s + _ANSWER_S,
+        ConnectionLimits(
+            settings.connections_per_address,
+            [*split(settings.proxy or ""), *_tunnel_agents(settings)],
+            _with_prefix(HEALTH_PATHS, settings),
+        ),
     )
 
 
@@ -93,8 +96,7 @@ def http_options(settings: Settings, salt: bytes) -> HttpOptions:
         origins=split(settings.origins),
         proxies=split(settings.proxy or ""),
         prefix=settings.prefix or "",
-        # The agent connects from this machine, as all local programs do; it always names its client.
-        tunnel_agents=["127.0.0.0/8", "::1"] if settings.tunnel else [],
+        tunnel_agents=_tunnel_agents(settings),
         limited=settings.limits,
         redis_url=settings.redis,
         salt=salt,
@@ -135,3 +137,16 @@ def shared_secret(settings: Settings, log: BoundLogger) -> bytes:
 def split(setting: str) -> list[str]:
     """Return the entries of a setting that holds several, separated by commas."""
     return [entry.strip() for entry in setting.split(",") if entry.strip()]
+
+
+def _tunnel_agents(settings: Settings) -> list[str]:
+    """Return the networks of the tunnel's agent, which always names its client.
+
+    It connects from this machine, as all local programs do.
+    """
+    return ["127.0.0.0/8", "::1"] if settings.tunnel else []
+
+
+def _with_prefix(paths: frozenset[str], settings: Settings) -> frozenset[str]:
+    """Return the paths as the socket server sees them: plain, and below the configured prefix."""
+    return paths | {f"{settings.prefix or ''}{path}" for path in paths}

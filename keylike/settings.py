@@ -103,6 +103,12 @@ class Settings(BaseSettings):
         ge=1_000_000,
         description="Bytes of request bodies held at the same time; further large ones are refused at once.",
     )
+    connections_per_address: int = Field(
+        128,
+        ge=1,
+        le=512,
+        description="Open connections per address; trusted proxies and the tunnel may have more.",
+    )
     api_key: SecretStr | None = Field(
         None, description="One token for everything (X-API-Key, or Authorization: Bearer)."
     )

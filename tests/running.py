@@ -68,6 +68,14 @@ class Running:
     def stop(self) -> None:
         """Stop the server and wait for its end."""
         self.server.stop()
-        self.thread.join(20)
+        self.wait_until_stopped()
         self.service.close()
-        assert not self.thread.is_alive()
+
+    def wait_until_stopped(self) -> None:
+        """Let time pass until the server has closed the connections that are idle."""
+
+        def has_stopped() -> bool:
+            self.now += 0.1
+            return not self.thread.is_alive()
+
+        until(has_stopped)

@@ -59,6 +59,9 @@ from keylike.tunnel.watchdog import TunnelStatus
 BATCH_PATHS = versions.with_prefix({BATCH_PATH})
 PHOTO_PATHS = versions.with_prefix({*PREDICT_PATHS, BATCH_PATH, CLASSIFY_PATH})
 
+# It answers these even if all connections are in use.
+HEALTH_PATHS = versions.with_prefix({"/health", "/health/live", "/health/ready", "/health/startup"})
+
 
 @dataclass(frozen=True, slots=True)
 class HttpOptions:

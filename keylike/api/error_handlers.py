@@ -22,6 +22,7 @@ STATUS = {
     "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "image_too_large": 413,
     "unsupported_image_type": 415,
     "unreadable": 422,
@@ -44,11 +45,13 @@ _BY_STATUS = {
     400: ("bad_request", "The request is malformed."),
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not support the method; see Allow."),
+    408: ("request_timeout", "The request arrived too slowly. Try again on a better connection."),
     413: ("image_too_large", "The request is too large."),
     415: ("unsupported_image_type", "This content type is not accepted."),
     429: ("rate_limited", "Too many requests; see Retry-After."),
     431: ("bad_request", "The headers of the request are too large."),
     501: ("bad_request", "This transfer encoding is not accepted."),
+    503: ("overloaded", "The server has too many connections; see Retry-After."),
 }
 
 

@@ -1,28 +1,69 @@
-"""Accept connections, as many as the process can have open files, and close idle ones."""
+"""Accept connections, as many as the process can have open files, and close idle ones.
+
+Above a limit, the least recently used idle connection is closed for a new one. If all of them were
+used within the last two seconds, the new connection waits; the newest is admitted first. Clients
+that reconnect whenever they are closed therefore cannot keep the server busy. If no connection is
+idle, the new one is restricted: only health checks are answered on it, and everything else is
+refused with 503.
+"""
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
 from typing import Any
 
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
+from keylike.access.addresses import parse_address
 from keylike.http_server.channel import Channel
 
 # Converts the status that waitress chose for a broken request to a status, headers and a JSON body.
 ErrorRenderer = Callable[[int], tuple[int, Mapping[str, str], Mapping[str, object]]]
 
 _MAX_CONNECTIONS = 512
+# Restricted connections above the limits.
+_RESERVED = 32
+# At this share of the limit, each response closes its connection.
+_CROWDED = 0.75
+# An idle connection is closed for a new one if it was not used for this long.
+_LEAST_IDLE_S = 2.0
+# Accepted connections that wait for a place. They take an open file each, and no time.
+_MAX_WAITING = 2048
+_WAIT_S = 30.0
+# Open files that the server asks for, if the hard limit allows it.
+_WANTED_FILES = 4096
+# Connections accepted in one iteration of the event loop, which costs time for every connection.
+_ACCEPT_BATCH = 64
 # Open files that are not connections: log, model, Redis, tokens and short-lived files of libraries.
 _OTHER_FILES = 64
 # Errors of accept() when the process or the machine has no file descriptor or memory left.
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # accept() would fail at once again, so the listener waits this long.
 _ACCEPT_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Limits on open connections.
+
+    Attributes:
+        per_address: Connections of one address, or of one /64 network of IPv6.
+        shared_addresses: Networks of reverse proxies and tunnels, which this does not limit.
+        reserved_paths: Paths that are also answered on connections above the limits.
+    """
+
+    per_address: int = 128
+    shared_addresses: Sequence[str] = ()
+    reserved_paths: Collection[str] = ()
 
 
 class Listener(TcpWSGIServer):  # type: ignore[misc]
@@ -36,6 +77,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         channels: dict[int, Any],
         bound: socket.socket,
         adjustments: Adjustments,
+        limits: ConnectionLimits,
         *,
         render_error: ErrorRenderer,
         draining: threading.Event,
@@ -48,6 +90,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             channels: The map of the event loop, from file descriptors to channels.
             bound: A bound TCP socket.
             adjustments: The settings of waitress.
+            limits: Limits on connections per address, and exceptions from the limits.
             render_error: See `ErrorRenderer`.
             draining: Set once the server shuts down.
             clock: Returns seconds.
@@ -56,6 +99,14 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         self.draining = draining
         self._clock = clock
         self._resumes_at = 0.0
+        self._limits = limits
+        self._shared = [ipaddress.ip_network(each) for each in limits.shared_addresses]
+        # Accepted connections that wait for a place, the oldest first, by client network.
+        self._waiting: dict[str, list[_Waiting]] = {}
+        self._max_waiting = _max_waiting()
+        self._network_of = lru_cache(4096)(self._find_network)
+        # Connections without the restricted ones.
+        self.max_connections = max_connections()
         super().__init__(
             application,
             channels,
@@ -64,6 +115,25 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             sockinfo=(bound.family, bound.type, bound.proto, bound.getsockname()),
             bind_socket=False,
         )
+
+    @property
+    def scarce(self) -> bool:
+        """Return True if new clients have to wait, or are refused, for lack of connections."""
+        return len(self.active_channels) >= self.max_connections
+
+    def closes_after_response(self) -> bool:
+        """Return True if responses close their connection: while draining and when crowded."""
+        crowded = len(self.active_channels) >= _CROWDED * self.max_connections
+        return crowded or self.draining.is_set()
+
+    def is_reserved(self, path: str) -> bool:
+        """Return True if `path` is answered on connections above the limits."""
+        return path in self._limits.reserved_paths
+
+    def has_room_for(self, network: str) -> bool:
+        """Return True if a restricted connection of `network` is now within the limits."""
+        count = _ConnectionCount(self.active_channels.values(), self._clock(), 0.0)
+        return count.total < self.max_connections and not self._is_at_limit(network, count)
 
     def accept(self) -> Any:
         """Accept one connection; pause when the process has no resources for it."""
@@ -77,6 +147,129 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def readable(self) -> bool:
         """Return True if the event loop should accept connections."""
         return super().readable() and self._clock() >= self._resumes_at
+
+    def handle_accept(self) -> None:
+        """Accept connections that wait in the kernel."""
+        self.accept_batch()
+        self.admit_waiting()
+
+    def accept_batch(self) -> bool:
+        """Accept connections that wait in the kernel; return True if there were any."""
+        now = self._clock()
+        for number in range(_ACCEPT_BATCH):
+            try:
+                pair = self.accept()
+            except OSError:
+                return number > 0
+            if pair is None:
+                return number > 0
+            network = self._network_of(pair[1][0])
+            # Networks are ordered by their newest connection.
+            queue = self._waiting.pop(network, [])
+            queue.append(_Waiting(*pair, now))
+            self._waiting[network] = queue
+        return True
+
+    @property
+    def has_waiting(self) -> bool:
+        """Return True if accepted connections wait for a place."""
+        return bool(self._waiting)
+
+    def admit_waiting(self) -> None:
+        """Create channels for the waiting connections for which there is a place."""
+        if not self._waiting:
+            return
+        now = self._clock()
+        least_idle_s = _LEAST_IDLE_S if self._max_waiting else 0.0
+        count = _ConnectionCount(self.active_channels.values(), now, least_idle_s)
+        for network in reversed(tuple(self._waiting)):
+            queue = self._waiting[network]
+            admitted = []
+            while queue and (place := self._find_place(network, count)):
+                count.take(network, place)
+                admitted.append((queue.pop(), place))
+            for waiting, place in reversed(admitted):
+                self._open_channel(waiting, network, place)
+            if not queue:
+                del self._waiting[network]
+        self._drop_waiting(now)
+
+    def admit_all(self) -> None:
+        """Create channels for all waiting connections, whatever the limits."""
+        for network, queue in self._waiting.items():
+            for waiting in queue:
+                self._open_channel(waiting, network, _Place.NORMAL)
+        self._waiting.clear()
+
+    def close_waiting(self) -> None:
+        """Close the connections that wait for a place."""
+        for queue in self._waiting.values():
+            for waiting in queue:
+                waiting.sock.close()
+        self._waiting.clear()
+
+    def _find_place(self, network: str, count: _ConnectionCount) -> _Place | None:
+        """Return the place for a new connection, closing an idle one if necessary."""
+        if self._is_at_limit(network, count):
+            scope: str | None = network
+        elif count.total >= self.max_connections:
+            scope = None
+        else:
+            return _Place.NORMAL
+        if count.evict_idle(scope):
+            return _Place.NORMAL
+        if count.has_idle(scope):
+            return None
+        free = count.restricted < _RESERVED or count.evict_restricted()
+        return _Place.RESTRICTED if free else None
+
+    def _open_channel(self, waiting: _Waiting, network: str, place: _Place) -> None:
+        try:
+            self.set_socket_options(waiting.sock)
+        except OSError:
+            # The client has disconnected.
+            waiting.sock.close()
+            return
+        self.channel_class(
+            self,
+            waiting.sock,
+            waiting.address,
+            self.adj,
+            map=self._map,
+            network=network,
+            restricted=place is _Place.RESTRICTED,
+        )
+
+    def _drop_waiting(self, now: float) -> None:
+        """Close connections that have waited for too long, and the oldest if there are too many."""
+        excess = sum(map(len, self._waiting.values())) - self._max_waiting
+        for network in tuple(self._waiting):
+            queue = self._waiting[network]
+            late = sum(now - waiting.since > _WAIT_S for waiting in queue)
+            dropped = min(len(queue), max(late, excess))
+            excess -= dropped
+            for waiting in queue[:dropped]:
+                waiting.sock.close()
+            del queue[:dropped]
+            if not queue:
+                del self._waiting[network]
+
+    def _is_at_limit(self, network: str, count: _ConnectionCount) -> bool:
+        """Return True if `network` has as many connections as one address may have."""
+        return bool(network) and count.by_network[network] >= self._limits.per_address
+
+    def _find_network(self, address: str) -> str:
+        """Return the name under which connections from `address` are counted.
+
+        It is empty if many clients share the address. One client of IPv6 usually has a whole /64
+        network.
+        """
+        found = parse_address(address)
+        if found is None or any(found in network for network in self._shared):
+            return ""
+        if isinstance(found, ipaddress.IPv6Address):
+            return str(ipaddress.ip_network((found, 64), strict=False))
+        return str(found)
 
     def maintenance(self, now: float) -> None:
         """Do nothing; `close_timed_out` replaces this.
@@ -93,10 +286,131 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def close_timed_out(self, now: float) -> None:
         """Close connections that are idle or whose responses are not fetched."""
         for channel in tuple(self.active_channels.values()):
-            if channel.has_timed_out(now, self.in_connection_overflow):
+            if channel.has_timed_out(now, self.scarce):
                 # `will_close` would take effect only when the socket can be written to. A client
                 # that fetches nothing never lets that happen.
                 channel.handle_close()
+
+    def close_idle(self, now: float, least_s: float) -> None:
+        """Close connections that have been idle for `least_s` seconds."""
+        for channel in tuple(self.active_channels.values()):
+            if channel.idle_s(now) >= least_s and channel.is_idle() and channel.is_evictable():
+                channel.handle_close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An accepted connection that has no channel yet.
+
+    Attributes:
+        sock: The socket.
+        address: The client's address, as accept() returns it.
+        since: When it was accepted, in seconds by the server's clock.
+    """
+
+    sock: socket.socket
+    address: Any
+    since: float
+
+
+class _Place(Enum):
+    """The kind of place that a new connection gets."""
+
+    NORMAL = auto()
+    RESTRICTED = auto()
+
+
+class _ConnectionCount:
+    """The open connections while new ones are admitted.
+
+    Attributes:
+        total: Connections without the restricted ones.
+        restricted: Restricted connections.
+        by_network: Connections without the restricted ones, by client network.
+    """
+
+    def __init__(self, channels: Iterable[Channel], now: float, least_idle_s: float) -> None:
+        """Count `channels`.
+
+        Args:
+            channels: The open connections.
+            now: Seconds by the server's clock.
+            least_idle_s: Only connections that were not used for this long are closed.
+        """
+        self._channels = tuple(channels)
+        self._now = now
+        self._least_idle_s = least_idle_s
+        # Idle channels, the least recently used one first; found when they are needed.
+        self._idle: list[Channel] | None = None
+        self.by_network = Counter(each.network for each in self._channels if not each.restricted)
+        self.total = self.by_network.total()
+        self.restricted = len(self._channels) - self.total
+
+    def take(self, network: str, place: _Place) -> None:
+        """Count a new connection."""
+        if place is _Place.RESTRICTED:
+            self.restricted += 1
+        else:
+            self.total += 1
+            self.by_network[network] += 1
+
+    def has_idle(self, network: str | None) -> bool:
+        """Return True if a connection is idle, of `network` unless it is None."""
+        return any(_matches(each, network) for each in self._idle_channels())
+
+    def evict_idle(self, network: str | None) -> bool:
+        """Close the least recently used idle connection, of `network` unless it is None.
+
+        Return False if there is none that was unused for long enough.
+        """
+        channel = self._evict(lambda each: _matches(each, network))
+        if channel is None:
+            return False
+        self.total -= 1
+        self.by_network[channel.network] -= 1
+        return True
+
+    def evict_restricted(self) -> bool:
+        """Close the least recently used idle restricted connection; return False if there is none."""
+        if self._evict(lambda each: each.restricted) is None:
+            return False
+        self.restricted -= 1
+        return True
+
+    def _evict(self, condition: Callable[[Channel], bool]) -> Channel | None:
+        """Close and return the least recently used idle channel that meets `condition`."""
+        for channel in self._idle_channels():
+            if condition(channel):
+                if not channel.is_lingering and channel.idle_s(self._now) < self._least_idle_s:
+                    return None
+                # One whose next request has arrived stays open.
+                if channel.is_evictable():
+                    self._idle_channels().remove(channel)
+                    channel.handle_close()
+                    return channel
+        return None
+
+    def _idle_channels(self) -> list[Channel]:
+        if self._idle is None:
+            idle = [each for each in self._channels if each.is_idle()]
+            self._idle = sorted(idle, key=lambda each: (not each.is_lingering, each.last_used))
+        return self._idle
+
+
+def _matches(channel: Channel, network: str | None) -> bool:
+    return not channel.restricted and network in (None, channel.network)
+
+
+def raise_file_limit() -> None:
+    """Allow this process more open files, as far as the hard limit permits."""
+    try:
+        import resource  # not available on Windows
+    except ModuleNotFoundError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def max_connections() -> int:
@@ -104,11 +418,26 @@ def max_connections() -> int:
 
     Each connection may need a second file, for a static file that it downloads.
     """
+    files = _file_limit()
+    if files is None:
+        return _MAX_CONNECTIONS
+    return max(_OTHER_FILES, min(_MAX_CONNECTIONS, (files - _OTHER_FILES) // 2))
+
+
+def _max_waiting() -> int:
+    """Return how many accepted connections may wait for a place."""
+    files = _file_limit()
+    if files is None:
+        return _MAX_WAITING
+    in_use = _OTHER_FILES + 2 * max_connections() + _RESERVED + _ACCEPT_BATCH
+    return max(0, min(_MAX_WAITING, files - in_use))
+
+
+def _file_limit() -> int | None:
+    """Return how many files this process may open, or None if there is no limit."""
     try:
         import resource  # not available on Windows
     except ModuleNotFoundError:
-        return _MAX_CONNECTIONS
+        return None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if files == resource.RLIM_INFINITY:
-        return _MAX_CONNECTIONS
-    return max(_OTHER_FILES, min(_MAX_CONNECTIONS, (files - _OTHER_FILES) // 2))
+    return None if files == resource.RLIM_INFINITY else files

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from waitress.adjustments import Adjustments
@@ -14,27 +16,43 @@ _TRANSFER_ENCODING = re.compile(rb"(?im)^Transfer-Encoding[ \t]*:")
 # Chunk sizes, chunk extensions and trailers. 15 MB in chunks of 1 kB carry 100 kB of them.
 _MAX_CHUNK_OVERHEAD_BYTES = 200_000
 _MAX_CHUNK_BYTES = 1 << 30
-# A request must be complete this long after the server first saw it incomplete.
+# The headers must be complete this long after the server first saw the request. After the same time
+# a body must have arrived at the minimum rate on average, which a bad mobile connection exceeds.
 _READ_DEADLINE_S = 60.0
-# When connections are scarce, the headers or the next step of a body must arrive within this time.
+_MIN_BYTES_PER_S = 4_096
+# The longest gap between two reads of a body.
+_MAX_GAP_S = 30.0
+# When connections are scarce, and during shutdown, the headers or the next step of a body must
+# arrive within this time.
 _STALLED_S = 5.0
 _STEP_BYTES = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error that the server answers before the request is complete; `code` is its status."""
+
+    code: int
 
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     """One request with a single length, bounded chunk overhead and a `RequestBody`.
 
-    waitress gives a parser nothing but its adjustments. `Server` therefore adds `new_body` to them,
-    which creates the body for a path.
+    waitress gives a parser nothing but its adjustments. `Server` therefore adds two functions to
+    them: `new_body` creates the body for a path, and `is_refused` tells whether a path is refused
+    with 503 for lack of connections.
     """
 
     def __init__(self, adjustments: Adjustments) -> None:
         """Create a parser for the next request of a connection."""
         super().__init__(adjustments)
         self.error: Any = None
+        self.path = ""
         self._first_seen_s: float | None = None
         self._last_progress_s = 0.0
         self._bytes_at_progress = 0
+        self._last_read_s = 0.0
+        self._bytes_at_read = 0
 
     def parse_header(self, header_plus: bytes) -> None:
         """Parse the request line and headers, and create the body.
@@ -46,12 +64,18 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         if _CONTENT_LENGTH.search(header_plus) and _TRANSFER_ENCODING.search(header_plus):
             raise ParsingError("both lengths")
         super().parse_header(header_plus)
+        if self.adj.is_refused(self.path):
+            self.error = Refusal(HTTPStatus.SERVICE_UNAVAILABLE)
         if self.body_rcv is not None:
             self.body_rcv.buf = self.adj.new_body(self.path)
 
     def received(self, data: bytes) -> int:
         """Consume the bytes of `data` that belong to this request, and return their number."""
         count: int = super().received(data)
+        if isinstance(self.error, Refusal):
+            self.completed = True
+            # waitress would ask for the body.
+            self.expect_continue = False
         if self.chunked and self.body_rcv is not None and not self.error:
             overhead = self.body_bytes_received - len(self.body_rcv)
             if (
@@ -64,21 +88,29 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
             self.body_rcv.getbuf().mark_complete()
         return count
 
-    def is_too_slow(self, now: float, scarce: bool) -> bool:
+    def is_too_slow(self, now: float, hurried: bool) -> bool:
         """Return True if this incomplete request has missed a deadline.
 
         Call this about once per second, since it also records progress.
 
         Args:
             now: Seconds by the server's clock.
-            scarce: True if other clients wait for a connection.
+            hurried: True if other clients wait for a connection, or if the server shuts down.
         """
         if self._first_seen_s is None:
             self._first_seen_s = now
             self._last_progress_s = now
+            self._last_read_s = now
         if self.body_bytes_received - self._bytes_at_progress >= _STEP_BYTES:
             self._bytes_at_progress = self.body_bytes_received
             self._last_progress_s = now
-        return now - self._first_seen_s > _READ_DEADLINE_S or (
-            scarce and now - self._last_progress_s > _STALLED_S
-        )
+        if self.body_bytes_received > self._bytes_at_read:
+            self._bytes_at_read = self.body_bytes_received
+            self._last_read_s = now
+        if hurried and now - self._last_progress_s > _STALLED_S:
+            return True
+        late_s = now - self._first_seen_s - _READ_DEADLINE_S
+        if self.body_rcv is None:
+            return late_s > 0
+        is_stalled = now - self._last_read_s > _MAX_GAP_S
+        return is_stalled or self.body_bytes_received < late_s * _MIN_BYTES_PER_S

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,8 +16,8 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
 from keylike.http_server.body_budget import BodyBudget, RequestBody
-from keylike.http_server.hard_exit import hard_exit
-from keylike.http_server.listener import ErrorRenderer, Listener, max_connections
+from keylike.http_server.hard_exit import STOP_SIGNALS, hard_exit
+from keylike.http_server.listener import ConnectionLimits, ErrorRenderer, Listener, raise_file_limit
 from keylike.http_server.parser import RequestParser
 
 # A body above its limit is read and discarded up to this size. If the server closed the connection
@@ -28,8 +28,16 @@ _IDLE_S = 3.0
 # Without such a pause it is released at this interval, because fragmentation grows with every
 # minute of work (docs/LOG.md).
 _RELEASE_INTERVAL_S = 5.0
-# A request that is incomplete when the shutdown begins has this long to arrive.
-_READ_WHILE_DRAINING_S = 5.0
+# A shutdown closes connections that have been idle for this long. Clients that send a request every
+# second or so are answered once more, with `Connection: close`. If the server closed all idle
+# connections at once, requests that are on their way would be lost.
+_KEEP_IDLE_S = 2.0
+# An upload that is incomplete this long before the end of a shutdown is refused.
+_LAST_ANSWERS_S = 1.0
+# Connections that wait for a place are looked at this often.
+_WAITING_POLL_S = 0.05
+# Batches of connections that are accepted from the kernel's backlog when the shutdown begins.
+_LAST_BATCHES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Binding:
         max_total_body_bytes: The memory for all bodies together.
         max_body_bytes_by_path: Larger limits for some paths.
         drain_s: Seconds that a shutdown waits for requests in progress.
+        connections: Limits on connections.
     """
 
     host: str
@@ -53,6 +62,7 @@ class Binding:
     max_total_body_bytes: int
     max_body_bytes_by_path: Mapping[str, int] = field(default_factory=dict)
     drain_s: float = 30.0
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
 
 
 class Server:
@@ -86,6 +96,7 @@ class Server:
         Raises:
             OSError: The address is in use or does not belong to this machine.
         """
+        raise_file_limit()
         self._draining = draining
         self._clock = clock
         self._retry_after = retry_after
@@ -103,6 +114,7 @@ class Server:
             self._channels,
             _bind(binding.host, binding.port),
             self._adjustments(),
+            binding.connections,
             render_error=render_error,
             draining=draining,
             clock=clock,
@@ -116,7 +128,8 @@ class Server:
             recv_bytes=1 << 20,
             max_request_body_size=MAX_DISCARDED_BYTES,
             max_request_header_size=32_768,
-            connection_limit=max_connections(),
+            # The listener has its own limit.
+            connection_limit=sys.maxsize,
             # Keeps reading a connection while its request is processed, which is the only way to
             # notice a disconnect. Bytes that arrive meanwhile belong to a pipelined request.
             channel_request_lookahead=1,
@@ -127,6 +140,7 @@ class Server:
             asyncore_use_poll=True,
         )
         adjustments.new_body = self._new_body
+        adjustments.is_refused = lambda path: False
         return adjustments
 
     @property
@@ -137,17 +151,19 @@ class Server:
     def run(self) -> None:
         """Serve until `stop`, then finish requests in progress for at most `drain_s` seconds."""
         while not self._draining.is_set():
-            self._poll(1.0)
-            if self._clock() - self._last_check >= 1.0:
-                self._last_check = self._clock()
-                self._close_slow_requests()
-                self._listener.close_timed_out(self._last_check)
+            self._poll(_WAITING_POLL_S if self._listener.has_waiting else 1.0)
+            self._listener.admit_waiting()
+            if self._check_connections():
                 self._release_memory_when_due()
-        self._accept_pending()
-        began = self._clock()
-        while self._is_busy() and self._clock() < began + self._binding.drain_s:
-            if self._clock() >= began + _READ_WHILE_DRAINING_S:
-                self._close_incomplete(lambda request: True)
+        self._stop_accepting()
+        end = self._clock() + self._binding.drain_s
+        while self._clock() < end:
+            self._listener.close_idle(self._clock(), _KEEP_IDLE_S)
+            if not self._listener.active_channels:
+                break
+            self._check_connections()
+            if self._clock() >= end - _LAST_ANSWERS_S:
+                self._refuse_incomplete(503, lambda request: True)
             self._poll(0.05)
         self.close()
 
@@ -160,6 +176,7 @@ class Server:
             return
         self._closed = True
         self._listener.task_dispatcher.shutdown(timeout=1)
+        self._listener.close_waiting()
         wasyncore.close_all(self._channels)
 
     def stop(self) -> None:
@@ -171,32 +188,37 @@ class Server:
                 self._listener.pull_trigger()
 
     def install_signal_handlers(self) -> None:
-        """Shut down on the first SIGTERM or SIGINT, and exit at once on the second."""
+        """Shut down on the first of `STOP_SIGNALS`, and exit at once on the second.
+
+        SIGHUP stays ignored if it was ignored at the start, as under nohup.
+        """
 
         def on_signal(number: int, _frame: object) -> None:
             if self._draining.is_set():
                 hard_exit(128 + number)
             self.stop()
 
-        signal.signal(signal.SIGTERM, on_signal)
-        signal.signal(signal.SIGINT, on_signal)
+        for number in STOP_SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, on_signal)
 
     def _poll(self, timeout_s: float) -> None:
         wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._channels, count=1)
 
-    def _accept_pending(self) -> None:
-        """Accept the connections in the kernel's backlog, close the socket and read once.
+    def _stop_accepting(self) -> None:
+        """Accept the connections in the kernel's backlog and close the listening socket.
 
-        Clients that connected before the shutdown still get a response.
+        Clients that connected before the shutdown still get a response. The kernel resets
+        connections that arrive after the last batch, so the socket is closed at once.
         """
         listening = self._listener.socket
-        for _ in range(self._listener.adj.connection_limit):
-            if select.select([listening], [], [], 0)[0]:
-                self._listener.handle_accept()
+        for _ in range(_LAST_BATCHES):
+            if not self._listener.accept_batch():
+                break
+        listening.close()
         self._listener.accepting = False
         self._listener.del_channel()
-        listening.close()
-        self._poll(0)
+        self._listener.admit_all()
 
     def _is_busy(self) -> bool:
         channels = tuple(self._listener.active_channels.values())
@@ -224,17 +246,24 @@ class Server:
             self._last_release = self._last_check
             self._release_memory()
 
-    def _close_slow_requests(self) -> None:
-        scarce = self._listener.in_connection_overflow
-        self._close_incomplete(lambda request: request.is_too_slow(self._last_check, scarce))
+    def _check_connections(self) -> bool:
+        """Enforce the time limits of connections once per second; return True if it was due."""
+        now = self._clock()
+        if now - self._last_check < 1.0:
+            return False
+        self._last_check = now
+        hurried = self._listener.scarce or self._draining.is_set()
+        self._refuse_incomplete(408, lambda request: request.is_too_slow(now, hurried))
+        self._listener.close_timed_out(now)
+        return True
 
-    def _close_incomplete(self, condition: Callable[[RequestParser], bool]) -> None:
-        """Close connections whose incomplete request meets `condition`."""
+    def _refuse_incomplete(self, status: int, condition: Callable[[RequestParser], bool]) -> None:
+        """Answer incomplete requests that meet `condition`, and close their connections."""
         for channel in tuple(self._listener.active_channels.values()):
             # A connection with a request in progress stays open, since its response is due.
             incomplete = channel.request is not None and not channel.requests
             if incomplete and condition(channel.request):
-                channel.will_close = True
+                channel.refuse_incomplete(status)
 
 
 def _bind(host: str, port: int) -> socket.socket:

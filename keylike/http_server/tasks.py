@@ -18,6 +18,9 @@ RESERVE_KEY = "keylike.reserve"
 # WSGI environment: a function that returns True once the client has disconnected. waitress sets it.
 CLIENT_DISCONNECTED_KEY = "waitress.client_disconnected"
 
+# Seconds after which a client that found no connection may retry.
+_RETRY_AFTER_S = 1
+
 
 class RequestTask(WSGITask):  # type: ignore[misc]
     """A call of the application for a request whose body has been read or discarded."""
@@ -33,22 +36,28 @@ class RequestTask(WSGITask):  # type: ignore[misc]
         return environ
 
     def build_response_header(self) -> bytes:
-        """Return the response header, with `Connection: close` while the server drains."""
-        if self.channel.server.draining.is_set():
+        """Return the response header, with `Connection: close` if this is the last response."""
+        if self.channel.begin_response(self.request):
             self.set_close_on_finish()
         header: bytes = super().build_response_header()
         return header
 
 
 class JSONErrorTask(ErrorTask):  # type: ignore[misc]
-    """A JSON response to a request that waitress refuses: broken HTTP, or too many bytes."""
+    """A JSON response to a request that the server refuses by itself.
+
+    The request is broken, too large, too slow, or there is no connection for it.
+    """
 
     def execute(self) -> None:
         """Send the response and close the connection."""
+        self.channel.begin_response(self.request)
         status, headers, body = self.channel.server.render_error(self.request.error.code)
         data = json.dumps(body).encode()
         self.status = f"{status} {HTTPStatus(status).phrase}"
         self.response_headers += [("Content-Type", "application/json"), *headers.items()]
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.response_headers.append(("Retry-After", str(_RETRY_AFTER_S)))
         self.set_close_on_finish()
         self.content_length = len(data)
         self.write(data)

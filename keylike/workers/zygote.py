@@ -74,7 +74,7 @@ def main(descriptor: int) -> NoReturn:
 
 def _ignore_signals() -> None:
     """Leave signals to the server: photos in flight are still to be read. Reap no children."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 

@@ -28,12 +28,12 @@ def find_nginx() -> str:
 
 
 class Nginx:
-    """nginx process in front of the server at port `upstream_port`.
+    """nginx process in front of the servers at `upstream_ports`.
 
     `changes` replaces values of directives, each of which must be in the configuration.
     """
 
-    def __init__(self, folder: Path, upstream_port: int, **changes: str) -> None:
+    def __init__(self, folder: Path, *upstream_ports: int, **changes: str) -> None:
         self.folder = folder
         certificate, _ = make_certificate(folder)
         with socket.socket() as sock:
@@ -47,7 +47,9 @@ class Nginx:
         }
         replacements |= {
             "listen 8443": f"listen 127.0.0.1:{self.port}",
-            "keylike:5000": f"127.0.0.1:{upstream_port}",
+            "server keylike:5000 max_fails=0;": " ".join(
+                f"server 127.0.0.1:{port} max_fails=0;" for port in upstream_ports
+            ),
         }
         text = CONFIGURATION.read_text(encoding="utf-8")
         for old, new in replacements.items():

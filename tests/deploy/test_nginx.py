@@ -3,7 +3,10 @@ failures."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,8 @@ from keylike_client import Client, Refused
 from tests.clients.scripted_server import ScriptedResponse, ScriptedServer
 from tests.deploy.nginx_server import CONFIGURATION, Nginx, find_nginx
 from tests.fakes import ColourReader
-from tests.running import Running
+from tests.running import Running, until
+from tests.test_cli_serve import COLOUR, Served
 from tools.fuzzing.forms import form
 from tools.plain_pictures import BLUE, RED, plain
 
@@ -292,3 +296,102 @@ def test_nginx_plain_http_on_tls_port_gets_json(proxied: Proxied) -> None:
     with nginx.plain() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert json.loads(connection.recv(65536).partition(b"\r\n\r\n")[2])["code"] == "bad_request"
+
+
+class Load:
+    """Clients that send a photo after the previous response, until they are stopped.
+
+    Attributes:
+        results: The time at which each request began, and its status.
+    """
+
+    def __init__(self, nginx: Nginx, clients: int) -> None:
+        self.results: list[tuple[float, int]] = []
+        self._nginx = nginx
+        self._numbers = itertools.count(40)
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._send) for _ in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def wait_for(self, count: int) -> None:
+        """Wait until `count` more requests have been answered."""
+        target = len(self.results) + count
+        until(lambda: len(self.results) >= target)
+
+    def stop(self) -> list[int]:
+        """Stop the clients and return the statuses."""
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join(20)
+        return [status for _, status in self.results]
+
+    def _send(self) -> None:
+        while not self._stopped.is_set():
+            photo = plain(RED, size=(next(self._numbers), 40))
+            began = time.monotonic()
+            status, _, _ = request_json(
+                self._nginx, "POST", "/predict", photo, Content_Type="image/jpeg"
+            )
+            self.results.append((began, status))
+
+
+@pytest.fixture
+def replicas(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Return a function that starts a server process, at the port of an earlier one if given."""
+    started: list[Served] = []
+
+    def start(port: int = 0) -> Served:
+        environment = {"KEYLIKE_LOG_LEVEL": "ERROR", "KEYLIKE_PROXY": "127.0.0.1"}
+        environment |= {"KEYLIKE_LIMITS": "off", "KEYLIKE_PORT": str(port)}
+        started.append(Served(COLOUR, tmp_path / f"logs{len(started)}", **environment))
+        return started[-1]
+
+    yield start
+    for each in started:
+        with each.process as process:
+            process.kill()
+
+
+@pytest.fixture
+def balanced(
+    replicas: Callable[..., Served], tmp_path: Path
+) -> Iterator[tuple[Nginx, list[Served]]]:
+    """Run nginx in front of two server processes."""
+    find_nginx()
+    servers = [replicas(), replicas()]
+    nginx = Nginx(tmp_path, *(server.port for server in servers))
+    nginx.start()
+    yield nginx, servers
+    nginx.stop()
+
+
+def test_rolling_restart_of_two_replicas_loses_no_request(
+    balanced: tuple[Nginx, list[Served]], replicas: Callable[..., Served]
+) -> None:
+    nginx, servers = balanced
+    load = Load(nginx, 4)
+    for server in servers:
+        load.wait_for(40)
+        assert server.stop()[0] == 0
+        load.wait_for(40)
+        replicas(server.port)
+    load.wait_for(40)
+    assert set(load.stop()) == {200}
+
+
+def test_killed_replica_fails_only_the_requests_inside_it(
+    balanced: tuple[Nginx, list[Served]],
+) -> None:
+    clients = 4
+    nginx, servers = balanced
+    load = Load(nginx, clients)
+    load.wait_for(40)
+    servers[0].process.kill()
+    servers[0].process.wait(20)
+    dead = time.monotonic()
+    load.wait_for(80)
+    statuses = load.stop()
+    assert set(statuses) <= {200, 503}
+    assert statuses.count(503) <= clients
+    assert all(status == 200 for began, status in load.results if began > dead)

@@ -58,53 +58,39 @@ def check_live(connection: socket.socket) -> int:
     return read_response(connection)[0]
 
 
-def test_connections_above_the_limit_wait_and_are_then_served(
+def test_idle_connections_above_the_limit_give_way_to_new_ones(
     serve: Serve, many_files: None
 ) -> None:
-    """Connections within the limit are served meanwhile, and all files are closed afterwards."""
-    server = serve()
-    inside = connect(server.port)
-    assert check_live(inside) == 200
+    """All files are closed afterwards."""
+    server = serve(KEYLIKE_CONNECTIONS_PER_ADDRESS="512")
+    assert server.ask("POST", "/", plain())[0] == 200
     before = open_files(server)
-    others = [connect(server.port) for _ in range(1000)]
-    late = connect(server.port)
-    late.sendall(LIVE)
-    for _ in range(3):
-        assert check_live(inside) == 200
-    inside.sendall(
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
-        % len(plain())
-        + plain()
-    )
-    assert read_response(inside)[1]["bitting"] == "2,5,4,7,3"
-    assert open_files(server) <= before + 512
+    others = []
+    for number in range(1000):
+        others.append(connect(server.port))
+        if number % 100 == 0:
+            assert server.ask("POST", "/", plain(size=(50, 40 + number)))[0] == 200
+            assert server.ask("GET", "/health/live")[0] == 200
+    # A batch of new connections is accepted before as many are closed.
+    assert open_files(server) <= before + 512 + 64
+    assert server.ask("POST", "/", plain())[0] == 200
     for each in others:
         each.close()
-    assert read_response(late)[0] == 200
-    assert server.ask("POST", "/", plain())[0] == 200
-    late.close()
     until(lambda: open_files(server) <= before)
-    inside.close()
 
 
-def test_idle_connections_at_the_limit_are_closed_after_seconds(fault_server: FaultServer) -> None:
-    """Below the limit an idle connection stays open for two minutes."""
-    fault_server.server._listener.adj.connection_limit = 12
-    half = connect(fault_server.server.port)
-    half.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n")
-    silent = [connect(fault_server.server.port) for _ in range(9)]
-    until(lambda: len(fault_server.server._channels) == 12)
-    late = connect(fault_server.server.port)
-    late.sendall(LIVE)
-    for _ in range(4):
-        fault_server.now += 1.5
-        fault_server.server._listener.pull_trigger()
-        until(lambda: fault_server.server._last_check == fault_server.now)
-    assert read_response(late)[0] == 200
-    assert all(each.recv(1) == b"" for each in silent)
-    half.sendall(b"Content-Length: 0\r\n\r\n")
-    assert read_response(half)[0] == 400, "a connection with a partial request was closed"
-    for each in [*silent, late, half]:
+def test_keep_alive_connections_of_one_address_give_way_to_a_photo(
+    serve: Serve, many_files: None
+) -> None:
+    """The clients hold 530 connections, more than the server has, and requested something."""
+    server = serve(KEYLIKE_LOG_LEVEL="ERROR")
+    held = []
+    for _ in range(530):
+        held.append(connect(server.port))
+        assert check_live(held[-1]) == 200
+    assert server.ask("POST", "/", plain())[0] == 200
+    assert server.ask("GET", "/health/ready")[0] == 200
+    for each in held:
         each.close()
 
 

@@ -118,21 +118,20 @@ def test_stalled_requests_at_the_connection_limit_are_closed_after_seconds(
     fault_server: FaultServer, begun: bytes
 ) -> None:
     """Below the limit a request may take a minute."""
-    fault_server.server._listener.adj.connection_limit = 12
+    fault_server.server._listener.max_connections = 10
     half = [connect(fault_server.server.port) for _ in range(10)]
     for each in half:
         each.sendall(begun)
-    until(lambda: len(fault_server.server._channels) == 12)
-    late = connect(fault_server.server.port)
-    late.sendall(LIVE)
+    until(lambda: len(fault_server.server._listener.active_channels) == 10)
+    with connect(fault_server.server.port) as late:
+        assert check_live(late) == 200
     for _ in range(5):
         fault_server.now += 1.5
-        fault_server.server._listener.pull_trigger()
-        until(lambda: fault_server.server._last_check == fault_server.now)
-    assert read_response(late)[0] == 200
-    assert all(each.recv(1) == b"" for each in half)
-    for each in [*half, late]:
+        fault_server.wait_a_turn()
+    for each in half:
+        assert read_response(each)[0] == 408
         each.close()
+    assert fault_server.post()[0] == 200
 
 
 def test_max_connections_follows_the_limit_of_open_files(

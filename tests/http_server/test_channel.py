@@ -33,17 +33,38 @@ class RecordingChannel(Channel):
     parser_class = RecordingParser
 
 
-@pytest.fixture
-def channel() -> Iterator[RecordingChannel]:
+def new_channel(connection: socket.socket) -> RecordingChannel:
     """Return a channel of a server that starts no requests."""
     RecordingParser.sizes = []
     adjustments = Adjustments()
     budget = BodyBudget(10_000_000, lambda: 0.0)
     adjustments.new_body = lambda path: RequestBody(10_000_000, budget)
+    adjustments.is_refused = lambda path: False
     server = SimpleNamespace(active_channels={}, add_task=lambda channel: None)
+    return RecordingChannel(server, connection, ("", 0), adjustments, map={})
+
+
+@pytest.fixture
+def channel() -> Iterator[RecordingChannel]:
+    """Return a channel whose client sends nothing."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield RecordingChannel(server, ours, ("", 0), adjustments, map={})
+        yield new_channel(ours)
+
+
+def test_idle_channel_with_unread_input_is_not_evictable() -> None:
+    """The request has arrived, and the event loop has not read it yet."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        channel = new_channel(ours)
+        assert channel.is_evictable()
+        used = channel.last_used
+        theirs.sendall(b"GET")
+        assert not channel.is_evictable()
+        assert channel.last_used > used
+        assert ours.recv(10) == b"GET"
+        theirs.close()
+        assert channel.is_evictable()
 
 
 def test_received_body_of_known_length_is_passed_on_whole(channel: RecordingChannel) -> None:

@@ -30,23 +30,6 @@ JPEG, JSON, FORM = (
 )
 
 
-@pytest.fixture
-def reader() -> PatientReader:
-    """Return a reader that reads at once, unless a test holds it."""
-    patient = PatientReader()
-    patient.allowed.set()
-    return patient
-
-
-@pytest.fixture
-def running(settings: Settings, reader: PatientReader) -> Iterator[Running]:
-    """Run a server and stop it after the test."""
-    server = Running(settings, reader)
-    yield server
-    reader.allowed.set()
-    server.stop()
-
-
 def test_photo_twice_on_one_connection_is_read(running: Running) -> None:
     connection = running.connect()
     for _ in range(2):
@@ -111,30 +94,6 @@ def test_broken_http_gets_a_json_error_and_is_logged(
         status,
         body["code"],
     )
-
-
-@pytest.mark.parametrize(
-    "begun",
-    [b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12"],
-    ids=["headers", "body"],
-)
-def test_request_incomplete_after_a_minute_is_closed(running: Running, begun: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
-        raw.sendall(begun)
-        running.wait_a_turn()
-        # The server checks its connections once per second.
-        running.now += 1
-        running.wait_a_turn()
-        running.now += 59
-        raw.sendall(b"3")
-        running.wait_a_turn()
-        raw.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            raw.recv(1)
-        raw.settimeout(20)
-        running.now += 2
-        running.wait_a_turn()
-        assert raw.recv(1) == b""
 
 
 def release_times(requests: list[tuple[float, bytes]]) -> list[float]:

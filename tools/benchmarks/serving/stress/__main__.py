@@ -15,6 +15,7 @@ from tools.benchmarks.serving.photos import photos
 from tools.benchmarks.serving.stress.backlog import backlog
 from tools.benchmarks.serving.stress.batch import batch
 from tools.benchmarks.serving.stress.contract import Outcome, Scenario, ScenarioOptions
+from tools.benchmarks.serving.stress.crowd import crowd
 from tools.benchmarks.serving.stress.flood import flood
 from tools.benchmarks.serving.stress.growth import growth
 from tools.benchmarks.serving.stress.half_sent import half_sent
@@ -29,6 +30,7 @@ SCENARIOS: dict[str, Scenario] = {
     "backlog": backlog,
     "slow-clients": slow_clients,
     "half-sent": half_sent,
+    "crowd": crowd,
     "flood": flood,
     "growth": growth,
 }

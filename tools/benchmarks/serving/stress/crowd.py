@@ -1,0 +1,135 @@
+"""Crowd scenario: idle keep-alive connections that come back when the server closes them.
+
+It measures their effect on photos, with as many as the server has places and with four times that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from tools.benchmarks.serving.load import RequestOutcome, closed_loop
+from tools.benchmarks.serving.photos import PhotoStream
+from tools.benchmarks.serving.stress.connection import Connection, TruncatedResponse
+from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
+from tools.benchmarks.serving.stress.server import Server
+
+_LIVE = b"GET /health/live HTTP/1.1\r\nHost: keylike\r\n\r\n"
+_CROWDS = (530, 2000)
+_RECONNECT_S = 1.0
+_CLIENTS = 2
+_ROUNDS, _ROUND_S, _QUICK_S = 3, 8.0, 3.0
+_FACTOR = 2.0
+_PROBES = 20
+
+
+class _Crowd:
+    """Connections that request something once and then hold the connection.
+
+    `connected` counts the connections that were opened.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self.connected = 0
+
+    async def hold(self, delay_s: float) -> None:
+        """Hold one connection; open a new one a second after the server closed it."""
+        await asyncio.sleep(delay_s)
+        while True:
+            with suppress(OSError, TruncatedResponse):
+                connection = await Connection.connect(self._port)
+                self.connected += 1
+                try:
+                    await connection.send(_LIVE)
+                    if await connection.response() is not None:
+                        await connection.quiet(3600)
+                finally:
+                    connection.close()
+            await asyncio.sleep(_RECONNECT_S)
+
+
+@asynccontextmanager
+async def _held(port: int, size: int) -> AsyncIterator[_Crowd]:
+    """Hold `size` connections."""
+    crowd = _Crowd(port)
+    tasks = [asyncio.create_task(crowd.hold(number / size)) for number in range(size)]
+    try:
+        await asyncio.sleep(2 * _RECONNECT_S)
+        yield crowd
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _probe_health(port: int) -> float:
+    """Return the seconds that a health check on a new connection takes."""
+    began = time.monotonic()
+    connection = await Connection.connect(port)
+    try:
+        await connection.send(_LIVE)
+        response = await connection.response()
+    finally:
+        connection.close()
+    return time.monotonic() - began if response and response.status == 200 else float("inf")
+
+
+async def _compare(server: Server, photos: PhotoStream, size: int, seconds: float) -> Any:
+    """Measure with and without the crowd in alternating turns, because the speed drifts."""
+
+    async def measure() -> list[RequestOutcome]:
+        return await closed_loop(f"{server.url}/predict", lambda: next(photos), _CLIENTS, seconds)
+
+    quiet: list[RequestOutcome] = []
+    crowded: list[RequestOutcome] = []
+    connected = 0
+    health: list[float] = []
+    for _ in range(_ROUNDS):
+        quiet += await measure()
+        async with _held(server.port, size) as crowd:
+            crowded += await measure()
+            health += [await _probe_health(server.port) for _ in range(_PROBES)]
+            connected += crowd.connected
+    return {
+        "p95_ms": _p95_ms(quiet),
+        "p95_ms_crowded": _p95_ms(crowded),
+        "factor": _p95_ms(crowded) / _p95_ms(quiet),
+        "photos": len(quiet),
+        "photos_crowded": len(crowded),
+        "failed": sum(outcome.status != 200 for outcome in quiet + crowded),
+        "connected": connected // _ROUNDS,
+        "health_ms": {"median": 1e3 * statistics.median(health), "max": 1e3 * max(health)},
+    }
+
+
+def _p95_ms(outcomes: list[RequestOutcome]) -> float:
+    seconds = sorted(outcome.seconds for outcome in outcomes)
+    return 1e3 * seconds[int(0.95 * (len(seconds) - 1))]
+
+
+def crowd(options: ScenarioOptions) -> Outcome:
+    """Test with 530 and with 2,000 connections of one address."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    figures: dict[str, Any] = {}
+    targets: dict[str, bool] = {}
+    photos = PhotoStream(list(options.photos("640x480")))
+    with Server(options.work / "crowd") as server:
+        # The server keeps the limit that it was started with.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+        asyncio.run(closed_loop(f"{server.url}/predict", lambda: next(photos), 2, 2.0))
+        for size in _CROWDS:
+            seconds = _QUICK_S if options.quick else _ROUND_S
+            result = asyncio.run(_compare(server, photos, size, seconds))
+            figures[f"{size} connections"] = result
+            targets[f"{size}: p95 at most {_FACTOR:g} times its quiet value"] = (
+                result["factor"] <= _FACTOR
+            )
+            targets[f"{size}: no photo fails"] = not result["failed"]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return Outcome(figures, targets)
