@@ -37,6 +37,8 @@ _EXPOSED_HEADERS = [
     "X-RateLimit-Reset",
     VERSION_HEADER,
 ]
+# Pages of other origins must not read the operator's figures, even through a browser on this machine.
+_READABLE = r"^(?!/health/detailed/?$)"
 _PREFLIGHT_S = 86_400
 _ALWAYS = [
     (VERSION_HEADER, API_VERSION),
@@ -71,7 +73,9 @@ def install(app: Flask, origins: Sequence[str]) -> None:
     named = "*" not in origins
     CORS(
         app,
-        origins=[_exactly(origin) for origin in origins] if named else "*",
+        resources={
+            _READABLE: {"origins": [_exactly(origin) for origin in origins] if named else "*"}
+        },
         send_wildcard=not named,
         supports_credentials=named,
         allow_headers=_REQUEST_HEADERS,

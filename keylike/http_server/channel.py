@@ -52,6 +52,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     parser_class = RequestParser
     task_class = RequestTask
     error_task_class = JSONErrorTask
+    request: RequestParser | None
 
     def __init__(
         self,
@@ -160,9 +161,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def refuse_incomplete(self, status: int) -> None:
         """Answer the incomplete request with an error, and close the connection afterwards."""
         with self.requests_lock:
-            request, self.request = self.request, None
+            request = self.request
             if request is None:
                 return
+            self.request = None
             request.error = Refusal(status)
             request.completed = True
             self._discards_input = True

@@ -163,10 +163,11 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
                 return number > 0
             if pair is None:
                 return number > 0
-            network = self._network_of(pair[1][0])
+            sock, address = pair
+            network = self._network_of(address[0])
             # Networks are ordered by their newest connection.
             queue = self._waiting.pop(network, [])
-            queue.append(_Waiting(*pair, now))
+            queue.append(_Waiting(sock, address, now))
             self._waiting[network] = queue
         return True
 

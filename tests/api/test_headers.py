@@ -32,6 +32,19 @@ def test_cors_by_default_allows_every_origin_without_credentials(
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
+@pytest.mark.parametrize("path", ["/health/detailed", "/v1/health/detailed"])
+@pytest.mark.parametrize("origins", ["*", APP])
+def test_detailed_health_is_not_readable_by_other_origins(
+    settings: Settings, model: Load, path: str, origins: str
+) -> None:
+    client = serve(settings, model, origins=origins)
+    for method in ("GET", "OPTIONS"):
+        answer = client.open(path, method=method, headers={"Origin": APP})
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
+    answer = client.get("/health", headers={"Origin": APP})
+    assert "Access-Control-Allow-Origin" in answer.headers
+
+
 def test_cors_with_named_origins_allows_only_them_with_credentials(
     settings: Settings, model: Load
 ) -> None:
