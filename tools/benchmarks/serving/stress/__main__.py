@@ -20,6 +20,7 @@ from tools.benchmarks.serving.stress.flood import flood
 from tools.benchmarks.serving.stress.growth import growth
 from tools.benchmarks.serving.stress.half_sent import half_sent
 from tools.benchmarks.serving.stress.identical import identical
+from tools.benchmarks.serving.stress.polling_stop import polling_stop
 from tools.benchmarks.serving.stress.slow_clients import slow_clients
 from tools.benchmarks.serving.stress.stop import stop
 
@@ -27,6 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "identical": identical,
     "batch": batch,
     "stop": stop,
+    "polling-stop": polling_stop,
     "backlog": backlog,
     "slow-clients": slow_clients,
     "half-sent": half_sent,

@@ -19,7 +19,7 @@ from tools.benchmarks.serving.stress.connection import Connection, TruncatedResp
 from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.server import Server
 
-_LIVE = b"GET /health/live HTTP/1.1\r\nHost: keylike\r\n\r\n"
+_LIVE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 _CROWDS = (530, 2000)
 _RECONNECT_S = 1.0
 _CLIENTS = 2

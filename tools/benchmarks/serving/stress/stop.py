@@ -45,7 +45,7 @@ class RequestResult(StrEnum):
     LATE = "late"
 
 
-_FAILURES = (RequestResult.OTHER, RequestResult.LOST, RequestResult.CUT, RequestResult.TRUNCATED)
+FAILURES = (RequestResult.OTHER, RequestResult.LOST, RequestResult.CUT, RequestResult.TRUNCATED)
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ async def _under_load(server: Server, photos: PhotoStream) -> dict[str, Any]:
         "exit_status": status,
         "before": dict(clients.before),
         "after": dict(clients.after),
-        "failures": sum((clients.before + clients.after)[outcome] for outcome in _FAILURES),
+        "failures": sum((clients.before + clients.after)[outcome] for outcome in FAILURES),
     }
 
 
