@@ -25,6 +25,7 @@ from keylike.api import error_handlers
 from keylike.api.application import (
     PHOTO_PATHS,
     Components,
+    EarlyStatus,
     build_application,
 )
 from keylike.cache.factory import build_cache
@@ -138,7 +139,7 @@ class Service:
         self.inference = Inference(
             self.slots, self.engines, self.cache, self.limits, clock, tuple(listeners)
         )
-        self.app = self._build_application(one_time_token)
+        self.app, self._early_status = self._build_application(one_time_token)
         self._server: Server | None = None
 
     def load(self) -> None:
@@ -176,6 +177,7 @@ class Service:
             draining=self.draining,
             clock=clock or self._clock,
             retry_after=self._retry_after_s,
+            early_status=self._early_status,
             release_memory=release_free_memory,
         )
         return self._server
@@ -270,7 +272,7 @@ class Service:
             reader = loading.load(self.settings.models / "caliper")
         return loading.families(reader)
 
-    def _build_application(self, one_time_token: str | None) -> OpenAPI:
+    def _build_application(self, one_time_token: str | None) -> tuple[OpenAPI, EarlyStatus]:
         settings = self.settings
         classifiers = Classifiers(
             settings.models,

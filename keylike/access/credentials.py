@@ -40,6 +40,13 @@ class Credentials:
                 return token
         return self._store.find(secret) if self._store else None
 
+    def may_match(self, secret: str) -> bool:
+        """Return False if `secret` is certainly no valid token. This never waits for the store."""
+        hashed = digest(secret)
+        if any(hmac.compare_digest(hashed, wanted) for wanted, _ in self._known):
+            return True
+        return self._store is not None and self._store.may_contain(secret)
+
     def any(self) -> bool:
         """Return True if at least one token is valid now. Raises TokensUnreadable.
 

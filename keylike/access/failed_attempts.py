@@ -57,17 +57,20 @@ class FailedAttempts:
 
     def record_failure(self, client: str) -> None:
         """Count a wrong token, and wait a moment if there have been several."""
-        allowed = self._windows.acquire_entry(client, MAX_FAILURES, WINDOW_S)
-        if not self._count_shared(client) or not allowed:
-            with self._lock:
-                self._blocked_until[client] = self._clock() + WINDOW_S
-                _trim(self._blocked_until, _MAX_CLIENTS)
+        if not self._count_shared(client):
+            self._block(client)
+        self.record_failure_at_once(client)
         count = self._windows.get_moving_window(client, MAX_FAILURES, WINDOW_S)[1]
         if count >= _SLOWED_FROM and self._delays.acquire(blocking=False):
             try:
                 self._sleep(_DELAY_S)
             finally:
                 self._delays.release()
+
+    def record_failure_at_once(self, client: str) -> None:
+        """Count a wrong token in this process only, without waiting for anything."""
+        if not self._windows.acquire_entry(client, MAX_FAILURES, WINDOW_S):
+            self._block(client)
 
     def record_success(self, client: str, token: str) -> None:
         """Remember that the client has used this token."""
@@ -88,6 +91,11 @@ class FailedAttempts:
                 del self._blocked_until[client]
                 return 0
             return 0 if _digest(client, token) in self._used else math.ceil(left_s)
+
+    def _block(self, client: str) -> None:
+        with self._lock:
+            self._blocked_until[client] = self._clock() + WINDOW_S
+            _trim(self._blocked_until, _MAX_CLIENTS)
 
 
 def _digest(client: str, token: str) -> bytes:

@@ -155,6 +155,30 @@ class TokenStore:
             self._record_use(connection, hashed, token.last_used, now)
             return token
 
+    def may_contain(self, secret: str) -> bool:
+        """Return False if `secret` is certainly no token of this store.
+
+        This never waits and changes nothing. It returns True if the file cannot be read now.
+        """
+        if len(secret) != LENGTH:
+            return False
+        if not self._lock.acquire(blocking=False):
+            return True
+        try:
+            connection = self._connect_existing()
+            if connection is None:
+                return False
+            connection.execute("PRAGMA busy_timeout = 0")
+            found = connection.execute("SELECT 1 FROM tokens WHERE hash = ?", (digest(secret),))
+            known = found.fetchone() is not None
+            connection.execute(f"PRAGMA busy_timeout = {self._wait_s * 1000:.0f}")
+            return known
+        except (sqlite3.Error, OSError, UnicodeError):
+            self._disconnect()
+            return True
+        finally:
+            self._lock.release()
+
     def close(self) -> None:
         """Close the file; the next query opens it again."""
         with self._lock:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 from flask_openapi3 import Info, License, OpenAPI
 from structlog.stdlib import BoundLogger
 
 from keylike.access.credentials import Credentials
 from keylike.access.failed_attempts import FailedAttempts
-from keylike.access.policy import Policy
+from keylike.access.policy import Need, Policy
 from keylike.access.quotas import Quotas
 from keylike.api import (
     authentication,
@@ -57,6 +58,7 @@ from keylike.tunnel.watchdog import TunnelStatus
 # Paths as the socket server sees them. It allows larger bodies for batches, and refuses photos
 # before it reads their body if the queue is full.
 BATCH_PATHS = versions.with_prefix({BATCH_PATH})
+_PREMIUM_PATHS = versions.with_prefix({"/predict/premium"})
 PHOTO_PATHS = versions.with_prefix({*PREDICT_PATHS, BATCH_PATH, CLASSIFY_PATH})
 
 # It answers these even if all connections are in use.
@@ -135,8 +137,12 @@ class Components:
     wall: Callable[[], float]
 
 
-def build_application(parts: Components, options: HttpOptions) -> OpenAPI:
-    """Return the Flask application with every route."""
+# Returns the status of a request that its WSGI environment, without a body, shows to be refused.
+EarlyStatus = Callable[[dict[str, Any]], int | None]
+
+
+def build_application(parts: Components, options: HttpOptions) -> tuple[OpenAPI, EarlyStatus]:
+    """Return the Flask application with every route, and its early status of large requests."""
     app = _bare_application(options)
     compression.install(app)
     headers.install(app, options.origins)
@@ -198,7 +204,26 @@ def build_application(parts: Components, options: HttpOptions) -> OpenAPI:
     _register_operations(app, parts, options, rate_limits)
     app.register_blueprint(web_blueprint(options.web))
     app.register_blueprint(docs_blueprint(options.web))
-    return app
+    return app, _early_status(rules, parts.metrics, options)
+
+
+def _early_status(rules: Authentication, metrics: Metrics, options: HttpOptions) -> EarlyStatus:
+    def decide(environ: dict[str, Any], _: Any) -> list[Any]:
+        need = Need.PREMIUM if environ["PATH_INFO"] in _PREMIUM_PATHS else Need.PHOTOS
+        return [rules.early_status(PhotoRequest(environ), need)]
+
+    # The client's address is found in the same way as for the application.
+    behind_proxies = NamedProxies(decide, options.proxies, options.tunnel_agents)
+
+    def early_status(environ: dict[str, Any]) -> int | None:
+        if environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] not in PHOTO_PATHS:
+            return None
+        (status,) = cast(list[int | None], behind_proxies(environ, None))
+        if status is not None:
+            metrics.record_rejection("unauthorized" if status == 401 else "rate_limited")
+        return status
+
+    return early_status
 
 
 def _bare_application(options: HttpOptions) -> OpenAPI:

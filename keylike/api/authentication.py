@@ -107,6 +107,32 @@ class Authentication:
             else:
                 self.attempts.record_success(address, token)
 
+    def early_status(self, request: Request, need: Need) -> int | None:
+        """Return 401 or 429 if the headers alone show that the request will be refused.
+
+        The event loop calls this before it reads a large body. It waits for nothing.
+
+        Args:
+            request: A request without a body.
+            need: What its route requires.
+        """
+        if required_tier(self.policy, need, own=is_own(request)) is None:
+            return None
+        token = sent_token(request)
+        if not token:
+            return 401
+        limited = self._counts(request)
+        address = address_name(request, self.salt)
+        if limited and self.attempts.blocked_s(address, token):
+            self.record_failure("limited")
+            return 429
+        if self.credentials.may_match(token):
+            return None
+        self.record_failure("wrong")
+        if limited:
+            self.attempts.record_failure_at_once(address)
+        return 401
+
     def _counts(self, request: Request) -> bool:
         return self.limited == "on" or (self.limited == "auto" and not is_own(request))
 

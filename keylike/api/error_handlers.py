@@ -9,6 +9,7 @@ from flask import Flask, Response, g, jsonify
 from structlog.stdlib import BoundLogger
 from werkzeug.exceptions import HTTPException
 
+from keylike.access.failed_attempts import WINDOW_S
 from keylike.api.responses import API_VERSION, VERSION_HEADER, failure, new_request_id, refusal
 from keylike.errors import KeylikeError, ModelLoading, Overloaded, RateLimited
 from keylike.observability.logs import places
@@ -43,6 +44,10 @@ REJECTIONS = tuple(
 # Failures that Flask or the socket server finds before a view runs: status -> code and message.
 _BY_STATUS = {
     400: ("bad_request", "The request is malformed."),
+    401: (
+        "unauthorized",
+        "A valid token is required: send it as X-API-Key or as Authorization: Bearer.",
+    ),
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not support the method; see Allow."),
     408: ("request_timeout", "The request arrived too slowly. Try again on a better connection."),
@@ -153,6 +158,9 @@ def error_renderer(
         body = failure(code, message, request_id=new_request_id(), now=clock())
         log.info("refused", request_id=body["request_id"], status=STATUS[code], failure=code)
         refused(STATUS[code])
-        return STATUS[code], {VERSION_HEADER: API_VERSION}, body
+        headers = {VERSION_HEADER: API_VERSION}
+        if STATUS[code] == 429:
+            headers["Retry-After"] = str(WINDOW_S)
+        return STATUS[code], headers, body
 
     return refuse

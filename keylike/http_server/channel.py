@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import socket
+from functools import partial
 from typing import Any
 
 from waitress.adjustments import Adjustments
@@ -49,7 +50,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         network: Name under which the listener counts this connection.
     """
 
-    parser_class = RequestParser
+    parser_class: Any = RequestParser
     task_class = RequestTask
     error_task_class = JSONErrorTask
     request: RequestParser | None
@@ -82,6 +83,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             adj = copy.copy(adj)
             adj.is_refused = self._is_refused
         super().__init__(server, sock, addr, adj, map)
+        self.parser_class = partial(RequestParser, client_address=str(addr[0]))
 
     def may_start(self) -> bool:
         """Return True if the next request may start now.

@@ -26,6 +26,9 @@ _MAX_GAP_S = 30.0
 # arrive within this time.
 _STALLED_S = 5.0
 _STEP_BYTES = 32_768
+# A request with a larger body, or one of unknown length, is refused before its body is read if its
+# headers show that it will be. The application refuses smaller ones by itself.
+_LARGE_BODY_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,16 @@ class Refusal:
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
     """One request with a single length, bounded chunk overhead and a `RequestBody`.
 
-    waitress gives a parser nothing but its adjustments. `Server` therefore adds two functions to
-    them: `new_body` creates the body for a path, and `is_refused` tells whether a path is refused
-    with 503 for lack of connections.
+    waitress gives a parser nothing but its adjustments. `Server` therefore adds three functions to
+    them: `new_body` creates the body for a path, `is_refused` tells whether a path is refused with
+    503 for lack of connections, and `early_status` returns the status of a request that its headers
+    show to be refused.
     """
 
-    def __init__(self, adjustments: Adjustments) -> None:
+    def __init__(self, adjustments: Adjustments, client_address: str = "") -> None:
         """Create a parser for the next request of a connection."""
         super().__init__(adjustments)
+        self._client_address = client_address
         self.error: Any = None
         self.path = ""
         self._first_seen_s: float | None = None
@@ -66,8 +71,25 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         super().parse_header(header_plus)
         if self.adj.is_refused(self.path):
             self.error = Refusal(HTTPStatus.SERVICE_UNAVAILABLE)
+        elif self.chunked or self.content_length > _LARGE_BODY_BYTES or self.expect_continue:
+            status = self.adj.early_status(self._environment())
+            if status is not None:
+                self.error = Refusal(status)
         if self.body_rcv is not None:
             self.body_rcv.buf = self.adj.new_body(self.path)
+
+    def _environment(self) -> dict[str, Any]:
+        """Return the part of the WSGI environment that is known without a body."""
+        headers = {f"HTTP_{name}": value for name, value in self.headers.items()}
+        return headers | {
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": self.path,
+            "QUERY_STRING": "",
+            "REMOTE_ADDR": self._client_address,
+            "SERVER_NAME": "",
+            "SERVER_PORT": "",
+            "wsgi.url_scheme": "http",
+        }
 
     def received(self, data: bytes) -> int:
         """Consume the bytes of `data` that belong to this request, and return their number."""

@@ -77,6 +77,7 @@ class Server:
         draining: threading.Event,
         clock: Callable[[], float] = time.monotonic,
         retry_after: Callable[[str], int | None] = lambda path: None,
+        early_status: Callable[[dict[str, Any]], int | None] = lambda environ: None,
         release_memory: Callable[[], None] = lambda: None,
     ) -> None:
         """Bind the socket and start to listen.
@@ -90,6 +91,8 @@ class Server:
             clock: Returns seconds, for deadlines.
             retry_after: Called with the path before a body is read. If it returns seconds, the body
                 is discarded and the application refuses the request.
+            early_status: Called with the WSGI environment of a request with a large body, before
+                the body is read. If it returns a status, the request is refused with it at once.
             release_memory: Called after a few seconds without requests, and at intervals under
                 continuous load.
 
@@ -100,6 +103,7 @@ class Server:
         self._draining = draining
         self._clock = clock
         self._retry_after = retry_after
+        self._early_status = early_status
         self._release_memory = release_memory
         self._binding = binding
         self.body_budget = BodyBudget(binding.max_total_body_bytes, clock)
@@ -141,6 +145,7 @@ class Server:
         )
         adjustments.new_body = self._new_body
         adjustments.is_refused = lambda path: False
+        adjustments.early_status = self._early_status
         return adjustments
 
     @property
