@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keylike.access.store import TokenStore
-from keylike.access.tokens import Tier, Token, TokenError, TokensUnreadable
+from keylike.access.tokens import Tier, Token, TokenError, TokensUnreadable, generate_secret
 from tests.access.stores import NOW, Clock, opened
 
 NOBODY_UID = 65534
@@ -282,3 +282,24 @@ def test_process_killed_while_writing_changes_nothing(store: TokenStore) -> None
     assert store.find(clear) == Token("phone", Tier.FREE, NOW)
     assert {token.tier for token in store.tokens()} == {Tier.FREE}
     assert len(store.tokens()) == 101
+
+
+def test_may_contain_never_waits_for_a_locked_file(tmp_path: Path, clock: Clock) -> None:
+    """A wait would take an hour."""
+    with opened(tmp_path / "tokens.sqlite3", clock, wait_s=3600.0) as store:
+        secret, other = store.new("a", Tier.FREE, None), generate_secret()
+        assert [store.may_contain(each) for each in (secret, other, "short")] == [
+            True,
+            False,
+            False,
+        ]
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as writer:
+            writer.execute("BEGIN EXCLUSIVE")
+            assert [store.may_contain(each) for each in (secret, other)] == [True, True]
+        with store._lock, ThreadPoolExecutor(1) as threads:
+            assert threads.submit(store.may_contain, other).result(20)
+        assert not store.may_contain(other)
+
+
+def test_may_contain_without_a_file_is_false(store: TokenStore) -> None:
+    assert not store.may_contain(generate_secret())
