@@ -43,7 +43,7 @@ def test_train_resumes_from_its_checkpoint(name: str, data: Path, tmp_path: Path
 
 # The exporter that PyTorch now prefers needs a further package; the one used here is pinned with PyTorch.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_export_answers_as_the_trained_network(data: Path, tmp_path: Path) -> None:
+def test_exported_network_gives_the_same_answers_as_the_trained_one(data: Path, tmp_path: Path) -> None:
     for name in NETS:
         train(name, data, tmp_path, steps=1, batch=4, seed=0, workers=1)
         export(name, tmp_path / f"{name}.pt", tmp_path)
@@ -78,8 +78,12 @@ def test_import_weights_answers_as_the_shipped_network(name: str, data: Path) ->
             dict(zip(OUTPUTS[name], answers[-len(OUTPUTS[name]) :], strict=True))
             for answers in (net(*given), net.train()(*given))
         )
-    for output, was in zip(names, shipped, strict=True):
-        assert np.abs(was - again[output].numpy()).mean() < 0.03 * (np.abs(was).mean() + 0.1)
+    for output, before in zip(names, shipped, strict=True):
+        after = again[output].numpy()
+        if output == "variance":
+            # Square pixels, over three orders of magnitude where no blade is in sight.
+            before, after = np.log(before), np.log(after)
+        assert np.abs(before - after).mean() < 0.03 * (np.abs(before).mean() + 0.1)
     # With the statistics of eight pictures in place of many: the points, corners or edges that the network is for stay near.
     assert np.abs(shipped[0] - training[names[0]].numpy()).mean() < 0.3 * (
         np.abs(shipped[0]).mean() + 0.1
