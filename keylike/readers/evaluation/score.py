@@ -1,4 +1,4 @@
-"""Counts and shares over verdicts on readable keys."""
+"""Counts and shares of the verdicts on readable keys."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from keylike.observability.free_memory import free_memory
 # Factor for activations, the key-value cache and the overhead of loading.
 _OVERHEAD = 1.3
 _BYTES = {"fp32": 4, "bf16": 2}
-# Modules kept at full precision. The towers and their projections to the text lose most accuracy.
+# Modules kept at full precision. In four bits, the towers and their projections to the text would lose the most accuracy.
 # AltUp and LAuReL have only a few coefficients, and 4-bit products on CPUs need widths in multiples
 # of 64. Each pattern matches the start of a module's full name, or its end.
 NEVER_4_BIT = (

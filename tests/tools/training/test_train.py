@@ -43,7 +43,9 @@ def test_train_resumes_from_its_checkpoint(name: str, data: Path, tmp_path: Path
 
 # The exporter that PyTorch now prefers needs a further package; the one used here is pinned with PyTorch.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_exported_network_gives_the_same_answers_as_the_trained_one(data: Path, tmp_path: Path) -> None:
+def test_exported_network_gives_the_same_answers_as_the_trained_one(
+    data: Path, tmp_path: Path
+) -> None:
     for name in NETS:
         train(name, data, tmp_path, steps=1, batch=4, seed=0, workers=1)
         export(name, tmp_path / f"{name}.pt", tmp_path)
