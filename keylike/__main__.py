@@ -37,10 +37,9 @@ def main() -> None:
             signal.signal(number, stop)
     try:
         _run()
-    except SystemExit:
+    finally:
         if received:
             _say_stopped()
-        raise
 
 
 def _serves(arguments: list[str]) -> bool:
