@@ -19,6 +19,8 @@ from keylike.resources import MODELS, state_folder
 from keylike.secret_strength import LEAST_BITS, estimate_bits
 from keylike.setting_mistakes import PREFIX, bad_value, is_service_link, unknown_names
 
+# Size of sockaddr_un.sun_path on macOS, the smallest, without its final zero.
+_LONGEST_SOCKET = 103
 _SHORTEST_TOKEN = 16
 # Nothing that flask-cors would take for a pattern: https://*.example.org would also match
 # https://xexample.org.evil.example.
@@ -52,7 +54,9 @@ class Settings(BaseSettings):
     )
 
     host: str = Field(
-        "127.0.0.1", description="Address to listen on; 0.0.0.0 opens the server to the network."
+        "127.0.0.1",
+        description="Address to listen on; 0.0.0.0 opens the server to the network, "
+        "unix:/path listens on a unix socket.",
     )
     port: int = Field(5000, ge=0, le=65535, description="Port to listen on; 0 chooses a free one.")
     threads: int = Field(
@@ -284,11 +288,22 @@ class Settings(BaseSettings):
     def _valid_networks(cls, text: str | None) -> str | None:
         try:
             for network in (text or "").split(","):
-                if network.strip():
+                if network.strip() not in ("", "unix"):
                     ipaddress.ip_network(network.strip())
         except ValueError:
             raise ValueError("not addresses or networks, such as 127.0.0.1, 10.0.0.0/8") from None
         return text
+
+    @field_validator("host")
+    @classmethod
+    def _valid_socket(cls, host: str) -> str:
+        path = host.removeprefix("unix:")
+        if path != host and (not path.startswith("/") or len(path.encode()) > _LONGEST_SOCKET):
+            raise ValueError(
+                f"not the absolute path of a socket, at most {_LONGEST_SOCKET} bytes, "
+                "such as unix:/run/keylike.sock"
+            )
+        return host
 
     @field_validator("prefix")
     @classmethod

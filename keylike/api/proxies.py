@@ -12,6 +12,8 @@ from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from keylike.http_server.listener import UNIX_ADDRESS
+
 # WSGI environment key, set for requests over a connection of a configured proxy.
 PROXIED = "keylike.proxied"
 
@@ -32,7 +34,8 @@ class NamedProxies:
 
     Args:
         application: The WSGI application.
-        networks: Addresses and networks of proxies. Their requests are never local.
+        networks: Addresses and networks of proxies, and "unix" for those that connect to a unix
+            socket. Their requests are never local.
         agents: Addresses of tunnel agents. Local programs use the same addresses.
 
     Raises:
@@ -42,7 +45,9 @@ class NamedProxies:
     def __init__(
         self, application: Application, networks: Iterable[str], agents: Iterable[str] = ()
     ) -> None:
-        self._networks = [ipaddress.ip_network(network) for network in networks]
+        named = list(networks)
+        self._unix = UNIX_ADDRESS in named
+        self._networks = [ipaddress.ip_network(each) for each in named if each != UNIX_ADDRESS]
         self._agents = [ipaddress.ip_network(network) for network in agents]
         self._direct = application
         self._agent = ProxyFix(application, x_for=1, x_proto=1)
@@ -51,7 +56,7 @@ class NamedProxies:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
         address = environ.get("REMOTE_ADDR", "")
-        if _is_in(self._networks, address):
+        if _is_in(self._networks, address) or (self._unix and address == UNIX_ADDRESS):
             environ[PROXIED] = True
             if not PREFIX.fullmatch(environ.get(_PREFIX_KEY, "").rstrip("/")):
                 environ.pop(_PREFIX_KEY, None)

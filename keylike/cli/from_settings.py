@@ -48,6 +48,8 @@ def why_not_public(settings: Settings) -> str | None:
     from keylike.access.addresses import is_local_host
     from keylike.access.policy import tunnel_refusal
 
+    if settings.host.startswith("unix:"):
+        return "A tunnel needs a TCP port, and KEYLIKE_HOST is a unix socket."
     return tunnel_refusal(
         settings.policy, loopback=is_local_host(settings.host), open_allowed=settings.tunnel_open
     )

@@ -127,6 +127,8 @@ def _greeting(settings: Settings, port: int) -> Greeting:
 
 
 def _why_not_listening(settings: Settings, error: OSError) -> str:
+    if settings.host.startswith("unix:"):
+        return f"cannot listen on {settings.host}: {error.strerror}"
     advice = "choose another address with --host or another port with --port"
     if used_by_macos(settings.port):
         advice = f"{AIRPLAY}, or {advice}"

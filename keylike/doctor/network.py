@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import http.client
 import json
+import os
 import re
 import socket
 import sys
@@ -34,6 +35,11 @@ def used_by_macos(number: int) -> bool:
 
 def port(host: str, number: int) -> Finding:
     """Check that the server could listen on `host`, by doing so for a moment."""
+    if host.startswith("unix:"):
+        folder = os.path.dirname(host.removeprefix("unix:"))
+        if os.access(folder, os.W_OK):
+            return Finding("port", State.OK, f"{host} is a unix socket; no port is used")
+        return Finding("port", State.FAULT, f"{host} cannot be created in {folder}")
     address = f"{host}:{number}"
     try:
         socket.create_server(

@@ -43,6 +43,9 @@ _WAIT_S = 30.0
 _WANTED_FILES = 4096
 # Connections accepted in one iteration of the event loop, which costs time for every connection.
 _ACCEPT_BATCH = 64
+# REMOTE_ADDR of a connection to a unix socket. It is no address, so such a client is never local: a
+# proxy in front of the socket forwards the requests of anybody.
+UNIX_ADDRESS = "unix"
 # Open files that are not connections: log, model, Redis, tokens and short-lived files of libraries.
 _OTHER_FILES = 64
 # Errors of accept() when the process or the machine has no file descriptor or memory left.
@@ -88,7 +91,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         Args:
             application: The WSGI application.
             channels: The map of the event loop, from file descriptors to channels.
-            bound: A bound TCP socket.
+            bound: A bound TCP or unix socket.
             adjustments: The settings of waitress.
             limits: Limits on connections per address, and exceptions from the limits.
             render_error: See `ErrorRenderer`.
@@ -100,7 +103,9 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         self._clock = clock
         self._resumes_at = 0.0
         self._limits = limits
-        self._shared = [ipaddress.ip_network(each) for each in limits.shared_addresses]
+        self._shared = [
+            ipaddress.ip_network(each) for each in limits.shared_addresses if each != UNIX_ADDRESS
+        ]
         # Accepted connections that wait for a place, the oldest first, by client network.
         self._waiting: dict[str, list[_Waiting]] = {}
         self._max_waiting = _max_waiting()
@@ -135,14 +140,28 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         count = _ConnectionCount(self.active_channels.values(), self._clock(), 0.0)
         return count.total < self.max_connections and not self._is_at_limit(network, count)
 
+    def getsockname(self) -> tuple[str, int]:
+        """Return the address and the port; the port of a unix socket is 0."""
+        if _is_unix(self.socket):
+            return UNIX_ADDRESS, 0
+        host, port = super().getsockname()
+        return host, port
+
+    def set_socket_options(self, conn: socket.socket) -> None:
+        """Set the options of a TCP connection."""
+        if not _is_unix(conn):
+            super().set_socket_options(conn)
+
     def accept(self) -> Any:
         """Accept one connection; pause when the process has no resources for it."""
         try:
-            return super().accept()
+            pair = super().accept()
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 self._resumes_at = self._clock() + _ACCEPT_PAUSE_S
             raise
+        # The rest of the server expects an address and a port.
+        return (pair[0], (UNIX_ADDRESS, 0)) if pair and _is_unix(self.socket) else pair
 
     def readable(self) -> bool:
         """Return True if the event loop should accept connections."""
@@ -412,6 +431,10 @@ def raise_file_limit() -> None:
     wanted = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(_WANTED_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _is_unix(connection: socket.socket) -> bool:
+    return connection.family == getattr(socket, "AF_UNIX", None)
 
 
 def max_connections() -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -23,6 +25,8 @@ from keylike.http_server.parser import RequestParser
 # A body above its limit is read and discarded up to this size. If the server closed the connection
 # at once, the client would see a reset instead of the 413.
 MAX_DISCARDED_BYTES = 200_000_000
+# Prefix of `Binding.host` for the path of a unix socket.
+_UNIX = "unix:"
 # Memory is released after this long without requests.
 _IDLE_S = 3.0
 # Without such a pause it is released at this interval, because fragmentation grows with every
@@ -45,7 +49,7 @@ class Binding:
     """The address to listen on and the limits of the server.
 
     Attributes:
-        host: Host name or address.
+        host: Host name or address, or unix: and the path of a unix socket.
         port: TCP port; 0 chooses a free one.
         threads: Number of requests that are processed at the same time.
         max_body_bytes: The largest body that is kept.
@@ -112,6 +116,7 @@ class Server:
         self._last_release = 0.0
         self._last_check = clock()
         self._closed = False
+        self._socket_file: int | None = None
         self._channels: dict[int, Any] = {}
         self._listener = Listener(
             application,
@@ -123,6 +128,8 @@ class Server:
             draining=draining,
             clock=clock,
         )
+        if binding.host.startswith(_UNIX):
+            self._socket_file = _file_number(binding.host.removeprefix(_UNIX))
 
     def _adjustments(self) -> Adjustments:
         adjustments = Adjustments(
@@ -183,6 +190,10 @@ class Server:
         self._listener.task_dispatcher.shutdown(timeout=1)
         self._listener.close_waiting()
         wasyncore.close_all(self._channels)
+        path = self._binding.host.removeprefix(_UNIX)
+        # Another server may have taken the path over in the meantime.
+        if self._socket_file is not None and _file_number(path) == self._socket_file:
+            os.unlink(path)
 
     def stop(self) -> None:
         """Begin the shutdown. This is safe in signal handlers and from any thread."""
@@ -273,6 +284,8 @@ class Server:
 
 def _bind(host: str, port: int) -> socket.socket:
     """Return a socket bound to the first address of `host`, IPv4 before IPv6."""
+    if host.startswith(_UNIX):
+        return _bind_unix(host.removeprefix(_UNIX))
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, address = min(
         addresses, key=lambda found: found[0] != socket.AF_INET
@@ -285,3 +298,39 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.close()
         raise
     return bound
+
+
+def _bind_unix(path: str) -> socket.socket:
+    """Return a unix socket at `path`, in place of one that a killed server left there.
+
+    Its owner and group may connect.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.lstat(path).st_mode) and not _is_served(path):
+            os.unlink(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(path)
+        os.chmod(path, 0o660)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _file_number(path: str) -> int | None:
+    try:
+        return os.lstat(path).st_ino
+    except OSError:
+        return None
+
+
+def _is_served(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+    return True

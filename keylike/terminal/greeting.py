@@ -10,6 +10,8 @@ from pathlib import Path
 
 from keylike.resources import COMMAND
 
+_UNIX = "unix:"
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -36,7 +38,12 @@ def first_sample(samples: Path) -> Sample | None:
 
 
 def address_of(host: str, port: int) -> str:
-    """Return the URL at which a browser on this machine reaches a server that listens on `host`."""
+    """Return the URL at which a browser on this machine reaches a server that listens on `host`.
+
+    A unix socket has no URL and is returned as it is.
+    """
+    if host.startswith(_UNIX):
+        return host
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host
     return f"http://[{shown_host}]:{port}" if ":" in shown_host else f"http://{shown_host}:{port}"
 
@@ -64,12 +71,17 @@ class Greeting:
     tunnel: bool
     spare: bool
 
+    @property
+    def _socket(self) -> str | None:
+        """Path of the unix socket, or None."""
+        return self.address.removeprefix(_UNIX) if self.address.startswith(_UNIX) else None
+
     def serving(self, *, loading: bool) -> Iterator[str]:
         """Yield the address of the server, and what concerns the tunnel."""
         state = ", which is still loading" if loading else ""
         yield (
             f"Keylike serves on {self.address} with the model {self.model}{state}; its "
-            f"documentation is at {self.address}/docs"
+            f"documentation is at {'' if self._socket else self.address}/docs"
         )
         if self.spare:
             yield f"NGROK_TOKEN is set: {COMMAND} --tunnel opens a public address for a phone."
@@ -87,6 +99,11 @@ class Greeting:
             )
         if self.sample:
             header = f'-H "X-API-Key: ${self.token or "TOKEN"}" ' if self.token != "" else ""
-            yield f"Try it:  curl {header}-F image=@{self.sample.photo} {self.address}/"
+            target = (
+                f"--unix-socket {shlex.quote(self._socket)} http://localhost"
+                if self._socket
+                else self.address
+            )
+            yield f"Try it:  curl {header}-F image=@{self.sample.photo} {target}/"
             if self.embedded or degraded:
                 yield f"It should read {self.sample.reading}"

@@ -68,6 +68,7 @@ PINNED: dict[str, str] = {
     "TcpWSGIServer.adj": "instance: Adjustments",
     "TcpWSGIServer.del_channel": "(self, map=None) adbc7e4cb5fc",
     "TcpWSGIServer.effective_port": "instance: str",
+    "TcpWSGIServer.getsockname": "(self) a5b0971a52f7",
     "TcpWSGIServer.handle_accept": "(self) 69bfcf0fc140",
     "TcpWSGIServer.maintenance": "(self, now) 4ab5b7f595bc",
     "TcpWSGIServer.pull_trigger": "(self) bf12fa7216ed",
