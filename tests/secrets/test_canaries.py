@@ -114,7 +114,7 @@ def cause_failures(server: ObservedServer) -> set[str]:
             "application/json",
             {},
         ),
-        ("POST", "/predict", PHOTO, "application/c4nary", {}),
+        ("POST", "/predict", b"c4nary is no picture", "application/c4nary", {}),
         ("POST", "/predict", PHOTO + bytes(11_000_000), "image/jpeg", {}),
         ("POST", f"/predict{QUERY}", plain(BLUE, size=(400, 300)), "image/jpeg", {}),
         ("POST", "/predict", PHOTO + b" ", "image/jpeg", {"X_Request_Timeout": "0.001"}),
