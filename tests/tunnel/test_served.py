@@ -320,7 +320,7 @@ def test_serve_without_the_option_prints_a_hint_and_opens_no_tunnel(
     serve: Any, standin: StandIn
 ) -> None:
     server: Server = serve("serve")
-    server.wait_for("NGROK_TOKEN is set: python app.py --tunnel opens a public address")
+    server.wait_for(r"NGROK_TOKEN is set: \S*python\S* app.py --tunnel opens a public address")
     server.wait_for("Ready")
     assert (
         ask(server.local(), "/", None, plain())[0] == 200
