@@ -1,10 +1,10 @@
 """Accept connections, as many as the process can have open files, and close idle ones.
 
 Above a limit, the least recently used idle connection is closed for a new one. If all of them were
-used within the last two seconds, the new connection waits; the newest is admitted first. Clients
-that reconnect whenever they are closed therefore cannot keep the server busy. If no connection is
-idle, the new one is restricted: only health checks are answered on it, and everything else is
-refused with 503.
+used within the last two seconds, the new connection waits. The newest one of the address with the
+fewest connections is admitted first. Clients that reconnect whenever they are closed therefore
+cannot keep the server busy. If no connection is idle, the new one is restricted: only health checks
+are answered on it, and everything else is refused with 503.
 """
 
 from __future__ import annotations
@@ -202,7 +202,9 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         now = self._clock()
         least_idle_s = _LEAST_IDLE_S if self._max_waiting else 0.0
         count = _ConnectionCount(self.active_channels.values(), now, least_idle_s)
-        for network in reversed(tuple(self._waiting)):
+        # Clients with few connections come before those with many, then the newest first.
+        newest = reversed(tuple(self._waiting))
+        for network in sorted(newest, key=count.by_network.__getitem__):
             queue = self._waiting[network]
             admitted = []
             while queue and (place := self._find_place(network, count)):

@@ -142,6 +142,19 @@ def test_newest_waiting_connection_is_admitted_first(start: Start, connected: Co
     check_live(early)
 
 
+def test_address_with_fewer_connections_is_admitted_first(start: Start, connected: Connect) -> None:
+    running = start()
+    held = hold(running, connected, LIMIT)
+    other = connected(running.server.port, "127.0.0.2")
+    until(lambda: waiting_count(running) == 1)
+    connected(running.server.port)
+    until(lambda: waiting_count(running) == 2)
+    held[0].close()
+    until(lambda: waiting_count(running) == 1)
+    assert [*running.server._listener._waiting] == ["127.0.0.1"]
+    check_live(other)
+
+
 def test_waiting_connections_are_closed_after_half_a_minute(
     start: Start, connected: Connect
 ) -> None:

@@ -37,11 +37,13 @@ class Connection:
         self._loop = asyncio.get_running_loop()
 
     @classmethod
-    async def connect(cls, port: int) -> Self:
-        """Open a connection."""
+    async def connect(cls, port: int, source: str | None = None) -> Self:
+        """Open a connection, from the address `source` of this machine if it is given."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
         try:
+            if source:
+                sock.bind((source, 0))
             await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
         except OSError:
             sock.close()

@@ -88,7 +88,7 @@ async def _serve_others(
 def half_sent(options: ScenarioOptions) -> Outcome:
     """Send captures, which fit into the body budget, and 12-megapixel photos, which may not fit."""
     photos, large = (PhotoStream(list(options.photos(size))) for size in ("640x480", "12 MP"))
-    with Server(options.work / "half-sent") as server:
+    with Server(options.work / "half-sent", KEYLIKE_CONNECTIONS_PER_ADDRESS="512") as server:
         before = server.monitor.memory() / MB
         result = asyncio.run(
             _serve_others(

@@ -26,13 +26,13 @@ _SETTING_PREFIXES = ("KEYLIKE_", "OTEL_", "MODEL_PATH", "NGROK_TOKEN")
 class Server:
     """Server that is ready once the context is entered, and has ended once it is left.
 
-    `work` is the folder for its logs.
+    `work` is the folder for its logs, and `settings` are environment variables.
 
     Raises:
         RuntimeError: The server did not become ready.
     """
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, **settings: str) -> None:
         work = work.resolve()
         work.mkdir(parents=True, exist_ok=True)
         environment = {
@@ -40,7 +40,7 @@ class Server:
             for name, value in os.environ.items()
             if not name.startswith(_SETTING_PREFIXES)
         }
-        environment |= {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(work / "logs")}
+        environment |= {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(work / "logs"), **settings}
         with (work / "stderr.txt").open("w") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "app.py")],

@@ -121,7 +121,7 @@ def slow_clients(options: ScenarioOptions) -> Outcome:
         PhotoStream(list(options.photos("640x480"))),
         _QUICK_S if options.quick else _ROUND_S,
     )
-    with Server(options.work / "slow-clients") as server:
+    with Server(options.work / "slow-clients", KEYLIKE_CONNECTIONS_PER_ADDRESS="512") as server:
         asyncio.run(closed_loop(f"{server.url}/predict", lambda: next(photos), 2, 2.0))
         for clients in (2, 1):
             figures[f"{clients} clients"] = result = asyncio.run(
