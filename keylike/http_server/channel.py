@@ -83,7 +83,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             adj = copy.copy(adj)
             adj.is_refused = self._is_refused
         super().__init__(server, sock, addr, adj, map)
-        self.parser_class = partial(RequestParser, client_address=str(addr[0]))
+        self.parser_class = partial(self.parser_class, client_address=str(addr[0]))
 
     def may_start(self) -> bool:
         """Return True if the next request may start now.

@@ -40,6 +40,7 @@ def new_channel(connection: socket.socket) -> RecordingChannel:
     budget = BodyBudget(10_000_000, lambda: 0.0)
     adjustments.new_body = lambda path: RequestBody(10_000_000, budget)
     adjustments.is_refused = lambda path: False
+    adjustments.early_status = lambda environ: None
     server = SimpleNamespace(active_channels={}, add_task=lambda channel: None)
     return RecordingChannel(server, connection, ("", 0), adjustments, map={})
 
