@@ -95,7 +95,7 @@ AGENT = Path("/usr/bin/ngrok")
     [
         (None, None, False, NOTE, "for a tunnel, copy yours"),
         (TOKEN, None, False, NOTE, "for a tunnel, install it"),
-        (TOKEN, AGENT, False, NOTE, "python app.py --tunnel"),
+        (TOKEN, AGENT, False, NOTE, "app.py --tunnel"),
         (None, AGENT, True, WARN, "NGROK_TOKEN"),
         (TOKEN, None, True, WARN, "https://ngrok.com/download"),
         (TOKEN, AGENT, True, OK, ""),
