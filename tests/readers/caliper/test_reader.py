@@ -1,4 +1,4 @@
-"""The shipped model itself: it reads the samples, refuses what is no key, and says how sure it is."""
+"""The shipped model: readings, refusals and confidences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def reader() -> Reader:
 
 
 def photo_of(picture: Image.Image) -> Photo:
-    """Through the same door as every photo."""
+    """Return the picture after encoding and decoding."""
     data = io.BytesIO()
     picture.save(data, "PNG")
     return open_photo(data.getvalue())
@@ -79,7 +79,7 @@ def test_reading_figures_are_consistent(reader: Reader) -> None:
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_reader_turned_photo_reads_the_same(reader: Reader, turn: int) -> None:
-    """Turned in the picture, not by EXIF: the finder has to see it."""
+    """The pixels are turned, so EXIF does not help."""
     upright = read(reader, "sc1_01.jpg")
     turned = reader.read([photo_of(Image.open(SAMPLES / "sc1_01.jpg").rotate(turn, expand=True))])[
         0
@@ -89,7 +89,7 @@ def test_reader_turned_photo_reads_the_same(reader: Reader, turn: int) -> None:
     assert turned.codes == upright.codes
 
 
-def test_reader_bad_photo_in_batch_fails_alone(reader: Reader) -> None:
+def test_reader_bad_photo_in_batch_spoils_no_other(reader: Reader) -> None:
     good = open_photo((SAMPLES / "sc1_01.jpg").read_bytes())
     bad = Photo(np.full((3, 5, 3), 200, np.uint8), (5, 3), "PNG", 1.0)
     results = reader.read([bad, good, bad])
@@ -107,7 +107,7 @@ def test_reader_odd_picture_sizes_are_refused(reader: Reader, size: tuple[int, i
 
 
 def test_reader_piece_of_a_key_gives_no_sure_wrong_code(reader: Reader) -> None:
-    """Whatever part of a photo arrives, there is an answer, and no piece is read with confidence as another code."""
+    """No piece of a photo fails or gets a sure wrong code."""
     whole, label = Image.open(SAMPLES / "sc1_04.jpg").convert("RGB"), LABELS[6]
     assert label["file"] == "sc1_04.jpg"
     rng = np.random.default_rng(8)
@@ -197,7 +197,7 @@ def test_no_code_each_cause_gives_its_reason(
 
 
 def test_reader_blanks_and_foreign_keys_give_few_codes(reader: Reader) -> None:
-    """Some families have the cuts of SC1 but for a tenth of a millimetre (LW4), so a few may pass as it."""
+    """Some families differ from SC1 by a tenth of a millimetre (LW4), so a few may pass."""
     scene, read_as_ours = Scene(32, grounds=12), {"blank": 0, "other": 0}
     for kind, _ in itertools.product(read_as_ours, range(12)):
         sample = scene.whole(1000, 750, kind=kind, tier="easy")
@@ -213,7 +213,7 @@ def test_reader_blanks_and_foreign_keys_give_few_codes(reader: Reader) -> None:
 def test_refine_six_pin_blank_with_five_cuts_reads_as_five_pin_key(
     sixth_mm: float, keyway_name: str, cuts: int
 ) -> None:
-    """What the measurer says stands here for a photo: only the decision is looked at."""
+    """The measurement is made up, so that only the decision is tested."""
     measured = Measured(
         edges=np.zeros((2, 96)),
         depths=np.array([7.37, 6.6, 8.13, 5.84, 6.99, sixth_mm, 0, 0, 0, 0, 0]),

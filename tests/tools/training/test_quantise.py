@@ -1,4 +1,4 @@
-"""Networks in whole numbers: they answer as before, and a network is not rounded twice."""
+"""Networks in integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that `make train` runs: what is there already is passed over, and further training begins with what is shipped."""
+"""The commands that `make train` runs."""
 
 from __future__ import annotations
 

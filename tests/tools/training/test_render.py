@@ -1,4 +1,4 @@
-"""The drawn photos: the same seed gives the same picture, and the picture agrees with its label."""
+"""The drawn photos and their labels."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_whole_blade_is_inside_the_photo(scene: Scene, tier: str) -> None:
 
 
 def test_whole_key_is_where_the_label_says(scene: Scene) -> None:
-    """Along the label's outline the picture changes more than a little beside it, on most easy photos."""
+    """On most easy photos the picture changes across the label's outline."""
     hits = 0
     for _ in range(12):
         sample = scene.whole(640, 480, kind="KW1", tier="easy")

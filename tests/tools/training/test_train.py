@@ -1,4 +1,4 @@
-"""The whole way once, tiny: draw, train a few steps, stop, go on, export, open as a reader."""
+"""A tiny training from drawing to export."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_exported_network_gives_the_same_answers_as_the_trained_one(
 
 @pytest.mark.parametrize("name", list(NETS))
 def test_import_weights_answers_as_the_shipped_network(name: str, data: Path) -> None:
-    """The weights that come back from the file answer as the file does, in whole numbers or not, and can be trained on."""
+    """Imported weights answer as the file does and can be trained further."""
     file = MODEL / f"{name}.onnx"
     batches = Batches(name, data, 8, 0, 1)
     net = import_weights(name, onnx.load(str(file)), batches).eval()
