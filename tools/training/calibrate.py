@@ -3,7 +3,7 @@
 `python -m tools.training.calibrate MODEL PHOTOS --version 1.3.0`. PHOTOS is a folder of
 tools.training.render with keys of all kinds, several keys, and pictures without a key. None of
 them was trained on. Half of each kind is fitted on, the other half measures what the manifest
-claims. Keys of other families count: the confidence is the share of right codes among all codes
+claims; what is shipped is then fitted on both halves. Keys of other families count: the confidence is the share of right codes among all codes
 given.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
-from keylike.readers.caliper.confidence import FIGURES, confidence, kind_probabilities
+from keylike.readers.caliper.confidence import FIGURES, confidence, kind_probabilities, logit
 from keylike.readers.caliper.decode import Noise
 from keylike.readers.caliper.locate import PoseFit, alternative_poses, find, initial_poses
 from keylike.readers.caliper.manifest import Calibration, Thresholds
@@ -51,7 +51,7 @@ SEVERAL = [round(-4 + 0.25 * x, 2) for x in range(33)]
 # Costs of a false code in refused right ones: for a key without a readable code, and for a misread
 # key.
 FALSE_CODE, MISREAD = 5.0, 1.0
-RIDGE = 0.02
+RIDGE = 0.2
 
 _NO_STRIP = np.zeros((1, 1, 3), np.uint8)
 
@@ -305,6 +305,27 @@ def write_manifest(
     (folder / "manifest.toml").write_text("\n".join(lines) + "\n")
 
 
+def calibrate(
+    found: list[Case], noise: Noise, temperature: float
+) -> tuple[Calibration, Thresholds]:
+    """Fit confidence and limits on these photos.
+
+    The weights come from every photo with a readable key as its most probable kind. The confidence
+    describes the codes that are given, so its scale and constant are then fitted on those only.
+    """
+    rows = judged(found, Calibration(noise, START.weights, temperature))
+    first = Calibration(noise, fit_weights([one for one in rows if one.readable]), temperature)
+    limits = fit_thresholds(rows, first)
+    given = [one for one in rows if one.within(limits, first)]
+    scores = np.array([[logit(confidence(one.analysis.figures, first.weights))] for one in given])
+    scale, shift = fit_logistic(scores, np.array([one.right for one in given], float))
+    *slopes, constant = (round(scale * weight, 5) for weight in first.weights)
+    final = replace(first, weights=(*slopes, round(constant + shift, 5)))
+    # The same photos stay within the limits: the least confidence moves with the scale.
+    least = 1 / (1 + math.exp(-(scale * logit(limits.confidence) + shift)))
+    return final, replace(limits, confidence=round(least, 3))
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -312,19 +333,14 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--version", required=True)
     options = parser.parse_args()
-    configure_image_libraries()
     cv2.setNumThreads(1)
+    configure_image_libraries()
     fitted, kept = halves(cases(options.model, shots(options.photos)))
     temperature = fit_kind_temperature(fitted)
     noise = fit_noise(fitted, temperature)
-    rows = judged(fitted, Calibration(noise, START.weights, temperature))
-    calibration = Calibration(noise, fit_weights([r for r in rows if r.readable]), temperature)
-    limits = fit_thresholds(rows, calibration)
-    # The confidence describes the codes that are given, so it is fitted on those.
-    given = [one for one in rows if one.within(limits, calibration)]
-    calibration = replace(calibration, weights=fit_weights(given))
-    told = [one for one in judged(kept, calibration) if one.within(limits, calibration)]
-    sure = [(confidence(one.analysis.figures, calibration.weights), one.right) for one in told]
+    half, limits = calibrate(fitted, noise, temperature)
+    told = [one for one in judged(kept, half) if one.within(limits, half)]
+    sure = [(confidence(one.analysis.figures, half.weights), one.right) for one in told]
     readable = sum(one.shot.codes is not None for one in kept)
     claims = {
         "photos": str(len(kept)),
@@ -333,7 +349,9 @@ def main() -> None:
         "false_codes": str(sum(not one.right for one in told)),
         "calibration_error": str(calibration_error(sure)),
     }
-    write_manifest(options.model, options.version, calibration, limits, claims)
+    # The claims are of one half fitted, the other measured. What is shipped is fitted on both.
+    shipped = calibrate([*fitted, *kept], noise, temperature)
+    write_manifest(options.model, options.version, *shipped, claims)
     print((options.model / "manifest.toml").read_text())
 
 

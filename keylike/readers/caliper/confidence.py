@@ -37,12 +37,12 @@ def figures(
 ) -> tuple[float, ...]:
     """Return the figures of one analysis in the order of FIGURES."""
     values = (
-        _logit(decoding.ranked[0][1]),
+        logit(decoding.ranked[0][1]),
         float(log_spread.max()),
         measured.fit,
-        _logit(kinds[kind]),
+        logit(kinds[kind]),
         decoding.evidence,
-        _logit(kinds["other"]),
+        logit(kinds["other"]),
         tilt_deg(pose) / 10,
         min(500 * perspective(pose), 3.0),
     )
@@ -73,6 +73,7 @@ def candidates(decoding: Decoding, first: float) -> tuple[Candidate, ...]:
     return (Candidate(best, first), *others)
 
 
-def _logit(probability: float) -> float:
+def logit(probability: float) -> float:
+    """Return the logit of a probability, kept off 0 and 1."""
     p = min(1 - _EDGE, max(_EDGE, probability))
     return math.log(p / (1 - p))
