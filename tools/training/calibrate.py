@@ -2,9 +2,9 @@
 
 `python -m tools.training.calibrate MODEL PHOTOS --version 1.3.0`. PHOTOS is a folder of
 tools.training.render with keys of all kinds, several keys, and pictures without a key. None of
-them was trained on. Half of each kind is fitted on, the other half measures what the manifest
-claims; what is shipped is then fitted on both halves. Keys of other families count: the confidence is the share of right codes among all codes
-given.
+them was trained on. Each half measures what the other half fits, and the manifest claims that.
+What is shipped is fitted on both halves. Keys of other families count: the confidence is the share
+of right codes among all codes given.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import functools
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -23,10 +22,10 @@ import numpy as np
 
 from keylike.images.libraries import configure_image_libraries
 from keylike.images.photo import open_photo
-from keylike.readers.caliper.confidence import FIGURES, confidence, kind_probabilities, logit
+from keylike.readers.caliper.confidence import FIGURES, confidence, kind_probabilities
 from keylike.readers.caliper.decode import Noise
 from keylike.readers.caliper.locate import PoseFit, alternative_poses, find, initial_poses
-from keylike.readers.caliper.manifest import Calibration, Thresholds
+from keylike.readers.caliper.manifest import NEVER, Calibration, Thresholds
 from keylike.readers.caliper.networks import CUTS_OF, KINDS, NETWORKS, Networks, files_of
 from keylike.readers.caliper.reader import Analysis, CaliperReader
 from keylike.readers.contract import ReaderInfo
@@ -42,16 +41,16 @@ NOISE_CASES = (
     72  # keys that the noise is fitted on: each is decoded in every pose for every grid point
 )
 UNRANKED = 1e-3
-# The grids of the limits.
-PRESENCE = FIT = [float(x) for x in range(-3, 8)]
-OTHER = [round(0.02 * x, 2) for x in range(2, 36)]
-EVIDENCE = [round(-5 + 0.25 * x, 2) for x in range(13)]
-CONFIDENCE = [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5]
-SEVERAL = [round(-4 + 0.25 * x, 2) for x in range(33)]
-# Costs of a false code in refused right ones: for a key without a readable code, and for a misread
-# key.
+# Limits that only keep out what is no blade at all: fitted for version 1.2.0 (docs/LOG.md).
+PRESENCE, FIT, EVIDENCE = -1.0, 4.0, -3.4
+# The grids of the other limits.
+OTHER = (0.16, 0.2, 0.24, 0.28, 0.32, 0.36, 0.4, 0.5)
+CONFIDENCE = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
+SEVERAL = tuple(round(-1 + 0.5 * x, 2) for x in range(12))
+MOST_LOST = 0.02  # share of right codes that the limit of several keys may refuse
+# Costs of a false code in refused right ones: for a key without a readable code, for a misread key.
 FALSE_CODE, MISREAD = 5.0, 1.0
-RIDGE = 0.2
+RIDGE = 0.02
 
 _NO_STRIP = np.zeros((1, 1, 3), np.uint8)
 
@@ -231,53 +230,39 @@ def fit_weights(rows: list[Judged]) -> tuple[float, ...]:
     return fit_logistic(figures, np.array([one.right for one in rows], float))
 
 
-def fit_thresholds(rows: list[Judged], calibration: Calibration) -> Thresholds:
-    """Return the limits that lose least: right codes refused plus the cost of false codes.
+def fit_limits(rows: list[Judged], start: Calibration) -> tuple[Calibration, Thresholds]:
+    """Fit weights and limits together on these photos.
 
-    Of limits that are equally good the strictest are taken.
+    For each limit of other families the weights are fitted on the codes that it lets through, since
+    the confidence describes the codes that are given. The limits that lose least are kept: right
+    codes refused plus the cost of false codes. `start` gives noise and kind temperature.
     """
-    rows = [one for one in rows if one.readable]
-    right = np.array([one.right for one in rows])
-    cost = np.where([one.shot.codes is None for one in rows], FALSE_CODE, MISREAD) * ~right
-    several = np.array([one.analysis.fit.rough.several for one in rows])
-    fits = [one.analysis.fit for one in rows]
-    columns = {
-        "presence": np.array([fit.rough.presence for fit in fits]),
-        "fit": np.array([fit.measured.fit for fit in fits]),
-        "other": -np.array([one.analysis.kinds["other"] for one in rows]),
-        "evidence": np.array([one.analysis.decoding.evidence for one in rows]),
-        "confidence": np.array(
-            [confidence(one.analysis.figures, calibration.weights) for one in rows]
-        ),
-        "several": -several,
-    }
-    grids = {
-        "presence": PRESENCE, "fit": FIT, "other": [-x for x in OTHER], "evidence": EVIDENCE,
-        "confidence": CONFIDENCE, "several": [-x for x in SEVERAL],
-    }  # fmt: skip
-    limits = {name: min(grid) for name, grid in grids.items()}
+    least, best = math.inf, (start, OPEN)
+    right = sum(one.right for one in rows)
+    for other in OTHER:
+        limits = Thresholds(PRESENCE, FIT, other, EVIDENCE, 0.0)
+        limits = replace(limits, several=_several_limit(rows, limits, start))
+        given = [one for one in rows if one.within(limits, start)]
+        fitted = replace(start, weights=fit_weights(given))
+        for least_confidence in CONFIDENCE:
+            chosen = replace(limits, confidence=least_confidence)
+            told = [one for one in given if one.within(chosen, fitted)]
+            false = [one for one in told if not one.right]
+            cost = sum(FALSE_CODE if one.shot.codes is None else MISREAD for one in false)
+            lost = right - (len(told) - len(false)) + cost
+            if lost < least:
+                least, best = lost, (fitted, chosen)
+    return best
 
-    def loss() -> float:
-        kept = np.all([columns[name] >= limit for name, limit in limits.items()], axis=0)
-        return float((right & ~kept).sum() + cost[kept].sum())
 
-    def improve(names: Sequence[str]) -> float:
-        """Set these limits to the best of all combinations of their grids; return the loss."""
-        losses = {}
-        for chosen in itertools.product(*(grids[name] for name in names)):
-            limits.update(zip(names, chosen, strict=True))
-            losses[chosen] = loss()
-        least = min(losses.values())
-        best = max(chosen for chosen, lost in losses.items() if lost == least)
-        limits.update(zip(names, best, strict=True))
-        return least
-
-    # Together first: with every other limit open, one alone might best refuse everything.
-    before, least = math.inf, improve(("other", "confidence", "several"))
-    while least < before:
-        before, least = least, min(improve((name,)) for name in grids)
-    limits["other"], limits["several"] = -limits["other"], -limits["several"]
-    return Thresholds(**limits)
+def _several_limit(rows: list[Judged], limits: Thresholds, start: Calibration) -> float:
+    """Return the lowest limit of several keys that refuses at most MOST_LOST of the right codes."""
+    right = [one for one in rows if one.right and one.within(limits, start)]
+    for limit in SEVERAL:
+        lost = sum(not one.within(replace(limits, several=limit), start) for one in right)
+        if lost <= MOST_LOST * len(right):
+            return limit
+    return NEVER
 
 
 def write_manifest(
@@ -305,27 +290,6 @@ def write_manifest(
     (folder / "manifest.toml").write_text("\n".join(lines) + "\n")
 
 
-def calibrate(
-    found: list[Case], noise: Noise, temperature: float
-) -> tuple[Calibration, Thresholds]:
-    """Fit confidence and limits on these photos.
-
-    The weights come from every photo with a readable key as its most probable kind. The confidence
-    describes the codes that are given, so its scale and constant are then fitted on those only.
-    """
-    rows = judged(found, Calibration(noise, START.weights, temperature))
-    first = Calibration(noise, fit_weights([one for one in rows if one.readable]), temperature)
-    limits = fit_thresholds(rows, first)
-    given = [one for one in rows if one.within(limits, first)]
-    scores = np.array([[logit(confidence(one.analysis.figures, first.weights))] for one in given])
-    scale, shift = fit_logistic(scores, np.array([one.right for one in given], float))
-    *slopes, constant = (round(scale * weight, 5) for weight in first.weights)
-    final = replace(first, weights=(*slopes, round(constant + shift, 5)))
-    # The same photos stay within the limits: the least confidence moves with the scale.
-    least = 1 / (1 + math.exp(-(scale * logit(limits.confidence) + shift)))
-    return final, replace(limits, confidence=round(least, 3))
-
-
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -338,19 +302,26 @@ def main() -> None:
     fitted, kept = halves(cases(options.model, shots(options.photos)))
     temperature = fit_kind_temperature(fitted)
     noise = fit_noise(fitted, temperature)
-    half, limits = calibrate(fitted, noise, temperature)
-    told = [one for one in judged(kept, half) if one.within(limits, half)]
-    sure = [(confidence(one.analysis.figures, half.weights), one.right) for one in told]
-    readable = sum(one.shot.codes is not None for one in kept)
+    start = Calibration(noise, START.weights, temperature)
+    first, second = judged(fitted, start), judged(kept, start)
+    told: list[Judged] = []
+    sure: list[tuple[float, bool]] = []
+    for half, other in ((first, second), (second, first)):
+        fit, limits = fit_limits(half, start)
+        given = [one for one in other if one.within(limits, fit)]
+        told += given
+        sure += [(confidence(one.analysis.figures, fit.weights), one.right) for one in given]
+    found = [*fitted, *kept]
+    readable = sum(one.shot.codes is not None for one in found)
     claims = {
-        "photos": str(len(kept)),
+        "photos": str(len(found)),
         "readable": str(readable),
         "whole_code": f"{sum(one.right for one in told) / readable:.4f}",
         "false_codes": str(sum(not one.right for one in told)),
         "calibration_error": str(calibration_error(sure)),
     }
-    # The claims are of one half fitted, the other measured. What is shipped is fitted on both.
-    shipped = calibrate([*fitted, *kept], noise, temperature)
+    # The claims are of each half with what the other half fits. What is shipped is fitted on both.
+    shipped = fit_limits([*first, *second], start)
     write_manifest(options.model, options.version, *shipped, claims)
     print((options.model / "manifest.toml").read_text())
 

@@ -16,7 +16,7 @@ from keylike.readers.caliper.manifest import Calibration, thresholds_of
 from keylike.readers.caliper.networks import KINDS, Measured
 from keylike.readers.caliper.reader import Analysis
 from keylike.readers.evaluation import Shot, calibration_error
-from tools.training.calibrate import Judged, fit_thresholds, fit_weights
+from tools.training.calibrate import START, Judged, fit_limits, fit_weights
 
 CODE, OTHER_CODE = (1, 2, 3, 4, 5), (1, 2, 3, 4, 6)
 
@@ -72,9 +72,8 @@ def test_fit_weights_foreign_keys_lower_the_confidence(rows: list[Judged]) -> No
     assert fitted.weights[FIGURES.index("tilt")] < 0
 
 
-def test_fit_thresholds_refuses_several_and_foreign_keys(rows: list[Judged]) -> None:
-    fitted = calibration(rows)
-    limits = fit_thresholds(rows, fitted)
+def test_fit_limits_refuses_several_and_foreign_keys(rows: list[Judged]) -> None:
+    fitted, limits = fit_limits(rows, START)
     given = [one for one in rows if one.within(limits, fitted)]
     assert not [one for one in given if one.shot.keyway == "several"]
     assert sum(one.shot.keyway == "other" for one in given) <= 5
@@ -83,8 +82,7 @@ def test_fit_thresholds_refuses_several_and_foreign_keys(rows: list[Judged]) -> 
 
 
 def test_within_each_limit_refuses_on_its_own(rows: list[Judged]) -> None:
-    fitted = calibration(rows)
-    limits = fit_thresholds(rows, fitted)
+    fitted, limits = fit_limits(rows, START)
     one = next(each for each in rows if each.right and each.within(limits, fitted))
     assert not one.within(replace(limits, presence=9.0), fitted)
     assert not one.within(replace(limits, fit=9.0), fitted)
