@@ -6,7 +6,7 @@ VENV := .venv
 # Rendered pictures (12 GB) and checkpoints, and the version that `make train` writes into the manifest.
 WORK ?= work
 FURTHER ?=
-VERSION ?= 1.2.0
+VERSION ?= 1.3.0
 # Environments of the benchmark's load generator and of each peer server; seconds per measurement,
 # rounds over all servers, and the folder of the report.
 ENVS ?= tools/benchmarks/.envs
