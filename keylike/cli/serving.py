@@ -54,7 +54,7 @@ def serve_until_stopped(settings: Settings) -> None:
                 server.run()
                 announcement.end()
                 failure = load.failure
-                finished = service.close()
+                finished = service.close() and not load.is_running
                 if failure is None:
                     out.print("Stopped.")
                 if not finished:

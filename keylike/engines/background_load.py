@@ -27,6 +27,11 @@ class BackgroundLoad:
         self._over = threading.Event()
         self.failure: str | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Return True until the load has ended."""
+        return not self._over.is_set()
+
     def wait(self, timeout_s: float) -> None:
         """Return when the load has ended, or after `timeout_s` seconds."""
         self._over.wait(timeout_s)
@@ -41,7 +46,7 @@ class BackgroundLoad:
         error: BaseException | None,
         places: TracebackType | None,
     ) -> None:
-        if not self._over.is_set() and (error is None or isinstance(error, SystemExit)):
+        if self.is_running and (error is None or isinstance(error, SystemExit)):
             hard_exit(error.code if error and isinstance(error.code, int) else 0)
 
     def _run(self) -> None:
