@@ -197,7 +197,7 @@ def test_embedded_reader_answers_the_first_request(serve: Any) -> None:
     server: Served = serve(REAL)
     # A busy machine may need more than the head start.
     assert "with the model caliper" in server.greeting
-    assert server.line() == "Ready: caliper-1.2.0 reads.\n"
+    assert server.line() == "Ready: caliper-1.3.0 reads.\n"
     assert server.line().startswith("Try it:  curl -F image=@")
     status, _, body = server.ask("POST", "/", (ROOT / "samples" / FIRST["file"]).read_bytes())
     assert (status, body.get("bitting")) == (200, ",".join(map(str, FIRST["bitting"])))
@@ -208,13 +208,13 @@ def test_embedded_reader_answers_the_first_request(serve: Any) -> None:
 def test_embedded_reader_replaces_a_model_that_cannot_be_loaded(serve: Any) -> None:
     server: Served = serve(REAL, MODEL_PATH="/none/gemma")
     line = server.line_with("Degraded")
-    assert line.startswith("Degraded: only caliper-1.2.0 reads. /none/gemma: gemma does not exist")
+    assert line.startswith("Degraded: only caliper-1.3.0 reads. /none/gemma: gemma does not exist")
     health = server.ask("GET", "/health")[2]
-    assert (health["status"], health["model"]) == ("degraded", "caliper-1.2.0")
+    assert (health["status"], health["model"]) == ("degraded", "caliper-1.3.0")
     assert "gemma does not exist" in health["reason"] and "/none" not in health["reason"]
     assert server.ask("GET", "/health/ready")[0] == 200
     status, _, body = server.ask("POST", "/", (ROOT / "samples" / FIRST["file"]).read_bytes())
-    assert (status, body["model_used"]) == (200, "caliper-1.2.0")
+    assert (status, body["model_used"]) == (200, "caliper-1.3.0")
 
 
 def test_crash_while_loading_is_degraded_and_logged_without_secrets(

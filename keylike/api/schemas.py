@@ -25,7 +25,7 @@ Timestamp = Annotated[int, Field(description="Milliseconds since 1970", examples
 ApiVersion = Annotated[Literal["2.0.0"], Field(description="Version of the API")]
 Succeeded = Annotated[Literal[True], Field(description="True; failures have false")]
 ModelUsed = Annotated[
-    str, Field(description="Name and version of the model", examples=["caliper-1.2.0"])
+    str, Field(description="Name and version of the model", examples=["caliper-1.3.0"])
 ]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Position = Annotated[

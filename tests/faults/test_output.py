@@ -35,7 +35,12 @@ class Server:
         self.process = subprocess.Popen(
             ["sh", "-c", f'exec "$0" -m tests.serve_colour {redirection}', PYTHON],
             cwd=ROOT,
-            env={**os.environ, "KEYLIKE_PORT": str(self.port), "KEYLIKE_LOGS": str(logs)},
+            env={
+                **os.environ,
+                "KEYLIKE_PORT": str(self.port),
+                "KEYLIKE_LOGS": str(logs),
+                "KEYLIKE_LOG_LEVEL": "DEBUG",
+            },
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **streams},
         )
         until(self.answers)
