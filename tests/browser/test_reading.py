@@ -71,7 +71,7 @@ def test_chosen_photo_shows_code_cuts_alternatives_and_assessment(
     ):
         assert sentence in text
     expect(page.locator("#announcement")).to_have_text(
-        f"Reading: {FIRST.keyway}, code {FIRST.bitting}, 91 % confidence"
+        f"Reading: {FIRST.keyway}, code {FIRST.bitting}, 79 % confidence"
     )
     assert page.evaluate("document.activeElement.id") == "outcome"
 
