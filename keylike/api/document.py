@@ -24,7 +24,7 @@ _TAGS = {
     "predictions": "A photo in, a reading or a classification out.",
     "health": "The state of the server, for people and for probes.",
     "cache": "The cache of readings.",
-    "operator": "Metrics, times and memory, for whoever runs the server.",
+    "operator": "Metrics, times and memory, for the operator of the server.",
 }
 # Made by `python -m tools.openapi examples`, from answers of a server with the embedded model.
 _EXAMPLES = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))

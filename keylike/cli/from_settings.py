@@ -1,4 +1,4 @@
-"""What the commands build from the settings: the token file, a reader, and its inference."""
+"""Objects that the commands build from the settings: token file, reader and inference."""
 
 from __future__ import annotations
 
