@@ -90,9 +90,14 @@ def serve(folder: Path, tmp_path: Path, **settings: str) -> Iterator[Served]:
     )
     try:
         assert process.stdout
-        first = process.stdout.readline()
-        address = next((word for word in first.split() if word.startswith("http://")), None)
-        assert address, first
+        before = []
+        for line in process.stdout:
+            before.append(line)
+            address = next((word for word in line.split() if word.startswith("http://")), None)
+            if address:
+                break
+        else:
+            raise AssertionError("".join(before))
         yield Served(process, address)
     finally:
         process.send_signal(signal.SIGTERM)
