@@ -21,7 +21,7 @@ from structlog.stdlib import BoundLogger
 from keylike.access.credentials import Credentials
 from keylike.access.quotas import Quotas
 from keylike.access.store import TokenStore
-from keylike.api import error_handlers
+from keylike.api import error_handlers, headers
 from keylike.api.application import (
     PHOTO_PATHS,
     Components,
@@ -37,6 +37,7 @@ from keylike.configuration import (
     picture_limits,
     policy_of,
     shared_secret,
+    split,
 )
 from keylike.doctor.models import changeable_by_others
 from keylike.engines.contract import Engine
@@ -172,7 +173,10 @@ class Service:
             self.app,
             binding(self.settings),
             render_error=error_handlers.error_renderer(
-                self._wall, self.log, self.metrics.record_refusal
+                self._wall,
+                self.log,
+                self.metrics.record_refusal,
+                headers.cors_headers(self.app, split(self.settings.origins)),
             ),
             draining=self.draining,
             clock=clock or self._clock,

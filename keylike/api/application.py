@@ -216,9 +216,6 @@ def _early_status(rules: Authentication, metrics: Metrics, options: HttpOptions)
     behind_proxies = NamedProxies(decide, options.proxies, options.tunnel_agents)
 
     def early_status(environ: dict[str, Any]) -> int | None:
-        if "HTTP_ORIGIN" in environ:
-            # A page of another origin can read only an answer with CORS headers: Flask's.
-            return None
         if environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] not in PHOTO_PATHS:
             return None
         (status,) = cast(list[int | None], behind_proxies(environ, None))

@@ -140,25 +140,27 @@ def error_renderer(
     clock: Callable[[], float],
     log: BoundLogger,
     refused: Callable[[int], None] = lambda status: None,
-) -> Callable[[int], tuple[int, dict[str, str], dict[str, object]]]:
+    cors: Callable[[str | None], dict[str, str]] = lambda origin: {},
+) -> Callable[[int, str | None], tuple[int, dict[str, str], dict[str, object]]]:
     """Return a function that answers requests which the socket server refuses by itself.
 
     Args:
         clock: Returns seconds since 1970.
         log: Receives one line per refusal.
         refused: Called with the status of each.
+        cors: Returns the CORS headers for a request's Origin.
 
     Returns:
-        A function from the status that the socket server found to the status, headers and body to
-        send.
+        A function from the status that the socket server found and the request's Origin to the
+        status, headers and body to send.
     """
 
-    def refuse(found: int) -> tuple[int, dict[str, str], dict[str, object]]:
+    def refuse(found: int, origin: str | None) -> tuple[int, dict[str, str], dict[str, object]]:
         code, message = code_and_message(found)
         body = failure(code, message, request_id=new_request_id(), now=clock())
         log.info("refused", request_id=body["request_id"], status=STATUS[code], failure=code)
         refused(STATUS[code])
-        headers = {VERSION_HEADER: API_VERSION}
+        headers = {VERSION_HEADER: API_VERSION, **cors(origin)}
         if STATUS[code] == 429:
             headers["Retry-After"] = str(WINDOW_S)
         return STATUS[code], headers, body

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from flask import Flask, Response, request
 from flask_cors import CORS
+from flask_cors.core import get_cors_headers, get_cors_options
+from werkzeug.datastructures import Headers
 
 from keylike.api.responses import API_VERSION, VERSION_HEADER
 
@@ -70,19 +73,7 @@ def install(app: Flask, origins: Sequence[str]) -> None:
             credentials, since browsers refuse credentials together with a wildcard. Only they may
             reach a server in a private network from a public page.
     """
-    named = "*" not in origins
-    CORS(
-        app,
-        resources={
-            _READABLE: {"origins": [_exactly(origin) for origin in origins] if named else "*"}
-        },
-        send_wildcard=not named,
-        supports_credentials=named,
-        allow_headers=_REQUEST_HEADERS,
-        expose_headers=_EXPOSED_HEADERS,
-        max_age=_PREFLIGHT_S,
-        allow_private_network=named,
-    )
+    CORS(app, resources={_READABLE: {}}, **_cors_options(origins))
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -95,6 +86,34 @@ def install(app: Flask, origins: Sequence[str]) -> None:
         # One call for all: assigning each would search the existing headers every time.
         response.headers.extend(headers)
         return response
+
+
+def cors_headers(app: Flask, origins: Sequence[str]) -> Callable[[str | None], dict[str, str]]:
+    """Return a function from a request's Origin to the CORS headers of its response.
+
+    For responses that `app` does not send. `origins` is as for `install`.
+    """
+    options = get_cors_options(app, _cors_options(origins))
+
+    def of(origin: str | None) -> dict[str, str]:
+        request_headers = Headers({"Origin": origin} if origin else {})
+        found = get_cors_headers(options, request_headers, "POST")
+        return {name: str(value) for name, value in found.items()}
+
+    return of
+
+
+def _cors_options(origins: Sequence[str]) -> dict[str, Any]:
+    named = "*" not in origins
+    return {
+        "origins": [_exactly(origin) for origin in origins] if named else "*",
+        "send_wildcard": not named,
+        "supports_credentials": named,
+        "allow_headers": _REQUEST_HEADERS,
+        "expose_headers": _EXPOSED_HEADERS,
+        "max_age": _PREFLIGHT_S,
+        "allow_private_network": named,
+    }
 
 
 def _exactly(origin: str) -> str | re.Pattern[str]:

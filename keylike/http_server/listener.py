@@ -26,8 +26,9 @@ from waitress.server import TcpWSGIServer
 from keylike.access.addresses import parse_address
 from keylike.http_server.channel import Channel
 
-# Converts the status that waitress chose for a broken request to a status, headers and a JSON body.
-ErrorRenderer = Callable[[int], tuple[int, Mapping[str, str], Mapping[str, object]]]
+# Converts the status that waitress chose for a broken request, and the request's Origin, to a status,
+# headers and a JSON body.
+ErrorRenderer = Callable[[int, str | None], tuple[int, Mapping[str, str], Mapping[str, object]]]
 
 _MAX_CONNECTIONS = 512
 # Restricted connections above the limits.

@@ -89,8 +89,8 @@ class Server:
         Args:
             application: The WSGI application.
             binding: Address and limits.
-            render_error: Converts the status of a request that waitress refuses to a status,
-                headers and a JSON body.
+            render_error: Converts the status of a request that waitress refuses, and its Origin,
+                to a status, headers and a JSON body.
             draining: The server sets this event when the shutdown begins.
             clock: Returns seconds, for deadlines.
             retry_after: Called with the path before a body is read. If it returns seconds, the body

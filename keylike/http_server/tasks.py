@@ -52,7 +52,9 @@ class JSONErrorTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         """Send the response and close the connection."""
         self.channel.begin_response(self.request)
-        status, headers, body = self.channel.server.render_error(self.request.error.code)
+        status, headers, body = self.channel.server.render_error(
+            self.request.error.code, self.request.headers.get("ORIGIN")
+        )
         data = json.dumps(body).encode()
         self.status = f"{status} {HTTPStatus(status).phrase}"
         self.response_headers += [("Content-Type", "application/json"), *headers.items()]

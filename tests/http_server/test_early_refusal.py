@@ -72,6 +72,25 @@ def test_client_that_expects_continue_gets_401_instead(run: Callable[..., Runnin
     assert status == 401
 
 
+@pytest.mark.parametrize(
+    ("origins", "origin", "allowed"),
+    [
+        ("*", "https://app.example", "*"),
+        ("https://app.example", "https://app.example", "https://app.example"),
+        ("https://app.example", "https://other.example", None),
+        ("*", None, "*"),
+    ],
+)
+def test_page_of_an_allowed_origin_can_read_an_early_refusal(
+    run: Callable[..., Running], origins: str, origin: str | None, allowed: str | None
+) -> None:
+    more = [f"Origin: {origin}"] if origin else []
+    status, _, headers = ask(run(origins=origins), f"Content-Length: {LARGE}", *more)
+    assert (status, headers["Access-Control-Allow-Origin"]) == (401, allowed)
+    exposed = headers["Access-Control-Expose-Headers"] or ""
+    assert ("X-Request-Id" in exposed) is (allowed is not None)
+
+
 @pytest.mark.parametrize("token", ["wrong", generate_secret(), TOKEN.upper()])
 def test_large_request_with_a_wrong_token_is_refused_before_its_body(
     run: Callable[..., Running], token: str

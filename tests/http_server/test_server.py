@@ -107,7 +107,7 @@ def release_times(requests: list[tuple[float, bytes]]) -> list[float]:
     server = Server(
         application,
         Binding("127.0.0.1", 0, 1, 1000, 1000),
-        render_error=lambda status: (status, {}, {}),
+        render_error=lambda status, origin: (status, {}, {}),
         draining=threading.Event(),
         clock=lambda: now[0],
         release_memory=lambda: released_at.append(now[0]),
@@ -162,7 +162,10 @@ def test_server_on_a_used_port_raises_oserror(running: Running, settings: Settin
     binding = Binding("127.0.0.1", running.server.port, 1, 1000, 1000)
     with pytest.raises(OSError, match="in use"):
         Server(
-            None, binding, render_error=lambda status: (status, {}, {}), draining=threading.Event()
+            None,
+            binding,
+            render_error=lambda status, origin: (status, {}, {}),
+            draining=threading.Event(),
         )
 
 
@@ -171,7 +174,7 @@ def test_server_closed_without_run_frees_its_port_and_threads() -> None:
     server = Server(
         None,
         Binding("127.0.0.1", 0, 3, 1000, 1000),
-        render_error=lambda status: (status, {}, {}),
+        render_error=lambda status, origin: (status, {}, {}),
         draining=threading.Event(),
     )
     assert threading.active_count() == threads + 3
