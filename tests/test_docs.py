@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def test_architecture_page_names_every_module_of_the_package_and_only_existing_p
             assert f"`{path.name}/`" in tables, path.name
     for name in re.findall(r"`([\w/]+(?:\.\w+|/))`", tables):
         assert (ROOT / name).exists() or (ROOT / "keylike" / name).exists(), name
+
+
+def test_architecture_page_lists_every_module_with_the_first_line_of_its_docstring() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "keylike"
+    for path in package.glob("*/**/*.py"):
+        if path.name == "__init__.py":
+            continue
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        purpose = " ".join(docstring.split("\n\n")[0].split())
+        row = f"| `{path.relative_to(package)}` | {purpose} |"
+        assert row in text, f"add this row to docs/architecture.md: {row}"
 
 
 @pytest.mark.parametrize("page", CURRENT, ids=lambda page: str(page.relative_to(ROOT)))
