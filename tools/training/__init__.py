@@ -1,8 +1,9 @@
-"""Training of the readers, on drawn photos; never imported by the package."""
+"""Training of the readers on rendered photos. The `keylike` package never imports this one."""
 
 from __future__ import annotations
 
 import os
 
-# As in readers/sessions.py, for those here who import onnxruntime by themselves.
+# Turns off onnxruntime's telemetry, as readers/sessions.py does for the server. Some modules of
+# this package import onnxruntime without readers/sessions.py.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

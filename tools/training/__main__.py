@@ -1,9 +1,9 @@
 """Trains the caliper: `python -m tools.training WORK models/caliper --version 1.3.0`.
 
-`make train` runs it. It draws the pictures, trains the three networks in parallel, exports them,
-fits the calibration and writes the manifest. Finished steps are skipped and training resumes from
-its last checkpoint, so it can be stopped at any time. `--further` begins with the networks in
-MODEL.
+`make train` runs it. It renders the pictures, trains the three networks in parallel, exports them,
+fits the calibration and writes the manifest. You can stop it at any time: when it runs again, it
+skips finished steps and resumes training from the last checkpoint. With `--further`, training
+starts from the networks in the model folder instead of random weights.
 """
 
 from __future__ import annotations
@@ -16,13 +16,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# The recipe for networks that begin from nothing. Seeds are part of it.
+# Rendered training pictures as {seed: number of pictures}, and the training steps of each network,
+# for training that starts from random weights. WHOLES are small whole photos, PLATES are
+# straightened blades (see dataset.py).
 WHOLES = {1: 6000, 2: 6000}
 PLATES = {11: 4000, 12: 4000, 13: 4000, 14: 4000, 15: 4000, 16: 4000}
 STEPS = {"measurer": 5500, "aligner": 7500, "finder": 5000}
-# Steps and rates of further training. Higher rates make the finder forget (docs/LOG.md).
+# Steps and peak learning rate of further training. At higher rates, the finder lost accuracy that
+# it had before (docs/LOG.md).
 FURTHER = {"measurer": (6300, 1.2e-3), "aligner": (7500, 1.2e-3), "finder": (3000, 6e-4)}
+# The held-out photos for the calibration: seed, number, and size (width, height) in pixels.
 HELD_SEED, HELD_PHOTOS, HELD_SIZE = 9001, 1200, (1024, 768)
+# Kinds of the held-out photos, in turn.
 HELD_KINDS = (
     "SC1",
     "KW1",
@@ -56,7 +61,7 @@ def together(commands: Sequence[Sequence[str]], jobs: int) -> None:
 
 
 def drawings(work: Path) -> list[list[str]]:
-    """Return the commands that draw what is missing."""
+    """Return the commands that render the missing training pictures and held-out photos."""
     data, held = work / "data", work / "held"
     shards = [("plates", seed, count) for seed, count in PLATES.items()] + [
         ("wholes", seed, count) for seed, count in WHOLES.items()
@@ -83,7 +88,7 @@ def drawings(work: Path) -> list[list[str]]:
 
 
 def taking_up(work: Path, model: Path) -> list[list[str]]:
-    """Return the commands that make missing first checkpoints of the networks in `model`."""
+    """Return the commands that import the networks in `model` as checkpoints where none exist."""
     missing = [name for name in STEPS if not (work / "checkpoints" / f"{name}.pt").exists()]
     options = ["--data", str(work / "data"), "--nets"]
     return [
@@ -93,7 +98,7 @@ def taking_up(work: Path, model: Path) -> list[list[str]]:
 
 
 def trainings(work: Path, further: bool) -> list[list[str]]:
-    """Return the commands that train the three networks to the end."""
+    """Return the commands that train the three networks to their last step."""
     options = ["--data", str(work / "data"), "--out", str(work / "checkpoints")]
     if further:
         return [

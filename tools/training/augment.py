@@ -1,6 +1,7 @@
-"""Turns stored pictures into network inputs.
+"""Turns stored pictures into network inputs with random errors.
 
-The poses are as wrong as the earlier stages leave them; the colours are those of other cameras.
+Each pose gets an error like those of the earlier stages, so that a network learns to correct it.
+The colours, contrast and noise change as they do between cameras.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _CENTRE = SLOT.mean(0)
 
 
 def recolour(rng: np.random.Generator, picture: Array) -> Array:
-    """Apply another white balance, contrast, softness and noise; float32."""
+    """Return the picture (float32) with random colours, contrast, blur and noise."""
     picture = picture.astype(np.float32)
     if chance(rng, 0.25):
         picture = np.repeat(picture.mean(2, keepdims=True), 3, 2)
@@ -52,7 +53,10 @@ def recolour(rng: np.random.Generator, picture: Array) -> Array:
 
 
 def _nudged(rng: np.random.Generator, strength: float) -> Array:
-    """Return a small error of turn, scale, shift and perspective, mm to mm."""
+    """Return a small random error of rotation, scale, shift and perspective.
+
+    The result is a homography from mm to mm. `strength` multiplies every part of the error.
+    """
     turn, scale = rng.normal(0, 0.021) * strength, 1 + rng.normal(0, 0.03) * strength
     up, shear = 1 + rng.normal(0, 0.025) * strength, rng.normal(0, 0.03) * strength
     turned = np.array(
@@ -70,9 +74,10 @@ def _nudged(rng: np.random.Generator, strength: float) -> Array:
 
 
 def _found(rng: np.random.Generator) -> Array:
-    """Return the error that the finder leaves, mm to mm.
+    """Return an error like the finder's, as a homography from mm to mm.
 
-    It fits a pose without tilt to noisy midline points of a tilted key.
+    The finder's pose has no tilt, and is fitted to noisy midline points of a key that may be
+    tilted. This function does the same with a random tilt and random noise.
     """
     axis, tilt, away = (
         span(rng, 0, 2 * math.pi),
@@ -94,7 +99,13 @@ def _found(rng: np.random.Generator) -> Array:
 
 
 def _cut(plate: Array, wrong: Array, strip: Strip) -> tuple[Array, Array]:
-    """Return the strip under a pose that is `wrong`, and the map from true mm to its pixels."""
+    """Return the blade straightened with an incorrect pose, and the map from true mm to pixels.
+
+    Args:
+        plate: Stored picture of the blade.
+        wrong: Error of the pose, a homography from true mm to wrong mm.
+        strip: Size and scale of the straightened picture.
+    """
     to_strip = strip.matrix @ wrong
     picture = cv2.warpPerspective(
         plate,
@@ -109,9 +120,14 @@ def _cut(plate: Array, wrong: Array, strip: Strip) -> tuple[Array, Array]:
 def finder_sample(
     rng: np.random.Generator, pictures: Array, labels: Labels, row: int
 ) -> tuple[Array, dict[str, Array]]:
-    """Return a whole photo, turned, mirrored, scaled and shifted into the finder's square.
+    """Return one training sample of the finder: its square picture, and the targets.
 
-    Targets: points (8, 2) in pixels, key 0 or 1, several 0 or 1.
+    The stored photo is rotated, sometimes mirrored, scaled and shifted into the square.
+
+    Targets:
+        points: Midline points and tip in pixels of the square, (8, 2).
+        key: 1 if there is a key, else 0.
+        several: 1 if there are further whole keys, else 0.
     """
     pose = labels.pose[row].astype(float)
     key = KINDS[int(labels.kind[row])] != "none"
@@ -150,7 +166,7 @@ def finder_sample(
 
 
 def _several(labels: Labels, row: int, matrix: Array) -> bool:
-    """True if a further blade is whole inside the finder's square."""
+    """Return True if a second blade is completely inside the finder's square."""
     if labels.others is None:
         return False
     ends = labels.others[row] @ matrix[:, :2].T + matrix[:, 2]
@@ -160,9 +176,17 @@ def _several(labels: Labels, row: int, matrix: Array) -> bool:
 def aligner_sample(
     rng: np.random.Generator, pictures: Array, labels: Labels, row: int
 ) -> tuple[Array, dict[str, Array]]:
-    """Return a plate in a rough pose, flipped in half of the samples.
+    """Return one training sample of the aligner: a strip with a rough pose, and the targets.
 
-    Targets: edges as the strip shows them, corner offsets (8,), side.
+    In half of the samples the strip is upside down, with the cuts on the lower side.
+
+    Targets:
+        edges: Upper and lower edge of the blade as the strip shows it, mm, (2, 80).
+        edge_weight: 1 for columns on the blade, else 0, (2, 80).
+        corners: Offsets of the slot's corners in mm, (8,).
+        over: 1 if the strip is upside down.
+        key: 1 if there is a key.
+        sided: 1 if the key has cuts, so that `over` can be learnt.
     """
     over, kind = chance(rng, 0.5), KINDS[int(labels.kind[row])]
     wrong = _found(rng) if chance(rng, 0.6) else _nudged(rng, span(rng, 0.3, 2.0))
@@ -177,7 +201,7 @@ def aligner_sample(
         "corners": offsets.ravel(),
         "over": np.array(float(over)),
         "key": np.array(float(kind != "none")),
-        # A blank's two edges look alike, so it has no side to learn.
+        # A blank has no cuts, so nothing shows which way up it is.
         "sided": np.array(float(kind not in ("none", "blank"))),
     }
     return recolour(rng, picture), targets
@@ -186,10 +210,21 @@ def aligner_sample(
 def measurer_sample(
     rng: np.random.Generator, pictures: Array, labels: Labels, row: int
 ) -> tuple[Array, dict[str, Array]]:
-    """Return a plate in a nearly right pose.
+    """Return one training sample of the measurer: a strip with a nearly correct pose, and targets.
 
-    Targets: edges, depths, kind, corners. In one of twelve samples the pose is no blade's: then
-    only `fit` counts. Foreign keys are often squeezed until their cuts fit a readable family.
+    In one of twelve samples the strip is misaligned on purpose. Only the target `fit` is used then.
+    Foreign keys (of families that the reader does not support) are often stretched or compressed
+    until their cuts fit a supported family. The network must learn to detect that.
+
+    Targets:
+        edges, edge_weight: As for the aligner, (2, 96).
+        depths: Blade height at each cut in mm, (11,).
+        visible: 1 where the outline really has that height, (11,).
+        kind: Index in KINDS.
+        fit: 1 if the strip is aligned with a blade.
+        corners: Remaining offsets of the slot's corners in mm, (8,).
+        known: 1 if `kind` may be learnt, 0 for a misaligned strip.
+        pose: Pose features (`frames.pose_features`), which are an input of the network.
     """
     kind, misfit = KINDS[int(labels.kind[row])], chance(rng, 1 / 12)
     wrong = _nudged(rng, float(rng.choice([1.0, 0.5, 0.25])))
@@ -217,10 +252,14 @@ def measurer_sample(
 
 
 def _taken_for(rng: np.random.Generator, row: Array) -> Array:
-    """Return the squeeze that moves a blade's cuts to where a readable family has them, mm to mm.
+    """Return the homography (mm to mm) that moves a blade's cuts to those of a supported family.
 
-    This is how foreign keys get a code: the pose takes up the difference as if it were tilt. `row`
-    is (first cut, spacing) in mm. Some rows are off by one cut as well.
+    A wrong code for a foreign key arises in this way: the pose search explains the difference in
+    proportions as tilt. In two of eight cases the cuts are also shifted by one spacing.
+
+    Args:
+        rng: Random source.
+        row: Position of the first cut and spacing of the cuts, in mm.
     """
     way = keyway(("SC1", "KW1")[int(rng.integers(2))])
     along = way.spacing_mm / float(row[1])
@@ -236,7 +275,7 @@ def _taken_for(rng: np.random.Generator, row: Array) -> Array:
 
 
 def _misfit(rng: np.random.Generator) -> Array:
-    """Return a pose that is no blade's: flipped, reversed, both, or far off."""
+    """Return a large error of the pose, mm to mm: flipped, reversed, both, or shifted far off."""
     choice = int(rng.integers(0, 4))
     if choice == 3:
         far = np.eye(3)

@@ -1,4 +1,4 @@
-"""Surfaces and objects around the key: coins, rings, screws, rulers, combs, zips, fingers."""
+"""Draws backgrounds and objects around the key: coins, rings, screws, rulers, combs and others."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from tools.training.draw import Array, chance, soft_blur, span, superellipse, value_noise
 from tools.training.light import METALS
 
-SIDE = 640
+SIDE = 640  # side of a square background in pixels
 
 
 def surface(rng: np.random.Generator, plain: bool = False) -> Array:
-    """Return one surface, (640, 640, 3) uint8."""
+    """Return one random background, (640, 640, 3) uint8. `plain` allows no pattern but noise."""
     makers = (
         (_plain,)
         if plain
@@ -114,7 +114,7 @@ def _tiles(rng: np.random.Generator) -> tuple[Array, Array, Array]:
 
 
 def _gravel(rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Return flat-shaded cells around random seeds with dark gaps: gravel, terrazzo, leather."""
+    """Return cells of one shade each with dark gaps between them, like gravel or leather."""
     count = int(span(rng, 60, 1500))
     seeds = np.full((SIDE, SIDE), 255, np.uint8)
     seeds[rng.integers(0, SIDE, count), rng.integers(0, SIDE, count)] = 0
@@ -141,7 +141,7 @@ def _grid(rng: np.random.Generator) -> tuple[Array, Array, Array]:
 
 
 def crop(rng: np.random.Generator, grounds: list[Array], height: int, width: int) -> Array:
-    """Return a turned, scaled piece of one surface, (height, width, 3) float32."""
+    """Return a piece of a random background, rotated and scaled: (height, width, 3) float32."""
     ground = grounds[int(rng.integers(len(grounds)))]
     side = int(SIDE * span(rng, 0.35, 1.0))
     y, x = (int(rng.integers(0, SIDE - side + 1)) for _ in range(2))
@@ -181,7 +181,14 @@ def scatter(rng: np.random.Generator, picture: Array, px_per_mm: float) -> None:
 
 
 def _placed(points: Array, at: tuple[float, float], turn: float, px: float) -> Array:
-    """Return points in mm, turned about (0, 0) and moved to `at`, in sixteenths of a pixel."""
+    """Return points rotated about (0, 0) and moved to `at`, in sixteenths of a pixel.
+
+    Args:
+        points: Points in mm.
+        at: New position of (0, 0) in pixels.
+        turn: Angle in radians.
+        px: Pixels per mm.
+    """
     spin = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
     return np.round((points @ spin.T * px + np.array(at)) * 16).astype(np.int32)
 
@@ -246,7 +253,7 @@ def _remote(rng: np.random.Generator, picture: Array, at: tuple[float, float], p
 
 
 def _rod(rng: np.random.Generator, picture: Array, at: tuple[float, float], px: float) -> None:
-    """Draw a pen, a knife, a nail or a strip: long, thin, often pointed."""
+    """Draw a long, thin, often pointed object, like a pen, a knife or a nail."""
     long, wide, point = span(rng, 25, 120), span(rng, 2, 16), span(rng, 0, 20)
     outline = np.array(
         [[0, 0], [long, 0], [long + point, wide * span(rng, 0, 1)], [long, wide], [0, wide]]
@@ -361,7 +368,15 @@ def _ruler(rng: np.random.Generator, picture: Array, at: tuple[float, float], px
 def finger(
     rng: np.random.Generator, picture: Array, tip: Array, away: float, radius: float
 ) -> None:
-    """Draw a fingertip at `tip` pixels that comes from direction `away` (radians), in place."""
+    """Draw a finger on the picture, in place.
+
+    Args:
+        rng: Random source.
+        picture: Picture to draw on.
+        tip: Position of the fingertip in pixels.
+        away: Direction from the fingertip to the hand, in radians.
+        radius: Half the width of the finger in pixels.
+    """
     height, width = picture.shape[:2]
     turn = away + rng.normal(0, 0.7)
     mask = np.zeros((height, width), np.uint8)

@@ -1,10 +1,13 @@
-"""Fits the caliper's calibration and limits, and writes its manifest.
+"""Fits the caliper's calibration and thresholds, and writes its manifest.
 
-`python -m tools.training.calibrate MODEL PHOTOS --version 1.3.0`. PHOTOS is a folder of
-tools.training.render with keys of all kinds, several keys, and pictures without a key. None of
-them was trained on. Each half measures what the other half fits, and the manifest claims that.
-What is shipped is fitted on both halves. Keys of other families count: the confidence is the share
-of right codes among all codes given.
+Usage: `python -m tools.training.calibrate MODEL PHOTOS --version 1.3.0`. PHOTOS is a folder of
+rendered photos (tools.training.render): keys of all kinds, several keys, and pictures without a
+key. No network was trained on them.
+
+The accuracy in the manifest is cross-validated: the calibration is fitted on each half of the
+photos and measured on the other half. The shipped calibration is fitted on both halves. Keys of
+families that the reader does not support are included, so the confidence is the fraction of
+correct codes among all codes that the reader returns.
 """
 
 from __future__ import annotations
@@ -32,32 +35,44 @@ from keylike.readers.contract import ReaderInfo
 from keylike.readers.evaluation import Shot, calibration_error, shots
 from tools.training.draw import Array
 
+# Thresholds that refuse nothing.
 OPEN = Thresholds(presence=-99.0, fit=-99.0, other=1.1, evidence=-99.0, confidence=0.0)
+# The calibration before anything is fitted.
 START = Calibration(Noise(1.0, 0.05), (*(0.0 for _ in FIGURES), 0.0), 1.0)
+# Values that are tried for the noise: factor on the networks' spread, standard deviation of the
+# shift that all cuts share (mm), and of the depth error that grows from bow to tip (mm).
 TEMPERATURES = (0.7, 0.85, 1.0, 1.2)
 SHIFTS_MM = (0.06, 0.09, 0.13, 0.18)
 SLOPES_MM = (0.03, 0.06, 0.09)
-NOISE_CASES = (
-    72  # keys that the noise is fitted on: each is decoded in every pose for every grid point
-)
+# Number of keys that the noise is fitted on. Each key is decoded in every pose for every
+# combination of the three values above, so more keys would take too long.
+NOISE_CASES = 72
+# Probability that is assumed for a true code which is not among the ranked codes.
 UNRANKED = 1e-3
-# Limits that only keep out what is no blade at all: fitted for version 1.2.0 (docs/LOG.md).
+# Thresholds that only refuse pictures without a blade. Presence and fit are logits, evidence is a
+# log density per cut. They were fitted for version 1.2.0 (docs/LOG.md).
 PRESENCE, FIT, EVIDENCE = -1.0, 4.0, -3.4
-# The grids of the other limits.
+# Values that are tried for the other thresholds: probability of another family, confidence, and
+# logit of several keys.
 OTHER = (0.16, 0.2, 0.24, 0.28, 0.32, 0.36, 0.4, 0.5)
 CONFIDENCE = (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6)
 SEVERAL = tuple(round(-1 + 0.5 * x, 2) for x in range(12))
-MOST_LOST = 0.02  # share of right codes that the limit of several keys may refuse
-# Costs of a false code in refused right ones: for a key without a readable code, for a misread key.
+# Largest fraction of the correct codes that the threshold for several keys may refuse.
+MOST_LOST = 0.02
+# Cost of a wrong code, where refusing one correct code costs 1: for a key that has no readable
+# code, and for a readable key that is misread.
 FALSE_CODE, MISREAD = 5.0, 1.0
-RIDGE = 0.02
+RIDGE = 0.02  # strength of the ridge penalty in `fit_logistic`
 
 _NO_STRIP = np.zeros((1, 1, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One photo and the fits of every pose that the reader might look at, without their strips."""
+    """One photo with the networks' results for every pose that the reader may try.
+
+    The pictures of the straightened blade are dropped to save memory.
+    """
 
     shot: Shot
     initial: list[PoseFit]
@@ -70,24 +85,24 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One photo under a calibration: what was found, and whether its first code is right."""
+    """One photo and the reader's analysis of it under one calibration."""
 
     shot: Shot
     analysis: Analysis
 
     @property
     def right(self) -> bool:
-        """True if keyway and code are right."""
+        """Return True if the keyway and the most probable code are correct."""
         found = (self.analysis.keyway.name, self.analysis.decoding.ranked[0][0])
         return found == (self.shot.keyway, self.shot.codes)
 
     @property
     def readable(self) -> bool:
-        """True if its most probable kind has a code, so that only limits can refuse it."""
+        """Return True if the most probable kind has a code. Then only thresholds can refuse it."""
         return self.analysis.likeliest in CUTS_OF
 
     def within(self, limits: Thresholds, calibration: Calibration) -> bool:
-        """True if a code is given under these limits."""
+        """Return True if the reader returns a code under these thresholds."""
         fit, kinds = self.analysis.fit, self.analysis.kinds
         return (
             self.readable
@@ -101,7 +116,7 @@ class Judged:
 
 
 class _NoNetworks(Networks):
-    """The networks of a reader that only decides."""
+    """Placeholder for the networks of a reader that gets their results from elsewhere."""
 
     def __init__(self) -> None:
         pass
@@ -135,9 +150,10 @@ def _without_strips(fits: list[PoseFit]) -> list[PoseFit]:
 
 
 def halves(found: list[Case]) -> tuple[list[Case], list[Case]]:
-    """Return every second photo of each kind, and the others.
+    """Split the photos into two halves, each with half of the photos of every kind.
 
-    Kinds come in turn, so every second photo of all would miss some.
+    The kinds of the photos alternate, so taking every second photo of the whole list would leave
+    some kinds out of one half.
     """
     by_kind: dict[str, list[Case]] = {}
     for one in found:
@@ -147,7 +163,7 @@ def halves(found: list[Case]) -> tuple[list[Case], list[Case]]:
 
 
 def judged(found: list[Case], calibration: Calibration) -> list[Judged]:
-    """Return the photos on which a blade was found, as this calibration sees them."""
+    """Return the analyses under this calibration, of the photos in which a blade was found."""
     pairs = ((one.shot, one.analysis(calibration)) for one in found)
     return [Judged(shot, analysis) for shot, analysis in pairs if analysis is not None]
 
@@ -155,10 +171,12 @@ def judged(found: list[Case], calibration: Calibration) -> list[Judged]:
 def fit_noise(found: list[Case], kind_temperature: float) -> Noise:
     """Return the noise under which the true codes are most probable.
 
-    A code that is not ranked counts with probability UNRANKED, so that wrong poses do not decide.
+    A true code that is not ranked counts with probability UNRANKED. Otherwise a few photos with a
+    wrong pose would determine the result.
     """
     keys = [one for one in found if one.shot.codes]
-    keys = keys[:: max(1, len(keys) // NOISE_CASES)]  # they are in order of kind
+    # The keys are sorted by kind, so an even selection contains all kinds.
+    keys = keys[:: max(1, len(keys) // NOISE_CASES)]
 
     def surprise(noise: Noise) -> float:
         chances = (
@@ -183,7 +201,7 @@ def _chance(one: Case, calibration: Calibration) -> float:
 
 
 def fit_kind_temperature(found: list[Case]) -> float:
-    """Return the temperature under which the true kinds are most probable."""
+    """Return the softmax temperature of the kinds under which the true kinds are most probable."""
     rows = [
         (one.initial[0].measured.kinds, one.shot.keyway)
         for one in found
@@ -200,7 +218,12 @@ def fit_kind_temperature(found: list[Case]) -> float:
 
 
 def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
-    """Fit a logistic curve by Newton's method with a small ridge; return weights and constant."""
+    """Fit a logistic regression with Newton's method; return the weights, then the constant.
+
+    Args:
+        rows: Features, (n, features).
+        right: 1 for a correct code, else 0, (n,).
+    """
     mean, scale = rows.mean(0), rows.std(0) + 1e-6
     design = np.concatenate([(rows - mean) / scale, np.ones((len(rows), 1))], 1)
     weights = np.zeros(design.shape[1])
@@ -222,20 +245,24 @@ def fit_logistic(rows: Array, right: Array) -> tuple[float, ...]:
 
 
 def fit_weights(rows: list[Judged]) -> tuple[float, ...]:
-    """Fit the confidence on these photos.
+    """Fit the weights of the confidence on these photos.
 
-    Keys without a readable code are included: their codes are false.
+    Keys without a readable code are included. Any code that the reader returns for them is wrong.
     """
     figures = np.array([one.analysis.figures for one in rows])
     return fit_logistic(figures, np.array([one.right for one in rows], float))
 
 
 def fit_limits(rows: list[Judged], start: Calibration) -> tuple[Calibration, Thresholds]:
-    """Fit weights and limits together on these photos.
+    """Fit the weights of the confidence and the thresholds together on these photos.
 
-    For each limit of other families the weights are fitted on the codes that it lets through, since
-    the confidence describes the codes that are given. The limits that lose least are kept: right
-    codes refused plus the cost of false codes. `start` gives noise and kind temperature.
+    For each value in OTHER, the weights are fitted on the codes that pass it, because the
+    confidence describes only codes that are returned. The result has the lowest total cost: the
+    number of correct codes refused, plus the cost of the wrong codes returned.
+
+    Args:
+        rows: Analysed photos.
+        start: Calibration with the fitted noise and kind temperature.
     """
     least, best = math.inf, (start, OPEN)
     right = sum(one.right for one in rows)
@@ -256,7 +283,10 @@ def fit_limits(rows: list[Judged], start: Calibration) -> tuple[Calibration, Thr
 
 
 def _several_limit(rows: list[Judged], limits: Thresholds, start: Calibration) -> float:
-    """Return the lowest limit of several keys that refuses at most MOST_LOST of the right codes."""
+    """Return the lowest threshold for several keys that refuses few of the correct codes.
+
+    It refuses at most the fraction MOST_LOST of them.
+    """
     right = [one for one in rows if one.right and one.within(limits, start)]
     for limit in SEVERAL:
         lost = sum(not one.within(replace(limits, several=limit), start) for one in right)
@@ -272,7 +302,7 @@ def write_manifest(
     thresholds: Thresholds,
     claims: dict[str, str],
 ) -> None:
-    """Write manifest.toml: names, hashes, calibration, limits and measured figures."""
+    """Write manifest.toml: names, hashes, calibration, thresholds and measured accuracy."""
     hashes = {
         f"{name}.onnx": hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest()
         for name in NETWORKS
@@ -320,7 +350,7 @@ def main() -> None:
         "false_codes": str(sum(not one.right for one in told)),
         "calibration_error": str(calibration_error(sure)),
     }
-    # The claims are of each half with what the other half fits. What is shipped is fitted on both.
+    # The claims are cross-validated between the halves. The shipped calibration uses both halves.
     shipped = fit_limits([*first, *second], start)
     write_manifest(options.model, options.version, *shipped, claims)
     print((options.model / "manifest.toml").read_text())

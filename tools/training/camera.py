@@ -1,6 +1,7 @@
-"""The camera: a pose over the key's plane, and the key drawn with its thickness.
+"""The virtual camera: its pose above the key, and drawing the key with its thickness.
 
-Pixels follow OpenCV: (0, 0) is the centre of the first pixel.
+Pixel coordinates follow OpenCV: (0, 0) is the centre of the first pixel. Lengths of the key are in
+mm: u along the blade from the shoulder to the tip, v across it, z out of the face.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from keylike.readers.caliper.frames import project
 from tools.training.draw import Array, chance, soft_blur, span
 from tools.training.shapes import KeyShape
 
-STACK_STEP_PX = 1.5  # largest distance between the slices of a side wall
+# A side wall is drawn as slices of the outline at different heights: the distance between two
+# slices in pixels, and the largest number of slices, which may increase that distance.
+STACK_STEP_PX = 1.5
 STACK_MOST = 9
 
 
@@ -24,15 +27,15 @@ class Pose:
     """A pinhole camera over the key.
 
     Attributes:
-        rotation: From the key's frame to the camera's, (3, 3).
-        mirror: -1 if the key shows its other face.
-        aim: The point (u, v) of the key that the scale refers to.
+        rotation: Rotation from the key's frame to the camera's, (3, 3).
+        mirror: 1, or -1 if the key shows its other face.
+        aim: The aimed point: the point (u, v) of the key in mm that the scale refers to.
         camera: Camera matrix, (3, 3).
-        distance: From the camera to the aimed point along the optical axis, mm.
-        px_per_mm: Scale at the aimed point.
-        tilt_deg: Angle between the key's plane and the picture's.
-        off_axis: The aimed point's distance from the optical axis, in focal lengths. A key at the
-            rim of a picture shows its side wall without any tilt.
+        distance: Distance in mm from the camera to the aimed point along the optical axis.
+        px_per_mm: Pixels per mm at the aimed point.
+        tilt_deg: Angle in degrees between the key's plane and the picture's plane.
+        off_axis: Distance (x, y) of the aimed point from the optical axis, in focal lengths. A key
+            near the edge of a picture shows its side wall even without tilt.
     """
 
     rotation: Array
@@ -45,7 +48,10 @@ class Pose:
     off_axis: tuple[float, float] = (0.0, 0.0)
 
     def to_pixels(self, z: float = 0.0) -> Array:
-        """Return the homography (3, 3) of the plane at height z mm; 0 is the face."""
+        """Return the homography (3, 3) from (u, v) in the plane at height z mm to pixels.
+
+        The face of the key is at height 0.
+        """
         r, m = self.rotation, self.mirror
         shift = r @ np.array([-self.aim[0], -m * self.aim[1], -z]) + self._centre
         return self.camera @ np.stack([r[:, 0], m * r[:, 1], shift], 1)
@@ -69,7 +75,7 @@ class Pose:
     def slant(self) -> float:
         """Return the sine of the angle between the line of sight and the key's normal.
 
-        The visible side wall is as high as this times the thickness.
+        The visible height of the side wall is this sine times the thickness.
         """
         return float(np.hypot(*self.view[:2]))
 
@@ -78,14 +84,14 @@ def pose(
     rng: np.random.Generator, px_per_mm: float, focal: float, tilt_deg: float, aim: tuple[float, float],
     off_axis: tuple[float, float] = (0.0, 0.0),
 ) -> Pose:  # fmt: skip
-    """Return a camera with a random turn and face, tilted about a random axis.
+    """Return a pose with a random rotation and face, tilted about a random axis.
 
     Args:
         rng: Random source.
-        px_per_mm: Scale at the aimed point.
+        px_per_mm: Pixels per mm at the aimed point.
         focal: Focal length in pixels.
-        tilt_deg: Tilt.
-        aim: The point (u, v) that is drawn at pixel (0, 0).
+        tilt_deg: Tilt in degrees.
+        aim: The aimed point (u, v) in mm, which is drawn at pixel (0, 0).
         off_axis: See `Pose`.
     """
     axis, turn = span(rng, 0, 2 * math.pi), span(rng, 0, 2 * math.pi)
@@ -99,7 +105,7 @@ def pose(
 
 
 def plane_to_mm(shape: KeyShape) -> Array:
-    """Return the map from pixels of the drawn plane to mm."""
+    """Return the homography from pixels of the drawn outline to mm of the key."""
     return np.array(
         [
             [1 / shape.px_per_mm, 0, shape.origin[0]],
@@ -112,7 +118,16 @@ def plane_to_mm(shape: KeyShape) -> Array:
 def lay(
     picture: Array, shape: KeyShape, face: Array, wall: Array, at: Pose, thickness: float
 ) -> None:
-    """Draw the key on the picture, in place: the side wall as a stack of slices, then the face."""
+    """Draw the key on the picture, in place: the side wall as a stack of slices, then the face.
+
+    Args:
+        picture: Picture to draw on.
+        shape: Outline of the key.
+        face: Colours of the face.
+        wall: Colours of the side wall.
+        at: Pose of the camera.
+        thickness: Thickness of the key in mm.
+    """
     plane = plane_to_mm(shape)
     shift_px = thickness * at.slant * at.px_per_mm
     slices = int(np.clip(math.ceil(shift_px / STACK_STEP_PX), 1, STACK_MOST))
@@ -141,7 +156,7 @@ def _blend(picture: Array, layer: Array, homography: Array) -> None:
 def cast_shadow(
     rng: np.random.Generator, picture: Array, shape: KeyShape, at: Pose, thickness: float
 ) -> None:
-    """Darken the surface below and around the key, in place, before the key is drawn."""
+    """Darken the background below and around the key, in place. Call it before `lay`."""
     height, width = picture.shape[:2]
     gap = span(rng, 0, 1.5) if chance(rng, 0.8) else span(rng, 2, 15)
     under = cv2.warpPerspective(
