@@ -1,8 +1,8 @@
-"""Drawn training pictures on disk: plates and wholes.
+"""Writes rendered training pictures to disk: plates and wholes.
 
-Plates are straightened blades with wide margins, wholes are small whole photos.
-`python -m tools.training.dataset plates OUT --seed 1 --count 8000` writes OUT.npy (pictures) and
-OUT.npz (labels).
+Plates are straightened blades with wide margins. Wholes are small whole photos.
+`python -m tools.training.dataset plates OUT --seed 1 --count 8000` writes the pictures to
+OUT/plates_00001.npy and their labels to OUT/plates_00001.npz.
 """
 
 from __future__ import annotations
@@ -21,29 +21,34 @@ from tools.training.draw import Array, chance
 from tools.training.render import Sample, Scene, Wanted, label_frame, label_scale
 from tools.training.shapes import MOST_CUTS
 
+# A plate: width and height in pixels, pixels per mm, and (u, v) of its lower left corner in mm.
 PLATE = Strip(516, 252, 12.0, -8.0, -6.0)
-WHOLE_SIDE = 256
-MOST_OTHERS = 6
-SEVERAL = 0.25  # share of wholes with further whole keys
-PROFILE_U = np.arange(0, 34, 0.1)
+WHOLE_SIDE = 256  # width and height of a whole in pixels
+MOST_OTHERS = 6  # largest number of further blades in the labels
+SEVERAL = 0.25  # fraction of wholes that show more than one whole key
+PROFILE_U = np.arange(0, 34, 0.1)  # positions of the profile along the blade, in mm
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Labels of n pictures in the label frame's mm.
+    """Labels of n pictures. Each array has n as its first dimension, which is left out below.
+
+    Lengths are in mm of the label frame: a foreign key is scaled to a blade height of 8.6 mm
+    (`render.label_scale`).
 
     Attributes:
         kind: Index in KINDS.
-        depths: Blade height at each cut, (6,), NaN without a cut.
-        visible: 1 where the outline really has that height, (6,).
-        profile: Upper and lower edge at PROFILE_U, (2, 340).
+        depths: Blade height left under each cut, (6,). NaN where there is no cut.
+        visible: 1 where the outline really has that height, else 0, (6,).
+        profile: v of the upper and the lower edge at PROFILE_U, (2, 340).
         length: Length of the blade.
-        tip_v: Height of the tip.
-        pose: From mm to pixels, (3, 3).
+        tip_v: v of the tip.
+        pose: Homography from mm to pixels, (3, 3).
         px_per_mm: Scale of the photo.
-        tilt_deg: Tilt of the key's plane.
-        row: First cut and spacing, (2,), 0 without cuts.
-        others: Both ends of further blades in pixels, (6, 2, 2), NaN without one. Wholes only.
+        tilt_deg: Tilt of the key's plane in degrees.
+        row: Position of the first cut, and spacing of the cuts, (2,). Zeros without cuts.
+        others: Shoulder and tip of each further blade in pixels, (6, 2, 2). NaN for unused rows.
+            Only used for wholes.
     """
 
     kind: Array
@@ -60,7 +65,7 @@ class Labels:
 
 
 def describe(sample: Sample) -> dict[str, Array]:
-    """Return one sample's labels, see `Labels`."""
+    """Return the labels of one sample. `Labels` describes them."""
     depths, visible = np.full(MOST_CUTS, np.nan), np.zeros(MOST_CUTS)
     profile, length, tip_v = np.zeros((2, len(PROFILE_U))), 0.0, 0.0
     blade, row = sample.blade, np.zeros(2)
@@ -102,7 +107,7 @@ def _others(sample: Sample) -> Array:
 
 
 def draw(what: str, out: Path, seed: int, count: int) -> None:
-    """Draw `count` plates or wholes. The same seed gives the same pictures."""
+    """Render `count` plates or wholes into one shard. The same seed gives the same pictures."""
     scene = Scene(seed)
     shape = (PLATE.height, PLATE.width, 3) if what == "plates" else (WHOLE_SIDE, WHOLE_SIDE, 3)
     partial = out.with_suffix(".part.npy")
@@ -129,9 +134,14 @@ def _whole(scene: Scene) -> Sample:
 
 
 def load(folder: Path, what: str) -> tuple[list[Array], Array, Labels]:
-    """Load all shards of a folder.
+    """Load all shards (pairs of .npy and .npz files) of a folder.
 
-    Returns memory-mapped pictures, an index (n, 2) of (shard, row), and the labels in that order.
+    Returns:
+        The memory-mapped pictures of each shard, an index (n, 2) with the shard and row of every
+        picture, and the labels in the order of the index.
+
+    Raises:
+        FileNotFoundError: The folder has no shard of this kind.
     """
     paths = sorted(folder.glob(f"{what}_*.npy"))
     paths = [path for path in paths if not path.name.endswith(".part.npy")]

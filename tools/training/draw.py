@@ -1,4 +1,4 @@
-"""Drawing tools: uniform draws, value noise, sub-pixel polygons, rounded ellipses."""
+"""Helpers for drawing: random numbers, value noise, sub-pixel polygons, superellipses, blur."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-_SUBPIXEL_BITS = 4
+_SUBPIXEL_BITS = 4  # fractional bits of OpenCV's coordinates: sixteenths of a pixel
 
 
 def span(rng: np.random.Generator, low: float, high: float) -> float:
-    """Return a uniform draw from [low, high)."""
+    """Return a random number from the uniform distribution over [low, high)."""
     return float(rng.uniform(low, high))
 
 
@@ -31,9 +31,15 @@ def value_noise(
     octaves: int = 1,
     stretch: float = 1.0,
 ) -> Array:
-    """Return smooth noise in 0..1, (height, width) float32.
+    """Return smooth noise between 0 and 1, (height, width) float32.
 
-    `cell` is the size of a bump in pixels; `stretch` makes bumps longer along x.
+    Args:
+        rng: Random source.
+        height: Height in pixels.
+        width: Width in pixels.
+        cell: Size of the largest bumps in pixels.
+        octaves: Number of layers. Each has bumps of half the size and half the height.
+        stretch: Factor on the length of the bumps along x.
     """
     total = np.zeros((height, width), np.float32)
     amplitude = 1.0
@@ -50,7 +56,7 @@ def value_noise(
 def fill_polygon(
     mask: Array, points: Any, px_per_mm: float, origin: Array, value: int = 255
 ) -> None:
-    """Fill a polygon in mm into a uint8 mask whose pixel (0, 0) is at `origin` mm."""
+    """Fill a polygon with corners in mm in a uint8 mask. Its pixel (0, 0) is at `origin` in mm."""
     scaled = (np.asarray(points, float) - origin) * px_per_mm * (1 << _SUBPIXEL_BITS)
     cv2.fillPoly(mask, [np.round(scaled).astype(np.int32)], value, cv2.LINE_AA, _SUBPIXEL_BITS)
 
@@ -58,7 +64,10 @@ def fill_polygon(
 def superellipse(
     centre: tuple[float, float], radii: tuple[float, float], power: float = 2.0, steps: int = 72
 ) -> Array:
-    """Return points (steps, 2) of |x/a|^p + |y/b|^p = 1: an ellipse at power 2, a box above."""
+    """Return points (steps, 2) on the curve |x/a|^p + |y/b|^p = 1 around `centre`.
+
+    Power 2 gives an ellipse. A larger power gives a rounded rectangle.
+    """
     angle = np.linspace(0, 2 * math.pi, steps, endpoint=False)
     cos, sin = np.cos(angle), np.sin(angle)
     x = centre[0] + radii[0] * np.sign(cos) * np.abs(cos) ** (2 / power)
@@ -67,7 +76,10 @@ def superellipse(
 
 
 def soft_blur(image: Array, sigma: float) -> Array:
-    """Blur with a Gaussian; wide ones run on a smaller picture, which looks the same."""
+    """Blur with a Gaussian of `sigma` pixels.
+
+    From a sigma of 6, the blur runs on a smaller copy, which is faster and looks the same.
+    """
     factor = int(sigma // 3)
     if factor < 2:
         return cv2.GaussianBlur(image, (0, 0), sigma)

@@ -1,7 +1,7 @@
 """Exports trained networks to ONNX: `python -m tools.training.export CHECKPOINTS OUT`.
 
-Most of each network computes in integers (tools/training/quantise.py). The other weights are
-stored as float16 and computed as float32.
+Most layers are quantised to int8 (tools/training/quantise.py). The weights of the other layers are
+stored as float16, and converted to float32 when the network runs.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from tools.training.fp16 import halve
 from tools.training.nets import NETS, POSE_FEATURES
 from tools.training.quantise import quantise_all
 
-OPSET = 17
+OPSET = 17  # version of the ONNX operators
 
+# Height and width of each network's input in pixels.
 SHAPES = {
     "finder": (FINDER_SIDE, FINDER_SIDE),
     "aligner": (ALIGN.height, ALIGN.width),
     "measurer": (READ.height, READ.width),
 }
+# Names of each network's outputs in the ONNX file.
 OUTPUTS = {
     "finder": ("points", "variance", "presence", "several"),
     "aligner": ("corners", "side"),
@@ -35,7 +37,7 @@ OUTPUTS = {
 
 
 class _Answers(nn.Module):
-    """The network without the heat maps that only training uses."""
+    """A network without its first `skip` outputs: the heat maps, which only training uses."""
 
     def __init__(self, net: nn.Module, skip: int) -> None:
         super().__init__()
@@ -47,9 +49,9 @@ class _Answers(nn.Module):
 
 
 def export(name: str, checkpoint: Path, out: Path) -> Path:
-    """Write OUT/<name>.onnx in floating point from the checkpoint's running average.
+    """Write OUT/<name>.onnx with floating-point weights: the running average in the checkpoint.
 
-    The batch is the only open dimension.
+    Only the batch size can vary. All other dimensions of the inputs are fixed.
     """
     net = NETS[name]()
     net.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])

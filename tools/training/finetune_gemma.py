@@ -1,9 +1,9 @@
 """Fine-tune a Gemma 3n to read keys.
 
-`python -m tools.training.finetune_gemma DATA OUT --base DIR` writes OUT/lora and OUT/merged. DATA
-is a folder written by tools.training.render, or a JSONL file with image_path, bittings, keyway and
-brand per line. An interrupted run continues from its last checkpoint with the same command. The
-last line of output is JSON.
+`python -m tools.training.finetune_gemma DATA OUT --base DIR` writes the adapter to OUT/lora and
+the merged model to OUT/merged. DATA is a folder written by tools.training.render, or a JSONL file
+with image_path, bittings, keyway and brand on each line. After an interruption, the same command
+continues from the last checkpoint. The last line of output is a JSON object with the results.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ from tools.training.gemma_lora import (
     train,
 )
 
+# Folder of the embedded reader, which locates the key in a photo.
 FINDER = Path(__file__).resolve().parents[2] / "models" / "caliper"
 
 
@@ -64,12 +65,12 @@ class Task:
         base: Base model.
         out: Output folder.
         train_shots: Photos to train on.
-        held_out: Photos kept for measuring.
+        held_out: Photos on which the result is measured.
         manifest: Manifest of the adapter.
         shape: Reply format, "short" or "long".
         config: Hyperparameters.
         backend: Name of the backend.
-        finder: Locator of the key.
+        finder: Reader that locates the key in a photo.
     """
 
     base: Checkpoint
@@ -84,14 +85,14 @@ class Task:
 
 
 def finetune(task: Task) -> dict[str, Any]:
-    """Train, write both folders and measure the held-out photos.
+    """Train the adapter, write both models and measure the merged one on the held-out photos.
 
     Returns:
-        Content of the JSON line.
+        The results that the command prints as JSON.
 
     Raises:
         DataError: A photo is invalid, or the output folder belongs to another run.
-        ModelError: The base is unsuitable, or the result cannot be loaded.
+        ModelError: The base model cannot be fine-tuned, or the result cannot be loaded.
     """
     start = time.monotonic()
     fast = import_libraries(task.backend)
@@ -112,7 +113,7 @@ def finetune(task: Task) -> dict[str, Any]:
 def _train(task: Task, fast: bool) -> Run:
     """Train the adapter and write it to OUT/lora.
 
-    The trained model is freed on return, because the merged model needs the memory.
+    The trained model must be freed when this function returns, because merging needs the memory.
     """
     processor = load_processor(task.base.tokenizer_folder)
     side = int(processor.image_processor.size["height"])
@@ -143,9 +144,9 @@ def _train(task: Task, fast: bool) -> Run:
 
 
 def _run_identity(task: Task, examples: Sequence[Example]) -> dict[str, str]:
-    """Return the values that must stay the same between runs.
+    """Return the values that must be equal when an interrupted run continues.
 
-    The examples are hashed, because they contain codes.
+    The examples are hashed, because the values are written to a file and examples contain codes.
     """
     description = "\n".join(f"{example.square.name} {example.reply}" for example in examples)
     return {
@@ -155,9 +156,9 @@ def _run_identity(task: Task, examples: Sequence[Example]) -> dict[str, str]:
 
 
 def _merge_and_measure(task: Task) -> dict[str, Any]:
-    """Merge the adapter into the full weights, write both models and measure the merged one.
+    """Merge the adapter into the base, write the merged model, and measure it.
 
-    The adapter is loaded as a server would load it.
+    The adapter is loaded from its folder as a server loads it, so a broken folder is noticed.
     """
     lora, merged = task.out / "lora", task.out / "merged"
     loaded = _merged(task)
@@ -246,14 +247,14 @@ def _set_threads(threads: int) -> None:
 
 
 def _positive_int(text: str) -> int:
-    """Parse an integer from 1."""
+    """Parse an integer of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError("must be an integer from 1")
     return int(text)
 
 
 def _share(text: str) -> float:
-    """Parse a share from 0 to below 1."""
+    """Parse a fraction of at least 0 and below 1."""
     share = float(text)
     if not 0 <= share < 1:
         raise argparse.ArgumentTypeError("must be at least 0 and below 1")

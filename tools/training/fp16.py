@@ -1,4 +1,4 @@
-"""Half-precision weights: stored in half the size, computed as float32."""
+"""Weights stored as float16, which halves the file; they are converted to float32 when used."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-_SMALLEST = 1024  # numbers; smaller tensors stay float32
+_SMALLEST = 1024  # tensors with fewer elements than this stay float32
 
 
 def halve(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Store every large float32 weight as float16 with a cast back to float32."""
+    """Store every large float32 weight as float16, and add a cast to float32 before its use."""
     kept, casts = [], []
     for weight in model.graph.initializer:
         if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < _SMALLEST:
@@ -40,7 +40,7 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def widen(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Undo `halve`."""
+    """Convert float16 weights back to float32 and remove the casts that `halve` added."""
     weights = {
         weight.name: weight
         for weight in model.graph.initializer

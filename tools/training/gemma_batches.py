@@ -1,4 +1,7 @@
-"""Batches for fine-tuning: cached squares, and prompt and reply tokens with loss on the reply."""
+"""Training batches for Gemma: cached square pictures, and the tokens of prompt and reply.
+
+Only the tokens of the reply contribute to the loss.
+"""
 
 from __future__ import annotations
 
@@ -19,27 +22,27 @@ from keylike.readers.gemma.prompt import prompt_inputs
 from keylike.readers.gemma.slots import reply_ids
 from tools.training.gemma_data import DataError
 
-# Label that PyTorch's loss ignores.
+# Label of tokens that PyTorch's cross-entropy loss ignores.
 IGNORED = -100
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Training example: file of the square picture, and the reply to learn."""
+    """Training example: the file of the square picture, and the reply to learn."""
 
     square: Path
     reply: str
 
 
 def frame(shots: Iterable[Shot], framer: Framer, side: int, folder: Path) -> list[Path]:
-    """Crop the photos as the reader does and save the squares in `folder`.
+    """Crop the photos to squares as the reader does, and return their files in `folder`.
 
-    Existing squares are kept.
+    Squares that exist already are not written again.
 
     Args:
         shots: Photos to crop.
-        framer: Converter used by the reader.
-        side: Side of the squares in pixels.
+        framer: Object that crops photos for the reader.
+        side: Width and height of the squares in pixels.
         folder: Folder of the squares.
 
     Raises:
@@ -58,7 +61,7 @@ def _save_square(shot: Shot, framer: Framer, side: int, folder: Path) -> Path:
         )
         if not path.exists():
             square = framer.frame(open_photo(data).pixels, side).square
-            # Renaming prevents incomplete files after an interruption.
+            # Written under another name first, so that an interruption leaves no incomplete square.
             square.save(path.with_suffix(".part"), "PNG")
             path.with_suffix(".part").rename(path)
     except KeylikeError as error:
@@ -72,9 +75,9 @@ def _save_square(shot: Shot, framer: Framer, side: int, folder: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Converter of examples to batches of prompt and reply.
+    """Converter of examples to batches of prompts and replies.
 
-    The prompt is the one that the reader uses, and does not contain the code.
+    The prompt is the one that the reader uses. It does not contain the code.
     """
 
     processor: Any
@@ -85,8 +88,8 @@ class Collator:
 
         Returns:
             input_ids, attention_mask, token_type_ids and labels of shape (n, length), and
-                pixel_values of shape (n, 3, side, side). `labels` are IGNORED outside the reply and
-                its end of turn.
+                pixel_values of shape (n, 3, side, side). `labels` are IGNORED for all tokens
+                except those of the reply and the end-of-turn token after it.
         """
         import torch
 

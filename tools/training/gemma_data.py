@@ -16,12 +16,13 @@ from keylike.readers.evaluation import Shot, shots
 from keylike.readers.gemma.manifest import ReplyShape
 from keylike.readers.gemma.prompt import none_text, reply_text
 
-JSONL_TIER = "own"
-NONE = "none"
+JSONL_TIER = "own"  # difficulty of photos from a JSONL file, which does not state one
+NONE = "none"  # keyway of a photo without a key
+# The two reply formats.
 REPLIES = {
     "short": ReplyShape(none="NONE"),
-    # The code is read as from a short reply. The other lines are for programs that show the whole
-    # reply.
+    # The reader takes the code from the first lines, as in a short reply. The lines from BRAND on
+    # are for programs that show the whole reply.
     "long": ReplyShape(none="NONE", template=ReplyShape().template + "\nBRAND:"),
 }
 
@@ -33,11 +34,11 @@ class DataError(ValueError):
 def read_shots(data: Path) -> list[Shot]:
     """Return the photos of a folder written by tools.training.render, or of a JSONL file.
 
-    Each line of a JSONL file has image_path, bittings, keyway and brand. `codes` is None for a
+    Each line of a JSONL file has image_path, bittings, keyway and brand. `Shot.codes` is None for a
     photo without a readable code.
 
     Raises:
-        DataError: A label or photo is invalid. The message names the first.
+        DataError: A label or photo is invalid. The message names the first invalid one.
     """
     if not data.exists():
         raise DataError(f"{data} does not exist")
@@ -52,7 +53,7 @@ def read_shots(data: Path) -> list[Shot]:
 def reply_shape(reply: str, train_shots: Sequence[Shot]) -> ReplyShape:
     """Return the short or the long reply format.
 
-    It includes the reply for "no key" only if there are training photos without a key.
+    The format includes the reply "NONE" only if some training photos have no readable code.
     """
     shape = REPLIES[reply]
     return (
@@ -117,7 +118,7 @@ def _codes(name: str, bitting: Any, where: str) -> tuple[int, ...]:
 
 
 def _check(shot: Shot, where: str) -> Shot:
-    """Return the shot with the canonical name of its keyway.
+    """Validate a shot and return it with the canonical name of its keyway.
 
     Raises:
         DataError: The photo does not exist, or the keyway does not allow the code.
@@ -137,9 +138,10 @@ def _check(shot: Shot, where: str) -> Shot:
 def split_by_key(found: Sequence[Shot], share: float) -> tuple[list[Shot], list[Shot]]:
     """Split photos into training and held-out photos.
 
-    About `share` of the keys are held out, each with all its photos, and the same share of the
-    photos without a key. The split is by key, because another photo of a trained key would not be a
-    test. The choice depends on hashes, so that adding a few photos moves few keys.
+    About `share` (0 to 1) of the keys are held out with all their photos. The same fraction of the
+    photos without a code is held out. The split is by key, because a held-out photo of a key that
+    was trained on would not be an independent test. The choice depends on hashes of the keys, so
+    that adding a few photos changes the side of few keys.
 
     Raises:
         DataError: No key would be left for training.
@@ -160,7 +162,7 @@ def _count(keys: int, share: float) -> int:
 
 
 def _group(shot: Shot) -> str:
-    """Return an identifier shared by all photos of one key. Other photos are their own group."""
+    """Return an identifier that all photos of one key share. Without a code, the file name."""
     return f"{shot.keyway}:{shot.codes}" if shot.codes else shot.path.name
 
 
@@ -174,7 +176,7 @@ def keyways_of(found: Sequence[Shot]) -> tuple[str, ...]:
 
 
 def reply_for(shot: Shot, shape: str) -> str:
-    """Return the reply to learn for a shot. `shape` is "short" or "long"."""
+    """Return the reply that the model learns for a shot. `shape` is "short" or "long"."""
     form = REPLIES[shape]
     if shot.codes is None:
         return none_text(form) or ""
@@ -183,9 +185,9 @@ def reply_for(shot: Shot, shape: str) -> str:
 
 
 def _long_reply_end(shot: Shot) -> str:
-    """Return the other lines of the long reply.
+    """Return the text after "BRAND:" in the long reply.
 
-    There is no CONFIDENCE line, because a label cannot say how confident to be.
+    There is no CONFIDENCE line, because the labels contain no confidence to learn.
     """
     key_type = keyway(shot.keyway)
     estimate = market(Bitting(key_type, shot.codes or ()), "00000")

@@ -18,11 +18,14 @@ MADE_BY = "python -m tools.training.finetune_gemma"
 
 
 def save_adapter(model: Any, processor: Any, folder: Path, base: str) -> None:
-    """Save the adapter with tokenizer and processor. The base is recorded by name, not by path."""
+    """Save the adapter with tokenizer and processor.
+
+    The folder's name of the base model is recorded, not its path on this machine.
+    """
     for config in model.peft_config.values():
         config.base_model_name_or_path = base
     model.save_pretrained(str(folder), save_embedding_layers=False)
-    # PEFT generates a model card.
+    # PEFT writes the template of a model card. The manifest describes the adapter instead.
     (folder / "README.md").unlink(missing_ok=True)
     processor.save_pretrained(str(folder))
     _make_readable(folder)
@@ -36,7 +39,7 @@ def save_merged(model: Any, processor: Any, folder: Path) -> None:
 
 
 def _make_readable(folder: Path) -> None:
-    """Make the files readable by other users. Weights are saved for their owner only."""
+    """Make the files readable by all users. The libraries give only the owner access to weights."""
     for path in folder.iterdir():
         path.chmod(0o644)
 
@@ -49,7 +52,7 @@ def write_manifest(
     Args:
         folder: Folder of the model.
         manifest: Manifest to write.
-        measured: Measured accuracy, or None if not known yet.
+        measured: Measured accuracy, or None before the measurement.
     """
     document = full_manifest(folder, manifest, extra={"licence": LICENCE, "made_by": MADE_BY})
     if measured:
@@ -58,7 +61,7 @@ def write_manifest(
 
 
 def measured(report: Report, keys: int) -> dict[str, Any]:
-    """Return the accuracy on held-out photos, for the manifest. Refusals count as wrong.
+    """Return the accuracy on held-out photos for the manifest. Refusals count as wrong.
 
     Args:
         report: Evaluation of the held-out photos.

@@ -22,18 +22,19 @@ from keylike.readers.gemma.with_transformers import (
 from tools.training.gemma_batches import Collator, Example
 from tools.training.gemma_data import DataError
 
-# Language layers only. Gemma's vision was trained on far more pictures than there are of keys, and
-# only the depths are new. This also excludes the modules that are never quantised (see
-# readers/gemma/precision.py).
+# Regular expression of the modules that get an adapter: only those of the language layers. The
+# vision layers were trained on far more pictures than there are of keys, so they stay unchanged.
+# The modules that are never quantised (readers/gemma/precision.py) are not matched either.
 TARGETS = (
     r"model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"
 )
-# Each of the few photos is seen many times. Without dropout, a tiny model misread after its merged
-# weights were rounded to 4 bits.
+# Probability that the adapter's input values are set to zero during training. There are few
+# photos, and each is used many times. A tiny model that was trained without dropout misread keys
+# after its merged weights were rounded to 4 bits.
 DROPOUT = 0.1
-WARMUP_SHARE = 0.03
-LOG_EVERY = 10
-MAX_CHECKPOINTS = 2
+WARMUP_SHARE = 0.03  # fraction of the steps during which the learning rate rises to its peak
+LOG_EVERY = 10  # steps between two reports of the loss
+MAX_CHECKPOINTS = 2  # older checkpoints are deleted
 _STATE, _RUN = "trainer_state.json", "run.json"
 
 
@@ -50,7 +51,7 @@ class TrainingConfig:
         save_every: Steps between checkpoints.
         seed: Random seed.
         precision: Precision of the base during training (auto, bf16, nf4 or fp32). The adapter
-            always has 32 bits.
+            is always trained in float32.
     """
 
     epochs: float
@@ -65,12 +66,12 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Result of a training.
+    """Result of one training run.
 
     Attributes:
-        start_step: First step: 0, or that of the checkpoint.
-        end_step: Last step.
-        loss: Last reported loss.
+        start_step: Step at which the run started: 0, or the step of the checkpoint.
+        end_step: Step at which it ended.
+        loss: Last reported loss, or None if none was reported.
     """
 
     start_step: int
@@ -86,20 +87,20 @@ def import_libraries(backend: str) -> bool:
     """
     fast = choose(backend).name == "unsloth"
     if fast:
-        # Before transformers, which it patches.
+        # Unsloth must be imported before transformers, which it patches.
         with_unsloth.import_unsloth()
     prepare()
     return fast
 
 
 def full_precision() -> str:
-    """Return "bf16" for a GPU that computes in it, else "fp32"."""
+    """Return "bf16" on a GPU that supports bfloat16, else "fp32"."""
     device = find_device()
     return "bf16" if device.bf16 and device.name != "cpu" else "fp32"
 
 
 def add_adapter(base: Checkpoint, config: TrainingConfig, fast: bool) -> Any:
-    """Return the base with a new adapter, the only trainable part.
+    """Return the base model with a new adapter. Only the adapter can be trained.
 
     Args:
         base: Base model.
@@ -107,7 +108,7 @@ def add_adapter(base: Checkpoint, config: TrainingConfig, fast: bool) -> Any:
         fast: True to use Unsloth.
 
     Raises:
-        ModelError: The base is unsuitable.
+        ModelError: The base is an adapter itself, or its weights are quantised.
     """
     if base.kind == "gemma-lora":
         raise ModelError(f"{base.folder.name} is itself an adapter: the base must be a whole model")
@@ -143,7 +144,7 @@ def _with_unsloth(base: Checkpoint, config: TrainingConfig, precision: str) -> A
         str(base.folder),
         dtype=compute_type(precision, find_device()),
         load_in_4bit=precision == "nf4",
-        # Otherwise Unsloth replaces a known name by its own 4-bit repository.
+        # Otherwise Unsloth replaces a model name that it knows by its own 4-bit version.
         use_exact_model_name=True,
         local_files_only=True,
         trust_remote_code=False,
@@ -176,10 +177,10 @@ def train(
         collator: Converter of examples to batches.
         config: Hyperparameters.
         work: Folder of the checkpoints.
-        identity: Further values that must equal those of the interrupted run.
+        identity: Further values that must be equal to those of the interrupted run.
 
     Raises:
-        DataError: The folder belongs to another run.
+        DataError: `work` has checkpoints of a run with other values.
     """
     from transformers import Trainer
 
@@ -208,7 +209,7 @@ def train(
 
 
 def last_checkpoint(work: Path) -> Path | None:
-    """Return the newest complete checkpoint. The trainer writes its state last."""
+    """Return the newest complete checkpoint: one with the state file, which is written last."""
     complete = [path.parent for path in work.glob(f"checkpoint-*/{_STATE}")]
     return max(complete, key=_step, default=None)
 
@@ -249,7 +250,7 @@ def _arguments(config: TrainingConfig, work: Path) -> Any:
         logging_steps=LOG_EVERY,
         save_steps=config.save_every,
         save_total_limit=MAX_CHECKPOINTS,
-        # The collator needs whole examples, not columns.
+        # Otherwise the trainer may remove fields of an example that are not arguments of the model.
         remove_unused_columns=False,
         dataloader_pin_memory=device.startswith("cuda"),
         label_names=["labels"],
