@@ -1,9 +1,11 @@
-"""Imports shipped networks as checkpoints to continue training from.
+"""Converts shipped networks to checkpoints, from which training can continue.
 
-`python -m tools.training.import_weights MODEL CHECKPOINTS --data DIR`. The files hold
-convolutions with folded batch normalisation, mostly as integers. Each weight is converted to
-float32 and gets a normalisation again. Its mean and variance are measured on drawn pictures, and
-its scale and shift cancel them. Layers that the files do not have keep their initial weights.
+Usage: `python -m tools.training.import_weights MODEL CHECKPOINTS --data DIR`.
+
+In the ONNX files, batch normalisation is folded into the convolutions, and most weights are
+integers. This module converts each weight to float32 and adds the batch normalisation again. Its
+mean and variance are measured on rendered pictures. Its scale and shift are chosen so that the
+output of the network stays the same. Layers that the files do not have keep their initial weights.
 """
 
 from __future__ import annotations
@@ -23,11 +25,15 @@ from tools.training.fp16 import widen
 from tools.training.nets import NETS, state
 from tools.training.train import RATE, Batches, inputs_of
 
+# Pictures for measuring the mean and variance: number of batches, pictures per batch, random seed.
 BATCHES, BATCH, SEED = 24, 32, 77
 
 
 def weights_of(model: onnx.ModelProto) -> dict[str, tuple[Array, Array]]:
-    """Return weight and bias of every convolution and dense layer, by its PyTorch name."""
+    """Return a mapping from the PyTorch name of every convolution and linear layer to its weights.
+
+    Each value is the weight and the bias, as float arrays.
+    """
     model = widen(model)
     numbers = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     for node in model.graph.node:
@@ -46,7 +52,10 @@ def weights_of(model: onnx.ModelProto) -> dict[str, tuple[Array, Array]]:
 
 
 def _module_name(node: str) -> str:
-    """Return to4.1.body.0.0 for /net/to4/to4.1/body/body.0/body.0.0/Conv."""
+    """Return the PyTorch name of the module that became this ONNX node.
+
+    For example, it is to4.1.body.0.0 for /net/to4/to4.1/body/body.0/body.0.0/Conv.
+    """
     parts: list[str] = []
     for part in node.split("/")[2:-1]:
         if parts and part.startswith(parts[-1] + "."):
@@ -69,10 +78,15 @@ def _normalisations(net: nn.Module) -> dict[str, nn.Module]:
 
 @torch.no_grad()
 def import_weights(name: str, model: onnx.ModelProto, batches: Batches) -> nn.Module:
-    """Return the network `name` with the file's weights.
+    """Return the network `name` with the weights of the ONNX file.
+
+    Args:
+        name: Key of NETS.
+        model: The ONNX file.
+        batches: Training pictures on which the normalisations are measured.
 
     Raises:
-        KeyError: The file is of another network.
+        KeyError: The file contains another network.
     """
     net = NETS[name]()
     weights, modules, behind = weights_of(model), dict(net.named_modules()), _normalisations(net)
@@ -82,7 +96,7 @@ def import_weights(name: str, model: onnx.ModelProto, batches: Batches) -> nn.Mo
         following = behind.get(path)
         if following is None:
             layer.bias.copy_(torch.from_numpy(bias.copy()))
-        else:  # the identity for now
+        else:  # identity apart from the bias, until `_measure` sets the measured values
             following.running_mean.zero_()
             following.running_var.fill_(1 - following.eps)
             following.weight.fill_(1)
@@ -92,7 +106,7 @@ def import_weights(name: str, model: onnx.ModelProto, batches: Batches) -> nn.Mo
 
 
 def _measure(net: nn.Module, behind: dict[str, nn.Module], batches: Batches) -> None:
-    """Set each normalisation to the measured mean and variance; scale and shift cancel them."""
+    """Set the measured mean and variance of each normalisation, without changing its output."""
     sums: dict[str, list[Tensor]] = {path: [] for path in behind}
 
     def listen(path: str) -> None:

@@ -1,4 +1,4 @@
-"""Lens, sensor and file: light fall-off, exposure, blur, sharpening, noise, JPEG."""
+"""Simulates lens, sensor and file: uneven light, exposure, blur, sharpening, noise and JPEG."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tools.training.draw import Array, chance, span
 
 
 def expose(rng: np.random.Generator, picture: Array, hard: bool, dark: bool = False) -> Array:
-    """Return the photo of a scene as uint8 RGB after one pass of JPEG.
+    """Return the photo that a camera takes of a scene: uint8 RGB, compressed as JPEG once.
 
     Args:
         rng: Random source.
-        picture: Scene light, (height, width, 3) float32.
+        picture: The rendered scene, (height, width, 3) float32.
         hard: True for more blur, noise and compression.
         dark: True to underexpose.
     """
@@ -45,7 +45,8 @@ def _light(rng: np.random.Generator, picture: Array, hard: bool, dark: bool) -> 
         )
         gain = gain * (1 - span(rng, 0.1, 0.55) / (1 + np.exp(np.clip(-away, -30, 30))))
     picture = picture * (gain[..., None] * rng.normal(1, 0.05, 3)).astype(np.float32)
-    # Some photos keep white backgrounds white, which automatic exposure makes grey.
+    # Target brightness. Automatic exposure makes a white background grey. In 30 % of the photos the
+    # target is higher, so that the network also sees white backgrounds.
     bright = span(rng, 60, 190) if chance(rng, 0.7) else span(rng, 150, 245)
     picture *= float(
         np.clip(

@@ -1,4 +1,4 @@
-"""Light and metal: random surroundings mirrored in the key's relief."""
+"""Shades the key: its relief reflects random surroundings, with the colour of a metal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tools.training.draw import Array, chance, soft_blur, span, value_noise
 from tools.training.relief import Relief
 from tools.training.shapes import KeyShape
 
-ENVIRONMENT = 64
+ENVIRONMENT = 64  # width and height in pixels of the map of the surroundings
 _HALF = (ENVIRONMENT - 1) / 2
-# Reflectance of brass, nickel silver, steel, dull steel, bronze, tarnished brass and pale brass;
-# RGB, judged by eye.
+# Reflectance (red, green, blue, each 0 to 1) of brass, nickel silver, steel, dull steel, bronze,
+# tarnished brass and pale brass. The values are chosen by eye.
 METALS = np.array(
     [
         [0.88, 0.72, 0.45],
@@ -29,7 +29,10 @@ METALS = np.array(
 
 
 def surroundings(rng: np.random.Generator) -> Array:
-    """Return the mirrored brightness by direction, (64, 64) float32."""
+    """Return random brightness of the surroundings for each direction, (64, 64) float32.
+
+    Column and row stand for the x and y component of the direction, from -1 to 1.
+    """
     y, x = np.mgrid[:ENVIRONMENT, :ENVIRONMENT].astype(np.float32) / _HALF - 1
     turn = span(rng, 0, 2 * math.pi)
     light = span(rng, 0.05, 0.8) + span(rng, 0, 0.5) * (x * math.cos(turn) + y * math.sin(turn))
@@ -56,14 +59,17 @@ def shade(
     view: Array,
     coat: Array | None = None,
 ) -> tuple[Array, Array]:
-    """Return the colours of face and wall, (rows, columns, 3) float32 in 0..255.
+    """Return the colours of the face and of the side wall.
+
+    Both are (rows, columns, 3) float32 with values from 0 to 255, or slightly more in highlights.
 
     Args:
         rng: Random source.
-        shape: The outline.
+        shape: The outline of the key.
         relief: The relief of the face.
         view: Unit vector towards the camera (u, v, out of the face).
-        coat: Paint, (rows, columns, 3) in 0..1. Cuts are made through it, so their walls are bare.
+        coat: Colours of the paint, (rows, columns, 3), 0 to 1. The walls of the cuts stay bare,
+            because a key is cut after painting.
     """
     light = surroundings(rng)
     metal = METALS[int(rng.integers(len(METALS)))] if chance(rng, 0.94) else rng.random(3)
@@ -100,7 +106,10 @@ def tarnish(rng: np.random.Generator, face: Array, px_per_mm: float) -> Array:
 
 
 def _coated(rng: np.random.Generator, colours: Array, coat: Array, cover: float) -> Array:
-    """Return colours under paint, which takes the metal's light evenly and without its colour."""
+    """Return the colours of painted metal: the paint's colour with the metal's light and shade.
+
+    `cover` is the opacity of the paint, 0 to 1.
+    """
     light = 0.55 + 0.45 * colours.mean(2, keepdims=True) / max(1.0, float(colours.mean()))
     return np.asarray(
         colours + cover * (coat * 235 * np.clip(light, 0.3, 1.6) * span(rng, 0.7, 1.1) - colours),
@@ -109,7 +118,7 @@ def _coated(rng: np.random.Generator, colours: Array, coat: Array, cover: float)
 
 
 def _cut_away(shape: KeyShape) -> Array:
-    """Return where the wall belongs to a cut, (rows, columns) bool."""
+    """Return a mask (rows, columns) that is True where the side wall belongs to a cut."""
     rows, columns = shape.mask.shape
     u = np.arange(columns) / shape.px_per_mm + float(shape.origin[0])
     v = np.arange(rows) / shape.px_per_mm + float(shape.origin[1])
@@ -139,7 +148,7 @@ def _face(
     px = shape.px_per_mm
     up = 1 / np.sqrt(1 + relief.slope_u**2 + relief.slope_v**2)
     nu, nv = -relief.slope_u * up, -relief.slope_v * up
-    bend = span(rng, 0, 0.012)  # the direction to the lens changes along the key
+    bend = span(rng, 0, 0.012)  # change per mm of the direction to the lens
     vu = (
         view[0]
         + ((np.arange(columns, dtype=np.float32) - columns / 2) / px * bend * span(rng, -1, 1))[
@@ -184,7 +193,7 @@ def _wall(
     lamp_u, lamp_v = rng.normal(0, 0.7, 2)
     dull = np.clip(0.5 + 0.5 * (relief.wall_u * lamp_u + relief.wall_v * lamp_v), 0, 1.2)
     bright = (0.6 * bright + 0.4 * span(rng, 0.3, 1.2) * dull) * span(rng, 0.35, 1.15)
-    if chance(rng, 0.4):  # the marks of the cutting wheel
+    if chance(rng, 0.4):  # grinding marks of the cutting wheel
         grain = cv2.GaussianBlur(
             rng.standard_normal(bright.shape, dtype=np.float32),
             (5, 5),

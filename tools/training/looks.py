@@ -1,6 +1,6 @@
-"""The look of a photo: covering and colour of the key, its ring, light, lens and software.
+"""Looks: the appearance of a photo, such as paint, key ring, light, lens and photo software.
 
-`random_look` draws a look for training; `NAMED` holds the looks that are scored.
+`random_look` returns a look for training. `NAMED` contains the looks of the robustness sets.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from keylike.readers.caliper.frames import SLOT, project
 from tools.training.draw import Array, chance, soft_blur, span, value_noise
 from tools.training.light import METALS
 
+# Possible values of the attributes of `Look`.
 PAINTS = ("plain", "camouflage", "stripes", "print")
 GROUNDS = ("seamless", "scan", "paper")
 LIGHTS = ("blinds", "flash", "dark")
@@ -23,22 +24,23 @@ FILES = ("halo", "oversharpened", "recompressed", "chromatic", "motion")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look. None and False are the plain case.
+    """The appearance of one photo. The default values mean that an effect is absent.
 
     Attributes:
-        head: Plastic head.
-        paint: One of PAINTS.
-        ring: Split ring through the bow.
-        tag: Tag on the ring.
-        mate: Second key on the ring.
-        tarnished: Worn plating and dark patches.
-        ground: One of GROUNDS.
-        light: One of LIGHTS.
+        head: The bow has a plastic head.
+        paint: Paint on the key, one of PAINTS.
+        ring: A split ring goes through the bow.
+        tag: A tag hangs on the ring.
+        mate: A second key hangs on the ring.
+        tarnished: The plating is worn and has dark patches.
+        ground: Even background, one of GROUNDS.
+        light: Special light, one of LIGHTS.
         close: The blade fills the picture.
-        barrel: Radial displacement at the corner, as a share of the half diagonal.
-        portrait: Blurred background.
-        file: One of FILES.
-        grey: No colour.
+        barrel: Lens distortion: the radial shift at the corner of the picture as a fraction of
+            half the diagonal. Negative for barrel distortion.
+        portrait: The background is blurred.
+        file: Effect of photo software or camera shake, one of FILES.
+        grey: The photo has no colour.
     """
 
     head: bool = False
@@ -82,7 +84,7 @@ NAMED = {
 
 
 def random_look(rng: np.random.Generator) -> Look:
-    """Return a look for training: plain in two of five photos, else with a few features."""
+    """Return a random look for training. Two of five are plain; the others have a few effects."""
     if chance(rng, 0.4):
         return PLAIN
 
@@ -100,7 +102,8 @@ def random_look(rng: np.random.Generator) -> Look:
 def even_ground(rng: np.random.Generator, look: Look, height: int, width: int) -> Array:
     """Return an even background, (height, width, 3) float32.
 
-    It is seamless white, white paper in side light, or a scanner's lid.
+    `look.ground` selects it: "seamless" is pure white, "scan" the lid of a scanner (white or
+    black), and "paper" white paper with light from one side.
     """
     y, x = np.mgrid[:height, :width].astype(np.float32)
     turn = span(rng, 0, 2 * math.pi)
@@ -126,7 +129,7 @@ def even_ground(rng: np.random.Generator, look: Look, height: int, width: int) -
 def painted(
     rng: np.random.Generator, paint: str, rows: int, columns: int, px_per_mm: float
 ) -> Array:
-    """Return the colours of paint or a print, (rows, columns, 3) in 0..1."""
+    """Return the colours of a painted or printed key, (rows, columns, 3), 0 to 1."""
     colour = rng.random((4, 3)) * span(rng, 0.5, 1.0)
     coat = np.broadcast_to(colour[0], (rows, columns, 3)).astype(np.float32).copy()
     if paint == "camouflage":
@@ -157,7 +160,7 @@ def painted(
 
 
 def cast_light(rng: np.random.Generator, picture: Array, look: Look) -> Array:
-    """Return the picture under blinds, a flash's hot spot, or little light."""
+    """Return the picture with shadows of blinds, the bright spot of a flash, or little light."""
     height, width = picture.shape[:2]
     y, x = np.mgrid[:height, :width].astype(np.float32) / max(height, width)
     if look.light == "blinds":
@@ -180,7 +183,10 @@ def cast_light(rng: np.random.Generator, picture: Array, look: Look) -> Array:
 
 
 def worked_over(rng: np.random.Generator, photo: Array, look: Look) -> Array:
-    """Return the photo (uint8) after colour fringes, camera shake or processing by software."""
+    """Return the photo (uint8) with the effects `look.file` and `look.grey`.
+
+    They imitate photo software, colour fringes of a lens, and camera shake.
+    """
     if look.file == "halo":
         wide = span(rng, 6, 0.03 * max(photo.shape) + 8)
         picture = photo.astype(np.float32)
@@ -254,9 +260,13 @@ def _moved(rng: np.random.Generator, photo: Array) -> Array:
 
 
 def distorted(photo: Array, pose: Array, amount: float) -> tuple[Array, Array]:
-    """Return the photo with radial distortion (negative: barrel), and the best pose in it.
+    """Return the photo with radial lens distortion, and the pose that fits it best.
 
-    `amount` is the displacement at the corner, as a share of the half diagonal.
+    Args:
+        photo: The photo without distortion.
+        pose: Homography from mm of the key to pixels.
+        amount: Radial shift at the corner as a fraction of half the diagonal. Negative for barrel
+            distortion.
     """
     height, width = photo.shape[:2]
     centre, half = np.array([(width - 1) / 2, (height - 1) / 2]), math.hypot(width, height) / 2
@@ -277,7 +287,7 @@ def distorted(photo: Array, pose: Array, amount: float) -> tuple[Array, Array]:
     ).reshape(-1, 2)
     straight = project(pose, grid)
     moved = straight.copy()
-    for _ in range(20):  # the inverse, by fixed point
+    for _ in range(20):  # inverts `source` by fixed-point iteration
         moved = moved + straight - source(moved)
     fitted = cv2.findHomography(grid, moved)[0]
     return bent, np.asarray(fitted / fitted[2, 2] * pose[2, 2], float)
@@ -286,9 +296,14 @@ def distorted(photo: Array, pose: Array, amount: float) -> tuple[Array, Array]:
 def draw_ring(
     rng: np.random.Generator, picture: Array, hole: Array, turn: float, px_per_mm: float
 ) -> float:
-    """Draw a split ring through `hole` (x, y) pixels, in place.
+    """Draw a split ring on the picture, in place, and return `turn`.
 
-    It extends in direction `turn` (radians), which is returned.
+    Args:
+        rng: Random source.
+        picture: Picture to draw on.
+        hole: Position (x, y) of the hole in the bow, in pixels.
+        turn: Direction in radians from the hole to the centre of the ring.
+        px_per_mm: Scale.
     """
     radius = span(rng, 9, 15) * px_per_mm
     centre = hole + np.array([math.cos(turn), math.sin(turn)]) * radius
@@ -314,7 +329,7 @@ def draw_ring(
 def draw_tag(
     rng: np.random.Generator, picture: Array, hole: Array, turn: float, px_per_mm: float
 ) -> None:
-    """Draw a tag on the ring, in place."""
+    """Draw a tag on the ring, in place. The arguments are those of `draw_ring`."""
     at = hole + np.array([math.cos(turn), math.sin(turn)]) * span(rng, 26, 40) * px_per_mm
     box = cv2.boxPoints(
         (

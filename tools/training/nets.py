@@ -1,4 +1,10 @@
-"""The three networks: finder (where), aligner (which way and side), measurer (how deep)."""
+"""The three networks of the caliper in PyTorch.
+
+The finder locates the blade. The aligner corrects the pose and finds which side has the cuts. The
+measurer measures the depths of the cuts. A strip is the blade, cut out of the photo and
+straightened with the current pose. Shapes use n for the batch, c for channels, h and w for height
+and width in pixels.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +17,14 @@ from torch import Tensor, nn
 from keylike.readers.caliper.frames import ALIGN, FINDER_SIDE, MIDLINE, READ, Strip
 from keylike.readers.caliper.networks import KINDS
 
-POINTS = len(MIDLINE) + 1  # the midline and the tip
-DEPTHS = 11  # six with Schlage's spacing, then five with Kwikset's
-STRIDE = 4  # strip pixels per column of the profile
-POSE_FEATURES = 5  # numbers of frames.pose_features
+POINTS = len(MIDLINE) + 1  # number of points that the finder locates: the midline and the tip
+DEPTHS = 11  # number of depths: six cuts with Schlage's spacing, then five with Kwikset's
+STRIDE = 4  # strip pixels per column of the edge profile
+POSE_FEATURES = 5  # length of the array that frames.pose_features returns
 
 
 def conv(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Return convolution, batch normalisation and ReLU."""
+    """Return a block of convolution, batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outside),
@@ -27,7 +33,7 @@ def conv(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequ
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions with a shortcut."""
+    """Residual block of two 3x3 convolutions."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -43,7 +49,7 @@ class Residual(nn.Module):
 
 
 class ResidualRow(nn.Module):
-    """Two convolutions along a row of columns with a shortcut; the first is dilated."""
+    """Residual block of two 1D convolutions along the columns of a strip; the first is dilated."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -59,12 +65,15 @@ class ResidualRow(nn.Module):
 
 
 def double(x: Tensor) -> Tensor:
-    """Double height and width by repeating."""
+    """Double height and width by repeating each value."""
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 class Finder(nn.Module):
-    """Finds points along the blade on a small square photo, and whether there are keys."""
+    """Network that locates points along the blade in a small square photo.
+
+    It also detects whether the photo shows a key, and whether it shows more than one.
+    """
 
     grid: Tensor
 
@@ -86,11 +95,12 @@ class Finder(nn.Module):
         self.register_buffer("grid", (torch.arange(FINDER_SIDE // 2).float() + 0.5) * 2 - 0.5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Map squares (n, 3, 160, 160) to the answers.
+        """Map squares (n, 3, 160, 160) to the outputs.
 
         Returns:
-            Heat logits (n, 8, 80, 80), points (n, 8, 2) in pixels, variance (n, 8) in square
-            pixels, presence logits (n,), logits of further whole keys (n,).
+            Logits of the heat maps (n, 8, 80, 80), points (n, 8, 2) in pixels, their variance
+            (n, 8) in square pixels, logits that there is a key (n,), logits that there are further
+            whole keys (n,).
         """
         e4 = self.to4(self.to2(x))
         e8 = self.to8(e4)
@@ -118,10 +128,10 @@ class Finder(nn.Module):
 
 
 class StripNet(nn.Module):
-    """The trunk of aligner and measurer: a strip to its two edges by column and a summary.
+    """Layers that aligner and measurer share: they find both edges of the blade in each column.
 
-    The edges are supervised densely. Without that the other answers are learnt many times more
-    slowly (docs/LOG.md).
+    The loss includes the edges at every column. Without them, the other outputs are learnt many
+    times more slowly (docs/LOG.md).
     """
 
     rows: Tensor
@@ -152,8 +162,8 @@ class StripNet(nn.Module):
         """Map strips (n, 3, h, w) to edges and features.
 
         Returns:
-            Heat logits (n, 2, h/2, w/4), edges (n, 2, w/4) in mm from the strip's top, upper
-            first, and features (n, 4 w).
+            Logits of the heat maps (n, 2, h/2, w/4), edges (n, 2, w/4) in mm from the top of the
+            strip with the upper edge first, and features (n, 4 * w).
         """
         half = self.to4(self.stem(x))
         quarter = self.to8(half)
@@ -171,17 +181,21 @@ class StripNet(nn.Module):
 
 
 class Aligner(StripNet):
-    """Finds the slot's corners on a rough strip, and whether the cuts are on the lower side."""
+    """Network that locates the corners of the slot on a strip with a rough pose.
+
+    The slot is the fixed rectangle of 27 x 8.6 mm that every blade is aligned to. The network also
+    detects whether the cuts are on the lower side.
+    """
 
     def __init__(self) -> None:
         super().__init__(ALIGN, 9)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Map strips (n, 3, 144, 320) to the answers.
+        """Map strips (n, 3, 144, 320) to the outputs.
 
         Returns:
-            Heat logits (n, 2, 72, 80), edges (n, 2, 80) in mm, corner offsets (n, 8) in mm
-            (x right, y down), side logits (n,).
+            Logits of the heat maps (n, 2, 72, 80), edges (n, 2, 80) in mm, offsets of the corners
+            (n, 8) in mm (x to the right, y down), logits that the cuts are on the lower side (n,).
         """
         heat, edges, features = self.look(x)
         out = self.out(self.summary(features)).float()
@@ -189,10 +203,11 @@ class Aligner(StripNet):
 
 
 class Measurer(StripNet):
-    """Measures a straightened strip, given the pose that it was taken under.
+    """Network that measures the depths on a strip, given the pose with which it was straightened.
 
-    The pose tells how far the strip was stretched. Only the picture (side wall, shading) tells
-    whether a tilted key needed that, or whether a foreign key was squeezed until it fits.
+    The pose tells how much the strip was stretched. There are two possible reasons: the key is
+    tilted, or it is a foreign key that was stretched until it fits. Only the picture (side wall,
+    shading) shows which one is true.
     """
 
     def __init__(self) -> None:
@@ -205,11 +220,13 @@ class Measurer(StripNet):
     def forward(
         self, x: Tensor, pose: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Map strips (n, 3, 144, 384) and pose features (n, 5) to the answers.
+        """Map strips (n, 3, 144, 384) and pose features (n, 5) to the outputs.
 
         Returns:
-            Heat logits (n, 2, 72, 96), edges (n, 2, 96) in mm, depths (n, 11) in mm, log spreads
-            (n, 11), kind logits (n, 6), fit logits (n,), corner offsets (n, 8) in mm.
+            Logits of the heat maps (n, 2, 72, 96), edges (n, 2, 96) in mm, depths (n, 11) in mm,
+            logarithms of their spreads in tenths of a mm (n, 11), logits of the kinds (n, 6),
+            logits that the strip is aligned with a blade (n,), remaining offsets of the corners
+            (n, 8) in mm.
         """
         heat, edges, features = self.look(x)
         return heat, edges, *self.answer(features, pose)
@@ -217,7 +234,7 @@ class Measurer(StripNet):
     def answer(
         self, features: Tensor, pose: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Map the trunk's features (n, 1536) and pose features to depths and what follows them."""
+        """Map the features (n, 1536) and pose features (n, 5) to the outputs after the edges."""
         summary = self.summary(features)
         both = torch.cat([summary, pose.to(summary.dtype)], 1)
         out = self.out(summary + self.fold(F.relu(self.weigh(both)))).float()
@@ -234,5 +251,5 @@ def count(net: nn.Module) -> int:
 
 
 def state(net: nn.Module) -> dict[str, Any]:
-    """Return the weights on the CPU, ready to be saved."""
+    """Return a copy of the weights on the CPU, by name."""
     return {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}

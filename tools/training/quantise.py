@@ -1,9 +1,9 @@
-"""Converts exported networks to integers, which is about twice as fast.
+"""Quantises exported networks to int8, which makes them about twice as fast.
 
-`python -m tools.training.quantise MODEL OUT`. MODEL holds the networks of tools.training.export.
-OUT gets them with most convolutions in int8. Drawn photos give the ranges of the values. The first
-layer and everything after the heat maps stay in floating point, because they resolve tenths of a
-millimetre.
+Usage: `python -m tools.training.quantise MODEL OUT`. MODEL contains the networks that
+tools.training.export wrote. The quantised networks are written to OUT. The value ranges are
+measured on rendered photos. The first layer and all layers from the heat maps on stay in floating
+point, because their results must be precise to a tenth of a millimetre.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ from tools.training.fp16 import halve, widen
 from tools.training.render import READABLE, Scene, photos
 from tools.training.shapes import BLANK, OTHER
 
+# Rendered photos on which the value ranges are measured: seed, number, size (width, height) in
+# pixels.
 SEED, PHOTOS, SIZE = 9301, 72, (800, 600)
-INPUTS = 120  # of each network
-_ANY_PRESENCE = -99.0
+INPUTS = 120  # largest number of inputs of each network that are used
+_ANY_PRESENCE = -99.0  # threshold for the presence logit that accepts every photo
+# Types of ONNX operators that are quantised: in the two networks that read strips, and by network.
 _STRIP = {"Conv", "Relu", "Add", "Resize", "Concat"}
 TYPES = {"finder": _STRIP - {"Concat"}, "aligner": _STRIP, "measurer": _STRIP}
 
@@ -55,7 +58,10 @@ class _Inputs(CalibrationDataReader):
 
 
 def drawn_inputs(model: Path, count: int = PHOTOS) -> dict[str, list[dict[str, Array]]]:
-    """Return the inputs of each network on `count` drawn photos, thinned evenly to INPUTS."""
+    """Return the inputs that each network gets for `count` rendered photos, at most INPUTS each.
+
+    If there are more, an even selection is returned.
+    """
     networks = _Listening(model)
     for picture in _pictures(count):
         rough = find(networks, picture, _ANY_PRESENCE)
@@ -65,17 +71,17 @@ def drawn_inputs(model: Path, count: int = PHOTOS) -> dict[str, list[dict[str, A
 
 
 def _pictures(count: int) -> Iterator[Array]:
-    """Yield drawn photos after JPEG compression."""
+    """Yield `count` rendered photos that were compressed as JPEG and decoded again."""
     for sample in photos(Scene(SEED), count, SIZE, kinds=(*READABLE, OTHER, BLANK)):
         packed = cv2.imencode(".jpg", sample.picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]
         yield open_photo(packed.tobytes()).pixels
 
 
 def quantise(name: str, model: Path, out: Path, inputs: list[dict[str, Array]]) -> Path:
-    """Write OUT/<name>.onnx.
+    """Quantise the network to int8 and write OUT/<name>.onnx.
 
     Raises:
-        ValueError: The network is in integers already.
+        ValueError: The network is already quantised.
     """
     wide = widen(onnx.load(str(model / f"{name}.onnx")))
     if any(node.op_type == "QuantizeLinear" for node in wide.graph.node):
@@ -90,7 +96,8 @@ def quantise(name: str, model: Path, out: Path, inputs: list[dict[str, Array]]) 
             _Inputs(inputs),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
-            reduce_range=True,  # seven bits: with eight, processors without VNNI saturate
+            # Weights use seven bits. With eight, sums overflow on processors without VNNI.
+            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_quantize=_trunk(wide, TYPES[name]),
@@ -101,7 +108,7 @@ def quantise(name: str, model: Path, out: Path, inputs: list[dict[str, Array]]) 
 
 
 def _trunk(model: onnx.ModelProto, types: set[str]) -> list[str]:
-    """Return the nodes after the first convolution and before the heat maps."""
+    """Return the names of the nodes between the first convolution and the heat maps."""
     names = [node.name for node in model.graph.node]
     first = next(i for i, node in enumerate(model.graph.node) if node.op_type == "Relu")
     heat = names.index("/net/heat/Conv")
@@ -109,7 +116,7 @@ def _trunk(model: onnx.ModelProto, types: set[str]) -> list[str]:
 
 
 def quantise_all(model: Path, out: Path) -> None:
-    """Convert the three networks and print their sizes."""
+    """Quantise the three networks and print the size of each file."""
     configure_image_libraries()
     out.mkdir(parents=True, exist_ok=True)
     for name, inputs in drawn_inputs(model).items():

@@ -14,13 +14,13 @@ from tools.training.shapes import KeyShape
 
 @dataclass(frozen=True, slots=True)
 class Relief:
-    """The relief as surface slopes; all arrays (rows, columns) float32.
+    """The relief of a face, as slopes of its surface. All arrays are (rows, columns) float32.
 
     Attributes:
-        slope_u: Slope along u, rise per mm.
-        slope_v: Slope along v.
-        wall_u: Outward direction of the side wall along u.
-        wall_v: Outward direction of the side wall along v.
+        slope_u: Slope along u, in mm of height per mm.
+        slope_v: Slope along v, in mm of height per mm.
+        wall_u: u component of the unit vector that points out of the side wall.
+        wall_v: v component of that vector.
     """
 
     slope_u: Array
@@ -30,7 +30,10 @@ class Relief:
 
 
 def carve(rng: np.random.Generator, shape: KeyShape) -> Relief:
-    """Draw the relief of one face. Dimple and track keys need one more call."""
+    """Return the relief of one face.
+
+    For a dimple key, call `carve_dimples` afterwards; for a laser-cut key, `carve_track`.
+    """
     rows, columns = shape.mask.shape
     px = shape.px_per_mm
     u = np.arange(columns, dtype=np.float32) / px + float(shape.origin[0])
@@ -48,7 +51,7 @@ def carve(rng: np.random.Generator, shape: KeyShape) -> Relief:
 
 
 def _grooves(rng: np.random.Generator, u: Array, v: Array, height: float) -> Array:
-    """Draw up to four warding grooves that end towards the bow, and milled halves."""
+    """Return depths in mm of up to four grooves along the blade, and sometimes a milled half."""
     depth = np.zeros((len(v), len(u)), np.float32)
     for _ in range(int(rng.integers(0, 5))):
         centre, half, edge = (
@@ -59,7 +62,7 @@ def _grooves(rng: np.random.Generator, u: Array, v: Array, height: float) -> Arr
         deep = span(rng, 0.15, 0.8) * (1 if chance(rng, 0.85) else -0.5)
         run = np.clip((u - span(rng, -6.5, 3)) / span(rng, 0.2, 6), 0, 1)
         away = np.abs(v - centre)
-        if chance(rng, 0.5):  # a spear point: the groove narrows while it rises
+        if chance(rng, 0.5):  # the end of the groove gets narrower like the point of a spear
             narrow = np.maximum(edge * run, 1e-3)[None]
             depth -= deep * np.clip(((half + edge) * run[None] - away[:, None]) / narrow, 0, 1)
         elif chance(rng, 0.3):
@@ -137,7 +140,7 @@ def _bevel(rng: np.random.Generator, depth: Array, shape: KeyShape) -> None:
 
 
 def _brush(rng: np.random.Generator, slope_u: Array, slope_v: Array, px: float) -> None:
-    """Draw brushing, waviness of the sheet, and single scratches."""
+    """Add brush marks, waves of the sheet metal and single scratches to the slopes, in place."""
     rows, columns = slope_u.shape
     grain = rng.standard_normal((rows, columns), dtype=np.float32)
     along, strength = chance(rng, 0.5), span(rng, 0, 0.10) ** 1.5 * 2
@@ -178,7 +181,7 @@ def _wall_direction(shape: KeyShape) -> tuple[Array, Array]:
 
 
 def carve_dimples(rng: np.random.Generator, relief: Relief, shape: KeyShape) -> None:
-    """Add round pits along the blade's face, as on a dimple key, in place."""
+    """Add rows of round pits to the blade's face, as on a dimple key, in place."""
     px, (rows, columns) = shape.px_per_mm, relief.slope_u.shape
     vv, uu = np.mgrid[:rows, :columns].astype(np.float32)
     for row in np.linspace(0.25, 0.75, int(rng.integers(1, 4))) * shape.blade.height:
@@ -191,7 +194,7 @@ def carve_dimples(rng: np.random.Generator, relief: Relief, shape: KeyShape) -> 
 
 
 def carve_track(rng: np.random.Generator, relief: Relief, shape: KeyShape) -> None:
-    """Add one winding track along the face, as on a laser-cut key, in place."""
+    """Add one winding groove to the blade's face, as on a laser-cut key, in place."""
     px, (rows, columns) = shape.px_per_mm, relief.slope_u.shape
     vv, uu = np.mgrid[:rows, :columns].astype(np.float32)
     u = uu / px + float(shape.origin[0])

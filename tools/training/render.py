@@ -1,6 +1,6 @@
-"""Draws photos of keys with known codes.
+"""Renders photos of keys with known codes.
 
-`python -m tools.training.render OUT --count 200` writes a labelled folder of them.
+`python -m tools.training.render OUT --count 200` writes 200 photos and their labels into OUT.
 """
 
 from __future__ import annotations
@@ -51,34 +51,36 @@ from tools.training.shapes import (
     plan_blade,
 )
 
-NONE = "none"
-SEVERAL = "several"  # two or more whole keys
-NOMINAL_HEIGHT_MM = (
-    8.6  # keys of other families are labelled in a frame that is scaled to this blade height
-)
+NONE = "none"  # kind of a photo without a key
+SEVERAL = "several"  # keyway of a photo with two or more whole keys
+# Keys of foreign families have labels in a frame that is scaled to this blade height.
+NOMINAL_HEIGHT_MM = 8.6
+# Lowest and highest tilt in degrees, by tier (difficulty).
 TILT_DEG = {"easy": (0.0, 9.0), "normal": (0.0, 20.0), "hard": (5.0, 36.0)}
 TIERS = ("easy", "normal", "hard")
+# Families that the reader supports. All others are foreign.
 READABLE = ("SC1", "SC4", "KW1")
-# Corners that have to be in the picture, mm: of the key, or of its blade with a margin.
+# Rectangles (u, v) in mm around the whole key, and around the blade with a margin. One of them is
+# moved into the picture.
 _WHOLE = np.array([[-30.0, -8], [29, -1.5], [29, 10], [-30, 17]])
 _BLADE = np.array([[-3.0, -1], [31, -1], [31, 10], [-3, 10]])
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One drawn photo.
+    """One rendered photo.
 
     Attributes:
-        picture: RGB uint8.
+        picture: RGB uint8, (height, width, 3).
         kind: SC1, SC4, KW1, "other", "blank" or "none".
-        blade: Codes and profile, None without a key.
-        to_pixels: From (u, v, 1) mm of the key's face to pixels.
-        tier: easy, normal or hard.
-        tilt_deg: Tilt of the key's plane.
+        blade: Codes and profile of the blade. None without a key.
+        to_pixels: Homography from (u, v, 1) in mm on the key's face to pixels, (3, 3).
+        tier: Difficulty: easy, normal or hard.
+        tilt_deg: Tilt of the key's plane in degrees.
         px_per_mm: Scale.
-        thickness: Thickness of the key, mm.
-        others: Shoulder and tip of further blades in pixels, (2, 2) each.
-        several: True if further keys are whole in the picture, so that none is the subject.
+        thickness: Thickness of the key in mm.
+        others: Shoulder and tip of each further blade in pixels, (2, 2).
+        several: True if the picture shows more than one whole key. Then it has no code.
     """
 
     picture: Array
@@ -102,16 +104,16 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The request for one photo. None leaves a choice to chance.
+    """Request for one photo. Attributes that are None are chosen at random.
 
     Attributes:
         kind: Kind of key.
         tier: Difficulty.
-        family: Record of another family, for `kind` "other".
+        family: Measures of the foreign family, for `kind` "other".
         cutter: How the blade is cut.
-        look: How the photo looks.
+        look: Appearance of the photo.
         several: Number of further whole keys.
-        tilt_deg: Tilt.
+        tilt_deg: Tilt in degrees.
         px_per_mm: Scale.
     """
 
@@ -126,15 +128,25 @@ class Wanted:
 
 
 ANYTHING = Wanted()
-# Shares of other families: made-up proportions, look-alikes of readable ones; the rest is from the
-# table.
+# Foreign keys: the fraction MADE_UP has random measures, and the fraction LOOK_ALIKE is of the
+# families in LOOK_ALIKES, which look like supported ones. The others are of any family in the
+# table of keyways.
 MADE_UP, LOOK_ALIKES = 0.55, ("WR5", "WR5", "AR1", "Y1", "LW4")
 LOOK_ALIKE = 0.2
-OFF_AXIS = 0.12  # standard deviation of how far off the optical axis a blade lies, in focal lengths
+# Standard deviation of the distance between a blade and the optical axis, in focal lengths.
+OFF_AXIS = 0.12
 
 
 class Scene:
-    """A seeded source of photos. Surfaces are drawn once, everything else for each photo."""
+    """A source of random photos with a fixed seed.
+
+    The backgrounds are drawn once. Everything else is drawn anew for each photo.
+
+    Args:
+        seed: Random seed.
+        grounds: Number of backgrounds.
+        plain: True for backgrounds without patterns.
+    """
 
     def __init__(self, seed: int, grounds: int = 80, plain: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
@@ -147,7 +159,10 @@ class Scene:
     def blade_crop(
         self, kind: str | None = None, tier: str | None = None, wanted: Wanted = ANYTHING
     ) -> Sample:
-        """Return a crop of at most 720 pixels around one blade at the photo's own scale."""
+        """Return the part of a photo around one blade, at most 720 pixels wide and high.
+
+        It has the scale of the photo.
+        """
         rng = self.rng
         tier, kind = tier or self._tier(), kind or self._kind(0.06)
         look = wanted.look or random_look(rng)
@@ -179,7 +194,15 @@ class Scene:
     ) -> Sample:
         """Return a whole photo.
 
-        The blade is inside the picture wherever it fits. The frame sometimes cuts off the bow.
+        If the blade fits into the picture, all of it is shown. The bow may be outside.
+
+        Args:
+            width: Width in pixels.
+            height: Height in pixels.
+            kind: Kind of key; None for the one in `wanted`, or a random one.
+            tier: Difficulty; None for the one in `wanted`, or a random one.
+            none_share: Probability of a photo without a key, if the kind is random.
+            wanted: Further requests.
         """
         rng = self.rng
         tier, kind = (
@@ -201,8 +224,8 @@ class Scene:
             tilt, focal = 0.0, 40.0 * side
         at = pose(rng, px_per_mm, focal, tilt, (-4.0, 4.4))
         at = self._framed(at, width, height, tier)
-        # The optical axis goes through the middle of the picture: a key elsewhere shows its side
-        # wall.
+        # In half of the photos, the optical axis goes through the middle of the picture, as in a
+        # photo that was not cropped. A key near the edge then shows its side wall.
         if chance(rng, 0.5):
             x, y = project(at.to_pixels(), np.array([at.aim]))[0]
             off_axis = ((x - width / 2) / focal, (y - height / 2) / focal)
@@ -215,7 +238,7 @@ class Scene:
         return self._photo(keys, at, tier, width, height, look)
 
     def _inside(self, at: Pose, width: int, height: int) -> Pose:
-        """Move the picture just enough to show the blade, with a margin if one fits."""
+        """Move the picture as little as needed to show the blade, with a margin if it fits."""
         size = np.array([width, height])
         for corners in (_BLADE, SLOT):
             ends = project(at.to_pixels(), corners)
@@ -228,7 +251,7 @@ class Scene:
         return at.moved(float(shift[0]), float(shift[1]))
 
     def _scale(self, tier: str, look: Look, wanted: Wanted) -> float:
-        """Return the length of the key in sides of the picture."""
+        """Return the length of the key as a multiple of the picture's shorter side."""
         if wanted.several:
             return span(self.rng, 0.36, 0.8)
         if look.close:
@@ -236,7 +259,10 @@ class Scene:
         return span(self.rng, 0.36, 1.0 if tier == "easy" else 1.75)
 
     def _framed(self, at: Pose, width: int, height: int, tier: str) -> Pose:
-        """Move the picture so that the whole key fits, or at least the blade."""
+        """Move the picture to a random position that shows the whole key, or only the blade.
+
+        Only the blade is shown if the key does not fit, and in some photos that are not easy.
+        """
         rng = self.rng
         whole, blade = (project(at.to_pixels(), corners) for corners in (_WHOLE, _BLADE))
         fits_in = bool((np.ptp(whole, 0) < (width, height)).all())
@@ -335,7 +361,7 @@ class Scene:
         )
 
     def _lay(self, picture: Array, key: _Key, at: Pose, thickness: float, look: Look) -> None:
-        """Draw one key with its shadow, and what hangs on its bow."""
+        """Draw one key with its shadow, its ring and whatever hangs on the ring."""
         rng, shape = self.rng, key.shape
         if look.ground != "scan" or chance(rng, 0.3):
             cast_shadow(rng, picture, shape, at, thickness)
@@ -364,7 +390,7 @@ class Scene:
                 draw_tag(rng, picture, hole, turn, at.px_per_mm)
 
     def _mate(self, picture: Array, hole: Array, at: Pose) -> None:
-        """Draw a second key on the same ring, with its blade turned away from the first one's."""
+        """Draw a second key on the same ring. Its blade points away from the first key's blade."""
         rng = self.rng
         shape, face, wall = self._lying[int(rng.integers(len(self._lying)))]
         blade = project(at.to_pixels(), np.array([[20.0, 4.0]]))[0] - hole
@@ -382,7 +408,10 @@ class Scene:
                 return
 
     def _beside(self, at: Pose, count: int, width: int, height: int) -> list[Pose]:
-        """Return poses for further whole keys: apart from each other, or fanned from one ring."""
+        """Return the poses of up to `count` further whole keys.
+
+        The keys lie apart from each other, or spread like a fan from one ring.
+        """
         rng, found = self.rng, [at]
         blades = [project(at.to_pixels(), np.array([[2.0, 4.0], [14.0, 4.0], [25.0, 4.0]]))]
         fanned = chance(rng, 0.4)
@@ -463,13 +492,16 @@ def _blade_ends(at: Pose) -> Array:
 
 
 def label_frame(sample: Sample) -> Array:
-    """Return the map from the label's mm to pixels."""
+    """Return the homography from mm of the label frame to pixels."""
     scale = label_scale(sample)
     return sample.to_pixels @ np.diag([scale, scale, 1.0])
 
 
 def label_scale(sample: Sample) -> float:
-    """Return real mm per mm of the label's frame: other families are scaled to 8.6 mm height."""
+    """Return the length in real mm of one mm in the label frame.
+
+    It is 1, except for foreign keys, whose labels are scaled to a blade height of 8.6 mm.
+    """
     return (
         sample.blade.height / NOMINAL_HEIGHT_MM
         if sample.blade is not None and sample.kind == OTHER
@@ -478,9 +510,13 @@ def label_scale(sample: Sample) -> float:
 
 
 def label(sample: Sample, file: str) -> dict[str, object]:
-    """Return the sample's line of labels.jsonl; codes bow to tip, None without one code."""
+    """Return the sample's labels for one line of labels.jsonl.
+
+    `bitting` lists the depths from bow to tip. It is None unless the photo shows exactly one whole
+    key, of a supported family.
+    """
     readable = sample.kind in READABLE and sample.blade is not None and not sample.several
-    # A six-pin blank with five cuts is a five-pin key: that is the lock it opens.
+    # A key with five cuts on a six-pin blank (SC4) opens five-pin locks, so its keyway is SC1.
     five = sample.kind == "SC4" and sample.blade is not None and len(sample.blade.codes) == 5
     return {
         "file": file,
@@ -501,9 +537,10 @@ def photos(
     tiers: Sequence[str] = TIERS,
     kinds: Sequence[str] = READABLE,
 ) -> Iterator[Sample]:
-    """Yield `count` whole photos of `size` (width, height), tiers and kinds in turn.
+    """Yield `count` whole photos of `size` (width, height) in pixels.
 
-    Kind SEVERAL draws two to five keys.
+    The kinds alternate. After each round of kinds the next tier is used. A photo of kind SEVERAL
+    shows two to five whole keys, as far as they fit.
     """
     for index in range(count):
         kind, tier = kinds[index % len(kinds)], tiers[index // len(kinds) % len(tiers)]
@@ -514,9 +551,10 @@ def photos(
 
 
 def write_folder(folder: Path, samples: Iterator[Sample], flat: bool = False) -> int:
-    """Write labels.jsonl and the photos, named by kind, and return their number.
+    """Write labels.jsonl and the photos into a folder, and return the number of photos.
 
-    Photos go into images/, or next to the labels if `flat`.
+    The photos are named after their kind. They are written to images/, or next to labels.jsonl if
+    `flat` is True.
     """
     images = folder if flat else folder / "images"
     images.mkdir(parents=True, exist_ok=True)

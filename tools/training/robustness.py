@@ -1,7 +1,9 @@
-"""Robustness sets: drawn photos like real ones, one folder per set, and their scores.
+"""Renders the robustness sets and scores a model on them.
 
-`python -m tools.training.robustness draw OUT` draws every set and `... score OUT MODEL` scores a
-model on them. They have their own seeds: nothing is trained, fitted or calibrated on them.
+Each set contains rendered photos with one difficulty of real photos, such as worn keys, foreign
+keys or low light. `python -m tools.training.robustness draw OUT` renders each set into a folder of
+OUT. `python -m tools.training.robustness score OUT MODEL` scores a model on them. The sets have
+seeds that are used nowhere else: nothing is trained, fitted or calibrated on them.
 """
 
 from __future__ import annotations
@@ -31,24 +33,26 @@ from tools.training.render import (
 )
 from tools.training.shapes import BLANK, OTHER, Cutter, foreign, foreign_keyway
 
-SIZE = (1024, 768)
-SEED = 77000
-# Proportions of two families that were read as SC1 most often: first cut, spacing, height, step,
-# flat in mm.
+SIZE = (1024, 768)  # width and height of the photos in pixels
+SEED = 77000  # base of the seeds; the name of a set is added
+# Measures of the two foreign families that an earlier reader read as SC1 most often, in mm:
+# position of the first cut, spacing, blade height, difference between two depths, and width of a
+# cut's flat bottom. Then the number of cuts, and the blade length in mm.
 FIRST_LOOK_ALIKE = foreign(5.2, 4.0, 8.2, 0.5, 0.8, 5, 25.4)
 SECOND_LOOK_ALIKE = foreign(5.46, 3.69, 8.71, 0.45, 0.8, 5, 24.8)
+# Scales in pixels per mm and tilts in degrees, each with its own set.
 SCALES_PX_MM = (3.0, 4.5, 6.0, 10.0, 18.0, 28.0)
 TILTS_DEG = (0.0, 10.0, 20.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One set.
+    """Description of one set.
 
     Attributes:
         count: Number of photos.
-        wanted: The requests, in turn.
-        any_family: True to draw a new made-up family for each photo.
+        wanted: Requests for the photos. The set repeats them in this order.
+        any_family: True to invent a new foreign family for each photo.
     """
 
     count: int
@@ -57,7 +61,7 @@ class Recipe:
 
 
 def recipes() -> dict[str, Recipe]:
-    """Return every set by its name."""
+    """Return the recipes of all sets by name."""
     plain = Wanted(look=PLAIN)
     sets = {
         f"flats x {times}": Recipe(
@@ -102,7 +106,7 @@ def recipes() -> dict[str, Recipe]:
 
 
 def draw_set(name: str, recipe: Recipe, count: int) -> Iterator[Sample]:
-    """Yield `count` photos of one set; the same name gives the same photos."""
+    """Yield `count` photos of one set. The same name gives the same photos."""
     seed = SEED + sum(ord(letter) * (i + 1) for i, letter in enumerate(name))
     scene = Scene(seed, grounds=24)
     for index in range(count):
@@ -113,7 +117,13 @@ def draw_set(name: str, recipe: Recipe, count: int) -> Iterator[Sample]:
 
 
 def draw(out: Path, share: float, names: Sequence[str]) -> None:
-    """Draw the sets that are not there yet."""
+    """Render the sets that do not exist yet.
+
+    Args:
+        out: Folder of the sets.
+        share: Fraction of each set's photos to render.
+        names: Names of the sets to render, or empty for all.
+    """
     for name, recipe in recipes().items():
         folder = out / name.replace(" ", "-")
         if (names and name not in names) or (folder / "labels.jsonl").exists():
@@ -123,12 +133,21 @@ def draw(out: Path, share: float, names: Sequence[str]) -> None:
 
 
 def judge(reader: CaliperReader, shot: Shot) -> Verdict:
-    """Read one photo."""
+    """Read one photo and return the verdict."""
     return Verdict(shot, reader.read([open_photo(shot.path.read_bytes())])[0], 0.0)
 
 
 def summary(verdicts: Sequence[Verdict]) -> dict[str, float | int | str]:
-    """Return the figures of one set, with the reasons of its refusals."""
+    """Return the counts of one set, and the reasons of its refusals as JSON.
+
+    Returns:
+        n: Photos.
+        right: Photos with the correct keyway and code in the result.
+        given: Photos with a code in the result.
+        false: Wrong codes.
+        false_50, false_75: Wrong codes with a confidence of at least 0.5 and 0.75.
+        reasons: Number of refusals by reason.
+    """
     given = [each for each in verdicts if isinstance(each.result, Reading)]
     false = [each for each in given if not each.whole]
     surely = [each.result.confidence for each in false if isinstance(each.result, Reading)]
@@ -146,7 +165,13 @@ def summary(verdicts: Sequence[Verdict]) -> dict[str, float | int | str]:
 
 
 def score(out: Path, model: Path, names: Sequence[str]) -> None:
-    """Print one line a set and the calibration over every code given."""
+    """Print one line of JSON for each set, then the calibration over all codes that were returned.
+
+    Args:
+        out: Folder of the sets.
+        model: Folder of the model.
+        names: Names of the sets to score, or empty for all.
+    """
     reader, sure = CaliperReader.load(model), []
     for name in recipes():
         folder = out / name.replace(" ", "-")

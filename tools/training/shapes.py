@@ -1,6 +1,8 @@
-"""The outline of a key in its plane: blade with its cuts, tip, shoulder and bow.
+"""Draws the outline of a key: the blade with its cuts, tip, shoulder and bow.
 
-u is mm from the shoulder stop (0) to the tip, v is mm from the uncut edge (0) up to the cuts.
+Coordinates are in mm. u is 0 at the shoulder (the stop against the lock) and increases to the tip.
+v is 0 at the uncut edge and increases towards the cuts. The bow is the handle. A flat is the flat
+bottom of a cut.
 """
 
 from __future__ import annotations
@@ -14,21 +16,23 @@ import numpy as np
 from keylike.keys.keyways import Keyway, keyway
 from tools.training.draw import Array, chance, fill_polygon, span, superellipse
 
-STEP_MM = 0.05
+STEP_MM = 0.05  # distance between two samples of an edge
 MOST_CUTS = 6
+# Areas that are drawn, as (u0, u1, v0, v1) in mm: around the whole key, and around the blade.
 FULL_EXTENT = (-38.0, 36.0, -14.0, 23.0)
 BLADE_EXTENT = (-13.0, 36.0, -5.0, 14.0)
-BLANK = "blank"
-OTHER = "other"
-DOUBLE = "double-sided"
-BIT = "bit"
-FIVE_OF_SIX = 0.15  # share of six-pin blanks that carry five cuts
-TWO_SIDED = 0.15  # share of the other families' keys that are cut on both edges
-# Range of the flat at the root of a cut, mm: from the maker's figure to a duplicator's wide or worn
-# wheel.
+BLANK = "blank"  # kind of a key without cuts
+OTHER = "other"  # kind of a foreign key: one of a family that the reader does not support
+DOUBLE = "double-sided"  # family of a foreign key that is cut on both edges
+BIT = "bit"  # family of a key for lever locks
+FIVE_OF_SIX = 0.15  # fraction of the keys on six-pin blanks that have only five cuts
+TWO_SIDED = 0.15  # fraction of the foreign keys that are cut on both edges
+# Smallest and largest width of a flat in mm, by family. The smallest is the maker's width; wide or
+# worn cutting wheels of key duplicating machines make larger ones.
 FLATS_MM = {"SC1": (0.7, 2.0), "SC4": (0.7, 2.0), "KW1": (1.1, 2.4)}
-FACTORY_FLATS = 0.35  # share of these keys that keep the maker's figure, within 15 %
-# Proportions of drawn foreign keys, mm. Real families lie inside these ranges.
+FACTORY_FLATS = 0.35  # fraction of these keys whose flats have the maker's width, +/- 15 %
+# Smallest and largest measures of random foreign keys in mm. The measures of real families are
+# inside these ranges.
 FOREIGN = {
     "first": (3.5, 7.0),
     "spacing": (3.4, 4.4),
@@ -37,27 +41,30 @@ FOREIGN = {
     "flat": (0.4, 2.0),
     "length": (20.0, 35.0),
 }
+# Values of `BladePlan.stop`.
 NIB, SHOULDER, NO_STOP = "nib", "shoulder", "none"
 
 
 @dataclass(frozen=True, slots=True)
 class BladePlan:
-    """One blade before it is drawn, in mm.
+    """The measures of one blade in mm.
 
     Attributes:
         keyway: Name of the keyway, or OTHER.
-        family: Name of the family, DOUBLE for two cut edges, BIT for a lever lock's key.
-        stop: SHOULDER, NIB (a small tooth, common in Europe) or NO_STOP (gauged from the tip).
-        codes: The maker's depths, bow to tip; empty for blanks.
-        centres: Centre of each cut along u.
-        depths: Blade height at each cut.
+        family: Name of the family, DOUBLE for two cut edges, or BIT for a key of a lever lock.
+        stop: The part that stops the key in the lock: SHOULDER, NIB (a small tooth, common in
+            Europe) or NO_STOP (the tip stops the key).
+        codes: The maker's depth numbers from bow to tip. Empty for blanks.
+        centres: u of the centre of each cut.
+        depths: Blade height left under each cut.
         height: Height of the blade.
         length: Length of the blade.
-        tip_v: Height of the tip.
-        u: Sample positions, STEP_MM apart.
-        upper: Upper edge, which has the cuts.
-        lower: Lower edge.
-        row: First cut and spacing, (0, 0) for blanks.
+        tip_v: v of the tip.
+        u: Positions of the samples of both edges, STEP_MM apart.
+        upper: v of the upper edge, which has the cuts, at each position.
+        lower: v of the lower edge at each position.
+        row: u of the first cut, and spacing of the cuts. (0, 0) for blanks and for keys that are
+            measured from the tip.
     """
 
     keyway: str
@@ -77,12 +84,12 @@ class BladePlan:
 
 @dataclass(frozen=True, slots=True)
 class Cutter:
-    """How a blade is cut. None leaves a choice to chance.
+    """How a blade is cut. Attributes that are None are chosen at random.
 
     Attributes:
-        flat_mm: Flat at the root of a cut.
-        flat_times: Factor on the maker's flat.
-        angle_deg: Full angle between the flanks of a cut.
+        flat_mm: Width of the flats in mm.
+        flat_times: Width of the flats as a multiple of the maker's width.
+        angle_deg: Angle in degrees between the two flanks of a cut.
     """
 
     flat_mm: float | None = None
@@ -98,12 +105,12 @@ class KeyShape:
     """A drawn outline.
 
     Attributes:
-        blade: The blade.
-        mask: float32 in 0..1, (rows, columns).
+        blade: Measures of the blade.
+        mask: 1 inside the key, 0 outside, between them at the edge. float32, (rows, columns).
         px_per_mm: Scale.
-        origin: Position (u, v) of the first pixel.
-        bow: Centre u, middle v, half length and half width of the bow.
-        head: The part under a plastic head, like `mask`; None for a bare bow.
+        origin: Position (u, v) of the first pixel in mm.
+        bow: u and v of the bow's centre, half its length and half its width, in mm.
+        head: Mask of the part under a plastic head, like `mask`. None without a plastic head.
     """
 
     blade: BladePlan
@@ -115,7 +122,7 @@ class KeyShape:
 
 
 def random_codes(rng: np.random.Generator, keyway: Keyway, cuts: int) -> tuple[int, ...]:
-    """Return a code that the keyway allows, uniform over the depths within MACS."""
+    """Return a random code. All codes that keep the keyway's MACS are equally probable."""
     numbers = list(keyway.depths_mm)
     while True:
         ranks = rng.integers(0, len(numbers), cuts)
@@ -124,7 +131,10 @@ def random_codes(rng: np.random.Generator, keyway: Keyway, cuts: int) -> tuple[i
 
 
 def foreign_keyway(rng: np.random.Generator) -> Keyway:
-    """Return a made-up family with proportions from FOREIGN, unlike readable families."""
+    """Return an invented family with random measures from FOREIGN.
+
+    Measures that are close to those of a supported family are not used.
+    """
     while True:
         first, spacing, height, step, flat = (
             span(rng, *FOREIGN[name]) for name in ("first", "spacing", "height", "step", "flat")
@@ -150,7 +160,18 @@ def foreign(
     length: float,
     angle: float = 90,
 ) -> Keyway:
-    """Return a made-up family with these measures (mm, degrees)."""
+    """Return an invented family with these measures.
+
+    Args:
+        first: u of the first cut in mm.
+        spacing: Distance between two cuts in mm.
+        height: Height of the blade in mm.
+        step: Difference between two depths in mm.
+        flat: Width of the flats in mm.
+        cuts: Number of cuts.
+        length: Length of the blade in mm.
+        angle: Angle between the flanks of a cut in degrees.
+    """
     deepest = max(0.42 * height, 3.2)
     count = int(np.clip((height - 0.15 - deepest) / step, 3, 9))
     depths = {number: height - 0.15 - step * number for number in range(count + 1)}
@@ -162,7 +183,7 @@ def foreign(
 
 
 def _readable_proportions(first: float, spacing: float, height: float) -> bool:
-    """True if these proportions equal a readable family within measurement error."""
+    """Return True if these measures in mm cannot be distinguished from a supported family's."""
     for name in FLATS_MM:
         way = keyway(name)
         scale = spacing / way.spacing_mm
@@ -179,9 +200,9 @@ def _readable_proportions(first: float, spacing: float, height: float) -> bool:
 def plan_blade(
     rng: np.random.Generator, keyway: Keyway, kind: str, cutter: Cutter = ANY_CUTTER
 ) -> BladePlan:
-    """Return a blade of this keyway with a random code; kind BLANK stays uncut.
+    """Return a blade of this keyway with a random code, or without cuts if `kind` is BLANK.
 
-    Sizes vary as blanks of many makers do.
+    The measures vary as they do between blanks of different makers.
     """
     height = (keyway.blade_height_mm or max(keyway.depths_mm.values()) + 0.2) * span(
         rng, 0.985, 1.015
@@ -197,11 +218,11 @@ def plan_blade(
     tip_v = span(rng, 0.15, 0.65) * height
     reach = length - centres[-1] - min(flat, 1.4) / 2 - 0.15 if len(centres) else 3.0
     needed = (depths[-1] + 0.3 - tip_v) / max(0.5, reach) if len(depths) else 0.0
-    ramp_up = max(
-        span(rng, 0.7, 2.2), needed
-    )  # a flatter tip ramp would swallow the last cut and mislabel it
+    # Slope of the edge near the tip. If it were flatter than `needed`, it would cut away the last
+    # cut, and the label of that cut would be wrong.
+    ramp_up = max(span(rng, 0.7, 2.2), needed)
     upper = np.minimum(upper, np.maximum(tip_v + (length - u) * ramp_up, tip_v))
-    # A separate stream keeps the other draws of a seed unchanged.
+    # A separate generator, so that the random numbers from `rng` stay the same for a seed.
     aside = rng.spawn(1)[0]
     back, family = _uncut_edge(aside, u, length), keyway.name
     if kind == OTHER and chance(aside, TWO_SIDED):
@@ -220,7 +241,7 @@ def plan_blade(
 
 
 def _wheel(rng: np.random.Generator, keyway: Keyway, cutter: Cutter) -> tuple[float, float]:
-    """Return the flat in mm and the slope of the flanks that the cutting wheel makes."""
+    """Return the width in mm of the cutting wheel's flat, and the slope of the flanks it cuts."""
     maker = keyway.cut_flat_mm or 1.2
     flat = maker * span(rng, 0.85, 1.15)
     if keyway.name in FLATS_MM and not chance(rng, FACTORY_FLATS):
@@ -244,9 +265,9 @@ def _stop(rng: np.random.Generator, keyway: Keyway, kind: str) -> str:
 
 
 def plan_bit(rng: np.random.Generator) -> BladePlan:
-    """Return a lever lock's key: a thin shaft with a notched bit near its end.
+    """Return a key of a lever lock: a thin shaft with a notched plate (the bit) near its end.
 
-    It is as large as a blade, so that it fits the label frame.
+    It is as large as a blade, because the label frame has the size of a blade.
     """
     height, length = span(rng, 7.5, 9.5), span(rng, 25, 33)
     shaft, wide, behind = span(rng, 0.25, 0.45) * height, span(rng, 4, 9), span(rng, 0, 3)
@@ -265,7 +286,7 @@ def plan_bit(rng: np.random.Generator) -> BladePlan:
 
 
 def _other_side(rng: np.random.Generator, u: Array, height: float, upper: Array) -> Array:
-    """Return a cut lower edge, as on keys of cars, cabinets and padlocks."""
+    """Return v of a lower edge with cuts, as on keys of cars, cabinets and padlocks."""
     if chance(rng, 0.5):
         return np.minimum(height - upper, 0.45 * height)
     spacing, flat, slope = span(rng, 1.8, 3.2), span(rng, 0.5, 1.4), span(rng, 0.7, 1.2)
@@ -278,7 +299,7 @@ def _other_side(rng: np.random.Generator, u: Array, height: float, upper: Array)
 
 
 def _uncut_edge(rng: np.random.Generator, u: Array, length: float) -> Array:
-    """Return how far the uncut edge is inside a straight line; it often rises at the shoulder."""
+    """Return v of the uncut edge. On many keys it is not straight and rises at the shoulder."""
     if chance(rng, 0.4):
         return np.zeros_like(u)
     reach = length * span(rng, 0.6, 1.0) if chance(rng, 0.3) else span(rng, 1.5, 12)
@@ -291,11 +312,11 @@ def _cuts(
 ) -> tuple[Array, Array, tuple[int, ...]]:
     if kind == BLANK:
         return np.zeros(0), np.zeros(0), ()
-    # A six-pin blank with five cuts opens a five-pin lock and is uncut at its sixth place.
+    # Some keys for five-pin locks are cut on a six-pin blank, whose sixth position stays uncut.
     spare = kind != OTHER and keyway.cuts == MOST_CUTS and chance(rng.spawn(1)[0], FIVE_OF_SIX)
     codes = random_codes(rng, keyway, keyway.cuts - spare)
     first = keyway.first_cut_mm
-    if keyway.gauge == "tip":  # counted from the tip stop: the last cut is the one nearest the tip
+    if keyway.gauge == "tip":  # then `first_cut_mm` is the distance from the tip to the last cut
         first = 26.0 - keyway.first_cut_mm - keyway.spacing_mm * (keyway.cuts - 1)
     along = (
         first
@@ -323,14 +344,16 @@ def _length(rng: np.random.Generator, keyway: Keyway, centres: Array) -> float:
 
 
 def _worn(rng: np.random.Generator, upper: Array, flat: float) -> Array:
-    """Round peaks as wear does, fill some roots as a round wheel does, and add small burrs."""
+    """Round the peaks as wear does, fill the corners of some cuts, and add small burrs.
+
+    A worn cutting wheel has round corners, so it leaves material in the corners of a cut.
+    """
     sigma = span(rng, 0, 0.22) if chance(rng, 0.7) else span(rng, 0.2, 0.5)
     rounded = upper
     if sigma > 0.03:
         rounded = np.minimum(upper, _smoothed(upper, sigma))
-    if chance(
-        rng, 0.3
-    ):  # the radius of a worn wheel: the corner between flat and flank fills up, the middle of the flat stays
+    # A worn wheel: the corners between flat and flanks fill up, the middle of the flat stays.
+    if chance(rng, 0.3):
         rounded = np.maximum(
             rounded,
             np.where(
@@ -361,9 +384,9 @@ def draw_key(
 
     Args:
         rng: Random source.
-        blade: The blade.
+        blade: Measures of the blade.
         px_per_mm: Scale of the mask.
-        extent: The mask's (u0, u1, v0, v1) in mm.
+        extent: Area of the mask, (u0, u1, v0, v1) in mm.
         headed: True to cover the bow with a plastic head.
     """
     u0, u1, v0, v1 = extent
@@ -397,14 +420,14 @@ def _draw_blade(
 
 
 def _root_height(blade: BladePlan) -> float:
-    """Return the height of the neck: the shaft's on a bit key, the blade's on others."""
+    """Return the height in mm of the neck between bow and blade."""
     return float(blade.upper[0]) if blade.family == BIT else blade.height
 
 
 def _draw_shoulder(
     rng: np.random.Generator, mask: Array, blade: BladePlan, px_per_mm: float, origin: Array
 ) -> None:
-    """Draw the stop above the cuts, often one below, and the neck behind them."""
+    """Draw the shoulder above the blade, often also below it, and the neck behind it."""
     height = _root_height(blade)
     if blade.stop == NIB:
         _draw_nibs(rng, mask, height, px_per_mm, origin)
@@ -431,7 +454,7 @@ def _draw_shoulder(
 def _draw_head(
     rng: np.random.Generator, mask: Array, height: float, px_per_mm: float, origin: Array
 ) -> Array:
-    """Return the mask of a moulded head, a rounded box or an oval behind the shoulder."""
+    """Return the mask of a plastic head: a rounded box or an oval behind the shoulder."""
     head = np.zeros_like(mask)
     begins, long, wide = span(rng, -6.0, -1.5), span(rng, 11, 15), span(rng, 9, 15)
     outline = superellipse(
@@ -452,7 +475,7 @@ def _draw_head(
 def _draw_nibs(
     rng: np.random.Generator, mask: Array, height: float, px_per_mm: float, origin: Array
 ) -> None:
-    """Draw a small tooth on one edge or both, and a neck as high as the blade."""
+    """Draw a neck as high as the blade, and a small tooth on one or both of its edges."""
     neck = [
         [0.2, 0],
         [0.2, height],

@@ -1,8 +1,9 @@
 """Build a complete Gemma 3n with random weights that is small enough for a laptop.
 
-`python -m tools.training.tiny_gemma OUT` writes it. The model has every part of the real one (text,
-vision, audio, tokenizer, processor, chat template) in a few megabytes. It knows nothing until it is
-fine-tuned. Tests, benchmarks and experiments use it without a download.
+`python -m tools.training.tiny_gemma OUT` writes the model to OUT. It has every part of the real one
+(text, vision, audio, tokenizer, processor, chat template) in a few megabytes. Until it is
+fine-tuned, its answers are random. Tests, benchmarks and experiments use it, so that they need no
+download.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from keylike.readers.gemma.legacy_manifest import PROMPT
 from keylike.readers.gemma.manifest import Prompt
 from keylike.readers.gemma.with_transformers import prepare
 
-# Ids are in the order of the real model: text, including the two start tokens, then vision, then
-# audio.
+# Number of token ids by type. As in the real model, the ids of text come first (with the start
+# tokens of images and audio), then those of vision, then those of audio.
 TEXT_IDS, VISION_IDS, AUDIO_IDS = 768, 8, 8
 SPECIALS = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<end_of_turn>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
@@ -31,13 +32,13 @@ MODALITY_TOKENS = {
     "eoa_token": "<end_of_audio>",
     "audio_token": "<audio_soft_token>",
 }
-AUDIO_TOKENS = 188
-LAYERS = 4  # text layers; the real model has 35
-# Standard deviations of the noise added to weights, and of the embeddings. With the default of
-# 0.02, the last layer could not distinguish tokens.
+AUDIO_TOKENS = 188  # tokens per audio clip
+LAYERS = 4  # default number of text layers; the real model has 35
+# Standard deviations of the noise that is added to the weights, and of the embeddings. With
+# transformers' default of 0.02, the last layer could not distinguish tokens.
 NOISE_STD, EMBEDDING_STD = 0.05, 0.4
-VISION_WIDTH = 2048  # fixed by timm's network
-# Training text of the tokenizer.
+VISION_WIDTH = 2048  # output channels of timm's vision network, which cannot be changed
+# Text on which the tokenizer is trained.
 CORPUS = (
     Prompt().text,
     PROMPT,
@@ -80,11 +81,11 @@ def build(folder: Path, *, side: int, image_tokens: int, seed: int, layers: int 
 
     Args:
         folder: Output folder.
-        side: Side of the square picture in pixels, a multiple of 16 times the root of
-            `image_tokens`, because the vision network's grid has a sixteenth of the picture's side.
+        side: Width and height of the picture in pixels, a multiple of 16 times the square root of
+            `image_tokens`. The vision network reduces the picture's side to a sixteenth.
         image_tokens: Tokens per picture, a square number.
         seed: Random seed.
-        layers: Text layers, at least four.
+        layers: Number of text layers, at least four.
 
     Raises:
         ValueError: An argument is out of range.
@@ -105,7 +106,8 @@ def build(folder: Path, *, side: int, image_tokens: int, seed: int, layers: int 
 def _vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Return the vocabulary and the merges of the tokenizer.
 
-    It has bytes, printable characters, and pieces of typical replies. No piece has two digits.
+    The vocabulary contains bytes, printable characters, and parts of typical replies. No token has
+    two digits.
     """
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
@@ -168,7 +170,10 @@ def _tokenizer() -> Any:
 
 
 def _layer_config(layers: int) -> dict[str, Any]:
-    """Return the attention types and shared layers in the proportions of the real model."""
+    """Return the layer settings: attention types, shared layers and sparsity.
+
+    Their proportions are those of the real model.
+    """
     full_attention_period = 5 if layers >= 10 else 2
     kinds = [
         "full_attention" if (layer + 1) % full_attention_period == 0 else "sliding_attention"
@@ -254,9 +259,10 @@ def _model(tokenizer: Any, image_tokens: int, seed: int, layers: int) -> Any:
 def _add_noise(model: Any) -> None:
     """Add noise to the weights.
 
-    New norms and projections are ones and zeros, so the parts of the model would not affect each
-    other. The vision network is unchanged: its layers are 8 wide, and with noise, the rounding of
-    half precision would be as large as the difference between two pictures.
+    The weights of new normalisations and some projections are all ones or zeros. Without noise, the
+    parts of the model would not affect each other. The vision network gets no noise: its layers
+    have only 8 channels, and with noise, rounding to half precision would change its output as much
+    as another picture does.
     """
     import torch
 

@@ -1,7 +1,7 @@
 """Trains one network: `python -m tools.training.train finder --data DIR --out DIR --steps 6000`.
 
-A checkpoint is written every few hundred steps, and the same command resumes from it. A GPU is
-used if there is one.
+A checkpoint is written every 100 steps, and the same command resumes from it. A GPU is used if
+there is one.
 """
 
 from __future__ import annotations
@@ -30,14 +30,28 @@ from tools.training.dataset import load
 from tools.training.draw import Array
 from tools.training.nets import NETS, count, state
 
+# Kind of training pictures of each network (see dataset.py).
 SOURCE = {"finder": "wholes", "aligner": "plates", "measurer": "plates"}
+# Peak learning rate of each network, for training that starts from random weights.
 RATE = {"finder": 2e-3, "aligner": 2e-3, "measurer": 2.5e-3}
+# Steps between two checkpoints, steps between two reports, and steps until the learning rate
+# reaches its peak.
 SAVE_EVERY, TELL_EVERY, WARM_STEPS = 100, 100, 150
+# Standard deviations of the targets of the heat maps: around a point in pixels of the finder's
+# square, and across an edge in mm.
 HEAT_SIGMA_PX, EDGE_SIGMA_MM = 2.5, 0.17
 
 
 class Batches:
-    """Batches made in the background by threads with their own seeds."""
+    """Training batches, which background threads prepare. Each thread has its own random seed.
+
+    Args:
+        name: Name of the network.
+        data: Folder of training pictures.
+        size: Pictures per batch.
+        seed: Random seed.
+        workers: Number of threads.
+    """
 
     def __init__(self, name: str, data: Path, size: int, seed: int, workers: int) -> None:
         self.shards, self.index, self.labels = load(data, SOURCE[name])
@@ -52,7 +66,7 @@ class Batches:
         try:
             while True:
                 self.ready.put(self._batch(rng))
-        except Exception as error:  # otherwise the next batch would never arrive
+        except Exception as error:  # `next` raises it; otherwise `next` would wait forever
             self.ready.put(error)
 
     def _batch(self, rng: np.random.Generator) -> tuple[Array, dict[str, Array]]:
@@ -69,9 +83,9 @@ class Batches:
         return to_input(inputs), together
 
     def next(self, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return inputs (n, 3, h, w) in channels-last order and their targets.
+        """Return the next inputs (n, 3, h, w) in channels-last order, and their targets.
 
-        Errors of the background threads are raised here.
+        An error in a background thread is raised here.
         """
         ready = self.ready.get()
         if isinstance(ready, Exception):
@@ -89,7 +103,11 @@ def inputs_of(x: Tensor, targets: dict[str, Tensor]) -> tuple[Tensor, ...]:
 def finder_loss(
     net: nn.Module, x: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return cross-entropy of the heat maps, distance of the points, presence and several."""
+    """Return the loss of the finder and its parts.
+
+    They are the cross-entropy of the heat maps, the distance of the points in pixels, and the
+    losses of the two outputs `presence` and `several`.
+    """
     heat, points, _, presence, several = net(x)
     grid, key = net.grid, t["key"]
     near = [
@@ -105,7 +123,7 @@ def finder_loss(
     further = (
         F.binary_cross_entropy_with_logits(several, t["several"], reduction="none") * key
     ).sum() / keys
-    # Of several whole keys none is the subject, so there is no one place to find.
+    # With several whole keys, no single position would be right, so those photos are left out.
     single = key * (1 - t["several"])
     singles = single.sum().clamp(min=1)
     loss = ((cross + 0.5 * away) * single).sum() / singles + seen + further
@@ -122,7 +140,10 @@ def finder_loss(
 def edge_loss(
     net: nn.Module, heat: Tensor, edges: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Return cross-entropy and distance in mm of the edges, over columns on the blade."""
+    """Return the mean cross-entropy and the mean error in mm of the edges.
+
+    Only columns on the blade count.
+    """
     on = t["edge_weight"]
     near = torch.exp(
         -0.5 * ((net.rows.view(1, 1, -1, 1) - t["edges"][:, :, None]) / EDGE_SIGMA_MM) ** 2
@@ -135,7 +156,7 @@ def edge_loss(
 def aligner_loss(
     net: nn.Module, x: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the loss of edges, corner offsets (smooth L1, mm) and side."""
+    """Return the loss of the aligner and its parts: edges, corner offsets in mm, and side."""
     heat, edges, corners, side = net(x)
     key, sided = t["key"], t["sided"]
     cross, edge = edge_loss(net, heat, edges, t)
@@ -155,7 +176,7 @@ def aligner_loss(
 def measurer_loss(
     net: nn.Module, x: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the loss of edges, depths with their spread, kind, fit and residual corners."""
+    """Return the loss of the measurer and its parts."""
     heat, edges, *answers = net(x, t["pose"])
     cross, edge = edge_loss(net, heat, edges, t)
     loss, figures = answers_loss(answers, t)
@@ -165,7 +186,10 @@ def measurer_loss(
 def answers_loss(
     answers: Sequence[Tensor], t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the loss of the measurer's answers apart from the edges."""
+    """Return the loss of all outputs of the measurer except the edges.
+
+    They are the depths with their spreads, kind, fit, and remaining corner offsets.
+    """
     depths, spread, kinds, fit, corners = answers
     fits, seen, known = t["fit"], t["visible"], t["known"]
     miss = depths - t["depths"]
@@ -191,7 +215,18 @@ LOSSES = {"finder": finder_loss, "aligner": aligner_loss, "measurer": measurer_l
 
 
 class Trainer:
-    """One network with its running average, optimiser and step count, saved as one file."""
+    """One network in training, with the running average of its weights, optimiser and step count.
+
+    If `out` has a checkpoint of the network, training continues from it.
+
+    Args:
+        name: Name of the network.
+        out: Folder of the checkpoint.
+        steps: Last step.
+        seed: Random seed.
+        rate: Peak learning rate, or None for the one in RATE.
+        freeze: Names of modules whose weights do not change.
+    """
 
     def __init__(
         self,
@@ -233,7 +268,7 @@ class Trainer:
         fresh.rename(self.path)
 
     def one(self, x: Tensor, targets: dict[str, Tensor]) -> dict[str, float]:
-        """Run one step and return its figures."""
+        """Train one step. Return the loss and its parts."""
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate()
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
@@ -276,7 +311,7 @@ def train(
     rate: float | None = None,
     freeze: Sequence[str] = (),
 ) -> None:
-    """Train up to `steps` steps and print mean figures as JSON lines every hundred."""
+    """Train up to step `steps`. Every 100 steps, print the mean losses as a line of JSON."""
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(name, out, steps, seed, rate, freeze)
     batches = Batches(name, data, batch, seed + trainer.step, workers)
