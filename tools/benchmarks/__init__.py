@@ -1,2 +1,4 @@
-"""Benchmarks of speed and accuracy. Each prints one line of JSON at the end. The server never
-imports them."""
+"""Benchmarks of speed and accuracy. The last line of each one's output is JSON.
+
+The server never imports them.
+"""

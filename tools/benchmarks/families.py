@@ -1,8 +1,8 @@
 """Measure how well the caliper classifies key families: `python -m tools.benchmarks.families`.
 
-The benchmark draws the same number of photos of each kind. It prints a table with the photos per
-kind, the photos without a detected blade, and for the rest the accuracy and the mean confidence.
-The last line is JSON. One photo takes most of a second.
+The benchmark renders the same number of photos of each kind. For each kind it prints the number of
+photos, the number of photos in which no blade was detected, and the accuracy and mean confidence
+on the others. The last line is JSON. Rendering and reading one photo takes almost a second.
 """
 
 from __future__ import annotations
@@ -25,11 +25,17 @@ from keylike.readers.loading import families, load
 from tools.training.render import Scene, photos
 
 ROOT = Path(__file__).resolve().parents[2]
-SIZE = (1280, 960)
+SIZE = (1280, 960)  # width and height of the photos in pixels
 
 
 def classify_all(folder: Path, each: int, seed: int) -> dict[str, list[Classification]]:
-    """Return the classifications of all drawn photos, grouped by true kind."""
+    """Return the classifications of all rendered photos, grouped by true kind.
+
+    Args:
+        folder: Folder of the model.
+        each: Number of photos of each kind.
+        seed: Random seed of the photos.
+    """
     classifier = families(load(folder))
     predictions: dict[str, list[Classification]] = {kind: [] for kind in KINDS}
     for sample in photos(Scene(seed, grounds=40), each * len(KINDS), SIZE, kinds=KINDS):
@@ -41,7 +47,10 @@ def classify_all(folder: Path, each: int, seed: int) -> dict[str, list[Classific
 
 
 def figures(predictions: dict[str, list[Classification]]) -> dict[str, dict[str, float]]:
-    """Return counts per kind, and accuracy and mean confidence over the photos with a blade."""
+    """Return the figures of each kind: counts, accuracy and mean confidence.
+
+    Accuracy and mean confidence are computed over the photos in which a blade was detected.
+    """
     table = {}
     for kind, answers in predictions.items():
         with_blade = [answer for answer in answers if answer is not NO_BLADE]

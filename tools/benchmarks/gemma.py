@@ -1,9 +1,11 @@
 """Compare Gemma's slot decoding with plain generation: `python -m tools.benchmarks.gemma`.
 
-Plain generation makes one greedy `generate` call of 80 new tokens per photo and searches the text
-for the code. A second variant of it may stop at the end of the model's turn. Every method gets the
-same tensors; the times exclude framing and the processor. Without --model, the benchmark first
-builds a tiny Gemma 3n as deep as the real one and trains it on the long reply.
+Slot decoding asks the model only for the tokens of the keyway and the cuts. Plain generation calls
+`generate` once per photo for 80 new tokens, greedily, and searches the text for the code. A second
+variant of plain generation stops when the model ends its reply. All methods get the same tensors.
+The times do not include cropping the photo and converting it to tensors. Without --model, the
+benchmark first builds a tiny Gemma 3n with as many layers as the real one, and trains it to give
+the long reply.
 """
 
 from __future__ import annotations
@@ -34,21 +36,24 @@ from keylike.readers.gemma.slots import build_layout, end_of_turn
 from keylike.readers.reply import parse_reply
 from tools.benchmarks.tiny_checkpoint import tiny_checkpoint
 
-GENERATED_TOKENS = 80
+GENERATED_TOKENS = 80  # new tokens per photo with plain generation
+# Keyway and depths of one photo, or None if no code was found in the reply.
 Code = tuple[str | None, tuple[int, ...]] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """Method that reads a batch of inputs into codes and the number of forward passes."""
+    """A decoding method. `read` returns the codes of a batch and the number of forward passes."""
 
     name: str
     read: Callable[[Any], tuple[list[Code], int]]
 
 
 def generate_method(loaded: Loaded, manifest: GemmaManifest, *, stops: bool) -> Method:
-    """Build the method that makes one `generate` call and parses the text up to the end of the
-    turn."""
+    """Build the method that calls `generate` once and parses the text.
+
+    `stops` makes it stop when the model ends its reply.
+    """
     tokenizer = loaded.processor.tokenizer
     end_tokens = [int(tokenizer.eos_token_id), end_of_turn(tokenizer)]
 
@@ -74,7 +79,7 @@ def generate_method(loaded: Loaded, manifest: GemmaManifest, *, stops: bool) -> 
 
 
 def _before_end_of_turn(tokens: list[int], ends: Sequence[int]) -> list[int]:
-    """Return the tokens before the end of the turn."""
+    """Return the tokens before the first token in `ends`."""
     return tokens[
         : next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
     ]
@@ -86,8 +91,8 @@ def slot_method(loaded: Loaded, manifest: GemmaManifest) -> Method:
 
     def read(inputs: Any) -> tuple[list[Code], int]:
         readings = read_slots(loaded.model, inputs, layout, manifest.reply.beams)
-        # One pass for the prompt, one for the keyway if there is a choice, and one per cut after
-        # the first.
+        # One pass for the prompt, one for the keyway if there is more than one, and one for each
+        # cut after the first.
         passes = (
             1
             + (len(layout.options) > 1)
@@ -104,7 +109,13 @@ def slot_method(loaded: Loaded, manifest: GemmaManifest) -> Method:
 
 @dataclass
 class MethodResult:
-    """Results of one method: milliseconds per photo in each round, correct codes and passes."""
+    """Results of one method.
+
+    Attributes:
+        ms: Milliseconds per photo in each round.
+        correct: Number of correct codes.
+        passes: Largest number of forward passes for one batch.
+    """
 
     ms: list[float]
     correct: int
@@ -114,7 +125,7 @@ class MethodResult:
 def compare(
     methods: Sequence[Method], batches: Sequence[tuple[Any, list[Shot]]], rounds: int
 ) -> dict[str, MethodResult]:
-    """Run every method over every batch in alternating rounds. The first round is a warm-up."""
+    """Run every method on every batch in each round. The first round is an unmeasured warm-up."""
     results = {method.name: MethodResult([], 0, 0) for method in methods}
     for round_number in range(rounds + 1):
         for method in methods:
@@ -137,7 +148,7 @@ def compare(
 def prepare(
     checkpoint: Checkpoint, loaded: Loaded, photos: Sequence[Shot], batch: int
 ) -> list[tuple[Any, list[Shot]]]:
-    """Return batches of the processor's tensors with their labelled photos."""
+    """Return batches: the input tensors of the photos, and the photos with their labels."""
     manifest = checkpoint.manifest
     framer = Framer(manifest.picture, CaliperReader.load(Path("models/caliper")))
     side = manifest.picture.side or int(loaded.processor.image_processor.size["height"])

@@ -1,7 +1,7 @@
-"""Measure the path of one photo: `python -m tools.benchmarks.request_path`.
+"""Measure the code path of one photo: `python -m tools.benchmarks.request_path`.
 
-Prints one line of JSON with the number of stack frames from the view function to `open_photo`, and
-the number of the project's modules whose code a warm request enters.
+It prints one line of JSON with two numbers: the stack frames between Flask's view function and
+`open_photo`, and the modules of Keylike whose code runs for a request after a warm-up request.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from keylike.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "samples" / "sc1_01.jpg"
-# Flask calls the view function from here.
+# Name of the Flask function that calls the view function.
 _DISPATCH = "dispatch_request"
 
 
 def frames_to_decoder(service: Service, photo: bytes) -> list[str]:
-    """Return the functions on the stack between Flask's dispatcher and `open_photo`."""
+    """Return the names of the functions on the stack from Flask's dispatcher to `open_photo`."""
     found: list[str] = []
     original: Callable[..., Photo] = getattr(inference, "open_photo")  # noqa: B009
 
@@ -48,7 +48,7 @@ def frames_to_decoder(service: Service, photo: bytes) -> list[str]:
 
 
 def modules_entered(service: Service, photo: bytes) -> set[str]:
-    """Return the project's modules whose code the thread of a warm request enters."""
+    """Return the files of Keylike whose functions are called in the thread of one request."""
     entered: set[str] = set()
 
     def trace(frame: FrameType, event: str, argument: object) -> None:
@@ -71,7 +71,7 @@ def _post(service: Service, photo: bytes, headers: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Print the figures."""
+    """Run the benchmark from the command line."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(logs=Path(folder), log_level="ERROR")
         with Service(settings) as service:
@@ -79,7 +79,7 @@ def main() -> None:
             photo = SAMPLE.read_bytes()
             frames = frames_to_decoder(service, photo + b"\0")
             _post(service, photo, {})
-            # Another photo of the same bytes, so that it is read and not found in the cache.
+            # The added bytes do not change the picture, but it is not in the cache.
             modules = modules_entered(service, photo + b"\0\0")
     print(json.dumps({"frames": len(frames), "modules": len(modules), "path": frames[::-1]}))
 

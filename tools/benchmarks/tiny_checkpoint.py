@@ -1,6 +1,6 @@
-"""Tiny Gemma 3n checkpoint for benchmarks without a real one.
+"""Builds a tiny Gemma 3n for benchmarks, to replace the real model.
 
-It is trained on a handful of drawn keys with the long reply.
+It is trained on eight rendered photos to give the long reply.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+# Width and height of the picture in pixels, tokens per picture, number of training photos.
 SIDE, IMAGE_TOKENS, PHOTOS = 64, 16, 8
-# As many layers as the real model for text and vision, so that the two costs keep their proportion.
+# Number of text layers. It is that of the real model, so that the ratio between the cost of text
+# and the cost of pictures is realistic.
 LAYERS = 35
-# The long reply has about five times the tokens of the short one and needs more steps to memorise.
+# Options of tools.training.finetune_gemma. The long reply has about five times as many tokens as
+# the short one, so it takes more steps until the model has memorised the replies.
 TRAINING_OPTIONS = (
     "--reply",
     "long",
@@ -31,7 +34,10 @@ TRAINING_OPTIONS = (
 
 
 def tiny_checkpoint(work: Path) -> tuple[Path, Path]:
-    """Return the merged model folder and its photos. The first call takes about two minutes."""
+    """Return the folder of the merged model and the folder of its photos.
+
+    The first call builds and trains the model, which takes about two minutes.
+    """
     base, photos, trained = work / "tiny-gemma", work / "photos", work / "taught"
     if not (trained / "merged" / "manifest.toml").exists():
         _run(
@@ -63,9 +69,10 @@ def tiny_checkpoint(work: Path) -> tuple[Path, Path]:
 
 
 def _run(module: str, *arguments: object) -> None:
-    """Run one of the project's commands on one core.
+    """Run a module of this project with one thread for numerical libraries.
 
-    PyTorch's small matrix products are slower with several threads, which wait for each other.
+    With several threads, PyTorch multiplies small matrices more slowly, because the threads wait
+    for each other.
     """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     subprocess.run(

@@ -1,2 +1,4 @@
-"""Benchmark of serving: Keylike against other servers around the same reader, and against no
-server."""
+"""Benchmark of serving: compares Keylike with other servers that run the same reader.
+
+It also compares Keylike with the reader in a plain loop without a server.
+"""

@@ -1,8 +1,9 @@
 """Compare Keylike with other servers: `make bench`, or run the module.
 
 `make bench` installs the servers and then runs `python -m tools.benchmarks.serving --server PYTHON
---envs FOLDER`. The command prints one line per measurement, writes a page with plots, and ends with
-one line of JSON. `--again` writes the page from the previous results.
+--envs FOLDER`. The command prints one line for each measurement, writes a Markdown page with plots,
+and prints a last line of JSON. With `--again` it measures nothing and writes the page from the
+results of the previous run.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace) -> ComparisonResults:
-    """Run the comparison with these options."""
-    # An overloaded server may keep thousands of connections open. Child processes inherit this
-    # limit.
+    """Run the comparison with these options and return the results."""
+    # Allow as many open files as the system permits: an overloaded server may keep thousands of
+    # connections open. Child processes inherit this limit.
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     specs = server_specs(options.server.absolute(), options.envs.absolute())

@@ -1,4 +1,4 @@
-"""Baseline: decoding and reading in a plain loop without a server, one process per core."""
+"""The baseline: decodes and reads photos in a plain loop without a server, one process per core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.benchmarks.serving.photos import PhotoStream
 
 @dataclass(frozen=True, slots=True)
 class BaselineRun:
-    """Work of one process: photos, wall-clock seconds and processor seconds."""
+    """Work of one process: number of photos, wall-clock seconds, and processor seconds."""
 
     photos: int
     seconds: float
@@ -23,7 +23,7 @@ class BaselineRun:
 
 
 class Baseline:
-    """Pool of processes that hold the reader and the photos by size."""
+    """Pool of processes that read photos. Each has the reader and the photos of all sizes."""
 
     def __init__(self, processes: int, photos: Mapping[str, Sequence[bytes]]) -> None:
         spawn = multiprocessing.get_context("spawn")
@@ -38,11 +38,11 @@ class Baseline:
         self._pool.join()
 
     def all_cores(self, size: str, seconds: float) -> list[BaselineRun]:
-        """Run all processes at the same time for this long, and return the result of each."""
+        """Run all processes at the same time for `seconds`, and return the result of each."""
         return self._pool.starmap(_run_for, [(size, seconds)] * self._processes, chunksize=1)
 
     def each_once(self, size: str) -> list[float]:
-        """Return the seconds per photo in one process while the others are idle."""
+        """Return the seconds that one process takes for each photo while the others are idle."""
         return self._pool.apply(_each_once, (size,))
 
 

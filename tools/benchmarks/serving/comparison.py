@@ -1,5 +1,7 @@
-"""Run the comparison: start, measure and stop every server in several rounds, then overload two of
-them."""
+"""Runs the comparison: starts, measures and stops each server in every round.
+
+Afterwards it overloads two of the servers: Keylike and the fastest other one.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +33,12 @@ from tools.benchmarks.serving.server_process import run_server
 from tools.benchmarks.serving.servers import KEYLIKE, ServerSpec
 from tools.benchmarks.serving.targets import CAPTURES, CLIENTS
 
-CONCURRENCY = (1, 4, 16, 64)
-_WARM_CLIENTS, _WARM_S = 4, 2.0
-# Offer three times the server's peak throughput, for 2.5 times as long as another measurement.
+CONCURRENCY = (1, 4, 16, 64)  # numbers of concurrent clients
+_WARM_CLIENTS, _WARM_S = 4, 2.0  # clients and seconds of the warm-up
+# The overload: request rate as a multiple of the server's peak throughput, and duration as a
+# multiple of the duration of the other measurements.
 _OVERLOAD_FACTOR, _OVERLOAD_LENGTH = 3.0, 2.5
-# Turns of the single client and of the baseline, per second of a measurement.
+# Number of times that the single client and the baseline alternate, per second of a measurement.
 _TURNS = 4
 
 
@@ -46,8 +49,8 @@ class Comparison:
     Attributes:
         specs: Servers to compare, Keylike first.
         photos: Photos by size.
-        seconds: Length of one measurement.
-        rounds: Number of rounds over all servers.
+        seconds: Duration of one measurement in seconds.
+        rounds: Number of times that every server is measured.
         work: Folder for the servers' output.
         report: Function that receives one message per measurement.
     """
@@ -66,8 +69,8 @@ class Comparison:
         with Baseline(CORES, self.photos) as baseline:
             for number in range(self.rounds):
                 for spec in self._order(number):
-                    # Keylike is compared with the baseline, so measure the baseline right before
-                    # and after.
+                    # The speed of a machine drifts, and Keylike is compared with the baseline.
+                    # Measuring the baseline just before and after Keylike reduces the error.
                     if spec.name == KEYLIKE:
                         baselines += self._measure_baseline(number, baseline)
                     measurements += self._measure_server(number, spec)
@@ -82,12 +85,12 @@ class Comparison:
         return results
 
     def _order(self, number: int) -> list[ServerSpec]:
-        """Return the servers of one round, rotated so that their order differs between rounds."""
+        """Return the servers in the order of one round. The first server differs between rounds."""
         first = number * len(self.specs) // self.rounds
         return [*self.specs[first:], *self.specs[:first]]
 
     def _measure_server(self, number: int, spec: ServerSpec) -> list[Measurement]:
-        # Keep one stream per size while the server runs: it must see no photo twice.
+        # One stream per size while the server runs, so that it never gets the same bytes twice.
         rows = []
         photos = {size: PhotoStream(samples).__next__ for size, samples in self.photos.items()}
         with run_server(spec, photos[CAPTURES], self.work) as server:
@@ -111,9 +114,9 @@ class Comparison:
         return baselines
 
     def _single_client(self, baseline: Baseline) -> SingleClientResult:
-        """Measure a single client and the baseline in short alternating turns.
+        """Measure a single client and the baseline alternately.
 
-        The speed of a machine drifts, so each turn sends every photo once.
+        The speed of a machine drifts, so the turns are short: each reads every photo once.
         """
         keylike = self.specs[0]
         http_ms: list[float] = []
@@ -128,7 +131,7 @@ class Comparison:
         return SingleClientResult(http_ms, baseline_ms)
 
     def _servers_to_overload(self, results: ComparisonResults) -> list[ServerSpec]:
-        """Return Keylike and its fastest peer."""
+        """Return Keylike and the fastest peer. The older guide's server does not count as one."""
         fastest = max(
             results.peer_names(),
             key=lambda name: (

@@ -1,4 +1,4 @@
-"""Outcome of one request, and the figures computed from many."""
+"""The outcome of one request, and the figures that are computed from many outcomes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RequestOutcome:
-    """Outcome of one request. Times are in seconds since the load began.
+    """Outcome of one request. Times are in seconds since the load started.
 
     Attributes:
         status: HTTP status, or 0 if the connection broke.
         sent: Time at which the request was sent.
         answered: Time at which the whole response had arrived.
-        late: Delay between the scheduled and the actual time of sending.
+        late: Seconds between the scheduled and the actual time of sending.
         retry_after: True if the response has a Retry-After header.
     """
 
@@ -34,19 +34,21 @@ class RequestOutcome:
 
 @dataclass(frozen=True, slots=True)
 class LoadFigures:
-    """Figures of a number of concurrent clients, each of which waits for its response.
+    """Figures of a measurement with a fixed number of clients. Each client waits for its response.
 
-    Values are None if no request was answered.
+    Latencies and processor times are None if no request was answered with status 200.
 
     Attributes:
         clients: Number of concurrent clients.
         answered: Number of responses with status 200.
         per_s: Photos read per second.
-        p50_ms: Median latency; likewise `p95_ms` and `p99_ms`.
-        cpu_ms: Processor time of the server per photo.
-        load_cpu_ms: Processor time of the load generator per photo.
-        memory_mb: Peak memory of the server.
-        errors: Number of other responses by status; 0 is a broken connection.
+        p50_ms: Median latency in milliseconds.
+        p95_ms: 95th percentile of the latency in milliseconds.
+        p99_ms: 99th percentile of the latency in milliseconds.
+        cpu_ms: Processor time of the server per photo in milliseconds.
+        load_cpu_ms: Processor time of the load generator per photo in milliseconds.
+        memory_mb: Peak memory of the server in megabytes.
+        errors: Number of responses with each other status. Status 0 is a broken connection.
     """
 
     clients: int
@@ -63,21 +65,23 @@ class LoadFigures:
 
 @dataclass(frozen=True, slots=True)
 class OverloadFigures:
-    """Figures of a fixed request rate above the server's capacity.
+    """Figures of an overload: requests at a fixed rate above the server's capacity.
 
     Attributes:
-        peak_per_s: Throughput with waiting clients, measured right before and after.
-        offered_per_s: Rate at which requests were sent.
-        seconds: Duration of the load.
+        peak_per_s: Photos per second without overload: the mean of two measurements, just before
+            and just after it, with clients that wait for their responses.
+        offered_per_s: Requests sent per second.
+        seconds: Duration of the overload in seconds.
         sent: Number of requests sent.
         accepted: Number of responses with status 200.
-        accepted_per_s: Accepted requests per second while the load lasted.
-        accepted_p99_ms: Latency of accepted requests.
+        accepted_per_s: Responses with status 200 per second during the overload.
+        accepted_p99_ms: 99th percentile of the latency of accepted requests in milliseconds.
         refused: Number of responses with status 503 and Retry-After.
-        refused_p50_ms: Latency of refused requests; likewise `refused_p95_ms`.
-        failures: Number of all other responses by status.
-        memory_mb: Peak memory of the server.
-        late_p95_ms: Delay of the load generator in sending.
+        refused_p50_ms: Median latency of refused requests in milliseconds.
+        refused_p95_ms: 95th percentile of the latency of refused requests in milliseconds.
+        failures: Number of other responses by status. Status 0 is a broken connection.
+        memory_mb: Peak memory of the server in megabytes.
+        late_p95_ms: 95th percentile of the milliseconds by which the load generator sent late.
     """
 
     peak_per_s: float
@@ -96,13 +100,15 @@ class OverloadFigures:
 
     @property
     def share_of_peak(self) -> float:
-        """Return the accepted rate as a share of the peak rate."""
+        """Return the ratio of the accepted requests per second to the peak per second."""
         return self.accepted_per_s / self.peak_per_s
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """Return the smallest value that is at least as large as `share` of all values, or None if
-    there are none."""
+    """Return the percentile at `share` (0 to 1), or None if there are no values.
+
+    It is the smallest value for which at least this fraction of all values is not larger.
+    """
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)] if values else None
 
 
@@ -115,7 +121,7 @@ def load_figures(
     load_cpu_s: float,
     memory: int,
 ) -> LoadFigures:
-    """Compute the figures of waiting clients.
+    """Compute the figures of a measurement with a fixed number of clients.
 
     Args:
         outcomes: Outcomes of all requests.
@@ -145,13 +151,13 @@ def overload_figures(
 ) -> OverloadFigures:
     """Compute the figures of an overload at a fixed rate.
 
-    An accepted request counts towards the rate only if it was answered while the load lasted.
+    An accepted request counts towards the rate only if it was answered during the overload.
 
     Args:
         outcomes: Outcomes of all requests.
-        peak: Throughput with waiting clients, per second.
+        peak: Photos per second without overload.
         offered: Requests sent per second.
-        seconds: Duration of the load.
+        seconds: Duration of the overload in seconds.
         memory: Peak memory of the server in bytes.
     """
     accepted = [outcome for outcome in outcomes if outcome.status == 200]

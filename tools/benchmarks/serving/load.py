@@ -1,4 +1,4 @@
-"""Load generators: clients that wait for each response, or requests at a fixed rate."""
+"""Load generators: clients that wait for their responses, and requests at a fixed rate."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ _HEAD = (
     "Content-Type: image/jpeg\r\n\r\n"
 ).encode()
 _TAIL = f"\r\n--{_BOUNDARY}--\r\n".encode()
-# Ask for uncompressed responses: some servers would otherwise spend processor time on compression.
+# Headers of a request. "identity" asks for an uncompressed response: some servers would otherwise
+# spend processor time on compression.
 _HEADERS = {
     "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
     "Accept-Encoding": "identity",
 }
-# No server in the comparison answers later than this.
+# A request fails after this many seconds. No compared server took so long to answer.
 _TIMEOUT = aiohttp.ClientTimeout(total=120)
 
 
 async def closed_loop(
     url: str, photo: Callable[[], bytes], clients: int, seconds: float
 ) -> list[RequestOutcome]:
-    """Run concurrent clients that each send the next photo after the previous response.
+    """Run concurrent clients. Each sends a photo, waits for the response, and sends the next.
 
     Args:
-        url: Address that takes photos.
+        url: Address to which photos are sent.
         photo: Function that returns the next photo.
         clients: Number of concurrent clients.
-        seconds: Duration. Each client sends at least one photo.
+        seconds: Duration in seconds. Each client sends at least one photo.
     """
     outcomes: list[RequestOutcome] = []
     async with _LoadClient(url) as client:
@@ -57,13 +58,13 @@ async def closed_loop(
 async def open_loop(
     url: str, photo: Callable[[], bytes], rate: float, seconds: float
 ) -> list[RequestOutcome]:
-    """Send requests at a fixed rate, whether or not the server keeps up.
+    """Send requests at a fixed rate, even if the server is too slow to answer them.
 
     Args:
-        url: Address that takes photos.
+        url: Address to which photos are sent.
         photo: Function that returns the next photo.
         rate: Requests per second.
-        seconds: Duration.
+        seconds: Duration in seconds.
     """
     async with _LoadClient(url) as client:
         tasks = []
@@ -75,10 +76,10 @@ async def open_loop(
 
 
 def sequential(url: str, photos: Sequence[bytes]) -> list[RequestOutcome]:
-    """Send each photo once from a single client.
+    """Send the photos one after the other from a single client.
 
-    The client is the standard library's, whose own processor time is small compared with a
-    response.
+    It uses the HTTP client of the standard library, because that client takes little processor
+    time compared with the server.
     """
     address = urlsplit(url)
     connection, began = http.client.HTTPConnection(address.netloc, timeout=120), time.perf_counter()
@@ -101,7 +102,7 @@ def sequential(url: str, photos: Sequence[bytes]) -> list[RequestOutcome]:
 
 
 class _LoadClient:
-    """Client with any number of connections that measures time from its creation."""
+    """Client with any number of connections. Its times start when it is created."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -1,4 +1,4 @@
-"""Measurements of one load on a running server."""
+"""Measures a running server under one kind of load."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Photo = Callable[[], bytes]
 def measure_clients(
     server: RunningServer, photo: Photo, clients: int, seconds: float
 ) -> LoadFigures:
-    """Measure concurrent clients that each wait for their response."""
+    """Measure the server with concurrent clients that wait for their responses."""
     with ResourceMonitor(server.pid) as monitor:
         began, cpu, own_cpu = time.perf_counter(), monitor.cpu_s(), time.process_time()
         outcomes = asyncio.run(closed_loop(server.url, photo, clients, seconds))
@@ -46,10 +46,17 @@ def measure_overload(
     peak_s: float,
     seconds: float,
 ) -> OverloadFigures:
-    """Measure the peak with waiting clients, then an open load at `times` that rate, then the peak
-    again.
+    """Measure the peak throughput, then an overload, then the peak throughput again.
 
     The speed of a machine drifts, so the reported peak is the mean of the two.
+
+    Args:
+        server: The running server.
+        photo: Function that returns the next photo.
+        clients: Number of concurrent clients that give the peak throughput.
+        factor: Request rate of the overload as a multiple of the peak.
+        peak_s: Duration of each peak measurement in seconds.
+        seconds: Duration of the overload in seconds.
     """
     before = measure_clients(server, photo, clients, peak_s).per_s
     with ResourceMonitor(server.pid) as monitor:
@@ -65,10 +72,10 @@ def measure_overload(
 
 
 def measure_single_client(server: RunningServer, photos: Sequence[bytes]) -> list[float]:
-    """Return the milliseconds of each photo, sent one after the other.
+    """Send the photos one after the other, and return the milliseconds that each one took.
 
     Raises:
-        RuntimeError: A photo was not answered with status 200.
+        RuntimeError: The status of a response was not 200.
     """
     outcomes = sequential(server.url, photos)
     if failed := by_status(outcome for outcome in outcomes if outcome.status != 200):

@@ -1,6 +1,6 @@
-"""Photos of the comparison: the shipped samples at the sizes that phones send.
+"""Photos for the comparison: the shipped samples, in two sizes that phones send.
 
-Every photo is sent with different bytes, so that no cache can answer in place of the reader.
+Each photo is sent with different bytes, so that no cache can answer instead of the reader.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ import numpy as np
 from PIL import Image
 
 SAMPLES = Path(__file__).resolve().parents[3] / "samples"
-# Pixels and JPEG quality: a frame that a web page takes from the camera, and a full camera photo.
+# Size (width, height) in pixels and JPEG quality, by name. The first is the size of a frame that a
+# web page captures from the camera, the second that of a full camera photo.
 SIZES = {"640x480": ((640, 480), 85), "12 MP": ((4000, 3000), 92)}
-# Sensor noise in grey levels. Without it, an enlarged photo has a third of the bytes of a real one.
+# Standard deviation in grey levels of the noise added to the large photos, as a sensor adds it.
+# Without it, an enlarged sample has only a third of the bytes of a real photo.
 _NOISE = 4.0
-# At the small size this sample takes a quarter of a second, ten times as long as the others. It
-# would hide the cost of the servers.
+# Sample that is not used. Reading it at the small size takes a quarter of a second, ten times as
+# long as the others, so the differences between the servers would not be visible.
 _EXCLUDED = "sc1_03.jpg"
 
 
 def photos(size: str) -> list[bytes]:
-    """Return every shipped sample as a JPEG of one of SIZES."""
+    """Return the shipped samples as JPEG files of this size, a key of SIZES."""
     (width, height), quality = SIZES[size]
     random = np.random.default_rng(1)
     encoded = []
@@ -40,7 +42,7 @@ def photos(size: str) -> list[bytes]:
 
 
 class PhotoStream:
-    """Endless cycle of photos, each with a unique comment so that no two have the same bytes."""
+    """Endless iterator over photos. A unique JPEG comment gives every photo different bytes."""
 
     def __init__(self, photos: Sequence[bytes]) -> None:
         self._next: Iterator[tuple[int, bytes]] = zip(
@@ -49,6 +51,7 @@ class PhotoStream:
 
     def __next__(self) -> bytes:
         number, photo = next(self._next)
-        # Insert a COM segment with eight bytes of data after the start marker. Its length field
-        # counts itself (ITU-T T.81, B.2.4.5).
+        # Insert a comment (COM segment) with eight bytes of data after the two bytes of the start
+        # marker. The length field is 10, because it includes its own two bytes (ITU-T T.81,
+        # B.2.4.5).
         return photo[:2] + b"\xff\xfe\x00\x0a" + number.to_bytes(8, "big") + photo[2:]

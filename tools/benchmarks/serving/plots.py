@@ -1,4 +1,4 @@
-"""Plots of the comparison: small SVG files on a white background."""
+"""Draws the plots of the comparison as small SVG files on a white background."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tools.benchmarks.serving.targets import CLIENTS
 # Colours that colour-blind readers can distinguish (Okabe and Ito, 2008). The first is Keylike's.
 _COLOURS = ("#d55e00", "#999999", "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#e69f00")
 _GREY = "#555555"
-# A fixed salt and embedded fonts make the output reproducible.
+# Settings of matplotlib. With the fixed salt and with text kept as text, the same results give the
+# same SVG file.
 _STYLE = {
     "svg.hashsalt": "comparison",
     "svg.fonttype": "none",
@@ -30,7 +31,7 @@ _STYLE = {
     "axes.axisbelow": True,
 }
 Value = Callable[[LoadFigures], float | None]
-# Outcomes of a request: label, colour and count.
+# The parts of a bar in the overload plot: label, colour, and function that counts the requests.
 _OUTCOMES: tuple[tuple[str, str, Callable[[OverloadFigures], float]], ...] = (
     ("accepted, answered during the load", "#009e73", lambda run: run.accepted_per_s * run.seconds),
     (
@@ -91,7 +92,7 @@ def _lines_by_clients(
     show_baseline: bool = False,
     log: bool = False,
 ) -> Any:
-    """Plot one line per server and one panel per size. The baseline without a server is dashed."""
+    """Plot one line for each server, in one panel for each size. The baseline is a dashed line."""
     figure = Figure(figsize=(9, 3.4))
     panels = figure.subplots(1, len(sizes), squeeze=False)
     clients = sorted({row.figures.clients for row in results.measurements})
@@ -143,7 +144,7 @@ def _bars(
     *,
     show_baseline: bool = False,
 ) -> Any:
-    """Plot one bar per server and one panel per size."""
+    """Plot one bar for each server, in one panel for each size."""
     figure = Figure(figsize=(9, 2.8))
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)
     names, colours = zip(*reversed(_colours_by_name(results)), strict=True)
@@ -166,7 +167,7 @@ def _bars(
 
 
 def _overload(results: ComparisonResults) -> Any:
-    """Plot the outcomes of each second's requests, with the peak rate marked."""
+    """Plot the outcomes of the overload in requests per second. A black mark shows the peak."""
     figure = Figure(figsize=(9, 0.9 + 0.6 * len(results.overloads)))
     panel = figure.subplots()
     names = list(reversed(results.overloads))

@@ -1,4 +1,4 @@
-"""Report of the comparison: a page of tables and one line of JSON."""
+"""Writes the report of the comparison: a Markdown page of tables, and one line of JSON."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _targets(results: ComparisonResults) -> str:
 
 
 def _at_one_count(results: ComparisonResults, size: str) -> str:
-    """Return the table of all figures at one number of clients, with the baseline last."""
+    """Return the table of all figures at `CLIENTS` clients. The baseline is the last row."""
 
     def row(name: str) -> list[str]:
         row_figures = [
@@ -224,7 +224,7 @@ def _single_client(results: ComparisonResults) -> str:
 
 
 def _medians(results: ComparisonResults, name: str, size: str, clients: int) -> dict[str, Any]:
-    """Return the median over the rounds of every figure, and the sum of the errors."""
+    """Return the median of every figure over the rounds, and the number of errors in all rounds."""
     rows = [asdict(figures) for figures in results.of(name, size, clients)]
     medians: dict[str, Any] = {}
     for figure in rows[0]:

@@ -1,4 +1,4 @@
-"""Processor time and memory of all processes of a server, as Linux counts them."""
+"""Measures the processor time and memory of all processes of a server, on Linux."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ _PSS = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
 
 
 class ResourceMonitor:
-    """Background thread that samples the memory of a process and its descendants until it is
-    stopped.
+    """Monitor that measures the memory of a process and its descendants regularly until `stop`.
 
-    `peak` is the largest number of bytes seen. Pages that processes share count once (proportional
-    set size).
+    A page that several processes share counts once (proportional set size).
+
+    Args:
+        pid: Id of the process.
+        interval_s: Seconds between two measurements.
+
+    Attributes:
+        peak: Largest memory measured so far, in bytes.
     """
 
     def __init__(self, pid: int, interval_s: float = 0.5) -> None:
@@ -34,8 +39,10 @@ class ResourceMonitor:
         self.stop()
 
     def cpu_s(self) -> float:
-        """Return the user and system seconds used so far, including those of children that have
-        ended."""
+        """Return the processor seconds (user and system) used so far.
+
+        Child processes that have ended are included.
+        """
         seconds = 0.0
         for process in self._processes():
             try:
@@ -46,11 +53,11 @@ class ResourceMonitor:
         return seconds
 
     def memory(self) -> int:
-        """Return the bytes in use now."""
+        """Return the memory in use now, in bytes."""
         return sum(_pss(process.pid) for process in self._processes())
 
     def stop(self) -> None:
-        """Take a last sample and stop sampling."""
+        """Measure once more and stop the background thread."""
         self._stop.set()
         self._thread.join()
         self.peak = max(self.peak, self.memory())
@@ -69,15 +76,15 @@ class ResourceMonitor:
 def _pss(pid: int) -> int:
     """Return the proportional set size in bytes, or 0 if the process has ended.
 
-    The kernel writes smaps_rollup, which has only the sums, much faster than the full list of
-    mappings.
+    It reads smaps_rollup, which contains only sums. The kernel produces it much faster than smaps,
+    the list of all mappings.
     """
     try:
         match = _PSS.search(Path(f"/proc/{pid}/smaps_rollup").read_text())
     except (FileNotFoundError, ProcessLookupError):
         return 0
     except PermissionError:
-        # A server that forbids core dumps shows this file to root only.
+        # If a server forbids core dumps, only root may read this file.
         return _rss(pid)
     return int(match[1]) * 1024 if match else 0
 
@@ -85,7 +92,7 @@ def _pss(pid: int) -> int:
 def _rss(pid: int) -> int:
     """Return the resident set size in bytes, or 0 if the process has ended.
 
-    Workers share much of it, so the sum over all processes is too high.
+    Workers share many pages, which each of them counts. So the sum over all processes is too high.
     """
     try:
         return int(psutil.Process(pid).memory_info().rss)

@@ -1,5 +1,4 @@
-"""Results of a comparison: every measurement of every round, stored as JSON, and the figures
-computed from them."""
+"""The results of a comparison, which are stored as JSON, and figures computed from them."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from tools.benchmarks.serving.servers import GUIDE, KEYLIKE
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Measurement of one server in one round."""
+    """Measurement of one server with one size of photos in one round."""
 
     round: int
     name: str
@@ -25,8 +24,14 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class BaselineResult:
-    """Baseline without HTTP in one round: photos per second on all cores, and processor
-    milliseconds per photo."""
+    """Measurement of the baseline (no server) with one size of photos in one round.
+
+    Attributes:
+        round: Number of the round.
+        size: Size of the photos.
+        per_s: Photos per second on all cores.
+        cpu_ms: Processor time per photo in milliseconds.
+    """
 
     round: int
     size: str
@@ -36,14 +41,17 @@ class BaselineResult:
 
 @dataclass(frozen=True, slots=True)
 class SingleClientResult:
-    """Milliseconds per photo of a single client on an idle server and of one baseline process."""
+    """Milliseconds of every photo: sent by a single client to an idle server, and without HTTP.
+
+    `baseline_ms` are the times of one process of the baseline.
+    """
 
     http_ms: list[float]
     baseline_ms: list[float]
 
     @property
     def added_ms(self) -> float:
-        """Return the median time that HTTP adds, in milliseconds."""
+        """Return the milliseconds that HTTP adds: the difference between the two medians."""
         return statistics.median(self.http_ms) - statistics.median(self.baseline_ms)
 
 
@@ -52,13 +60,13 @@ class RunInfo:
     """Description of a run.
 
     Attributes:
-        machine: Processor, memory and versions in words.
-        date: ISO date.
+        machine: Processor, memory and software versions as text.
+        date: Date as YYYY-MM-DD.
         command: Command that started the run.
-        seconds: Length of one measurement.
+        seconds: Duration of one measurement in seconds.
         rounds: Number of rounds.
         versions: Version of each server.
-        setup: Setup of each server in words.
+        setup: Description of how each server is set up.
     """
 
     machine: str
@@ -85,7 +93,7 @@ class ComparisonResults:
         return list(self.run_info.setup)
 
     def of(self, name: str, size: str, clients: int, round: int | None = None) -> list[LoadFigures]:
-        """Return the figures of one server in one round, or in all rounds."""
+        """Return the figures of one server in one round, or in all rounds if `round` is None."""
         rows = (
             row
             for row in self.measurements
@@ -96,13 +104,13 @@ class ComparisonResults:
     def median(
         self, name: str, size: str, clients: int, value: Callable[[LoadFigures], float | None]
     ) -> float | None:
-        """Return the median of a figure over the rounds, or None if it was never measured."""
+        """Return the median over the rounds of one figure, or None if it was never measured."""
         return _median(value(figures) for figures in self.of(name, size, clients))
 
     def baseline(
         self, size: str, value: Callable[[BaselineResult], float], round: int | None = None
     ) -> float | None:
-        """Return the median of a baseline figure in one round, or in all rounds."""
+        """Return the median of one figure of the baseline in one round, or in all rounds."""
         return _median(
             value(baseline)
             for baseline in self.baselines
@@ -110,7 +118,7 @@ class ComparisonResults:
         )
 
     def errors(self, name: str, size: str) -> dict[str, int]:
-        """Return the errors of all rounds by status."""
+        """Return the number of errors in all rounds by status."""
         total: dict[str, int] = {}
         for row in self.measurements:
             if (row.name, row.size) == (name, size):
@@ -127,9 +135,9 @@ class ComparisonResults:
         )
 
     def cpu_ratio(self, size: str, clients: int) -> float | None:
-        """Return Keylike's processor time per photo relative to the baseline's.
+        """Return the ratio of Keylike's processor time per photo to the baseline's.
 
-        Ratios are computed within a round; the result is their median.
+        A ratio is computed in each round. The result is the median of these ratios.
         """
         ratios = []
         for number in self._rounds():
@@ -139,9 +147,9 @@ class ComparisonResults:
         return _median(ratios)
 
     def speed_ratio(self, size: str, clients: int, other_names: Iterable[str]) -> float | None:
-        """Return Keylike's throughput relative to that of the fastest of the other servers.
+        """Return the ratio of Keylike's throughput to that of the fastest server in `other_names`.
 
-        Ratios are computed within a round; the result is their median.
+        A ratio is computed in each round. The result is the median of these ratios.
         """
         ratios = []
         for number in self._rounds():
@@ -170,7 +178,7 @@ class ComparisonResults:
 
 
 def load_results(path: Path) -> ComparisonResults:
-    """Load results that `ComparisonResults.save` wrote."""
+    """Load the results from a file that `ComparisonResults.save` wrote."""
     content = json.loads(path.read_text())
     return ComparisonResults(
         RunInfo(**content["run_info"]),

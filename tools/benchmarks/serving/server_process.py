@@ -1,5 +1,7 @@
-"""Server process of a benchmark: start it, wait until it has answered a real photo, and stop it
-with its children."""
+"""Starts a server process for the benchmark, and stops it with its child processes.
+
+A server counts as started when it has answered a photo.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,13 @@ import psutil
 from tools.benchmarks.serving.load import closed_loop
 from tools.benchmarks.serving.servers import ServerSpec
 
+# Seconds that a server may take to start and to stop, and seconds between two attempts to reach it.
 _START_S, _STOP_S, _POLL_S = 60.0, 10.0, 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """Address that takes photos, and the id of the server's first process."""
+    """The address to which photos are sent, and the id of the server's first process."""
 
     url: str
     pid: int
@@ -32,12 +35,12 @@ class RunningServer:
 
 @contextlib.contextmanager
 def run_server(spec: ServerSpec, photo: Callable[[], bytes], work: Path) -> Iterator[RunningServer]:
-    """Start a server and yield it once it answers 200. On exit, stop it and all its children.
+    """Start a server and yield it when it answers with status 200. Then stop all its processes.
 
-    The server's output goes into a file in `work`.
+    The server's output is written to a file in `work`.
 
     Raises:
-        RuntimeError: The server did not start. The message has the end of its output.
+        RuntimeError: The server did not start. The message contains the end of its output.
     """
     folder = work / "".join(letter if letter.isalnum() else "-" for letter in spec.name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,9 +85,9 @@ def _wait_for_answer(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Terminate the session of the server, then kill every process that is left.
+    """Send SIGTERM to the server's process group, then kill all processes that are left.
 
-    Children with a process group of their own are killed as well.
+    Child processes that have their own process group are killed too.
     """
     children = []
     with contextlib.suppress(psutil.NoSuchProcess):

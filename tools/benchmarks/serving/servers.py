@@ -1,6 +1,6 @@
-"""Servers of the comparison and how to start them.
+"""The servers of the comparison and the commands that start them.
 
-All use the same reader, decoding and photos, each with the settings that suit it best.
+All use the same reader and get the same photos. Each has the settings that are best for it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tools.benchmarks.serving.peers.work import CORES
 
 ROOT = Path(__file__).resolve().parents[3]
 KEYLIKE = "Keylike"
+# The older guide is an earlier tutorial for a key reading server.
 GUIDE = "the older guide's server"
 LITSERVE, BENTOML = "LitServe", "BentoML"
 
@@ -25,7 +26,7 @@ class ServerSpec:
 
     Attributes:
         name: Name in tables and plots.
-        setup: Setup in words.
+        setup: Description of how it is set up.
         python: Python interpreter that runs it.
         package: Package whose version is reported.
         command: Arguments of the interpreter. `{port}` and `{folder}` are replaced by the port to

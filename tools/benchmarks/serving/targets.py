@@ -1,4 +1,4 @@
-"""Targets of the comparison."""
+"""The targets of the comparison: limits for the measured figures."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from tools.benchmarks.serving.results import ComparisonResults
 from tools.benchmarks.serving.servers import BENTOML, GUIDE, KEYLIKE, LITSERVE
 
-CLIENTS = 16
+CLIENTS = 16  # number of concurrent clients to which the targets refer
+# Names of the photo sizes.
 CAPTURES, LARGE = "640x480", "12 MP"
-# Keylike's default request deadline (KEYLIKE_DEADLINE_S).
+# Keylike's default deadline of a request in milliseconds (KEYLIKE_DEADLINE_S).
 _DEADLINE_MS = 30_000.0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Target for one figure. A figure that could not be measured misses its target.
+    """Target for one figure. If the figure could not be measured, the target is missed.
 
     Attributes:
         name: Key in the JSON output.
         label: Description in the report.
-        value: Measured value.
-        limit: Upper bound of the value, or its lower bound if `at_least` is set.
-        at_least: Whether `limit` is a lower bound.
+        value: Measured value, or None if it could not be measured.
+        limit: Largest allowed value, or smallest allowed value if `at_least` is True.
+        at_least: True if `limit` is the smallest allowed value.
     """
 
     name: str

@@ -1,2 +1,4 @@
-"""Compared servers, each written as its documentation shows, around the same decoding and the same
-reader."""
+"""The other servers of the comparison.
+
+Each is written as in the documentation of its framework. All use the same reader.
+"""

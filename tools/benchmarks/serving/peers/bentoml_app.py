@@ -12,7 +12,7 @@ from tools.benchmarks.serving.peers.work import CORES, load_reader, open_photo, 
 
 @bentoml.service(workers=CORES, traffic={"timeout": 100}, logging={"access": {"enabled": False}})
 class Keys:
-    """Service that reads keys; each worker has one instance."""
+    """Service that reads keys. Each worker process has one instance."""
 
     def __init__(self) -> None:
         self.reader = load_reader()

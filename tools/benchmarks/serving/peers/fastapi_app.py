@@ -1,4 +1,4 @@
-"""FastAPI application with a plain function, which FastAPI runs in its thread pool."""
+"""FastAPI application whose view is not async, so FastAPI runs it in its thread pool."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Server of the older guide: Flask's development server, one thread per request, full-size
-decoding."""
+"""Server as in the older guide, an earlier tutorial for a key reading server.
+
+It uses Flask's development server with one thread per request, and decodes photos at full size.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """LitServe server that decodes and reads in worker processes, one per core."""
 
-# Do not postpone annotations in this module. LitServe looks for Request in the signature of
-# decode_request, and otherwise sends the whole request to the worker.
+# Do not add `from __future__ import annotations` to this module: LitServe must find the class
+# Request in the signature of decode_request. Otherwise it sends the whole request to the worker.
 import sys
 from typing import Any
 
@@ -13,7 +13,7 @@ from tools.benchmarks.serving.peers.work import CORES, load_reader, open_photo, 
 
 
 class Keys(litserve.LitAPI):
-    """The three steps of a request."""
+    """The three steps of a request: decode the photo, read it, and encode the response."""
 
     def setup(self, device: str) -> None:
         """Load the reader, once per worker."""
@@ -28,7 +28,7 @@ class Keys(litserve.LitAPI):
         return read(self.reader, photo)
 
     def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-        """Return the output unchanged; it can be encoded as JSON."""
+        """Return the output unchanged, because LitServe can encode it as JSON."""
         return output
 
 

@@ -1,4 +1,4 @@
-"""Work that all servers share: the same decoding, the same reader and a short response."""
+"""The work that all compared servers do: decode a photo, read it, and return a short response."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CORES = len(os.sched_getaffinity(0))
 
 
 def load_reader() -> Reader:
-    """Return the embedded reader, warmed up."""
+    """Return the embedded reader after a first reading, which is slower than later ones."""
     configure_image_libraries()
     reader = CaliperReader.load(Path(__file__).resolve().parents[4] / "models" / "caliper")
     reader.warm()
@@ -27,5 +27,5 @@ def load_reader() -> Reader:
 
 
 def read(reader: Reader, photo: Photo) -> dict[str, Any]:
-    """Return the reading of a photo as a value that can be encoded as JSON."""
+    """Return the result of reading a photo, as a value that can be encoded as JSON."""
     return asdict(reader.read([photo])[0])

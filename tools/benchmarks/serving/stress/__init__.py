@@ -1,2 +1,4 @@
-"""Stress scenarios: each starts the server as a separate process, puts it under bad conditions and
-checks targets."""
+"""Stress scenarios. Each starts the server as a separate process under difficult conditions.
+
+Then it checks whether the measured figures meet the targets.
+"""

@@ -1,7 +1,7 @@
 """Run the stress scenarios.
 
-The command is `python -m tools.benchmarks.serving.stress --work DIR [--quick] [NAME…]`. The last
-line of the output is JSON.
+The command is `python -m tools.benchmarks.serving.stress --work DIR [--quick] [NAME…]`. Without
+names, all scenarios run. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def main() -> None:
-    """Run the named scenarios one after the other."""
+    """Run the scenarios from the command line, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "names",
@@ -82,7 +82,7 @@ def _run_scenario(name: str, scenario_options: ScenarioOptions) -> Outcome:
 
 
 def _rounded(value: object) -> object:
-    """Round the numbers for reading. The JSON line has all digits."""
+    """Return the value with numbers rounded to four digits. The JSON line has all digits."""
     if isinstance(value, dict):
         return {name: _rounded(each) for name, each in value.items()}
     return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -1,7 +1,6 @@
-"""Backlog scenario: requests that the kernel has received, but the server has not read yet, when
-SIGTERM arrives.
+"""Backlog scenario: SIGTERM arrives while the kernel holds requests that the server has not read.
 
-The kernel accepted these requests on behalf of the server, so the server must answer them.
+The clients cannot know that the server has not read their requests yet. So it must answer them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from tools.benchmarks.serving.stress.connection import Connection, TruncatedResp
 from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.server import Server
 
-_REQUESTS = 16
+_REQUESTS = 16  # number of connections, each with one request
 
 
 async def _connect(port: int) -> list[Connection]:
@@ -31,9 +30,14 @@ async def _exchange_once(connections: list[Connection]) -> None:
 async def _stop_with_backlog(
     server: Server, photos: PhotoStream, *, connected: bool
 ) -> dict[str, int]:
-    """Suspend the server while photos and then SIGTERM are sent.
+    """Suspend the server, send photos and SIGTERM, resume the server, and count the outcomes.
 
-    This reproduces reliably what a busy processor causes by chance.
+    Without suspending it, this order of events would only occur by chance, on a busy processor.
+
+    Args:
+        server: The running server.
+        photos: Photos to send.
+        connected: True if the connections are opened before the server is suspended.
     """
     connections = await _connect(server.port) if connected else []
     await _exchange_once(connections)
@@ -60,7 +64,7 @@ async def _outcome(connection: Connection) -> str:
 
 
 def backlog(options: ScenarioOptions) -> Outcome:
-    """Test connections that the server has already accepted, and new ones."""
+    """Test connections that the server has accepted before it is suspended, and later ones."""
     figures: dict[str, dict[str, int]] = {}
     photos = PhotoStream(list(options.photos("640x480")))
     for name, connected in (("open connections", True), ("new connections", False)):

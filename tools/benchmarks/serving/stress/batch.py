@@ -1,6 +1,6 @@
-"""Batch scenario: 32 photos in one request, one of them broken.
+"""Batch scenario: one request with 32 photos, one of which is damaged.
 
-The other photos must be read, and the results must be in the order of the photos.
+All other photos must be read, and the results must be in the order of the photos.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from tools.benchmarks.serving.stress.connection import Connection
 from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.server import Server
 
-_PARTS, _BROKEN = 32, 17
+_PARTS, _BROKEN = 32, 17  # number of photos, index of the damaged one
 _BOUNDARY = b"a-boundary-that-no-photo-holds"
 
 
 async def _post(port: int, photos: list[bytes]) -> list[dict[str, Any]]:
-    """Return the results of a batch request."""
+    """Send the photos in one batch request, and return the result of each photo.
+
+    The list is empty if the request failed.
+    """
     part = (
         b"--%s\r\n"
         b'Content-Disposition: form-data; name="image"; filename="key.jpg"\r\n'
@@ -41,7 +44,10 @@ async def _post(port: int, photos: list[bytes]) -> list[dict[str, Any]]:
 
 
 def batch(options: ScenarioOptions) -> Outcome:
-    """Read each sample by itself first, to know which result belongs at which position."""
+    """Send the batch request, and check the number and order of the results.
+
+    Each sample is sent alone first, to know its result.
+    """
     samples, stream = options.photos("640x480"), PhotoStream(list(options.photos("640x480")))
     with Server(options.work / "batch") as server:
         expected = [asyncio.run(_post(server.port, [photo]))[0].get("bitting") for photo in samples]

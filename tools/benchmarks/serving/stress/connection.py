@@ -1,4 +1,4 @@
-"""Low-level HTTP connection that tracks sent bytes and can send partial requests."""
+"""A low-level HTTP connection that can also send incomplete requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HEAD_END = b"\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Response. `closes` is true if the server closes the connection after it."""
+    """A response. `closes` is True if the server closes the connection after it."""
 
     status: int
     retry_after: bool
@@ -27,9 +27,9 @@ class TruncatedResponse(Exception):
 
 
 class Connection:
-    """Connection to a local port with one request at a time.
+    """Connection to a port of this machine. It has one request at a time.
 
-    Connecting and sending raise OSError if the server has closed the connection.
+    `connect` and `send` raise OSError if the server does not accept or has closed the connection.
     """
 
     def __init__(self, connected: socket.socket) -> None:
@@ -38,7 +38,7 @@ class Connection:
 
     @classmethod
     async def connect(cls, port: int, source: str | None = None) -> Self:
-        """Open a connection, from the address `source` of this machine if it is given."""
+        """Open a connection. `source` is the client's address, by default the system's choice."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
         try:
@@ -51,7 +51,7 @@ class Connection:
         return cls(sock)
 
     async def send(self, data: bytes) -> None:
-        """Send all of the data, without copying it."""
+        """Send all bytes of `data`."""
         await self._loop.sock_sendall(self._socket, memoryview(data))
 
     async def response(self) -> Response | None:
@@ -78,7 +78,7 @@ class Connection:
         )
 
     async def quiet(self, seconds: float) -> bool:
-        """Wait and return True if the server neither sent anything nor closed the connection."""
+        """Wait for `seconds`. Return True if the server sent nothing and did not disconnect."""
         try:
             await asyncio.wait_for(self._loop.sock_recv(self._socket, 1), seconds)
         except TimeoutError:
@@ -92,7 +92,7 @@ class Connection:
         self._socket.close()
 
     async def _more(self) -> bytes:
-        """Return the next bytes, or nothing at the end of the connection."""
+        """Return the next bytes, or an empty value at the end of the connection."""
         try:
             return await self._loop.sock_recv(self._socket, 1 << 16)
         except ConnectionError:
@@ -106,9 +106,9 @@ def _joined(read: bytes, more: bytes) -> bytes:
 
 
 def head(length: int, path: str = "/predict") -> bytes:
-    """Return the request head of a JPEG with `length` bytes.
+    """Return the head of a request with a JPEG file of `length` bytes.
 
-    The server exempts programs on its own machine from rate limits only under a local host name.
+    Its Host header must name this machine. Otherwise the server applies rate limits.
     """
     return (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"

@@ -14,7 +14,7 @@ class ScenarioOptions:
 
     Attributes:
         work: Folder for logs.
-        quick: Run for seconds in place of minutes, without targets that need a long run.
+        quick: True to run for seconds instead of minutes. Targets that need a long run are skipped.
         photos: Function that returns the sample photos of a size from
             `tools.benchmarks.serving.photos`.
     """
@@ -26,7 +26,7 @@ class ScenarioOptions:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Figures for the JSON line, and whether each target was met."""
+    """The figures of a scenario for the JSON line, and for each target whether it was met."""
 
     figures: dict[str, Any]
     targets: dict[str, bool]

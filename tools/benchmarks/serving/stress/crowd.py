@@ -1,6 +1,7 @@
-"""Crowd scenario: idle keep-alive connections that come back when the server closes them.
+"""Crowd scenario: many idle keep-alive connections, which reconnect when the server closes them.
 
-It measures their effect on photos, with as many as the server has places and with four times that.
+It measures how much they delay photos of other clients. The numbers of idle connections are a
+little above the server's limit of 512 connections, and four times the limit.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.server import Server
 
 _LIVE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-_CROWDS = (530, 2000)
-_RECONNECT_S = 1.0
-_CLIENTS = 2
+_CROWDS = (530, 2000)  # numbers of idle connections
+_RECONNECT_S = 1.0  # seconds between the end of a connection and the next attempt
+_CLIENTS = 2  # clients that send photos
+# Number of rounds, and seconds per measurement in a normal and in a quick run.
 _ROUNDS, _ROUND_S, _QUICK_S = 3, 8.0, 3.0
+# Largest allowed 95th percentile of the latency, as a multiple of that without idle connections.
 _FACTOR = 2.0
-_PROBES = 20
+_PROBES = 20  # health checks per round
 
 
 class _Crowd:
-    """Connections that request something once and then hold the connection.
+    """Idle connections. Each sends one request and then stays open without another request.
 
     `connected` counts the connections that were opened.
     """
@@ -39,7 +42,10 @@ class _Crowd:
         self.connected = 0
 
     async def hold(self, delay_s: float) -> None:
-        """Hold one connection; open a new one a second after the server closed it."""
+        """Hold one idle connection. When the server closes it, open a new one after a second.
+
+        The first connection is opened after `delay_s` seconds.
+        """
         await asyncio.sleep(delay_s)
         while True:
             with suppress(OSError, TruncatedResponse):
@@ -56,7 +62,7 @@ class _Crowd:
 
 @asynccontextmanager
 async def _held(port: int, size: int) -> AsyncIterator[_Crowd]:
-    """Hold `size` connections."""
+    """Hold `size` idle connections inside the context."""
     crowd = _Crowd(port)
     tasks = [asyncio.create_task(crowd.hold(number / size)) for number in range(size)]
     try:
@@ -69,7 +75,10 @@ async def _held(port: int, size: int) -> AsyncIterator[_Crowd]:
 
 
 async def _probe_health(port: int) -> float:
-    """Return the seconds that a health check from another address takes."""
+    """Return the seconds that a health check from another client address takes.
+
+    It is infinite if the status is not 200.
+    """
     began = time.monotonic()
     connection = await Connection.connect(port, "127.0.0.2")
     try:
@@ -81,7 +90,10 @@ async def _probe_health(port: int) -> float:
 
 
 async def _compare(server: Server, photos: PhotoStream, size: int, seconds: float) -> Any:
-    """Measure with and without the crowd in alternating turns, because the speed drifts."""
+    """Measure photos alternately without and with `size` idle connections.
+
+    The measurements alternate, because the speed of a machine drifts. Each one lasts `seconds`.
+    """
 
     async def measure() -> list[RequestOutcome]:
         return await closed_loop(f"{server.url}/predict", lambda: next(photos), _CLIENTS, seconds)
@@ -114,13 +126,13 @@ def _p95_ms(outcomes: list[RequestOutcome]) -> float:
 
 
 def crowd(options: ScenarioOptions) -> Outcome:
-    """Test with 530 and with 2,000 connections of one address."""
+    """Test with 530 and with 2,000 idle connections from one address."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     figures: dict[str, Any] = {}
     targets: dict[str, bool] = {}
     photos = PhotoStream(list(options.photos("640x480")))
     with Server(options.work / "crowd") as server:
-        # The server keeps the limit that it was started with.
+        # Raise the limit of open files for this process only: the server is already running.
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
         asyncio.run(closed_loop(f"{server.url}/predict", lambda: next(photos), 2, 2.0))
         for size in _CROWDS:

@@ -1,6 +1,6 @@
-"""Flood scenario: more 12-megapixel photos than the server can read.
+"""Flood scenario: clients send more 12-megapixel photos than the server can read.
 
-It measures the peak memory, the responses, and the memory afterwards.
+It measures the responses, the peak memory, and the memory after the load.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from tools.benchmarks.serving.stress.memory import MB
 from tools.benchmarks.serving.stress.response_counts import REFUSED, count_responses
 from tools.benchmarks.serving.stress.server import Server
 
-# Numbers of clients and seconds.
+# The waves of photos in a normal and in a quick run: (number of clients, seconds) of each wave.
 _WAVES, _QUICK_WAVES = ((64, 30.0), (200, 15.0)), ((64, 8.0), (200, 5.0))
-_AFTER_S = 10.0
-# Half the memory of the smallest useful machine, which has two gigabytes.
+_AFTER_S = 10.0  # seconds between the load and the last measurement of the memory
+# Largest allowed peak memory in MB: half the memory of a small machine with 2 GB.
 _PEAK_LIMIT_MB = 1000
-# Fragmentation may keep the memory of a dozen photos.
+# Largest allowed growth of the memory after the load in MB. Because of fragmentation, the allocator
+# may keep the memory of about a dozen photos.
 _RETAINED_LIMIT_MB = 100
 
 
@@ -37,7 +38,7 @@ async def _wave(
 
 
 def flood(options: ScenarioOptions) -> Outcome:
-    """Send several waves to one server."""
+    """Send several waves of photos to one server."""
     figures: dict[str, Any] = {}
     photos = PhotoStream(list(options.photos("12 MP")))
     with Server(options.work / "flood") as server:

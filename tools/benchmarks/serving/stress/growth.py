@@ -1,6 +1,6 @@
-"""Growth scenario: does the server's memory grow over 10,000 requests?
+"""Growth scenario: measures whether the server's memory grows over 10,000 requests.
 
-One run sends photos that are read, the other sends requests that are refused.
+The first run sends photos that the server reads. The second sends requests that it refuses.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.memory import MB, growth_per_1000
 from tools.benchmarks.serving.stress.server import Server
 
-_REQUESTS, _QUICK_REQUESTS = 10_000, 500
-# Many samples: the memory that the allocator retains varies by 20 MB from sample to sample.
+_REQUESTS, _QUICK_REQUESTS = 10_000, 500  # requests in a normal and in a quick run
+# Number of memory measurements. Many are needed, because the memory that the allocator keeps varies
+# by 20 MB between two measurements.
 _SAMPLES = 40
 _CLIENTS = 4
-# A server that reads ten photos per second would grow by 26 GB in a month at this rate. Allocator
-# fragmentation over five thousand requests shows a smaller trend.
+# Largest allowed growth in MB per 1,000 requests. At ten photos per second, 1 MB per 1,000 is 26 GB
+# a month. Allocator fragmentation causes less than this over 5,000 requests.
 _LIMIT_MB = 1.0
+# Head and body of a request.
 
 Request = tuple[bytes, bytes]
 
 
 async def _send(port: int, requests: Iterator[Request], statuses: Counter[int]) -> None:
-    """Send requests over one connection, and reconnect when the server closes it."""
+    """Send requests over one connection, which is reopened if needed, and count the statuses."""
     connection = await Connection.connect(port)
     for request_head, body in requests:
         await connection.send(request_head + body)
@@ -44,7 +46,7 @@ async def _send(port: int, requests: Iterator[Request], statuses: Counter[int]) 
 async def _measure(
     server: Server, next_request: Callable[[], Request], total: int
 ) -> dict[str, Any]:
-    """Measure the memory before the load and after each part of it."""
+    """Send `total` requests, and measure the memory before them and after each fortieth of them."""
     statuses: Counter[int] = Counter()
     counts, memory = [0], [server.monitor.memory()]
     for sample in range(1, _SAMPLES + 1):
@@ -62,9 +64,9 @@ async def _measure(
 
 
 def _refused(photo: bytes) -> Callable[[], Request]:
-    """Return a function that cycles through three refused requests.
+    """Return a function that returns three different refused requests in turn.
 
-    They are an unsupported content type, a truncated photo and an unknown path.
+    They have an unsupported content type, a truncated photo, and an unknown path.
     """
     unsupported = (
         b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n"

@@ -1,6 +1,6 @@
-"""Half-sent scenario: 300 connections that each announce 14 MB, send half of it and wait.
+"""Half-sent scenario: 300 connections announce a body of 14 MB, send half of it, and wait.
 
-It measures the memory they hold, and whether other clients are still served.
+It measures the server's memory, and whether other clients are still served.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from tools.benchmarks.serving.stress.memory import MB
 from tools.benchmarks.serving.stress.response_counts import REFUSED, count_responses
 from tools.benchmarks.serving.stress.server import Server
 
-_CONNECTIONS, _QUICK_CONNECTIONS = 300, 100
-# Below the largest body that the server accepts.
+_CONNECTIONS, _QUICK_CONNECTIONS = 300, 100  # connections in a normal and in a quick run
+# Announced size of a body in bytes. The server accepts bodies of this size.
 _ANNOUNCED = 14_000_000
 _HALF = bytes(_ANNOUNCED // 2)
+# Seconds that the connections may take to send their half, and seconds of the load afterwards.
 _SEND_TIMEOUT_S, _SECONDS = 20.0, 8.0
-_PEAK_LIMIT_MB = 1000
+_PEAK_LIMIT_MB = 1000  # largest allowed peak memory
 
 
 async def _hold(port: int, sent: asyncio.Semaphore, end: asyncio.Event) -> str:
-    """Hold one half-sent request until `end` is set and return its outcome.
+    """Send half of a request, wait for a response or for `end`, and return the outcome.
 
-    Releases `sent` once its half is sent or can no longer be sent.
+    `sent` is released when the half is sent, or when the server has closed the connection.
     """
     connection = await Connection.connect(port)
     with suppress(ConnectionError):  # a response may have arrived anyway
@@ -56,10 +57,14 @@ async def _hold(port: int, sent: asyncio.Semaphore, end: asyncio.Event) -> str:
 async def _serve_others(
     server: Server, connections: int, photos: PhotoStream, large: PhotoStream
 ) -> dict[str, Any]:
-    """Hold the half-sent requests while two clients send captures and one sends large photos."""
+    """Hold the half-sent requests while other clients send photos.
+
+    Two clients send photos of 640x480 pixels (`photos`), one sends photos of 12 megapixels
+    (`large`).
+    """
     sent, end = asyncio.Semaphore(0), asyncio.Event()
     tasks = [asyncio.create_task(_hold(server.port, sent, end)) for _ in range(connections)]
-    # A client that the server stops reading from never finishes sending its half.
+    # If the server stops reading from a connection, its half is never sent completely.
     with suppress(TimeoutError):
         async with asyncio.timeout(_SEND_TIMEOUT_S):
             for _ in tasks:
@@ -86,7 +91,10 @@ async def _serve_others(
 
 
 def half_sent(options: ScenarioOptions) -> Outcome:
-    """Send captures, which fit into the body budget, and 12-megapixel photos, which may not fit."""
+    """Send small photos, which must be read, and 12-megapixel photos, which may be refused.
+
+    The server refuses a large body if all bodies together would exceed its memory budget.
+    """
     photos, large = (PhotoStream(list(options.photos(size))) for size in ("640x480", "12 MP"))
     with Server(options.work / "half-sent", KEYLIKE_CONNECTIONS_PER_ADDRESS="512") as server:
         before = server.monitor.memory() / MB

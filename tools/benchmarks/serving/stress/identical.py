@@ -1,6 +1,6 @@
-"""Identical scenario: 50 clients send the same new photo at once.
+"""Identical scenario: 50 clients send the same new photo at the same time.
 
-The server must read it once and give every client the same answer.
+The server must read it only once, and send the same response to all clients.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.server import Server
 
 _CLIENTS = 50
-# Fields that differ between requests.
+# Fields of a response that may differ between requests.
 _PER_REQUEST_FIELDS = ("request_id", "timestamp", "processing_ms", "cached")
 
 
@@ -39,7 +39,7 @@ async def _send_at_once(port: int, photo: bytes) -> list[dict[str, Any]]:
 
 
 def identical(options: ScenarioOptions) -> Outcome:
-    """Check for one model run and identical responses."""
+    """Check that the model ran once and that all responses are equal."""
     with Server(options.work / "identical") as server:
         before = server.metric("keylike_batch_photos_sum")
         responses = asyncio.run(_send_at_once(server.port, options.photos("640x480")[0]))

@@ -1,6 +1,7 @@
-"""Polling-stop scenario: SIGTERM while 16 clients send photos and 30 poll on kept connections.
+"""Polling-stop scenario: SIGTERM while 16 clients send photos and 30 clients poll the server.
 
-Each poller pauses between its requests, so that its connection is idle when the stop begins.
+A polling client sends a small request every half second on one connection. So most of these
+connections are idle when the shutdown starts.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.server import Server
 from tools.benchmarks.serving.stress.stop import FAILURES, Clients, RequestResult, RequestTimes
 
-_STOPS, _QUICK_STOPS = 6, 2
-_BUSY, _POLLERS = 16, 30
-_INTERVAL_S = 0.5
-_BEFORE_S = 3.0
+_STOPS, _QUICK_STOPS = 6, 2  # shutdowns in a normal and in a quick run
+_BUSY, _POLLERS = 16, 30  # clients that send photos, clients that poll
+_INTERVAL_S = 0.5  # pause between two requests of a polling client
+_BEFORE_S = 3.0  # seconds under load before SIGTERM
 _LIVE = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 async def _poll(clients: Clients, delay_s: float, counts: Counter[str]) -> None:
-    """Poll on one connection until the server closes it during the stop."""
+    """Poll on one connection until the server closes it during the shutdown."""
     await asyncio.sleep(delay_s)
     connection = await Connection.connect(clients.port)
     try:
@@ -75,7 +76,10 @@ async def _stop_once(server: Server, photos: PhotoStream) -> dict[str, Any]:
 
 
 def polling_stop(options: ScenarioOptions) -> Outcome:
-    """Stop six times. A poll that the server did not answer counts as lost, also a late one."""
+    """Shut the server down several times.
+
+    A polling request without a response counts as lost, even if it was sent after SIGTERM.
+    """
     photos = PhotoStream(list(options.photos("640x480")))
     stops = []
     for _ in range(_QUICK_STOPS if options.quick else _STOPS):

@@ -1,4 +1,4 @@
-"""Server under test: app.py with default settings, in its own process group."""
+"""Starts the server of a stress scenario: app.py with default settings in its own process group."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ import psutil
 from tools.benchmarks.serving.resource_monitor import ResourceMonitor
 
 ROOT = Path(__file__).resolve().parents[4]
-_START_S, _STOP_S = 60.0, 60.0
-# Prefixes of variables that the person who runs the scenarios may have set.
+_START_S, _STOP_S = 60.0, 60.0  # seconds that the server may take to start and to stop
+# Prefixes of environment variables that are removed, so that the server uses the default settings.
 _SETTING_PREFIXES = ("KEYLIKE_", "OTEL_", "MODEL_PATH", "NGROK_TOKEN")
 
 
 class Server:
-    """Server that is ready once the context is entered, and has ended once it is left.
+    """Server process as a context manager: ready when the context starts, ended when it ends.
 
-    `work` is the folder for its logs, and `settings` are environment variables.
+    Args:
+        work: Folder for the server's logs.
+        settings: Environment variables.
 
     Raises:
         RuntimeError: The server did not become ready.
@@ -81,7 +83,11 @@ class Server:
     def metric(self, name: str) -> float:
         """Return the value of a series in /metrics.
 
-        `name` includes the labels as written there. Raises KeyError if there is no such series.
+        Args:
+            name: Name of the series with its labels, as /metrics writes them.
+
+        Raises:
+            KeyError: There is no such series.
         """
         with urllib.request.urlopen(f"{self.url}/metrics", timeout=_START_S) as response:
             lines: list[str] = response.read().decode().splitlines()
@@ -98,8 +104,10 @@ class Server:
         self.process.send_signal(signal.SIGTERM)
 
     def suspend(self) -> None:
-        """Suspend the server until `resume`, and wait until it has stopped. Its connections stay
-        open."""
+        """Suspend the server until `resume`. Return when it is suspended.
+
+        Its connections stay open.
+        """
         self.process.send_signal(signal.SIGSTOP)
         while psutil.Process(self.process.pid).status() != psutil.STATUS_STOPPED:
             time.sleep(0.01)
@@ -109,7 +117,7 @@ class Server:
         self.process.send_signal(signal.SIGCONT)
 
     def wait_until_ended(self) -> int | None:
-        """Wait for the server to end and return its exit status, or None after a minute."""
+        """Wait until the server ends and return its exit status, or None after a minute."""
         try:
             return self.process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
@@ -123,7 +131,7 @@ class Server:
             return False
 
     def _end(self) -> None:
-        """Ask the server to end, then kill the whole group."""
+        """Send SIGTERM, and kill the process group if the server does not end."""
         if self.process.poll() is None:
             self.signal()
             if self.wait_until_ended() is None:

@@ -1,6 +1,6 @@
-"""Slow-clients scenario: 200 connections that send one byte per second.
+"""Slow-clients scenario: 200 connections send one byte per second.
 
-It measures their cost for other clients, and when the server closes them.
+It measures how much they delay other clients, and when the server closes them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,26 @@ from tools.benchmarks.serving.stress.connection import Connection, head
 from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.server import Server
 
-_HEADERS = _BODIES = 100
-# One byte per connection; all connections together send 200 per second.
-_INTERVAL_S = 1.0
+_HEADERS = _BODIES = 100  # connections with slow headers, and connections with slow bodies
+_INTERVAL_S = 1.0  # seconds between two bytes of one connection
+# Number of rounds, and seconds per measurement in a normal and in a quick run.
 _ROUNDS, _ROUND_S, _QUICK_S = 2, 8.0, 3.0
+# Largest allowed 95th percentile of the latency, as a multiple of that without slow connections.
 _FACTOR = 2.0
-# The read deadline of the server, which checks it once per second.
+# Earliest and latest time in seconds at which the server should close: its read deadline is 60 s,
+# checked once per second, plus a margin.
 _CLOSED_AFTER_S = (60.0, 63.0)
-_OBSERVED = 5
+_OBSERVED = 5  # slow connections of each kind whose end is measured
 
 
 async def _send_slowly(port: int, beginning: bytes, delay_s: float = 0.0) -> float:
-    """Return the seconds until the server closes the connection."""
+    """Open a slow connection and return the seconds until the server closes it.
+
+    Args:
+        port: Port of the server.
+        beginning: Bytes that are sent at once.
+        delay_s: Seconds to wait before connecting.
+    """
     await asyncio.sleep(delay_s)
     connection = await Connection.connect(port)
     began = time.monotonic()
@@ -43,7 +51,7 @@ async def _send_slowly(port: int, beginning: bytes, delay_s: float = 0.0) -> flo
 
 
 def _slow_connections(port: int, headers: int, bodies: int) -> list[Coroutine[Any, Any, float]]:
-    """Return slow connections whose start is spread over one second."""
+    """Return coroutines for slow connections, which start within one second at equal distances."""
     beginnings = [b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "] * headers + [
         head(100_000)
     ] * bodies
@@ -56,8 +64,10 @@ def _slow_connections(port: int, headers: int, bodies: int) -> list[Coroutine[An
 async def _compare(
     server: Server, photos: PhotoStream, clients: int, seconds: float
 ) -> dict[str, Any]:
-    """Measure with and without slow connections in alternating turns, because the machine's speed
-    drifts."""
+    """Measure photos alternately without and with slow connections.
+
+    The measurements alternate, because the speed of a machine drifts. Each one lasts `seconds`.
+    """
     without: list[RequestOutcome] = []
     with_slow: list[RequestOutcome] = []
     still_open = 0
@@ -93,7 +103,7 @@ def _p95_ms(outcomes: list[RequestOutcome]) -> float:
 
 
 async def _idle_cpu(server: Server, seconds: float) -> float:
-    """Return the share of a core that the slow connections take with no other load."""
+    """Return the processor time that slow connections take without other load, in cores."""
     slow_clients = [
         asyncio.create_task(each) for each in _slow_connections(server.port, _HEADERS, _BODIES)
     ]
@@ -113,8 +123,10 @@ async def _closing_times(server: Server) -> list[float]:
 
 
 def slow_clients(options: ScenarioOptions) -> Outcome:
-    """Test with one client and with two. A quick run skips the minute until the server closes slow
-    connections."""
+    """Test with two clients and with one.
+
+    A quick run does not wait until the server closes slow connections, which takes a minute.
+    """
     figures: dict[str, Any] = {}
     targets: dict[str, bool] = {}
     photos, seconds = (

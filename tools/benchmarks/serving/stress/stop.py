@@ -1,6 +1,6 @@
-"""Stop scenario: SIGTERM while sixteen clients send photos as fast as they can.
+"""Stop scenario: SIGTERM while 16 clients send photos as fast as they can.
 
-It records which requests are answered and how long the stop takes.
+It measures which requests are answered and how long the shutdown takes.
 """
 
 from __future__ import annotations
@@ -20,28 +20,29 @@ from tools.benchmarks.serving.stress.contract import Outcome, ScenarioOptions
 from tools.benchmarks.serving.stress.server import Server
 
 _CLIENTS = 16
-_BEFORE_S = 3.0
-# Reading sixteen photos takes one or two seconds. A longer stop means that the server accepted new
-# work.
+_BEFORE_S = 3.0  # seconds under load before SIGTERM
+# Longest allowed shutdown in seconds. Reading the 16 photos in progress takes one or two seconds. A
+# much longer shutdown would mean that the server accepts new photos.
 _STOP_LIMIT_S = 10.0
-# Requests in flight at the second signal: seconds of work on two cores.
+# Photos in progress at the second SIGTERM. Reading them takes several seconds on two cores, so the
+# server cannot have finished by itself.
 _IN_FLIGHT = 48
-_IMMEDIATE_S = 2.0
-_REPEATS = 5
-_STATUS = 128 + signal.SIGTERM
+_IMMEDIATE_S = 2.0  # longest allowed time in seconds between the second SIGTERM and the end
+_REPEATS = 5  # number of tests with a second SIGTERM
+_STATUS = 128 + signal.SIGTERM  # expected exit status after a second SIGTERM
 
 
 class RequestResult(StrEnum):
     """Outcome of a request."""
 
-    READ = "read"  # 200
-    REFUSED = "refused"  # 503 with Retry-After
+    READ = "read"  # status 200
+    REFUSED = "refused"  # status 503 with Retry-After
     OTHER = "other_status"
-    LOST = "lost"  # sent completely before the stop, and not answered
-    CUT = "cut"  # started before the stop, and cut off while sending
+    LOST = "lost"  # sent completely before SIGTERM, and not answered
+    CUT = "cut"  # started before SIGTERM, not sent completely before it, and not answered
     TRUNCATED = "truncated"  # the response is incomplete
-    # Started after the stop on a connection that the server closed. HTTP allows this: clients
-    # retry.
+    # Started after SIGTERM on a connection that the server then closed. HTTP allows this, and
+    # clients retry.
     LATE = "late"
 
 
@@ -50,9 +51,9 @@ FAILURES = (RequestResult.OTHER, RequestResult.LOST, RequestResult.CUT, RequestR
 
 @dataclass(slots=True)
 class RequestTimes:
-    """Times at which the first and the last byte of a request were sent, in seconds of one clock.
+    """Times in seconds at which the first and the last byte of a request were sent.
 
-    `completed` is None if the last byte was never sent.
+    `completed` is None if the last byte was not sent.
     """
 
     began: float
@@ -63,7 +64,7 @@ class RequestTimes:
 
         Args:
             response: Response, or None if there was none.
-            stopped: Time at which the signal was sent.
+            stopped: Time at which SIGTERM was sent.
         """
         if response is not None:
             if response.status == 200:
@@ -77,9 +78,14 @@ class RequestTimes:
 
 @dataclass(slots=True)
 class Clients:
-    """Concurrent clients and the outcomes of their requests.
+    """Concurrent clients, and the outcomes of their requests.
 
-    `stopped` is the time of the signal, once it was sent.
+    Attributes:
+        port: Port of the server.
+        photos: Photos to send.
+        stopped: Time at which SIGTERM was sent, or infinity before it is sent.
+        before: Number of outcomes before SIGTERM.
+        after: Number of outcomes after SIGTERM.
     """
 
     port: int
@@ -89,8 +95,10 @@ class Clients:
     after: Counter[RequestResult] = field(default_factory=Counter)
 
     async def send(self) -> None:
-        """Run one client until the server no longer listens. It keeps its connection while the
-        server does."""
+        """Run one client until the server no longer accepts connections.
+
+        The client uses one connection until the server closes it.
+        """
         connection: Connection | None = None
         while True:
             try:
@@ -102,7 +110,7 @@ class Clients:
                 connection = None
 
     async def _send_photo(self, connection: Connection) -> bool:
-        """Send one request and return True if the connection can be used again."""
+        """Send one photo, count the outcome, and return True if the connection stays open."""
         photo, sent, response = next(self.photos), RequestTimes(time.monotonic()), None
         with suppress(ConnectionError):  # a response may have arrived anyway
             await connection.send(head(len(photo)))
@@ -136,7 +144,7 @@ async def _under_load(server: Server, photos: PhotoStream) -> dict[str, Any]:
 
 
 async def _second_signal(server: Server, photos: PhotoStream) -> dict[str, Any]:
-    """Send a second signal while the server has more work than it may finish."""
+    """Send a second SIGTERM while the server still reads photos."""
     connections = [await Connection.connect(server.port) for _ in range(_IN_FLIGHT)]
     for connection in connections:
         photo = next(photos)
@@ -154,9 +162,10 @@ async def _second_signal(server: Server, photos: PhotoStream) -> dict[str, Any]:
 
 
 def stop(options: ScenarioOptions) -> Outcome:
-    """Stop under captures, under 12-megapixel photos, and with a second signal.
+    """Shut down while clients send small photos, large photos, and with a second SIGTERM.
 
-    The second signal is repeated, because its timing decides what it interrupts.
+    The test with a second SIGTERM is repeated, because the result depends on what the server does
+    at that moment.
     """
     figures: dict[str, Any] = {}
     targets: dict[str, bool] = {}
