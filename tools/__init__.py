@@ -1,1 +1,1 @@
-"""Training, benchmarks and fuzzing. The server never imports them."""
+"""Training, benchmarks, fuzzing and supply chain checks. The server never imports them."""

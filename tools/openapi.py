@@ -1,7 +1,7 @@
-"""Write the OpenAPI document of a server with the embedded model, or the examples that it contains.
+"""Write the OpenAPI description of the server, or the example responses in it.
 
-python -m tools.openapi document FILE
-python -m tools.openapi examples
+python -m tools.openapi document FILE    # write the OpenAPI description as JSON to FILE
+python -m tools.openapi examples         # write real responses to keylike/api/examples.json
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _client() -> Iterator[FlaskClient]:
 
 
 def examples() -> dict[str, Any]:
-    """Return one real answer for each response schema, by the name of the schema."""
+    """Return one real response for each response schema, by the name of the schema."""
     key = (SAMPLES / "sc1_01.jpg").read_bytes()
     two = form(("image", key), ("image", b"no picture"))
     with _client() as client:
@@ -67,7 +67,7 @@ def examples() -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Run one of the two commands."""
+    """Run the command `document` or `examples`."""
     match arguments:
         case ["document", path]:
             with _client() as client:

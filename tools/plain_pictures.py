@@ -1,4 +1,4 @@
-"""Simple pictures for tests, built in memory."""
+"""Builds simple pictures for tests in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RED, GREEN, BLUE = (200, 20, 20), (20, 200, 20), (20, 20, 200)
 
 
 def encode(image: Image.Image, kind: str, **options: object) -> bytes:
-    """Encode an image in one of Pillow's formats."""
+    """Encode an image. `kind` is the name of a format in Pillow."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -23,13 +23,14 @@ def plain(
 ) -> bytes:
     """Return a picture of one colour.
 
-    The colour reader reads red as SC1 2,5,4,7,3 and green as 1,1,1,1,1, and refuses blue.
+    The tests' colour reader reads a red picture as SC1 2,5,4,7,3 and a green one as SC1 1,1,1,1,1.
+    It refuses a blue one.
     """
     return encode(Image.new("RGB", size, colour), kind)
 
 
 def png(width: int, height: int, *, bits: int = 1, colour_type: int = 0) -> bytes:
-    """Return a valid PNG of zeros, which is tiny in bytes at any size in pixels."""
+    """Return a valid PNG whose pixels are all zero. The file is small even with many pixels."""
     samples = {0: 1, 2: 3, 6: 4}[colour_type]
     packer = zlib.compressobj(9)
     row = bytes(1 + (width * bits * samples + 7) // 8)
@@ -44,16 +45,16 @@ def png(width: int, height: int, *, bits: int = 1, colour_type: int = 0) -> byte
 
 
 def with_text_bomb(picture: bytes, unpacked: int = 100_000_000) -> bytes:
-    """Return a PNG with a text chunk that unpacks to `unpacked` bytes."""
+    """Return the PNG with a compressed text chunk that decompresses to `unpacked` bytes."""
     return (
         picture[:33] + _chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(unpacked), 9)) + picture[33:]
     )
 
 
 def many_scans(scans: int, size: tuple[int, int] = (400, 300), subsampling: int = 2) -> bytes:
-    """Return a progressive JPEG with `scans` scans, whose header claims `size`.
+    """Return a progressive JPEG with `scans` scans. Its header claims `size` in pixels.
 
-    It repeats the last scan, so it stays small in bytes.
+    The last scan is repeated, so the file stays small.
     """
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), RED).save(buffer, "JPEG", progressive=True, subsampling=subsampling)
@@ -65,7 +66,7 @@ def many_scans(scans: int, size: tuple[int, int] = (400, 300), subsampling: int 
 
 
 def many_frames(frames: int = 60) -> bytes:
-    """Return a GIF whose first frame is red, followed by many blue frames."""
+    """Return a GIF with `frames` frames: the first is red, the others are blue."""
     first, *rest = [
         Image.new("RGB", (400, 300), RED if not at else (20, 20, 100 + at)) for at in range(frames)
     ]

@@ -1,2 +1,4 @@
-"""Hostile input: broken pictures, coverage-guided fuzzing of request parsing, and hostile load. The
-server never imports it."""
+"""Fuzzing: broken pictures, coverage-guided fuzzing of request parsing, and hostile load.
+
+The server never imports it.
+"""

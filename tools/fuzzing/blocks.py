@@ -1,7 +1,7 @@
-"""Positions of the blocks of a picture file: PNG and RIFF chunks, JPEG segments, ISO boxes and GIF
-blocks.
+"""Finds the blocks of a picture file.
 
-The functions also work on damaged files.
+Blocks are the chunks of PNG and WebP (RIFF), the segments of JPEG, the boxes of HEIC and AVIF (ISO
+base media), and the blocks of GIF. Damaged files are allowed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Literal
 from keylike.images.formats import image_format
 
 _MAX_BLOCKS = 400
-# Boxes of ISO 14496-12 that contain other boxes, and the bytes before the first of those.
+# Boxes of ISO 14496-12 that contain other boxes, with the number of bytes before the first inner
+# box.
 _CONTAINERS = {
     b"meta": 12,
     b"iprp": 8,
@@ -25,19 +26,19 @@ _CONTAINERS = {
     b"minf": 8,
     b"stbl": 8,
 }
-_IMAGE, _EXTENSION = 0x2C, 0x21
+_IMAGE, _EXTENSION = 0x2C, 0x21  # first byte of the two kinds of GIF blocks
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Bytes `start` to `end` of a file.
+    """One block of a file.
 
     Attributes:
         kind: Name of the block.
-        start: Position of its first byte.
+        start: Position of its first byte in the file.
         end: Position after its last byte.
         length_at: Position of the length field, or None if there is none.
-        length_size: Bytes of the length field.
+        length_size: Number of bytes of the length field.
         order: Byte order of the length field.
     """
 
@@ -50,7 +51,10 @@ class Block:
 
 
 def blocks(data: bytes) -> list[Block]:
-    """Return the blocks in file order until the first unreadable one. Unknown formats have none."""
+    """Return the blocks in the order of the file, up to the first one that cannot be parsed.
+
+    The list is empty for a file in an unknown format.
+    """
     parse = _PARSERS.get(image_format(data) or "")
     if parse is None:
         return []
@@ -77,7 +81,7 @@ def _jpeg(data: bytes) -> Iterator[Block]:
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF or data[at + 1] in (0, 0xFF, *range(0xD0, 0xD8)):
-            at += 1  # inside entropy-coded data
+            at += 1  # inside the compressed image data
             continue
         end = at + 2 + int(struct.unpack_from(">H", data, at + 2)[0])
         yield Block(data[at : at + 2], at, min(end, len(data)), at + 2, 2)

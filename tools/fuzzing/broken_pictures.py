@@ -1,5 +1,4 @@
-"""Unlimited broken pictures: `broken_picture(seed)` always returns the same bytes for the same
-seed.
+"""Generates any number of broken pictures: `broken_picture(seed)` depends only on the seed.
 
 One picture takes about a tenth of a millisecond.
 """
@@ -15,18 +14,20 @@ from tools.fuzzing.mutations import BLOCK_MUTATIONS, BYTE_MUTATIONS, Mutation, f
 from tools.fuzzing.valid_pictures import valid_pictures
 from tools.plain_pictures import many_frames, many_scans, plain, png, with_text_bomb
 
+# First bytes of picture files.
 _MAGIC = (
     b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\x40\0\0\0WEBPVP8 ",
     b"RIFF\xff\xff\xff\xffWEBPVP8X", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
     b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", b"\0\0\0\0ftypavis", b"\xff\xff\xff\xffftypmif1",
 )  # fmt: skip
-# Beginnings of files that other programs could take the picture for.
+# First bytes of other kinds of files. A picture that contains them may be mistaken for such a file.
 _DISGUISES = (
     b"<!doctype html><script>alert(1)</script>", b"<?php system('id'); ?>",
     b"PK\x03\x04" + bytes(26), b"%PDF-1.7\n1 0 obj\n<<>>\n", b"#!/bin/sh\nid\n",
     b"/*\n*/=1;alert(1)//", b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>',
     b"\x7fELF\x02\x01\x01",
 )  # fmt: skip
+# First bytes of picture files in formats that the server does not accept.
 _UNSUPPORTED = (
     b"BM" + bytes(60),
     b"II*\0" + bytes(40),
@@ -35,10 +36,11 @@ _UNSUPPORTED = (
     b"\0\0\0\x0cjP  \r\n\x87\n",
     b"8BPS" + bytes(30),
 )
-# Percentage of larger pictures, which may reach the reader, and of pictures that need much work for
-# their size in bytes.
+# Percentage of larger pictures, which may be passed to the reader, and percentage of pictures from
+# `_HEAVY`.
 _LARGER_PERCENT, _HEAVY_PERCENT = 6.0, 0.3
-# Small in bytes and large once decoded. Some exceed the limits, the others are just below them.
+# Pictures that are small in bytes and take much memory or time to decode. Some exceed the server's
+# limits, the others are just below them.
 _HEAVY: tuple[Callable[[], bytes], ...] = (
     partial(png, 20_000, 20_000),
     partial(png, 7000, 7000),
@@ -77,7 +79,7 @@ def _with_broken_exif(rng: Random) -> bytes:
 
 
 def _concatenated(rng: Random) -> bytes:
-    """Return a polyglot, or the beginning of one picture joined to the rest of another."""
+    """Return a picture joined with another kind of file or with another picture."""
     data, disguise = _valid(rng), rng.choice(_DISGUISES)
     other = _valid(rng)
     at = rng.randrange(4, 64)
@@ -94,8 +96,7 @@ def _concatenated(rng: Random) -> bytes:
 
 
 def _not_a_picture(rng: Random) -> bytes:
-    """Return noise, noise after the first bytes of a picture, or a picture in an unsupported
-    format."""
+    """Return random bytes, alone or after the first bytes of a picture or an unsupported format."""
     noise = rng.randbytes(rng.choice((0, 1, 3, 12, 200, 2000)))
     return rng.choice(
         (

@@ -1,5 +1,7 @@
-"""Broken EXIF in an otherwise valid picture: tables that point past their end, into themselves or
-nowhere."""
+"""Inserts broken EXIF data into a valid picture.
+
+The offsets in its tables point behind the data, into the table itself, or to other wrong positions.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,14 @@ import struct
 import zlib
 from random import Random
 
+# Numbers of EXIF tags, numbers of values of a tag, and offsets of values.
 _TAGS = (0x0112, 0x010F, 0x8769, 0x8825, 0x927C, 0x014A, 0x0201, 0x9286)
 _COUNTS = (0, 1, 2, 3, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 _OFFSETS = (0, 1, 4, 7, 8, 10, 0x7FFFFFFF, 0xFFFFFFF0)
 
 
 def insert_broken_exif(rng: Random, data: bytes) -> bytes:
-    """Insert a broken EXIF block into a JPEG, PNG or WebP. Other formats get it appended."""
+    """Insert broken EXIF data into a JPEG, PNG or WebP. In other formats, append it."""
     block = _tiff(rng)
     if data.startswith(b"\xff\xd8"):
         body = b"Exif\0\0" + block

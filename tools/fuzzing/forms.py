@@ -1,6 +1,6 @@
-"""Multipart forms as browsers and curl send them (RFC 7578).
+"""Builds multipart forms as browsers and curl send them (RFC 7578).
 
-werkzeug's test client writes a line too few when a file is empty, so the tests build forms here.
+werkzeug's test client is not used for this, because it omits a line break when a file is empty.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ BOUNDARY = "a-boundary-that-no-picture-holds"
 
 
 def form(*parts: tuple[str, str | bytes]) -> dict[str, Any]:
-    """Return the arguments of `client.post` for a form. Text values become fields, bytes become
-    files."""
+    """Return the arguments of `client.post` for a form with these (name, value) pairs.
+
+    A value of type str becomes a field, a value of type bytes becomes a file.
+    """
     body = b"".join(map(_part, parts)) + f"--{BOUNDARY}--\r\n".encode()
     return {"data": body, "content_type": f"multipart/form-data; boundary={BOUNDARY}"}
 

@@ -1,5 +1,8 @@
-"""Mutations that break the bytes of a picture. Some work on any file, others only on a file of
-blocks."""
+"""Mutations: random changes that break the bytes of a picture.
+
+Some change bytes of any file. Others change the blocks of a picture file (see blocks.py). They
+return the changed bytes.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from typing import Literal
 from tools.fuzzing.blocks import Block, blocks
 
 Mutation = Callable[[Random, bytes], bytes]
-# Size limit of a file with repeated frames or blocks.
+# Largest size in bytes of a file with repeated frames or blocks.
 _MAX_BYTES = 60_000
+# Values for the length field of a block.
 _LENGTHS = (
     0,
     1,
@@ -29,6 +33,7 @@ _LENGTHS = (
     0xFFFFFFF4,
     0xFFFFFFFF,
 )
+# Values for width and height in pixels.
 _DIMENSIONS = (
     0,
     1,
@@ -61,7 +66,7 @@ def flip_bits(rng: Random, data: bytes) -> bytes:
 
 
 def overwrite(rng: Random, data: bytes) -> bytes:
-    """Overwrite a range with zeros, ones or random bytes."""
+    """Overwrite a range with zero bytes, 0xFF bytes or random bytes."""
     start, length = _random_position(rng, data), rng.randint(1, 64)
     new = rng.choice((bytes(length), b"\xff" * length, rng.randbytes(length)))
     return data[:start] + new + data[start + length :]
@@ -129,7 +134,7 @@ def rename_block(rng: Random, data: bytes) -> bytes:
 
 
 def repeat_block(rng: Random, data: bytes) -> bytes:
-    """Repeat a block many times, such as a GIF frame, an animation chunk, a scan or an item."""
+    """Repeat a block several times, such as a GIF frame, an animation chunk, or a JPEG scan."""
     block = _random_block(rng, data)
     if block is None:
         return insert_range(rng, data)
@@ -143,8 +148,8 @@ def repeat_block(rng: Random, data: bytes) -> bytes:
 def change_dimensions(rng: Random, data: bytes) -> bytes:
     """Write extreme dimensions into the header.
 
-    The checksums of a PNG are fixed, because decoders reject a wrong checksum before they look at
-    the size.
+    The checksums of a PNG are corrected. Otherwise decoders would refuse the file before they read
+    the dimensions.
     """
     fields = [field for block in blocks(data) for field in _dimension_fields(block)]
     if not fields:
@@ -159,7 +164,7 @@ def change_dimensions(rng: Random, data: bytes) -> bytes:
 
 
 def fix_checksums(data: bytes) -> bytes:
-    """Return the data with correct PNG checksums. Other formats are unchanged."""
+    """Return the file with correct checksums if it is a PNG. Other files are not changed."""
     if not data.startswith(b"\x89PNG"):
         return data
     fixed = bytearray(data)
@@ -172,7 +177,10 @@ def fix_checksums(data: bytes) -> bytes:
 
 
 def _dimension_fields(block: Block) -> list[tuple[int, int, Literal["big", "little"]]]:
-    """Return the width and height fields of a block as position, size in bytes and byte order."""
+    """Return the fields for width and height in a block.
+
+    Each is (position in the file, size in bytes, byte order).
+    """
     at = block.start
     if block.kind == b"IHDR":
         return [(at + 8, 4, "big"), (at + 12, 4, "big")]

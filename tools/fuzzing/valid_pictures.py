@@ -1,5 +1,7 @@
-"""Small valid pictures in every accepted format, each with a key from the samples, as input for
-mutations."""
+"""Builds small valid pictures in every accepted format, as input for mutations.
+
+Each shows a key from the sample photos.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,17 @@ from PIL import Image, PngImagePlugin
 
 ROOT = Path(__file__).resolve().parents[2]
 _SAMPLES = ("sc1_01.jpg", "kw1_01.jpg", "sc4_01.jpg")
-# The reader ignores pictures below 32 pixels. Most broken pictures that still decode therefore cost
-# it nothing; a few are larger.
+# Width and height in pixels. The reader refuses pictures below 32 pixels at once. So most broken
+# pictures that can still be decoded take little time; a few are larger.
 _SMALL, _LARGER = (28, 20), (200, 150)
 _ORIENTATION, _MAKER, _GPS = 0x0112, 0x010F, 0x8825
 
 
 @cache
 def valid_pictures(larger: bool = False) -> tuple[bytes, ...]:
-    """Return JPEG, PNG, WebP, AVIF, GIF and HEIC pictures, several variants of each.
+    """Return JPEG, PNG, WebP, AVIF, GIF and HEIC pictures. There are several variants of each.
 
-    HEIC pictures are stored files of at most 64x48 pixels, because Pillow cannot write the format.
+    The HEIC pictures are files of at most 64x48 pixels, because Pillow cannot write this format.
     """
     size = _LARGER if larger else _SMALL
     stored = [
@@ -72,7 +74,7 @@ def _variants(name: str, size: tuple[int, int]) -> Iterator[bytes]:
 
 
 def _exif() -> Image.Exif:
-    """Return EXIF as phones write it, with an orientation, a maker and a location."""
+    """Return EXIF data as phones write it, with an orientation, a maker and a location."""
     exif = Image.Exif()
     exif[_ORIENTATION], exif[_MAKER] = 6, "Phone"
     exif.get_ifd(_GPS).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})

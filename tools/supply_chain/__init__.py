@@ -1,1 +1,1 @@
-"""Supply chain checks: bundled native libraries, bill of materials and known advisories."""
+"""Supply chain checks: bundled native libraries, bill of materials, and known advisories."""

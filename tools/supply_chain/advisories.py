@@ -1,9 +1,9 @@
-"""Compare what is shipped with known advisories: `python -m tools.supply_chain.advisories`.
+"""Compare the dependencies with known advisories: `python -m tools.supply_chain.advisories`.
 
-Shipped are the packages in requirements.txt and locks/, and the native libraries inside the server's
-wheels as installed in this environment. security/advisories.toml lists the advisories, and what was
-reviewed and accepted although an advisory matches. Ends with 1 if anything else matches, and if an
-acceptance is no longer needed.
+The dependencies are the packages in requirements.txt and locks/, and the native libraries inside
+the server's wheels as installed in this environment. security/advisories.toml lists the advisories,
+and the matches that were reviewed and accepted. The exit status is 1 if any other dependency
+matches an advisory, or if an acceptance is no longer needed.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ from tools.supply_chain.native_libraries import UNKNOWN, native_libraries
 ROOT = Path(__file__).resolve().parents[2]
 LIST = ROOT / "security" / "advisories.toml"
 SERVER_LOCK = "requirements.txt"
+# One clause of a version range, such as ">=1.22.0".
 _CLAUSE = re.compile(r"(<=|>=|<|>|==)(.+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """A package or a native library.
+    """A dependency: a package, or a native library inside a wheel.
 
     Attributes:
         kind: "package" or "library".
         name: Its name.
-        version: Its version; UNKNOWN for a library that does not tell.
-        place: The lock, or the package whose wheel contains the library.
+        version: Its version, or UNKNOWN for a library whose version cannot be found.
+        place: Name of the lock file, or of the package whose wheel contains the library.
     """
 
     kind: str
@@ -51,12 +52,12 @@ class Advisory:
     """A published advisory.
 
     Attributes:
-        id: As published.
+        id: Identifier as published, such as a CVE number.
         kind: "package" or "library".
         name: Name of the package or library.
-        affected: Clauses separated by commas, such as ">=1.22.0,<1.23.2".
+        affected: Affected versions: clauses separated by commas, such as ">=1.22.0,<1.23.2".
         fixed: First fixed version, or a remark.
-        source: Address of the publication.
+        source: URL of the publication.
     """
 
     id: str
@@ -67,7 +68,7 @@ class Advisory:
     source: str
 
     def matches(self, item: Shipped) -> bool:
-        """Return True if the item is affected, or if its version is unknown."""
+        """Return True if the dependency is affected. An unknown version of a library matches."""
         if (item.kind, item.name) != (self.kind, self.name):
             return False
         if item.kind == "package":
@@ -79,13 +80,13 @@ class Advisory:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A reviewed match that does not fail the check.
+    """A match that was reviewed and does not fail the check.
 
     Attributes:
-        id: The advisory.
-        name: The package or library.
-        version: The one version that was reviewed.
-        reason: Why it cannot be exploited in Keylike.
+        id: Identifier of the advisory.
+        name: Name of the package or library.
+        version: The version that was reviewed.
+        reason: Why the vulnerability cannot be exploited in Keylike.
     """
 
     id: str
@@ -100,7 +101,12 @@ class Acceptance:
 
 
 def load(file: Path = LIST) -> tuple[list[Advisory], list[Acceptance]]:
-    """Read the list. Raises ValueError for an entry that is incomplete or cannot be compared."""
+    """Return the advisories and the acceptances in the file.
+
+    Raises:
+        KeyError: A field of an entry is missing.
+        ValueError: The kind or the affected versions of an advisory are invalid.
+    """
     table = tomllib.loads(file.read_text(encoding="utf-8"))
     return (
         [_advisory(entry) for entry in table["advisory"]],
@@ -109,7 +115,7 @@ def load(file: Path = LIST) -> tuple[list[Advisory], list[Acceptance]]:
 
 
 def shipped(root: Path = ROOT) -> list[Shipped]:
-    """Return the packages of all locks, and the libraries in the server's installed wheels."""
+    """Return the packages in all locks, and the libraries in the server's installed wheels."""
     locks = [root / SERVER_LOCK, *sorted((root / "locks").glob("*.txt"))]
     packages = [item for lock in locks for item in locked(lock)]
     server = {item.name for item in packages if item.place == SERVER_LOCK}
@@ -121,7 +127,7 @@ def shipped(root: Path = ROOT) -> list[Shipped]:
 
 
 def locked(lock: Path) -> Iterator[Shipped]:
-    """Yield the packages in a lock."""
+    """Yield the packages in one lock file."""
     for line in lock.read_text(encoding="utf-8").splitlines():
         if re.match(r"[A-Za-z0-9]", line):
             pin = Requirement(line.rstrip(" \\"))
@@ -132,10 +138,10 @@ def locked(lock: Path) -> Iterator[Shipped]:
 def problems(
     items: Iterable[Shipped], advisories: list[Advisory], accepted: list[Acceptance]
 ) -> list[str]:
-    """Return a line per match that nobody accepted, and per acceptance of another version.
+    """Return one line for each match that was not accepted, and for each unneeded acceptance.
 
-    An acceptance is allowed to match nothing if its library is not found at all, because wheels
-    differ between platforms.
+    An acceptance is not reported as unneeded if its library is not found in any version, because
+    wheels contain different libraries on different platforms.
     """
     unused, found = set(accepted), []
     kinds = {(each.id, each.name): each.kind for each in advisories}
@@ -173,7 +179,7 @@ def _advisory(entry: dict[str, Any]) -> Advisory:
 
 
 def _holds(clause: str, version: str) -> bool:
-    """Compare the version of a native library, such as 1.1.1k-15.el8_6, with one clause."""
+    """Return True if the version of a library, such as 1.1.1k-15.el8_6, fulfils the clause."""
     match = _CLAUSE.fullmatch(clause)
     assert match is not None
     left, right = _key(version), _key(match[2])
@@ -187,13 +193,13 @@ def _holds(clause: str, version: str) -> bool:
 
 
 def _key(version: str) -> list[tuple[int, str]]:
-    """Return numbers and letters in order; a longer version is later (1.1.1 < 1.1.1k)."""
+    """Return a sort key: the numbers and letters of the version in order (1.1.1 < 1.1.1k)."""
     parts = re.findall(r"\d+|[a-z]+", version.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def main(root: Path = ROOT) -> int:
-    """Print the problems of a checkout and return the exit status."""
+    """Print the problems of the checkout in `root` and return the exit status."""
     advisories, accepted = load()
     items = shipped(root)
     found = problems(items, advisories, accepted)

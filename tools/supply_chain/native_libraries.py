@@ -1,9 +1,10 @@
 """List the native libraries inside the installed wheels: `python -m tools.supply_chain.native_libraries`.
 
-Wheels bundle libraries that no lock names, such as libheif and libjpeg-turbo. Four sources tell
-which: what a library reports at run time, the wheel's own bill of materials (PEP 770), paths that a
-compiler left inside a binary, and the names of the bundled files. The first that names a library
-decides its version. Only the standard library and the inspected packages are imported.
+Wheels contain libraries that no lock file lists, such as libheif and libjpeg-turbo. There are four
+sources for their names and versions, in this order: what a package reports at run time, the wheel's
+bill of materials (PEP 770), build paths in a binary, and the names of the bundled files. The
+version comes from the first source that knows it. Only the standard library and the inspected
+packages are imported.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 UNKNOWN = "unknown"
-# Names that differ between the sources.
+# The names used here, for libraries that have other names in some sources.
 _NAMES = {
     "FreeType": "freetype",
     "HarfBuzz": "harfbuzz",
@@ -31,13 +32,14 @@ _NAMES = {
     "openssl-libs": "openssl",
     "zlib": "zlib-ng",
 }
-# Pillow's document lists these, but its wheels load FriBiDi from the system if it is there, and are
-# built without libimagequant.
+# Libraries that Pillow's bill of materials lists although its wheels do not contain them. FriBiDi
+# is loaded from the system if it is installed, and the wheels are built without libimagequant.
 _NOT_BUNDLED = {"FriBiDi", "fribidi-shim", "libimagequant"}
-# The release of FFmpeg by the version of its libavcodec.
+# Version of FFmpeg by the version of its libavcodec.
 _FFMPEG = {"62.28.101": "8.1.1"}
-# Files by stem: the library they belong to, and its version from that of the file. A file version
-# is an ABI version; None stands for one that says nothing about the release.
+# Files by their name without "lib" and ".so": the library that the file belongs to, and a rule
+# (pattern, replacement) that converts the version in the file name to the library's version. The
+# rule is None if the version in the file name is an ABI version, which does not tell the release.
 _SAME = (r".+", r"\g<0>")
 _FILES: dict[str, tuple[str, tuple[str, str] | None]] = {
     "Xau": ("libXau", None),
@@ -78,21 +80,22 @@ _FILES: dict[str, tuple[str, tuple[str, str] | None]] = {
     "zstd": ("zstd", _SAME),
 }
 _BUNDLED = re.compile(r"lib(?P<stem>[\w+-]+?)(-[0-9a-f]{8})*\.so(\.(?P<version>[0-9a-z.]+))?")
-# The scheme of openblas files: libopenblasp-r0-59ffcd50.3.15.so, libscipy_openblas64_-32a4b2a6.so.
+# Names of OpenBLAS files, such as libopenblasp-r0-59ffcd50.3.15.so and
+# libscipy_openblas64_-32a4b2a6.so.
 _OPENBLAS = re.compile(r"lib(?P<stem>openblasp-r0|scipy_openblas64_)-[0-9a-f]{8}[0-9.]*\.so")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class NativeLibrary:
-    """A library inside a wheel.
+    """A native library inside a wheel.
 
     Attributes:
         package: Name of the package whose wheel contains it.
         package_version: Version of that package.
         name: Name of the library.
         version: Its version, or UNKNOWN.
-        evidence: How the version was found.
-        licence: As the wheel states it; empty if it does not.
+        evidence: Source of the name and version.
+        licence: Licence that the wheel states, or empty.
     """
 
     package: str
@@ -103,11 +106,12 @@ class NativeLibrary:
     licence: str = ""
 
 
+# Names and versions of libraries.
 Found = Iterator[tuple[str, str]]
 
 
 def native_libraries(packages: set[str] | None = None) -> list[NativeLibrary]:
-    """Return the libraries in all installed wheels, or in those of some packages, sorted."""
+    """Return the sorted libraries in the wheels of these packages, or in all installed wheels."""
     return sorted(
         {
             library
@@ -141,7 +145,7 @@ def _normalized(name: str) -> str:
 
 
 def _from_boms(dist: Distribution) -> Found:
-    """Yield the components of the CycloneDX documents in dist-info/sboms."""
+    """Yield the components in the wheel's bills of materials (CycloneDX, dist-info/sboms)."""
     for file in dist.files or []:
         if file.parent.name != "sboms" or file.suffix != ".json":
             continue
@@ -157,7 +161,7 @@ def _from_boms(dist: Distribution) -> Found:
 
 
 def _from_build_paths(dist: Distribution) -> Found:
-    """Yield the libraries that vcpkg built into ONNX Runtime, from source paths in the binary."""
+    """Yield the libraries that vcpkg built into ONNX Runtime, from source paths in its binary."""
     for file in dist.files or []:
         if re.match(r"libonnxruntime\.so\.", file.name):
             data = Path(str(file.locate())).read_bytes()
@@ -189,7 +193,7 @@ def _vpx_version(file: Path) -> str:
 
 
 def _licences(dist: Distribution) -> dict[str, str]:
-    """Return the licences in a LICENSES_bundled.txt, by library."""
+    """Return the licences by library, from the wheel's LICENSES_bundled.txt."""
     found: dict[str, str] = {}
     for file in dist.files or []:
         if file.name == "LICENSES_bundled.txt":
@@ -248,7 +252,7 @@ def _opencv() -> Found:
     for name, pattern in patterns.items():
         match = re.search(pattern, text)
         if match:
-            # libwebp states ABI versions only.
+            # For libwebp, OpenCV reports only an ABI version.
             yield name, UNKNOWN if name == "libwebp" else match[1]
         if match and name == "libavcodec":
             yield "ffmpeg", _FFMPEG.get(match[1], UNKNOWN)

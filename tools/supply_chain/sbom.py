@@ -1,8 +1,8 @@
 """Add native libraries to a bill of materials: `python -m tools.supply_chain.sbom BOM LIBRARIES`.
 
-BOM is a CycloneDX document, changed in place. LIBRARIES is the output of native_libraries. Each
-library becomes a component that the package with its wheel depends on. Ends with 1 if the result
-breaks CycloneDX's schema.
+BOM is a CycloneDX file, which is changed in place. LIBRARIES is a file with the output of
+tools.supply_chain.native_libraries. Each library becomes a component, on which the package that
+contains it depends. The exit status is 1 if the result does not match CycloneDX's schema.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 
 def add_libraries(bom: dict[str, Any], libraries: list[dict[str, str]]) -> dict[str, Any]:
-    """Return the document with a component and a dependency per library."""
+    """Return the bill of materials with a component and a dependency for each library."""
     packages = {_normalized(each["name"]): each["bom-ref"] for each in bom["components"]}
     dependencies = {each["ref"]: set(each.get("dependsOn", [])) for each in bom["dependencies"]}
     components = list(bom["components"])
@@ -59,7 +59,7 @@ def _normalized(name: str) -> str:
 
 
 def main(bom: Path, libraries: Path) -> int:
-    """Change the document and return the exit status."""
+    """Add the libraries to the file `bom` and return the exit status."""
     done = add_libraries(json.loads(bom.read_text()), json.loads(libraries.read_text()))
     text = json.dumps(done, indent=2)
     fault = JsonStrictValidator(SchemaVersion.from_version(done["specVersion"])).validate_str(text)

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of request parsing and photo decoding (Atheris, libFuzzer)."""
+"""Coverage-guided fuzzing of request parsing and photo decoding, with Atheris and libFuzzer."""

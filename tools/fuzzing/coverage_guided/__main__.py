@@ -1,9 +1,9 @@
 """Fuzz request parsing: `python -m tools.fuzzing.coverage_guided --work DIR --seconds N`.
 
-The run ends with status 1 at a finding: an exception that is not Keylike's own, an input that takes
-longer than ten seconds, or a process above 1,200 MB. DIR/found has the findings. DIR/corpus has the
-inputs that reached new code, and the next run continues from there. The last line of the output is
-JSON.
+The run ends with exit status 1 at the first finding: an exception that is not one of Keylike's
+errors, an input that takes longer than ten seconds, or a process above 1,200 MB. The findings are
+written to DIR/found. The inputs that reached new code are kept in DIR/corpus, and the next run
+starts from them. The last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from pathlib import Path
 from tools.fuzzing.coverage_guided.entry_points import seeds
 from tools.fuzzing.valid_pictures import ROOT
 
-# One input may use 250 MB within the server's limits, in addition to the process and its
-# instrumented libraries.
+# Limits for one input: seconds, and memory of the whole process in MB. Decoding one picture may use
+# 250 MB within the server's limits; the instrumented libraries need the rest.
 _TIMEOUT_S, _MEMORY_MB = 10, 1200
+# Largest input in bytes, and number of broken pictures among the initial inputs.
 _MAX_BYTES, _BROKEN_SEEDS = 20_000, 600
+# Lines in libFuzzer's output: a final statistic, and the progress (edges, features, corpus size).
 _STATISTIC = re.compile(r"^stat::(\w+):\s+(\d+)$", re.MULTILINE)
 _REACHED = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)")
 
 
 def main() -> None:
-    """Write the seeds, run the fuzzer and report the result."""
+    """Write the initial inputs, run the fuzzer and report the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--work", type=Path, required=True, help="folder for the corpus and the findings"
@@ -68,14 +70,21 @@ def main() -> None:
 
 
 def write_seeds(corpus: Path, inputs: Iterable[bytes]) -> None:
-    """Write each input to a file named after its digest."""
+    """Write each input to a file that is named after its SHA-1."""
     corpus.mkdir(parents=True, exist_ok=True)
     for each in inputs:
         (corpus / hashlib.sha1(each, usedforsecurity=False).hexdigest()).write_bytes(each)
 
 
 def run_fuzzer(corpus: Path, found: Path, seconds: int, seed: int) -> tuple[int, str]:
-    """Run the fuzzer, echo its output, and return its exit status and output."""
+    """Run the fuzzer and print its output. Return its exit status and its output.
+
+    Args:
+        corpus: Folder of the inputs that reached new code.
+        found: Folder of the findings.
+        seconds: Duration of the run.
+        seed: Random seed.
+    """
     limits = [
         f"-timeout={_TIMEOUT_S}",
         f"-rss_limit_mb={_MEMORY_MB}",

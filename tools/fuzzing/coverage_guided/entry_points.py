@@ -1,6 +1,7 @@
-"""Entry points of request parsing. The first byte of an input selects one.
+"""The functions that the fuzzer calls. The first byte of an input selects one of them.
 
-Each must return a bounded photo or raise one of Keylike's own errors.
+Each parses a request or a picture. It must either return a photo within the size limits or raise
+one of Keylike's errors.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from tools.fuzzing.broken_pictures import broken_picture
 from tools.fuzzing.forms import BOUNDARY, form
 from tools.fuzzing.valid_pictures import valid_pictures
 
-# Smaller than the server's limit: inputs that are refused for their size find nothing.
+# Largest body in bytes.
 _MAX_BYTES = 1_000_000
-_LONG_SIDE = 2048
+_LONG_SIDE = 2048  # longest side of a decoded photo in pixels
 _app = Flask(__name__)
 _app.request_class = PhotoRequest
 _app.config["MAX_CONTENT_LENGTH"] = _MAX_BYTES
 
 
 def fuzz_one_input(data: bytes) -> str:
-    """Pass `data` to the entry point that its first byte selects.
+    """Pass the bytes after the first to the function that the first byte selects.
 
     Returns:
-        The error code of the refusal, or the format of the photo.
+        The error code of a refusal, the format of a photo, or "read" for a request.
 
     Raises:
-        AssertionError: The photo breaks a guarantee of `open_photo`.
-        Exception: Any error that is not Keylike's own.
+        AssertionError: The photo does not have the properties that `open_photo` promises.
+        Exception: Any error that is not one of Keylike's errors. It is a finding.
     """
     entry_point = _ENTRY_POINTS[data[0] % len(_ENTRY_POINTS)] if data else _picture
     try:
@@ -61,7 +62,7 @@ def _picture(data: bytes) -> str:
 
 
 def _request(kind: str, body: bytes, read: Callable[[], tuple[bytes | list[bytes], object]]) -> str:
-    # Real content types have no control characters: the server refuses them earlier.
+    # Remove control characters from the content type: the server refuses them before this code.
     kind = "".join(letter for letter in kind if letter.isprintable())
     with _app.test_request_context(
         "/",
@@ -97,8 +98,10 @@ _ENTRY_POINTS = (_picture, _form, _batch, _json, _any_content_type)
 
 
 def seeds(count: int) -> Iterator[bytes]:
-    """Return the initial corpus: valid pictures, `count` broken ones, and a few requests with a
-    picture."""
+    """Yield the initial inputs: valid pictures, broken ones, and a few requests with a picture.
+
+    `count` is the number of broken pictures.
+    """
     pictures = [*valid_pictures(), *(broken_picture(seed) for seed in range(count))]
     yield from (b"\0" + picture for picture in pictures if len(picture) < 20_000)
     picture = valid_pictures()[0]

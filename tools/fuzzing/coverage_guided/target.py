@@ -1,5 +1,7 @@
-"""Fuzzing process: libFuzzer's driver around `fuzz_one_input`. It never returns; it ends the
-process."""
+"""The fuzzing process: libFuzzer calls `fuzz_one_input` again and again.
+
+libFuzzer ends the process; `main` never returns.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ with atheris.instrument_imports(
 
 
 def main() -> None:
-    """Start libFuzzer with its own arguments."""
+    """Start libFuzzer with the arguments of the command line."""
     configure_image_libraries()
     atheris.Setup(sys.argv, lambda data: fuzz_one_input(data) and None)
     atheris.Fuzz()

@@ -1,2 +1,4 @@
-"""Hostile load: 100,000 hostile requests over sockets, with every response checked against the API
-contract."""
+"""Hostile load: sends 100,000 hostile requests over sockets.
+
+Every response is checked against the API contract: statuses, failure bodies and headers.
+"""

@@ -1,9 +1,9 @@
 """Send hostile requests to a server and check every response.
 
 Run it with `python -m tools.fuzzing.hostile_load --work DIR`. The exit status is 1 if a response
-breaks the contract. The output has the number of each failed case: `--only` with the same --seed
-and --generated sends that case again and prints the request and the response. The last line of the
-output is JSON.
+breaks the API contract. The output contains the number of each failed case. To send a case again
+and print its request and response, use `--only NUMBER` with the same --seed and --generated. The
+last line of the output is JSON.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from tools.fuzzing.hostile_load.exchange import exchange
 from tools.fuzzing.hostile_load.generated import from_hypothesis, from_schema
 from tools.fuzzing.hostile_load.violations import violations
 
-# The server's default deadline. The client waits a little longer, to detect late responses.
+# Seconds of the server's default deadline, and further seconds that the client waits to detect late
+# responses.
 _DEADLINE_S, _GRACE_S = 30.0, 10.0
 # Approximate number of operations in the OpenAPI document.
 _OPERATIONS = 10
-_SAMPLES = 100
-# Allowed memory growth per thousand requests, as in the stress scenarios, and the number of
-# requests from which the trend is meaningful.
+_SAMPLES = 100  # number of memory measurements
+# Largest allowed growth of the memory in MB per 1,000 requests, as in the stress scenarios, and the
+# number of requests below which the growth is too uncertain to be reported.
 _GROWTH_LIMIT_MB, _MIN_TREND_REQUESTS = 1.0, 20_000
-_SHOWN_BYTES = 2000
+_SHOWN_BYTES = 2000  # bytes of a request or body that `--only` prints
 MB = 1_000_000
 
 
@@ -84,7 +85,8 @@ def main() -> None:
 def _run(
     address: tuple[str, int], cases: Cases, count: int, clients: int, server: Server | None
 ) -> dict[str, object]:
-    # This also warms the server up: networks, caches and threads.
+    # The first readings also load networks and start threads, so later memory measurements do not
+    # include that.
     wrong_before = _wrong_samples(address)
     total, counts, memory = Summary(), [0], [server.monitor.memory() if server else 0]
     began = time.monotonic()
@@ -129,7 +131,7 @@ def _run(
 def _memory(
     counts: list[int], memory: list[int], server: Server | None, count: int
 ) -> dict[str, float | None] | None:
-    """Return the memory in MB during the load, and its trend over the second half."""
+    """Return the memory in MB at several times, and its growth in the second half of the load."""
     if server is None:
         return None
     at = {
@@ -146,12 +148,12 @@ def _memory(
 
 
 def _wrong_samples(address: tuple[str, int]) -> int:
-    """Return the number of samples that are not read correctly."""
+    """Return the number of sample photos that the server does not read correctly."""
     return sum(bool(violations(case, exchange(address, case, _DEADLINE_S))) for case in samples())
 
 
 def _show(address: tuple[str, int], cases: Cases, number: int) -> int:
-    """Send one case, print its bytes and the responses, and return the exit status."""
+    """Send one case, print the request and the responses, and return the exit status."""
     case = cases.case(number)
     outcome = exchange(address, case, _DEADLINE_S + _GRACE_S)
     print(

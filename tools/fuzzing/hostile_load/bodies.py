@@ -1,4 +1,4 @@
-"""Request bodies that break the rules of forms and JSON. Each is a content type and bytes."""
+"""Builds valid and malformed request bodies: pictures, forms and JSON."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ from tools.fuzzing.hostile_load.payloads import (
 from tools.fuzzing.mutations import BYTE_MUTATIONS
 from tools.fuzzing.valid_pictures import valid_pictures
 
+# Content type and bytes of a body.
 Body = tuple[str, bytes]
 
+# Levels of nesting in JSON.
 _DEPTHS = (3, 30, 100, 101, 2000, 50_000)
 
 
 def photo_body(rng: Random, photo: bytes) -> Body:
-    """Return a picture in one of the three accepted encodings."""
+    """Return a body with the picture: raw bytes, a form, or base64 in JSON."""
     choice = rng.random()
     if choice < 0.4:
         return rng.choice(RAW_TYPES), photo
@@ -41,14 +43,14 @@ def photo_body(rng: Random, photo: bytes) -> Body:
 
 
 def form(rng: Random, parts: list[tuple[str, bytes, str | None]]) -> Body:
-    """Return a valid form of fields and files."""
+    """Return a valid form. Each part is (name, content, file name); fields have no file name."""
     boundary = f"----keylike{rng.getrandbits(64):016x}"
     body = b"".join(_part(boundary, *part) for part in parts) + f"--{boundary}--\r\n".encode()
     return f"multipart/form-data; boundary={boundary}", body
 
 
 def batch_form(rng: Random) -> Body:
-    """Return a form of several pictures, most of them broken, and sometimes too many."""
+    """Return a form with several broken pictures, sometimes more than the server accepts."""
     count = rng.choice((1, 2, 3, 3, 5, 5, 33))
     return form(
         rng, [("image", broken_picture(rng.getrandbits(40)), f"{at}.jpg") for at in range(count)]
@@ -56,7 +58,7 @@ def batch_form(rng: Random) -> Body:
 
 
 def malformed_form(rng: Random) -> Body:
-    """Return a form with unusual parts, boundaries or headers, or with mutated bytes."""
+    """Return a form with unusual parts, boundaries or headers, or with randomly changed bytes."""
     count = rng.choices((0, 1, 3, 20, 1200), (2, 4, 8, 3, 1))[0]
     parts = [_unusual_part(rng) if count < 100 else ("x", b"", None) for _ in range(count)]
     kind, body = form(rng, parts)
@@ -72,8 +74,10 @@ def malformed_form(rng: Random) -> Body:
 
 
 def malformed_json(rng: Random) -> Body:
-    """Return JSON with any names and values, or JSON that is too deep, too long, invalid or not
-    UTF-8."""
+    """Return JSON with random names and values, or JSON that is invalid or unusual.
+
+    The latter is nested deeply, incomplete, not UTF-8, or has unusual numbers or strings.
+    """
     kind, choice = rng.choice(JSON_TYPES), rng.randrange(8)
     if choice == 0:
         return kind, rng.choice(OPENINGS) * rng.choice(_DEPTHS)
@@ -89,7 +93,7 @@ def malformed_json(rng: Random) -> Body:
 
 
 def _known_fields(rng: Random) -> dict[str, Any]:
-    """Return the fields that the server parses, with values of correct and wrong types."""
+    """Return some of the fields that the server reads, with values of correct and wrong types."""
     text = base64.b64encode(broken_picture(rng.getrandbits(40))).decode()
     variants = (
         text,

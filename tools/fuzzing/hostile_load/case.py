@@ -1,4 +1,4 @@
-"""One test case: the bytes to send, how the connection continues, and the expected response."""
+"""One test case: the bytes to send, how the connection ends, and the expected response."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from enum import StrEnum
 
 
 class Ending(StrEnum):
-    """Behaviour of the client after it has sent everything."""
+    """What the client does after it has sent everything."""
 
-    # Every request is complete and gets a response.
+    # It waits for one response to each request. All requests are complete.
     ANSWERED = "answered"
-    # The client half-closes. Any response must be valid, and the server must close too.
+    # It closes its sending side. Any response must be valid, and the server must close too.
     ENDED = "ended"
-    # The client resets the connection and expects nothing.
+    # It resets the connection and expects no response.
     DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Case of the hostile load.
+    """One case of the hostile load.
 
     Attributes:
-        kind: Name for the statistics.
+        kind: Name of the kind of case, for the statistics.
         pieces: Bytes to send, one piece after the other.
-        methods: Methods of the requests. With `ANSWERED`, each gets one response.
+        methods: HTTP methods of the requests, in order.
         ending: What the client does after sending.
-        expected_reading: Keyway and bitting of a valid photo, hidden from the repr.
+        expected_reading: Expected keyway and bitting of a valid photo, or None. It is left out of
+            the repr, so that no code is printed.
     """
 
     kind: str
@@ -44,8 +45,10 @@ def request(
     body: bytes | None = None,
     version: str = "HTTP/1.1",
 ) -> bytes:
-    """Return the bytes of a request in Latin-1, unchecked, with a Content-Length if there is a
-    body."""
+    """Return the bytes of a request without checking that it is valid.
+
+    Text is encoded as Latin-1. If there is a body, Content-Length is added.
+    """
     lines = [_bytes(method) + b" " + _bytes(target) + b" " + version.encode(), b"Host: 127.0.0.1"]
     lines += [_bytes(name) + b": " + _bytes(value) for name, value in headers]
     if body is not None:

@@ -1,4 +1,7 @@
-"""Numbered cases: `Cases.case(n)` returns the same case for the same seed in every process."""
+"""The cases of the hostile load. They have numbers, so that a failed case can be sent again.
+
+`Cases.case(number)` depends only on the seed and the number.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +30,14 @@ from tools.fuzzing.valid_pictures import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Cases:
-    """Source of cases.
+    """Source of the cases.
+
+    Half of the requests from Hypothesis and Schemathesis are changed randomly before they are sent.
 
     Attributes:
         seed: Seed of all random choices.
-        generated: Whole requests from Hypothesis.
-        from_schema: Whole requests that Schemathesis made from the OpenAPI document.
-
-    Half of the generated requests are mutated before they are sent.
+        generated: Complete requests that Hypothesis generated.
+        from_schema: Complete requests that Schemathesis generated from the OpenAPI document.
     """
 
     seed: int
@@ -49,7 +52,7 @@ class Cases:
 
     @property
     def _kinds(self) -> dict[Callable[[Random], Case], int]:
-        """Return the percentage of each kind of case."""
+        """Return the percentage of each kind of case, by the function that builds it."""
         return {
             _picture: 37,
             self._from_hypothesis: 12,
@@ -73,7 +76,7 @@ class Cases:
 
 
 def _picture(rng: Random) -> Case:
-    """Return a valid request with a broken picture."""
+    """Return a case with a valid request that contains a broken picture."""
     path = rng.choices(PHOTO_PATHS, (6, 2, 1, 1))[0]
     body = (
         batch_form(rng)
@@ -92,7 +95,7 @@ def _json(rng: Random) -> Case:
 
 
 def _valid_sample(rng: Random) -> Case:
-    """Return a sample with a known code. Half of the requests bypass the cache."""
+    """Return a case with a sample photo and its code. Half of these cases bypass the cache."""
     return _sample(
         rng.choice(_LABELS),
         rng.choice(PHOTO_PATHS[:2]),
@@ -101,7 +104,7 @@ def _valid_sample(rng: Random) -> Case:
 
 
 def samples() -> list[Case]:
-    """Return one uncached request per sample."""
+    """Return one case for each sample photo. These requests bypass the cache."""
     return [_sample(label, "/predict", "no-store") for label in _LABELS]
 
 
@@ -122,7 +125,7 @@ def _replay(rng: Random, kind: str, pool: Sequence[bytes]) -> Case:
     if choice < 0.5:
         return Case(kind, (data,), (method,))
     if choice < 0.75 and body:
-        # Keep the number of bytes, so that the announced length stays correct.
+        # Keep the number of bytes, so that Content-Length stays correct.
         mutated = rng.choice(BYTE_MUTATIONS)(rng, body)
         return Case(
             kind, (head + separator + (mutated + bytes(len(body)))[: len(body)],), (method,)

@@ -1,4 +1,4 @@
-"""Client processes that divide the cases between them and report the results."""
+"""Runs client processes. They divide the cases between them and report the results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.fuzzing.hostile_load.cases import Cases
 from tools.fuzzing.hostile_load.exchange import exchange
 from tools.fuzzing.hostile_load.violations import violations
 
-# Number of cases per report.
+# Number of cases in one report of a client process.
 _REPORT_SIZE = 50
 
 
@@ -24,8 +24,8 @@ class Summary:
         cases: Number of cases.
         statuses: Number of responses by status.
         kinds: Number of cases by kind.
-        slowest: Seconds and number of the slowest case.
-        failures: Number, kind and violation of each failure.
+        slowest: Seconds and number of the case that took longest.
+        failures: Case number, kind of case, and violation of each failure.
     """
 
     cases: int = 0
@@ -61,7 +61,7 @@ def send_case(address: tuple[str, int], cases: Cases, number: int, timeout_s: fl
 def send_all(
     address: tuple[str, int], cases: Cases, count: int, clients: int, timeout_s: float
 ) -> Iterator[Summary]:
-    """Send cases 0 to `count` from several processes and yield partial results."""
+    """Send the cases 0 to `count` - 1 from several processes, and yield their reports."""
     context = multiprocessing.get_context("spawn")
     reports: Queue[Summary] = context.Queue()
     processes = [

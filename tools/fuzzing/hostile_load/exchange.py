@@ -1,4 +1,4 @@
-"""Send one case over a new connection and return the responses, as far as they are HTTP."""
+"""Sends one case over a new connection and parses the responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ _MAX_RESPONSES = 600
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Response with lower-case header names. `seconds` is the time since everything was sent."""
+    """One response.
+
+    Attributes:
+        status: HTTP status.
+        headers: Headers, with names in lower case.
+        body: Body.
+        seconds: Seconds that the client waited for the response.
+    """
 
     status: int
     headers: dict[str, str]
@@ -27,7 +34,13 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Responses in order, and how the connection ended. `problem` is None if it ended correctly."""
+    """The responses to one case, and how the connection ended.
+
+    Attributes:
+        responses: Responses in order.
+        problem: What was wrong with the connection, or None.
+        seconds: Seconds from connecting to the end.
+    """
 
     responses: tuple[Response, ...]
     problem: str | None
@@ -35,14 +48,14 @@ class Exchange:
 
 
 class _PersistentReader(io.BufferedReader):
-    """Buffered reader of a connection that stays open after the first response."""
+    """Buffered reader that `HTTPResponse` cannot close, so that the next response can be read."""
 
     def close(self) -> None:
-        """Keep the connection open for the next response."""
+        """Do nothing, so that the connection stays open."""
 
 
 class _SocketFile:
-    """Part of the socket interface that `HTTPResponse` uses."""
+    """The part of a socket's interface that `HTTPResponse` uses."""
 
     def __init__(self, file: _PersistentReader) -> None:
         self._file = file
@@ -52,9 +65,9 @@ class _SocketFile:
 
 
 def exchange(address: tuple[str, int], case: Case, timeout_s: float) -> Exchange:
-    """Send a case and return the exchange. Each step waits at most `timeout_s`.
+    """Send a case and return the exchange. Connecting and each wait take at most `timeout_s`.
 
-    Never raises for what the server does.
+    No behaviour of the server raises an exception.
     """
     began = time.monotonic()
     try:
@@ -73,8 +86,8 @@ def _send_and_receive(connection: socket.socket, case: Case, began: float) -> Ex
     except TimeoutError:
         return Exchange((), "timeout", time.monotonic() - began)
     except OSError:
-        # The server may answer and close before it has received everything. Its response may still
-        # be readable.
+        # The server may have answered and closed the connection before it received everything. Its
+        # response may still arrive.
         pass
     if case.ending is Ending.DROPPED:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -83,14 +96,14 @@ def _send_and_receive(connection: socket.socket, case: Case, began: float) -> Ex
     responses: list[Response] = []
     problem = _receive(file, case, responses)
     if problem == "truncated" and case.ending is Ending.ENDED:
-        # Unread bytes after a refused request make the kernel reset the connection, which discards
-        # the refusal.
+        # If the server closes before it has read all bytes, its kernel resets the connection. Then
+        # the response may be lost.
         problem = None
     return Exchange(tuple(responses), problem, time.monotonic() - began)
 
 
 def _receive(file: _PersistentReader, case: Case, responses: list[Response]) -> str | None:
-    """Append to `responses` and return the problem, if any."""
+    """Read responses, append them to `responses`, and return the problem or None."""
     expected = len(case.methods) if case.ending is Ending.ANSWERED else _MAX_RESPONSES
     while len(responses) < expected:
         method = case.methods[min(len(responses), len(case.methods) - 1)]

@@ -1,5 +1,8 @@
-"""Requests that break the rules of HTTP: methods, paths, headers, lengths, chunks, partial and
-pipelined requests."""
+"""Builds cases that break the rules of HTTP.
+
+They have unusual methods, paths and headers, wrong lengths, wrong chunks, partial requests, or
+several requests at once.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from tools.fuzzing.mutations import BYTE_MUTATIONS
 
 
 def unusual_request(rng: Random) -> Case:
-    """Return a complete request with any method, path and headers."""
+    """Return a case with a complete request with a random method, path and headers."""
     method = rng.choice(METHODS)
     target = (
         rng.choice((*PATHS, *TARGETS)) if rng.random() < 0.8 else "/" + quote(rng.choice(TEXTS))
@@ -41,7 +44,7 @@ def unusual_request(rng: Random) -> Case:
 
 
 def wrong_length(rng: Random) -> Case:
-    """Return a request with a wrong or repeated length, or an unknown transfer encoding."""
+    """Return a case with a wrong or repeated Content-Length or an unknown transfer encoding."""
     _, body = photo_body(rng, broken_picture(rng.getrandbits(40)))
     correct = len(body)
     lengths = [
@@ -60,7 +63,7 @@ def wrong_length(rng: Random) -> Case:
 
 
 def chunked(rng: Random) -> Case:
-    """Return a chunked body, either valid or with wrong chunks."""
+    """Return a case with a chunked body: valid, or with wrong chunks."""
     kind, body = photo_body(rng, broken_picture(rng.getrandbits(40)))
     sizes = [rng.choice((1, 7, 100, 3000)) for _ in range(40)]
     pieces, at = (
@@ -86,7 +89,7 @@ def chunked(rng: Random) -> Case:
 
 
 def partial_request(rng: Random) -> Case:
-    """Return part of a request, after which the client closes or resets the connection."""
+    """Return a case with a part of a request. Then the client closes or resets the connection."""
     kind, body = photo_body(rng, broken_picture(rng.getrandbits(40)))
     data = request("POST", rng.choice(PHOTO_PATHS), [("Content-Type", kind)], body)
     ending = rng.choice((Ending.ENDED, Ending.DROPPED))
@@ -95,8 +98,7 @@ def partial_request(rng: Random) -> Case:
 
 
 def pipelined(rng: Random) -> Case:
-    """Return several requests at once, each with a response, or one request followed by other
-    bytes."""
+    """Return a case with several requests that are sent at once, or one request and other bytes."""
     requests = [_small_request(rng) for _ in range(rng.randint(2, 5))]
     if rng.random() < 0.5:
         return Case(
@@ -109,7 +111,7 @@ def pipelined(rng: Random) -> Case:
 
 
 def not_http(rng: Random) -> Case:
-    """Return bytes that are not HTTP, or a request with a mutated head."""
+    """Return a case with bytes that are not HTTP, or a request with randomly changed bytes."""
     noise = rng.choice((rng.randbytes(rng.choice((1, 40, 2000, 40_000))), *OTHER_PROTOCOLS))
     if rng.random() < 0.6:
         noise = rng.choice(BYTE_MUTATIONS)(
@@ -119,7 +121,7 @@ def not_http(rng: Random) -> Case:
 
 
 def post_case(rng: Random, kind: str, path: str, body: Body) -> Case:
-    """Return a complete POST request with this body."""
+    """Return a case with a complete POST request with this body."""
     content_type, data = body
     headers = [("Content-Type", content_type.replace("\r", "").replace("\n", ""))]
     if rng.random() < 0.3:

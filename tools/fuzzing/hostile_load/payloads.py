@@ -1,5 +1,8 @@
-"""Values for hostile requests that mean something to a shell, a template, a log, a language model
-or an HTTP parser."""
+"""Values for hostile requests.
+
+Many of them have a special meaning for a shell, a template engine, a log, a language model or an
+HTTP parser.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ JSON_TYPES = (
     "application/json", "application/json; charset=utf-16", "application/vnd.a+json",
     "application/json; charset=nowhere",
 )  # fmt: skip
-# Repeated and never closed.
+# Beginnings of JSON values. They are repeated and never closed.
 OPENINGS = (b"[", b'{"a":', b"[[],", b'{"image_data":"', b"1", b"-", b'"\\u00')
 ODD_VALUES = (b"1e999", b"NaN", b"-Infinity", b"9" * 5000, b'"\\ud800"', b'"\xff\xfe"', b"\0")
 
@@ -57,8 +60,8 @@ TARGETS = (
     "/predict#x", "/predict?zipcode=12345&zipcode=x", "/openapi.json?x=<script>", "/./predict",
     "/predict\\..\\x", "/.env", "/.git/config",
 )  # fmt: skip
-# None of these headers affects the length of a request or the connection, so a response must come
-# for any value.
+# Headers that affect neither the length of a request nor the connection. So the server must send a
+# response, whatever their values are.
 HEADERS = (
     "Accept", "Accept-Encoding", "Accept-Language", "Authorization", "X-API-Key", "Cookie",
     "Cache-Control", "Content-Type", "Forwarded", "If-Modified-Since", "If-None-Match", "If-Range",
@@ -67,6 +70,7 @@ HEADERS = (
     "traceparent", "Access-Control-Request-Method", "Access-Control-Request-Headers",
     "Content-Encoding", "X-Original-URL",
 )  # fmt: skip
+# Values of the headers above.
 VALUES = (
     "127.0.0.1", "::1", "for=127.0.0.1", "null", "http://127.0.0.1", "https://evil.example", "*",
     "*/*", "text/html", "text/html;q=x", "gzip, br;q=nan", "bytes=0-0", "bytes=9-1,-5,0-",
@@ -76,6 +80,7 @@ VALUES = (
     "image/jpeg", "POST", "DELETE", "x" * 8000, "00-" + "0" * 32 + "-" + "0" * 16 + "-01",
     *(word for word in TEXTS if word.isprintable()),
 )  # fmt: skip
+# Values of Content-Length.
 LENGTHS = (
     "-1",
     "+5",
@@ -90,7 +95,7 @@ LENGTHS = (
     "200000001",
     "0",
 )
-# Other headers that affect where a request ends or what follows it.
+# Combinations of other headers that affect where a request ends or how the connection continues.
 FRAMINGS: tuple[tuple[tuple[str, str], ...], ...] = (
     (), (("Transfer-Encoding", "chunked"),), (("Transfer-Encoding", "gzip, chunked"),),
     (("Transfer-Encoding", "identity"),), (("Transfer-Encoding", "xchunked"),),
@@ -103,11 +108,12 @@ CHUNK_ENDINGS = (
     b"0\r\n\r\n", b"0\r\nX-Trailer: 1\r\n\r\n", b"", b"0\r\n", b"-1\r\n", b"zz\r\n",
     b"ffffffffffffffffff\r\n", b"00000000000000\n\n", b"0;" + b"x" * 3000 + b"\r\n\r\n",
 )  # fmt: skip
-# Bytes in place of the next pipelined request, and the openings of other protocols.
+# Bytes after a request, where a next request would start.
 TRAILING_BYTES = (
     b"\r\n" * 200, b"GET", b"\0" * 100, b"POST / HTTP/1.1\r\n" + b"a: b\r\n" * 500,
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\xff" * 3000,
 )  # fmt: skip
+# First bytes of other protocols.
 OTHER_PROTOCOLS = (
     b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + bytes(300),
     b"SSH-2.0-x\r\n",

@@ -1,4 +1,4 @@
-"""Checks of responses against the API contract: statuses, failure bodies and readings."""
+"""Checks responses against the API contract: statuses, failure bodies and readings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keylike.api.responses import API_VERSION
 from tools.fuzzing.hostile_load.case import Case
 from tools.fuzzing.hostile_load.exchange import Exchange, Response
 
-# Bodies must never show source locations, library names or library messages.
+# Text that must not be in a failure body: source locations, addresses in memory, and HTML.
 _INTERNALS = re.compile(
     rb'Traceback|File "|site-packages|\.py\b|0x[0-9a-f]{6,}|<!doctype|<html', re.IGNORECASE
 )
@@ -19,7 +19,7 @@ _ALLOWED_SERVER_ERRORS = {503, 504}
 
 
 def violations(case: Case, outcome: Exchange) -> list[str]:
-    """Return one line per violation, or nothing if the exchange is correct."""
+    """Return one line for each violation of the contract, or an empty list."""
     found = [outcome.problem] if outcome.problem else []
     for response, method in zip(
         outcome.responses, (*case.methods, *("GET",) * len(outcome.responses)), strict=False
@@ -72,7 +72,7 @@ def _check_failure(response: Response, body: Any) -> list[str]:
 
 
 def _check_reading(expected: tuple[str, str], response: Response) -> list[str]:
-    """Check the reading of a valid photo. Messages contain no code."""
+    """Check the reading of a valid photo. The messages do not contain its code."""
     if response.status != 200:
         return [f"a valid photo got {response.status}"]
     body = json.loads(response.body)
