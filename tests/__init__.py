@@ -1,1 +1,1 @@
-"""Tests, in the shape of the tree they test."""
+"""Tests of Keylike. The folders mirror those of `keylike/` and `tools/`."""

@@ -1,4 +1,4 @@
-"""Token stores that are closed after use, and a clock for them."""
+"""Helpers for tests of the token store: a clock that the test sets, and a store that is closed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NOW = 1_795_000_000.0
 
 
 class Clock:
-    """A clock that stands still at `now`."""
+    """A clock whose time, `now`, changes only when a test sets it."""
 
     def __init__(self) -> None:
         self.now = NOW
 
     def __call__(self) -> float:
-        """Return seconds since 1970."""
+        """Return the time in seconds since 1970."""
         return self.now
 
 
@@ -27,7 +27,7 @@ class Clock:
 def opened(
     path: Path | None = None, clock: Callable[[], float] = lambda: NOW, *, wait_s: float = 1.0
 ) -> Iterator[TokenStore]:
-    """Open the store at `path`, by default in a temporary folder, and close it on exit."""
+    """Open the token store at `path`, by default in a temporary folder, and close it on exit."""
     with tempfile.TemporaryDirectory() as folder:
         store = TokenStore(path or Path(folder) / "tokens.sqlite3", clock, wait_s=wait_s)
         try:

@@ -1,4 +1,4 @@
-"""Parsing of client addresses, and recognition of this machine's own."""
+"""Tests of parsing client addresses and of recognizing the addresses of this machine."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ from keylike.access.addresses import is_local_host, is_loopback, parse_address
         ("203.0.113.9:", None),
     ],
 )
-def test_parse_address_accepts_ports_and_mapped_addresses(text: str, expected: str | None) -> None:
+def test_parse_address_accepts_ports_and_ipv4_mapped_addresses(
+    text: str, expected: str | None
+) -> None:
     found = parse_address(text)
     assert (None if found is None else str(found)) == expected
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1", "[::1]", "::ffff:127.0.0.1"])
-def test_is_loopback_addresses_of_this_machine_returns_true(address: str) -> None:
+def test_is_loopback_is_true_for_addresses_of_this_machine(address: str) -> None:
     assert is_loopback(address) and is_local_host(address)
 
 
 @pytest.mark.parametrize(
     "address", ["0.0.0.0", "::", "10.0.0.1", "203.0.113.9", "2001:db8::1", "127.0.0.1.evil.example"]
 )
-def test_is_loopback_other_addresses_returns_false(address: str) -> None:
+def test_is_loopback_is_false_for_other_addresses(address: str) -> None:
     assert not is_loopback(address) and not is_local_host(address)
 
 
-def test_is_local_host_accepts_the_name_localhost_only() -> None:
+def test_is_local_host_accepts_only_localhost_as_a_name() -> None:
     assert is_local_host("localhost") and not is_loopback("localhost")
     for name in ("localhost.example", "evil.localhost", "LOCALHOST.evil", ""):
         assert not is_local_host(name)

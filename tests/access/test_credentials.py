@@ -1,4 +1,8 @@
-"""Credentials: the configured token, the run's token, and the tokens of the store."""
+"""Tests of credentials.
+
+A token is valid if it is configured (KEYLIKE_API_KEY), generated for one run of the server with a
+tunnel, or in the token store.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,7 @@ def test_configured_token_has_tier_admin() -> None:
     assert Credentials(ONE, None).any()
 
 
-def test_find_falls_back_to_the_store(tmp_path: Path) -> None:
+def test_find_accepts_the_configured_token_and_tokens_of_the_store(tmp_path: Path) -> None:
     with opened(tmp_path / "tokens.sqlite3") as store:
         clear = store.new("phone", Tier.FREE, None)
         assert Credentials(ONE, store).find(clear) == Token("phone", Tier.FREE, NOW)
@@ -33,7 +37,7 @@ def test_find_falls_back_to_the_store(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("one", [None, ""])
-def test_find_without_configured_token_rejects_empty_values(one: str | None) -> None:
+def test_find_without_a_configured_token_rejects_empty_strings(one: str | None) -> None:
     credentials = Credentials(one, None)
     assert [credentials.find(sent) for sent in ("", " ", "\0", "None")] == [None] * 4
     assert not credentials.any()
@@ -66,13 +70,14 @@ def test_find_compares_digests_in_constant_time(
             False,
             True,
         ]
-    # One comparison per value with the configured token, and one with the store's for the last.
-    # Digests have equal lengths, which therefore reveal nothing.
+    # Each value is compared with the configured token. Only the last one is in the store, and is
+    # also compared with the token found there. All digests have 32 bytes, so the lengths of the
+    # compared values reveal nothing.
     assert len(compared) == len(sent) + 1
     assert all(len(value) == 32 for pair in compared for value in pair)
 
 
-def test_any_ignores_expired_tokens(tmp_path: Path) -> None:
+def test_any_is_false_if_all_tokens_have_expired(tmp_path: Path) -> None:
     clock = Clock()
     with opened(tmp_path / "tokens.sqlite3", clock) as store:
         credentials = Credentials(None, store)
@@ -95,7 +100,7 @@ def test_unreadable_store_admits_only_the_configured_token(tmp_path: Path) -> No
             Credentials(None, store).any()
 
 
-def test_run_token_has_tier_free_and_works_next_to_all_others(tmp_path: Path) -> None:
+def test_run_token_has_tier_free_and_other_tokens_stay_valid(tmp_path: Path) -> None:
     run_token = generate_secret()
     with opened(tmp_path / "tokens.sqlite3") as store:
         clear = store.new("phone", Tier.FREE, None)

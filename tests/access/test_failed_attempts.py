@@ -10,7 +10,7 @@ from tests.running import until
 
 
 class Attempts:
-    """Failed attempts with a clock that the test sets, and the delays that they caused."""
+    """A counter of failed attempts with a clock that the test sets. It records the delays."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -21,12 +21,12 @@ class Attempts:
         )
 
     def fail(self, count: int, client: str = "a") -> None:
-        """Record failures of one client."""
+        """Record `count` failures of one client."""
         for _ in range(count):
             self.attempts.record_failure(client)
 
 
-def test_failed_attempts_are_slowed_before_they_are_blocked() -> None:
+def test_failed_attempts_are_delayed_and_then_blocked() -> None:
     each = Attempts()
     each.fail(4)
     assert (each.delays, each.attempts.blocked_s("a", "x")) == ([], 0)
@@ -37,7 +37,7 @@ def test_failed_attempts_are_slowed_before_they_are_blocked() -> None:
     assert each.attempts.blocked_s("b", "x") == 0
 
 
-def test_failed_attempts_end_with_their_window() -> None:
+def test_blocked_client_is_admitted_again_after_the_time_window() -> None:
     each = Attempts()
     each.fail(MAX_FAILURES + 1)
     each.now = WINDOW_S - 0.5
@@ -46,24 +46,26 @@ def test_failed_attempts_end_with_their_window() -> None:
     assert each.attempts.blocked_s("a", "x") == 0
 
 
-def test_failed_attempts_never_block_a_token_in_use() -> None:
+def test_failed_attempts_do_not_block_a_token_that_was_used_before() -> None:
     each = Attempts()
     each.attempts.record_success("a", "right")
     each.fail(MAX_FAILURES + 1)
     assert each.attempts.blocked_s("a", "right") == 0
     assert each.attempts.blocked_s("a", "other") > 0
     each.fail(MAX_FAILURES + 1, "b")
-    assert each.attempts.blocked_s("b", "right") > 0, "used from another address"
+    assert each.attempts.blocked_s("b", "right") > 0, (
+        "a token in use also works from another address that sent wrong tokens"
+    )
 
 
-def test_failed_attempts_block_when_other_replicas_saw_too_many() -> None:
+def test_client_is_blocked_if_the_shared_count_is_too_high() -> None:
     each = Attempts()
     each.shared = False
     each.fail(1)
     assert each.attempts.blocked_s("a", "x") == WINDOW_S
 
 
-def test_failed_attempts_delay_few_threads_at_once() -> None:
+def test_failed_attempts_delay_at_most_four_threads_at_once() -> None:
     entered, leave = threading.Semaphore(0), threading.Event()
 
     def sleep(seconds: float) -> None:
@@ -83,12 +85,12 @@ def test_failed_attempts_delay_few_threads_at_once() -> None:
             leave.set()
 
 
-def test_failed_attempts_of_many_clients_stay_bounded() -> None:
+def test_oldest_client_is_forgotten_after_ten_thousand_others() -> None:
     each = Attempts()
     each.shared = False
     for number in range(10_050):
         each.attempts.record_failure(str(number))
         each.attempts.record_success(str(number), "x")
-    assert each.attempts.blocked_s("0", "y") == 0, "the oldest is forgotten"
+    assert each.attempts.blocked_s("0", "y") == 0, "the oldest client is forgotten"
     assert each.attempts.blocked_s("10049", "y") == WINDOW_S
     assert each.attempts.blocked_s("10049", "x") == 0

@@ -1,4 +1,4 @@
-"""The access rules for every policy, need and tier, and the default policy."""
+"""Tests of the access rules, for every policy, need of a route and tier of a token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOKENS = {tier: Token(tier.value, tier, created=0.0) for tier in Tier}
 
 
 def outcome(policy: Policy, need: Need, tier: Tier | None, *, own: bool) -> str:
-    """Return the result of a check as a word."""
+    """Return "passes", "unauthorized" or "forbidden" as the result of an access check."""
     try:
         check(policy, need, TOKENS[tier] if tier else None, own=own)
     except Unauthorized:
@@ -26,7 +26,9 @@ def outcome(policy: Policy, need: Need, tier: Tier | None, *, own: bool) -> str:
 
 @pytest.mark.parametrize("need", Need)
 @pytest.mark.parametrize("policy", Policy)
-def test_check_is_monotonic_in_tier_and_policy(policy: Policy, need: Need) -> None:
+def test_check_admits_more_for_a_higher_tier_and_a_looser_policy(
+    policy: Policy, need: Need
+) -> None:
     for own in (False, True):
         opens = [outcome(policy, need, tier, own=own) == "passes" for tier in (None, *Tier)]
         assert opens == sorted(opens)
@@ -38,18 +40,18 @@ def test_check_is_monotonic_in_tier_and_policy(policy: Policy, need: Need) -> No
             assert outcome(policy, need, tier, own=own) == "passes"
 
 
-def test_check_liveness_is_public_and_admin_always_passes() -> None:
+def test_routes_without_a_need_are_public_and_admin_always_passes() -> None:
     for policy, need, own in itertools.product(Policy, Need, (False, True)):
         assert outcome(policy, Need.NOTHING, None, own=own) == "passes"
         assert outcome(policy, need, Tier.ADMIN, own=own) == "passes"
 
 
-def test_check_premium_needs_a_token_even_on_this_machine() -> None:
+def test_premium_route_requires_a_token_even_on_this_machine() -> None:
     assert outcome(Policy.OPEN, Need.PREMIUM, None, own=True) == "unauthorized"
     assert outcome(Policy.OPEN, Need.PREMIUM, Tier.FREE, own=True) == "forbidden"
 
 
-def test_chosen_policy_auto_is_open_only_locally_and_without_a_token() -> None:
+def test_auto_policy_is_open_only_on_loopback_without_a_token() -> None:
     chosen = {
         (loop, one): chosen_policy("auto", loopback=loop, one_token=one)
         for loop in (True, False)
@@ -63,7 +65,7 @@ def test_chosen_policy_auto_is_open_only_locally_and_without_a_token() -> None:
 
 
 @pytest.mark.parametrize("setting", ["auto", "predictions", "all", "open"])
-def test_tunnel_refusal_requires_a_local_host_and_tokens(
+def test_tunnel_is_refused_on_a_public_host_or_without_tokens(
     setting: str,
 ) -> None:
     assert "KEYLIKE_HOST" in (tunnel_refusal(setting, loopback=False, open_allowed=True) or "")

@@ -1,4 +1,4 @@
-"""Moving windows in memory: the limit, expiry, and a bounded number of names."""
+"""Tests of quotas and of the moving time windows in memory that count photos per client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FakeClocks:
         self.wall = 1_795_000_000.0
 
     def windows(self, max_names: int = 100) -> Windows:
-        """Return a storage that uses these clocks."""
+        """Return an in-memory storage of moving windows that uses these clocks."""
         return Windows(
             "keylike-memory://", clock=lambda: self.now, wall=lambda: self.wall, max_names=max_names
         )
@@ -58,7 +58,7 @@ def test_acquire_entry_ignores_jumps_of_the_wall_clock() -> None:
     assert windows.acquire_entry("name", 1, 60)
 
 
-def test_acquire_entry_drops_the_name_that_was_idle_longest() -> None:
+def test_acquire_entry_drops_the_client_that_was_idle_longest() -> None:
     windows = FakeClocks().windows(max_names=3)
     for name in ("a", "b", "c", "a", "d"):
         windows.acquire_entry(name, 5, 60)

@@ -1,4 +1,4 @@
-"""The token store: creation, lookup, use, expiry and revocation, by threads and processes."""
+"""Tests of the token store, also with several threads and processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from keylike.access.tokens import LENGTH, Tier, Token, TokenError, digest
 from tests.access.stores import NOW, Clock, opened
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# A program that creates and revokes tokens in turn, one step per input line.
+# A program that creates a token at one input line and revokes it at the next.
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
@@ -38,13 +38,13 @@ store.close()
 
 @pytest.fixture
 def clock() -> Clock:
-    """Return a clock that stands still."""
+    """Return a clock that only the test changes."""
     return Clock()
 
 
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> Iterator[TokenStore]:
-    """Return a store whose file does not exist yet."""
+    """Return a token store whose file does not exist yet."""
     with opened(tmp_path / "tokens.sqlite3", clock) as store:
         yield store
 
@@ -57,7 +57,7 @@ def test_find_returns_the_token_for_its_secret(store: TokenStore) -> None:
     assert store.any()
 
 
-def test_queries_without_a_file_find_nothing_and_create_none(store: TokenStore) -> None:
+def test_queries_without_a_file_find_nothing_and_create_no_file(store: TokenStore) -> None:
     assert (store.find("kl_" + "a" * 43), store.tokens(), store.any(), store.revoke("phone")) == (
         None,
         [],
@@ -67,7 +67,7 @@ def test_queries_without_a_file_find_nothing_and_create_none(store: TokenStore) 
     assert list(store.path.parent.glob("tokens*")) == []
 
 
-def test_empty_file_contains_no_tokens(store: TokenStore) -> None:
+def test_empty_file_has_no_tokens_and_accepts_new_ones(store: TokenStore) -> None:
     store.path.touch()
     assert (store.find("kl_" + "a" * 43), store.tokens(), store.any(), store.revoke("phone")) == (
         None,
@@ -78,13 +78,13 @@ def test_empty_file_contains_no_tokens(store: TokenStore) -> None:
     assert store.find(store.new("phone", Tier.FREE, None)) is not None
 
 
-def test_new_token_creates_a_missing_folder_for_the_owner_only(tmp_path: Path) -> None:
+def test_new_creates_a_missing_folder_that_only_the_owner_can_read(tmp_path: Path) -> None:
     with opened(tmp_path / "keylike" / "tokens.sqlite3") as store:
         assert store.find(store.new("phone", Tier.FREE, None)) is not None
         assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
 
 
-def test_file_does_not_contain_the_secret(store: TokenStore) -> None:
+def test_token_file_does_not_contain_the_secret(store: TokenStore) -> None:
     clear = store.new("phone", Tier.FREE, None)
     assert store.find(clear)
     written = store.path.read_bytes()
@@ -98,7 +98,7 @@ def test_find_rejects_the_stored_hash(store: TokenStore) -> None:
     assert [store.find(each) for each in sent] == [None] * 3
 
 
-def test_new_creates_the_file_for_the_owner_only(store: TokenStore) -> None:
+def test_new_creates_a_file_that_only_the_owner_can_read(store: TokenStore) -> None:
     umask = os.umask(0)
     try:
         store.new("phone", Tier.FREE, None)
@@ -124,7 +124,7 @@ def test_new_rejects_an_invalid_lifetime(store: TokenStore, lasts_s: float) -> N
     assert store.tokens() == []
 
 
-def test_token_expires_by_the_clock(store: TokenStore, clock: Clock) -> None:
+def test_token_expires_after_its_lifetime(store: TokenStore, clock: Clock) -> None:
     clear = store.new("guest", Tier.FREE, 60)
     clock.now = NOW + 59.9
     assert store.find(clear) and store.any()
@@ -135,7 +135,7 @@ def test_token_expires_by_the_clock(store: TokenStore, clock: Clock) -> None:
         store.new("guest", Tier.FREE, None)
 
 
-def test_last_use_is_written_once_a_minute(store: TokenStore, clock: Clock) -> None:
+def test_last_use_is_written_at_most_once_a_minute(store: TokenStore, clock: Clock) -> None:
     clear = store.new("phone", Tier.FREE, None)
     seen = []
     for after in (0.0, 59.0, 60.0, 61.0, 200.0):
@@ -154,7 +154,7 @@ def test_last_use_is_written_after_the_clock_was_set_back(store: TokenStore, clo
     assert store.tokens()[0].last_used == NOW - 1e6
 
 
-def test_last_use_is_shared_with_other_servers(store: TokenStore, clock: Clock) -> None:
+def test_last_use_written_by_another_server_is_respected(store: TokenStore, clock: Clock) -> None:
     clear = store.new("phone", Tier.FREE, None)
     store.find(clear)
     clock.now = NOW + 30
@@ -165,7 +165,7 @@ def test_last_use_is_shared_with_other_servers(store: TokenStore, clock: Clock) 
 
 @settings(deadline=None)
 @given(st.text(st.characters(), max_size=70))
-def test_new_treats_any_name_as_data(name: str) -> None:
+def test_new_accepts_or_rejects_any_name_without_side_effects(name: str) -> None:
     with opened() as store:
         existing = store.new("existing", Tier.FREE, None)
         try:
@@ -273,7 +273,9 @@ def test_changes_by_another_process_take_effect_at_once(store: TokenStore) -> No
         assert all(each.result(20) for each in queries)
 
 
-def test_find_succeeds_while_threads_record_uses(store: TokenStore, clock: Clock) -> None:
+def test_find_succeeds_while_many_threads_write_the_last_use(
+    store: TokenStore, clock: Clock
+) -> None:
     tokens = [store.new(f"n{number}", Tier.FREE, None) for number in range(8)]
 
     def use(minute: int) -> None:
@@ -286,12 +288,15 @@ def test_find_succeeds_while_threads_record_uses(store: TokenStore, clock: Clock
 
 
 @pytest.mark.parametrize("how", ["deleted", "another", "moved", "copied"])
-def test_replaced_file_takes_effect_at_once(store: TokenStore, how: str, tmp_path: Path) -> None:
+def test_replaced_token_file_takes_effect_at_once(
+    store: TokenStore, how: str, tmp_path: Path
+) -> None:
     clear, other_path = store.new("phone", Tier.FREE, None), tmp_path / "other.sqlite3"
     assert store.find(clear)
     with opened(other_path) as other:
         others = other.new("desk", Tier.ADMIN, None)
-        # Used as often as the first file, since SQLite itself notices a different change counter.
+        # Write to the second file as often as to the first. Otherwise their change counters differ,
+        # and SQLite itself would notice that the file was replaced.
         assert other.find(others)
     if how == "moved":
         other_path.rename(store.path)
@@ -307,7 +312,7 @@ def test_replaced_file_takes_effect_at_once(store: TokenStore, how: str, tmp_pat
     assert store.path.exists() == (how != "deleted")
 
 
-def test_relative_path_refers_to_the_folder_at_start(
+def test_relative_path_is_resolved_when_the_store_is_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "there").mkdir()

@@ -1,6 +1,7 @@
-"""Faults of the token file.
+"""Tests of faults of the token file.
 
-Failing to record a use admits requests; failing to read admits none.
+If the time of last use cannot be written, requests are still admitted. If the file cannot be read,
+no request is admitted.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from keylike.access.store import TokenStore
 from keylike.access.tokens import Tier, Token, TokenError, TokensUnreadable, generate_secret
 from tests.access.stores import NOW, Clock, opened
 
+# The user id of the user `nobody`, who has no rights.
 NOBODY_UID = 65534
-# A program that is killed after it has overwritten pages saved in the journal.
+# A program that is killed in the middle of a transaction. It has then overwritten parts of the
+# file, whose old content SQLite keeps in a journal.
 KILLED_WHILE_WRITING = """
 import os, signal, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -45,20 +48,20 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.fixture
 def clock() -> Clock:
-    """Return a clock that stands still."""
+    """Return a clock that only the test changes."""
     return Clock()
 
 
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> Iterator[TokenStore]:
-    """Return a store that does not wait for locks."""
+    """Return a token store that does not wait for locks of the file."""
     with opened(tmp_path / "tokens.sqlite3", clock, wait_s=0.0) as store:
         yield store
 
 
 @contextmanager
 def without_root() -> Iterator[None]:
-    """Run the block as another user if this one is root, who may read and write every file."""
+    """Run the block without root rights, because root may read and write every file."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(NOBODY_UID)
@@ -71,7 +74,7 @@ def without_root() -> Iterator[None]:
 
 @pytest.fixture
 def read_only_file(store: TokenStore) -> Iterator[tuple[Path, str]]:
-    """Return a token file without write permission, in a folder without it, and the secret."""
+    """Return a token file and its secret. Neither the file nor its folder is writable."""
     clear = store.new("phone", Tier.PREMIUM, None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(shutil.copy(store.path, folder))
@@ -81,7 +84,9 @@ def read_only_file(store: TokenStore) -> Iterator[tuple[Path, str]]:
         Path(folder).chmod(0o755)
 
 
-def test_read_only_volume_can_be_queried_but_not_changed(read_only_file: tuple[Path, str]) -> None:
+def test_read_only_token_file_can_be_queried_but_not_changed(
+    read_only_file: tuple[Path, str],
+) -> None:
     path, clear = read_only_file
     with without_root(), opened(path) as store:
         assert [store.find(clear) for _ in range(3)] == [Token("phone", Tier.PREMIUM, NOW)] * 3
@@ -93,7 +98,7 @@ def test_read_only_volume_can_be_queried_but_not_changed(read_only_file: tuple[P
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_file_without_read_permission_admits_nobody(read_only_file: tuple[Path, str]) -> None:
+def test_token_file_without_read_permission_admits_nobody(read_only_file: tuple[Path, str]) -> None:
     path, clear = read_only_file
     path.chmod(0o000)
     with without_root(), opened(path) as store, pytest.raises(TokensUnreadable):
@@ -109,7 +114,9 @@ def test_folder_without_permission_admits_nobody(read_only_file: tuple[Path, str
                 ask()
 
 
-def test_full_disk_only_prevents_recording_of_uses(store: TokenStore, clock: Clock) -> None:
+def test_full_disk_prevents_new_tokens_and_last_use_but_not_find(
+    store: TokenStore, clock: Clock
+) -> None:
     clear = store.new("phone", Tier.FREE, None)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
@@ -126,14 +133,16 @@ def test_full_disk_only_prevents_recording_of_uses(store: TokenStore, clock: Clo
     assert store.tokens()[0].last_used == clock.now
 
 
-def test_locked_writer_only_prevents_recording_of_uses(store: TokenStore, clock: Clock) -> None:
+def test_write_lock_prevents_revoke_and_last_use_but_not_find(
+    store: TokenStore, clock: Clock
+) -> None:
     clear = store.new("phone", Tier.FREE, None)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert [store.find(clear) for _ in range(3)] == [Token("phone", Tier.FREE, NOW)] * 3
         with pytest.raises(TokensUnreadable, match="locked"):
             store.revoke("phone")
-    # The time of use is not retried at the next request either.
+    # After a failure the time of last use is not written before a minute has passed.
     assert store.find(clear) == Token("phone", Tier.FREE, NOW)
     assert store.tokens()[0].last_used is None
     clock.now += 60
@@ -141,7 +150,7 @@ def test_locked_writer_only_prevents_recording_of_uses(store: TokenStore, clock:
     assert store.tokens()[0].last_used == clock.now
 
 
-def test_find_does_not_wait_to_record_a_use(tmp_path: Path) -> None:
+def test_find_does_not_wait_until_the_last_use_can_be_written(tmp_path: Path) -> None:
     with (
         opened(tmp_path / "tokens.sqlite3", wait_s=60.0) as store,
         ThreadPoolExecutor(1) as threads,
@@ -162,7 +171,7 @@ def test_exclusively_locked_file_admits_nobody_until_released(store: TokenStore)
     assert store.find(clear)
 
 
-def test_threads_do_not_queue_for_a_locked_file(tmp_path: Path) -> None:
+def test_find_does_not_wait_for_another_thread_with_the_lock(tmp_path: Path) -> None:
     inside, released = threading.Event(), threading.Event()
 
     def clock() -> float:
@@ -187,7 +196,7 @@ def test_threads_do_not_queue_for_a_locked_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"x" * 5000, b"SQLite format 3\0" + b"\xff" * 5000, b"SQLite format 3\0"]
 )
-def test_file_that_is_no_database_admits_nobody(store: TokenStore, content: bytes) -> None:
+def test_file_that_is_not_a_database_admits_nobody(store: TokenStore, content: bytes) -> None:
     store.path.write_bytes(content)
     calls = (
         lambda: store.find("kl_" + "a" * 43),
@@ -202,7 +211,7 @@ def test_file_that_is_no_database_admits_nobody(store: TokenStore, content: byte
         assert str(store.path.parent) not in str(raised.value)
 
 
-def test_database_of_another_program_admits_nobody_and_is_unchanged(store: TokenStore) -> None:
+def test_database_of_another_program_admits_nobody(store: TokenStore) -> None:
     with closing(sqlite3.connect(store.path)) as other:
         other.execute("CREATE TABLE tokens (name TEXT, secret TEXT)")
     with pytest.raises(TokensUnreadable):
@@ -211,7 +220,7 @@ def test_database_of_another_program_admits_nobody_and_is_unchanged(store: Token
         store.new("phone", Tier.ADMIN, None)
 
 
-def test_folder_in_place_of_the_file_admits_nobody(store: TokenStore) -> None:
+def test_folder_instead_of_a_token_file_admits_nobody(store: TokenStore) -> None:
     store.path.mkdir()
     with pytest.raises(TokensUnreadable):
         store.find("kl_" + "a" * 43)
@@ -237,7 +246,7 @@ def test_new_reports_a_file_that_cannot_be_created(tmp_path: Path, path: str) ->
         "last_used = 'x'",
     ],
 )
-def test_invalid_row_admits_nobody(store: TokenStore, change: str) -> None:
+def test_invalid_value_in_the_token_file_admits_nobody(store: TokenStore, change: str) -> None:
     clear = store.new("phone", Tier.FREE, None)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute(f"UPDATE tokens SET {change}")
@@ -249,7 +258,7 @@ def test_invalid_row_admits_nobody(store: TokenStore, change: str) -> None:
 
 @settings(deadline=None)
 @given(start=st.integers(0, 5 * 4096), damage=st.binary(min_size=1, max_size=64))
-def test_damaged_file_raises_only_expected_errors(start: int, damage: bytes) -> None:
+def test_damaged_token_file_raises_only_expected_errors(start: int, damage: bytes) -> None:
     with opened() as store:
         clear = store.new("phone", Tier.FREE, None)
         whole = store.path.read_bytes()
@@ -268,7 +277,7 @@ def test_damaged_file_raises_only_expected_errors(start: int, damage: bytes) -> 
                 continue
 
 
-def test_process_killed_while_writing_changes_nothing(store: TokenStore) -> None:
+def test_transaction_of_a_killed_process_is_rolled_back(store: TokenStore) -> None:
     clear = store.new("phone", Tier.FREE, None)
     for number in range(100):
         store.new(f"n{number}", Tier.FREE, None)
@@ -285,7 +294,7 @@ def test_process_killed_while_writing_changes_nothing(store: TokenStore) -> None
 
 
 def test_may_contain_never_waits_for_a_locked_file(tmp_path: Path, clock: Clock) -> None:
-    """A wait would take an hour."""
+    """Check for a secret while the file is locked. Waiting for the lock would take an hour."""
     with opened(tmp_path / "tokens.sqlite3", clock, wait_s=3600.0) as store:
         secret, other = store.new("a", Tier.FREE, None), generate_secret()
         assert [store.may_contain(each) for each in (secret, other, "short")] == [
@@ -301,5 +310,5 @@ def test_may_contain_never_waits_for_a_locked_file(tmp_path: Path, clock: Clock)
         assert not store.may_contain(other)
 
 
-def test_may_contain_without_a_file_is_false(store: TokenStore) -> None:
+def test_may_contain_is_false_without_a_file(store: TokenStore) -> None:
     assert not store.may_contain(generate_secret())

@@ -1,4 +1,4 @@
-"""Tokens: the order of the tiers, the format, expiry, and valid names."""
+"""Tests of tokens: the order of the tiers, the format, expiry, and valid names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_tier_includes_the_tiers_below_it() -> None:
     assert opened == [[True, False, False], [True, True, False], [True, True, True]]
 
 
-def test_generate_secret_returns_256_random_bits_with_a_prefix() -> None:
+def test_generate_secret_returns_a_prefix_and_43_random_characters() -> None:
     secrets = {generate_secret() for _ in range(100)}
     assert len(secrets) == 100
     assert all(
@@ -45,7 +45,7 @@ def test_token_is_valid_until_its_expiry() -> None:
 @example("\ud800", "\ud801")
 @example("\ud800", "?")
 @given(st.text(st.characters(), max_size=8), st.text(st.characters(), max_size=8))
-def test_digest_is_unique_for_every_string(one: str, other: str) -> None:
+def test_digest_differs_for_different_strings(one: str, other: str) -> None:
     assert len(digest(one)) == 32
     assert (digest(one) == digest(other)) == (one == other)
 
@@ -53,7 +53,7 @@ def test_digest_is_unique_for_every_string(one: str, other: str) -> None:
 @pytest.mark.parametrize(
     "name", ["a", "phone of Zoë", "x" * 64, "'; DROP TABLE tokens; --", "鍵", "[red]"]
 )
-def test_normalize_name_keeps_recognizable_names(name: str) -> None:
+def test_normalize_name_keeps_readable_names(name: str) -> None:
     assert normalize_name(name) == name
 
 
@@ -76,10 +76,10 @@ def test_normalize_name_keeps_recognizable_names(name: str) -> None:
         "KEYLIKE_TUNNEL",
     ],
 )
-def test_normalize_name_rejects_unrecognizable_names(name: str) -> None:
+def test_normalize_name_rejects_empty_long_invisible_and_reserved_names(name: str) -> None:
     with pytest.raises(TokenError):
         normalize_name(name)
 
 
-def test_normalize_name_unifies_equivalent_characters() -> None:
+def test_normalize_name_returns_the_same_for_equivalent_characters() -> None:
     assert normalize_name("Zoe\u0308") == normalize_name("Zo\u00eb")

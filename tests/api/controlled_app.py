@@ -1,4 +1,4 @@
-"""An application whose reader and clock the test controls."""
+"""Application for tests that control its reader and its clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.fakes import ColourReader
 
 
 class ControlledReader(ColourReader):
-    """A reader that first calls a function of the test."""
+    """A reader that calls a function of the test, `first`, before it reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class ControlledReader(ColourReader):
 
     @property
     def info(self) -> ReaderInfo:
-        """Name, version and digest of the reader."""
+        """Return the name, version and digest of the reader."""
         return ReaderInfo(
             name="controlled",
             version="1.2.3",
@@ -47,12 +47,12 @@ def crash() -> None:
 
 
 def short_of_memory() -> None:
-    """Refuse as a reader without free memory does."""
+    """Raise the error of a reader that has no free memory."""
     raise Overloaded("No memory is left.", retry_after_s=1)
 
 
 class ControlledApp:
-    """An application with a controlled reader and a clock that stands still."""
+    """An application with a controlled reader and a clock that only the test changes."""
 
     def __init__(self, settings: Settings, *, loaded: bool = True, **changes: Any) -> None:
         self.reader = ControlledReader()
@@ -64,17 +64,17 @@ class ControlledApp:
         self.client = self.service.app.test_client()
 
     def post(self, photo: bytes, path: str = "/predict", **more: Any) -> Any:
-        """Post a photo and return the response body."""
+        """Post a photo and return the JSON body of the response."""
         return self.client.post(path, data=photo, content_type="image/jpeg", **more).get_json()
 
     def get(self, path: str, status: int = 200) -> dict[str, Any]:
-        """Return a response body after validating it against the OpenAPI document."""
+        """Get a path and return the body after validating it against the OpenAPI document."""
         response = self.client.get(path)
         assert response.status_code == status, response.get_data()
         return check_described(self.client, response, path, "get")
 
     def values(self) -> dict[str, float]:
-        """Return the values of /metrics by name and labels."""
+        """Return the values of /metrics, with the name and labels of each metric as its key."""
         response = self.client.get("/metrics")
         assert (response.status_code, response.content_type) == (
             200,

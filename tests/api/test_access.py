@@ -1,4 +1,4 @@
-"""Access to every route, under every policy, with tokens of every tier, locally and remotely."""
+"""Tests of access to every route: under every policy, with every token tier, local and remote."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tools.plain_pictures import plain
 
 ONE = "s3cret-token-of-the-settings"
 REMOTE = {"REMOTE_ADDR": "203.0.113.7"}
-# The need of each route. A route that is missing here fails the first test.
+# The access need of each route. The first test fails if a route is missing here.
 ROUTES = {
     ("GET", "/health/live"): Need.NOTHING,
     ("GET", "/health"): Need.PUBLIC,
@@ -50,7 +50,7 @@ ROUTES = {
     ("GET", "/debug/memory"): Need.OPERATOR,
     ("GET", "/cache/stats"): Need.OPERATOR,
 }
-# Tiers with remote access, as first letters: no token, free, premium, admin.
+# Who has remote access, as one letter each: (n)o token, (f)ree, (p)remium and (a)dmin tokens.
 EVERYBODY, FREE, PREMIUM, ADMIN = "nfpa", "fpa", "pa", "a"
 ALLOWED = {
     "open": {Need.PUBLIC: EVERYBODY, Need.PHOTOS: EVERYBODY},
@@ -60,7 +60,7 @@ ALLOWED = {
 
 
 class GuardedApp:
-    """An application with one token of each tier."""
+    """An application with one valid token of each tier."""
 
     def __init__(self, settings: Settings, model: Load, tmp_path: Path, **changes: Any) -> None:
         self.store = TokenStore(tmp_path / "tokens.sqlite3", lambda: NOW)
@@ -75,7 +75,7 @@ class GuardedApp:
         self.client: FlaskClient = self.flask.test_client()
 
     def send(self, method: str, path: str, token: str, **more: Any) -> TestResponse:
-        """Send a request with the token of a tier, given by its first letter."""
+        """Send a request with the token of a tier, which the letter `token` selects."""
         headers = {"X-API-Key": self.tokens[token]} if self.tokens[token] else {}
         path = path.replace("docs/files/<path:filename>", "docs/files/css/swagger-ui.css").replace(
             "<path:filename>", "docs.js"
@@ -85,7 +85,7 @@ class GuardedApp:
 
 @pytest.fixture
 def guarded(settings: Settings, model: Load, tmp_path: Path) -> GuardedApp:
-    """Return an application whose predictions require a token."""
+    """Return an application whose photo routes require a token."""
     return GuardedApp(settings, model, tmp_path, policy="predictions")
 
 
@@ -98,7 +98,7 @@ def test_every_route_has_an_expected_need(guarded: GuardedApp) -> None:
     assert found == ROUTES
 
 
-def test_unlisted_route_requires_the_operator(guarded: GuardedApp) -> None:
+def test_route_without_a_listed_need_requires_an_operator(guarded: GuardedApp) -> None:
     guarded.flask.add_url_rule("/forgotten", view_func=lambda: "secret")
     assert guarded.client.get("/forgotten", environ_base=REMOTE).status_code == 401
     assert guarded.send("GET", "/forgotten", "a", environ_base=REMOTE).status_code == 200
@@ -123,14 +123,15 @@ def test_remote_access_to_every_route_follows_the_policy(
         )
 
 
-def test_page_opens_without_a_token_under_every_policy(
+def test_web_page_needs_no_token_under_the_strictest_policy(
     settings: Settings, model: Load, tmp_path: Path
 ) -> None:
     guarded = GuardedApp(settings, model, tmp_path, policy="all")
     page = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
     answer = guarded.client.get("/", headers=page, environ_base=REMOTE, buffered=True)
     assert (answer.status_code, answer.mimetype) == (200, "text/html")
-    # The JSON names the model, and a photo with the Accept header of a browser is still a photo.
+    # Other requests need a token: JSON on the same path, because it names the model, and a photo,
+    # even with the Accept header of a browser.
     assert guarded.client.get("/", environ_base=REMOTE).status_code == 401
     for path in ("/", "/predict"):
         refused = guarded.client.post(
@@ -141,7 +142,7 @@ def test_page_opens_without_a_token_under_every_policy(
         assert guarded.client.get(path, headers=page, environ_base=REMOTE).status_code == 401
 
 
-def test_local_program_is_operator_unless_everything_requires_a_token(
+def test_local_program_is_operator_unless_the_policy_is_all(
     settings: Settings, model: Load, tmp_path: Path
 ) -> None:
     for number, (policy, status) in enumerate([("open", 200), ("predictions", 200), ("all", 401)]):
@@ -165,13 +166,15 @@ def test_local_program_is_operator_unless_everything_requires_a_token(
         "192.168.1.5:5000",
     ],
 )
-def test_foreign_host_name_for_this_machine_is_not_operator(guarded: GuardedApp, host: str) -> None:
+def test_local_request_with_a_foreign_host_header_is_not_operator(
+    guarded: GuardedApp, host: str
+) -> None:
     assert guarded.client.get("/metrics", headers={"Host": host}).status_code == 401
     for own in ("localhost:5000", "127.0.0.1:5000", "[::1]:5000"):
         assert guarded.client.get("/metrics", headers={"Host": own}).status_code == 200
 
 
-def test_own_origin_is_operator_and_other_origins_are_not(guarded: GuardedApp) -> None:
+def test_local_request_from_a_page_of_another_origin_is_not_operator(guarded: GuardedApp) -> None:
     for origin, status in (
         ("http://localhost", 200),
         ("http://localhost:81", 401),
@@ -193,7 +196,7 @@ def test_own_origin_is_operator_and_other_origins_are_not(guarded: GuardedApp) -
         "",
     ],
 )
-def test_malformed_origin_counts_as_another_site(guarded: GuardedApp, origin: str) -> None:
+def test_malformed_origin_counts_as_another_origin(guarded: GuardedApp, origin: str) -> None:
     assert guarded.client.get("/metrics", headers={"Origin": origin}).status_code == 401
     assert guarded.client.get("/health/live", headers={"Origin": origin}).status_code == 200
 
@@ -202,10 +205,10 @@ def test_malformed_origin_counts_as_another_site(guarded: GuardedApp, origin: st
     ("site", "status"),
     [("none", 200), ("same-origin", 200), ("same-site", 401), ("cross-site", 401), ("?", 401)],
 )
-def test_subresource_of_another_site_is_not_operator(
+def test_local_request_by_a_page_of_another_site_is_not_operator(
     guarded: GuardedApp, site: str, status: int
 ) -> None:
-    """Images and scripts are requested without Origin."""
+    """Check Sec-Fetch-Site, because browsers request images and scripts without Origin."""
     assert (
         guarded.client.get("/debug/memory", headers={"Sec-Fetch-Site": site}).status_code == status
     )
@@ -286,7 +289,7 @@ def test_token_created_or_revoked_while_running_takes_effect_at_once(guarded: Gu
     )
 
 
-def test_damaged_token_file_refuses_everyone(guarded: GuardedApp) -> None:
+def test_all_tokens_are_refused_if_the_token_file_is_damaged(guarded: GuardedApp) -> None:
     guarded.store.path.write_bytes(b"no database" * 1000)
     response = guarded.send(
         "POST", "/predict", "a", data=plain(), content_type="image/jpeg", environ_base=REMOTE
@@ -296,7 +299,7 @@ def test_damaged_token_file_refuses_everyone(guarded: GuardedApp) -> None:
     assert guarded.client.get("/health/ready").status_code == 200
 
 
-def test_token_of_the_settings_has_full_access(settings: Settings, model: Load) -> None:
+def test_configured_token_has_full_access(settings: Settings, model: Load) -> None:
     client = create_app(
         settings.model_copy(update={"api_key": SecretStr(ONE)}), load=model
     ).test_client()
@@ -331,7 +334,7 @@ def test_server_on_a_public_address_requires_tokens(
     assert client.post("/predict", data=plain(), content_type="image/jpeg").status_code == status
 
 
-def test_document_describes_security(guarded: GuardedApp) -> None:
+def test_openapi_document_describes_the_required_tokens(guarded: GuardedApp) -> None:
     document = guarded.client.get("/openapi.json").get_json()
     assert set(document["components"]["securitySchemes"]) == {"token", "bearer"}
     assert document["paths"]["/predict"]["post"]["security"] == [{"token": []}, {"bearer": []}]

@@ -1,4 +1,4 @@
-"""Bad input: each kind gets its JSON failure, and the next request is served normally."""
+"""Tests of bad input: each kind of it gets its own JSON error, and the server continues."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_unknown_path_from_a_browser_returns_json(client: FlaskClient) -> None:
     assert response.get_json()["code"] == "not_found"
 
 
-def test_wrong_method_returns_allow_header(client: FlaskClient) -> None:
+def test_wrong_method_returns_405_with_an_allow_header(client: FlaskClient) -> None:
     response = client.put("/predict")
     assert (response.status_code, response.get_json()["code"]) == (405, "method_not_allowed")
     assert "POST" in response.headers["Allow"]

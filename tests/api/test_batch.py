@@ -1,4 +1,4 @@
-"""POST /predict/batch: ordered results, each a success or a failure, within limits."""
+"""Tests of POST /predict/batch: results in order, each a success or a failure, and limits."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 
 def photos_of(count: int, colour: tuple[int, int, int] = RED) -> list[bytes]:
-    """Return photos of one colour, no two of them equal."""
+    """Return different photos of one colour: they differ in size."""
     return [plain(colour, size=(60 + at, 40)) for at in range(count)]
 
 
 def post(
     client: FlaskClient, photos: Sequence[bytes], field: str = "image", **more: Any
 ) -> TestResponse:
-    """Post a form with one part per photo."""
+    """Post a multipart form with one part for each photo."""
     fields = more.pop("fields", {})
     path = more.pop("path", "/predict/batch")
     return client.post(path, **form(*fields.items(), *((field, photo) for photo in photos)), **more)
 
 
 def validated(client: FlaskClient, response: TestResponse) -> dict[str, Any]:
-    """Return the body after validating it against the document."""
+    """Return the body after validating it against the OpenAPI document."""
     return check_described(client, response, "/predict/batch", "post")
 
 
@@ -64,7 +64,7 @@ def test_batch_returns_results_in_order(client: FlaskClient) -> None:
 
 
 def test_batch_result_equals_the_single_prediction(client: FlaskClient) -> None:
-    """Fields that differ between requests are ignored."""
+    """Compare all fields, except those that differ between any two requests."""
     pictures = [plain(RED), plain(BLUE), b"%PDF", b"", b"\xff\xd8\xff"]
     own = {"request_id", "processing_ms", "cached"}
     together = validated(client, post(client, pictures))["results"]
@@ -77,7 +77,7 @@ def test_batch_result_equals_the_single_prediction(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("bad", [b"", b"%PDF", b"\xff\xd8\xff", plain()[:300]])
-def test_batch_with_one_bad_photo_reads_the_other_thirty_one(
+def test_batch_with_one_bad_photo_reads_the_other_31_photos(
     client: FlaskClient, bad: bytes
 ) -> None:
     photos = photos_of(32)
@@ -115,7 +115,7 @@ def test_batch_with_a_crash_fails_only_that_photo_and_logs_it(
     assert '"event": "crash"' in log_text(settings.logs)
 
 
-def test_batch_of_identical_photos_is_read_once(client: FlaskClient) -> None:
+def test_identical_photos_in_a_batch_are_read_once(client: FlaskClient) -> None:
     results = validated(client, post(client, [plain()] * 32))["results"]
     assert sorted(each["cached"] for each in results) == [False] + [True] * 31
     assert not any(
@@ -160,12 +160,14 @@ def test_batch_without_a_form_fails(client: FlaskClient, kind: str) -> None:
     )
 
 
-def test_batch_of_32_captures_fits_and_a_larger_one_is_refused(
+def test_batch_of_32_photos_fits_and_a_larger_body_is_refused(
     client: FlaskClient, settings: Settings
 ) -> None:
-    """Decoders ignore bytes after the end of a JPEG, so they serve as padding."""
+    """Check the body limit with padded photos: decoders ignore bytes after the end of a JPEG."""
     capture = batch_limit(settings) // 32 - 4000
-    assert capture > 1_200_000, "a capture of a phone has about 250 kB"
+    assert capture > 1_200_000, (
+        "the limit must be well above 250 kB, the usual size of a photo from the web page"
+    )
     padded = [photo + bytes(capture - len(photo)) for photo in photos_of(32)]
     assert all(each["success"] for each in validated(client, post(client, padded))["results"])
     failed(
@@ -173,7 +175,7 @@ def test_batch_of_32_captures_fits_and_a_larger_one_is_refused(
     )
 
 
-def test_batch_photo_has_the_size_limit_of_a_single_one(
+def test_photo_in_a_batch_has_the_size_limit_of_a_single_photo(
     client: FlaskClient, settings: Settings
 ) -> None:
     results = validated(client, post(client, [plain() + bytes(settings.max_bytes), plain()]))[
@@ -182,7 +184,7 @@ def test_batch_photo_has_the_size_limit_of_a_single_one(
     assert [each.get("code") for each in results] == ["image_too_large", None]
 
 
-def test_predict_keeps_its_own_body_limit(client: FlaskClient) -> None:
+def test_predict_refuses_a_body_that_only_a_batch_may_have(client: FlaskClient) -> None:
     assert post(client, [bytes(16_000_000)], path="/predict").status_code == 413
 
 
@@ -192,7 +194,9 @@ def test_batch_in_a_full_queue_is_refused_as_a_whole(
     service = Service(settings.model_copy(update={"queue": 1, "threads": 1}), load=model)
     service.load()
     full = service.app.test_client()
-    assert post(full, photos_of(32)).status_code == 200, "an empty queue admits a batch of any size"
+    assert post(full, photos_of(32)).status_code == 200, (
+        "an empty queue must admit a batch of any size"
+    )
     with service.slots.admit(1):
         refused = post(full, photos_of(2))
         failed(full, refused, 503, "overloaded")
@@ -200,7 +204,7 @@ def test_batch_in_a_full_queue_is_refused_as_a_whole(
     service.close()
 
 
-def test_batch_past_the_deadline_fails_for_each_photo(client: FlaskClient) -> None:
+def test_batch_past_the_deadline_returns_an_error_for_each_photo(client: FlaskClient) -> None:
     results = validated(client, post(client, photos_of(3), headers={"X-Request-Timeout": "1e-9"}))[
         "results"
     ]

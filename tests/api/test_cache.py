@@ -1,4 +1,4 @@
-"""The cache over HTTP: repeated photos are read once, and /cache/stats counts them."""
+"""Tests of the cache over HTTP: a repeated photo is read once, and /cache/stats counts it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tools.plain_pictures import BLUE, GREEN, RED, plain
 
 
 class CountingReader(ColourReader):
-    """A reader that counts its photos and can refuse as if memory were short."""
+    """A reader that counts its photos and raises Overloaded while `full` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def client(settings: Settings, reader: CountingReader) -> FlaskClient:
 
 
 def post(client: FlaskClient, photo: bytes, **more: Any) -> dict[str, Any]:
-    """Post a photo and return the body after validating it against the document."""
+    """Post a photo and return the body after validating it against the OpenAPI document."""
     return check_described(
         client,
         client.post("/predict", data=photo, content_type="image/jpeg", **more),
@@ -72,7 +72,7 @@ def post(client: FlaskClient, photo: bytes, **more: Any) -> dict[str, Any]:
 
 
 def stats(client: FlaskClient) -> dict[str, Any]:
-    """Return /cache/stats after validating it against the document."""
+    """Return the body of /cache/stats after validating it against the OpenAPI document."""
     return check_described(client, client.get("/cache/stats"), "/cache/stats", "get")
 
 
@@ -86,7 +86,7 @@ def test_repeated_photo_is_read_once(client: FlaskClient, reader: CountingReader
     assert first["request_id"] != second["request_id"]
 
 
-def test_repeated_photo_with_another_zipcode_is_a_hit_with_its_own_market(
+def test_cached_reading_gets_the_market_figures_of_the_new_zipcode(
     client: FlaskClient, reader: CountingReader
 ) -> None:
     first = post(client, plain())
@@ -104,17 +104,17 @@ def test_different_photos_are_read_separately(client: FlaskClient, reader: Count
 
 
 @pytest.mark.parametrize("header", ["no-cache", "no-store", "max-age=0, no-cache"])
-def test_photo_with_no_cache_is_read_again_and_not_kept(
+def test_no_cache_header_bypasses_the_cache(
     client: FlaskClient, reader: CountingReader, header: str
 ) -> None:
     before = stats(client)
     for _ in range(2):
         assert not post(client, plain(), headers={"Cache-Control": header})["cached"]
     assert reader.photos == 2
-    assert stats(client) == before, "nothing is looked up or kept"
+    assert stats(client) == before, "the cache must be neither searched nor filled"
 
 
-def test_photo_with_other_cache_directives_uses_the_cache(
+def test_max_age_header_does_not_bypass_the_cache(
     client: FlaskClient, reader: CountingReader
 ) -> None:
     for _ in range(2):
@@ -150,7 +150,7 @@ def test_failure_is_not_cached(client: FlaskClient, reader: CountingReader) -> N
     assert not post(client, plain())["cached"]
 
 
-def test_waiting_request_does_not_share_a_failure(settings: Settings) -> None:
+def test_request_that_waits_for_a_failed_reading_reads_by_itself(settings: Settings) -> None:
     waiting = threading.Event()
 
     class WatchedCache(ReadingCache):
@@ -203,7 +203,7 @@ def test_fifty_concurrent_identical_photos_are_read_once(
     assert sorted(body["cached"] for body in bodies) == [False] + [True] * 49
 
 
-def test_stats_count_hits_and_misses(client: FlaskClient) -> None:
+def test_cache_stats_count_hits_and_misses(client: FlaskClient) -> None:
     assert stats(client) == {
         "hits": 0,
         "misses": 0,
@@ -222,7 +222,7 @@ def test_stats_count_hits_and_misses(client: FlaskClient) -> None:
     assert (found["hits"], found["misses"], found["entries"], found["hit_rate"]) == (1, 1, 1, 0.5)
 
 
-def test_stats_require_the_operator(settings: Settings, reader: CountingReader) -> None:
+def test_cache_stats_require_an_operator(settings: Settings, reader: CountingReader) -> None:
     guarded = serve(settings, reader, api_key=SecretStr("s3cret-token"))
     assert guarded.get("/cache/stats").status_code == 200
     remote = {"REMOTE_ADDR": "203.0.113.7"}
@@ -237,7 +237,7 @@ def test_stats_require_the_operator(settings: Settings, reader: CountingReader) 
     )
 
 
-def test_cache_with_zero_ttl_is_off(settings: Settings, reader: CountingReader) -> None:
+def test_cache_is_off_if_its_ttl_is_zero(settings: Settings, reader: CountingReader) -> None:
     client = serve(settings, reader, cache_ttl_s=0)
     assert [post(client, plain())["cached"] for _ in range(2)] == [False, False]
     assert (reader.photos, stats(client)["ttl_s"], stats(client)["entries"]) == (2, 0, 0)
@@ -251,7 +251,7 @@ def test_replicas_share_readings_in_redis(
     assert (reader.photos, stats(other)["backend"], stats(other)["entries"]) == (1, "redis", 1)
 
 
-def test_replicas_with_other_limits_do_not_share_readings(
+def test_replicas_with_different_limits_do_not_share_readings(
     settings: Settings, reader: CountingReader, redis_server: RedisServer
 ) -> None:
     url = SecretStr(redis_server.url)
@@ -265,7 +265,7 @@ def test_replicas_with_other_limits_do_not_share_readings(
     )
 
 
-def test_preflight_allows_cache_control(client: FlaskClient) -> None:
+def test_preflight_allows_the_cache_control_header(client: FlaskClient) -> None:
     preflight = {
         "Origin": "https://phone.example",
         "Access-Control-Request-Method": "POST",

@@ -1,4 +1,4 @@
-"""POST /classify/image: key families by the shipped caliper, and classes by any ONNX classifier."""
+"""Tests of POST /classify/image, with the embedded caliper and with ONNX classifiers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PATH = "/classify/image"
 
 
 def photo(sample: dict[str, Any]) -> bytes:
-    """Return a sample photo."""
+    """Return the bytes of a sample photo."""
     data: bytes = (ROOT / "samples" / sample["file"]).read_bytes()
     return data
 
@@ -41,7 +41,7 @@ def post(client: FlaskClient, data: bytes, query: str = "", **more: Any) -> Test
 
 
 def succeeded(client: FlaskClient, response: TestResponse) -> dict[str, Any]:
-    """Return the body of a success after checking it for consistency."""
+    """Return the body of a success after checking that its probabilities are consistent."""
     body = check_described(client, response, PATH, "post")
     assert response.status_code == 200, body
     shares = body["all_probabilities"]
@@ -60,7 +60,7 @@ def failed(client: FlaskClient, response: TestResponse, status: int, code: str) 
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """Return a folder with the caliper, a classifier of colours, and a folder that is neither."""
+    """Return a models folder with the caliper, a classifier of colours, and notes, not a model."""
     home = tmp_path / "models"
     make_classifier(home / "colours")
     (home / "caliper").symlink_to(ROOT / "models" / "caliper")
@@ -70,7 +70,7 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(settings: Settings, model: Load, models: Path) -> Iterator[FlaskClient]:
-    """Return a client of an application whose reader is not the caliper."""
+    """Return a client of an application that uses `models` and a reader other than the caliper."""
     chosen = settings.model_copy(update={"models": models})
     with Service(chosen, load=model) as service:
         service.load()
@@ -94,12 +94,12 @@ def test_classify_sample_returns_its_family(shipped: FlaskClient, sample: dict[s
     assert body["model_used"].startswith("caliper-")
 
 
-def test_classify_without_a_key_returns_none_with_doubt(shipped: FlaskClient) -> None:
+def test_classify_without_a_key_returns_none_with_low_confidence(shipped: FlaskClient) -> None:
     body = succeeded(shipped, post(shipped, plain(size=(640, 480))))
     assert body["predicted_class"] == "none" and body["confidence"] < 0.9
 
 
-def test_classify_tiny_picture_returns_advice(shipped: FlaskClient) -> None:
+def test_classify_tiny_picture_returns_a_reason_and_advice(shipped: FlaskClient) -> None:
     body = failed(shipped, post(shipped, plain(size=(600, 20))), 422, "unreadable")
     assert (
         body["reason"] == "too_small"
@@ -108,7 +108,7 @@ def test_classify_tiny_picture_returns_advice(shipped: FlaskClient) -> None:
     )
 
 
-def test_classify_by_default_uses_the_caliper_while_another_model_reads(
+def test_classify_uses_the_caliper_even_if_the_reader_is_another_model(
     server: FlaskClient,
 ) -> None:
     body = succeeded(server, post(server, photo(SAMPLES[0])))
@@ -133,19 +133,19 @@ def test_classify_with_a_named_model_uses_that_classifier(
 
 
 def as_form(data: bytes) -> dict[str, Any]:
-    """Return a form request, as phones send it."""
+    """Return a request with the photo in a form, as phones send it."""
     return {
         "data": {"image": (io.BytesIO(data), "photo.jpg"), "command": "predict", "zipcode": "12345"}
     }
 
 
 def as_json(data: bytes) -> dict[str, Any]:
-    """Return a JSON request, as notebooks send it."""
+    """Return a request with the photo in JSON, as notebooks send it."""
     return {"json": {"image_data": base64.b64encode(data).decode(), "format": "base64"}}
 
 
 def as_body(data: bytes) -> dict[str, Any]:
-    """Return a request with the picture as its body, as curl sends it."""
+    """Return a request with the photo as its body, as curl sends it."""
     return {"data": data, "content_type": "image/jpeg"}
 
 
@@ -187,13 +187,13 @@ def test_classify_with_a_model_of_another_kind_returns_400(server: FlaskClient, 
 
 
 def with_altered_network(folder: Path) -> None:
-    """Make a classifier whose network does not match its hash."""
+    """Make a classifier whose network does not have the hash in its manifest."""
     make_classifier(folder)
     Net(ends="Softmax").write(folder / "net.onnx")
 
 
 def with_linked_network(folder: Path) -> None:
-    """Make a classifier whose network is a link out of its folder."""
+    """Make a classifier whose network is a link to a file outside its folder."""
     make_classifier(folder)
     (folder / "net.onnx").rename(folder.parent / "net.onnx")
     (folder / "net.onnx").symlink_to(folder.parent / "net.onnx")
@@ -228,10 +228,10 @@ def test_classify_with_a_damaged_model_returns_500_and_logs_the_reason(
     assert succeeded(server, post(server, plain(), "?model=colours"))["predicted_class"] == "red"
 
 
-def test_classify_with_non_finite_output_fails_only_for_that_photo(
+def test_non_finite_output_of_a_classifier_fails_only_that_photo(
     server: FlaskClient, models: Path
 ) -> None:
-    """A black photo makes the network compute the logarithm of zero."""
+    """Send a black photo, for which the network computes the logarithm of zero."""
     make_classifier(models / "frail", Net(ends="Log"))
     failed(server, post(server, plain((0, 0, 0), "PNG"), "?model=frail"), 500, "internal")
     assert (
@@ -271,7 +271,7 @@ def test_classify_with_a_bad_request_fails(server: FlaskClient) -> None:
     assert server.get(PATH).status_code == 405
 
 
-def test_classify_without_token_is_refused_before_the_model_is_looked_up(
+def test_classify_without_a_token_is_refused_whatever_the_model_name(
     settings: Settings, model: Load, models: Path
 ) -> None:
     chosen = settings.model_copy(update={"api_key": SecretStr("s3cret-token"), "models": models})
@@ -286,7 +286,7 @@ def test_classify_without_token_is_refused_before_the_model_is_looked_up(
     )
 
 
-def test_classify_counts_in_the_queue_of_readings(
+def test_classify_is_refused_if_the_queue_of_photos_is_full(
     settings: Settings, model: Load, models: Path
 ) -> None:
     chosen = settings.model_copy(update={"queue": 1, "threads": 1, "models": models})

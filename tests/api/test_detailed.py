@@ -1,4 +1,4 @@
-"""GET /health/detailed: figures and status."""
+"""Tests of GET /health/detailed: its figures and its status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def server(settings: Settings) -> Iterator[ControlledApp]:
     app.service.close()
 
 
-def test_detailed_health_after_some_requests_returns_figures(server: ControlledApp) -> None:
+def test_detailed_health_counts_photos_requests_and_cache_hits(server: ControlledApp) -> None:
     server.now += 12.5
     server.post(plain(RED))
     server.post(plain(BLUE))
@@ -59,13 +59,15 @@ def test_detailed_health_after_some_requests_returns_figures(server: ControlledA
     )
 
 
-def test_detailed_health_after_crashes_is_unhealthy_until_they_expire(
+def test_detailed_health_is_unhealthy_for_five_minutes_after_crashes(
     server: ControlledApp,
 ) -> None:
     server.reader.first = crash
     for side in range(40, 49):
         server.post(plain(RED, size=(side, 40)))
-    assert server.get("/health/detailed")["error_rate"] == 1.0, "nine requests are too few to judge"
+    assert server.get("/health/detailed")["error_rate"] == 1.0, (
+        "a high error rate of only nine requests must not make the server unhealthy"
+    )
     photos = {"image": [(io.BytesIO(plain(GREEN)), "a.jpg"), (io.BytesIO(b"no picture"), "b.jpg")]}
     assert (
         server.client.post(
@@ -80,14 +82,14 @@ def test_detailed_health_after_crashes_is_unhealthy_until_they_expire(
     assert server.get("/health/detailed")["error_rate"] == 0.0
 
 
-def test_detailed_health_after_refusals_stays_healthy(server: ControlledApp) -> None:
+def test_detailed_health_stays_healthy_after_refusals(server: ControlledApp) -> None:
     server.reader.first = short_of_memory
     for side in range(40, 60):
         server.post(plain(RED, size=(side, 40)))
     assert server.get("/health/detailed")["status"] == "healthy"
 
 
-def test_detailed_health_while_draining_loading_or_degraded_says_so(
+def test_detailed_health_shows_draining_loading_and_degraded(
     settings: Settings, server: ControlledApp
 ) -> None:
     server.service.draining.set()

@@ -1,4 +1,4 @@
-"""The OpenAPI document: its validity, and requests generated from it.
+"""Tests of the OpenAPI document, also with requests generated from it.
 
 Every response must match its description. `make lint-api` checks the document with redocly too.
 """
@@ -33,22 +33,22 @@ register(PHOTOS)
 
 
 def application() -> OpenAPI:
-    """Return the application without a log. Schemathesis needs it before any fixture exists."""
+    """Return an application without a log. Schemathesis needs it before any fixture exists."""
     log = structlog.wrap_logger(
         logging.getLogger("nowhere"),
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
     )
     app = create_app(Settings(), load=colour_reader, log=log)
     wsgi_app = app.wsgi_app
-    # Schemathesis sends no client address; set that of this machine.
-    # It asks for gzip too, and does not decompress what a WSGI application returns.
+    # Schemathesis sends no client address, so set one. It also asks for gzip but does not
+    # decompress the response of a WSGI application, so ask for no compression.
     app.wsgi_app = lambda environ, start_response: wsgi_app(  # type: ignore[method-assign]
         {"REMOTE_ADDR": "127.0.0.1", **environ, "HTTP_ACCEPT_ENCODING": "identity"}, start_response
     )
     return app
 
 
-# This route requires a token; tests/tools/fuzzing covers it.
+# /predict/premium requires a token; tests/tools/fuzzing covers it.
 schema = schemathesis.openapi.from_wsgi("/openapi.json", application()).exclude(
     path="/predict/premium"
 )
@@ -56,7 +56,7 @@ schema = schemathesis.openapi.from_wsgi("/openapi.json", application()).exclude(
 
 @schema.parametrize()
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_generated_request_gets_a_described_response(case: schemathesis.Case[Any]) -> None:
+def test_response_to_a_generated_request_matches_its_schema(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate()
 
 
@@ -67,7 +67,7 @@ def document() -> dict[str, Any]:
     return body
 
 
-def test_document_is_valid(document: dict[str, Any]) -> None:
+def test_openapi_document_is_valid(document: dict[str, Any]) -> None:
     pytest.importorskip("openapi_spec_validator").validate(document)
 
 
@@ -89,19 +89,19 @@ def test_every_field_and_parameter_is_described(document: dict[str, Any]) -> Non
 
 
 def described(schema: dict[str, Any]) -> bool:
-    """Return True if a property has a description of its own or that of a referenced schema."""
+    """Return True if a property has a description or only refers to another schema."""
     return "description" in schema or set(schema) == {"$ref"}
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield the path, method and description of every operation."""
+    """Yield the path, method and definition of every operation."""
     for path, item in document["paths"].items():
         for method in ("get", "post"):
             if method in item:
                 yield path, method, item[method]
 
 
-def test_operation_ids_have_one_style(document: dict[str, Any]) -> None:
+def test_operation_ids_are_unique_and_start_with_a_verb(document: dict[str, Any]) -> None:
     found = [(method, each["operationId"]) for _, method, each in operations(document)]
     assert len({name for _, name in found}) == len(found)
     for method, name in found:
@@ -109,7 +109,7 @@ def test_operation_ids_have_one_style(document: dict[str, Any]) -> None:
         assert re.fullmatch(rf"({verbs})([A-Z][a-z]+)*", name), name
 
 
-def test_document_has_licence_servers_and_described_tags(document: dict[str, Any]) -> None:
+def test_openapi_document_has_licence_servers_and_tags(document: dict[str, Any]) -> None:
     assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
     assert [server["url"] for server in document["servers"]] == ["/", "/v1"]
     assert all(tag["description"] for tag in document["tags"])
@@ -122,7 +122,7 @@ def test_examples_match_their_schemas(document: dict[str, Any]) -> None:
         jsonschema_rs.validate({**schemas[name], "components": document["components"]}, example)
 
 
-def test_examples_are_like_real_answers() -> None:
+def test_examples_have_the_fields_of_real_responses() -> None:
     answers = examples()
     assert {name: shape(each) for name, each in answers.items()} == {
         name: shape(each) for name, each in EXAMPLES.items()
@@ -130,7 +130,7 @@ def test_examples_are_like_real_answers() -> None:
 
 
 def shape(value: Any) -> Any:
-    """Return the names of the fields at every depth; of lists, only the first entry."""
+    """Return the field names of nested objects, using only the first entry of each list."""
     if isinstance(value, dict):
         return {name: shape(each) for name, each in value.items()}
     return [shape(value[0])] if isinstance(value, list) and value else None

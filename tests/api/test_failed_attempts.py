@@ -1,4 +1,4 @@
-"""Tests of requests with wrong tokens: counted, then refused with 429."""
+"""Tests of requests with wrong tokens: they are counted, and later refused with status 429."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ OTHER = {"REMOTE_ADDR": "203.0.113.8"}
 
 @pytest.fixture(autouse=True)
 def without_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not slow the responses."""
+    """Turn off the delay after a wrong token."""
     monkeypatch.setattr(failed_attempts, "_DELAY_S", 0.0)
 
 
 class GuardedApp:
-    """An application whose photos require a token."""
+    """An application whose photo routes require a token."""
 
     def __init__(self, settings: Settings, model: Load, **changes: Any) -> None:
         changes = {"api_key": SecretStr(TOKEN), "policy": "predictions", **changes}
@@ -45,13 +45,13 @@ class GuardedApp:
         )
 
     def wrong(self, count: int, **more: Any) -> set[int]:
-        """Post photos with different wrong tokens; return the statuses."""
+        """Post photos with different wrong tokens and return the set of statuses."""
         return {self.post(f"guess-{number}", **more).status_code for number in range(count)}
 
 
 @pytest.fixture
 def guarded(settings: Settings, model: Load) -> GuardedApp:
-    """Return an application whose photos require a token."""
+    """Return an application whose photo routes require a token."""
     return GuardedApp(settings, model)
 
 
@@ -60,12 +60,12 @@ def test_wrong_tokens_are_limited_with_retry_after(guarded: GuardedApp) -> None:
     refused = guarded.post("one more")
     assert (refused.status_code, refused.get_json()["code"]) == (429, "rate_limited")
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
-    # A right guess is not revealed either.
+    # From the same address even the right token is refused, so a right guess is not revealed.
     assert guarded.post(TOKEN).status_code == 429
     assert guarded.post(TOKEN, OTHER).status_code == 200
 
 
-def test_wrong_tokens_do_not_block_a_token_in_use(guarded: GuardedApp) -> None:
+def test_wrong_tokens_do_not_block_a_token_that_was_used_before(guarded: GuardedApp) -> None:
     assert guarded.post(TOKEN).status_code == 200
     guarded.wrong(MAX_FAILURES + 1)
     assert guarded.post("one more").status_code == 429
@@ -83,20 +83,20 @@ def test_wrong_tokens_do_not_block_requests_without_a_token(guarded: GuardedApp)
     "headers",
     [{"X-Forwarded-For": "198.51.100.9"}, {"Authorization": "Bearer other"}, {"X-Real-IP": "::1"}],
 )
-def test_limit_of_wrong_tokens_cannot_be_evaded_by_headers(
+def test_limit_of_wrong_tokens_ignores_headers_that_claim_an_address(
     guarded: GuardedApp, headers: dict[str, str]
 ) -> None:
     guarded.wrong(MAX_FAILURES + 1)
     assert guarded.post("one more", ATTACKER, **headers).status_code == 429
 
 
-def test_requests_without_a_token_are_no_failed_attempts(guarded: GuardedApp) -> None:
+def test_requests_without_a_token_are_not_failed_attempts(guarded: GuardedApp) -> None:
     assert {guarded.post(None).status_code for _ in range(MAX_FAILURES + 5)} == {401}
     assert guarded.post("guess").status_code == 401
 
 
 @pytest.mark.parametrize(("limited", "last"), [("auto", 401), ("off", 401), ("on", 429)])
-def test_wrong_tokens_of_local_programs_are_limited_only_on_request(
+def test_wrong_tokens_of_local_programs_are_limited_only_if_limits_are_on(
     settings: Settings, model: Load, limited: str, last: int
 ) -> None:
     guarded = GuardedApp(settings, model, limits=limited)

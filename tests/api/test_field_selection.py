@@ -1,4 +1,4 @@
-"""The query parameter `fields`."""
+"""Tests of the query parameter `fields`, which selects the fields of the response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.contract import check_described, check_failure
 from tools.fuzzing.forms import form
 from tools.plain_pictures import RED, plain
 
-# The first block, which phone apps depend on.
+# The fields that every response has, because phone apps depend on them.
 ALWAYS = [
     "success",
     "request_id",
@@ -44,7 +44,7 @@ PHOTO = {"data": plain(), "content_type": "image/jpeg"}
         ("", list(SELECTABLE)),
     ],
 )
-def test_answer_has_the_first_block_and_the_named_fields(
+def test_response_has_the_fixed_fields_and_the_selected_ones(
     client: FlaskClient, query: str, added: list[str]
 ) -> None:
     response = client.post(f"/predict?{query}", **PHOTO)
@@ -52,11 +52,11 @@ def test_answer_has_the_first_block_and_the_named_fields(
     assert list(check_described(client, response, "/predict", "post")) == [*ALWAYS, *added]
 
 
-def test_smallest_answer_is_below_a_kilobyte(client: FlaskClient) -> None:
+def test_smallest_response_is_below_1000_bytes(client: FlaskClient) -> None:
     assert len(client.post("/?fields=bitting", **PHOTO).data) < 1000
 
 
-def test_fields_of_a_cached_reading_and_of_a_batch(client: FlaskClient) -> None:
+def test_fields_are_also_selected_in_cached_and_batch_responses(client: FlaskClient) -> None:
     cached = client.post("/predict/cached?fields=bitting", **PHOTO)
     body = check_described(client, cached, "/predict/cached", "post")
     assert list(body) == [*ALWAYS, "processing_time"]
@@ -66,12 +66,12 @@ def test_fields_of_a_cached_reading_and_of_a_batch(client: FlaskClient) -> None:
     assert list(first) == [*ALWAYS, "cuts"] and second["success"] is False
 
 
-def test_unknown_field_is_refused_with_the_known_ones(client: FlaskClient) -> None:
+def test_unknown_field_is_refused_with_a_list_of_known_fields(client: FlaskClient) -> None:
     response = client.post("/predict?fields=bitting,colour", **PHOTO)
     assert "processing_ms" in check_failure(client, response, 400, "bad_request")["error"]
 
 
-def test_field_selection_does_not_change_the_cached_reading(client: FlaskClient) -> None:
+def test_cached_reading_has_all_fields_after_a_field_selection(client: FlaskClient) -> None:
     client.post("/predict?fields=bitting", **PHOTO)
     body = client.post("/predict", **PHOTO).get_json()
     assert body["cached"] is True and set(SELECTABLE) <= body.keys()

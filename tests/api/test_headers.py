@@ -1,4 +1,4 @@
-"""Response headers: CORS with and without credentials, content security, caching and TLS."""
+"""Tests of response headers: CORS, content security policy, caching and HSTS."""
 
 from __future__ import annotations
 
@@ -45,13 +45,14 @@ def test_detailed_health_is_not_readable_by_other_origins(
     assert "Access-Control-Allow-Origin" in answer.headers
 
 
-def test_cors_with_named_origins_allows_only_them_with_credentials(
+def test_cors_with_configured_origins_allows_only_them_with_credentials(
     settings: Settings, model: Load
 ) -> None:
     client = serve(settings, model, origins=f"{APP}, http://localhost:3000")
     for origin in (APP, "http://localhost:3000"):
         answer = client.get("/health", headers={"Origin": origin})
-        # Browsers require the exact origin with credentials, and caches must see that it varies.
+        # With credentials, browsers require the exact origin. Then Vary must tell caches that the
+        # response depends on it.
         assert (
             answer.headers["Access-Control-Allow-Origin"],
             answer.headers["Access-Control-Allow-Credentials"],
@@ -141,7 +142,7 @@ def test_pages_load_only_files_of_this_server(client: FlaskClient) -> None:
             "'self'",
             "'self'",
         )
-        # The policy would block inline scripts, styles and handlers, and anything from elsewhere.
+        # The policy would block inline scripts, styles and handlers, and files of other servers.
         assert not re.search(
             r"<script(?![^>]*\bsrc=\"[a-z])|<style|\son\w+=|\sstyle=|javascript:|https?://",
             page.text,
@@ -161,7 +162,7 @@ def test_service_worker_may_fetch_only_from_this_server(client: FlaskClient) -> 
     assert policy == "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 
 
-def test_hsts_is_set_only_for_https_through_a_configured_proxy(
+def test_hsts_header_is_sent_only_for_https_through_a_configured_proxy(
     settings: Settings, model: Load
 ) -> None:
     client = serve(settings, model, proxy="127.0.0.1")
@@ -182,6 +183,7 @@ def test_clients_of_a_local_proxy_are_not_operators(settings: Settings, model: L
     client = serve(settings, model, proxy="127.0.0.1")
     for claimed in ("127.0.0.1", "::1", "203.0.113.7, 127.0.0.1", "", "127.0.0.1, 127.0.0.1"):
         assert client.get("/metrics", headers={"X-Forwarded-For": claimed}).status_code == 401
-    # Also without proxy headers: some proxies send none, and Connection makes others drop them.
+    # A request without proxy headers is not local either: some proxies send none, and a client can
+    # make others drop them by naming them in the header Connection.
     assert client.get("/metrics").status_code == 401
     assert serve(settings, model, proxy="10.0.0.1").get("/metrics").status_code == 200

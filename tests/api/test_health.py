@@ -1,4 +1,4 @@
-"""The health routes while the server loads, is ready, and drains."""
+"""Tests of the health routes while the server loads, is ready, and drains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fakes import ColourReader, colour_reader
 from tools.plain_pictures import plain
 
 
-def test_health_when_ready(client: FlaskClient) -> None:
+def test_health_is_healthy_when_the_model_is_loaded(client: FlaskClient) -> None:
     body = check_described(client, client.get("/health"), "/health", "get")
     assert (body["status"], body["reason"], body["model_loaded"], body["model"]) == (
         "healthy",
@@ -32,7 +32,7 @@ def test_health_when_ready(client: FlaskClient) -> None:
         )
 
 
-def test_ready_before_the_model_is_loaded_and_warmed_returns_503(settings: Settings) -> None:
+def test_ready_returns_503_until_the_model_is_loaded_and_warmed_up(settings: Settings) -> None:
     reader = ColourReader()
     service = Service(settings, load=lambda: reader)
     client = service.app.test_client()
@@ -49,7 +49,7 @@ def test_ready_before_the_model_is_loaded_and_warmed_returns_503(settings: Setti
     assert client.post("/predict", data=plain(), content_type="image/jpeg").status_code == 200
 
 
-def test_health_with_a_replacement_reader_is_degraded(settings: Settings) -> None:
+def test_health_is_degraded_with_a_replacement_reader(settings: Settings) -> None:
     held = threading.Event()
 
     def fail() -> Reader:
@@ -79,7 +79,7 @@ def test_health_with_a_replacement_reader_is_degraded(settings: Settings) -> Non
     )
 
 
-def test_health_without_the_configured_model_is_degraded_unless_strict(
+def test_health_is_degraded_without_the_configured_model_unless_strict(
     settings: Settings, tmp_path: Path
 ) -> None:
     unlike = settings.model_copy(update={"model_path": tmp_path / "gemma"})
@@ -98,7 +98,7 @@ def test_health_without_the_configured_model_is_degraded_unless_strict(
     assert one["reason"] == "KEYLIKE_AGREE needs MODEL_PATH to name a model other than the caliper"
 
 
-def test_ready_while_draining_returns_503(settings: Settings, model: Load) -> None:
+def test_ready_returns_503_while_draining(settings: Settings, model: Load) -> None:
     service = Service(settings, load=model)
     service.load()
     service.draining.set()

@@ -1,4 +1,4 @@
-"""Rate limits by address and by token, with controlled clocks and real stores."""
+"""Tests of rate limits by address and by token, with controlled clocks and real stores."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_fourth_photo_in_a_minute_is_refused(replica: Replica) -> None:
     assert 1 <= int(refused.headers["Retry-After"]) <= 61
     replica.now += 60.5
     assert replica.statuses(2) == [200, 200]
-    # The hourly limit is reached.
+    # This is the sixth photo, and the limit is five per hour.
     assert replica.statuses(1) == [429]
     replica.now += 3601
     assert replica.statuses(4) == [200, 200, 200, 429]
@@ -77,7 +77,7 @@ def test_limit_uses_a_moving_window(replica: Replica) -> None:
     assert replica.statuses(2) == [200, 429]
 
 
-def test_responses_show_the_remaining_limit(replica: Replica) -> None:
+def test_response_headers_show_the_remaining_limit(replica: Replica) -> None:
     responses = [replica.post().headers for _ in range(4)]
     assert [headers["X-RateLimit-Limit"] for headers in responses] == ["3"] * 4
     assert [headers["X-RateLimit-Remaining"] for headers in responses] == ["2", "1", "0", "0"]
@@ -86,7 +86,7 @@ def test_responses_show_the_remaining_limit(replica: Replica) -> None:
     assert not any("X-RateLimit-After" in headers for headers in responses)
 
 
-def test_limit_counts_all_photo_routes_together_and_no_others(
+def test_limit_counts_all_photo_routes_together_but_no_other_routes(
     replica: Replica,
 ) -> None:
     assert [
@@ -136,7 +136,7 @@ def test_limit_is_per_address_and_per_ipv6_network(replica: Replica) -> None:
     "header",
     ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-API-Key", "Authorization", "User-Agent"],
 )
-def test_limit_cannot_be_evaded_by_headers(replica: Replica, header: str) -> None:
+def test_limit_ignores_headers_that_claim_another_address(replica: Replica, header: str) -> None:
     sent = [
         replica.post(headers={header: f"Bearer 198.51.100.{number}"}).status_code
         for number in range(4)
@@ -178,10 +178,10 @@ def test_limit_behind_a_configured_proxy_uses_the_last_forwarded_address(
     assert forged == [200, 200, 200, 429]
 
 
-def test_limit_behind_a_proxy_that_passes_garbage_through_is_shared(
+def test_clients_with_garbage_as_forwarded_address_share_a_limit(
     settings: Settings, model: Load
 ) -> None:
-    """nginx without its own X-Forwarded-For sends what the client wrote."""
+    """Send garbage in X-Forwarded-For, which nginx passes on if it does not set this header."""
     replica = Replica(settings, model, proxy="127.0.0.1")
     sent = [
         replica.post(
@@ -196,7 +196,7 @@ def test_limit_behind_a_proxy_that_passes_garbage_through_is_shared(
     ("limited", "address", "last"),
     [("on", "127.0.0.1", 429), ("off", "203.0.113.7", 200), ("auto", "127.0.0.1", 200)],
 )
-def test_limit_applies_according_to_the_setting(
+def test_limits_setting_decides_which_clients_are_limited(
     settings: Settings, model: Load, limited: str, address: str, last: int
 ) -> None:
     replica = Replica(settings, model, limits=limited)
@@ -218,7 +218,7 @@ def test_limit_depends_on_the_tier_of_the_token(
     for tier, allowed in ((Tier.FREE, 4), (Tier.PREMIUM, 5), (Tier.ADMIN, 8)):
         sent = replica.statuses(8, headers={"X-API-Key": tokens[tier]})
         assert sent == [200] * allowed + [429] * (8 - allowed)
-    # A token is counted regardless of the address, and does not use up the limit of the address.
+    # A token has the same count from every address, and it does not use up an address's limit.
     assert replica.statuses(
         1, headers={"X-API-Key": tokens[Tier.FREE]}, address={"REMOTE_ADDR": "198.51.100.1"}
     ) == [429]
@@ -252,14 +252,14 @@ def test_concurrent_batches_share_the_remaining_limit(
     assert sorted(each.result().status_code for each in sent) == [200, 429]
 
 
-def test_full_queue_keeps_its_own_retry_after(settings: Settings, model: Load) -> None:
+def test_full_queue_returns_the_retry_after_of_the_queue(settings: Settings, model: Load) -> None:
     replica = Replica(settings, model, queue=1, threads=1)
     with replica.service.slots.admit(2):
         refused = replica.post()
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
 
 
-def test_replicas_share_a_limit_in_redis_and_survive_its_loss(
+def test_replicas_share_a_limit_in_redis_and_keep_limiting_without_it(
     settings: Settings, model: Load, frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
@@ -275,6 +275,6 @@ def test_replicas_share_a_limit_in_redis_and_survive_its_loss(
         assert replica.statuses(2, address={"REMOTE_ADDR": "198.51.100.1"}) == [200, 200]
 
 
-def test_default_limits_are_those_of_the_guide(settings: Settings) -> None:
+def test_default_limits_are_10_per_minute_50_per_hour_and_200_per_day(settings: Settings) -> None:
     assert settings.limit_address == "10 per minute; 50 per hour; 200 per day"
     assert settings.limits == "auto"

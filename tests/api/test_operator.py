@@ -1,4 +1,4 @@
-"""/metrics and /debug: their values, who may read them, and that they contain no secrets."""
+"""Tests of /metrics and /debug: their values, access to them, and that they contain no secrets."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_metrics_sum_time_by_stage(server: ControlledApp) -> None:
     for photo in (plain(RED), plain(RED), plain(GREEN)):
         server.post(photo)
     values = server.values()
-    # The second photo came from the cache.
+    # The second photo comes from the cache, so only two of the three photos are decoded and read.
     counts = {
         stage: values[f"keylike_stage_seconds_count stage={stage}"]
         for stage in ("decode", "queue", "model", "assess")
@@ -117,7 +117,9 @@ def test_metrics_count_rejections_by_reason(server: ControlledApp) -> None:
     assert values["keylike_rejections_total reason=caller_gone"] == 0
 
 
-def test_metrics_name_the_model(settings: Settings, server: ControlledApp) -> None:
+def test_metrics_show_the_model_and_if_it_is_ready(
+    settings: Settings, server: ControlledApp
+) -> None:
     values = server.values()
     assert (
         values["keylike_model_info digest=0123456789ab kind=fake name=controlled version=1.2.3"]
@@ -159,7 +161,7 @@ def test_metrics_of_two_applications_are_separate(
     assert server.values()["keylike_photos_total outcome=read"] == 1
 
 
-def test_metrics_with_made_up_paths_and_methods_add_no_series(server: ControlledApp) -> None:
+def test_unknown_paths_and_methods_add_no_time_series_to_metrics(server: ControlledApp) -> None:
     def series() -> set[str]:
         return set(server.values())
 
@@ -173,7 +175,7 @@ def test_metrics_with_made_up_paths_and_methods_add_no_series(server: Controlled
     assert series() == before
 
 
-def test_performance_covers_only_recent_photos(server: ControlledApp) -> None:
+def test_debug_performance_covers_only_recent_photos(server: ControlledApp) -> None:
     assert server.get("/debug/performance") == {
         "window_s": 300,
         "stages_ms": {"decode": None, "queue": None, "model": None, "assess": None, "whole": None},
@@ -198,7 +200,7 @@ def test_performance_covers_only_recent_photos(server: ControlledApp) -> None:
     assert server.get("/debug/performance")["stages_ms"]["whole"] is None
 
 
-def test_memory_with_and_without_tracemalloc(server: ControlledApp) -> None:
+def test_debug_memory_returns_figures_with_and_without_tracemalloc(server: ControlledApp) -> None:
     server.post(plain(RED))
     found = server.get("/debug/memory")
     assert 10_000_000 < found["rss_bytes"] <= found["peak_bytes"]
@@ -216,7 +218,7 @@ def test_memory_with_and_without_tracemalloc(server: ControlledApp) -> None:
 
 
 @pytest.mark.parametrize("path", OPERATORS)
-def test_operator_route_without_token_answers_only_this_machine(
+def test_operator_route_without_token_is_open_only_to_this_machine(
     server: ControlledApp, path: str
 ) -> None:
     for address in ("127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"):
@@ -238,7 +240,7 @@ def test_operator_route_without_token_answers_only_this_machine(
 @pytest.mark.parametrize(
     "header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Forwarded-Host", "Origin"]
 )
-def test_operator_route_with_forged_headers_stays_closed(
+def test_operator_route_is_refused_with_forged_headers(
     server: ControlledApp, path: str, header: str
 ) -> None:
     forged = {header: "for=127.0.0.1" if header == "Forwarded" else "127.0.0.1"}
@@ -248,7 +250,8 @@ def test_operator_route_with_forged_headers_stays_closed(
         ).status_code
         == 401
     )
-    # A tunnel here, or a page of another site in a browser here, acts for a remote client.
+    # A local request with such a header comes from a tunnel, or from a page of another site in a
+    # browser on this machine. Both act for a remote client.
     assert (
         server.client.get(
             path, headers=forged, environ_base={"REMOTE_ADDR": "127.0.0.1"}
@@ -258,7 +261,7 @@ def test_operator_route_with_forged_headers_stays_closed(
 
 
 @pytest.mark.parametrize("path", OPERATORS)
-def test_operator_route_with_admin_token_answers_from_anywhere(
+def test_operator_route_is_open_to_every_address_with_an_admin_token(
     settings: Settings, path: str
 ) -> None:
     client = ControlledApp(settings, api_key=SecretStr(TOKEN)).client

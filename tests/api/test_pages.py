@@ -1,4 +1,4 @@
-"""The web page, the documentation, the OpenAPI document, and CORS."""
+"""Tests of the web page, the documentation pages, the OpenAPI document, and CORS."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_docs_page_loads_only_files_of_this_server(client: FlaskClient) -> None:
     assert "http" not in page
 
 
-def test_document_lists_every_route_and_content_type(client: FlaskClient) -> None:
+def test_openapi_document_lists_every_route_and_content_type(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
     assert set(document["paths"]) == {
         "/",
@@ -97,7 +97,7 @@ def test_document_lists_every_route_and_content_type(client: FlaskClient) -> Non
     assert "image/jpeg" in body["description"] and "image/heic" in body["description"]
 
 
-def test_document_lists_only_possible_responses(client: FlaskClient) -> None:
+def test_openapi_document_lists_only_possible_responses(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
     assert set(document["paths"]["/health"]["get"]["responses"]) == {"200", "400", "500"}
     assert set(document["paths"]["/predict"]["post"]["responses"]) == {
@@ -130,7 +130,7 @@ def test_responses_and_failures_are_readable_from_another_origin(client: FlaskCl
         )
 
 
-def test_prefix_without_slash_leads_to_the_page(settings: Settings, model: Load) -> None:
+def test_path_prefix_without_a_slash_redirects_to_the_page(settings: Settings, model: Load) -> None:
     changed = settings.model_copy(update={"prefix": "/keys"})
     client = create_app(changed, load=model).test_client()
     response = client.get("/keys")
@@ -139,18 +139,18 @@ def test_prefix_without_slash_leads_to_the_page(settings: Settings, model: Load)
     assert photo["bitting"] == "2,5,4,7,3"
 
 
-def test_batch_under_a_prefix_has_the_larger_body_limit(settings: Settings) -> None:
+def test_batch_route_under_a_path_prefix_has_the_larger_body_limit(settings: Settings) -> None:
     limits = binding(settings.model_copy(update={"prefix": "/keys"})).max_body_bytes_by_path
     assert limits["/keys/v1/predict/batch"] == limits["/predict/batch"] == batch_limit(settings)
 
 
-def test_documentation_with_a_slash_loads_its_files(client: FlaskClient) -> None:
+def test_docs_page_loads_its_files_if_its_address_ends_with_a_slash(client: FlaskClient) -> None:
     page = client.get("/docs/", buffered=True).text
     for link in re.findall(r'(?:src|href)="([^"]+)"', page):
         assert client.get(urljoin("/docs/", link), buffered=True).status_code == 200
 
 
-def test_version_is_that_of_the_release(client: FlaskClient) -> None:
+def test_version_returns_the_api_version_and_the_model(client: FlaskClient) -> None:
     body = check_described(client, client.get("/version"), "/version", "get")
     assert (body["version"], body["model"]) == ("2.0.0", "colour-1.0.0")
 

@@ -1,4 +1,4 @@
-"""POST /predict: the three ways to send a photo, and each field of the response."""
+"""Tests of POST /predict: the three ways to send a photo, and each field of the response."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ENCODINGS: dict[str, dict[str, Any]] = {
 
 
 def form(picture: bytes, **fields: str) -> dict[str, Any]:
-    """Return the request of the phone app."""
+    """Return the form that the phone app sends."""
     return {"data": {"image": (io.BytesIO(picture), "keyway_image.jpg"), **fields}}
 
 

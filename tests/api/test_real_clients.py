@@ -1,4 +1,4 @@
-"""Requests as real clients send them: forms, JSON, compressed and untyped bodies."""
+"""Tests of unusual but valid requests: forms, JSON, compressed bodies, bodies without a type."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JPEG = b"Content-Type: image/jpeg"
 
 
 def part(disposition: bytes, content: bytes = PHOTO, *headers: bytes) -> bytes:
-    """Return the headers and the content of a form part."""
+    """Return one part of a multipart form: its headers and its content."""
     return b"\r\n".join([b"Content-Disposition: " + disposition, *headers]) + b"\r\n\r\n" + content
 
 
@@ -34,7 +34,7 @@ def post_form(
     blanks: bytes = b"",
     **more: Any,
 ) -> Any:
-    """Post a form of parts, with blanks after each delimiter."""
+    """Post a multipart form with these parts and with `blanks` after each delimiter."""
     body = b"".join(b"--limit" + blanks + b"\r\n" + each + b"\r\n" for each in parts)
     return client.post(
         path, data=body + b"--limit--" + blanks + b"\r\n", content_type=content_type, **more
@@ -42,7 +42,7 @@ def post_form(
 
 
 def bitting(response: Any) -> str:
-    """Return the bitting of a reading."""
+    """Return the bitting in a successful response."""
     assert response.status_code == 200, response.get_data()
     return str(response.get_json()["bitting"])
 
@@ -87,18 +87,20 @@ def test_form_part_without_a_file_name_but_with_a_picture_type_is_read(
     "disposition",
     [b'form-data; name="photo"; filename="key.jpg"', b'form-data; name="imagex"; filename="a"'],
 )
-def test_form_file_of_another_name_is_ignored(client: FlaskClient, disposition: bytes) -> None:
+def test_form_file_with_another_field_name_is_ignored(
+    client: FlaskClient, disposition: bytes
+) -> None:
     response = post_form(client, [part(disposition, PHOTO, JPEG)])
     check_failure(client, response, 400, "no_image")
 
 
-def test_form_field_with_a_content_type_is_still_a_field(client: FlaskClient) -> None:
+def test_form_field_with_a_content_type_is_not_taken_for_a_file(client: FlaskClient) -> None:
     for content_type in (b"application/octet-stream", b"text/plain; charset=utf-8"):
         field = part(b'form-data; name="zipcode"', b"12345", b"Content-Type: " + content_type)
         assert post_form(client, [field, part(IMAGE)]).get_json()["zipcode"] == "12345"
 
 
-def test_form_with_an_empty_input_before_the_picture_is_read(client: FlaskClient) -> None:
+def test_empty_file_inputs_before_the_picture_are_skipped(client: FlaskClient) -> None:
     octets = b"Content-Type: application/octet-stream"
     empty = part(b'form-data; name="image"; filename=""', b"", octets)
     named = part(IMAGE, b"", JPEG)
@@ -114,7 +116,9 @@ def test_form_with_two_pictures_reads_the_first(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("name", [b"image", b"images", b"image[]", b"images[]", b"image[%d]"])
-def test_batch_form_accepts_every_name_of_a_list(client: FlaskClient, name: bytes) -> None:
+def test_batch_form_accepts_field_names_with_plural_brackets_and_index(
+    client: FlaskClient, name: bytes
+) -> None:
     numbered = [name % at if b"%" in name else name for at in range(2)]
     parts = [
         part(b'form-data; name="' + each + b'"; filename="a.jpg"', picture, JPEG)
@@ -135,21 +139,23 @@ def test_batch_form_skips_empty_inputs_and_keeps_empty_files(client: FlaskClient
 
 
 @pytest.mark.parametrize("blanks", [b" ", b"\t", b"  \t ", b" " * 200])
-def test_form_with_blanks_after_the_delimiters_is_read(client: FlaskClient, blanks: bytes) -> None:
+def test_form_with_blanks_after_its_delimiters_is_read(client: FlaskClient, blanks: bytes) -> None:
     field = part(b'form-data; name="zipcode"', b"12345")
     response = post_form(client, [field, part(IMAGE, PHOTO, JPEG)], blanks=blanks)
     assert (bitting(response), response.get_json()["zipcode"]) == (CODE, "12345")
 
 
 def test_form_content_that_resembles_a_delimiter_with_blanks_is_kept(client: FlaskClient) -> None:
-    """A delimiter with blanks must end in a line break, as any other."""
+    """Send content like a delimiter with blanks, but without the line break that must follow."""
     comment = b"\xff\xfe\0\x1c\r\n--limi \r\n\n--limit \r\n--lim"
     picture = PHOTO[:2] + comment + PHOTO[2:]
     assert bitting(post_form(client, [part(IMAGE, picture, JPEG)], blanks=b" ")) == CODE
 
 
 @pytest.mark.parametrize("value", ["", "; boundary=", '; boundary=""', "; charset=utf-8"])
-def test_form_without_a_boundary_names_it(client: FlaskClient, value: str) -> None:
+def test_form_without_a_boundary_gets_an_error_that_names_the_boundary(
+    client: FlaskClient, value: str
+) -> None:
     for path in ("/predict", "/predict/batch"):
         response = post_form(
             client, [part(IMAGE)], content_type="multipart/form-data" + value, path=path
@@ -210,7 +216,7 @@ def test_body_without_a_useful_content_type_is_read_by_its_content(
     assert bitting(client.post("/predict", data=body, content_type=content_type)) == expected
 
 
-def test_body_that_is_no_picture_gets_an_error_that_names_the_content_type(
+def test_body_that_is_not_a_picture_gets_an_error_about_its_content_type(
     client: FlaskClient,
 ) -> None:
     for content_type, status, code in (
@@ -243,7 +249,9 @@ def test_gzip_body_is_inflated_for_every_kind_of_request(client: FlaskClient) ->
 
 
 @pytest.mark.parametrize("encoding", ["GZIP", "x-gzip", "identity, gzip", "gzip, "])
-def test_gzip_by_another_spelling_is_inflated(client: FlaskClient, encoding: str) -> None:
+def test_content_encoding_gzip_is_accepted_in_other_spellings(
+    client: FlaskClient, encoding: str
+) -> None:
     response = client.post(
         "/predict",
         data=gzip.compress(PHOTO),
@@ -265,7 +273,9 @@ def test_identity_encoding_is_accepted(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "compress", "gzip, gzip"])
-def test_other_encoding_is_refused_by_name(client: FlaskClient, encoding: str) -> None:
+def test_other_content_encoding_is_refused_with_its_name(
+    client: FlaskClient, encoding: str
+) -> None:
     for path, content_type in (
         ("/predict", "image/jpeg"),
         ("/predict", "application/json"),
@@ -293,7 +303,7 @@ def test_damaged_gzip_body_is_a_bad_request(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("size", [16_000_000, 100_000_000])
-def test_gzip_body_is_inflated_up_to_the_body_limit(client: FlaskClient, size: int) -> None:
+def test_gzip_body_above_the_body_limit_is_refused(client: FlaskClient, size: int) -> None:
     response = client.post("/predict", content_type="image/jpeg", **gzipped(bytes(size)))
     check_failure(client, response, 413, "image_too_large")
 
@@ -311,9 +321,7 @@ NOTE = ", ".join('a "quoted", \\ {bracketed} [word]' for _ in range(500))
     ],
     ids=["a note", "a list", "boxes", "metadata"],
 )
-def test_json_with_many_values_beside_the_picture_is_read(
-    client: FlaskClient, more: dict[str, Any]
-) -> None:
+def test_json_with_many_other_values_is_read(client: FlaskClient, more: dict[str, Any]) -> None:
     for body in ({"image_data": BASE64, **more}, {**more, "image_data": BASE64}):
         assert bitting(client.post("/predict", json=body)) == CODE
 
@@ -334,8 +342,8 @@ def test_json_with_too_many_values_is_refused(client: FlaskClient, text: str) ->
     check_failure(client, response, 400, "bad_request")
 
 
-def test_json_nested_deeply_is_read_or_refused(client: FlaskClient) -> None:
-    """The depth at which the parser gives up depends on the version of Python."""
+def test_deeply_nested_json_is_read_or_refused(client: FlaskClient) -> None:
+    """Accept both results for deep JSON: the depth limit depends on the version of Python."""
     for depth in (50, 500, 990):
         text = f'{{"x": {"[" * depth}{"]" * depth}, "image_data": "{BASE64}"}}'
         response = client.post("/predict", data=text, content_type="application/json")

@@ -1,4 +1,4 @@
-"""End to end with the shipped model: requests as sent by a phone, curl and a notebook."""
+"""End-to-end tests with the embedded model: requests of a phone, curl and a notebook."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ EXPECTED = ",".join(map(str, FIRST["bitting"]))
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> FlaskClient:
-    """Return a client of the application as `make serve` builds it."""
+    """Return a client of an application with the embedded model and default settings."""
     app: OpenAPI = create_app(Settings(models=ROOT / "models", logs=tmp_path / "logs"))
     return app.test_client()
 
 
 def photo() -> bytes:
-    """Return the first sample photo."""
+    """Return the bytes of the first sample photo."""
     data: bytes = (SAMPLES / FIRST["file"]).read_bytes()
     return data
 
@@ -69,7 +69,7 @@ def test_predict_with_json_or_raw_bytes_reads_the_key(shipped: FlaskClient) -> N
 
 
 @pytest.mark.parametrize("turn", [None, 6, 3])
-def test_predict_with_exif_rotation_draws_geometry_on_the_upright_photo(
+def test_geometry_of_a_photo_with_exif_rotation_fits_the_upright_photo(
     shipped: FlaskClient, turn: int | None
 ) -> None:
     upright = Image.open(io.BytesIO(photo()))
@@ -87,7 +87,8 @@ def test_predict_with_exif_rotation_draws_geometry_on_the_upright_photo(
     geometry = check_described(shipped, answer, "/predict", "post")["geometry"]
     assert (geometry["width"], geometry["height"]) == upright.size
     assert [cut["position"] for cut in geometry["cuts"]] == [1, 2, 3, 4, 5]
-    # Measured by hand for the first and the last cut: bow at the bottom, cuts on the left.
+    # Pixel positions (x, y) of the first and the last cut, measured by hand on the photo. The bow
+    # is at the bottom and the cuts are on the left.
     assert [geometry["cuts"][i][end] for i in (0, -1) for end in ("root", "foot")] == [
         pytest.approx(place, abs=8) for place in ([731, 291], [810, 308], [760, 93], [849, 110])
     ]

@@ -1,4 +1,4 @@
-"""API versions: routes under /v1 behave like the plain ones, and API-Version is checked."""
+"""Tests of API versions: routes under /v1 equal those without it; API-Version is checked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PHOTO_PATHS = (
     "/classify/image",
 )
 REMOTE = {"REMOTE_ADDR": "203.0.113.7"}
-# Fields and headers that differ between two requests to the same route.
+# A pattern for the fields of a response that differ between two requests to the same route.
 VARYING = re.compile(
     rb'"(request_id|timestamp|processing_ms|processing_time|uptime_s|seconds|percent|requests|'
     rb'hits|hit_rate|entries|read|cached|\w*rss\w*|\w*peak\w*|\w*free\w*|count|min|max|mean|p\d+)":'
@@ -45,7 +45,7 @@ VARYING_HEADERS = ("X-Request-Id", "Content-Length", "Date", "X-RateLimit-Remain
 
 
 def without_varying(response: TestResponse) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body without what differs between requests."""
+    """Return status, headers and body without the values that differ between requests."""
     headers = {name: value for name, value in response.headers if name not in VARYING_HEADERS}
     body = response.get_data()
     if response.mimetype == "text/plain":
@@ -54,7 +54,7 @@ def without_varying(response: TestResponse) -> tuple[int, dict[str, str], bytes]
 
 
 def routes(app: OpenAPI) -> list[tuple[str, str]]:
-    """Return every method and path of an application, with a file name for the static routes."""
+    """Return every method and path of an application, with one example path for static files."""
     files = {"/web/<path:filename>": "/web/page.js", "/docs/files/<path:filename>": None}
     return sorted(
         (method, path)
@@ -66,7 +66,7 @@ def routes(app: OpenAPI) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "203.0.113.7"])
 @pytest.mark.parametrize("accept", ["application/json", "text/html"])
-def test_every_route_under_v1_answers_like_the_plain_route(
+def test_every_route_under_v1_responds_like_the_route_without_v1(
     settings: Settings, model: Load, address: str, accept: str
 ) -> None:
     changes = {"api_key": SecretStr("s3cret-token"), "limits": "off"}
@@ -106,7 +106,7 @@ def test_root_under_v1_reads_photos(client: FlaskClient, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/v1/v1/health", "/v1//health", "/v1health", "/V1/health", "/v2/health", "/v1/nothing"]
 )
-def test_other_prefix_is_not_found(client: FlaskClient, path: str) -> None:
+def test_other_path_prefixes_are_not_found(client: FlaskClient, path: str) -> None:
     response = client.get(path)
     assert (response.status_code, response.get_json()["code"]) == (404, "not_found")
 
@@ -135,7 +135,7 @@ def test_unknown_api_version_is_refused_on_every_path(
         assert response.headers["API-Version"] == "2.0.0"
 
 
-def test_unknown_api_version_is_described(client: FlaskClient) -> None:
+def test_response_to_an_unknown_api_version_matches_its_schema(client: FlaskClient) -> None:
     for path, method in (("/health", "get"), ("/metrics", "get"), ("/predict/batch", "post")):
         response = client.open(path, method=method, headers={"API-Version": "3"})
         assert check_described(client, response, path, method)["code"] == "bad_request"
@@ -182,7 +182,7 @@ def test_crash_response_has_api_version(settings: Settings) -> None:
     assert (response.status_code, response.headers["API-Version"]) == (500, "2.0.0")
 
 
-def test_refusal_of_the_socket_server_has_api_version(full: Running) -> None:
+def test_refusal_by_the_socket_server_has_api_version(full: Running) -> None:
     address = ("127.0.0.1", full.server.port)
     with socket.create_connection(address, timeout=20) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n")
@@ -193,7 +193,7 @@ def test_refusal_of_the_socket_server_has_api_version(full: Running) -> None:
     assert response.headers.get_all("API-Version") == ["2.0.0"]
 
 
-def test_metrics_count_both_paths_as_one_route(settings: Settings) -> None:
+def test_metrics_count_a_path_with_and_without_v1_as_one_route(settings: Settings) -> None:
     app = ControlledApp(settings)
     for path in ("/predict", "/v1/predict"):
         app.post(plain(), path)
@@ -218,7 +218,7 @@ def test_api_version_is_allowed_and_exposed_to_pages_of_other_origins(client: Fl
         assert "API-Version" in exposed.split(", ")
 
 
-def test_document_lists_v1_as_a_server_and_api_version_on_every_operation(
+def test_openapi_document_has_v1_as_server_and_api_version_everywhere(
     client: FlaskClient,
 ) -> None:
     document = client.get("/openapi.json").get_json()
@@ -238,7 +238,7 @@ def test_document_lists_v1_as_a_server_and_api_version_on_every_operation(
 
 @pytest.fixture
 def full(settings: Settings) -> Iterator[Running]:
-    """Return a server over a socket whose reader holds one photo while another fills the queue."""
+    """Return a running server whose reader works on one photo while a second fills the queue."""
     reader = PatientReader()
     changed = settings.model_copy(update={"threads": 1, "queue": 1, "max_batch": 1})
     running = Running(changed, reader)
@@ -265,16 +265,14 @@ def request(
 
 
 def waiting(running: Running) -> int:
-    """Return the number of waiting photos."""
+    """Return the number of waiting photos, or 0 if the reader has not started yet."""
     queue = request(running, "GET", "/v1/health/detailed")[2]["queue"]
     return int(queue["waiting"]) if queue["reading"] else 0
 
 
 @pytest.mark.parametrize("path", PHOTO_PATHS)
-def test_full_queue_refuses_a_photo_under_v1_before_its_body_is_parsed(
-    full: Running, path: str
-) -> None:
-    """A malformed body would give 400 if the server had kept and parsed it."""
+def test_full_queue_refuses_a_photo_before_its_body_is_parsed(full: Running, path: str) -> None:
+    """Send a malformed body, which would give status 400 if the server parsed it."""
     for prefix in ("", "/v1"):
         status, headers, body = request(
             full, "POST", prefix + path, b"{" * 1000, "multipart/form-data; boundary=x"

@@ -371,7 +371,7 @@ def test_different_photos_are_computed_concurrently(cache: ReadingCache) -> None
     assert [each.cached for each in found] == [False, False]
 
 
-def test_stats_count_hits_and_misses(kept: Kept, cache: ReadingCache) -> None:
+def test_cache_stats_count_hits_and_misses(kept: Kept, cache: ReadingCache) -> None:
     assert cache.stats().hit_rate == 0.0
     for _ in range(4):
         cache.get_or_compute("photo", Runs())
