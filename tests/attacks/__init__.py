@@ -1,1 +1,1 @@
-"""Attacks with hostile requests and pictures, over real sockets."""
+"""Tests of attacks: hostile requests and pictures, sent over real sockets."""

@@ -19,12 +19,17 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 def jpeg_with(*parts: bytes) -> bytes:
-    """Return a photo with `parts` after its first marker."""
+    """Return a JPEG photo with `parts` inserted after its first marker."""
     return JPEG[:2] + b"".join(parts) + JPEG[2:]
 
 
 def jpeg_claiming(side: int, marker: int = 0xC0) -> bytes:
-    """Return a JPEG of 16 by 16 pixels that claims a larger side and the coding of `marker`."""
+    """Return a JPEG of 16 by 16 pixels whose header claims a larger size and another coding.
+
+    Args:
+        side: Claimed width and height in pixels.
+        marker: Start-of-frame marker, which names the coding of the pixels.
+    """
     small = plain(size=(16, 16))
     at = small.index(b"\xff\xc0")
     return (
@@ -59,7 +64,7 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png_with(*chunks: bytes) -> bytes:
-    """Return a PNG with `chunks` before its pixels."""
+    """Return a PNG with `chunks` inserted before its pixels."""
     return PNG[:33] + b"".join(chunks) + PNG[33:]
 
 
@@ -91,7 +96,7 @@ def _gif_head() -> int:
 
 
 def gif_with(blocks: bytes) -> bytes:
-    """Return a GIF with `blocks` before its picture."""
+    """Return a GIF with `blocks` inserted before its picture."""
     return GIF[: _gif_head()] + blocks + GIF[_gif_head() :]
 
 
@@ -101,7 +106,7 @@ def gif_of(frames: int) -> bytes:
 
 
 def gif_claiming(width: int, height: int) -> bytes:
-    """Return a GIF that claims this canvas."""
+    """Return a small GIF whose header claims a canvas of this size in pixels."""
     return GIF[:6] + struct.pack("<HH", width, height) + GIF[10:]
 
 
@@ -114,12 +119,12 @@ def riff(*chunks: tuple[bytes, bytes]) -> bytes:
 
 
 def webp_claiming(side: int) -> bytes:
-    """Return a lossless WebP that claims this side in pixels."""
+    """Return a small lossless WebP whose header claims this width and height in pixels."""
     return riff((b"VP8L", b"\x2f" + struct.pack("<I", (side - 1) | (side - 1) << 14) + bytes(20)))
 
 
 def webp_canvas(side: int) -> bytes:
-    """Return a small animated WebP that claims a canvas with this side."""
+    """Return a small animated WebP whose header claims a canvas of this width and height."""
     return webp_of(2)[:24] + 2 * (side - 1).to_bytes(3, "little") + webp_of(2)[30:]
 
 

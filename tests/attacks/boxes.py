@@ -1,4 +1,4 @@
-"""Build HEIC and AVIF files whose structure contradicts their content, from real files."""
+"""Build hostile HEIC and AVIF files: false sizes, too many items, too many boxes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from PIL import Image
 from tools.plain_pictures import RED, encode
 
 HEIC = (Path(__file__).parent.parent / "data" / "plain.heic").read_bytes()
-# The bytes of the coded picture in that file.
+# The range of bytes that the coded picture takes in that file.
 _PICTURE = range(0x1A1, 0x1A1 + 0x113)
 
 
 def avif(side: int) -> bytes:
-    """Return a valid AVIF of one colour."""
+    """Return a valid square AVIF of one colour."""
     return encode(Image.new("RGB", (side, side), RED), "AVIF", speed=10)
 
 
 def claiming(picture: bytes, width: int, height: int) -> bytes:
-    """Return the file with another size in its `ispe` box."""
+    """Return the file with another size in its `ispe` box, which states the picture's size."""
     at = picture.index(b"ispe") + 8
     return picture[:at] + struct.pack(">II", width, height) + picture[at + 8 :]
 
 
 def heic_coded(width: int, height: int) -> bytes:
-    """Return a HEIC whose `ispe` box states 64 by 48 and whose coded picture states more."""
+    """Return a HEIC whose `ispe` box states 64 by 48 pixels, less than its coded picture has."""
     box = _box_of(b"hvcC")
     at = box.index(b"\x61\0\1") + 3
     size = int.from_bytes(box[at : at + 2], "big")
@@ -43,7 +43,7 @@ def heic_coded(width: int, height: int) -> bytes:
 
 
 def heic_with_metadata(pictures: int, metadata: bytes) -> bytes:
-    """Return a HEIC with `pictures` items of the same bytes, all described by `metadata`."""
+    """Return a HEIC with `pictures` picture items. All share the same bytes and the `metadata`."""
     numbers = range(1, pictures + 1)
     comment = pictures + 1
     entries = [_full(b"infe", struct.pack(">HH4s", at, 0, b"hvc1") + b"\0", 2) for at in numbers]
@@ -127,7 +127,7 @@ def heic_derived(
 
 
 def heic_in_boxes(count: int) -> bytes:
-    """Return a HEIC with `count` empty boxes before the others."""
+    """Return a HEIC with `count` additional, empty boxes."""
     head = _box_of(b"ftyp")
     return head + _box(b"free", b"") * count + HEIC[len(head) :]
 

@@ -1,4 +1,4 @@
-"""A server process to attack: send requests, check replies and measure its memory."""
+"""Server process for attacks, with methods to send requests and to measure its memory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Reply:
         return found
 
     def check(self, status: int, code: str | None = None) -> dict[str, Any]:
-        """Check status and code, and that nothing internal is in the response.
+        """Check the status and the code, and that the response contains nothing internal.
 
         Without a code the response must be a success. Returns the body.
         """
@@ -70,7 +70,7 @@ class TargetServer:
     def post(
         self, body: Any, kind: str = "image/jpeg", path: str = "/predict", **headers: str
     ) -> Reply:
-        """Post a body; underscores in names of `headers` stand for dashes."""
+        """Post a body. Underscores in the names of `headers` become dashes."""
         return self.request(
             "POST",
             path,
@@ -117,17 +117,25 @@ class TargetServer:
         assert (body["keyway"], body["bitting"]) == ("SC1", "2,5,4,7,3")
 
     def reset_memory(self) -> None:
-        """Restart the measurement of memory, or let an ordinary user measure the whole run."""
+        """Start a new measurement of memory.
+
+        Only root can reset the peak. For other users it is the peak since the server started.
+        """
         with contextlib.suppress(PermissionError):
             Path(f"/proc/{self._process.pid}/clear_refs").write_text("5")
         self._idle = self._mb("VmRSS")
 
     def grown_mb(self) -> tuple[int, int]:
-        """Return the peak and current memory in MiB above the start of the measurement."""
+        """Return by how many MiB the peak and the current memory exceed that of the idle server."""
         return self._mb("VmHWM") - self._idle, self._mb("VmRSS") - self._idle
 
     def check_healthy(self, max_peak_mb: int, max_left_mb: int = 150) -> None:
-        """Check that the server reads photos and stayed within these memory limits in MiB."""
+        """Check that the server still reads photos.
+
+        Args:
+            max_peak_mb: Allowed growth of the peak memory since the start of the measurement.
+            max_left_mb: Allowed growth of the memory that is still in use.
+        """
         assert self._process.poll() is None
         self.check_reads_photo()
         peak, left = self.grown_mb()
@@ -144,7 +152,7 @@ class TargetServer:
 def run_server(
     folder: Path, module: str = "tests.serve_colour", **settings: str
 ) -> Iterator[TargetServer]:
-    """Run a server on a free port and stop it afterwards."""
+    """Run a server process on a free port and stop it afterwards."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -192,6 +200,6 @@ def _replies(stream: Any, method: str) -> Iterator[Reply]:
         length = int(response.headers["Content-Length"]) if method != "HEAD" else 0
         content = stream.read(length)
         if len(content) < length:
-            # The kernel discards received data when the connection is reset.
+            # The kernel discards received data when the server resets the connection.
             raise ConnectionResetError
         yield Reply(response.status, _plain(response), content)

@@ -1,4 +1,4 @@
-"""Tests that formats outside `ACCEPTED` never reach a decoder of Pillow."""
+"""Tests that files in a format outside `ACCEPTED` never reach a decoder of Pillow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tools.plain_pictures import encode, plain
 Image.init()
 # HEIC is not among Pillow's formats; pillow-heif decodes it.
 OTHERS = sorted(set(Image.OPEN) - set(ACCEPTED))
-# First bytes of formats that Pillow can read but not write.
+# The first bytes of files in formats that Pillow can read but not write.
 BEGINNINGS: dict[str, bytes] = {
     "BUFR": b"BUFR\0\0\x2a\4",
     "CUR": b"\0\0\2\0\1\0\x10\x10\0\0",
@@ -64,7 +64,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def decoders_called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record the formats whose decoders are called, to recognize or to open a file."""
+    """Return a list to which every called decoder of Pillow adds its format.
+
+    Calls that only recognize a file are recorded too.
+    """
     seen: list[str] = []
 
     def wrap(kind: str) -> None:
@@ -96,14 +99,14 @@ def post(running: Running, picture: bytes) -> tuple[int, str | None]:
 
 
 @pytest.mark.parametrize("kind", [*OTHERS, "PDF"])
-def test_predict_of_another_format_calls_no_decoder(
+def test_file_in_another_format_is_refused_without_a_decoder(
     running: Running, decoders_called: list[str], kind: str
 ) -> None:
     assert post(running, sample(kind)) == (415, "unsupported_image_type")
     assert decoders_called == []
 
 
-def test_predict_calls_only_the_decoder_of_the_format(
+def test_photo_reaches_only_the_decoder_of_its_format(
     running: Running, decoders_called: list[str]
 ) -> None:
     for kind in ("JPEG", "PNG", "GIF", "WEBP", "AVIF"):

@@ -1,4 +1,4 @@
-"""Attacks with forms and JSON: endless, broken, duplicated or deceptive."""
+"""Tests of attacks with forms and JSON: very long, broken, duplicated or deceptive ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BASE64 = base64.b64encode(PHOTO).decode()
 
 
 def part(head: str | bytes, content: bytes = PHOTO) -> bytes:
-    """Return a form part with boundary `b`."""
+    """Return a form part; the boundary of the form is `b`."""
     return (
         b"--b\r\n"
         + (head.encode() if isinstance(head, str) else head)
@@ -30,7 +30,7 @@ def part(head: str | bytes, content: bytes = PHOTO) -> bytes:
 
 
 def field(name: str, value: bytes | str) -> bytes:
-    """Return a text field."""
+    """Return a text field of a form."""
     return part(
         f'Content-Disposition: form-data; name="{name}"',
         value.encode() if isinstance(value, str) else value,
@@ -38,7 +38,7 @@ def field(name: str, value: bytes | str) -> bytes:
 
 
 def file(name: str = "photo.jpg", content: bytes = PHOTO, more: str = "") -> bytes:
-    """Return the file part with the picture."""
+    """Return the file field of a form, with the picture."""
     return part(f'Content-Disposition: form-data; name="image"; filename="{name}"{more}', content)
 
 
@@ -142,7 +142,7 @@ BOUNDARIES: dict[str, tuple[bytes, tuple[int, str | None]]] = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_form_attack_gets_the_expected_answer(server: TargetServer, name: str) -> None:
+def test_form_attack_gets_the_expected_status_and_code(server: TargetServer, name: str) -> None:
     body, (status, code) = FORMS[name]
     response = server.post(body, "multipart/form-data; boundary=b").check(status, code)
     if code is None:
@@ -157,7 +157,9 @@ def test_form_file_name_has_no_effect(server: TargetServer, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BOUNDARIES)
-def test_form_boundary_attack_gets_the_expected_answer(server: TargetServer, name: str) -> None:
+def test_form_boundary_attack_gets_the_expected_status_and_code(
+    server: TargetServer, name: str
+) -> None:
     kind, (status, code) = BOUNDARIES[name]
     body = file() + END
     head = (
@@ -194,7 +196,10 @@ FLOODS = {
 
 @pytest.mark.parametrize("name", FLOODS)
 def test_form_boundary_search_takes_linear_time(server: TargetServer, name: str) -> None:
-    """A quadratic search (such as CVE-2024-9056) would exceed the timeout of 20 seconds."""
+    """Send forms for which a quadratic search (as in CVE-2024-9056) takes more than 20 seconds.
+
+    Then the timeout of the connection fails the test.
+    """
     reply = server.post(FLOODS[name], "multipart/form-data; boundary=b")
     assert reply.status in (400, 413, 415), reply.raw
     reply.check(reply.status, reply.body["code"])
@@ -267,7 +272,7 @@ JSON: dict[str, tuple[str | bytes, tuple[int, str | None]]] = {
 
 
 @pytest.mark.parametrize("name", JSON)
-def test_json_attack_gets_the_expected_answer(server: TargetServer, name: str) -> None:
+def test_json_attack_gets_the_expected_status_and_code(server: TargetServer, name: str) -> None:
     body, (status, code) = JSON[name]
     response = server.post(body, "application/json").check(status, code)
     if code is None:
@@ -298,5 +303,5 @@ def test_zipcode_with_a_bad_value_is_refused_in_forms_and_queries(
     server.post(PHOTO, path=f"/predict?zipcode={quote(value)}").check(*ZIPCODE)
 
 
-def test_server_after_all_attacks_is_healthy(server: TargetServer) -> None:
+def test_server_is_healthy_after_all_attacks(server: TargetServer) -> None:
     server.check_healthy(max_peak_mb=150)

@@ -1,4 +1,4 @@
-"""Attacks with HTTP framing, chunks, targets, methods, headers and other protocols."""
+"""Tests of attacks with HTTP framing, chunks, targets, methods, headers and other protocols."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tools.plain_pictures import plain
 PHOTO = plain()
 HOST = b"Host: x\r\n"
 CLOSE = b"Connection: close\r\n"
-# A proxy would take this for the body, and a vulnerable server for a second request.
+# A proxy takes this for the body of the request. A vulnerable server takes it for a second
+# request.
 HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -94,10 +95,10 @@ SMUGGLED = {
 
 
 @pytest.mark.parametrize("name", SMUGGLED)
-def test_request_smuggling_is_refused_and_closes_the_connection(
+def test_request_smuggling_is_refused_and_the_connection_is_closed(
     server: TargetServer, name: str
 ) -> None:
-    """The bytes after the refused request must not be answered."""
+    """Check that the bytes after the refused request get no response."""
     replies = server.send_raw_all(SMUGGLED[name])
     assert len(replies) == 1
     reply = replies[0]
@@ -133,7 +134,7 @@ IN_CHUNKS = b"".join(
         ),
     ],
 )
-def test_chunked_body_gets_the_expected_answer(
+def test_chunked_body_gets_the_expected_status(
     server: TargetServer, name: str, body: bytes, status: int
 ) -> None:
     reply = server.send_raw(post(CHUNKED, body))
@@ -150,15 +151,18 @@ FLOODS_OF_CHUNKS = {
 
 
 @pytest.mark.parametrize("name", FLOODS_OF_CHUNKS)
-def test_chunk_flood_closes_the_connection(server: TargetServer, name: str) -> None:
-    """The refusal is lost if the kernel resets the connection while the client still sends."""
+def test_connection_with_a_flood_of_chunks_is_closed(server: TargetServer, name: str) -> None:
+    """Accept a refusal or no response.
+
+    The refusal is lost if the kernel resets the connection while the client still sends.
+    """
     for reply in server.send_raw_all(post(CHUNKED, FLOODS_OF_CHUNKS[name])):
         reply.check(400, "bad_request")
     server.check_reads_photo()
 
 
 def test_gzip_bomb_is_refused_at_the_body_limit(server: TargetServer) -> None:
-    """The body limit holds for the inflated body; other encodings are refused unread."""
+    """Check that the body limit applies to the inflated body, and that only gzip is accepted."""
     compressed = gzip.compress(bytes(100_000_000), 9)
     for kind in ("image/jpeg", "application/json", "multipart/form-data; boundary=b"):
         server.post(compressed, kind, Content_Encoding="gzip").check(413, "image_too_large")
@@ -167,7 +171,7 @@ def test_gzip_bomb_is_refused_at_the_body_limit(server: TargetServer) -> None:
             assert "Content-Encoding" in reply.check(415, "unsupported_image_type")["error"]
 
 
-def test_expect_100_continue_is_answered(server: TargetServer) -> None:
+def test_photo_with_expect_100_continue_is_read(server: TargetServer) -> None:
     connection = server.connect()
     connection.putrequest("POST", "/predict")
     for name, value in (
@@ -208,14 +212,14 @@ PATHS = {
 
 
 @pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
-def test_path_attack_is_not_found(server: TargetServer, path: bytes) -> None:
+def test_path_attack_gets_the_expected_status(server: TargetServer, path: bytes) -> None:
     reply = server.send_raw(get(path))
     assert reply.status == PATHS[path], reply.raw
     reply.check(reply.status, reply.body["code"])
     assert "x-evil" not in reply.headers and MARK not in str(reply.headers)
 
 
-def test_absolute_target_is_answered_by_this_server(server: TargetServer) -> None:
+def test_absolute_request_target_is_not_forwarded(server: TargetServer) -> None:
     for target in (
         b"http://169.254.169.254/latest/meta-data",
         b"http://evil.example/health/live",
@@ -300,7 +304,7 @@ def test_hostile_header_has_no_effect_and_is_not_echoed(server: TargetServer, na
         request + b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(PHOTO) + PHOTO
     )
     if name == "Origin":
-        # By design the CORS header echoes the origin; no other header may.
+        # The CORS header must echo the origin. No other header may contain it.
         reply = type(reply)(
             reply.status,
             {k: v for k, v in reply.headers.items() if k != "access-control-allow-origin"},
@@ -325,7 +329,7 @@ def test_hostile_header_has_no_effect_and_is_not_echoed(server: TargetServer, na
         "",
     ],
 )
-def test_invalid_request_timeout_is_a_bad_request(server: TargetServer, value: str) -> None:
+def test_invalid_request_timeout_is_ignored_or_refused(server: TargetServer, value: str) -> None:
     reply = server.post(PHOTO, X_Request_Timeout=value)
     assert reply.status in (200, 400), reply.raw
     reply.check(reply.status, None if reply.status == 200 else "bad_request")
@@ -365,10 +369,10 @@ def test_pipelined_requests_are_answered_in_order(server: TargetServer) -> None:
         ("broken requests", b"x\r\n\r\n" * 1_800_000),
     ],
 )
-def test_flood_on_one_connection_does_not_delay_others(
+def test_flood_on_one_connection_does_not_block_other_connections(
     server: TargetServer, name: str, flood: bytes
 ) -> None:
-    """One event loop reads for all connections, so it must not be blocked."""
+    """Check that one connection cannot block the event loop, which serves all connections."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
         for at in range(0, len(flood), 1 << 20):
             with suppress(BrokenPipeError, ConnectionResetError):
@@ -376,7 +380,7 @@ def test_flood_on_one_connection_does_not_delay_others(
             server.check_reads_photo()
 
 
-def test_incomplete_bodies_do_not_delay_others(server: TargetServer) -> None:
+def test_incomplete_bodies_do_not_block_other_requests(server: TargetServer) -> None:
     connections: list[http.client.HTTPConnection] = []
     for _ in range(50):
         connection = server.connect()
@@ -390,12 +394,12 @@ def test_incomplete_bodies_do_not_delay_others(server: TargetServer) -> None:
         connection.close()
 
 
-def test_server_after_all_attacks_is_healthy(server: TargetServer) -> None:
+def test_server_is_healthy_after_all_attacks(server: TargetServer) -> None:
     server.check_healthy(max_peak_mb=150)
 
 
-def test_concurrent_gzip_bombs_share_the_memory_of_all_bodies(server: TargetServer) -> None:
-    """Bodies that inflate to 15 MB each take no more memory together than the budget allows."""
+def test_concurrent_gzip_bombs_share_one_memory_limit(server: TargetServer) -> None:
+    """Check the memory of 80 concurrent bodies that inflate to 15 MB each."""
     server.reset_memory()
     compressed = gzip.compress(PHOTO + bytes(15_000_000 - len(PHOTO)), 9)
     with ThreadPoolExecutor(40) as clients:
@@ -407,5 +411,5 @@ def test_concurrent_gzip_bombs_share_the_memory_of_all_bodies(server: TargetServ
         )
     assert {reply.status for reply in replies} <= {413, 503}
     server.check_reads_photo()
-    # The budget is 300 MB.
+    # The bodies of all requests together may take 300 MB. The rest of the growth is for decoding.
     assert server.grown_mb()[0] < 450

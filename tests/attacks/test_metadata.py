@@ -1,4 +1,7 @@
-"""Attacks with metadata: too much, circular or executable; and polyglot files."""
+"""Tests of attacks with metadata, which is too large, circular or executable, and of polyglots.
+
+A polyglot is a file that is valid in two formats.
+"""
 
 from __future__ import annotations
 
@@ -34,9 +37,10 @@ def entry(tag: int, kind: int, count: int, value: int) -> bytes:
     return struct.pack("<HHLL", tag, kind, count, value)
 
 
-# Each entry points to its own directory, one for each type of directory.
+# An EXIF directory whose entries point back to the directory itself, once for each kind of
+# pointer.
 CIRCULAR = exif(b"".join(entry(tag, 4, 1, 8) for tag in (0x014A, 0x8769, 0x8825, 0xA005)), 4)
-# 65,535 entries that share the same two megabytes.
+# An EXIF directory with 65,535 entries that all refer to the same 2 MB.
 SHARED = exif(
     b"".join(entry(tag, 1, 2_000_000, 10) for tag in range(65_535)), 65_535, bytes(2_000_000)
 )
@@ -158,7 +162,7 @@ NOT_PICTURES = {
 
 
 @pytest.mark.parametrize("name", POLYGLOTS)
-def test_polyglot_file_is_only_a_photo(server: TargetServer, name: str) -> None:
+def test_polyglot_file_is_read_as_a_photo_only(server: TargetServer, name: str) -> None:
     reply = server.post(POLYGLOTS[name], "image/jpeg")
     assert reply.check(200)["bitting"] == "2,5,4,7,3"
     assert reply.headers["x-content-type-options"] == "nosniff"
@@ -179,5 +183,5 @@ def test_content_type_of_another_format_has_no_effect(server: TargetServer) -> N
         assert server.post(JPEG, kind).check(200)["bitting"] == "2,5,4,7,3"
 
 
-def test_server_after_all_attacks_is_healthy(server: TargetServer) -> None:
+def test_server_is_healthy_after_all_attacks(server: TargetServer) -> None:
     server.check_healthy(max_peak_mb=300)

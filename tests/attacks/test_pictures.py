@@ -1,4 +1,4 @@
-"""Attacks with pictures that are expensive to decode or have unusual sizes and colours."""
+"""Tests of attacks with pictures that are expensive to decode, and of unusual pictures."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
         lambda: boxes.heic_with_metadata(900, bytes(9_000_000)),
         BROKEN,
     ),
-    # Nested items wrote out of bounds in libheif before 1.23.2 (CVE-2026-84383).
+    # libheif before 1.23.2 wrote out of bounds when it decoded nested items (CVE-2026-84383).
     "HEIC shows an identity item": (lambda: boxes.heic_derived([b"iden"]), BROKEN),
     "HEIC shows an overlay": (lambda: boxes.heic_derived([b"iovl"]), BROKEN),
     "HEIC of 40 nested identity items": (
@@ -118,10 +118,11 @@ def animated(kind: str) -> bytes:
     return encode(frames[0], kind, save_all=True, append_images=frames[1:])
 
 
-# libheif itself compares the coded picture with the file, so these reach the decoder.
+# Names of the refused files that do reach a decoder: libheif itself finds that the size of the
+# coded picture is not the one that the file claims.
 DECODED = ("HEIC claims", "HEIC coded")
 
-# The largest pictures that are accepted, and large numbers that are harmless.
+# The largest pictures that are accepted, and pictures with many frames or parts that are harmless.
 READ: dict[str, Callable[[], bytes]] = {
     "PNG 50 MP with four channels of 16 bits": lambda: png(7000, 7000, bits=16, colour_type=6),
     "JPEG 50 MP in 32 scans": lambda: many_scans(32, (7000, 7000)),
@@ -143,18 +144,20 @@ def test_picture_bomb_is_refused(server: TargetServer, name: str) -> None:
     make, (status, code) = REFUSED[name]
     body = server.post(make()).check(status, code)
     if (status, code) == BROKEN and not name.startswith(DECODED):
-        assert "truncated or corrupt" not in body["error"], "the file reached a decoder"
+        assert "truncated or corrupt" not in body["error"], (
+            "the file must be refused before it reaches a decoder"
+        )
 
 
 @pytest.mark.parametrize("name", READ)
-def test_expensive_picture_within_the_limits_is_answered(server: TargetServer, name: str) -> None:
+def test_expensive_picture_within_the_limits_is_decoded(server: TargetServer, name: str) -> None:
     reply = server.post(READ[name]())
     assert reply.status in (200, 422), reply.raw
     reply.check(reply.status, None if reply.status == 200 else "unreadable")
 
 
 def unusual_pictures() -> dict[str, bytes]:
-    """Return pictures with sizes and colours that no camera produces; coloured ones are red."""
+    """Return pictures with sizes and colours that no camera produces, by name."""
     red = Image.new("RGB", (64, 48), RED)
     half = Image.new("RGBA", (64, 48), (*RED, 90))
     palette = red.quantize(4)
@@ -186,7 +189,7 @@ def unusual_pictures() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", unusual_pictures())
-def test_unusual_picture_is_read_or_unreadable(server: TargetServer, name: str) -> None:
+def test_unusual_picture_is_read_or_refused_as_unreadable(server: TargetServer, name: str) -> None:
     reply = server.post(unusual_pictures()[name])
     assert reply.status in (200, 422), reply.raw
     reply.check(reply.status, None if reply.status == 200 else "unreadable")
@@ -198,7 +201,7 @@ def test_damaged_jpeg_is_read_or_refused(server: TargetServer) -> None:
         assert reply.status in (200, 400, 413, 415, 422), reply.raw
 
 
-def test_bomb_in_a_batch_affects_no_other_photo(server: TargetServer) -> None:
+def test_picture_bomb_in_a_batch_does_not_affect_other_photos(server: TargetServer) -> None:
     pictures = [
         plain(),
         png(20_000, 20_000),
@@ -219,13 +222,13 @@ def test_bomb_in_a_batch_affects_no_other_photo(server: TargetServer) -> None:
     assert results == ["2,5,4,7,3", "image_too_large", "bad_image", "image_too_large", "2,5,4,7,3"]
 
 
-def test_server_after_all_attacks_is_healthy(server: TargetServer) -> None:
-    """Lossless WebP is the only format whose decoder exceeds the memory limit."""
+def test_server_is_healthy_after_all_attacks(server: TargetServer) -> None:
+    """Allow more memory than other modules do, because a lossless WebP needs it for decoding."""
     server.check_healthy(max_peak_mb=550)
 
 
-def test_lossless_webp_is_decoded_one_at_a_time(server: TargetServer) -> None:
-    """Four concurrent bombs take no more memory than one."""
+def test_lossless_webp_pictures_are_decoded_one_at_a_time(server: TargetServer) -> None:
+    """Check that four concurrent bombs take no more memory than one."""
     server.reset_memory()
     bomb = webp_of_tables()
     with ThreadPoolExecutor(4) as clients:

@@ -1,4 +1,4 @@
-"""The cache while Redis fails and recovers, and what Redis stores."""
+"""Tests of the cache while Redis fails and recovers, and of the data that Redis stores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.redis_server import PASSWORD, RedisServer
 
 
 class PrimaryStore(MemoryStore):
-    """A primary store that a test can make unreachable."""
+    """A primary store that raises StoreUnavailable while the test sets `away`."""
 
     backend = "redis"
 
@@ -33,7 +33,7 @@ class PrimaryStore(MemoryStore):
         self.away, self.asked = False, 0
 
     def get(self, key: str) -> bytes | None:
-        """Return the value, and count the calls."""
+        """Count the call and return the stored value."""
         self.asked += 1
         if self.away:
             raise StoreUnavailable("ConnectionError")
@@ -41,7 +41,7 @@ class PrimaryStore(MemoryStore):
 
 
 def fallback(primary: MemoryStore, clock: Clock, logs: Path) -> Fallback:
-    """Return a fallback from `primary` to memory."""
+    """Return a store that uses `primary`, or memory while `primary` fails."""
     return Fallback(
         primary,
         MemoryStore(ttl_s=TTL_S, size=SIZE, clock=clock),
@@ -51,16 +51,16 @@ def fallback(primary: MemoryStore, clock: Clock, logs: Path) -> Fallback:
 
 
 def redis_cache(url: str, log: BoundLogger, clock: Callable[[], float]) -> ReadingCache:
-    """Return a cache in Redis as the settings build it."""
+    """Return a cache in Redis as the server builds it."""
     return build_cache(url, ttl_s=TTL_S, size=SIZE, clock=clock, log=log)
 
 
 def logged(logs: Path) -> list[dict[str, Any]]:
-    """Return the lines of the log."""
+    """Return the parsed lines of the log."""
     return [json.loads(line) for line in log_text(logs).splitlines()]
 
 
-def test_cache_uses_memory_while_redis_is_killed_and_returns(
+def test_cache_uses_memory_until_redis_has_restarted(
     frail_redis: RedisServer, tmp_path: Path
 ) -> None:
     frail_redis.start()
@@ -69,7 +69,7 @@ def test_cache_uses_memory_while_redis_is_killed_and_returns(
     cache = redis_cache(url, make_logger(logs), clock)
     assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     frail_redis.kill()
-    # Memory answers now, and knows nothing yet.
+    # The cache in memory is used now. It is empty, so the first request misses.
     assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
     assert (cache.stats().degraded, cache.stats().backend, cache.stats().entries) == (
         True,
@@ -77,7 +77,7 @@ def test_cache_uses_memory_while_redis_is_killed_and_returns(
         1,
     )
     frail_redis.start()
-    assert cache.stats().degraded, "it was probed too early"
+    assert cache.stats().degraded, "Redis must not be tried again before a second has passed"
     clock.now += 1
     # The restarted Redis is empty.
     assert [cache.get_or_compute("photo", runs).cached for _ in range(2)] == [False, True]
@@ -92,7 +92,7 @@ def test_cache_uses_memory_while_redis_is_killed_and_returns(
     assert (back["event"], back["level"]) == ("cache_restored", "info")
 
 
-def test_unreachable_redis_is_logged_at_the_start_without_secrets(
+def test_unreachable_redis_is_logged_at_start_without_secrets(
     frail_redis: RedisServer, tmp_path: Path
 ) -> None:
     url = frail_redis.url
@@ -110,7 +110,7 @@ def test_wrong_password_counts_as_unreachable(redis_server: RedisServer, tmp_pat
     assert [line["error"] for line in logged(tmp_path)] == ["AuthenticationError"]
 
 
-def test_silent_redis_counts_as_unreachable(tmp_path: Path) -> None:
+def test_redis_that_does_not_respond_counts_as_unreachable(tmp_path: Path) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -120,7 +120,7 @@ def test_silent_redis_counts_as_unreachable(tmp_path: Path) -> None:
     assert [line["error"] for line in logged(tmp_path)] == ["TimeoutError"]
 
 
-def test_primary_is_probed_at_growing_intervals(tmp_path: Path) -> None:
+def test_primary_store_is_retried_at_growing_intervals(tmp_path: Path) -> None:
     primary, clock = PrimaryStore(), Clock()
     store = fallback(primary, clock, tmp_path)
     primary.away = True
@@ -129,7 +129,9 @@ def test_primary_is_probed_at_growing_intervals(tmp_path: Path) -> None:
     for tries, wait in enumerate([1, 2, 4, 8, 16, 32, 60, 60], 2):
         clock.now += wait - 0.5
         store.get("photo")
-        assert primary.asked == tries - 1, f"asked before {wait} s were over"
+        assert primary.asked == tries - 1, (
+            f"the primary store was tried again before {wait} s had passed"
+        )
         clock.now += 0.5
         store.get("photo")
         assert primary.asked == tries
@@ -143,7 +145,7 @@ def test_primary_is_probed_at_growing_intervals(tmp_path: Path) -> None:
     clock.now += 1
     store.get("photo")
     assert primary.asked == 12, (
-        "after a time without trouble the next absence begins with the shortest wait"
+        "after a recovery, the first retry must come after the shortest wait again"
     )
     assert [line["event"] for line in logged(tmp_path)] == [
         "cache_degraded",
@@ -152,7 +154,7 @@ def test_primary_is_probed_at_growing_intervals(tmp_path: Path) -> None:
     ]
 
 
-def test_one_request_probes_while_others_use_the_secondary(tmp_path: Path) -> None:
+def test_one_request_retries_redis_while_others_use_memory(tmp_path: Path) -> None:
     trying, go_on = threading.Event(), threading.Event()
 
     class Slow(PrimaryStore):
@@ -179,7 +181,7 @@ def test_one_request_probes_while_others_use_the_secondary(tmp_path: Path) -> No
     assert not store.degraded
 
 
-def test_concurrent_failures_are_logged_once(tmp_path: Path) -> None:
+def test_concurrent_failures_of_the_primary_store_are_logged_once(tmp_path: Path) -> None:
     all_asking = threading.Barrier(4, timeout=60)
 
     class Going(PrimaryStore):
@@ -197,7 +199,7 @@ def test_concurrent_failures_are_logged_once(tmp_path: Path) -> None:
     primary.away, all_asking = False, threading.Barrier(1)
     store.get("photo")
     assert not store.degraded, (
-        "one absence counts once, so the next try comes after the shortest wait"
+        "concurrent failures must count as one, so that the shortest wait follows"
     )
 
 
@@ -217,7 +219,7 @@ def test_redis_stores_hashed_keys_that_expire(redis_server: RedisServer) -> None
         assert all(0 < client.pttl(name) <= TTL_S * 1000 for name in names)
         value = client.get(f"keylike:reading:{'0' * 64}")
     assert isinstance(value, bytes)
-    assert json.loads(value)["codes"] == list(READING.codes), "JSON, not pickle"
+    assert json.loads(value)["codes"] == list(READING.codes), "the stored value must be JSON"
 
 
 def test_two_replicas_share_one_redis(redis_server: RedisServer) -> None:

@@ -1,4 +1,4 @@
-"""The cache of readings: one suite over both stores, memory and a real Redis."""
+"""Tests of the cache of readings. Most run with both stores: memory and a real Redis."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from keylike.scheduling.client import Client
 from tests.redis_server import RedisServer
 
 TTL_S, SIZE = 600, 3
-# Numbers that survive JSON only in their shortest exact notation.
+# A reading with numbers that JSON must write with all digits to preserve them exactly.
 READING = Reading(
     keyway="SC1",
     codes=(2, 5, 4, 7, 0),
@@ -58,24 +58,24 @@ INFO = ReaderInfo("colour", "1.0.0", "fake", ("SC1",), "0" * 64)
 
 
 class Late(KeylikeError):
-    """A failure of the client's own."""
+    """An error that the waiting client raises itself."""
 
 
 class Waiting(Client):
-    """A client whose time left is given by the test; None stands for a minute."""
+    """A client whose remaining time is given by a function of the test. None means 60 seconds."""
 
     def __init__(self, time_left: Callable[[], float | None]) -> None:
         super().__init__()
         object.__setattr__(self, "_time_left", time_left)
 
     def time_left(self, now: float) -> float:
-        """Return what the test's function returns, or raise its error."""
+        """Return the remaining seconds by the function of the test, or raise its error."""
         left = self._time_left()  # type: ignore[attr-defined]
         return 60.0 if left is None else float(left)
 
 
 class Clock:
-    """A clock that the test moves."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1_795_000_000.125
@@ -98,7 +98,7 @@ class Runs:
 
 @dataclass
 class Kept:
-    """A store, and a function that lets time pass for it."""
+    """A store, and a function that makes its values older."""
 
     store: Store
     pass_time: Callable[[float], None]
@@ -106,7 +106,7 @@ class Kept:
 
 @pytest.fixture(params=["memory", "redis"])
 def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
-    """Yield either store."""
+    """Yield a store in memory, then one in Redis."""
     clock = Clock()
 
     def tick(seconds: float) -> None:
@@ -119,7 +119,7 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
     client = server.client()
 
     def pass_time(seconds: float) -> None:
-        """Shorten the time to live of every key: Redis has its own clock."""
+        """Shorten the time to live of every key, because Redis has its own clock."""
         tick(seconds)
         for name in client.scan_iter("*"):
             client.pexpire(name, max(0, round(client.pttl(name) - seconds * 1000)))
@@ -130,14 +130,12 @@ def kept(request: pytest.FixtureRequest) -> Iterator[Kept]:
 
 @pytest.fixture
 def cache(kept: Kept) -> ReadingCache:
-    """Return a cache over either store."""
+    """Return a cache that uses the store."""
     return ReadingCache(kept.store, ttl_s=TTL_S, size=SIZE)
 
 
 @pytest.mark.parametrize("result", [READING, REFUSAL], ids=["reading", "refusal"])
-def test_second_request_is_answered_from_the_store_exactly(
-    cache: ReadingCache, result: Result
-) -> None:
+def test_second_request_gets_exactly_the_stored_result(cache: ReadingCache, result: Result) -> None:
     runs = Runs(result)
     first, second = (cache.get_or_compute("photo", runs) for _ in range(2))
     assert runs.made == 1
@@ -198,7 +196,7 @@ def test_failure_is_not_stored(cache: ReadingCache, failure: Exception) -> None:
     assert cache.stats().misses == 2
 
 
-def test_foreign_value_counts_as_a_miss(kept: Kept, cache: ReadingCache) -> None:
+def test_stored_value_of_another_format_counts_as_a_miss(kept: Kept, cache: ReadingCache) -> None:
     kept.store.put("photo", b'{"keyway": "SC1"}')
     kept.store.put("other", b"no JSON at all")
     assert not cache.get_or_compute("photo", Runs()).cached
@@ -235,7 +233,7 @@ def test_stored_nan_counts_as_a_miss(kept: Kept, cache: ReadingCache) -> None:
     assert cache.stats().invalid == 1
 
 
-def test_secret_authenticates_values_and_hides_keys(kept: Kept) -> None:
+def test_secret_signs_stored_values_and_hides_their_keys(kept: Kept) -> None:
     signed = ReadingCache(kept.store, ttl_s=TTL_S, size=SIZE, secret=b"secret")
     other = ReadingCache(kept.store, ttl_s=TTL_S, size=SIZE, secret=b"other secret")
     signed.get_or_compute("photo", Runs())
@@ -258,12 +256,12 @@ def test_secret_authenticates_values_and_hides_keys(kept: Kept) -> None:
     assert signed.stats().invalid == 4
 
 
-def test_fifty_concurrent_requests_compute_once(cache: ReadingCache) -> None:
+def test_fifty_concurrent_requests_share_one_computation(cache: ReadingCache) -> None:
     all_there = threading.Barrier(50, timeout=60)
     runs = Runs()
 
     def run() -> Result:
-        all_there.wait()  # the 49 others are about to wait
+        all_there.wait()  # until the 49 other requests wait for this computation
         return runs()
 
     def about_to_wait() -> None:
@@ -287,7 +285,10 @@ def test_fifty_concurrent_requests_compute_once(cache: ReadingCache) -> None:
 def while_another_fails(
     cache: ReadingCache, failure: Exception, run: Callable[[], Result]
 ) -> tuple[BaseException | None, Future[CacheResult]]:
-    """Return the error of the request that computes, and the future of one that waits."""
+    """Let one request fail while another waits for its result.
+
+    Returns the error of the first request and the future of the second, which then calls `run`.
+    """
     flying, waiting = threading.Event(), threading.Event()
 
     def fail() -> Result:
@@ -307,7 +308,7 @@ def while_another_fails(
     [Overloaded("full", retry_after_s=1), ZeroDivisionError("crash"), KeyboardInterrupt()],
     ids=repr,
 )
-def test_waiting_request_does_not_inherit_a_failure(
+def test_waiting_request_computes_by_itself_after_a_server_error(
     cache: ReadingCache, failure: Exception
 ) -> None:
     runs = Runs()
@@ -318,7 +319,7 @@ def test_waiting_request_does_not_inherit_a_failure(
     assert cache.get_or_compute("photo", runs).cached
 
 
-def test_failure_of_the_photo_is_shared_with_waiting_requests(cache: ReadingCache) -> None:
+def test_waiting_request_gets_the_error_about_a_bad_photo(cache: ReadingCache) -> None:
     runs = Runs()
     failed, second = while_another_fails(cache, BadImage("truncated", format="JPEG"), runs)
     shared = second.exception()
@@ -331,9 +332,9 @@ def test_failure_of_the_photo_is_shared_with_waiting_requests(cache: ReadingCach
     assert runs.made == 0
 
 
-def test_request_that_runs_out_of_time_leaves_the_computation(cache: ReadingCache) -> None:
+def test_computation_continues_if_a_waiting_request_gives_up(cache: ReadingCache) -> None:
     flying, given_up = threading.Event(), threading.Event()
-    left = iter([0.001, 0.0])  # one wait that brings no result
+    left = iter([0.001, 0.0])  # seconds: the client waits twice without a result, then gives up
 
     def run() -> Result:
         flying.set()
@@ -358,7 +359,7 @@ def test_different_photos_are_computed_concurrently(cache: ReadingCache) -> None
     both = threading.Barrier(2, timeout=60)
 
     def run() -> Result:
-        both.wait()  # impossible if one waited for the other
+        both.wait()  # returns only if both computations run at the same time
         return READING
 
     with ThreadPoolExecutor(2) as callers:
@@ -394,7 +395,7 @@ def test_zero_time_to_live_disables_the_cache(kept: Kept) -> None:
     )
 
 
-def test_key_depends_on_photo_model_and_options_and_reveals_none() -> None:
+def test_cache_key_depends_on_photo_model_and_options_and_reveals_none() -> None:
     key = cache_key(b"photo", INFO, (1, 2))
     assert key == cache_key(b"photo", INFO, (1, 2))
     others = [
@@ -403,10 +404,10 @@ def test_key_depends_on_photo_model_and_options_and_reveals_none() -> None:
         cache_key(b"photo", replace(INFO, version="1.0.1"), (1, 2)),
         cache_key(b"photo", replace(INFO, digest="1" * 64), (1, 2)),
         cache_key(b"photo", INFO, (1, 3)),
-        # The same characters, split differently between fields.
+        # These contain the same characters, but split differently between fields.
         cache_key(b"photo", replace(INFO, name="colour1", version=".0.0"), (1, 2)),
         cache_key(b"photo", INFO, (12,)),
     ]
     assert len({key, *others}) == 8
-    # The hash of the photo itself would identify the photo to anybody who sees the key.
+    # With the plain hash of the photo, anybody with the photo could find out that it is cached.
     assert len(key) == 64 and key != hashlib.sha256(b"photo").hexdigest()

@@ -20,7 +20,7 @@ Serve = Callable[..., Running]
 
 @pytest.fixture
 def serve(settings: Settings) -> Iterator[Serve]:
-    """Start real servers: `serve(reader, policy="predictions", …)`."""
+    """Return a function that starts real servers, as in `serve(reader, policy="predictions")`."""
     started: list[Running] = []
 
     def start(reader: ColourReader | None = None, **changes: Any) -> Running:
@@ -34,7 +34,7 @@ def serve(settings: Settings) -> Iterator[Serve]:
 
 @pytest.fixture
 def scripted() -> Iterator[Callable[..., ScriptedServer]]:
-    """Start scripted servers."""
+    """Return a function that starts scripted servers."""
     started: list[ScriptedServer] = []
 
     def start(*responses: ScriptedResponse, **options: Any) -> ScriptedServer:
@@ -53,7 +53,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 class FakeClock:
-    """Fake clock that advances only during waits, and records them."""
+    """Fake clock that advances only when the client waits. It records the waits."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -61,7 +61,7 @@ class FakeClock:
         self.on_wait: Callable[[], object] = lambda: None
 
     def sleep(self, seconds: float, cancelled: object) -> None:
-        """Advance the clock without waiting."""
+        """Advance the clock by `seconds` without waiting."""
         self.waits.append(seconds)
         self.now += seconds
         self.on_wait()
@@ -75,7 +75,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def make_client(clock: FakeClock) -> Iterator[Callable[..., Client]]:
-    """Create clients of a server or an address that use the fake clock and no jitter."""
+    """Return a function that creates clients of a server, with the fake clock and no jitter."""
     clients: list[Client] = []
 
     def make(

@@ -1,6 +1,6 @@
-"""Scripted server over HTTP or TLS that returns given responses and records requests.
+"""Scripted server over HTTP or HTTPS that returns given responses and records requests.
 
-It covers what no Keylike server does.
+It can respond in ways that a Keylike server never does.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ HEALTH = {
 
 @dataclass
 class RecordedRequest:
-    """Recorded request with lower-case header names."""
+    """Request that a scripted server received, with header names in lower case."""
 
     method: str
     path: str
@@ -47,7 +47,7 @@ class RecordedRequest:
 
 @dataclass
 class ScriptedResponse:
-    """Response to return: a JSON body or bytes.
+    """Response of a scripted server: a JSON body or bytes.
 
     Attributes:
         status: HTTP status.
@@ -85,11 +85,11 @@ class ScriptedServer:
 
     @property
     def address(self) -> str:
-        """Return the address with the scheme."""
+        """Return the address of the server, with its scheme."""
         return f"{'https' if self._certificate else 'http'}://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Listen, on the same port as before if the server was stopped."""
+        """Start to listen, on the same port as before if the server was stopped."""
         scripted = self
 
         class Handler(BaseHTTPRequestHandler):

@@ -87,14 +87,14 @@ def test_curl_examples_all_succeed(serve: Serve, tmp_path: Path) -> None:
 
 
 def run_node(address: str, *photos: Path) -> subprocess.CompletedProcess[str]:
-    """Run the Node example."""
+    """Run the example for Node with these photos."""
     require("node")
     environment = {"PATH": os.environ["PATH"], "KEYLIKE_TOKEN": TOKEN}
     command = ["node", str(EXAMPLES / "javascript" / "node.mjs"), address, *map(str, photos)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
-def test_node_example_reads_and_reports_failures(serve: Serve, tmp_path: Path) -> None:
+def test_node_example_prints_readings_and_failures(serve: Serve, tmp_path: Path) -> None:
     running = serve(api_key=SecretStr(TOKEN), policy="predictions")
     photos = [tmp_path / f"{name}.jpg" for name in ("red", "blue", "text")]
     for photo, data in zip(photos, (plain(RED), plain(BLUE), b"text"), strict=True):
@@ -126,7 +126,7 @@ def test_node_example_retries_and_does_not_follow_redirects(scripted: Any, tmp_p
 
 @pytest.fixture
 def page() -> Iterator[str]:
-    """Serve the example's folder from another origin and return the page's address."""
+    """Serve the page of the browser example from another origin and return its address."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {

@@ -1,5 +1,7 @@
-"""Tests of the client package: it has every field of the contract, no dependencies, and can be
-built and installed."""
+"""Tests of the client package.
+
+It has every field of the API's responses and no dependencies, and it can be built and installed.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,12 @@ JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def snake_case(name: str) -> str:
-    """Return a name in snake case."""
+    """Return a name in camel case as snake case."""
     return "".join(f"_{item.lower()}" if item.isupper() else item for item in name)
 
 
 def resolve(schema: dict[str, Any], document: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """Return a schema with its reference resolved, and whether it may be null."""
+    """Return the schema that a reference points to, and True if the value may be null."""
     if "$ref" in schema:
         return resolve(
             document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document
@@ -41,7 +43,7 @@ def resolve(schema: dict[str, Any], document: dict[str, Any]) -> tuple[dict[str,
 
 
 def check(type_: Any, schema: dict[str, Any], document: dict[str, Any], path: str) -> None:
-    """Assert that a type matches the schema."""
+    """Check that a type of the client package matches a schema of the API."""
     schema, nullable = resolve(schema, document)
     optional = get_origin(type_) in (Union, types.UnionType)
     assert optional == nullable, path
@@ -72,7 +74,7 @@ def check(type_: Any, schema: dict[str, Any], document: dict[str, Any], path: st
 @pytest.mark.parametrize(
     ("type_", "path", "method"), [(Reading, "/predict", "post"), (Health, "/health", "get")]
 )
-def test_model_matches_openapi_document(
+def test_client_class_has_the_fields_of_the_openapi_schema(
     client: FlaskClient, type_: type, path: str, method: str
 ) -> None:
     document = client.get("/openapi.json").get_json()
@@ -83,7 +85,7 @@ def test_model_matches_openapi_document(
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name)
-def test_module_imports_only_the_standard_library(module: Path) -> None:
+def test_client_module_imports_only_the_standard_library(module: Path) -> None:
     tree = ast.parse(module.read_text())
     names = [
         alias.name
@@ -95,10 +97,10 @@ def test_module_imports_only_the_standard_library(module: Path) -> None:
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names | {
         "keylike_client"
     }
-    assert ast.get_docstring(tree), f"{module} has no docstring"
+    assert ast.get_docstring(tree), f"{module} must have a docstring"
 
 
-def test_wheel_builds_and_works_when_installed(tmp_path: Path) -> None:
+def test_client_wheel_can_be_built_installed_and_imported(tmp_path: Path) -> None:
     if importlib.util.find_spec("uv") is None:
         pytest.skip("uv is not installed; make test installs it")
     uv = [sys.executable, "-m", "uv", "--offline", "--quiet", "--no-config"]
@@ -127,5 +129,5 @@ def test_wheel_builds_and_works_when_installed(tmp_path: Path) -> None:
     )
 
 
-def test_licence_is_the_same_as_the_project() -> None:
+def test_client_package_has_the_licence_of_the_project() -> None:
     assert (FOLDER / "LICENSE").read_text() == (FOLDER.parent.parent / "LICENSE").read_text()

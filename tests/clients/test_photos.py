@@ -1,4 +1,4 @@
-"""Tests of the photos that the Python client takes: buffers, images and arrays."""
+"""Tests of the kinds of photos that the Python client accepts: buffers, images and arrays."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ RGB = np.full((60, 120, 3), RED, np.uint8)
 
 
 def view(pixels: Any) -> memoryview:
-    """Return a view of an array, as the client takes it."""
+    """Return the memory view of an array, which the encoder of the client expects."""
     return memoryview(pixels)
 
 
 def mapped(tmp_path: Path) -> mmap.mmap:
-    """Return a file mapped into memory."""
+    """Return a photo file that is mapped into memory."""
     path = tmp_path / "key.jpg"
     path.write_bytes(PHOTO)
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def test_read_accepts_every_buffer_with_an_encoded_file(
+def test_read_accepts_every_kind_of_buffer_with_a_photo_file(
     serve: Serve, make_client: Any, tmp_path: Path
 ) -> None:
     client = make_client(serve())
@@ -57,21 +57,24 @@ def test_read_accepts_every_buffer_with_an_encoded_file(
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "CMYK", "YCbCr"])
-def test_read_accepts_images_of_pillow(serve: Serve, make_client: Any, mode: str) -> None:
+def test_read_accepts_pillow_images(serve: Serve, make_client: Any, mode: str) -> None:
     image = Image.fromarray(RGB).convert(mode)
     assert make_client(serve()).read(image).bitting == CODE
 
 
-def test_read_sends_an_image_upright_and_over_white(serve: Serve, make_client: Any) -> None:
+def test_pillow_image_is_sent_with_its_orientation_and_transparency(
+    serve: Serve, make_client: Any
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = Image.open(io.BytesIO(encode(Image.new("RGB", (120, 60), RED), "JPEG", exif=exif)))
     client = make_client(serve())
-    geometry = client.read(turned).geometry
-    assert geometry is None or (geometry.width, geometry.height) == (60, 120)
+    assert client.read(turned).bitting == CODE
+    assert Image.open(io.BytesIO(encode_image(turned))).getexif()[0x0112] == 6
     glass = Image.new("RGBA", (120, 60), (*RED, 255))
     glass.paste((0, 0, 0, 0), (0, 0, 2, 2))
     assert client.read(glass).bitting == CODE
+    assert Image.open(io.BytesIO(encode_image(glass))).getpixel((0, 0)) == (0, 0, 0, 0)
     assert b"secret" not in encode_image(with_metadata())
 
 
@@ -97,7 +100,7 @@ def test_read_accepts_arrays_of_pixels(
     client = make_client(serve())
     assert client.read(pixels).bitting == CODE
     with monkeypatch.context() as patch:
-        # The server in this process needs Pillow again.
+        # Hide Pillow only here, because the server in this process needs it.
         patch.setitem(sys.modules, "PIL.Image", None)
         without_pillow = encode_pixels(view(pixels))
     assert client.read(without_pillow).bitting == CODE
@@ -132,7 +135,7 @@ def test_encode_pixels_keeps_grey_pixels(monkeypatch: pytest.MonkeyPatch, pillow
     ],
     ids=lambda photo: type(photo).__name__,
 )
-def test_read_of_something_else_raises_unusable_photo(
+def test_read_of_an_unsupported_object_raises_unusable_photo(
     serve: Serve, make_client: Any, photo: Any
 ) -> None:
     client = make_client(serve())

@@ -60,7 +60,9 @@ def test_read_many_limits_concurrency(serve: Serve, make_client: Any) -> None:
     assert len(running.server._listener.active_channels) == 3
 
 
-def test_read_many_takes_photos_as_needed(serve: Serve, make_client: Any) -> None:
+def test_read_many_takes_photos_from_a_generator_only_as_needed(
+    serve: Serve, make_client: Any
+) -> None:
     requested: list[int] = []
 
     def generate() -> Iterator[bytes]:
@@ -76,7 +78,9 @@ def test_read_many_takes_photos_as_needed(serve: Serve, make_client: Any) -> Non
     assert len(requested) == 5
 
 
-def test_read_many_honours_retry_after(scripted: Any, make_client: Any, clock: FakeClock) -> None:
+def test_read_many_waits_for_the_seconds_of_retry_after(
+    scripted: Any, make_client: Any, clock: FakeClock
+) -> None:
     server = scripted(
         ScriptedResponse(429, FAILURE, {"Retry-After": "5"}),
         ScriptedResponse(
@@ -90,7 +94,9 @@ def test_read_many_honours_retry_after(scripted: Any, make_client: Any, clock: F
     assert clock.waits == [5.0] and len(server.requests) == 4
 
 
-def test_read_many_closed_early_ends_the_wait(scripted: Any, make_client: Any) -> None:
+def test_closing_read_many_early_ends_a_wait_before_a_retry(
+    scripted: Any, make_client: Any
+) -> None:
     sleeping, cancellations = threading.Event(), list[bool]()
 
     def sleep(seconds: float, cancelled: threading.Event) -> None:
@@ -107,6 +113,6 @@ def test_read_many_closed_early_ends_the_wait(scripted: Any, make_client: Any) -
     assert cancellations == [True]
 
 
-def test_read_many_zero_at_once_raises(make_client: Any) -> None:
+def test_read_many_with_zero_photos_at_once_raises_value_error(make_client: Any) -> None:
     with pytest.raises(ValueError, match="at_once"):
         make_client("http://127.0.0.1:9").read_many([b"a"], at_once=0)

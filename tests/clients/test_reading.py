@@ -40,7 +40,9 @@ def test_read_accepts_bytes_paths_and_files(serve: Serve, make_client: Any, tmp_
     assert client.read(photo, zipcode="12345").zipcode == "12345"
 
 
-def test_read_starts_at_file_position_and_accepts_pipes(serve: Serve, make_client: Any) -> None:
+def test_read_starts_at_the_position_of_a_file_and_accepts_pipes(
+    serve: Serve, make_client: Any
+) -> None:
     offset_file = io.BytesIO(b"header" + plain(RED))
     offset_file.seek(6)
     read_end, write_end = os.pipe()
@@ -51,7 +53,7 @@ def test_read_starts_at_file_position_and_accepts_pipes(serve: Serve, make_clien
         assert client.read(offset_file).bitting == client.read(pipe).bitting == CODE
 
 
-def test_read_large_photo_reuses_one_connection(
+def test_reading_large_photos_reuses_one_connection(
     serve: Serve, make_client: Any, tmp_path: Path
 ) -> None:
     photo = tmp_path / "large.jpg"
@@ -63,7 +65,9 @@ def test_read_large_photo_reuses_one_connection(
     assert len(running.server._listener.active_channels) == 1
 
 
-def test_read_unreadable_photo_has_reason_and_advice(serve: Serve, make_client: Any) -> None:
+def test_reading_an_unreadable_photo_raises_reason_and_advice(
+    serve: Serve, make_client: Any
+) -> None:
     with pytest.raises(Unreadable) as failure:
         make_client(serve()).read(plain(BLUE))
     error = failure.value
@@ -79,7 +83,7 @@ def test_read_unreadable_photo_has_reason_and_advice(serve: Serve, make_client: 
         (b"text", "unsupported_image_type", 415),
     ],
 )
-def test_read_invalid_photo_raises_refused_with_code(
+def test_reading_an_invalid_photo_raises_refused_with_the_code(
     serve: Serve, make_client: Any, photo: bytes, code: str, status: int
 ) -> None:
     with pytest.raises(Refused) as failure:
@@ -87,7 +91,7 @@ def test_read_invalid_photo_raises_refused_with_code(
     assert (failure.value.code, failure.value.status) == (code, status) and failure.value.request_id
 
 
-def test_read_too_large_photo_raises_refused(serve: Serve, make_client: Any) -> None:
+def test_reading_a_too_large_photo_raises_refused(serve: Serve, make_client: Any) -> None:
     client = make_client(serve(max_bytes=1000))
     for size in (2000, 3_000_000):
         with pytest.raises(Refused) as failure:
@@ -112,7 +116,9 @@ def test_token_is_required_and_never_shown(
     assert "depth" not in repr(reading.cuts) and "bitting" not in repr(reading.alternatives)
 
 
-def test_long_rate_limit_raises_at_once(serve: Serve, make_client: Any, clock: FakeClock) -> None:
+def test_client_does_not_wait_for_a_rate_limit_of_an_hour(
+    serve: Serve, make_client: Any, clock: FakeClock
+) -> None:
     client = make_client(serve(limits="on", limit_address="2 per hour"))
     client.read(plain(RED))
     client.read(plain(GREEN))
@@ -156,7 +162,7 @@ def test_exceeded_deadline_is_not_retried(serve: Serve, make_client: Any, clock:
     assert reader.photos == 1 and clock.waits == []
 
 
-def test_request_carries_the_timeout(scripted: Any, make_client: Any) -> None:
+def test_client_sends_its_timeout_to_the_server(scripted: Any, make_client: Any) -> None:
     server = scripted(ScriptedResponse())
     make_client(server, timeout_s=5).health()
     assert float(server.requests[0].headers["x-request-timeout"]) == 4.5
@@ -190,20 +196,20 @@ def test_context_manager_closes_connections(serve: Serve) -> None:
     "address",
     ["127.0.0.1:5000", "ftp://127.0.0.1", "http://", "http://a:c4nary@b", "http://b/?token=c4nary"],
 )
-def test_invalid_address_raises_without_secrets(address: str) -> None:
+def test_invalid_address_raises_an_error_without_secrets(address: str) -> None:
     with pytest.raises(ValueError) as failure:
         Client(address)
     assert "c4nary" not in str(failure.value)
 
 
 @pytest.mark.parametrize("token", ["", "c4nary\r\nX: y", "c4nary token", "c4näry"])
-def test_invalid_token_raises_without_it(token: str) -> None:
+def test_invalid_token_raises_an_error_without_the_token(token: str) -> None:
     with pytest.raises(ValueError) as failure:
         Client("http://127.0.0.1", token)
     assert "c4n" not in str(failure.value)
 
 
-def test_response_of_another_version_raises(
+def test_response_with_a_field_of_another_type_raises_unexpected_answer(
     serve: Serve, make_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

@@ -1,5 +1,4 @@
-"""Parsed deployment files: settings, probes, ports and stop times of each deployment, in one common
-form."""
+"""Deployment files of every platform, parsed into one common form for the tests."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ import yaml
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 COMPOSE = sorted((DEPLOY / "compose").glob("compose*.yaml"))
-# Values for secrets, which the files only refer to.
+# Values for the secrets, because the deployment files only name them.
 SECRETS = {
     "KEYLIKE_API_KEY": "a-token-of-some-length",
     "KEYLIKE_REDIS_URL": "redis://:password@redis:6379/0",
@@ -23,15 +22,15 @@ SECRETS = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """Deployment of Keylike.
+    """Deployment of Keylike on one platform.
 
     Attributes:
-        name: Platform, and file or overlay.
+        name: Platform, followed by the file or overlay if there are several.
         environment: Environment variables, with values for secrets.
         probes: Paths of the health probes.
         ports: Ports of the container.
-        grace_s: Seconds between the start of the stop and SIGKILL.
-        pre_stop_s: Seconds of `grace_s` that pass before SIGTERM.
+        grace_s: Seconds between the request to stop and SIGKILL.
+        pre_stop_s: Seconds between the request to stop and SIGTERM; a part of `grace_s`.
     """
 
     name: str
@@ -43,7 +42,7 @@ class Deployment:
 
 
 def read(path: Path) -> Any:
-    """Return the content of a YAML file with one document."""
+    """Return the content of a YAML file."""
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
@@ -59,7 +58,7 @@ def documents(*folders: Path) -> list[dict[str, Any]]:
 
 
 def compose_service(path: Path) -> dict[str, Any]:
-    """Return the keylike service of a compose file, merged with the common one as compose does."""
+    """Return the keylike service of a compose file, merged with common.yaml as compose does."""
     common, own = (
         read(DEPLOY / "compose" / "common.yaml")["services"]["keylike"],
         read(path)["services"]["keylike"],
@@ -73,7 +72,7 @@ def compose_service(path: Path) -> dict[str, Any]:
 
 
 def deployments() -> Iterator[Deployment]:
-    """Yield every deployment."""
+    """Yield every deployment in deploy/."""
     for path in COMPOSE:
         service = compose_service(path)
         (probe,) = [word for word in service["healthcheck"]["test"] if "/health" in word]

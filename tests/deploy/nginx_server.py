@@ -28,9 +28,9 @@ def find_nginx() -> str:
 
 
 class Nginx:
-    """nginx process in front of the servers at `upstream_ports`.
+    """nginx process that forwards requests to the servers at `upstream_ports`.
 
-    `changes` replaces values of directives, each of which must be in the configuration.
+    `changes` gives directives of the configuration other values.
     """
 
     def __init__(self, folder: Path, *upstream_ports: int, **changes: str) -> None:
@@ -59,7 +59,8 @@ class Nginx:
             text, count = re.subn(rf"\b{name} [^;]+;", f"{name} {value};", text)
             assert count, name
         (folder / "nginx.conf").write_text(text, encoding="utf-8")
-        # Without `user root`, the workers run as nobody, who cannot read the test's folder.
+        # When root starts nginx without `user root`, its workers run as `nobody`, who cannot read
+        # the folder of the test.
         self._command = [
             find_nginx(),
             "-p",
@@ -73,7 +74,7 @@ class Nginx:
         self._process: subprocess.Popen[bytes] | None = None
 
     def check_configuration(self) -> str:
-        """Return nginx's own report on the configuration."""
+        """Return what `nginx -t` reports about the configuration."""
         return subprocess.run(
             [*self._command, "-t"], capture_output=True, text=True, timeout=30
         ).stderr
@@ -86,7 +87,7 @@ class Nginx:
         until(self._accepts_connections)
 
     def stop(self) -> None:
-        """Stop nginx and wait for its end."""
+        """Stop nginx and wait until it has ended."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(20)

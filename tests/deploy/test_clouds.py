@@ -1,4 +1,4 @@
-"""Tests of the files for AWS, Google Cloud and Azure against the vendors' own API descriptions."""
+"""Tests that the files for AWS, Google Cloud and Azure match the APIs of these clouds."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tests.deploy.deployments import DEPLOY, read
 
-# Fields of Cloud Run's Admin API v1, revision 20261031, that differ from Kubernetes or are a subset
-# of it.
+# Allowed fields of the objects of Cloud Run's Admin API v1, revision 20261031. They differ from
+# those of Kubernetes.
 CLOUD_RUN = {
     "service": {"apiVersion", "kind", "metadata", "spec"},
     "spec": {"template", "traffic"},
@@ -46,10 +46,10 @@ CLOUD_RUN = {
 
 
 def violations(description: ModuleType, name: str, content: Any) -> list[str]:
-    """Return the places of a file that its description does not allow.
+    """Return the paths of the fields of a file that the API description does not allow.
 
     Unknown fields are forbidden. Missing fields are allowed, because the descriptions also require
-    fields that the service fills in.
+    fields that the cloud service fills in.
     """
     for item in list(vars(description).values()):
         if hasattr(item, "__total__"):
@@ -65,7 +65,7 @@ def violations(description: ModuleType, name: str, content: Any) -> list[str]:
 
 @pytest.fixture
 def ecs(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Return the fields of ECS, generated from botocore's data.
+    """Return the module with the API types of AWS ECS, which is generated from botocore's data.
 
     The package is loaded without its __init__ module, which needs botocore.
     """
@@ -84,7 +84,7 @@ def test_ecs_task_has_only_known_fields(ecs: ModuleType) -> None:
     assert found and all(place.endswith(".readOnlyRootFilesystem") for place in found)
 
 
-def test_ecs_task_drops_rights_and_refers_to_secrets() -> None:
+def test_ecs_task_has_few_rights_and_contains_no_secrets() -> None:
     (container,) = json.loads((DEPLOY / "aws" / "task-definition.json").read_text())[
         "containerDefinitions"
     ]
@@ -114,7 +114,7 @@ def test_cloud_run_service_has_only_known_fields() -> None:
         name: set() for name in content
     }
     assert (service["apiVersion"], service["kind"]) == ("serving.knative.dev/v1", "Service")
-    # The other fields are those of a Kubernetes pod, also on Google Cloud.
+    # The other fields of Cloud Run are those of a Kubernetes pod.
     pod = {
         name: value
         for name, value in revision.items()
@@ -129,7 +129,7 @@ def test_cloud_run_service_has_only_known_fields() -> None:
 
 
 def test_azure_app_has_only_known_fields(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The names of its enumerations exist only for type checkers.
+    # At run time the package does not define the names of its enumerations, so add them.
     for name in set(dir(models)) - set(vars(types)):
         monkeypatch.setattr(types, name, getattr(models, name), raising=False)
     app = read(DEPLOY / "azure" / "containerapp.yaml")
@@ -140,7 +140,7 @@ def test_azure_app_has_only_known_fields(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
 
 
-def test_azure_app_probes_are_valid_and_secrets_are_references() -> None:
+def test_azure_app_has_valid_probes_and_contains_no_secrets() -> None:
     properties = read(DEPLOY / "azure" / "containerapp.yaml")["properties"]
     (container,) = properties["template"]["containers"]
     assert all(1 <= item.get("failureThreshold", 3) <= 10 for item in container["probes"])

@@ -1,4 +1,4 @@
-"""Tests of the compose files: valid by the schema and by docker compose, and with few rights."""
+"""Tests of the compose files: they match the schema, and their services have few rights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILES = [DEPLOY / "compose" / "common.yaml", *COMPOSE]
 
 
 def find_compose() -> list[str]:
-    """Return the docker compose command, or skip the test if it is missing or older than 2."""
+    """Return the docker compose command, or skip the test if version 2 or later is missing."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):
             completed = subprocess.run(
@@ -34,7 +34,7 @@ def find_compose() -> list[str]:
 
 
 def check(*paths: Path) -> subprocess.CompletedProcess[str]:
-    """Check files against the compose schema."""
+    """Check compose files against the compose schema."""
     command = [
         sys.executable,
         "-m",
@@ -51,7 +51,7 @@ def test_compose_files_match_the_schema() -> None:
     assert checked.returncode == 0, checked.stdout
 
 
-def test_compose_schema_rejects_invalid_file(tmp_path: Path) -> None:
+def test_compose_schema_rejects_an_invalid_file(tmp_path: Path) -> None:
     invalid = tmp_path / "compose.yaml"
     invalid.write_text((DEPLOY / "compose" / "compose.yaml").read_text().replace("ports:", "port:"))
     assert check(invalid).returncode == 1
@@ -84,7 +84,7 @@ def test_docker_compose_accepts_the_file(
 
 
 @pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.name)
-def test_compose_services_have_few_rights_and_limits(path: Path) -> None:
+def test_compose_services_have_few_rights_and_resource_limits(path: Path) -> None:
     for name in read(path)["services"]:
         service = compose_service(path) if name == "keylike" else read(path)["services"][name]
         assert (
@@ -98,8 +98,7 @@ def test_compose_services_have_few_rights_and_limits(path: Path) -> None:
             and service["mem_limit"]
         ), name
         assert service["healthcheck"] and "cap_add" not in service, name
-        # Only nginx is reachable from other machines. Redis is not reachable from outside the
-        # network.
+        # Only nginx may be reachable from other machines, and Redis only in the compose network.
         assert (
             all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
             or name == "nginx"
@@ -107,7 +106,7 @@ def test_compose_services_have_few_rights_and_limits(path: Path) -> None:
         assert name != "redis" or "ports" not in service
 
 
-def test_compose_proxy_trusts_only_nginx() -> None:
+def test_compose_with_nginx_trusts_only_nginx_as_proxy() -> None:
     compose_file = read(DEPLOY / "compose" / "compose.proxy.yaml")
     nginx, keylike = compose_file["services"]["nginx"], compose_file["services"]["keylike"]
     assert keylike["environment"]["KEYLIKE_PROXY"] == nginx["networks"]["frontend"]["ipv4_address"]
@@ -120,7 +119,7 @@ def test_compose_proxy_trusts_only_nginx() -> None:
     )
 
 
-def test_compose_redis_needs_password_and_writes_nothing(tmp_path: Path) -> None:
+def test_compose_redis_requires_a_password_and_writes_no_files(tmp_path: Path) -> None:
     server = shutil.which("redis-server")
     if server is None:
         pytest.skip(

@@ -1,5 +1,4 @@
-"""Tests of every deployment against the server: settings, ports, probes, sizes, stop times and
-secrets."""
+"""Tests that every deployment fits the server: settings, ports, probes, sizes and stop times."""
 
 from __future__ import annotations
 
@@ -27,13 +26,13 @@ from tests.deploy.deployments import (
 
 DEPLOYMENTS = list(deployments())
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file() and path.suffix != ".pyc")
-# Largest request that Cloud Run accepts, in bytes.
+# The largest request that Cloud Run accepts, in bytes.
 CLOUD_RUN_BODY = 32 * 1024**2
 
 
 @pytest.fixture
 def load_deployment_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Load the settings of a deployment as the server does."""
+    """Return a function that loads the settings of a deployment as the server does."""
 
     def load(deployment: Deployment) -> Settings:
         for name, value in deployment.environment.items():
@@ -55,7 +54,7 @@ def test_deployment_settings_are_valid(
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(DEPLOY)))
-def test_file_names_only_existing_settings(file: Path) -> None:
+def test_deployment_file_contains_only_existing_settings(file: Path) -> None:
     known = {
         str(field.validation_alias or f"KEYLIKE_{name.upper()}")
         for name, field in Settings.model_fields.items()
@@ -75,7 +74,7 @@ def test_deployment_ports_and_probes_exist(
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment.name)
-def test_deployment_grace_period_covers_the_drain(
+def test_deployment_stops_no_server_before_it_has_drained(
     deployment: Deployment, load_deployment_settings: Any
 ) -> None:
     assert (
@@ -96,7 +95,7 @@ def test_cloud_run_accepts_the_largest_batch(load_deployment_settings: Any) -> N
     [deployment for deployment in DEPLOYMENTS if deployment.name.startswith("kubernetes")],
     ids=lambda deployment: deployment.name,
 )
-def test_ingress_forwards_public_paths_only(
+def test_ingress_forwards_all_paths_except_operator_paths(
     deployment: Deployment, app: OpenAPI, load_deployment_settings: Any
 ) -> None:
     (ingress,) = [item for item in documents(KUBERNETES / "base") if item["kind"] == "Ingress"]
@@ -122,7 +121,9 @@ def test_ingress_forwards_public_paths_only(
     ) >= 8
 
 
-def test_service_monitor_token_opens_metrics(settings: Settings, model: Load) -> None:
+def test_token_of_the_service_monitor_gives_access_to_metrics(
+    settings: Settings, model: Load
+) -> None:
     objects = documents(KUBERNETES / "base")
     (endpoint,) = next(item for item in objects if item["kind"] == "ServiceMonitor")["spec"][
         "endpoints"
@@ -154,7 +155,7 @@ def test_service_monitor_token_opens_metrics(settings: Settings, model: Load) ->
     assert client.get(endpoint["path"], environ_base=remote).status_code in (401, 403)
 
 
-def test_image_user_matches_the_manifests() -> None:
+def test_user_and_volumes_of_the_image_match_the_manifests() -> None:
     dockerfile = (DEPLOY.parent / "Dockerfile").read_text(encoding="utf-8")
     pod = next(item for item in documents(KUBERNETES / "base") if item["kind"] == "Deployment")[
         "spec"
@@ -177,7 +178,7 @@ def test_image_user_matches_the_manifests() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: str(path.relative_to(DEPLOY)))
-def test_file_contains_no_secret(file: Path) -> None:
+def test_deployment_file_contains_no_secret(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert not re.search(r"\bkl_[A-Za-z0-9_-]{20,}|-----BEGIN|AKIA[0-9A-Z]{16}", text)
     assert not re.search(

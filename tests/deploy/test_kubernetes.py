@@ -1,5 +1,4 @@
-"""Tests of the Kubernetes manifests: valid by Kubernetes's own schemas, before and after kustomize,
-and with few rights."""
+"""Tests of the Kubernetes manifests: they match the schemas, and their pods have few rights."""
 
 from __future__ import annotations
 
@@ -17,12 +16,12 @@ from tests.deploy.deployments import KUBERNETES, documents
 
 VERSION = "1.37"
 OVERLAYS = ("cpu", "gpu")
-# Custom resources, whose schemas are not part of Kubernetes.
+# Kinds of custom resources. Their schemas are not part of Kubernetes, so they are not checked.
 CUSTOM = {"ServiceMonitor"}
 
 
 def kustomized(overlay: str) -> list[dict[str, Any]]:
-    """Return the objects that kubectl would apply, or skip the test if it cannot render them."""
+    """Return the objects that `kubectl apply` would create, or skip the test without kubectl."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip(
@@ -34,7 +33,7 @@ def kustomized(overlay: str) -> list[dict[str, Any]]:
         ).stdout
     )
     if "kustomizeVersion" not in version:
-        pytest.skip("this kubectl is older than 1.24, and its kustomize is, too")
+        pytest.skip("kubectl is older than 1.24, so its kustomize is too old")
     completed = subprocess.run(
         [kubectl, "kustomize", str(KUBERNETES / "overlays" / overlay)],
         capture_output=True,
@@ -55,11 +54,11 @@ def check(objects: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     "folder", [KUBERNETES / "base", KUBERNETES / "overlays" / "cpu"], ids=lambda path: path.name
 )
-def test_manifests_have_only_known_fields(folder: Path) -> None:
+def test_kubernetes_manifests_have_only_known_fields(folder: Path) -> None:
     check(documents(folder))
 
 
-def test_schema_rejects_unknown_field() -> None:
+def test_kubernetes_schema_rejects_an_unknown_field() -> None:
     invalid = next(item for item in documents(KUBERNETES / "base") if item["kind"] == "Deployment")
     invalid["spec"]["template"]["spec"]["containers"][0]["readOnlyRootFilesystem"] = True
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -88,7 +87,7 @@ def test_overlay_has_only_known_fields_and_expected_kinds(overlay: str) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_pod_has_few_rights_and_limits(overlay: str) -> None:
+def test_pod_has_few_rights_and_resource_limits(overlay: str) -> None:
     pod = next(item for item in kustomized(overlay) if item["kind"] == "Deployment")["spec"][
         "template"
     ]["spec"]
@@ -119,7 +118,7 @@ def test_pod_has_few_rights_and_limits(overlay: str) -> None:
     assert {name: container[name]["httpGet"]["path"] for name in probe_paths} == probe_paths
 
 
-def test_models_volume_is_read_only() -> None:
+def test_volume_with_the_models_is_read_only() -> None:
     objects = kustomized("gpu")
     pod = next(item for item in objects if item["kind"] == "Deployment")["spec"]["template"]["spec"]
     (mount,) = [item for item in pod["containers"][0]["volumeMounts"] if item["name"] == "models"]
@@ -137,7 +136,7 @@ def test_models_volume_is_read_only() -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_selectors_match_the_same_pods(overlay: str) -> None:
+def test_all_kubernetes_selectors_match_the_same_pods(overlay: str) -> None:
     objects = {item["kind"]: item for item in kustomized(overlay)}
     labels = objects["Deployment"]["spec"]["template"]["metadata"]["labels"]
     assert (

@@ -1,5 +1,4 @@
-"""Tests of the nginx configuration with a real nginx and a real server: TLS, routing, limits and
-failures."""
+"""Tests of the nginx configuration with a real nginx and a real server."""
 
 from __future__ import annotations
 
@@ -31,8 +30,11 @@ Proxied = Callable[..., tuple[Nginx, Running]]
 
 @pytest.fixture
 def proxied(settings: Settings, tmp_path: Path) -> Iterator[Proxied]:
-    """Start nginx in front of real servers that trust it: `proxied(dict(client_body_timeout="1s"),
-    limits="on")`."""
+    """Return a function that starts nginx in front of a real server that trusts it as a proxy.
+
+    An example is `proxied(dict(client_body_timeout="1s"), limits="on")`: first changed directives
+    of nginx, then settings of the server.
+    """
     find_nginx()
     started: list[tuple[Nginx, Running]] = []
 
@@ -55,7 +57,10 @@ def proxied(settings: Settings, tmp_path: Path) -> Iterator[Proxied]:
 def request_json(
     nginx: Nginx, method: str, path: str, body: bytes | None = None, **headers: str
 ) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Return the status, the headers with lower-case names, and the JSON body."""
+    """Send a request to nginx and return the status, the headers and the JSON body.
+
+    The names of the returned headers are in lower case.
+    """
     connection = nginx.connect()
     connection.request(
         method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
@@ -73,7 +78,7 @@ def request_json(
 def check_failure(
     status: int, headers: dict[str, str], body: dict[str, Any], expected: tuple[int, str]
 ) -> None:
-    """Assert that a response is a failure as the contract describes it."""
+    """Check that a response is a failure with all fields that the API promises."""
     assert (status, body["code"]) == expected
     assert (
         headers["content-type"] == "application/json" and body["success"] is False and body["error"]
@@ -90,7 +95,7 @@ def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
     assert "test is successful" in report and "warn" not in report
 
 
-def test_nginx_limits_match_the_server() -> None:
+def test_nginx_body_limits_and_timeout_match_the_server() -> None:
     text = CONFIGURATION.read_text(encoding="utf-8")
     assert (
         f"client_max_body_size {body_limit(Settings())};" in text
@@ -118,7 +123,7 @@ def test_nginx_forwards_photos_over_tls(proxied: Proxied) -> None:
     )
 
 
-def test_nginx_allows_larger_batches(proxied: Proxied) -> None:
+def test_nginx_allows_a_larger_body_for_a_batch(proxied: Proxied) -> None:
     nginx, _ = proxied()
     photos = form(*[("image", plain(RED) + bytes(9_000_000))] * 2)
     body, kind = photos["data"], photos["content_type"]
@@ -174,7 +179,9 @@ FORGED = [
         {name: value for item in FORGED for name, value in item.items()},
     ],
 )
-def test_forged_addresses_share_one_limit(proxied: Proxied, forged: dict[str, str]) -> None:
+def test_clients_with_forged_addresses_share_one_limit_behind_nginx(
+    proxied: Proxied, forged: dict[str, str]
+) -> None:
     nginx, _ = proxied(limit_address="2 per hour")
     statuses = []
     for number in range(4):
@@ -211,7 +218,7 @@ def test_nginx_replaces_forwarding_headers(tmp_path: Path) -> None:
     )
 
 
-def test_nginx_closes_slow_body_before_the_server(proxied: Proxied) -> None:
+def test_nginx_closes_a_connection_with_a_slow_body(proxied: Proxied) -> None:
     nginx, running = proxied({"client_body_timeout": "1s"})
     with nginx.raw() as slow:
         slow.sendall(
@@ -222,7 +229,7 @@ def test_nginx_closes_slow_body_before_the_server(proxied: Proxied) -> None:
     assert not running.server._listener.active_channels
 
 
-def test_nginx_closes_slow_headers(proxied: Proxied) -> None:
+def test_nginx_closes_a_connection_with_slow_headers(proxied: Proxied) -> None:
     nginx, _ = proxied({"client_header_timeout": "1s"})
     with nginx.raw() as slow:
         slow.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: ")
@@ -234,7 +241,7 @@ def test_nginx_limits_connections_per_address(proxied: Proxied) -> None:
     connections = [nginx.raw() for _ in range(3)]
     for item in connections:
         item.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n")
-    # The held connections are counted before this request is answered.
+    # nginx has counted the three open connections before it responds to this request.
     with nginx.raw() as first:
         first.sendall(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
         head, _, body = first.recv(65536).partition(b"\r\n\r\n")
@@ -245,7 +252,7 @@ def test_nginx_limits_connections_per_address(proxied: Proxied) -> None:
         item.close()
 
 
-def test_nginx_without_server_answers_overloaded(proxied: Proxied) -> None:
+def test_nginx_returns_overloaded_if_the_server_is_stopped(proxied: Proxied) -> None:
     nginx, running = proxied()
     running.stop()
     status, headers, body = request_json(nginx, "GET", "/health")
@@ -278,7 +285,9 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("request_", BROKEN, ids=lambda sent: sent[:30].decode())
-def test_nginx_malformed_request_gets_json(proxied: Proxied, request_: bytes) -> None:
+def test_nginx_refuses_a_malformed_request_with_a_json_error(
+    proxied: Proxied, request_: bytes
+) -> None:
     nginx, _ = proxied()
     with nginx.raw() as connection:
         connection.sendall(request_)
@@ -291,7 +300,7 @@ def test_nginx_malformed_request_gets_json(proxied: Proxied, request_: bytes) ->
     assert json.loads(body)["code"] == "bad_request"
 
 
-def test_nginx_plain_http_on_tls_port_gets_json(proxied: Proxied) -> None:
+def test_nginx_refuses_plain_http_on_the_tls_port_with_a_json_error(proxied: Proxied) -> None:
     nginx, _ = proxied()
     with nginx.plain() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -299,10 +308,10 @@ def test_nginx_plain_http_on_tls_port_gets_json(proxied: Proxied) -> None:
 
 
 class Load:
-    """Clients that send a photo after the previous response, until they are stopped.
+    """Clients that send photos, each one after its previous response, until they are stopped.
 
     Attributes:
-        results: The time at which each request began, and its status.
+        results: The time at which each request began, in seconds, and its status.
     """
 
     def __init__(self, nginx: Nginx, clients: int) -> None:
@@ -315,7 +324,7 @@ class Load:
             thread.start()
 
     def wait_for(self, count: int) -> None:
-        """Wait until `count` more requests have been answered."""
+        """Wait until `count` more responses have arrived."""
         target = len(self.results) + count
         until(lambda: len(self.results) >= target)
 
@@ -338,7 +347,7 @@ class Load:
 
 @pytest.fixture
 def replicas(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Return a function that starts a server process, at the port of an earlier one if given."""
+    """Return a function that starts a server process, on a free port or on a given one."""
     started: list[Served] = []
 
     def start(port: int = 0) -> Served:
@@ -357,7 +366,7 @@ def replicas(tmp_path: Path) -> Iterator[Callable[..., Served]]:
 def balanced(
     replicas: Callable[..., Served], tmp_path: Path
 ) -> Iterator[tuple[Nginx, list[Served]]]:
-    """Run nginx in front of two server processes."""
+    """Run nginx in front of two server processes; yield nginx and the servers."""
     find_nginx()
     servers = [replicas(), replicas()]
     nginx = Nginx(tmp_path, *(server.port for server in servers))
@@ -366,7 +375,7 @@ def balanced(
     nginx.stop()
 
 
-def test_rolling_restart_of_two_replicas_loses_no_request(
+def test_restarting_two_replicas_in_turn_fails_no_request(
     balanced: tuple[Nginx, list[Served]], replicas: Callable[..., Served]
 ) -> None:
     nginx, servers = balanced
@@ -380,7 +389,7 @@ def test_rolling_restart_of_two_replicas_loses_no_request(
     assert set(load.stop()) == {200}
 
 
-def test_killed_replica_fails_only_the_requests_inside_it(
+def test_killed_replica_fails_only_the_requests_that_it_was_handling(
     balanced: tuple[Nginx, list[Served]],
 ) -> None:
     clients = 4

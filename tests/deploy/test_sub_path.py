@@ -1,4 +1,4 @@
-"""The server under a path of a real nginx, such as /keys/."""
+"""Tests of the server behind a real nginx that forwards only one path to it, such as /keys/."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tests.fakes import ColourReader
 from tests.running import Running, until
 from tools.plain_pictures import plain
 
-# `upstream` ends with a slash if nginx removes the path before it forwards a request.
+# A configuration of nginx. `upstream` ends with a slash if nginx is to remove /keys from the path
+# of a request before it forwards the request.
 CONFIGURATION = """\
 pid {folder}/nginx.pid;
 events {{ }}
@@ -47,7 +48,10 @@ SubPath = Callable[..., Callable[..., tuple[int, dict[str, str], bytes]]]
 
 @pytest.fixture
 def sub_path(settings: Settings, tmp_path: Path) -> Iterator[SubPath]:
-    """Start nginx in front of a server, and return a function that sends requests to nginx."""
+    """Return a function that starts a server behind nginx.
+
+    That function returns another one, which sends requests to nginx.
+    """
     stop: list[Callable[[], object]] = []
 
     def start(
@@ -105,7 +109,7 @@ def sub_path(settings: Settings, tmp_path: Path) -> Iterator[SubPath]:
     ],
     ids=["no setting", "header", "setting", "setting and kept path"],
 )
-def test_page_docs_manifest_and_worker_are_found_under_a_path(
+def test_all_files_of_the_web_page_are_found_under_a_path(
     sub_path: SubPath, header: str, keeps_path: bool, changes: dict[str, str]
 ) -> None:
     send = sub_path(header, keeps_path=keeps_path, **changes)
@@ -130,7 +134,7 @@ def test_page_docs_manifest_and_worker_are_found_under_a_path(
     [(HEADER, {"proxy": "127.0.0.1"}), ("", {"prefix": "/keys"})],
     ids=["header", "setting"],
 )
-def test_addresses_in_answers_have_the_path(
+def test_addresses_in_responses_start_with_the_path(
     sub_path: SubPath, header: str, changes: dict[str, str]
 ) -> None:
     send = sub_path(header, **changes)
@@ -142,13 +146,13 @@ def test_addresses_in_answers_have_the_path(
         assert [server["url"] for server in servers] == ["/keys", "/keys/v1"]
 
 
-def test_path_of_an_unnamed_proxy_or_of_a_client_is_ignored(sub_path: SubPath) -> None:
+def test_forwarded_prefix_of_an_unconfigured_proxy_is_ignored(sub_path: SubPath) -> None:
     send = sub_path(HEADER)
     assert json.loads(send("GET", "/keys/")[2])["predict"] == "/predict"
 
 
 @pytest.mark.parametrize("sent", ["//evil.example", "/a b", "https://evil.example", "/a,/b", "/"])
-def test_malformed_path_is_ignored(sub_path: SubPath, sent: str) -> None:
+def test_malformed_forwarded_prefix_is_ignored(sub_path: SubPath, sent: str) -> None:
     send = sub_path(f'proxy_set_header X-Forwarded-Prefix "{sent}";', proxy="127.0.0.1")
     assert json.loads(send("GET", "/keys/")[2])["predict"] == "/predict"
 

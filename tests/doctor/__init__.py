@@ -1,1 +1,1 @@
-"""Tests of the checks of `doctor`."""
+"""Tests of the `doctor` package: the checks of the command `keylike doctor`."""

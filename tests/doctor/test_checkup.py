@@ -1,4 +1,4 @@
-"""The `doctor` command as a user runs it: faults, all checks, and no secrets in the output."""
+"""Tests of the `doctor` command as a user runs it: all checks, faults, and no secrets."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def doctor(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `doctor` in its own process; port 0 avoids conflicts with other programs."""
+    """Run `doctor` in a process of its own, with port 0 to avoid conflicts with other programs."""
     command = [sys.executable, str(ROOT / "app.py"), "doctor", *words]
     surroundings = {**os.environ, "KEYLIKE_PORT": "0", "COLUMNS": "200", **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=surroundings)
 
 
 def findings(result: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
-    """Return the findings by name from the line of --json."""
+    """Return the findings in the output of `doctor --json`, by name."""
     assert len(result.stdout.splitlines()) == 1, result.stderr
     return {finding["name"]: finding for finding in json.loads(result.stdout)["findings"]}
 
@@ -38,7 +38,7 @@ def caliper(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def occupied_port() -> Iterator[int]:
-    """Return a port on which another program listens without answering."""
+    """Return a port on which another program listens and does not respond."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -98,7 +98,7 @@ def test_doctor_checks_a_gemma_model_and_the_embedded_reader(tmp_path: Path) -> 
     assert found["packages for Gemma"]["state"] != "note"
 
 
-def test_doctor_without_any_working_reader_says_that_the_server_does_not_start(
+def test_doctor_reports_that_the_server_cannot_start_without_a_reader(
     tmp_path: Path,
 ) -> None:
     found = findings(doctor("--json", MODEL_PATH=str(tmp_path), KEYLIKE_MODELS=str(tmp_path)))

@@ -1,4 +1,4 @@
-"""Checks of PyTorch and of GPUs of every kind, and of this machine's PyTorch."""
+"""Tests of the checks of PyTorch and of GPUs of every kind."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NO_GPU, AN_NVIDIA = Gpu(False, 0), Gpu(True, 143_771)
         ),
     ],
 )
-def test_graphics_reports_each_kind_of_gpu(
+def test_gpu_check_reports_each_kind_of_gpu(
     torch: Torch | None, nvidia: Gpu, state: State, words: str
 ) -> None:
     found = compute.graphics(torch, nvidia)
@@ -50,7 +50,7 @@ def test_graphics_reports_each_kind_of_gpu(
     assert bool(found.advice) is (state is not OK)
 
 
-def test_pytorch_reports_version_and_build() -> None:
+def test_pytorch_check_reports_version_and_build() -> None:
     assert compute.pytorch(None, broken=False, wanted=False).state is NOTE
     assert compute.pytorch(None, broken=True, wanted=True).state is FAULT
     assert (
@@ -59,7 +59,7 @@ def test_pytorch_reports_version_and_build() -> None:
     assert "CUDA 13.0" in compute.pytorch(CUDA, broken=False, wanted=True).saw
 
 
-def test_find_torch_broken_installation_raises_import_error(
+def test_find_torch_raises_import_error_if_pytorch_is_broken(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "torch.py").write_text(
@@ -72,7 +72,7 @@ def test_find_torch_broken_installation_raises_import_error(
 
 
 @pytest.mark.gemma
-def test_find_torch_reports_this_machines_pytorch() -> None:
+def test_find_torch_describes_the_installed_pytorch() -> None:
     torch = pytest.importorskip("torch")
     found = compute.find_torch()
     assert found is not None and found.version == torch.__version__
@@ -90,7 +90,7 @@ def test_find_torch_reports_this_machines_pytorch() -> None:
         (("bitsandbytes",), True, "unsloth", FAULT),
     ],
 )
-def test_gpu_libraries_reports_missing_libraries(
+def test_gpu_library_check_reports_missing_libraries(
     present: tuple[str, ...], device: bool, backend: str, state: State
 ) -> None:
     assert (

@@ -1,4 +1,4 @@
-"""Checks of memory, disks and the log on this machine's folders."""
+"""Tests of the checks of memory, processors, disk space and writable folders."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ OK, NOTE, WARN, FAULT = State
         (None, NOTE, ""),
     ],
 )
-def test_memory_compares_free_memory_with_model_and_photos(
+def test_memory_check_compares_free_memory_with_model_and_photos(
     free: int | None, state: State, words: str
 ) -> None:
     found = machine.memory("memory", free, 1_000, 1_000)
     assert found.state is state and words in found.advice
 
 
-def test_processors_reports_the_quota_and_needless_threads() -> None:
+def test_processor_check_reports_a_quota_and_too_many_threads() -> None:
     found = machine.processors(Processors(8, 0.5), 1)
     assert (found.state, found.saw) == (
         OK,
@@ -41,7 +41,7 @@ def test_processors_reports_the_quota_and_needless_threads() -> None:
     assert found.state is NOTE and "KEYLIKE_THREADS" in found.advice
 
 
-def test_weight_bytes_of_an_adapter_include_its_base(tmp_path: Path) -> None:
+def test_weight_bytes_of_an_adapter_include_its_base_model(tmp_path: Path) -> None:
     adapter, base = tmp_path / "keys", tmp_path / "models" / "gemma-3n"
     for folder, size in ((adapter, 10), (base, 1_000)):
         folder.mkdir(parents=True)
@@ -61,12 +61,12 @@ def test_weight_bytes_of_an_adapter_include_its_base(tmp_path: Path) -> None:
     assert machine.weight_bytes((base, base, tmp_path / "none")) == 1_000
 
 
-def test_writable_creates_nothing(tmp_path: Path) -> None:
+def test_check_for_a_writable_folder_creates_nothing(tmp_path: Path) -> None:
     assert machine.writable(tmp_path / "new" / "logs").state is OK
     assert list(tmp_path.iterdir()) == []
 
 
-def test_writable_log_that_is_a_folder_is_a_fault(tmp_path: Path) -> None:
+def test_folder_instead_of_a_log_file_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / machine.LOG).mkdir()
     assert machine.writable(tmp_path).state is FAULT
 
@@ -74,12 +74,12 @@ def test_writable_log_that_is_a_folder_is_a_fault(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
 )
-def test_writable_folder_without_permission_is_a_fault(tmp_path: Path) -> None:
+def test_log_folder_without_write_permission_is_a_fault(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert machine.writable(tmp_path / "logs").state is FAULT
     tmp_path.chmod(0o700)
 
 
-def test_space_below_the_minimum_is_a_warning(tmp_path: Path) -> None:
+def test_too_little_disk_space_is_a_warning(tmp_path: Path) -> None:
     assert machine.space("disk", tmp_path / "none" / "yet", 1).state is OK
     assert machine.space("disk", tmp_path, 1 << 62).state is WARN

@@ -1,4 +1,4 @@
-"""Checks of model folders: recognition of Gemma, the weights to load, and unreadable folders."""
+"""Tests of the checks of model folders: Gemma, base models, and folders that others can change."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CALIPER = Path(__file__).resolve().parents[2] / "models" / "caliper"
 
 
 def refuse(folder: Path) -> str:
-    """Raise the error of a damaged model."""
+    """Raise the error that the loader raises for a damaged model."""
     raise ModelError("weights.onnx is damaged")
 
 
-def test_embedded_reports_the_description_of_the_model() -> None:
+def test_check_of_the_embedded_reader_reports_its_version_and_folder() -> None:
     found = models.embedded(CALIPER, look)
     assert (
         found.state is State.OK
@@ -36,7 +36,7 @@ def test_embedded_reports_the_description_of_the_model() -> None:
 @pytest.mark.parametrize(
     ("no_fallback", "words"), [(True, "does not start"), (False, "embedded reader replaces it")]
 )
-def test_model_that_is_damaged_is_a_fault(no_fallback: bool, words: str) -> None:
+def test_damaged_model_is_a_fault(no_fallback: bool, words: str) -> None:
     found = models.model(CALIPER, refuse, no_fallback=no_fallback)
     assert found.state is State.FAULT
     assert "weights.onnx is damaged" in found.saw and words in found.advice
@@ -52,7 +52,7 @@ def test_model_that_is_damaged_is_a_fault(no_fallback: bool, words: str) -> None
         ({"config.json": "{}"}, True),
     ],
 )
-def test_is_gemma_recognizes_gemma_folders(
+def test_is_gemma_is_true_only_for_gemma_folders(
     tmp_path: Path, files: dict[str, str], gemma: bool
 ) -> None:
     for name, text in files.items():
@@ -60,7 +60,7 @@ def test_is_gemma_recognizes_gemma_folders(
     assert models.is_gemma(tmp_path) is gemma
 
 
-def test_loaded_folders_prefer_the_base_of_the_manifest(tmp_path: Path) -> None:
+def test_base_model_of_the_setting_precedes_manifest_and_adapter(tmp_path: Path) -> None:
     adapter, *bases = (tmp_path / "models" / name for name in ("keys", "one", "two"))
     for folder in (adapter, *bases):
         folder.mkdir(parents=True)
@@ -124,7 +124,7 @@ def test_model_that_others_can_change_is_a_warning(own_model: Path, name: str) -
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs permissions of POSIX")
-def test_model_in_a_sticky_folder_is_safe(own_model: Path) -> None:
+def test_model_in_a_folder_with_the_sticky_bit_is_safe(own_model: Path) -> None:
     own_model.parent.chmod(0o1777)
     assert models.changeable_by_others(own_model) == []
 

@@ -1,4 +1,4 @@
-"""Checks of occupied ports, addresses, tokens and tunnels."""
+"""Tests of the checks of ports, addresses, tokens and tunnels."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Quiet(WSGIRequestHandler):
 
 @pytest.fixture
 def occupied_port() -> Iterator[int]:
-    """Return a port on which another program listens without answering."""
+    """Return a port on which another program listens and does not respond."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
-def test_port_free_occupied_and_foreign_addresses(occupied_port: int) -> None:
+def test_port_check_reports_occupied_ports_and_addresses_of_others(occupied_port: int) -> None:
     assert network.port("127.0.0.1", occupied_port).state is FAULT
     assert network.port("127.0.0.1", 0).state is OK
     assert network.port("192.0.2.1", 0).advice.startswith("set KEYLIKE_HOST")
@@ -68,7 +68,7 @@ def test_port_occupied_by_keylike_is_a_note(keylike_port: int) -> None:
         ("::", False, False, WARN),
     ],
 )
-def test_access_warns_of_open_servers_and_missing_tokens(
+def test_access_check_warns_of_open_servers_and_missing_tokens(
     host: str, needs_token: bool, tokens: bool | None, state: State
 ) -> None:
     found = network.access(host, needs_token=needs_token, tokens=tokens)
@@ -79,7 +79,7 @@ def test_access_warns_of_open_servers_and_missing_tokens(
     ("needs_token", "tokens", "state"),
     [(True, False, OK), (True, True, OK), (False, True, WARN), (True, None, State.FAULT)],
 )
-def test_access_through_a_tunnel_creates_a_missing_token(
+def test_access_check_with_a_tunnel_announces_a_token_if_none_exists(
     needs_token: bool, tokens: bool | None, state: State
 ) -> None:
     found = network.access("127.0.0.1", needs_token=needs_token, tokens=tokens, tunnel=True)
@@ -104,7 +104,7 @@ AGENT = Path("/usr/bin/ngrok")
         ("YOUR_NGROK_AUTH_TOKEN", AGENT, True, WARN, "again"),
     ],
 )
-def test_tunnel_reports_missing_or_invalid_requirements(
+def test_tunnel_check_reports_a_missing_or_invalid_token_or_agent(
     token: str | None, agent: Path | None, wanted: bool, state: State, advice: str
 ) -> None:
     found = network.tunnel(token, agent, wanted=wanted, forbidden=None)
@@ -116,7 +116,7 @@ def test_tunnel_reports_missing_or_invalid_requirements(
     assert (state is OK) == (not found.advice)
 
 
-def test_tunnel_forbidden_by_settings_is_a_fault_if_configured() -> None:
+def test_tunnel_that_settings_forbid_is_a_fault_if_it_is_configured() -> None:
     found = network.tunnel(TOKEN, AGENT, wanted=True, forbidden="set KEYLIKE_HOST=127.0.0.1")
     assert (found.state, found.advice) == (FAULT, "set KEYLIKE_HOST=127.0.0.1")
     assert (

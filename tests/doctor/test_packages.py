@@ -1,4 +1,4 @@
-"""Comparison of locked packages with those installed in this environment."""
+"""Tests of the comparison of installed packages with the versions in the lock files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OK, NOTE, WARN, FAULT = State
 @pytest.mark.parametrize(
     ("version", "state"), [((3, 10), FAULT), ((3, 11), OK), ((3, 13), OK), ((3, 14), WARN)]
 )
-def test_python_outside_supported_range_is_reported(version: tuple[int, int], state: State) -> None:
+def test_python_check_reports_unsupported_versions(version: tuple[int, int], state: State) -> None:
     assert packages.python(version).state is state
 
 
@@ -36,7 +36,7 @@ def test_python_outside_supported_range_is_reported(version: tuple[int, int], st
         ),
     ],
 )
-def test_required_reports_missing_and_other_versions(
+def test_package_check_reports_missing_packages_and_other_versions(
     tmp_path: Path, lines: str, state: State, words: str
 ) -> None:
     file = tmp_path / "requirements.txt"
@@ -46,13 +46,13 @@ def test_required_reports_missing_and_other_versions(
     assert ("make serve" in found.advice) is (state is not OK)
 
 
-def test_compare_reads_the_whole_server_lock() -> None:
+def test_compare_reads_all_packages_of_the_server_lock() -> None:
     compared = packages.compare(ROOT / "requirements.txt")
     assert compared.right > 40 and not compared.lacking
 
 
 @pytest.mark.parametrize("lock", ["torch.txt", "gemma.txt"])
-def test_for_gemma_missing_package_is_a_fault_only_if_gemma_is_wanted(
+def test_missing_gemma_package_is_a_fault_only_if_gemma_is_wanted(
     tmp_path: Path, lock: str
 ) -> None:
     for name in ("torch.txt", "gemma.txt"):

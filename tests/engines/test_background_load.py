@@ -1,4 +1,4 @@
-"""Loading in the background: success, failure, and a stop that does not wait."""
+"""Tests of loading a model in the background: success, failure, and an exit that does not wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keylike.engines.background_load import BackgroundLoad
 from keylike.errors import ModelError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# A load in a thread pool that cannot be interrupted: Python would wait for it at exit.
+# A program whose loading never ends. It loads in a thread pool, for which Python waits at exit.
 HANGING = """
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ print("never seen")
 """
 
 
-def test_load_runs_in_its_own_thread_and_calls_done() -> None:
+def test_load_runs_in_a_thread_of_its_own_and_calls_done() -> None:
     held, seen = threading.Event(), list[str]()
 
     def load() -> None:
@@ -65,7 +65,7 @@ def test_failed_load_keeps_the_reason_and_calls_failed() -> None:
 
 
 @pytest.mark.parametrize(("leave", "status"), [("pass", 0), ("raise SystemExit(143)", 143)])
-def test_leaving_during_a_load_ends_the_process(leave: str, status: int) -> None:
+def test_process_can_exit_while_a_model_is_loading(leave: str, status: int) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", HANGING.format(leave=leave)],
         capture_output=True,

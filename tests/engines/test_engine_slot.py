@@ -1,4 +1,4 @@
-"""The holder of the engine: loading, the spare reader, closing."""
+"""Tests of the engine slot: loading, the spare reader that replaces a failed one, and closing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Load = Callable[[], Reader]
 
 
 def admission() -> AdmissionControl:
-    """Return closed admission control."""
+    """Return an admission control that admits nothing yet."""
     return AdmissionControl(1, METER, clock=lambda: 0.0)
 
 
@@ -37,7 +37,7 @@ def engine_of(load: Load, slots: AdmissionControl) -> Callable[[], ThreadEngine]
 
 
 def slot_of(load: Load, spare: Load | None = None, log: Path | None = None) -> EngineSlot:
-    """Return an empty slot for readers."""
+    """Return an engine slot that has not loaded its reader yet."""
     slots = admission()
     return EngineSlot(
         engine_of(load, slots),
@@ -48,11 +48,11 @@ def slot_of(load: Load, spare: Load | None = None, log: Path | None = None) -> E
 
 
 class Panic(BaseException):
-    """An exception as native libraries raise it, past every `except Exception`."""
+    """An exception that `except Exception` does not catch, as some native libraries raise it."""
 
 
 class ColdReader(ColourReader):
-    """A reader that fails when it is warmed."""
+    """A reader that raises an error when it is warmed up."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ def failing(error: BaseException) -> Load:
     return fail
 
 
-def test_slot_is_ready_only_after_warming() -> None:
+def test_engine_slot_is_ready_only_after_the_warm_up() -> None:
     reader = ColourReader()
     slots = admission()
     slot = EngineSlot(engine_of(lambda: reader, slots), slots)
@@ -80,7 +80,7 @@ def test_slot_is_ready_only_after_warming() -> None:
     with pytest.raises(ModelLoading):
         slot.engine()
     with pytest.raises(ModelLoading), slots.admit(1):
-        raise AssertionError("it was admitted")
+        raise AssertionError("a photo was admitted before a model was loaded")
     slot.load()
     assert slot.ready and reader.warmed
     assert slot.engine().reader is reader
@@ -101,7 +101,7 @@ def test_slot_is_ready_only_after_warming() -> None:
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("when", ["loading", "warming"])
-def test_spare_reader_replaces_one_that_fails(
+def test_spare_reader_replaces_a_reader_that_cannot_be_loaded(
     tmp_path: Path, error: BaseException, reason: str, when: str
 ) -> None:
     load = failing(error) if when == "loading" else lambda: ColdReader(error)
@@ -116,7 +116,7 @@ def test_spare_reader_replaces_one_that_fails(
     assert all(line["places"] and "canary" not in str(line) for line in crashes)
 
 
-def test_failure_without_spare_reader_is_a_model_error() -> None:
+def test_failed_load_without_a_spare_reader_raises_model_error() -> None:
     slot = slot_of(failing(KeyError("canary")))
     with pytest.raises(ModelError, match=r"^the model could not be loaded \(KeyError\)$"):
         slot.load()
@@ -125,21 +125,21 @@ def test_failure_without_spare_reader_is_a_model_error() -> None:
         slot.engine()
 
 
-def test_failure_of_both_readers_names_both() -> None:
+def test_model_error_names_both_failures_if_the_spare_reader_fails_too() -> None:
     with pytest.raises(ModelError, match=r"^one; and in its place: two$"):
         slot_of(failing(ModelError("one")), failing(ModelError("two"))).load()
     with pytest.raises(ModelError, match=r"^one$"):
         slot_of(failing(ModelError("one")), failing(ModelError("one"))).load()
 
 
-def test_ctrl_c_during_load_is_not_a_failure_of_the_model() -> None:
+def test_ctrl_c_while_loading_is_not_a_failure_of_the_model() -> None:
     with pytest.raises(KeyboardInterrupt):
         slot_of(failing(KeyboardInterrupt()), colour_reader).load()
 
 
-def test_half_loaded_model_is_freed_before_the_spare_one_is_loaded() -> None:
+def test_half_loaded_model_is_freed_before_the_spare_reader_is_loaded() -> None:
     class Weights:
-        """An object in a reference cycle, as loaders and their parts are."""
+        """An object in a reference cycle, like the objects that loaders of models create."""
 
         def __init__(self) -> None:
             self.owner = self

@@ -1,4 +1,4 @@
-"""The server with Gemma folders, as its own process: codes over HTTP from each form."""
+"""Tests of a server process with a Gemma model: LoRA adapter, merged model, and 4-bit weights."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ FORMS = ("lora", "merged", "nf4")
 
 
 class Served:
-    """A server whose model is ready, or has failed to load."""
+    """A server process whose model may still be loading."""
 
     def __init__(self, process: subprocess.Popen[str], address: str) -> None:
         self._process, self._address = process, address
         self.lines: list[str] = []
 
     def wait_for_the_model(self) -> str:
-        """Read its output until it says which model answers."""
+        """Read the output until the line that says that a reader is ready; return that line."""
         assert self._process.stdout
         for line in self._process.stdout:
             self.lines.append(line)
@@ -44,7 +44,7 @@ class Served:
         raise AssertionError("".join(self.lines))
 
     def try_to_ask(self, data: bytes) -> bool:
-        """Return True if a model answers."""
+        """Return True if the server reads the photo or refuses it with status 503."""
         try:
             return self.ask("/", data)[0] in (200, 503)
         except OSError:
@@ -55,11 +55,11 @@ class Served:
         self._process.send_signal(number)
 
     def ended(self, timeout_s: float) -> int:
-        """Return its exit status."""
+        """Wait for the end of the process and return its exit status."""
         return self._process.wait(timeout_s)
 
     def ask(self, path: str, data: bytes | None = None) -> tuple[int, dict[str, Any]]:
-        """Return status and JSON body."""
+        """Send a request and return the status and the JSON body."""
         request = urllib.request.Request(
             self._address + path, data, {"Content-Type": "image/jpeg"} if data else {}
         )
@@ -72,7 +72,7 @@ class Served:
 
 @contextmanager
 def serve(folder: Path, tmp_path: Path, **settings: str) -> Iterator[Served]:
-    """Start `python app.py` with MODEL_PATH."""
+    """Run `python app.py` with this model folder in MODEL_PATH."""
     own = {
         "MODEL_PATH": str(folder),
         "KEYLIKE_PORT": "0",
@@ -105,12 +105,12 @@ def serve(folder: Path, tmp_path: Path, **settings: str) -> Iterator[Served]:
 
 
 def expected(shot: Shot) -> tuple[str, str] | None:
-    """Return keyway and bitting, or None if there is no key."""
+    """Return the keyway and the bitting of a photo, or None if it shows no key."""
     return (shot.keyway, ",".join(map(str, shot.codes))) if shot.codes else None
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_each_form_answers_with_the_right_codes(
+def test_gemma_server_reads_the_right_codes_in_each_form(
     form: str, gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     folder: Path = getattr(gemma_models, form)
@@ -141,7 +141,7 @@ def altered(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / folder.name))
 
 
-def test_caliper_answers_if_the_folder_cannot_be_loaded(
+def test_caliper_reads_if_the_gemma_folder_cannot_be_loaded(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     folder = altered(gemma_models.merged, tmp_path)
@@ -159,7 +159,7 @@ def test_caliper_answers_if_the_folder_cannot_be_loaded(
         assert body["model_used"].startswith("caliper-")
 
 
-def test_strict_server_exits_if_the_folder_cannot_be_loaded(
+def test_strict_server_exits_if_the_gemma_folder_cannot_be_loaded(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     own = {
@@ -192,7 +192,9 @@ def test_two_agreeing_readers_give_a_higher_confidence(
             status, body = served.ask("/", shot.path.read_bytes())
             if status == 200:
                 assert (body["keyway"], body["bitting"]) == expected(shot)
-                assert body["calibrated"] is False, "the rule was not fitted"
+                assert body["calibrated"] is False, (
+                    "the confidence of two agreeing readers was not calibrated"
+                )
                 assert body["model_used"].startswith("gemma-3n-keys-1.0.0+caliper-")
                 agreed += body["confidence"] > 0.95
         assert agreed >= 3
@@ -201,7 +203,7 @@ def test_two_agreeing_readers_give_a_higher_confidence(
 def test_second_signal_ends_the_process_while_photos_wait(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
-    """The second signal ends the process whatever the model is doing."""
+    """Send a second signal while the model works on photos: it must end the process."""
     photo = gemma_models.shots[0].path.read_bytes()
     with serve(gemma_models.merged, tmp_path, KEYLIKE_STRICT="1", KEYLIKE_THREADS="8") as served:
         served.wait_for_the_model()
@@ -213,7 +215,9 @@ def test_second_signal_ends_the_process_while_photos_wait(
             assert served.ended(30) in (0, 128 + signal.SIGTERM)
 
 
-def test_lora_finds_its_base_in_the_next_folder(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_lora_adapter_finds_its_base_model_in_a_sibling_folder(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     home = tmp_path / "models"
     lora = Path(shutil.copytree(gemma_models.lora, home / "lora"))
     os.symlink(gemma_models.base, home / gemma_models.base.name)

@@ -1,4 +1,4 @@
-"""The thread engine under admission control: batches, fair turns, deadlines, disconnects, limits."""
+"""Tests of the thread engine with admission control: batches, turns, deadlines, disconnects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ Colour = tuple[int, int, int]
 
 
 class GatedReader(ColourReader):
-    """A colour reader that holds each batch until it may go on, and fails on a photo of SPOILT."""
+    """A colour reader that waits before each batch until the test releases it.
+
+    It raises `error` for a batch with a photo in the colour SPOILT.
+    """
 
     def __init__(self, max_batch: int, workers: int | None) -> None:
         super().__init__()
@@ -43,11 +46,11 @@ class GatedReader(ColourReader):
 
     @property
     def info(self) -> ReaderInfo:
-        """Return the info with this reader's batch size and workers."""
+        """Return the information about this reader, with its batch size and number of threads."""
         return replace(super().info, max_batch=self._shape[0], workers=self._shape[1])
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Wait at the gate, then read."""
+        """Wait until the test releases this batch, then read it."""
         self.batches.append([first_pixel(photo) for photo in photos])
         self.begun.release()
         assert self.gate.acquire(timeout=PATIENCE_S)
@@ -57,12 +60,12 @@ class GatedReader(ColourReader):
         return super().read(photos)
 
     def release(self, batches: int = 100) -> None:
-        """Let so many batches through the gate."""
+        """Release this number of batches."""
         self.gate.release(batches)
 
 
 class Rig:
-    """An engine with a gated reader on a clock that stands still, and clients in threads."""
+    """A thread engine with a gated reader, a clock that only the test changes, and clients."""
 
     def __init__(
         self,
@@ -84,20 +87,21 @@ class Rig:
         )
         self.slots.open(self.engine.capacity)
         self.threads = ThreadPoolExecutor(64)
-        # Every photo comes from another client, so that none is limited to its share.
+        # Every photo comes from another client, because one client may take only a part of the
+        # queue.
         self._senders = count()
         self._lock = threading.Lock()
 
     def clock(self) -> float:
-        """Return the time of this rig."""
+        """Return the time that the test has set, in seconds."""
         return self.now
 
     def read(self, data: bytes, client: Client | None = None) -> Result:
-        """Read in the calling thread, without admission."""
+        """Read a photo in the calling thread, without admission control."""
         return self.engine.read(data, client or Client(), TraceBuilder(self.clock))
 
     def ask(self, colour: Colour = RED, client: Client | None = None) -> Future[Result]:
-        """Send one photo as the server does; return once it is admitted."""
+        """Send a photo as the server does. Return when it is admitted or refused."""
         admitted = threading.Event()
 
         def request() -> Result:
@@ -113,7 +117,7 @@ class Rig:
         return asked
 
     def ask_in_order(self, *colours: Colour, client: Client | None = None) -> list[Future[Result]]:
-        """Send several photos one after the other; return once all of them wait."""
+        """Send photos one after the other. Return when all of them wait for the reader."""
         asked, before = [], self.waiting()
         for number, colour in enumerate(colours, 1):
             asked.append(self.ask(colour, client))
@@ -122,7 +126,7 @@ class Rig:
         return asked
 
     def occupy(self) -> Future[Result]:
-        """Send one photo; return once the reader works on it."""
+        """Send a photo. Return when the reader works on it."""
         before = len(self.reader.batches)
         asked = self.ask()
         until(lambda: len(self.reader.batches) > before)
@@ -141,13 +145,13 @@ class Rig:
         return len(self.engine.waiting_since())
 
     def refused_for_s(self) -> int:
-        """Return Retry-After of a photo that is refused."""
+        """Send a photo that must be refused, and return its Retry-After in seconds."""
         with pytest.raises(Overloaded) as error, self.slots.admit(1, Client("new")):
-            raise AssertionError("it was admitted")
+            raise AssertionError("the photo was admitted")
         return error.value.retry_after_s
 
     def close(self) -> None:
-        """Let everything finish."""
+        """Release all batches and close the engine."""
         self.reader.release(1000)
         self.slots.close()
         self.engine.close()
@@ -170,12 +174,12 @@ def first_pixel(photo: Photo) -> tuple[int, ...]:
 
 
 def is_close(one: Sequence[int], other: Sequence[int]) -> bool:
-    """Return True if two colours are equal up to JPEG's error."""
+    """Return True if two colours are equal, apart from the small error of JPEG."""
     return all(abs(a - b) < 12 for a, b in zip(one, other, strict=True))
 
 
 def reds(*shades: int) -> list[Colour]:
-    """Return red colours that can be recognised in the reader."""
+    """Return a red colour for each shade, so that the reader can tell the photos apart."""
     return [(shade, 20, 20) for shade in shades]
 
 
@@ -184,7 +188,7 @@ Make = Callable[..., Rig]
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    """Yield a function that builds rigs, and close them after the test."""
+    """Yield a function that builds a `Rig`. Close all of them after the test."""
     made: list[Rig] = []
 
     def build(**shape: object) -> Rig:
@@ -196,7 +200,7 @@ def make() -> Iterator[Make]:
         each.close()
 
 
-def test_batch_of_waiting_photos_gives_each_its_own_result(make: Make) -> None:
+def test_each_photo_of_a_batch_gets_its_own_result(make: Make) -> None:
     rig = make(max_batch=4)
     first = rig.occupy()
     rest = rig.ask_in_order(RED, GREEN, BLUE, RED, GREEN)
@@ -208,7 +212,7 @@ def test_batch_of_waiting_photos_gives_each_its_own_result(make: Make) -> None:
     assert [len(batch) for batch in rig.reader.batches] == [1, 4, 1]
 
 
-def test_reader_runs_in_as_many_threads_as_it_wants(make: Make) -> None:
+def test_reader_runs_in_as_many_threads_as_it_asks_for(make: Make) -> None:
     rig = make(workers=3)
     for _ in range(3):
         rig.occupy()
@@ -216,15 +220,15 @@ def test_reader_runs_in_as_many_threads_as_it_wants(make: Make) -> None:
     assert [len(batch) for batch in rig.reader.batches] == [1, 1, 1]
 
 
-def test_idle_reader_starts_at_once(make: Make) -> None:
-    """The clock stands still, so a wait for a fuller batch would never end."""
+def test_idle_reader_starts_without_waiting_for_a_fuller_batch(make: Make) -> None:
+    """Send one photo. As the clock does not advance, waiting for a fuller batch would never end."""
     rig = make(max_batch=4)
     rig.engine._batcher._batch_s = 10.0
     rig.occupy()
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["in time", "too late"])
-def test_batch_waits_briefly_for_photo_being_decoded(make: Make, late: bool) -> None:
+def test_batch_waits_briefly_for_a_photo_that_is_being_decoded(make: Make, late: bool) -> None:
     rig = make(max_batch=2)
     rig.engine._batcher._batch_s = 10.0
     decoding, go_on = threading.Event(), threading.Event()
@@ -260,7 +264,9 @@ def test_batch_waits_briefly_for_photo_being_decoded(make: Make, late: bool) -> 
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes"), SystemExit(1)], ids=["error", "exit"])
-def test_photo_that_breaks_reader_spoils_only_itself(make: Make, error: BaseException) -> None:
+def test_photo_that_makes_the_reader_fail_affects_no_other_photo(
+    make: Make, error: BaseException
+) -> None:
     rig = make(max_batch=4)
     rig.reader.error = error
     rig.occupy()
@@ -271,7 +277,7 @@ def test_photo_that_breaks_reader_spoils_only_itself(make: Make, error: BaseExce
     assert [len(batch) for batch in rig.reader.batches] == [1, 4, 1, 1, 1, 1]
 
 
-def test_undecodable_picture_gives_its_turn_back(make: Make) -> None:
+def test_picture_that_cannot_be_decoded_releases_its_turn(make: Make) -> None:
     rig = make(threads=1)
     rig.reader.release()
     for _ in range(20):
@@ -292,12 +298,12 @@ def test_clients_take_turns_before_and_after_decoding(make: Make) -> None:
         asked.result(PATIENCE_S)
     order = [round(batch[0][0], -1) for batch in rig.reader.batches[1:]]
     assert sorted(order) == [*shades, 230, 250]
-    # Three of the first client's photos held a turn when the second client came, and threads that
-    # decode may overtake each other.
+    # Three photos of the first client already had their turn when the second client came. Threads
+    # that decode photos may also overtake each other.
     assert max(order.index(230), order.index(250)) <= 7
 
 
-def test_no_more_photos_are_decoded_than_capacity_allows(make: Make) -> None:
+def test_number_of_decoded_photos_is_limited_by_the_capacity(make: Make) -> None:
     rig = make(threads=2)
     rig.occupy()
     rig.ask_in_order(*[RED] * 20)
@@ -305,7 +311,7 @@ def test_no_more_photos_are_decoded_than_capacity_allows(make: Make) -> None:
     assert rig.decoded() == rig.engine.capacity.turns - 1 == 3
 
 
-def test_reader_on_same_cores_gets_one_photo_per_thread(make: Make) -> None:
+def test_reader_without_own_threads_gets_one_photo_per_engine_thread(make: Make) -> None:
     rig = make(threads=2, workers=None)
     asked = [rig.occupy(), rig.occupy(), *rig.ask_in_order(*[RED] * 6)]
     assert (rig.decoding, rig.decoded(), rig.undecoded()) == (0, 0, 6)
@@ -316,7 +322,7 @@ def test_reader_on_same_cores_gets_one_photo_per_thread(make: Make) -> None:
     assert all(isinstance(one.result(PATIENCE_S), Reading) for one in asked)
 
 
-def test_no_more_photos_are_decoded_at_once_than_threads(make: Make) -> None:
+def test_number_of_photos_being_decoded_is_limited_by_the_threads(make: Make) -> None:
     rig = make(threads=2, workers=4)
     both, go_on = threading.Barrier(3), threading.Event()
 
@@ -351,7 +357,7 @@ def test_photo_past_its_deadline_is_not_read(make: Make) -> None:
     assert [is_close(batch[0], RED) for batch in rig.reader.batches] == [True, True]
 
 
-def test_client_is_answered_at_its_deadline_while_reader_goes_on(make: Make) -> None:
+def test_client_gets_an_error_at_its_deadline_while_the_reader_continues(make: Make) -> None:
     rig = make()
     asked = rig.ask(client=Client(deadline=5.0))
     assert rig.reader.begun.acquire(timeout=PATIENCE_S)
@@ -360,11 +366,11 @@ def test_client_is_answered_at_its_deadline_while_reader_goes_on(make: Make) -> 
         asked.result(PATIENCE_S)
 
 
-def test_disconnected_client_is_not_read(make: Make) -> None:
+def test_photos_of_a_disconnected_client_are_not_read(make: Make) -> None:
     rig = make()
     rig.occupy()
     gone = threading.Event()
-    # Some of them decoded, one not yet.
+    # Some of these photos are decoded already, and one still waits for its turn.
     asked = rig.ask_in_order(*[GREEN] * 4, client=Client("gone", hung_up=gone.is_set))
     there = rig.ask_in_order(RED, client=Client("there"))[0]
     gone.set()
@@ -376,7 +382,7 @@ def test_disconnected_client_is_not_read(make: Make) -> None:
     assert [is_close(batch[0], RED) for batch in rig.reader.batches] == [True, True]
 
 
-def test_disconnected_client_leaves_full_queue_while_reader_is_busy(make: Make) -> None:
+def test_disconnected_client_frees_a_full_queue_while_the_reader_is_busy(make: Make) -> None:
     rig = make(queue=5)
     rig.occupy()
     gone = threading.Event()
@@ -391,7 +397,7 @@ def test_disconnected_client_leaves_full_queue_while_reader_is_busy(make: Make) 
     rig.ask_in_order(*[RED] * 5)
 
 
-def test_client_that_disconnects_before_its_turn_leaves_nothing(make: Make) -> None:
+def test_client_that_disconnects_before_its_turn_leaves_the_queue(make: Make) -> None:
     rig = make()
     rig.occupy()
     rig.ask_in_order(*[RED] * 3)
@@ -403,14 +409,14 @@ def test_client_that_disconnects_before_its_turn_leaves_nothing(make: Make) -> N
     assert rig.waiting() == 3
 
 
-def test_full_queue_refuses_before_decoding(make: Make) -> None:
+def test_full_queue_refuses_a_photo_with_a_retry_after(make: Make) -> None:
     rig = make(queue=2)
     rig.occupy()
     rig.ask_in_order(RED, RED)
     assert rig.refused_for_s() >= 1
 
 
-def test_retry_after_follows_measured_rate(make: Make) -> None:
+def test_retry_after_follows_the_measured_rate(make: Make) -> None:
     rig = make(queue=10)
 
     def half_a_second() -> None:
@@ -420,24 +426,26 @@ def test_retry_after_follows_measured_rate(make: Make) -> None:
     rig.reader.release(40)
     for _ in range(40):
         rig.ask().result(PATIENCE_S)
-        rig.now += 100  # idle time says nothing about the rate
+        rig.now += 100  # seconds without photos, which must not lower the rate
     rig.occupy()
     rig.ask_in_order(*[RED] * 10)
     assert rig.refused_for_s() == 6  # 11 photos at two per second
     rig.now += 1.5
-    assert rig.refused_for_s() == 17  # no photo for three times the usual time
+    assert (
+        rig.refused_for_s() == 17
+    )  # the reader has taken three times as long as usual for one photo
     rig.now += 50
-    assert rig.refused_for_s() == 30  # bounded by the longest time of a request
+    assert rig.refused_for_s() == 30  # at most the longest time that a request may take
 
 
-def test_retry_after_is_a_second_before_anything_was_measured(make: Make) -> None:
+def test_retry_after_is_one_second_before_the_first_measurement(make: Make) -> None:
     rig = make(queue=1)
     rig.occupy()
     rig.ask_in_order(RED)
     assert rig.refused_for_s() == 1
 
 
-def test_stuck_reader_refuses_everything(make: Make) -> None:
+def test_all_photos_are_refused_while_the_reader_is_stuck(make: Make) -> None:
     rig = make(longest_s=30.0)
     rig.occupy()
     assert not rig.slots.is_stuck()
@@ -447,7 +455,7 @@ def test_stuck_reader_refuses_everything(make: Make) -> None:
     assert rig.slots.retry_after_s() == 30
 
 
-def test_closing_finishes_the_running_batch_and_turns_others_away(make: Make) -> None:
+def test_closing_finishes_the_running_batch_and_refuses_waiting_photos(make: Make) -> None:
     rig = make()
     first = rig.occupy()
     waiting = rig.ask_in_order(*[RED] * 5)
@@ -463,7 +471,7 @@ def test_closing_finishes_the_running_batch_and_turns_others_away(make: Make) ->
         rig.read(plain())
 
 
-def test_closed_engine_reports_reader_that_does_not_finish(make: Make) -> None:
+def test_close_returns_false_if_the_reader_does_not_finish(make: Make) -> None:
     rig = make()
     rig.occupy()
     rig.slots.close()

@@ -1,1 +1,1 @@
-"""Tests of the real server while its environment fails."""
+"""Tests of a real server while something that it depends on fails."""

@@ -1,4 +1,4 @@
-"""Fixtures: a server with injectable faults, and server processes that end with the test."""
+"""Fixtures: a server with injectable faults, server processes, and Redis on a Unix socket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLOUR = ["-m", "tests.serve_colour"]
 
 @pytest.fixture
 def fault_server(settings: Settings) -> Iterator[FaultServer]:
-    """Run a server that reads one photo and queues three, with a deadline of ten seconds."""
+    """Run a server that reads one photo at a time and queues three more, for at most 10 seconds."""
     server = FaultServer(settings.model_copy(update={"threads": 1, "queue": 3, "deadline_s": 10.0}))
     yield server
     server.stop()
@@ -29,7 +29,7 @@ def fault_server(settings: Settings) -> Iterator[FaultServer]:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    """Return a function that starts server processes; kill them after the test."""
+    """Return a function that starts server processes. Kill them after the test."""
     started: list[Served] = []
 
     def start(command: list[str] = COLOUR, **environment: Any) -> Served:
@@ -44,11 +44,11 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
 
 @pytest.fixture
 def redis_socket() -> Iterator[str]:
-    """Run a Redis that listens only on a Unix socket, with a password; yield its address."""
+    """Run a Redis with a password that listens only on a Unix socket. Yield its address."""
     binary = shutil.which("redis-server")
     if binary is None:
         pytest.skip("redis-server is not installed")
-    # The path of a socket has at most 107 bytes.
+    # The path of a Unix socket may have at most 107 bytes, so pytest's own folders are too long.
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/redis"
         options = ["--port", "0", "--unixsocket", path, "--dir", folder, "--save", ""]

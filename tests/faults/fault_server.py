@@ -1,4 +1,4 @@
-"""The real server with a reader whose faults a test sets and a clock that a test advances."""
+"""A real server whose reader fails as a test decides, and whose clock a test advances."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Answer = tuple[int, str | None, dict[str, Any]]
 
 
 class FaultyReader(ColourReader):
-    """A reader that returns or raises whatever `fault` does, and reads normally if it is None.
+    """A reader that calls `fault` instead of reading, or reads normally if `fault` is None.
 
     Attributes:
-        threads: The thread of each call.
-        hanging: Released by each call that hangs.
-        resume: Ends all calls that hang.
+        threads: The identifier of the thread of each call.
+        hanging: A semaphore that each hanging call releases.
+        resume: An event that ends all hanging calls.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class FaultyReader(ColourReader):
         self.resume = threading.Event()
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Record the thread, then read or fail."""
+        """Record the thread, then read the photos or fail."""
         self.threads.append(threading.get_ident())
         if self.fault is None:
             return super().read(photos)
@@ -53,7 +53,8 @@ class FaultyReader(ColourReader):
 class FaultServer(Running):
     """A server in a thread of this process.
 
-    All durations are measured with `now`, which a test sets. `wall` returns the time of day.
+    The server measures all durations with `now`, in seconds, which a test sets. `wall` returns the
+    time of day.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class FaultServer(Running):
         self._sizes = iter(range(40, 4000))
 
     def photo(self, colour: tuple[int, int, int] = RED) -> bytes:
-        """Return a new photo, which no cache holds."""
+        """Return a new photo, which is not in the cache."""
         return plain(colour, size=(next(self._sizes), 40))
 
     def request(
@@ -84,7 +85,7 @@ class FaultServer(Running):
         kind: str = "image/jpeg",
         client: int = 1,
     ) -> Answer:
-        """Send one request; return status, Retry-After and body."""
+        """Send one request and return the status, the header Retry-After and the body."""
         connection = self.connect(client)
         connection.request(method, path, body, {"Content-Type": kind} if body else {})
         response = connection.getresponse()
@@ -93,11 +94,11 @@ class FaultServer(Running):
         return answer
 
     def post(self, photo: bytes | None = None, client: int = 1) -> Answer:
-        """Post a photo, by default a new one; return status, Retry-After and body."""
+        """Post a photo, by default a new one, and return what `request` returns."""
         return self.request("POST", "/predict", photo or self.photo(), client=client)
 
     def post_many(self, count: int) -> list[Future[Answer]]:
-        """Post new photos from `count` clients; return when all of them have been admitted."""
+        """Post a new photo from each of `count` clients. Return when all have been admitted."""
         posted = [
             self.clients.submit(self.post, self.photo(), client) for client in range(1, count + 1)
         ]

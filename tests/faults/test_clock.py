@@ -1,4 +1,4 @@
-"""Tests with a system clock that jumps by a day: only timestamps may depend on it."""
+"""Tests with a system clock that jumps by a day. Only timestamps may depend on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REAL = time.time
 
 
 class Wall:
-    """The time of day for the whole process, including waitress and structlog."""
+    """A system clock that a test can shift. The whole process uses it, with all libraries."""
 
     def __init__(self) -> None:
         self.offset_s = 0.0
@@ -37,7 +37,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 @pytest.fixture
 def fault_server(settings: Settings, wall: Wall) -> Iterator[FaultServer]:
-    """Run a server that uses the shifted time of day."""
+    """Run a server that uses the shifted system clock."""
     server = FaultServer(settings.model_copy(update={"threads": 1}), wall)
     yield server
     server.stop()
@@ -55,23 +55,25 @@ def test_clock_jump_does_not_affect_deadlines_or_the_cache(
     wall.offset_s = jump
     fault_server.wait_a_turn()
     status, _, body = fault_server.post(cached)
-    assert (status, body["cached"]) == (200, True), "the jump emptied the cache"
+    assert (status, body["cached"]) == (200, True), "the jump must not empty the cache"
     assert abs(body["timestamp"] / 1e3 - wall()) < 60
     fault_server.reader.resume.set()
-    assert posted.result(PATIENCE_S)[0] == 200, "the jump shortened the deadline"
+    assert posted.result(PATIENCE_S)[0] == 200, "the jump must not shorten the deadline"
     assert fault_server.request("GET", "/health/detailed")[0] == 200
     fault_server.now += 601
     fault_server.reader.fault = None
-    assert fault_server.post(cached)[2]["cached"] is False, "the entry never expired"
+    assert fault_server.post(cached)[2]["cached"] is False, (
+        "the entry must expire after its time to live"
+    )
 
 
 def answered(crashed: bool) -> RequestRecord:
-    """Return a request that crashed or succeeded."""
+    """Return the record of a request that crashed or succeeded."""
     return RequestRecord("POST", "/", 500 if crashed else 200, 0.1, crashed)
 
 
 @pytest.mark.parametrize("jump", [DAY_S, -DAY_S], ids=["forward", "back"])
-def test_recent_errors_after_a_clock_jump_drop_older_ones(jump: float) -> None:
+def test_recent_errors_from_before_a_clock_jump_are_dropped(jump: float) -> None:
     now = [1_795_000_000.0]
     recent = RecentErrors(lambda: now[0])
     for _ in range(20):
@@ -83,7 +85,7 @@ def test_recent_errors_after_a_clock_jump_drop_older_ones(jump: float) -> None:
 
 
 @pytest.mark.parametrize("jump", [DAY_S, -DAY_S], ids=["forward", "back"])
-def test_recent_stages_after_a_clock_jump_drop_older_ones(jump: float) -> None:
+def test_recent_durations_from_before_a_clock_jump_are_dropped(jump: float) -> None:
     now = [1_795_000_000.0]
     recent = RecentStages(lambda: now[0])
     recent.record_photo(PhotoTrace(0.0, 9.0, (), "read", False, 0.9, None))

@@ -1,4 +1,4 @@
-"""Tests with too many, idle or broken connections and without file descriptors."""
+"""Tests with too many connections, idle or broken connections, and no free file descriptors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Raise the limit of open files, so that the test can open a thousand sockets."""
+    """Raise the limit on open files of this process, so that the test can open 1,000 sockets."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1500:
         pytest.skip("ulimit -Hn allows less than 1,500 open files")
@@ -36,7 +36,7 @@ def many_files() -> Iterator[None]:
 
 
 def open_files(server: Served) -> int:
-    """Return the number of open files of the process."""
+    """Return the number of open files of the server process."""
     return len([*Path(f"/proc/{server.process.pid}/fd").iterdir()])
 
 
@@ -46,22 +46,22 @@ def connect(port: int) -> socket.socket:
 
 
 def read_response(connection: socket.socket) -> tuple[int, dict[str, Any]]:
-    """Read one response; return status and body."""
+    """Read one response and return the status and the body."""
     response = http.client.HTTPResponse(connection)
     response.begin()
     return response.status, json.loads(response.read())
 
 
 def check_live(connection: socket.socket) -> int:
-    """Request /health/live and return the status."""
+    """Request /health/live on this connection and return the status."""
     connection.sendall(LIVE)
     return read_response(connection)[0]
 
 
-def test_idle_connections_above_the_limit_give_way_to_new_ones(
+def test_idle_connections_above_the_limit_are_closed_for_new_ones(
     serve: Serve, many_files: None
 ) -> None:
-    """All files are closed afterwards."""
+    """Open 1,000 connections, more than the limit. Afterwards the server must close all of them."""
     server = serve(KEYLIKE_CONNECTIONS_PER_ADDRESS="512")
     assert server.ask("POST", "/", plain())[0] == 200
     before = open_files(server)
@@ -71,7 +71,7 @@ def test_idle_connections_above_the_limit_give_way_to_new_ones(
         if number % 100 == 0:
             assert server.ask("POST", "/", plain(size=(50, 40 + number)))[0] == 200
             assert server.ask("GET", "/health/live")[0] == 200
-    # A batch of new connections is accepted before as many are closed.
+    # The server accepts up to 64 new connections before it closes as many old ones.
     assert open_files(server) <= before + 512 + 64
     assert server.ask("POST", "/", plain())[0] == 200
     for each in others:
@@ -79,10 +79,10 @@ def test_idle_connections_above_the_limit_give_way_to_new_ones(
     until(lambda: open_files(server) <= before)
 
 
-def test_keep_alive_connections_of_one_address_give_way_to_a_photo(
+def test_photo_is_read_while_its_address_has_too_many_idle_connections(
     serve: Serve, many_files: None
 ) -> None:
-    """The clients hold 530 connections, more than the server has, and requested something."""
+    """Keep 530 used connections open, more than the server allows, and send another photo."""
     server = serve(KEYLIKE_LOG_LEVEL="ERROR")
     held = []
     for _ in range(530):
@@ -95,7 +95,7 @@ def test_keep_alive_connections_of_one_address_give_way_to_a_photo(
 
 
 @pytest.mark.parametrize("jump", [86_400, -86_400], ids=["forward", "back"])
-def test_clock_jump_closes_no_connection(
+def test_jump_of_the_system_clock_closes_no_connection(
     fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch, jump: int
 ) -> None:
     real = time.time
@@ -114,8 +114,8 @@ def test_clock_jump_closes_no_connection(
     sending.sendall(photo[99:])
     assert read_response(sending)[1]["bitting"] == "2,5,4,7,3"
     assert check_live(quiet) == 200
-    # An idle connection is still closed eventually. At the first check its last response may not
-    # have been sent yet, so there are two.
+    # An idle connection is still closed after a while. At the first check of idle connections its
+    # last response may not have been sent yet, so let two checks pass.
     for _ in range(2):
         fault_server.now += 1.1
         fault_server.wait_a_turn()
@@ -126,7 +126,7 @@ def test_clock_jump_closes_no_connection(
     quiet.close()
 
 
-def test_thousand_short_connections_leave_no_file_open(serve: Serve) -> None:
+def test_server_closes_its_files_after_a_thousand_short_connections(serve: Serve) -> None:
     server = serve()
     before = open_files(server)
     for _ in range(1000):
@@ -135,7 +135,7 @@ def test_thousand_short_connections_leave_no_file_open(serve: Serve) -> None:
     until(lambda: open_files(server) <= before)
 
 
-def test_aborted_uploads_leave_no_file_open(serve: Serve) -> None:
+def test_server_closes_its_files_after_aborted_uploads(serve: Serve) -> None:
     server = serve()
     before = open_files(server)
     for _ in range(200):
@@ -151,7 +151,7 @@ def test_aborted_uploads_leave_no_file_open(serve: Serve) -> None:
     assert "Traceback" not in server.stop()[2]
 
 
-def test_connections_without_file_descriptors_wait_and_are_then_served(serve: Serve) -> None:
+def test_connections_wait_while_there_are_no_free_file_descriptors(serve: Serve) -> None:
     server = serve()
     inside = connect(server.port)
     assert server.ask("POST", "/", plain(size=(50, 40)))[0] == 200
@@ -174,8 +174,8 @@ def test_connections_without_file_descriptors_wait_and_are_then_served(serve: Se
     late.close()
 
 
-def test_accept_without_file_descriptors_is_paused(fault_server: FaultServer) -> None:
-    """Without the pause the event loop would be busy with failing calls."""
+def test_server_pauses_accepting_without_free_file_descriptors(fault_server: FaultServer) -> None:
+    """Check the pause after a failed accept. Without it the event loop would retry all the time."""
 
     class ExhaustedSocket:
         failed = 0

@@ -1,4 +1,4 @@
-"""Tests that the password of Redis appears in no output, whatever fails."""
+"""Tests that no output contains the password of Redis, whatever fails."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ PASSWORD = "canary/pass:w0rd"
         "rediss://:canary@127.0.0.1:1",
     ],
 )
-def test_server_without_its_redis_serves_and_hides_the_password(
+def test_server_works_without_its_redis_and_hides_the_password(
     serve: Callable[..., Served], tmp_path: Path, url: str
 ) -> None:
     try:
         server = serve(KEYLIKE_REDIS_URL=url)
     except AssertionError as error:
-        # An address that is refused at the start is fine, too.
+        # The server may also refuse the address at the start, with a message without the password.
         assert "canary" not in str(error) and "KEYLIKE_REDIS_URL: " in str(error)
         return
     assert server.ask("POST", "/", plain())[0] == 200
@@ -49,7 +49,9 @@ def test_server_without_its_redis_serves_and_hides_the_password(
     assert "canary" not in out + err + (tmp_path / "logs" / "api.log").read_text()
 
 
-def test_limits_work_over_a_unix_socket(settings: Settings, model: Load, redis_socket: str) -> None:
+def test_rate_limits_work_with_redis_on_a_unix_socket(
+    settings: Settings, model: Load, redis_socket: str
+) -> None:
     limited = settings.model_copy(
         update={
             "redis_url": SecretStr(redis_socket),
@@ -99,11 +101,11 @@ def test_unexpected_crash_prints_no_credentials() -> None:
         ("see https://example.org/a and b@c", "see https://example.org/a and b@c"),
     ],
 )
-def test_hide_credentials_keeps_the_rest(text: str, expected: str) -> None:
+def test_hide_credentials_replaces_only_credentials(text: str, expected: str) -> None:
     assert hide_credentials(text) == expected
 
 
-def test_repr_of_options_has_no_secret() -> None:
+def test_repr_of_http_options_contains_no_secret() -> None:
     values: dict[str, Any] = dict.fromkeys(HttpOptions.__dataclass_fields__)
     options = HttpOptions(**{**values, "redis_url": "redis://:canary@h", "salt": b"canary"})
     assert "canary" not in repr(options)

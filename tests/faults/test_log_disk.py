@@ -24,14 +24,14 @@ Serve = Callable[..., Served]
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of a log file, each of which must be complete."""
+    """Return the entries of a log file after checking that the last line is complete."""
     text = path.read_text()
     assert text.endswith("\n")
     return [json.loads(line) for line in text.splitlines()]
 
 
 def dropped(server: Served) -> int:
-    """Return the number of lines that the log file lacks, from the server's metrics."""
+    """Return the number of lines that are missing in the log file, from the server's metrics."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
@@ -42,12 +42,12 @@ def dropped(server: Served) -> int:
 
 
 def limit_file_size(server: Served, size: int) -> None:
-    """Stop every file of the process from growing beyond `size` bytes."""
+    """Limit the size of every file of the server process to `size` bytes."""
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 @pytest.mark.parametrize("free_bytes", [0, 40], ids=["full", "space for a part of a line"])
-def test_log_on_a_full_disk_loses_lines_and_no_requests(
+def test_full_disk_loses_log_lines_but_no_requests(
     serve: Serve, tmp_path: Path, free_bytes: int
 ) -> None:
     server, log = serve(KEYLIKE_LOG_LEVEL="DEBUG"), tmp_path / "logs" / "api.log"
@@ -65,14 +65,14 @@ def test_log_on_a_full_disk_loses_lines_and_no_requests(
     assert [line["route"] for line in lines(log) if line["route"] != "/metrics"] == [
         "/health/live",
         "/",
-    ], "the log should resume without the lines that failed"
+    ], "the log must continue without the lines that could not be written"
     messages = [line for line in err.splitlines() if line.startswith("keylike:")]
     kind = "ENOSPC" if free_bytes else "EFBIG"
     assert (status, messages[0]) == (
         0,
         f"keylike: cannot write the log ({kind}); the server continues without it",
     )
-    # Three photos, and the requests for the metrics.
+    # The dropped lines are those of three photos and of the requests for the metrics.
     assert re.fullmatch(
         r"keylike: writing the log again; lines dropped: ([3-9]|\d\d+)", messages[1]
     )
@@ -94,7 +94,7 @@ def test_log_file_that_disappears_is_created_again(serve: Serve, tmp_path: Path,
     assert "keylike:" not in server.stop()[2]
 
 
-def test_log_folder_that_cannot_be_created_is_retried(serve: Serve, tmp_path: Path) -> None:
+def test_log_is_written_again_when_its_folder_can_be_created(serve: Serve, tmp_path: Path) -> None:
     server, log = serve(KEYLIKE_LOG_LEVEL="DEBUG"), tmp_path / "logs" / "api.log"
     shutil.rmtree(log.parent)
     log.parent.write_text("a file instead of the folder")
@@ -107,8 +107,8 @@ def test_log_folder_that_cannot_be_created_is_retried(serve: Serve, tmp_path: Pa
     assert len(messages) == 2 and "lines dropped: " in messages[1]
 
 
-def test_log_without_a_terminal_goes_on(serve: Serve, tmp_path: Path) -> None:
-    # The reader of the pipe has exited.
+def test_log_file_is_written_after_stderr_was_closed(serve: Serve, tmp_path: Path) -> None:
+    # Close the pipe of stderr, as if the terminal had been closed.
     server = serve(KEYLIKE_LOG_LEVEL="DEBUG")
     assert server.process.stderr is not None
     server.process.stderr.close()
@@ -125,7 +125,7 @@ def record(text: str) -> logging.LogRecord:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Any:
-    """Return a log that rotates at 50 bytes and keeps one older file."""
+    """Return a log file that is rotated at 50 bytes, with one older file kept."""
     file = LogFile(tmp_path / "api.log", max_bytes=50, backups=1)
     yield file
     file.close()
@@ -156,7 +156,7 @@ def test_log_file_that_cannot_rotate_keeps_growing(
     ] == [4, 1]
 
 
-def test_log_file_on_a_full_device_counts_lost_lines(
+def test_lost_lines_of_a_log_file_on_a_full_device_are_counted(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "api.log").symlink_to("/dev/full")

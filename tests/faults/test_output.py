@@ -1,4 +1,4 @@
-"""Tests of standard streams that are closed, full, or read by nobody."""
+"""Tests with standard streams that are closed, full, or not read by any process."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.running import until
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
-# Linux only, as is /dev/full.
+# The size of a small pipe in bytes. Only Linux can set it, and only Linux has /dev/full.
 PIPE_BYTES = 4096
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full and pipe sizes")
 
 
 class Server:
-    """A server process whose port is known without its output."""
+    """A server process. Its port is chosen beforehand, because its output may not be readable."""
 
     def __init__(self, logs: Path, redirection: str = "", **streams: Any) -> None:
         with socket.socket() as probe:
@@ -46,7 +46,7 @@ class Server:
         until(self.answers)
 
     def answers(self) -> bool:
-        """Return True if the server answers one request; fail if its process has ended."""
+        """Return True if the server responds to a request. Fail if its process has ended."""
         assert self.process.poll() is None, "the server has ended"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
@@ -65,7 +65,7 @@ class Server:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Return a function that starts servers; kill them after the test."""
+    """Return a function that starts servers. Kill them after the test."""
     started: list[Server] = []
 
     def start(redirection: str = "", **streams: Any) -> Server:
@@ -80,7 +80,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @contextmanager
 def unread_pipe(*, full: bool) -> Iterator[int]:
-    """Yield the writing end of a small pipe that nobody reads."""
+    """Yield the writing end of a small pipe that no process reads."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     if full:
@@ -90,12 +90,12 @@ def unread_pipe(*, full: bool) -> Iterator[int]:
     os.close(writing)
 
 
-def test_server_whose_stderr_nobody_reads_keeps_answering(
+def test_server_works_while_its_stderr_pipe_is_full(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     with unread_pipe(full=False) as pipe:
         server = serve(stderr=pipe)
-        # Each line takes more than 50 bytes.
+        # Each log line takes more than 50 bytes, so these lines fill the pipe.
         count = PIPE_BYTES // 50
         for _ in range(count):
             assert server.answers()
@@ -103,7 +103,9 @@ def test_server_whose_stderr_nobody_reads_keeps_answering(
     assert (tmp_path / "logs" / "api.log").read_text().count('"route": "/health/live"') >= count
 
 
-def test_server_whose_stdout_nobody_reads_starts_and_stops(serve: Callable[..., Server]) -> None:
+def test_server_starts_and_stops_while_its_stdout_pipe_is_full(
+    serve: Callable[..., Server],
+) -> None:
     with unread_pipe(full=True) as pipe:
         server = serve(stdout=pipe)
         assert server.answers()
@@ -114,7 +116,7 @@ def test_server_whose_stdout_nobody_reads_starts_and_stops(serve: Callable[..., 
     "redirection",
     [">&-", ">/dev/full", "2>&-", "2>/dev/full", ">/dev/full 2>/dev/full", "<&- >&- 2>&-"],
 )
-def test_server_with_closed_or_full_streams_starts_and_stops(
+def test_server_starts_and_stops_with_closed_or_full_streams(
     serve: Callable[..., Server], redirection: str
 ) -> None:
     server = serve(redirection)
@@ -122,7 +124,7 @@ def test_server_with_closed_or_full_streams_starts_and_stops(
     assert server.stop() == 0
 
 
-def test_closed_streams_are_not_reused_for_files(
+def test_descriptors_of_closed_streams_are_not_reused_for_files(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     server = serve("<&- >&- 2>&-")

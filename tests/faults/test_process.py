@@ -1,4 +1,4 @@
-"""Tests of the process without memory, frozen, without its model files and stopped early."""
+"""Tests of a server process that runs out of memory, is frozen, or loses its model files."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def address_space(server: Served) -> int:
     )
 
 
-def test_photo_without_memory_is_503_with_retry_after(serve: Serve) -> None:
-    """RLIMIT_AS leaves 20 MB, like `ulimit -v`."""
+def test_photo_is_refused_with_503_if_memory_is_short(serve: Serve) -> None:
+    """Limit the address space with RLIMIT_AS, as `ulimit -v` does, so that 20 MB are free."""
     server = serve(REAL)
     server.line_with("Ready")
     large = plain(kind="PNG", size=(6000, 6000))
@@ -51,8 +51,8 @@ def test_photo_without_memory_is_503_with_retry_after(serve: Serve) -> None:
     assert (status, "Traceback" in err) == (0, False)
 
 
-def test_photo_without_file_descriptors_is_503_with_retry_after(serve: Serve) -> None:
-    """Pillow loads its decoder modules from files when it opens the first picture."""
+def test_photo_is_refused_with_503_without_free_file_descriptors(serve: Serve) -> None:
+    """Send the first photo. Pillow opens files then, because it loads its decoder modules."""
     server = serve()
     files = len([*Path(f"/proc/{server.process.pid}/fd").iterdir()])
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (files + 1, 4096))
@@ -62,7 +62,7 @@ def test_photo_without_file_descriptors_is_503_with_retry_after(serve: Serve) ->
     assert server.ask("POST", "/", plain())[0] == 200
 
 
-def test_process_after_a_freeze_answers_pending_requests(serve: Serve) -> None:
+def test_process_responds_to_waiting_requests_after_it_was_frozen(serve: Serve) -> None:
     server = serve()
     os.kill(server.process.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(4) as clients:
@@ -77,7 +77,9 @@ def test_process_after_a_freeze_answers_pending_requests(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("how", ["deleted", "truncated"])
-def test_model_whose_files_disappear_keeps_reading(serve: Serve, tmp_path: Path, how: str) -> None:
+def test_loaded_model_still_reads_after_its_files_disappear(
+    serve: Serve, tmp_path: Path, how: str
+) -> None:
     shutil.copytree(ROOT / "models" / "caliper", tmp_path / "models" / "caliper")
     server = serve(REAL, KEYLIKE_MODELS=str(tmp_path / "models"))
     server.line_with("Ready")
@@ -93,7 +95,10 @@ def test_model_whose_files_disappear_keeps_reading(serve: Serve, tmp_path: Path,
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_process_stopped_while_loading_exits_cleanly(serve: Serve, number: int) -> None:
-    # The real model is still loading, or has just been loaded.
+def test_process_that_is_stopped_while_loading_exits_with_status_0(
+    serve: Serve, number: int
+) -> None:
+    # Stop the server as soon as it listens. The embedded model is still loading then, or has just
+    # been loaded.
     status, _, err = serve(REAL).stop(number)
     assert (status, err) == (0, "")

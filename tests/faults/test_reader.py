@@ -21,7 +21,7 @@ from tools.plain_pictures import BLUE, GREEN, RED
 
 
 def raises(error: BaseException) -> Callable[[Sequence[Photo]], object]:
-    """Return a fault that raises `error`."""
+    """Return a fault for the reader: it raises `error`."""
 
     def read(photos: Sequence[Photo]) -> object:
         raise error
@@ -30,7 +30,7 @@ def raises(error: BaseException) -> Callable[[Sequence[Photo]], object]:
 
 
 def reads(**changes: object) -> Callable[[Sequence[Photo]], object]:
-    """Return a fault that returns a reading with these invalid fields."""
+    """Return a fault for the reader: it returns a reading with these invalid fields."""
 
     def read(photos: Sequence[Photo]) -> object:
         good = ColourReader().read(photos)[0]
@@ -40,28 +40,36 @@ def reads(**changes: object) -> Callable[[Sequence[Photo]], object]:
     return read
 
 
-def test_reader_that_hangs_times_out_and_recovers(fault_server: FaultServer) -> None:
-    """Waiting requests get 504. New ones are refused at once until the reader returns."""
+def test_requests_fail_at_the_deadline_while_the_reader_hangs(fault_server: FaultServer) -> None:
+    """Let the reader hang.
+
+    Waiting requests get status 504 at their deadline. New requests are refused at once until the
+    reader returns.
+    """
     fault_server.reader.fault = fault_server.reader.hang
     posted = fault_server.post_many(4)
     assert fault_server.reader.hanging.acquire(timeout=PATIENCE_S)
     status, retry_after, body = fault_server.post()
-    assert (status, body["code"], retry_after) == (503, "overloaded", "1"), "the queue is full"
+    assert (status, body["code"], retry_after) == (503, "overloaded", "1"), (
+        "a photo must be refused while the queue is full"
+    )
     fault_server.now += 10.5
     assert [
         (status, body["code"]) for status, _, body in (one.result(PATIENCE_S) for one in posted)
     ] == [(504, "deadline_exceeded")] * 4
     for _ in range(3):
         status, retry_after, body = fault_server.post()
-        assert (status, body["code"]) == (503, "overloaded"), "a request waited for the reader"
+        assert (status, body["code"]) == (503, "overloaded"), (
+            "a request must not wait for a reader that hangs"
+        )
         assert retry_after is not None and 1 <= int(retry_after) <= 10
     assert fault_server.request("GET", "/health/live")[0] == 200
-    # A load balancer must send requests elsewhere.
+    # A load balancer must send requests to another server.
     assert fault_server.request("GET", "/health/ready")[0] == 503
     status, _, body = fault_server.request("GET", "/health/detailed")
     assert (status, body["status"]) == (503, "unhealthy")
     assert fault_server.reader.threads == fault_server.reader.threads[:1], (
-        "a photo was read after its deadline"
+        "no photo may be read after its deadline"
     )
     fault_server.reader.fault = None
     fault_server.reader.resume.set()
@@ -75,7 +83,7 @@ def test_reader_that_hangs_times_out_and_recovers(fault_server: FaultServer) -> 
     ]
 
 
-def test_reader_with_one_of_two_threads_hanging_keeps_reading(settings: Settings) -> None:
+def test_photos_are_read_while_one_of_two_reader_threads_hangs(settings: Settings) -> None:
     fault_server = FaultServer(settings.model_copy(update={"threads": 2, "deadline_s": 10.0}))
     fault_server.reader.fault = fault_server.reader.hang
     posted = fault_server.post_many(1)
@@ -128,10 +136,14 @@ def test_reader_with_one_of_two_threads_hanging_keeps_reading(settings: Settings
         "overconfident",
     ],
 )
-def test_reader_fault_is_500_and_the_next_photo_is_read(
+def test_reader_fault_returns_500_and_the_next_photo_is_read(
     fault_server: FaultServer, capfd: pytest.CaptureFixture[str], fault: Callable[..., object]
 ) -> None:
-    """The error text is general, the thread survives and the cache keeps nothing wrong."""
+    """Let the reader fail once.
+
+    The response must not show the error, the reader's thread must survive, and the next request
+    for the same photo must be read, not taken from the cache.
+    """
     photo = fault_server.photo()
     fault_server.reader.fault = fault
     status, _, body = fault_server.post(photo)
@@ -139,7 +151,9 @@ def test_reader_fault_is_500_and_the_next_photo_is_read(
     fault_server.reader.fault = None
     status, _, after = fault_server.post(photo)
     assert (status, after["cached"], after["bitting"]) == (200, False, "2,5,4,7,3")
-    assert len(set(fault_server.reader.threads)) == 1, "the thread died"
+    assert len(set(fault_server.reader.threads)) == 1, (
+        "the next photo must be read in the same thread"
+    )
     for handler in logging.getLogger("keylike").handlers:
         handler.flush()
     output = capfd.readouterr()
@@ -148,7 +162,9 @@ def test_reader_fault_is_500_and_the_next_photo_is_read(
     )
 
 
-def test_reader_fault_in_a_batch_affects_one_photo(fault_server: FaultServer) -> None:
+def test_reader_fault_on_one_photo_of_a_batch_affects_only_that_photo(
+    fault_server: FaultServer,
+) -> None:
     def fail_on_green(photos: Sequence[Photo]) -> object:
         if any(photo.pixels[0, 0, 1] > 150 for photo in photos):
             raise RuntimeError("shapes do not match")
@@ -168,7 +184,7 @@ def test_reader_fault_in_a_batch_affects_one_photo(fault_server: FaultServer) ->
     ]
 
 
-def test_reader_without_memory_is_503_with_retry_after(fault_server: FaultServer) -> None:
+def test_photo_is_refused_with_503_if_the_reader_has_no_memory(fault_server: FaultServer) -> None:
     photo = fault_server.photo()
     fault_server.reader.fault = raises(MemoryError())
     status, retry_after, body = fault_server.post(photo)
@@ -177,10 +193,10 @@ def test_reader_without_memory_is_503_with_retry_after(fault_server: FaultServer
     assert fault_server.post(photo)[0] == 200
 
 
-def test_reader_without_threads_is_503_with_retry_after(
+def test_photo_is_refused_with_503_if_the_reader_cannot_start_threads(
     fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Simulate `ulimit -u`; the first photo starts the threads of the reader."""
+    """Let the start of a thread fail, as `ulimit -u` does, while the first photo needs threads."""
     start = threading.Thread.start
 
     def refuse(thread: threading.Thread) -> None:

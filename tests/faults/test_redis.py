@@ -1,4 +1,4 @@
-"""Tests with a Redis that stalls, dies, recovers, is full or is not a Redis at all."""
+"""Tests with a Redis that hangs, is killed, restarts, is full, or is another program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEW, CACHED = (200, False), (200, True)
 
 
 class FakeRedis:
-    """A server that answers everything with `answer`, or with nothing if that is None."""
+    """A server that sends `answer` for everything it receives, or nothing if that is None."""
 
     def __init__(self, answer: bytes | None) -> None:
         self.connections = 0
@@ -58,7 +58,7 @@ class FakeRedis:
 
     def close(self) -> None:
         """Close all sockets."""
-        # Only this wakes a thread that waits in accept().
+        # Only a shutdown wakes the thread that waits in accept().
         self._listener.shutdown(socket.SHUT_RDWR)
         for each in [self._listener, *self._sockets]:
             each.close()
@@ -72,17 +72,17 @@ class CachedServer:
         self._logs = settings.logs
 
     def post(self, photo: bytes) -> tuple[int, bool]:
-        """Post a photo; return the status and whether the reading was cached."""
+        """Post a photo and return the status, and True if the reading was cached."""
         status, _, body = self.fault_server.post(photo)
         return status, body["cached"]
 
     def post_twice(self) -> list[tuple[int, bool]]:
-        """Post a new photo twice."""
+        """Post a new photo twice and return both results."""
         photo = self.fault_server.photo()
         return [self.post(photo) for _ in range(2)]
 
     def cache_events(self) -> list[str]:
-        """Return the log events about the cache."""
+        """Return the names of the log events about the cache, with their errors."""
         lines = [json.loads(line) for line in log_text(self._logs).splitlines()]
         return [
             line["event"] + (f" {line['error']}" if "error" in line else "")
@@ -93,7 +93,7 @@ class CachedServer:
 
 @pytest.fixture
 def serve(settings: Settings) -> Iterator[Callable[[str], CachedServer]]:
-    """Return a function that starts servers; stop them after the test."""
+    """Return a function that starts servers. Stop them after the test."""
     servers: list[CachedServer] = []
 
     def start(url: str) -> CachedServer:
@@ -120,7 +120,7 @@ def serve(settings: Settings) -> Iterator[Callable[[str], CachedServer]]:
     ],
     ids=["silence", "bytes", "http", "length", "many", "nested", "loading", "noauth", "number"],
 )
-def test_cache_with_a_fake_redis_falls_back_to_memory(
+def test_cache_falls_back_to_memory_if_redis_is_another_program(
     serve: Callable[[str], CachedServer], answer: bytes | None
 ) -> None:
     fake = FakeRedis(answer)
@@ -128,15 +128,15 @@ def test_cache_with_a_fake_redis_falls_back_to_memory(
     connections = fake.connections
     assert [shared.post_twice() for _ in range(3)] == [[NEW, CACHED]] * 3
     assert shared.fault_server.cache.degraded
-    assert fake.connections == connections, "a request waited for Redis"
+    assert fake.connections == connections, "no request may contact Redis before the retry is due"
     shared.fault_server.now += 1
     assert shared.post_twice() == [NEW, CACHED]
-    assert fake.connections <= connections + 1, "more than one request retried"
+    assert fake.connections <= connections + 1, "only one request may retry Redis"
     assert len(shared.cache_events()) == 1
     fake.close()
 
 
-def test_cache_with_a_frozen_redis_degrades_and_recovers(
+def test_cache_uses_memory_while_redis_is_frozen_and_recovers(
     serve: Callable[[str], CachedServer], frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
@@ -159,10 +159,10 @@ def test_cache_with_a_frozen_redis_degrades_and_recovers(
     assert shared.cache_events() == ["cache_degraded TimeoutError", "cache_restored"]
 
 
-def test_limits_with_a_frozen_redis_degrade_health(
+def test_health_is_degraded_while_the_rate_limits_have_a_frozen_redis(
     settings: Settings, model: Load, frail_redis: RedisServer
 ) -> None:
-    """The cache is off, so only the limits use Redis."""
+    """Freeze Redis while only the rate limits use it, because the cache is off."""
     frail_redis.start()
     limited = settings.model_copy(
         update={"redis_url": SecretStr(frail_redis.url), "limits": "on", "cache_ttl_s": 0}
@@ -184,7 +184,7 @@ def test_limits_with_a_frozen_redis_degrade_health(
     assert (status, health) == (200, "degraded") and "counts requests on its own" in reasons
 
 
-def test_cache_with_a_killed_redis_degrades_and_recovers(
+def test_cache_uses_memory_while_redis_is_killed_and_recovers(
     serve: Callable[[str], CachedServer], frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
@@ -202,10 +202,10 @@ def test_cache_with_a_killed_redis_degrades_and_recovers(
     assert shared.cache_events() == ["cache_degraded ConnectionError", "cache_restored"]
 
 
-def test_cache_with_a_full_redis_degrades_and_retries_rarely(
+def test_cache_uses_memory_while_redis_is_full_and_retries_rarely(
     serve: Callable[[str], CachedServer], frail_redis: RedisServer
 ) -> None:
-    """A full Redis answers reads and refuses writes."""
+    """Fill Redis. It then still responds to reads, but refuses writes."""
     frail_redis.start()
     with frail_redis.client() as client:
         client.config_set("maxmemory", "1")
@@ -221,7 +221,7 @@ def test_cache_with_a_full_redis_degrades_and_retries_rarely(
     assert not shared.fault_server.cache.degraded
 
 
-def test_cache_with_a_changed_redis_password_degrades_and_recovers(
+def test_cache_uses_memory_after_a_changed_redis_password_and_recovers(
     serve: Callable[[str], CachedServer], frail_redis: RedisServer
 ) -> None:
     frail_redis.start()
@@ -240,8 +240,8 @@ def test_cache_with_a_changed_redis_password_degrades_and_recovers(
     assert text[0] == "redis" and len(text) == 3
 
 
-def test_fallback_with_a_slow_primary_degrades_and_recovers(tmp_path: Path) -> None:
-    """A store is slow if it takes longer than reading the photo would."""
+def test_fallback_avoids_a_slow_primary_store_until_it_is_fast_again(tmp_path: Path) -> None:
+    """Delay the primary store by 0.6 s, which is longer than reading a photo takes."""
     now, delay_s = [0.0], [0.0]
 
     class SlowStore(MemoryStore):
@@ -262,13 +262,15 @@ def test_fallback_with_a_slow_primary_degrades_and_recovers(tmp_path: Path) -> N
     assert [store.get("photo") for _ in range(5)] == [None] * 5
     assert isinstance(primary, SlowStore) and primary.gets == 1
     now[0] += 1
-    assert store.get("photo") == b"far" and store.degraded, "the store is still slow"
+    assert store.get("photo") == b"far" and store.degraded, (
+        "a store that is still slow must stay degraded"
+    )
     delay_s[0] = 0.0
     now[0] += 2
     assert store.get("photo") == b"far" and not store.degraded
 
 
-def test_fallback_with_an_unstable_primary_retries_rarely(tmp_path: Path) -> None:
+def test_fallback_retries_an_unstable_primary_store_rarely(tmp_path: Path) -> None:
     now = [0.0]
 
     class FullStore(MemoryStore):
@@ -291,12 +293,12 @@ def test_fallback_with_an_unstable_primary_retries_rarely(tmp_path: Path) -> Non
     assert len(lines) < 40
 
 
-def test_redis_store_after_a_wrong_clock_drops_entries_from_the_future(
+def test_redis_store_drops_entries_of_a_replica_with_a_wrong_clock(
     redis_server: RedisServer, tmp_path: Path
 ) -> None:
-    """A replica whose clock was a day ahead has filled the index with entries that expire tomorrow.
+    """Fill the store with entries of a replica whose clock was a day ahead.
 
-    They would count towards the size and displace real entries.
+    They seem to expire tomorrow, and would displace the real entries.
     """
     now = [1_795_000_000.0]
     store = RedisStore(redis_server.url, ttl_s=600, size=3, clock=lambda: now[0])

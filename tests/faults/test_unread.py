@@ -1,4 +1,4 @@
-"""Tests with clients that never fetch responses and requests that never end."""
+"""Tests with clients that do not read their responses, and with requests that never end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from tests.faults.fault_server import PATIENCE_S, FaultServer
 from tests.faults.test_connections import LIVE, check_live, connect, read_response
 from tests.running import until
 
-# The largest response, from a file. Two of them exceed the kernel's buffers.
+# A request for the largest file that the server has. Two such responses exceed the buffers of the
+# kernel.
 LARGE = b"GET /docs/files/js/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -38,7 +39,7 @@ def unsent(fault_server: FaultServer) -> list[int]:
 
 @pytest.fixture
 def unread_connections(fault_server: FaultServer) -> Iterator[list[socket.socket]]:
-    """Open a connection per worker thread, each with many unread responses."""
+    """Open one connection for each worker thread, each with many unread responses."""
     connections = [
         request_without_reading(fault_server.server.port, 20)
         for _ in range(fault_server.server._binding.threads)
@@ -59,12 +60,12 @@ def unread_connections(fault_server: FaultServer) -> Iterator[list[socket.socket
         each.close()
 
 
-def test_unread_responses_block_no_worker_thread(
+def test_unread_responses_do_not_block_worker_threads(
     fault_server: FaultServer, unread_connections: list[socket.socket]
 ) -> None:
     with connect(fault_server.server.port) as late:
         assert check_live(late) == 200
-    # Each connection holds at most one open file.
+    # Each connection buffers at most one file, which has less than 2 MB.
     assert max(unsent(fault_server)) < 2_000_000
 
 
@@ -80,7 +81,7 @@ def test_unread_responses_are_dropped_after_a_minute(
     assert fault_server.post()[0] == 200
 
 
-def test_responses_read_late_arrive_complete(fault_server: FaultServer) -> None:
+def test_responses_that_are_read_late_arrive_complete(fault_server: FaultServer) -> None:
     with request_without_reading(fault_server.server.port, 3) as raw:
         raw.sendall(LIVE)
         until(lambda: any(unsent(fault_server)))
@@ -91,14 +92,15 @@ def test_responses_read_late_arrive_complete(fault_server: FaultServer) -> None:
     assert fetched.count(b"HTTP/1.1 200 OK") == 4 and len(fetched) > 3 * 1_000_000
 
 
-def test_request_behind_unread_responses_releases_its_memory_on_close(
+def test_request_behind_unread_responses_frees_its_memory_on_close(
     fault_server: FaultServer,
 ) -> None:
     available = fault_server.server.body_budget.available
     raw = request_without_reading(fault_server.server.port, 3)
     until(lambda: any(unsent(fault_server)))
     (channel,) = fault_server.server._listener.active_channels.values()
-    # The request must arrive together with those before it, which a socket does not guarantee.
+    # Hand the request to the channel directly: it must arrive together with the requests before
+    # it, which a socket does not guarantee.
     photo = (
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 900000\r\n\r\n"
         + bytes(900_000)
@@ -114,10 +116,13 @@ def test_request_behind_unread_responses_releases_its_memory_on_close(
     [b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n12"],
     ids=["headers", "body"],
 )
-def test_stalled_requests_at_the_connection_limit_are_closed_after_seconds(
+def test_stalled_requests_are_closed_early_at_the_connection_limit(
     fault_server: FaultServer, begun: bytes
 ) -> None:
-    """Below the limit a request may take a minute."""
+    """Check that stalled requests are closed within 8 seconds at the connection limit.
+
+    Below the limit a request may take a minute.
+    """
     fault_server.server._listener.max_connections = 10
     half = [connect(fault_server.server.port) for _ in range(10)]
     for each in half:
@@ -134,7 +139,7 @@ def test_stalled_requests_at_the_connection_limit_are_closed_after_seconds(
     assert fault_server.post()[0] == 200
 
 
-def test_max_connections_follows_the_limit_of_open_files(
+def test_max_connections_depends_on_the_limit_of_open_files(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resource = pytest.importorskip("resource")
