@@ -1,1 +1,5 @@
-"""Tests of the modules at the repository root, the import surface of the older guide."""
+"""Tests of the Python files at the repository root, such as config.py and model_loader.py.
+
+An earlier tutorial for such a server used these modules and functions. Programs that were written
+after it still work.
+"""

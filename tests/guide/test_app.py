@@ -1,4 +1,4 @@
-"""Entry point, settings and error handlers at the repository root."""
+"""Tests of app.py, config.py and utils/error_handlers.py at the repository root."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from keylike.resources import HOME, SAMPLES
 from utils.error_handlers import register_error_handlers
 
 
-def test_app_is_built_on_first_use_and_answers(tmp_path: Path) -> None:
+def test_app_is_built_on_first_use_and_reads_a_photo(tmp_path: Path) -> None:
     program = """
 import sys
 import app
-assert "onnxruntime" not in sys.modules, "importing app loads no model"
+assert "onnxruntime" not in sys.modules, "importing app must not load a model"
 client = app.app.test_client()
 assert app.app is app.app
 body = client.post("/", data={"image": (open(sys.argv[1], "rb"), "key.jpg")}).get_json()
@@ -36,7 +36,7 @@ print(body["keyway"], body["bitting"])
     assert done.stdout.split() == ["SC1", "5,0,6,8,3"] and done.returncode == 0, done.stderr
 
 
-def test_app_is_at_most_40_lines() -> None:
+def test_app_py_has_at_most_40_lines() -> None:
     assert len((HOME / "app.py").read_text().splitlines()) <= 40
 
 
@@ -44,7 +44,7 @@ def test_config_exports_the_settings() -> None:
     assert config.Settings is settings.Settings and config.load_settings is settings.load_settings
 
 
-def test_error_handlers_answer_413_and_500_with_json() -> None:
+def test_error_handlers_return_json_with_status_413_and_500() -> None:
     app = Flask("older")
     app.config["MAX_CONTENT_LENGTH"] = 1000
     register_error_handlers(app)

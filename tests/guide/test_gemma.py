@@ -1,4 +1,4 @@
-"""The older guide's calls, in its order, with a tiny Gemma."""
+"""Test of the function calls of the earlier tutorial, in its order, with a tiny Gemma."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ID = "a1b2c3d4"
 
 
 @pytest.mark.parametrize("form", ["lora", "merged"])
-def test_guide_calls_give_the_codes_that_the_model_was_taught(
+def test_calls_of_the_tutorial_return_the_codes_that_the_model_learned(
     gemma_models: GemmaModels, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEYLIKE_BASE_MODEL", str(gemma_models.base))

@@ -1,4 +1,4 @@
-"""Picture helpers of the older guide, with pictures drawn by Pillow."""
+"""Tests of utils/image_processing.py, with pictures that Pillow draws."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def halves(mode: str = "RGB", size: tuple[int, int] = (400, 200)) -> Image.Image
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "CMYK", "1", "LA"])
-def test_preprocess_image_any_mode_gives_the_models_square(mode: str) -> None:
+def test_preprocess_image_returns_an_rgb_square_for_every_mode(mode: str) -> None:
     square = preprocess_image(halves(mode))
     assert (square.mode, square.size) == ("RGB", (336, 336))
     assert square.getpixel((40, 168)) == (0, 0, 0) and square.getpixel((300, 168)) == WHITE
@@ -34,7 +34,7 @@ def test_preprocess_image_any_mode_gives_the_models_square(mode: str) -> None:
 
 def test_preprocess_image_applies_the_exif_orientation() -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # stored rotated by 90 degrees counter-clockwise
+    exif[0x0112] = 6  # the picture must be rotated by 90 degrees clockwise to be upright
     stream = io.BytesIO()
     halves().save(stream, "JPEG", exif=exif, quality=95)
     square = preprocess_image(Image.open(stream))
@@ -47,13 +47,14 @@ def test_preprocess_image_puts_transparency_on_white() -> None:
     assert preprocess_image(picture).getpixel((168, 168)) == WHITE
 
 
-def test_enhance_image_for_locks_raises_contrast_and_keeps_the_size() -> None:
+def test_enhance_image_for_locks_increases_contrast_and_keeps_the_size() -> None:
     picture = Image.new("RGB", (60, 40), (100, 100, 100))
     picture.paste((150, 150, 150), (30, 0, 60, 40))
     enhanced = enhance_image_for_locks(picture)
     values = np.asarray(enhanced)[20, :, 0].astype(int)
     assert enhanced.size == picture.size
-    # Contrast 1.2 widens the distance of 50 to 60; sharpening adds to it near the edge only.
+    # The contrast of 1.2 raises the difference of the two greys from 50 to 60. Sharpening changes
+    # only pixels near the edge, and these are not.
     assert abs(values[55] - values[5] - 60) <= 1
 
 
@@ -61,7 +62,7 @@ def test_enhance_image_for_locks_raises_contrast_and_keeps_the_size() -> None:
     ("size", "expected"),
     [((3000, 1500), (1024, 512)), ((500, 2048), (250, 1024)), ((1024, 7), (1024, 7))],
 )
-def test_optimize_image_for_mobile_bounds_the_longer_side(
+def test_optimize_image_for_mobile_limits_the_longer_side(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     picture = Image.new("L", size)

@@ -1,4 +1,4 @@
-"""Reading and formatting under the names of the older guide, with the embedded reader."""
+"""Tests of inference_handler.py, with the embedded reader."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RESULT = {"success": True, "bitting": "2,5,4,7,3", "confidence": 0.8, "keyway": 
 
 
 class FailingReader:
-    """A reader without memory to read."""
+    """A reader that has no free memory for a photo."""
 
     info = ReaderInfo("failing", "1", "gemma-lora", ("SC1",), "")
 
@@ -37,12 +37,12 @@ class FailingReader:
         """Do nothing."""
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Raise what a reader raises if there is no memory."""
+        """Raise the error of a reader that has no free memory."""
         raise Overloaded("There is no memory to read this photo now.", retry_after_s=2)
 
 
 def assert_failure(result: dict[str, Any], words: str) -> None:
-    """Check that a result is a failure without code or confidence."""
+    """Check that a result is a failure without a bitting, whose error contains `words`."""
     assert words in result.pop("error")
     assert result == {"success": False, "bitting": None, "confidence": 0.0}
 
@@ -66,7 +66,7 @@ def test_gemma3n_inference_without_memory_is_a_failure() -> None:
     assert_failure(result, "no memory")
 
 
-def test_gemma3n_inference_truncated_file_is_a_failure() -> None:
+def test_gemma3n_inference_of_a_truncated_file_is_a_failure() -> None:
     data = (SAMPLES / "sc1_01.jpg").read_bytes()[:20_000]
     assert_failure(
         gemma3n_inference(MODEL, TOKENIZER, Image.open(io.BytesIO(data)), ID), "truncated"
@@ -82,7 +82,7 @@ def test_gemma3n_inference_truncated_file_is_a_failure() -> None:
         ("KEYWAY: SC4\nBITTING: 8,9,6,3,8,9", "8,9,6,3,8,9"),
     ],
 )
-def test_extract_bitting_pattern_returns_the_code_without_a_confidence(
+def test_extract_bitting_pattern_returns_the_code_with_confidence_zero(
     response: str, bitting: str
 ) -> None:
     found = extract_bitting_pattern(response, ID)
@@ -101,7 +101,7 @@ def test_extract_bitting_pattern_returns_the_code_without_a_confidence(
         "KEYWAY: XX9\nBITTING: 2,5,4,7,3",
     ],
 )
-def test_extract_bitting_pattern_never_invents_a_code(response: str) -> None:
+def test_extract_bitting_pattern_fails_for_text_without_one_clear_code(response: str) -> None:
     assert_failure(extract_bitting_pattern(response, ID), "did not answer with one code")
 
 
@@ -109,7 +109,7 @@ def test_extract_bitting_pattern_refuses_an_impossible_code() -> None:
     assert_failure(extract_bitting_pattern("BITTING: 0,9,0,9,0", ID), "MACS")
 
 
-def test_format_api_response_has_the_fields_and_figures_of_the_api() -> None:
+def test_format_api_response_has_the_fields_and_market_figures_of_the_api() -> None:
     body = format_api_response(RESULT, ID, "90210")
     assert {*FIELDS} < {*body}
     assert (body["keyway"], body["bitting"], body["brand"]) == ("SC1", "2,5,4,7,3", "Schlage")
@@ -129,17 +129,19 @@ def test_format_api_response_has_the_fields_and_figures_of_the_api() -> None:
         {"confidence": 1.5},
     ],
 )
-def test_format_api_response_unusable_result_is_an_error(changes: dict[str, Any]) -> None:
+def test_format_api_response_returns_an_error_for_an_invalid_result(
+    changes: dict[str, Any],
+) -> None:
     body = format_api_response(RESULT | changes, ID)
     assert body["success"] is False and body["request_id"] == ID and "bitting" not in body
     assert body["error"] == changes.get("error", body["error"])
 
 
-def test_format_api_response_bad_zipcode_is_an_error() -> None:
+def test_format_api_response_returns_an_error_for_an_invalid_zipcode() -> None:
     assert format_api_response(RESULT, ID, "9021")["success"] is False
 
 
-def test_market_figures_take_text_or_numbers_and_the_guides_formulas() -> None:
+def test_market_figures_accept_text_or_numbers_and_follow_the_formulas() -> None:
     assert calculate_manufacturing_complexity([2, 5, 4, 7, 3]) == 38
     assert estimate_annual_production("5,5,5,5,5") == 45_000_000 + 500_000 + 250_000
     with pytest.raises(ValueError, match="depth numbers"):

@@ -1,4 +1,4 @@
-"""Model loading under the names of the older guide."""
+"""Tests of model_loader.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_load_model_optimized_loads_the_embedded_reader() -> None:
 
 
 @pytest.mark.parametrize("name", ["missing", "empty", "gemma-3n-E4B-it", "damaged"])
-def test_load_model_optimized_failure_gives_none_and_logs_why(
+def test_load_model_optimized_returns_none_and_logs_why_a_model_fails(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for folder in ("empty", "gemma-3n-E4B-it", "damaged"):
@@ -28,7 +28,7 @@ def test_load_model_optimized_failure_gives_none_and_logs_why(
     assert f"{name} was not loaded: " in caplog.text and str(tmp_path) not in caplog.text
 
 
-def test_load_model_optimized_bad_setting_gives_none_and_logs_why(
+def test_load_model_optimized_returns_none_and_logs_an_invalid_setting(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("KEYLIKE_PRECISION", "fp8")
@@ -39,7 +39,7 @@ def test_load_model_optimized_bad_setting_gives_none_and_logs_why(
 
 def test_optimize_memory_collects_unreachable_objects() -> None:
     class Node:
-        """Part of a reference cycle."""
+        """An object in a reference cycle, which only the garbage collector frees."""
 
         def __init__(self) -> None:
             self.self = self

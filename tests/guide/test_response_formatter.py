@@ -1,4 +1,4 @@
-"""Response helpers of the older guide."""
+"""Tests of utils/response_formatter.py."""
 
 from __future__ import annotations
 

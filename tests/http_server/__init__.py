@@ -1,1 +1,1 @@
-"""Tests of the HTTP server."""
+"""Tests of the `http_server` package."""

@@ -1,4 +1,4 @@
-"""Fixtures: a server with a paused clock and a reader that a test can hold back."""
+"""Fixtures: a server whose clock the test sets, and a reader that the test can block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.running import PatientReader, Running
 
 @pytest.fixture
 def reader() -> PatientReader:
-    """Return a reader that reads at once until a test clears `allowed`."""
+    """Return a reader that reads at once, but waits while a test has cleared `allowed`."""
     made = PatientReader()
     made.allowed.set()
     return made
@@ -20,7 +20,7 @@ def reader() -> PatientReader:
 
 @pytest.fixture
 def running(settings: Settings, reader: PatientReader) -> Iterator[Running]:
-    """Run a server whose connections are timed by `now`."""
+    """Run a server that measures time with `now`, in seconds, which the test sets."""
     server = Running(settings, reader)
     yield server
     reader.allowed.set()

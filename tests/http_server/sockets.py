@@ -20,7 +20,7 @@ def connect(port: int, source: str = "127.0.0.1") -> socket.socket:
 
 
 def photo_head(length: int, version: str = "1.1") -> bytes:
-    """Return the head of a request that posts a JPEG of `length` bytes."""
+    """Return the request line and the headers of a request that posts a JPEG of `length` bytes."""
     return (
         f"POST /predict HTTP/{version}\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
         f"Content-Length: {length}\r\n\r\n"
@@ -35,25 +35,25 @@ def photo_request(photo: bytes, version: str = "1.1") -> bytes:
 def read_response(
     connection: socket.socket,
 ) -> tuple[int, http.client.HTTPMessage, dict[str, Any]]:
-    """Read one response; return status, headers and body."""
+    """Read one response and return the status, the headers and the JSON body."""
     with contextlib.closing(http.client.HTTPResponse(connection)) as response:
         response.begin()
         return response.status, response.headers, json.loads(response.read())
 
 
 def check_live(connection: socket.socket) -> None:
-    """Request /health/live and assert that it is answered."""
+    """Request /health/live on this connection and check that the status is 200."""
     connection.sendall(LIVE)
     assert read_response(connection)[0] == 200
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Return True if the server has closed the connection; wait until it sends or closes."""
+    """Wait until the server sends something or closes the connection; return True if it closed."""
     return connection.recv(1) == b""
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Return True if the server has neither sent anything nor closed the connection so far."""
+    """Return True if the server has not closed the connection and has sent nothing so far."""
     connection.setblocking(False)
     try:
         connection.recv(1)

@@ -1,4 +1,4 @@
-"""Tests of how a connection passes bytes to the parser, over a socket that sends nothing."""
+"""Tests of the channel of a connection: how it passes received bytes to the parser."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class RecordingParser(RequestParser):
 
 
 class RecordingChannel(Channel):
-    """A channel whose parsers record their input."""
+    """A channel whose parsers record the sizes of their input."""
 
     parser_class = RecordingParser
 
 
 def new_channel(connection: socket.socket) -> RecordingChannel:
-    """Return a channel of a server that starts no requests."""
+    """Return a channel of a stub server that does not handle the requests."""
     RecordingParser.sizes = []
     adjustments = Adjustments()
     budget = BodyBudget(10_000_000, lambda: 0.0)
@@ -53,8 +53,8 @@ def channel() -> Iterator[RecordingChannel]:
         yield new_channel(ours)
 
 
-def test_idle_channel_with_unread_input_is_not_evictable() -> None:
-    """The request has arrived, and the event loop has not read it yet."""
+def test_idle_channel_with_unread_input_may_not_be_closed() -> None:
+    """Send part of a request that the event loop has not read yet."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         channel = new_channel(ours)
@@ -68,7 +68,7 @@ def test_idle_channel_with_unread_input_is_not_evictable() -> None:
         assert channel.is_evictable()
 
 
-def test_received_body_of_known_length_is_passed_on_whole(channel: RecordingChannel) -> None:
+def test_body_of_known_length_is_passed_to_the_parser_undivided(channel: RecordingChannel) -> None:
     channel.received(HEAD + b"Content-Length: 3000000\r\n\r\n")
     channel.received(bytes(1_000_000))
     channel.received(bytes(2_000_000))
@@ -86,19 +86,21 @@ def test_received_body_of_known_length_is_passed_on_whole(channel: RecordingChan
     ],
     ids=["tiny chunks", "requests", "broken requests"],
 )
-def test_received_flood_is_parsed_in_small_slices(channel: RecordingChannel, flood: bytes) -> None:
+def test_flood_of_small_requests_is_parsed_in_small_slices(
+    channel: RecordingChannel, flood: bytes
+) -> None:
     channel.received(flood)
     assert max(RecordingParser.sizes) <= 16_384
     assert sum(RecordingParser.sizes) < 30_000_000
 
 
-def test_received_blank_lines_never_reach_the_parser(channel: RecordingChannel) -> None:
+def test_blank_lines_do_not_reach_the_parser(channel: RecordingChannel) -> None:
     channel.received(b"\r\n" * 500_000)
     channel.received(b"\r\n" * 500_000 + b"GET / HTTP/1.1\r\n\r\n")
     assert sum(RecordingParser.sizes) < 16_384
 
 
-def test_received_too_many_pipelined_requests_closes_the_connection(
+def test_connection_is_closed_after_too_many_pipelined_requests(
     channel: RecordingChannel,
 ) -> None:
     channel.received(b"GET / HTTP/1.1\r\n\r\n" * 20)

@@ -1,4 +1,8 @@
-"""Tests of the limits on connections: which one is closed, and what a restricted one may do."""
+"""Tests of the limits on the number of connections, in total and per address.
+
+At the limit the server closes idle connections. If there are none, up to 32 more connections are
+admitted with restrictions: they get health checks, and status 503 for everything else.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ Connect = Callable[..., socket.socket]
 
 @pytest.fixture
 def start(settings: Settings) -> Iterator[Start]:
-    """Return a function that runs a server with room for `LIMIT` connections."""
+    """Return a function that runs a server with at most `LIMIT` connections."""
     started: list[Running] = []
 
     def run(**changes: Any) -> Running:
@@ -46,7 +50,7 @@ def start(settings: Settings) -> Iterator[Start]:
 
 @pytest.fixture
 def connected() -> Iterator[Connect]:
-    """Return a function that opens connections; close them after the test."""
+    """Return a function that opens connections. Close them after the test."""
     with ExitStack() as stack:
         yield lambda *place: stack.enter_context(connect(*place))
 
@@ -67,7 +71,7 @@ def hold(running: Running, connected: Connect, count: int) -> list[socket.socket
 
 
 def let_idle(running: Running) -> None:
-    """Let so much time pass that connections which are idle now may be closed."""
+    """Advance the clock so far that the server may close connections that are idle now."""
     listener = running.server._listener
     until(lambda: listener.task_dispatcher.active_count == 0)
     for step_s in (1, 2.5):
@@ -77,12 +81,12 @@ def let_idle(running: Running) -> None:
 
 
 def waiting_count(running: Running) -> int:
-    """Return the number of accepted connections that wait for a place."""
+    """Return the number of accepted connections that wait until another one is closed."""
     return sum(map(len, running.server._listener._waiting.values()))
 
 
 def upload(running: Running, connected: Connect, count: int, *source: str) -> list[socket.socket]:
-    """Begin `count` uploads that do not continue."""
+    """Begin `count` uploads that then send nothing more."""
     before = open_count(running)
     begun = [connected(running.server.port, *source) for _ in range(count)]
     for each in begun:
@@ -113,7 +117,7 @@ def test_least_recently_used_idle_connection_is_closed_at_the_limit(
     assert all(is_open(each) for each in [held[0], *held[2:]])
 
 
-def test_new_connection_waits_until_one_has_been_idle_for_two_seconds(
+def test_new_connection_waits_until_another_was_idle_for_two_seconds(
     start: Start, connected: Connect
 ) -> None:
     running = start()
@@ -138,7 +142,7 @@ def test_newest_waiting_connection_is_admitted_first(start: Start, connected: Co
     until(lambda: waiting_count(running) == 1)
     late.sendall(photo[-1:])
     assert read_response(late)[0] == 200
-    # The response closed the connection, because the server is crowded.
+    # Near the limit, the response closes its connection. So the older connection is admitted now.
     check_live(early)
 
 
@@ -170,7 +174,9 @@ def test_waiting_connections_are_closed_after_half_a_minute(
     assert is_closed(late)
 
 
-def test_too_many_waiting_connections_close_the_oldest(start: Start, connected: Connect) -> None:
+def test_oldest_waiting_connections_are_closed_if_too_many_wait(
+    start: Start, connected: Connect
+) -> None:
     running = start()
     running.server._listener._max_waiting = 3
     held = hold(running, connected, LIMIT)
@@ -179,7 +185,7 @@ def test_too_many_waiting_connections_close_the_oldest(start: Start, connected: 
     assert all(is_open(each) for each in [*held, *waiting[2:]])
 
 
-def test_without_files_for_waiting_connections_idle_ones_close_at_once(
+def test_idle_connection_is_closed_at_once_if_none_may_wait(
     start: Start, connected: Connect
 ) -> None:
     running = start()
@@ -191,7 +197,7 @@ def test_without_files_for_waiting_connections_idle_ones_close_at_once(
     check_live(held[1])
 
 
-def test_stop_answers_waiting_connections(start: Start, connected: Connect) -> None:
+def test_waiting_connections_are_served_during_a_stop(start: Start, connected: Connect) -> None:
     running = start()
     hold(running, connected, LIMIT)
     late = connected(running.server.port)
@@ -201,7 +207,7 @@ def test_stop_answers_waiting_connections(start: Start, connected: Connect) -> N
     assert read_response(late)[0] == 200
 
 
-def test_responses_close_the_connection_when_crowded(start: Start, connected: Connect) -> None:
+def test_response_closes_its_connection_near_the_limit(start: Start, connected: Connect) -> None:
     running = start()
     first = connected(running.server.port)
     first.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -213,7 +219,7 @@ def test_responses_close_the_connection_when_crowded(start: Start, connected: Co
     assert is_closed(first)
 
 
-def test_uploads_at_the_limit_stay_open_and_new_clients_get_503(
+def test_uploads_stay_open_at_the_limit_and_new_clients_get_503(
     start: Start, connected: Connect
 ) -> None:
     running = start()
@@ -229,7 +235,7 @@ def test_uploads_at_the_limit_stay_open_and_new_clients_get_503(
 @pytest.mark.parametrize(
     "path", ["/health", "/health/live", "/health/ready", "/health/startup", "/v1/health/live"]
 )
-def test_health_is_answered_although_uploads_use_all_connections(
+def test_health_check_works_while_uploads_use_all_connections(
     start: Start, connected: Connect, path: str
 ) -> None:
     running = start()
@@ -240,7 +246,9 @@ def test_health_is_answered_although_uploads_use_all_connections(
     assert (status, headers["Connection"]) == (200, "close")
 
 
-def test_expected_body_is_refused_before_it_is_sent(start: Start, connected: Connect) -> None:
+def test_client_that_waits_for_100_continue_gets_503_at_the_limit(
+    start: Start, connected: Connect
+) -> None:
     running = start()
     upload(running, connected, LIMIT)
     late = connected(running.server.port)
@@ -251,7 +259,7 @@ def test_expected_body_is_refused_before_it_is_sent(start: Start, connected: Con
     assert late.recv(12) == b"HTTP/1.1 503"
 
 
-def test_restricted_connection_is_served_once_there_is_room(
+def test_restricted_connection_may_send_a_photo_after_another_is_closed(
     start: Start, connected: Connect
 ) -> None:
     running = start()
@@ -264,7 +272,7 @@ def test_restricted_connection_is_served_once_there_is_room(
     assert read_response(late)[0] == 200
 
 
-def test_restricted_connections_are_bounded_and_the_oldest_give_way(
+def test_oldest_restricted_connection_is_closed_if_there_are_too_many(
     start: Start, connected: Connect
 ) -> None:
     running = start()
@@ -278,7 +286,7 @@ def test_restricted_connections_are_bounded_and_the_oldest_give_way(
     assert open_count(running) <= LIMIT + 32
 
 
-def test_silent_restricted_connection_is_closed_after_seconds(
+def test_silent_restricted_connection_is_closed_after_nine_seconds(
     start: Start, connected: Connect
 ) -> None:
     running = start()
@@ -291,7 +299,7 @@ def test_silent_restricted_connection_is_closed_after_seconds(
     assert is_closed(silent)
 
 
-def test_address_at_its_limit_loses_its_own_idle_connections_only(
+def test_address_at_its_limit_loses_only_its_own_idle_connections(
     start: Start, connected: Connect
 ) -> None:
     running = start(connections_per_address=2)
@@ -304,7 +312,7 @@ def test_address_at_its_limit_loses_its_own_idle_connections_only(
     assert is_open(held[1]) and is_open(other)
 
 
-def test_address_at_its_limit_gets_health_and_503(start: Start, connected: Connect) -> None:
+def test_address_at_its_limit_gets_health_checks_and_503(start: Start, connected: Connect) -> None:
     running = start(connections_per_address=2)
     upload(running, connected, 2)
     check_live(connected(running.server.port))
@@ -316,7 +324,7 @@ def test_address_at_its_limit_gets_health_and_503(start: Start, connected: Conne
 
 
 @pytest.mark.parametrize("changes", [{"proxy": "127.0.0.1"}, {"tunnel": True}])
-def test_proxies_and_tunnels_have_no_limit_of_their_own(
+def test_proxies_and_tunnels_have_no_limit_per_address(
     start: Start, connected: Connect, changes: dict[str, Any]
 ) -> None:
     running = start(connections_per_address=2, **changes)

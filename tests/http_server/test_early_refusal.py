@@ -25,7 +25,7 @@ LARGE = 5_000_000
 
 @pytest.fixture
 def run(settings: Settings) -> Iterator[Callable[..., Running]]:
-    """Return a function that runs servers whose photos require a token."""
+    """Return a function that runs servers whose photo routes require a token."""
     started: list[Running] = []
 
     def start(**changes: Any) -> Running:
@@ -41,7 +41,10 @@ def run(settings: Settings) -> Iterator[Callable[..., Running]]:
 
 
 def ask(running: Running, *headers: str, path: str = "/predict", body: bytes = b"") -> Any:
-    """Send the headers of a large request and `body` as its beginning; return the response."""
+    """Send the headers of a large request and only the first bytes of its body.
+
+    Returns the status, the JSON body and the headers of the response.
+    """
     with socket.create_connection(("127.0.0.1", running.server.port), timeout=20) as raw:
         lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: image/jpeg", *headers]
         raw.sendall("\r\n".join([*lines, "", ""]).encode() + body)
@@ -67,7 +70,7 @@ def test_large_request_without_a_token_is_refused_before_its_body(
     assert running.server.body_budget.available == running.service.settings.max_bodies
 
 
-def test_client_that_expects_continue_gets_401_instead(run: Callable[..., Running]) -> None:
+def test_client_that_waits_for_100_continue_gets_401(run: Callable[..., Running]) -> None:
     status, _, _ = ask(run(), f"Content-Length: {LARGE}", "Expect: 100-continue")
     assert status == 401
 
@@ -98,7 +101,7 @@ def test_large_request_with_a_wrong_token_is_refused_before_its_body(
     assert ask(run(), f"Content-Length: {LARGE}", f"X-API-Key: {token}")[0] == 401
 
 
-def test_client_that_sends_all_of_a_large_body_gets_the_401(run: Callable[..., Running]) -> None:
+def test_client_that_sends_its_whole_body_can_read_the_401(run: Callable[..., Running]) -> None:
     running = run()
     connection = running.connect()
     connection.request("POST", "/", bytes(LARGE), {"Content-Type": "image/jpeg"})
@@ -108,7 +111,7 @@ def test_client_that_sends_all_of_a_large_body_gets_the_401(run: Callable[..., R
 
 
 @pytest.mark.parametrize("kind", ["setting", "stored"])
-def test_large_request_with_a_right_token_is_read(
+def test_large_request_with_a_valid_token_is_read(
     run: Callable[..., Running], tmp_path: Path, kind: str
 ) -> None:
     store = TokenStore(tmp_path / "tokens.sqlite3", lambda: 0.0)

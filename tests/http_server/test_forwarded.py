@@ -1,6 +1,7 @@
 """Tests of the client address behind a proxy, over real sockets.
 
-The application sees what a proxy reports, and no proxied client is ever the operator.
+The server uses the client address that a trusted proxy reports. A client behind a proxy never has
+the rights of the operator.
 """
 
 from __future__ import annotations
@@ -63,10 +64,13 @@ def test_operator_route_with_a_proxy_header_is_unauthorized(
     assert request_status(direct_server, "GET", "/metrics", {name: FORWARDED[name]}) == 401
 
 
-def test_trusted_proxy_without_headers_is_one_client_and_not_the_operator(
+def test_trusted_proxy_without_headers_counts_as_one_remote_client(
     proxied_server: Running,
 ) -> None:
-    """nginx sends no such headers by default; others drop theirs if Connection names them."""
+    """Send no proxy headers, as nginx does by default.
+
+    Other proxies drop their headers if the client names them in the header Connection.
+    """
     assert request_status(proxied_server, "GET", "/metrics", {}) == 401
     statuses = [
         request_status(proxied_server, "POST", "/predict", {"Content-Type": "image/jpeg"}, plain())
@@ -87,8 +91,8 @@ def test_limits_behind_a_trusted_proxy_apply_per_client_address(proxied_server: 
 
     assert [post("198.51.100.1") for _ in range(3)] == [200, 200, 429]
     assert post("198.51.100.2") == 200
-    # Only the entry that the proxy itself added counts.
+    # Only the last address in the header counts, because the proxy itself has added it.
     assert post("192.0.2.1, 198.51.100.1") == 429
-    # The port does not count, because a client changes it with each connection.
+    # The port is ignored, because a client has another one for each connection.
     assert [post(f"198.51.100.1:{port}") for port in (40_000, 40_001)] == [429, 429]
     assert [post(f"[2001:db8::{host}]:{host}") for host in (1, 2, 3)] == [200, 200, 429]

@@ -1,4 +1,4 @@
-"""Tests of clients that end their output after the last request and wait for the responses."""
+"""Tests of clients that half-close: they end their output and still wait for responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def received(client: socket.socket) -> bytes:
     return b"".join(iter(lambda: client.recv(65_536), b""))
 
 
-def test_half_closed_client_gets_its_reading(running: Running, reader: PatientReader) -> None:
+def test_half_closed_client_gets_its_response(running: Running, reader: PatientReader) -> None:
     reader.allowed.clear()
     with connect(running.server.port) as client:
         client.sendall(photo_request(plain()))
@@ -56,7 +56,7 @@ def test_half_closed_client_gets_all_pipelined_responses(
 def test_half_closed_http_1_0_client_gets_no_interim_response(
     running: Running, reader: PatientReader
 ) -> None:
-    """HTTP/1.0 has none (RFC 9110, section 15.2)."""
+    """Send a request by HTTP/1.0, which has no interim responses (RFC 9110, section 15.2)."""
     reader.allowed.clear()
     with connect(running.server.port) as client:
         client.sendall(photo_request(plain(), "1.0"))
@@ -69,7 +69,7 @@ def test_half_closed_http_1_0_client_gets_no_interim_response(
     assert json.loads(response.partition(b"\r\n\r\n")[2])["bitting"] == "2,5,4,7,3"
 
 
-def test_half_closed_client_with_an_incomplete_request_is_closed(running: Running) -> None:
+def test_half_closed_connection_with_an_incomplete_request_is_closed(running: Running) -> None:
     with connect(running.server.port) as client:
         client.sendall(photo_head(1000) + bytes(10))
         client.shutdown(socket.SHUT_WR)
@@ -77,7 +77,7 @@ def test_half_closed_client_with_an_incomplete_request_is_closed(running: Runnin
     until(lambda: not running.server._listener.active_channels)
 
 
-def test_half_closed_idle_client_is_closed(running: Running) -> None:
+def test_half_closed_idle_connection_is_closed(running: Running) -> None:
     with connect(running.server.port) as client:
         client.sendall(LIVE)
         assert read_response(client)[0] == 200

@@ -1,4 +1,4 @@
-"""Tests of the server inside a program with its own event loop, such as a notebook."""
+"""Tests of the server in a program that has an event loop of its own, such as a notebook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 async def post_photo(running: Running) -> tuple[int, dict[str, Any]]:
-    """Post a photo without blocking the event loop; return status and body."""
+    """Post a photo without blocking the event loop and return the status and the body."""
 
     def post() -> tuple[int, dict[str, Any]]:
         connection = running.connect()
@@ -33,14 +33,14 @@ async def post_photo(running: Running) -> tuple[int, dict[str, Any]]:
 
 
 def check_port_is_free(port: int) -> None:
-    """Bind the port and release it; raise OSError if it is in use."""
+    """Raise OSError if the port is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
         probe.listen()
 
 
-def test_server_next_to_an_event_loop_can_be_restarted(settings: Settings) -> None:
+def test_server_can_be_restarted_in_a_program_with_an_event_loop(settings: Settings) -> None:
     async def notebook() -> None:
         handlers = [signal.getsignal(number) for number in _SIGNALS]
         for _ in range(2):
@@ -63,7 +63,7 @@ def test_server_next_to_an_event_loop_can_be_restarted(settings: Settings) -> No
     asyncio.run(asyncio.wait_for(notebook(), 40))
 
 
-def test_server_stopped_before_the_first_request_closes_its_port(settings: Settings) -> None:
+def test_server_that_is_stopped_before_any_request_closes_its_port(settings: Settings) -> None:
     running = Running(settings, PatientReader())
     port = running.server.port
     running.stop()

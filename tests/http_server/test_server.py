@@ -30,7 +30,7 @@ JPEG, JSON, FORM = (
 )
 
 
-def test_photo_twice_on_one_connection_is_read(running: Running) -> None:
+def test_two_photos_on_one_connection_are_read(running: Running) -> None:
     connection = running.connect()
     for _ in range(2):
         connection.request("POST", "/", plain(), JPEG)
@@ -44,7 +44,7 @@ def test_upload_of_30_mb_gets_a_413_instead_of_a_reset(running: Running) -> None
     connection.request("POST", "/", bytes(30_000_000), JPEG)
     response = connection.getresponse()
     assert (response.status, json.loads(response.read())["code"]) == (413, "image_too_large")
-    # The connection stays usable.
+    # The connection can still be used.
     connection.request("GET", "/health/live")
     assert connection.getresponse().status == 200
     connection.close()
@@ -97,7 +97,10 @@ def test_broken_http_gets_a_json_error_and_is_logged(
 
 
 def release_times(requests: list[tuple[float, bytes]]) -> list[float]:
-    """Send each body twice at its time, and return the times when memory was released."""
+    """Send requests and return the times at which the server released memory.
+
+    Each of `requests` is a time in seconds and a body, which is sent twice at that time.
+    """
     released_at, now = [], [0.0]
 
     def application(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
@@ -132,11 +135,11 @@ def test_memory_is_released_once_after_an_idle_period() -> None:
     ]
 
 
-def test_memory_under_continuous_load_is_released_every_five_seconds() -> None:
+def test_memory_is_released_every_five_seconds_under_continuous_load() -> None:
     assert release_times([(float(at), b"a") for at in range(100, 112)]) == [105.0, 110.0]
 
 
-def test_stop_finishes_the_request_in_progress(running: Running, reader: PatientReader) -> None:
+def test_stop_waits_for_the_request_in_progress(running: Running, reader: PatientReader) -> None:
     reader.allowed.clear()
     statuses: list[int] = []
 
@@ -158,7 +161,7 @@ def test_stop_finishes_the_request_in_progress(running: Running, reader: Patient
         running.connect().connect()
 
 
-def test_server_on_a_used_port_raises_oserror(running: Running, settings: Settings) -> None:
+def test_server_raises_oserror_if_its_port_is_in_use(running: Running, settings: Settings) -> None:
     binding = Binding("127.0.0.1", running.server.port, 1, 1000, 1000)
     with pytest.raises(OSError, match="in use"):
         Server(
@@ -169,7 +172,7 @@ def test_server_on_a_used_port_raises_oserror(running: Running, settings: Settin
         )
 
 
-def test_server_closed_without_run_frees_its_port_and_threads() -> None:
+def test_server_that_never_ran_frees_its_port_and_threads_when_closed() -> None:
     threads = threading.active_count()
     server = Server(
         None,
@@ -187,7 +190,7 @@ def test_server_closed_without_run_frees_its_port_and_threads() -> None:
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run `keylike serve` on a free port; kill it if the test does not stop it."""
+    """Run `keylike serve` on a free port. Kill the process after the test."""
     command = [sys.executable, "-m", "tests.serve_colour"]
     environment = {**os.environ, "KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(tmp_path / "logs")}
     with subprocess.Popen(
@@ -203,7 +206,7 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def port_of(process: subprocess.Popen[str]) -> int:
-    """Return the port from the first line of output."""
+    """Return the port that the first line of the output names."""
     assert process.stdout is not None
     found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
     assert found
@@ -216,7 +219,7 @@ def memory_mb(process: subprocess.Popen[str], field: str) -> int:
     return next(int(line.split()[1]) for line in status if line.startswith(field)) // 1024
 
 
-def test_process_under_attack_keeps_its_memory_bounded_and_stops_on_sigterm(
+def test_process_keeps_its_memory_small_under_attack_and_stops_on_sigterm(
     process: subprocess.Popen[str],
 ) -> None:
     bombs = [
@@ -249,14 +252,14 @@ def test_process_under_attack_keeps_its_memory_bounded_and_stops_on_sigterm(
     assert left < 100
 
 
-def test_process_on_ctrl_c_exits_without_a_traceback(process: subprocess.Popen[str]) -> None:
+def test_process_exits_on_ctrl_c_without_a_traceback(process: subprocess.Popen[str]) -> None:
     port_of(process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, "Traceback" in err) == (0, False)
 
 
-def test_process_on_a_used_port_prints_one_line(running: Running, tmp_path: Path) -> None:
+def test_process_prints_one_line_if_its_port_is_in_use(running: Running, tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "KEYLIKE_PORT": str(running.server.port),

@@ -1,4 +1,4 @@
-"""Tests of the shutdown: connections, uploads, signals, and signals before the server runs."""
+"""Tests of the shutdown: open connections, uploads, and signals, also early in the start."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from tests.running import PatientReader, Running, until
 from tests.test_cli_serve import COLOUR, ROOT, Served
 from tools.plain_pictures import plain
 
-# Sends the process a signal when the module `typer` is imported, which is early in the start.
+# A program that runs app.py and sends itself a signal when app.py imports `typer`, which is early
+# in the start.
 EARLY_SIGNAL = """
 import importlib.abc, os, runpy, sys
 
@@ -47,12 +48,12 @@ def drain(running: Running) -> None:
 
 
 def wait_for_check(running: Running, step_s: float) -> None:
-    """Advance the clock, and wait until the server has checked its connections."""
+    """Advance the clock and wait until the server has checked its connections."""
     running.now += step_s
     until(lambda: running.server._last_check == running.now)
 
 
-def test_stop_answers_recently_used_connections_once_more(running: Running) -> None:
+def test_stop_lets_recently_used_connections_send_one_more_request(running: Running) -> None:
     with connect(running.server.port) as client:
         check_live(client)
         drain(running)
@@ -64,10 +65,13 @@ def test_stop_answers_recently_used_connections_once_more(running: Running) -> N
     assert not running.thread.is_alive()
 
 
-def test_stop_closes_connections_idle_for_two_seconds_first(
+def test_stop_first_closes_connections_that_were_idle_for_two_seconds(
     running: Running, reader: PatientReader
 ) -> None:
-    """Connections that were used within the last two seconds, and requests, come later."""
+    """Stop with one idle, one recently used and one busy connection.
+
+    Connections that were used in the last two seconds or have a request are closed later.
+    """
     reader.allowed.clear()
     port = running.server.port
     with connect(port) as idle, connect(port) as recent, connect(port) as busy:
@@ -87,7 +91,7 @@ def test_stop_closes_connections_idle_for_two_seconds_first(
         assert read_response(busy)[0] == 200
 
 
-def test_stop_with_an_idle_connection_ends_after_a_while(running: Running) -> None:
+def test_server_with_an_idle_connection_stops_after_a_while(running: Running) -> None:
     with connect(running.server.port) as client:
         check_live(client)
         drain(running)
@@ -95,7 +99,7 @@ def test_stop_with_an_idle_connection_ends_after_a_while(running: Running) -> No
         assert is_closed(client)
 
 
-def test_stop_answers_requests_that_had_arrived(running: Running, reader: PatientReader) -> None:
+def test_stop_finishes_requests_that_had_arrived(running: Running, reader: PatientReader) -> None:
     reader.allowed.clear()
     clients = [connect(running.server.port) for _ in range(6)]
     for number, each in enumerate(clients):
@@ -107,7 +111,7 @@ def test_stop_answers_requests_that_had_arrived(running: Running, reader: Patien
         each.close()
 
 
-def test_stop_lets_an_upload_finish(running: Running) -> None:
+def test_upload_can_finish_during_a_stop(running: Running) -> None:
     photo = plain() + bytes(1_000_000)
     with connect(running.server.port) as client:
         client.sendall(photo_head(len(photo)) + photo[:100])
@@ -121,7 +125,7 @@ def test_stop_lets_an_upload_finish(running: Running) -> None:
         assert headers["Connection"] == "close"
 
 
-def test_stop_refuses_an_upload_that_stalls(running: Running) -> None:
+def test_upload_that_stalls_during_a_stop_is_refused(running: Running) -> None:
     with connect(running.server.port) as client:
         client.sendall(photo_head(1_000_000) + bytes(1000))
         running.wait_a_turn()
@@ -131,7 +135,7 @@ def test_stop_refuses_an_upload_that_stalls(running: Running) -> None:
         assert read_response(client)[0] == 408
 
 
-def test_stop_refuses_an_upload_that_lasts_longer_than_the_drain(running: Running) -> None:
+def test_upload_that_takes_longer_than_the_stop_may_is_refused(running: Running) -> None:
     drain_s = running.server._binding.drain_s
     with connect(running.server.port) as client:
         client.sendall(photo_head(9_000_000) + bytes(1000))
@@ -155,7 +159,9 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signal_drains_and_exits_with_0(served: Served, number: int) -> None:
+def test_server_finishes_its_request_after_a_signal_and_exits_with_0(
+    served: Served, number: int
+) -> None:
     with connect(served.port) as client:
         client.sendall(photo_request(plain()))
         until(lambda: served.inside() == 1)
@@ -176,7 +182,7 @@ def start_with_signal(
         number: The signal.
         logs: Folder for logs.
         port: Port to listen on.
-        ignored: Start the process with the signal ignored.
+        ignored: True to start the process with this signal ignored.
     """
     return subprocess.run(
         [sys.executable, "-c", EARLY_SIGNAL, "app.py", *arguments, str(int(number))],
@@ -190,20 +196,21 @@ def start_with_signal(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("arguments", [[], ["serve"], ["--tunnel"]])
-def test_signal_during_the_imports_exits_with_0(
+def test_server_exits_with_0_after_a_signal_during_its_imports(
     arguments: list[str], number: int, tmp_path: Path
 ) -> None:
     assert start_with_signal(arguments, number, tmp_path) == 0
 
 
-def test_signal_during_the_imports_of_another_command_ends_it(tmp_path: Path) -> None:
+def test_other_command_ends_after_a_signal_during_its_imports(tmp_path: Path) -> None:
     status = start_with_signal(["doctor"], signal.SIGTERM, tmp_path)
     assert status == 128 + signal.SIGTERM
 
 
-def test_sighup_that_is_ignored_at_the_start_stays_ignored(
-    running: Running, tmp_path: Path
-) -> None:
-    """nohup relies on this. The command then fails by itself, because its port is in use."""
+def test_sighup_that_is_ignored_at_start_stays_ignored(running: Running, tmp_path: Path) -> None:
+    """Ignore SIGHUP as nohup does.
+
+    The command continues after the signal, and then fails because its port is in use.
+    """
     status = start_with_signal([], signal.SIGHUP, tmp_path, port=running.server.port, ignored=True)
     assert status == 2

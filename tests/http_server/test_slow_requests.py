@@ -22,7 +22,7 @@ def client(running: Running) -> Iterator[socket.socket]:
 
 
 def pass_time(running: Running, *steps_s: float) -> None:
-    """Advance the clock; the server checks its connections after each step."""
+    """Advance the clock in steps. The server checks its connections after each of them."""
     for step_s in steps_s:
         running.wait_a_turn()
         running.now += step_s
@@ -30,14 +30,16 @@ def pass_time(running: Running, *steps_s: float) -> None:
 
 
 def check_request_timeout(client: socket.socket) -> None:
-    """Assert that the response is a 408 which closes the connection."""
+    """Check that the response has status 408 and closes the connection."""
     status, headers, body = read_response(client)
     assert (status, body["code"], body["success"]) == (408, "request_timeout", False)
     assert headers["Connection"] == "close"
     assert is_closed(client)
 
 
-def test_headers_incomplete_after_a_minute_get_408(running: Running, client: socket.socket) -> None:
+def test_request_with_incomplete_headers_after_a_minute_gets_408(
+    running: Running, client: socket.socket
+) -> None:
     client.sendall(b"POST / HT")
     pass_time(running, 1, 30, 29)
     client.sendall(b"TP/1.1\r\n")
@@ -47,8 +49,8 @@ def test_headers_incomplete_after_a_minute_get_408(running: Running, client: soc
     check_request_timeout(client)
 
 
-def test_upload_of_70_kb_per_second_is_answered(running: Running, client: socket.socket) -> None:
-    """A photo of 8 MB takes two minutes."""
+def test_upload_at_70_kb_per_second_is_read(running: Running, client: socket.socket) -> None:
+    """Upload 8 MB in two minutes."""
     photo = plain() + bytes(8_000_000)
     client.sendall(photo_head(len(photo)))
     for start in range(0, len(photo), 700_000):
@@ -58,7 +60,7 @@ def test_upload_of_70_kb_per_second_is_answered(running: Running, client: socket
     assert (status, body["bitting"]) == (200, "2,5,4,7,3")
 
 
-def test_upload_with_a_gap_of_half_a_minute_gets_408(
+def test_upload_that_pauses_for_half_a_minute_gets_408(
     running: Running, client: socket.socket
 ) -> None:
     client.sendall(UPLOAD + bytes(10))
@@ -71,7 +73,7 @@ def test_upload_with_a_gap_of_half_a_minute_gets_408(
 
 
 def test_upload_below_the_minimum_rate_gets_408(running: Running, client: socket.socket) -> None:
-    """It has a minute, and then needs 4 kB for each second."""
+    """Upload more slowly than 4 kB per second, which is allowed only in the first minute."""
     client.sendall(UPLOAD)
     for _ in range(7):
         client.sendall(bytes(8_000))
@@ -84,7 +86,7 @@ def test_upload_below_the_minimum_rate_gets_408(running: Running, client: socket
     check_request_timeout(client)
 
 
-def test_client_that_sends_on_after_408_can_read_it(
+def test_client_that_continues_to_send_can_still_read_the_408(
     running: Running, client: socket.socket
 ) -> None:
     client.sendall(UPLOAD)
@@ -95,7 +97,7 @@ def test_client_that_sends_on_after_408_can_read_it(
     check_request_timeout(client)
 
 
-def test_client_that_sends_on_for_long_after_408_is_closed(
+def test_connection_is_closed_if_the_client_sends_long_after_the_408(
     running: Running, client: socket.socket
 ) -> None:
     client.sendall(UPLOAD)
@@ -108,7 +110,9 @@ def test_client_that_sends_on_for_long_after_408_is_closed(
     until(lambda: not running.server._listener.active_channels)
 
 
-def test_bytes_after_408_are_not_a_request(running: Running, client: socket.socket) -> None:
+def test_bytes_that_arrive_after_a_408_are_not_parsed_as_a_request(
+    running: Running, client: socket.socket
+) -> None:
     client.sendall(UPLOAD)
     pass_time(running, 1, 31)
     client.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -25,7 +25,7 @@ PATIENCE_S = 20
 
 
 def post_head(length: int) -> bytes:
-    """Return the head of a raw request that posts `length` bytes."""
+    """Return the request line and the headers of a request that posts `length` bytes."""
     return (
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
         b"Content-Length: %d\r\n\r\n" % length
@@ -33,7 +33,7 @@ def post_head(length: int) -> bytes:
 
 
 class Busy:
-    """A server whose reader waits, and clients that each post a different photo."""
+    """A server whose reader waits until the test allows it to read, with clients in threads."""
 
     def __init__(self, settings: Settings) -> None:
         self.reader = PatientReader()
@@ -42,13 +42,13 @@ class Busy:
         self._sizes = iter(range(40, 4000))
 
     def photo(self, colour: tuple[int, int, int] = RED) -> bytes:
-        """Return a new photo, which no cache holds."""
+        """Return a new photo, which is not in the cache."""
         return plain(colour, size=(next(self._sizes), 40))
 
     def post(
         self, headers: dict[str, str] | None = None, client: int = 1
     ) -> Future[tuple[int, str | None, dict[str, Any]]]:
-        """Post a photo in a thread; the result is status, Retry-After and body."""
+        """Post a photo in a thread. The future has the status, Retry-After and the body."""
         photo = self.photo()
 
         def post_photo() -> tuple[int, str | None, dict[str, Any]]:
@@ -64,7 +64,7 @@ class Busy:
         return self.threads.submit(post_photo)
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Return status and body."""
+        """Get a path and return the status and the body."""
         connection = self.running.connect()
         connection.request("GET", path)
         response = connection.getresponse()
@@ -73,11 +73,11 @@ class Busy:
         return answer
 
     def check(self, status: int, body: dict[str, Any]) -> None:
-        """Check an answer against the OpenAPI document."""
+        """Check a response against the OpenAPI document."""
         check_body(self.get("/openapi.json")[1], status, body, "/predict", "post")
 
     def fill(self, count: int) -> list[Future[tuple[int, str | None, dict[str, Any]]]]:
-        """Post a photo from each of `count` clients; return when all have been admitted."""
+        """Post a photo from each of `count` clients. Return when all have been admitted."""
         posted = [self.post(client=client) for client in range(1, count + 1)]
         self.wait_until_admitted(count)
         return posted
@@ -89,7 +89,7 @@ class Busy:
 
 @pytest.fixture
 def busy(settings: Settings) -> Iterator[Busy]:
-    """Run a server that reads one photo and queues three."""
+    """Run a server that reads one photo at a time and queues three more."""
     server = Busy(settings.model_copy(update={"threads": 1, "queue": 3, "max_batch": 1}))
     yield server
     server.reader.allowed.set()
@@ -97,7 +97,7 @@ def busy(settings: Settings) -> Iterator[Busy]:
     server.running.stop()
 
 
-def test_health_with_a_full_queue_answers_at_once(busy: Busy) -> None:
+def test_health_checks_work_while_the_queue_is_full(busy: Busy) -> None:
     posted = busy.fill(4)
     refused = [busy.post().result(PATIENCE_S)[0] for _ in range(10)]
     assert refused == [503] * 10
@@ -108,7 +108,7 @@ def test_health_with_a_full_queue_answers_at_once(busy: Busy) -> None:
     assert [one.result(PATIENCE_S)[0] for one in posted] == [200] * 4
 
 
-def test_predict_with_a_full_queue_is_503_with_retry_after(busy: Busy) -> None:
+def test_full_queue_returns_503_with_retry_after(busy: Busy) -> None:
     busy.fill(4)
     status, retry_after, body = busy.post().result(PATIENCE_S)
     assert (status, body["code"]) == (503, "overloaded")
@@ -116,11 +116,12 @@ def test_predict_with_a_full_queue_is_503_with_retry_after(busy: Busy) -> None:
     busy.check(status, body)
 
 
-def test_predict_with_a_full_queue_discards_the_body_unparsed(busy: Busy) -> None:
+def test_full_queue_discards_a_body_without_parsing_it(busy: Busy) -> None:
     posted = busy.fill(4)
     available = busy.running.server.body_budget.available
     connection = busy.running.connect()
-    # This body would be a 400, but the queue is checked first. It takes nothing from the budget.
+    # This body would give status 400 if it were parsed. The queue is checked before, and the body
+    # is not kept, so it takes nothing from the memory budget.
     connection.putrequest("POST", "/predict")
     for name, value in (
         ("Content-Type", "multipart/form-data; boundary=x"),
@@ -146,7 +147,7 @@ def test_predict_with_a_full_queue_discards_the_body_unparsed(busy: Busy) -> Non
     assert [each.result(PATIENCE_S)[0] for each in posted] == [200] * 4
 
 
-def test_body_budget_when_used_up_refuses_large_bodies_only(settings: Settings) -> None:
+def test_full_body_budget_refuses_only_large_bodies(settings: Settings) -> None:
     busy = Busy(settings.model_copy(update={"max_bodies": 1_000_000}))
     head = post_head(5_000_000)
     slow = socket.create_connection(("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S)
@@ -165,7 +166,7 @@ def test_body_budget_when_used_up_refuses_large_bodies_only(settings: Settings) 
     connection.close()
     busy.reader.allowed.set()
     assert busy.post().result(PATIENCE_S)[0] == 200
-    # The stalled upload is evicted.
+    # After six seconds the stalled upload is evicted, so its memory is free for the next body.
     busy.running.now += 6
     connection = busy.running.connect()
     connection.request(
@@ -179,7 +180,7 @@ def test_body_budget_when_used_up_refuses_large_bodies_only(settings: Settings) 
     busy.running.stop()
 
 
-def test_predict_after_the_requested_timeout_is_504(busy: Busy) -> None:
+def test_predict_returns_504_after_the_requested_timeout(busy: Busy) -> None:
     posted = busy.fill(1)
     late = busy.post({"X-Request-Timeout": "0.05"})
     status, _, body = late.result(PATIENCE_S)
@@ -188,10 +189,10 @@ def test_predict_after_the_requested_timeout_is_504(busy: Busy) -> None:
     busy.reader.allowed.set()
     assert posted[0].result(PATIENCE_S)[0] == 200
     assert busy.post().result(PATIENCE_S)[0] == 200
-    assert busy.reader.photos == 2, "the photo that timed out was read"
+    assert busy.reader.photos == 2, "the photo that timed out must not be read"
 
 
-def test_predict_timeout_is_capped_by_the_setting(settings: Settings) -> None:
+def test_requested_timeout_is_limited_by_the_setting(settings: Settings) -> None:
     busy = Busy(settings.model_copy(update={"deadline_s": 0.05}))
     assert [
         busy.post({"X-Request-Timeout": "1e9"}).result(PATIENCE_S)[0],
@@ -201,8 +202,11 @@ def test_predict_timeout_is_capped_by_the_setting(settings: Settings) -> None:
     busy.running.stop()
 
 
-def test_predict_same_photo_twice_keeps_separate_deadlines(busy: Busy) -> None:
-    """The second client waits for the reading of the first. Its timeout does not cancel it."""
+def test_requests_for_the_same_photo_have_separate_deadlines(busy: Busy) -> None:
+    """Post the same photo twice: the second client waits for the reading of the first.
+
+    Its timeout must not cancel the reading.
+    """
     photo = busy.photo()
     busy.photo = lambda colour=RED: photo  # type: ignore[method-assign]
     first = busy.fill(1)[0]
@@ -212,7 +216,7 @@ def test_predict_same_photo_twice_keeps_separate_deadlines(busy: Busy) -> None:
 
 
 @pytest.mark.parametrize("how", ["closed", "reset"])
-def test_predict_of_a_disconnected_client_is_not_read(
+def test_photo_of_a_disconnected_client_is_not_read(
     busy: Busy, settings: Settings, how: str
 ) -> None:
     posted = busy.fill(1)
@@ -253,7 +257,7 @@ def test_pipelined_requests_are_answered_in_order(busy: Busy) -> None:
     assert bittings == ["2,5,4,7,3", "1,1,1,1,1", "2,5,4,7,3"]
 
 
-def test_incomplete_pipelined_request_does_not_cancel_the_one_before(busy: Busy) -> None:
+def test_incomplete_pipelined_request_does_not_cancel_the_previous_one(busy: Busy) -> None:
     photo = busy.photo()
     head = post_head(len(photo))
     with socket.create_connection(
@@ -270,7 +274,7 @@ def test_incomplete_pipelined_request_does_not_cancel_the_one_before(busy: Busy)
         assert (response.status, json.loads(response.read())["bitting"]) == (200, "2,5,4,7,3")
 
 
-def test_stop_answers_every_admitted_request(busy: Busy) -> None:
+def test_stop_finishes_every_admitted_request(busy: Busy) -> None:
     posted = busy.fill(4)
     busy.running.server.stop()
     busy.reader.allowed.set()
@@ -279,7 +283,9 @@ def test_stop_answers_every_admitted_request(busy: Busy) -> None:
     assert not busy.running.thread.is_alive()
 
 
-def test_client_name_is_a_stable_digest_that_no_log_shows(busy: Busy, settings: Settings) -> None:
+def test_client_name_is_a_constant_digest_that_is_not_logged(
+    busy: Busy, settings: Settings
+) -> None:
     names: list[str] = []
     engine = busy.running.service.engines.engine()
     original = engine.read
@@ -298,7 +304,7 @@ def test_client_name_is_a_stable_digest_that_no_log_shows(busy: Busy, settings: 
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "nan", "inf", "1_0", "٣", "1e-999", ""])
-def test_predict_with_an_invalid_timeout_is_a_bad_request(busy: Busy, value: str) -> None:
+def test_predict_with_an_invalid_timeout_returns_400(busy: Busy, value: str) -> None:
     status, _, body = busy.post({"X-Request-Timeout": value.encode().decode("latin-1")}).result(
         PATIENCE_S
     )
@@ -306,8 +312,8 @@ def test_predict_with_an_invalid_timeout_is_a_bad_request(busy: Busy, value: str
     busy.check(status, body)
 
 
-def test_thirty_photos_of_one_client_do_not_delay_another_client(settings: Settings) -> None:
-    """The clients use two loopback addresses; the reader takes one photo at a time."""
+def test_photo_of_another_client_is_read_before_most_of_thirty_others(settings: Settings) -> None:
+    """Post 30 photos from one loopback address, then one photo from another address."""
     busy = Busy(settings.model_copy(update={"threads": 1}))
     order: list[str] = []
     lock = threading.Lock()

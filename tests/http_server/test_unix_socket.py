@@ -1,4 +1,4 @@
-"""Tests of a server on a unix socket, over real connections."""
+"""Tests of a server that listens on a Unix socket, over real connections."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Serve = Callable[..., Running]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return a path that is short enough for a socket."""
+    """Return the path of the Unix socket."""
     return tmp_path / "k.sock"
 
 
 @pytest.fixture
 def serve(settings: Settings, path: Path) -> Iterator[Serve]:
-    """Start servers on the socket."""
+    """Return a function that starts servers on the Unix socket."""
     started: list[Running] = []
 
     def start(**changes: Any) -> Running:
@@ -43,7 +43,7 @@ def serve(settings: Settings, path: Path) -> Iterator[Serve]:
 
 
 def post(path: Path, target: str = "POST /predict", *headers: str) -> tuple[int, dict[str, Any]]:
-    """Send a photo over the socket; return status and body."""
+    """Send a photo over the Unix socket and return the status and the body."""
     head = [f"{target} HTTP/1.1", "Host: localhost", "Connection: close", *headers]
     head += ["Content-Type: image/jpeg", f"Content-Length: {len(PHOTO)}"]
     with socket.socket(socket.AF_UNIX) as connection:
@@ -63,13 +63,15 @@ def test_server_on_a_unix_socket_reads_photos(serve: Serve, path: Path) -> None:
 
 
 def test_client_of_a_unix_socket_is_not_local(serve: Serve, path: Path) -> None:
-    """A proxy in front of the socket forwards the requests of anybody."""
+    """Send requests without a token: a proxy could forward requests of anybody to the socket."""
     serve()
     assert post(path)[0] == 401
     assert post(path, "GET /metrics")[0] == 401
 
 
-def test_proxy_on_a_unix_socket_names_the_client_if_it_is_trusted(serve: Serve, path: Path) -> None:
+def test_client_address_of_a_proxy_on_a_unix_socket_counts_if_trusted(
+    serve: Serve, path: Path
+) -> None:
     for proxy, expected in (("unix", [200, 200, 429]), (None, [200, 429, 429])):
         running = serve(
             policy="open", limits="on", limit_address="1 per minute", proxy=proxy, cache_ttl_s=0
@@ -80,7 +82,9 @@ def test_proxy_on_a_unix_socket_names_the_client_if_it_is_trusted(serve: Serve, 
         running.stop()
 
 
-def test_socket_is_removed_at_the_end_and_replaced_after_a_crash(serve: Serve, path: Path) -> None:
+def test_unix_socket_is_removed_at_a_stop_and_replaced_after_a_crash(
+    serve: Serve, path: Path
+) -> None:
     running = serve(policy="open")
     running.stop()
     assert not path.exists()
@@ -90,7 +94,7 @@ def test_socket_is_removed_at_the_end_and_replaced_after_a_crash(serve: Serve, p
     assert post(path)[0] == 200
 
 
-def test_socket_in_use_and_other_files_are_kept(serve: Serve, path: Path) -> None:
+def test_unix_socket_in_use_and_other_files_are_not_replaced(serve: Serve, path: Path) -> None:
     serve(policy="open")
     with pytest.raises(OSError, match="in use"):
         serve(policy="open")
@@ -103,6 +107,6 @@ def test_socket_in_use_and_other_files_are_kept(serve: Serve, path: Path) -> Non
 
 
 @pytest.mark.parametrize("host", ["unix:", "unix:relative", "unix:/" + "x" * 200])
-def test_setting_of_a_bad_socket_path_is_refused(host: str) -> None:
+def test_setting_with_an_invalid_socket_path_is_refused(host: str) -> None:
     with pytest.raises(ValueError, match="absolute path of a socket"):
         Settings(host=host)

@@ -1,4 +1,4 @@
-"""Tests that pin the internals of waitress that keylike.http_server uses.
+"""Tests that the internals of waitress that keylike.http_server uses are unchanged.
 
 A failure after an upgrade of waitress means that one of them has changed. Read the change, adapt
 keylike/http_server if necessary, then update `PINNED` and
@@ -33,7 +33,7 @@ from keylike.http_server.tasks import CLIENT_DISCONNECTED_KEY
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "decisions" / "0021-waitress-internals.md"
 PACKAGE = ROOT / "keylike" / "http_server"
-# Attributes of the package's own objects and of sockets that have a namesake in waitress.
+# Attributes of keylike.http_server and of sockets that have the same name as one in waitress.
 OWN_ATTRIBUTES = {
     "add",
     "bind",
@@ -50,8 +50,9 @@ OWN_ATTRIBUTES = {
     "threads",
 }
 
-# Functions: signature and hash of the source. Attributes: the default of the class, or else the
-# type of the value in an instance.
+# Each internal of waitress that is used, with its description. Of a function that is the signature
+# and a hash of the source. Of an attribute it is the default of the class, or the type of the value
+# in an instance.
 PINNED: dict[str, str] = {
     "wasyncore.loop": "(timeout=30.0, use_poll=False, map=None, count=None) 9c04aac11e1c",
     "wasyncore.close_all": "(map=None, ignore_all=False) 6b588549e991",
@@ -145,7 +146,7 @@ PINNED: dict[str, str] = {
 
 @contextmanager
 def instances() -> Iterator[dict[str, Any]]:
-    """Create one object of each class of waitress in use."""
+    """Yield one object of each used class of waitress, by class name."""
     with ExitStack() as stack:
         ours, _ = (stack.enter_context(each) for each in socket.socketpair())
         bound = stack.enter_context(socket.socket())
@@ -181,7 +182,7 @@ def instances() -> Iterator[dict[str, Any]]:
 
 
 def describe(name: str) -> str:
-    """Return what the installed waitress has under a name such as `HTTPChannel.received`."""
+    """Describe an internal of the installed waitress, such as `HTTPChannel.received`."""
     owner, attribute = name.split(".")
     with instances() as objects:
         holder = objects[owner]
@@ -195,7 +196,7 @@ def describe(name: str) -> str:
 
 
 def attributes_in_use() -> set[str]:
-    """Return the names of all attributes and methods in the source of the package."""
+    """Return the names of all attributes and methods in the source of keylike.http_server."""
     names = set()
     for path in PACKAGE.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -221,7 +222,7 @@ def test_decision_page_lists_exactly_the_pinned_internals() -> None:
     assert sorted(listed) == sorted(PINNED)
 
 
-def test_every_waitress_attribute_in_use_is_pinned() -> None:
+def test_every_used_internal_of_waitress_is_pinned() -> None:
     with instances() as objects:
         known = {name for each in objects.values() for name in dir(each)}
     known -= set(dir(Exception())) | set(dir(object()))
@@ -229,7 +230,7 @@ def test_every_waitress_attribute_in_use_is_pinned() -> None:
     assert (attributes_in_use() & known) - OWN_ATTRIBUTES - pinned == set()
 
 
-def test_environment_has_the_keys_that_the_application_uses() -> None:
+def test_waitress_environment_has_the_keys_that_the_application_uses() -> None:
     with instances() as objects:
         environ = objects["WSGITask"].get_environment()
     assert environ["wsgi.input_terminated"] is True

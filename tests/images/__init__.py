@@ -1,1 +1,1 @@
-"""Tests of the decoding of untrusted pictures."""
+"""Tests of the `images` package, which decodes untrusted pictures."""

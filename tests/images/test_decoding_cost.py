@@ -1,4 +1,4 @@
-"""Tests of the memory that decoding takes, as estimated from the header."""
+"""Tests of the estimate of the memory that decoding a picture will take."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_jpeg_structure_ignores_thumbnail_and_trailing_data() -> None:
 
 
 @pytest.mark.parametrize(("subsampling", "expected"), [(0, 6), (1, 4), (2, 3)])
-def test_jpeg_bytes_per_pixel_with_several_scans_follow_the_subsampling(
+def test_jpeg_with_several_scans_takes_memory_by_its_subsampling(
     subsampling: int, expected: float
 ) -> None:
     picture = encode(Image.new("RGB", (80, 60)), "JPEG", progressive=True, subsampling=subsampling)
@@ -35,7 +35,7 @@ def test_jpeg_bytes_per_pixel_with_several_scans_follow_the_subsampling(
         assert jpeg_bytes_per_pixel(image, 1) < expected
 
 
-def test_heic_bytes_per_pixel_is_higher_for_transparency_depth_and_full_chroma() -> None:
+def test_heic_takes_more_memory_with_transparency_10_bits_or_full_chroma() -> None:
     phone = heic_bytes_per_pixel("RGB", {"bit_depth": 8, "chroma": 420})
     expensive = [("RGBA", 8, 420), ("RGB", 10, 420), ("RGB", 8, 444)]
     assert all(

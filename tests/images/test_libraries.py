@@ -1,4 +1,4 @@
-"""Tests of the options of the image libraries: who sets them, and when."""
+"""Tests of the options of Pillow and pillow-heif: which code sets them, and when."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ print(any(each[2] is Image.DecompressionBombWarning for each in warnings.filters
 
 
 class ReportingReader(ColourReader):
-    """A reader whose name states the options of the process that loaded it."""
+    """A reader whose name lists the library options of the process that loaded it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class ReportingReader(ColourReader):
 
     @property
     def info(self) -> ReaderInfo:
-        """Return an info with the options as the name."""
+        """Return information about the reader, with the options as its name."""
         return ReaderInfo(self._name, "1.0.0", "fake", ("SC1",), "0" * 64)
 
 
@@ -71,14 +71,14 @@ def reset_options() -> None:
     pillow_heif.options.AUX_IMAGES = True
 
 
-def test_import_of_the_package_changes_no_option() -> None:
+def test_importing_keylike_changes_no_option() -> None:
     done = subprocess.run(
         [sys.executable, "-c", REPORT], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout == "0 True True True\nFalse\n"
 
 
-def test_configure_image_libraries_twice_sets_options_and_filters_once() -> None:
+def test_configuring_image_libraries_twice_sets_warning_filters_once() -> None:
     with warnings.catch_warnings():
         warnings.resetwarnings()
         reset_options()

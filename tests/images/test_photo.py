@@ -20,7 +20,8 @@ from tests.attacks.bombs import chunk, compressed_zeros, jpeg_claiming, png_with
 from tools.plain_pictures import BLUE, RED, encode, many_frames, many_scans, plain, png
 
 DATA = Path(__file__).parent.parent / "data"
-# Red above blue on the left, black on the right: every rotation and reflection differs.
+# A picture that looks different after every rotation and reflection: red above blue on the left,
+# black on the right.
 SCENE = np.zeros((40, 60, 3), np.uint8)
 SCENE[:20, :30], SCENE[20:, :30] = RED, BLUE
 STORED = {
@@ -76,12 +77,12 @@ def test_open_photo_of_a_rotated_large_picture_keeps_the_original_size() -> None
     assert (photo.size, photo.pixels.shape, photo.scale) == ((3000, 4000), (2000, 1500, 3), 0.5)
 
 
-def test_open_photo_with_broken_exif_is_accepted() -> None:
+def test_open_photo_accepts_broken_exif() -> None:
     photo = open_photo(encode(Image.fromarray(SCENE), "JPEG", exif=b"Exif\0\0II*\0garbage"))
     assert near(photo.pixels, SCENE)
 
 
-def test_open_photo_of_a_heic_applies_its_rotation() -> None:
+def test_open_photo_applies_the_rotation_of_a_heic() -> None:
     plain_heic, rotated = (
         open_photo((DATA / f"{name}.heic").read_bytes()) for name in ("plain", "turned")
     )
@@ -90,7 +91,7 @@ def test_open_photo_of_a_heic_applies_its_rotation() -> None:
     assert near(rotated.pixels[5:9, -9:-5], np.full((4, 4, 3), (255, 0, 0), np.uint8))
 
 
-def test_open_photo_of_a_multi_picture_jpeg_returns_the_first() -> None:
+def test_open_photo_returns_the_first_picture_of_a_multi_picture_jpeg() -> None:
     two = encode(
         Image.fromarray(SCENE), "MPO", save_all=True, append_images=[Image.new("RGB", (60, 40))]
     )
@@ -105,7 +106,7 @@ def test_open_photo_converts_cmyk() -> None:
     )
 
 
-def test_open_photo_of_16_bit_grey_scales_instead_of_clipping() -> None:
+def test_open_photo_scales_16_bit_grey_instead_of_clipping_it() -> None:
     ramp = np.linspace(0, 65535, 2400).reshape(40, 60).astype(np.uint16)
     photo = open_photo(encode(Image.fromarray(ramp), "PNG"))
     assert near(photo.pixels, np.repeat((ramp >> 8).astype(np.uint8)[:, :, None], 3, 2), 1)
@@ -136,7 +137,7 @@ def test_open_photo_places_a_transparent_palette_over_white() -> None:
     assert open_photo(encode(picture, "GIF", transparency=0)).pixels.min() == 255
 
 
-def test_open_photo_of_an_animation_returns_the_first_frame() -> None:
+def test_open_photo_returns_the_first_frame_of_an_animation() -> None:
     photo = open_photo(many_frames())
     assert near(photo.pixels, np.full((300, 400, 3), RED, np.uint8))
 
@@ -152,7 +153,7 @@ def test_open_photo_of_an_animation_returns_the_first_frame() -> None:
         ("PNG", (5000, 1), (1, 2048)),
     ],
 )
-def test_open_photo_bounds_the_long_side(
+def test_open_photo_limits_the_longer_side_to_2048_pixels(
     kind: str, size: tuple[int, int], shape: tuple[int, int]
 ) -> None:
     photo = open_photo(plain(kind=kind, size=size))
@@ -161,7 +162,7 @@ def test_open_photo_bounds_the_long_side(
     assert photo.scale == max(shape) / max(size)
 
 
-def test_open_photo_reduced_in_bands_shows_no_seams() -> None:
+def test_open_photo_reduces_a_large_picture_without_visible_seams() -> None:
     rows = np.linspace(0, 255, 6000)[:, None, None]
     ramp = np.broadcast_to(rows, (6000, 30, 3)).astype(np.uint8)
     pixels = open_photo(encode(Image.fromarray(ramp), "PNG")).pixels
@@ -170,7 +171,7 @@ def test_open_photo_reduced_in_bands_shows_no_seams() -> None:
 
 
 def test_open_photo_checks_limits_before_decoding() -> None:
-    # The pixel data is missing, so decoding would raise BadImage.
+    # The pixel data is missing, so decoding would raise BadImage. A refusal by size comes before.
     with pytest.raises(ImageTooLarge):
         open_photo(png(20_000, 20_000)[:60])
     with pytest.raises(ImageTooLarge):
@@ -188,14 +189,16 @@ def test_open_photo_checks_limits_before_decoding() -> None:
     ],
     ids=["WebP", "AVIF", "progressive JPEG"],
 )
-def test_open_photo_beyond_the_memory_limit_is_refused(picture: bytes, max_pixels: int) -> None:
+def test_open_photo_refuses_a_picture_beyond_the_memory_limit(
+    picture: bytes, max_pixels: int
+) -> None:
     with pytest.raises(ImageTooLarge) as refusal:
         open_photo(picture)
     assert refusal.value.details["max_pixels"] == max_pixels
     assert f"{max_pixels // 100_000 / 10:g} megapixels" in refusal.value.message
 
 
-def test_open_photo_with_too_many_scans_is_refused() -> None:
+def test_open_photo_refuses_a_jpeg_with_too_many_scans() -> None:
     with pytest.raises(BadImage) as refusal:
         open_photo(many_scans(1000))
     assert refusal.value.details["max_scans"] == 32
@@ -203,7 +206,7 @@ def test_open_photo_with_too_many_scans_is_refused() -> None:
 
 
 @given(cut=st.integers(0, 400), junk=st.binary(max_size=40))
-def test_open_photo_of_a_damaged_file_decodes_or_refuses(cut: int, junk: bytes) -> None:
+def test_open_photo_decodes_or_refuses_a_damaged_file(cut: int, junk: bytes) -> None:
     picture = plain(kind="PNG")
     try:
         photo = open_photo(picture[:cut] + junk + picture[cut + len(junk) :])
@@ -218,7 +221,7 @@ def test_open_photo_of_a_damaged_file_decodes_or_refuses(cut: int, junk: bytes) 
         assert photo.pixels.ndim == 3
 
 
-# Noise, so that missing data changes the picture.
+# A picture of noise, so that missing data changes the decoded picture.
 NOISE = Image.fromarray(np.random.default_rng(7).integers(0, 255, (800, 600, 3), np.uint8))
 JPEGS = {
     "sequential": {},
@@ -240,7 +243,7 @@ JPEGS = {
     ],
     ids=["no end", "half an end", "zeros", "ones", "a byte less"],
 )
-def test_open_photo_of_a_jpeg_without_its_end_has_all_rows(
+def test_open_photo_reads_all_rows_of_a_jpeg_without_an_end_marker(
     options: dict[str, object], change: Callable[[bytes], bytes]
 ) -> None:
     for picture in (NOISE, NOISE.convert("L")):
@@ -251,7 +254,7 @@ def test_open_photo_of_a_jpeg_without_its_end_has_all_rows(
 
 @pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS.keys())
 @pytest.mark.parametrize("filler", [b"", bytes(300_000), b"\xff" * 300_000])
-def test_open_photo_of_a_jpeg_that_lacks_rows_is_refused(
+def test_open_photo_refuses_a_jpeg_with_missing_rows(
     options: dict[str, object], filler: bytes
 ) -> None:
     for picture in (NOISE, NOISE.convert("L")):
@@ -263,7 +266,7 @@ def test_open_photo_of_a_jpeg_that_lacks_rows_is_refused(
 
 
 @pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS.keys())
-def test_open_photo_of_a_flat_jpeg_without_some_bytes_is_whole_or_refused(
+def test_open_photo_reads_all_or_nothing_of_a_truncated_flat_jpeg(
     options: dict[str, object],
 ) -> None:
     flat = Image.new("RGB", (800, 3000), RED)
@@ -275,10 +278,10 @@ def test_open_photo_of_a_flat_jpeg_without_some_bytes_is_whole_or_refused(
             assert near(open_photo(whole[:-cut]).pixels[:-20], expected[:-20], 0.5), cut
 
 
-def test_open_photo_of_a_progressive_jpeg_that_ends_after_a_scan_is_refused() -> None:
+def test_open_photo_refuses_a_progressive_jpeg_with_missing_scans() -> None:
     whole = encode(NOISE, "JPEG", progressive=True)
     scans = [at for at in range(len(whole)) if whole.startswith(b"\xff\xda", at)]
-    # The tables of the next scan come before its header.
+    # The Huffman tables of a scan come before its header, so cut the file before them.
     ends = [whole.rindex(b"\xff\xc4", 0, at) for at in scans[2:]]
     for end in ends:
         with pytest.raises(BadImage):
@@ -287,9 +290,7 @@ def test_open_photo_of_a_progressive_jpeg_that_ends_after_a_scan_is_refused() ->
 
 @pytest.mark.parametrize("size", [(8160, 6144), (12032, 9024), (16320, 12240)])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_open_photo_of_a_jpeg_of_200_megapixels_is_reduced(
-    size: tuple[int, int], mode: str
-) -> None:
+def test_open_photo_reduces_jpegs_of_up_to_200_megapixels(size: tuple[int, int], mode: str) -> None:
     configure_image_libraries()
     colours = {"RGB": RED, "L": (90,), "CMYK": (0, 255, 255, 0)}
     flat = Image.new(mode, size, colours[mode])
@@ -301,12 +302,12 @@ def test_open_photo_of_a_jpeg_of_200_megapixels_is_reduced(
         assert near(photo.pixels, np.full_like(photo.pixels, 90), 1)
 
 
-def test_open_photo_of_a_jpeg_beyond_its_limits_is_refused() -> None:
+def test_open_photo_refuses_a_jpeg_beyond_its_limits() -> None:
     configure_image_libraries()
     for picture, max_pixels in (
         (jpeg_claiming(14_200), 200_000_000),
         (jpeg_claiming(65_535), 200_000_000),
-        # The number of scans bounds the time.
+        # More scans take more time, so the limit on pixels is lower for them.
         (many_scans(32, (7100, 7100)), 50_000_000),
         (many_scans(10, (9200, 9200)), 83_333_333),
     ):
@@ -339,12 +340,12 @@ ANCILLARY = {
 
 
 @pytest.mark.parametrize("name", ANCILLARY)
-def test_open_photo_of_a_png_ignores_text_profiles_and_damaged_chunks(name: str) -> None:
+def test_open_photo_ignores_text_profiles_and_damaged_chunks_of_a_png(name: str) -> None:
     photo = open_photo(png_with(ANCILLARY[name]))
     assert near(photo.pixels, np.full((60, 120, 3), RED, np.uint8), 1)
 
 
-def test_open_photo_of_a_png_with_a_damaged_transparency_ignores_it() -> None:
+def test_open_photo_ignores_a_damaged_transparency_chunk_of_a_png() -> None:
     picture = Image.new("P", (8, 8), 0)
     picture.putpalette([200, 20, 20] * 256)
     whole = encode(picture, "PNG", transparency=0)
@@ -354,7 +355,7 @@ def test_open_photo_of_a_png_with_a_damaged_transparency_ignores_it() -> None:
     assert tuple(open_photo(broken).pixels[0, 0]) == RED
 
 
-def test_open_photo_of_a_png_with_damaged_pixels_is_refused() -> None:
+def test_open_photo_refuses_a_png_with_damaged_pixels() -> None:
     whole = encode(NOISE, "PNG")
     at = whole.index(b"IDAT") + 100
     with pytest.raises(BadImage):
@@ -363,7 +364,7 @@ def test_open_photo_of_a_png_with_damaged_pixels_is_refused() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "GIF"])
 @pytest.mark.parametrize("mode", ["L", "LA", "1"])
-def test_open_photo_of_a_grey_picture_has_three_equal_channels(kind: str, mode: str) -> None:
+def test_open_photo_returns_three_equal_channels_for_a_grey_picture(kind: str, mode: str) -> None:
     ramp = Image.fromarray(np.tile(np.linspace(0, 255, 60).astype(np.uint8), (40, 1)))
     picture = ramp.convert(mode)
     if mode == "LA" and kind == "JPEG":
@@ -384,6 +385,6 @@ OTHER_FORMATS = {
 
 
 @pytest.mark.parametrize("name", OTHER_FORMATS)
-def test_open_photo_of_another_format_names_it_and_gives_advice(name: str) -> None:
+def test_open_photo_names_another_format_and_gives_advice(name: str) -> None:
     with pytest.raises(UnsupportedImageType, match=f"{name.strip()}.*as JPEG, PNG"):
         open_photo(OTHER_FORMATS[name])

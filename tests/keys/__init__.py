@@ -1,1 +1,1 @@
-"""Tests of the package keys."""
+"""Tests of the `keys` package."""

@@ -1,4 +1,4 @@
-"""The bitting as a value: parsing and formatting, impossible codes, and heights."""
+"""Tests of `Bitting`: parsing and formatting, impossible codes, and the heights of the cuts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_parse_accepts_common_notations(text: str) -> None:
 
 
 @given(bittings())
-def test_parse_inverts_format(bitting: Bitting) -> None:
+def test_parse_reads_what_format_writes(bitting: Bitting) -> None:
     assert Bitting.parse(bitting.keyway, bitting.format()) == bitting
     assert Bitting.parse(bitting.keyway, "".join(map(str, bitting.codes))) == bitting
 
@@ -40,13 +40,13 @@ def test_parse_inverts_format(bitting: Bitting) -> None:
 @pytest.mark.parametrize(
     "text", ["", "abc", "2,5,,7", "2.5", "-1", "2,5,4,7,3,", "٢٥٤٧٣", "9" * 5000, "1,2,3 and 4"]
 )
-def test_parse_rejects_text_that_is_no_code(text: str) -> None:
+def test_parse_rejects_text_that_is_not_a_code(text: str) -> None:
     with pytest.raises(BittingError):
         Bitting.parse(SC1, text)
 
 
 @given(st.text())
-def test_parse_any_text_returns_a_bitting_or_raises(text: str) -> None:
+def test_parse_returns_a_bitting_or_raises_bitting_error_for_any_text(text: str) -> None:
     try:
         bitting = Bitting.parse(SC1, text)
     except BittingError:
@@ -54,7 +54,7 @@ def test_parse_any_text_returns_a_bitting_or_raises(text: str) -> None:
     assert Bitting.parse(SC1, bitting.format()) == bitting
 
 
-def test_problems_of_a_possible_key_is_empty() -> None:
+def test_possible_key_has_no_problems() -> None:
     bitting = Bitting(SC1, (2, 5, 4, 7, 3))
     assert bitting.valid
     assert bitting.problems() == ()
@@ -73,7 +73,9 @@ def test_problems_of_a_possible_key_is_empty() -> None:
         (keyway("S22"), (1, 0, 5, 5, 5, 5), "cuts 1 and 2 differ by more than 7 steps (MACS)"),
     ],
 )
-def test_problems_names_each_fault(record: Keyway, codes: tuple[int, ...], problem: str) -> None:
+def test_problems_describe_each_fault_of_an_impossible_code(
+    record: Keyway, codes: tuple[int, ...], problem: str
+) -> None:
     bitting = Bitting(record, codes)
     assert problem in bitting.problems()
     assert not bitting.valid
@@ -83,8 +85,8 @@ def test_problems_names_each_fault(record: Keyway, codes: tuple[int, ...], probl
     assert refused.value.keyway is record
 
 
-def test_macs_counts_steps_instead_of_depth_numbers() -> None:
-    # At Sargent, 0 is one step below 9.
+def test_macs_limits_steps_instead_of_differences_of_depth_numbers() -> None:
+    # For the maker Sargent, depth 0 is one step deeper than depth 9.
     assert Bitting(keyway("S22"), (9, 0, 9, 5, 5, 4)).valid
     assert Bitting(keyway("130K"), (0, 3, 0, 3)).valid
 
@@ -94,7 +96,7 @@ def test_families_with_two_cut_counts_accept_both() -> None:
     assert Bitting(keyway("Y1"), (1, 2, 3, 4, 2, 1)).valid
 
 
-def test_depth_that_only_keys_have_is_valid() -> None:
+def test_depth_that_keys_have_but_locks_do_not_use_is_valid() -> None:
     assert Bitting(KW1, (3, 4, 7, 5, 6)).valid
 
 
@@ -107,23 +109,23 @@ def test_depths_mm_matches_the_makers_figures() -> None:
 
 
 @given(bittings())
-def test_depths_mm_falls_with_each_level(bitting: Bitting) -> None:
+def test_depths_mm_are_smaller_for_deeper_cuts(bitting: Bitting) -> None:
     ranked = sorted(zip(bitting.levels, bitting.depths_mm, strict=True))
     assert [height for _, height in ranked] == sorted(bitting.depths_mm, reverse=True)
 
 
-def test_depths_mm_of_an_unknown_depth_raises() -> None:
+def test_depths_mm_raises_for_an_unknown_depth() -> None:
     with pytest.raises(BittingError):
         _ = Bitting(KW1, (0, 1, 1, 1, 1)).depths_mm
 
 
 @given(bittings())
-def test_repr_and_errors_do_not_contain_the_code(bitting: Bitting) -> None:
+def test_repr_does_not_contain_the_code(bitting: Bitting) -> None:
     assert bitting.format() not in repr(bitting)
     assert repr(bitting) == f"Bitting(keyway=Keyway({bitting.keyway.name}))"
 
 
-def test_errors_name_positions_but_no_depths() -> None:
+def test_bitting_error_names_positions_but_no_depths() -> None:
     with pytest.raises(BittingError) as refused:
         Bitting(SC1, (8, 0, 8, 83, 84)).validate()
     assert "83" not in str(refused.value)

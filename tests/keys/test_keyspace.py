@@ -1,4 +1,4 @@
-"""The counts of codes, compared with published figures and, where feasible, with enumeration."""
+"""Tests of the numbers of possible codes, against published numbers and by listing all codes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from keylike.keys.keyspace import count, key_space
 from keylike.keys.keyways import keyway
 from keylike.keys.rules import AtLeastDepths, AtMostEach, MaxStep, NoRun, NotMonotone, Rule, obeys
 
-# Each entry: cuts, first and last depth, step between depths, MACS; then numbers of codes. They
-# are: all codes; those that MACS allows; of these, those with at least two depths; with at least
-# three; without three equal cuts in a row as well; with no depth more than three times and both ups
-# and downs as well. The last number follows EN 1303: after MACS, no depth in more than half of the
-# cuts, and no three equal in a row. All were counted independently by enumeration. 6306 and 32768
-# are also published by arialocks.com (2014/04/22).
+# For each kind of lock: first the number of cuts, the first and the last depth, the step between
+# depths, and the MACS. Then the numbers of codes under these rules:
+# 1. no rule;
+# 2. the MACS;
+# 3. rule 2, and at least two different depths;
+# 4. rule 2, and at least three different depths;
+# 5. rule 4, and no three equal cuts in a row;
+# 6. rule 5, no depth more than three times, and depths that both rise and fall;
+# 7. rule 2 and the rules of EN 1303: no depth in more than half of the cuts, and no three equal
+#    cuts in a row.
+# All numbers were found by listing the codes with another program. arialocks.com (2014/04/22) also
+# publishes 6306 and 32768.
 FIGURES = {
     "Kwikset 5-pin depths 1-6": ((5, 1, 6, 1, 4), (7776, 6306, 6300, 5880, 5568, 5316, 4856)),
     "Kwikset 5-pin depths 1-7": ((5, 1, 7, 1, 4), (16807, 10483, 10476, 9936, 9474, 8954, 8440)),
@@ -52,7 +58,7 @@ FIGURES = {
 
 
 @pytest.mark.parametrize(("space", "figures"), FIGURES.values(), ids=FIGURES)
-def test_count_matches_published_figures(
+def test_count_matches_the_known_numbers_of_codes(
     space: tuple[int, int, int, int, int], figures: tuple[int, ...]
 ) -> None:
     cuts, first, last, step, limit = space
@@ -78,7 +84,7 @@ def test_count_matches_published_figures(
         ("KW10", 46656, 35954, 31494),
     ],
 )
-def test_key_space_of_a_keyway_matches_the_counts(
+def test_key_space_of_a_keyway_has_the_known_numbers_of_codes(
     name: str, theoretical: int, after_macs: int, without_weak: int
 ) -> None:
     space = key_space(keyway(name), keyway(name).cuts)
@@ -86,7 +92,7 @@ def test_key_space_of_a_keyway_matches_the_counts(
     assert space.without_weak == without_weak
 
 
-def test_key_space_accepts_other_depths() -> None:
+def test_key_space_can_use_other_depths_than_the_locks() -> None:
     space = key_space(keyway("KW1"), 5, tuple(keyway("KW1").depths_mm))
     assert (space.theoretical, space.after_macs) == (16807, 10483)
 
@@ -112,7 +118,9 @@ RULES = st.lists(
 @given(
     cuts=st.integers(1, 5), levels=st.sets(st.integers(0, 9), min_size=1, max_size=5), rules=RULES
 )
-def test_count_agrees_with_enumeration(cuts: int, levels: set[int], rules: list[Rule]) -> None:
+def test_count_equals_the_number_of_listed_codes(
+    cuts: int, levels: set[int], rules: list[Rule]
+) -> None:
     listed = sum(
         all(obeys(rule, code) for rule in rules) for code in product(sorted(levels), repeat=cuts)
     )
@@ -130,7 +138,7 @@ def test_count_agrees_with_enumeration(cuts: int, levels: set[int], rules: list[
         (AtMostEach(2), (1, 2, 1, 2), (1, 2, 1, 1)),
     ],
 )
-def test_each_rule_accepts_and_rejects_as_documented(
+def test_each_rule_accepts_one_code_and_rejects_another(
     rule: Rule, kept: tuple[int, ...], broken: tuple[int, ...]
 ) -> None:
     assert obeys(rule, kept)

@@ -1,4 +1,4 @@
-"""The keyway records: complete, consistent, with sources, and found by any of their names."""
+"""Tests of the keyway records: complete and consistent, with sources, found by every name."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_keyways_has_seventeen_families_of_which_three_are_supported() -> None:
         ("KW1", 6.274, 3.810, 8.357, 4.851, 4, 5),
     ],
 )
-def test_measures_match_the_makers_figures(
+def test_dimensions_of_keyways_match_the_makers_figures(
     name: str, first: float, spacing: float, shallowest: float, deepest: float, macs: int, cuts: int
 ) -> None:
     record = keyway(name)
@@ -63,9 +63,9 @@ def test_measures_match_the_makers_figures(
 
 
 @pytest.mark.parametrize("record", every(), ids=repr)
-def test_depths_differ_by_the_increment(record: Keyway) -> None:
+def test_heights_of_neighbouring_depths_differ_by_the_increment(record: Keyway) -> None:
     heights = list(record.depths_mm.values())
-    # The tables are rounded to a thousandth of an inch.
+    # The heights in the makers' tables are rounded to a thousandth of an inch.
     assert [above - below for above, below in pairwise(heights)] == pytest.approx(
         [record.increment_mm] * (len(heights) - 1), abs=0.0011 * 25.4
     )
@@ -74,7 +74,7 @@ def test_depths_differ_by_the_increment(record: Keyway) -> None:
 
 
 @pytest.mark.parametrize("record", every(), ids=repr)
-def test_every_number_has_a_full_source(record: Keyway) -> None:
+def test_every_number_of_a_keyway_has_a_full_source(record: Keyway) -> None:
     for field in SOURCED:
         if getattr(record, field) is not None:
             assert record.source_of(field), field
@@ -95,7 +95,7 @@ def test_assumed_distinguishes_assumptions_from_sources() -> None:
     assert not keyway("KW1").assumed("depths_mm")
 
 
-def test_depth_zero_is_the_deepest_for_some_makers() -> None:
+def test_depth_zero_is_the_deepest_cut_for_some_makers() -> None:
     assert list(keyway("S22").depths_mm) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
     assert min(keyway("CO88").depths_mm, key=lambda depth: keyway("CO88").depths_mm[depth]) == 0
 
@@ -125,21 +125,21 @@ def test_keyway_is_found_by_name_and_alias(alias: str, name: str) -> None:
     assert keyway(alias) is keyways()[name]
 
 
-def test_each_alias_names_one_family() -> None:
+def test_each_name_and_alias_belongs_to_one_keyway() -> None:
     for record in every():
         for name in (record.name, *record.aliases):
             assert keyway(name) is record
 
 
 @pytest.mark.parametrize("name", ["", "SC", "XX9", "SC1 KW1"])
-def test_unknown_name_raises_with_the_name(name: str) -> None:
+def test_unknown_keyway_raises_an_error_with_its_name(name: str) -> None:
     with pytest.raises(UnknownKeyway) as refused:
         keyway(name)
     assert refused.value.name == name
     assert "KW1" in str(refused.value)
 
 
-def test_copies_are_the_same_object() -> None:
+def test_copies_of_a_keyway_are_the_same_object() -> None:
     record = keyway("SC1")
     assert copy.deepcopy(record) is record
     assert pickle.loads(pickle.dumps(record)) is record

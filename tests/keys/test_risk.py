@@ -1,4 +1,4 @@
-"""The assessment: its figures, weak patterns and sources, and that it never contains the code."""
+"""Tests of the assessment of a code: its figures, weak patterns and sources, and no code in it."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def test_weak_patterns_of_known_codes(record: str, code: str, expected: list[str
     assert names(record, code) == expected
 
 
-def test_deep_first_cut_is_the_last_number_if_codes_run_from_the_tip() -> None:
+def test_deep_first_cut_is_the_last_depth_if_codes_begin_at_the_tip() -> None:
     assert names("A2", "1325149") == ["deep_first_cut"]
     assert names("A2", "9513241") == []
 
 
-def test_without_weak_equals_the_number_of_codes_without_patterns() -> None:
+def test_without_weak_is_the_number_of_codes_without_weak_patterns() -> None:
     record = keyway("KW1")
     codes = (Bitting(record, code) for code in product(record.in_lock_depths, repeat=5))
     sound = sum(
@@ -66,7 +66,7 @@ def test_without_weak_equals_the_number_of_codes_without_patterns() -> None:
     ("record", "code", "one_in"),
     [("KW1", "35264", 6306), ("SC1", "25473", 79666), ("SC4", "386172", 753754)],
 )
-def test_keyed_alike_states_the_best_case(record: str, code: str, one_in: int) -> None:
+def test_keyed_alike_states_how_rare_a_code_is_at_best(record: str, code: str, one_in: int) -> None:
     alike = assess(Bitting.parse(keyway(record), code)).keyed_alike
     assert alike.one_in == one_in
     assert alike.sentence.startswith(f"At best 1 in {one_in:,} {record} keys is cut the same")
@@ -74,7 +74,7 @@ def test_keyed_alike_states_the_best_case(record: str, code: str, one_in: int) -
     assert "assumption: all codes are used equally" in alike.source
 
 
-def test_factory_code_is_called_more_common() -> None:
+def test_assessment_says_that_a_factory_code_is_more_common() -> None:
     assert "more common" in assess(Bitting.parse(keyway("SC1"), "00000")).keyed_alike.sentence
 
 
@@ -85,7 +85,7 @@ def test_unusual_codes_are_counted_in_their_own_key_space() -> None:
     assert "macs_broken" in [pattern.name for pattern in broken.weak_patterns]
 
 
-def test_sound_code_on_a_common_keyway_is_fair() -> None:
+def test_code_without_weak_patterns_on_a_common_keyway_is_fair() -> None:
     assessment = assess(Bitting.parse(keyway("SC1"), "25473"))
     assert assessment.level == "fair"
     assert (assessment.blank.value, assessment.bump_exposure.value) == ("free", "high")
@@ -98,7 +98,7 @@ def test_sound_code_on_a_common_keyway_is_fair() -> None:
     }
 
 
-def test_flat_code_is_weak_and_should_be_changed() -> None:
+def test_code_of_equal_cuts_is_weak_and_should_be_changed() -> None:
     assessment = assess(Bitting.parse(keyway("KW1"), "11111"))
     assert assessment.level == "weak"
     assert assessment.recommendations[0].startswith("Have the lock rekeyed now")
@@ -118,7 +118,7 @@ def test_restricted_keyway_that_resists_bumping_can_be_good() -> None:
     ("score", "level"),
     [(0, "weak"), (39, "weak"), (40, "fair"), (69, "fair"), (70, "good"), (100, "good")],
 )
-def test_level_of_score_boundaries(score: int, level: str) -> None:
+def test_level_changes_at_scores_40_and_70(score: int, level: str) -> None:
     assert level_of(score) == level
 
 
@@ -154,6 +154,6 @@ def test_assessment_does_not_contain_the_code(bitting: Bitting) -> None:
 @pytest.mark.parametrize(
     ("record", "codes"), [("SC1", (2, 5, 4)), ("KW1", (0, 1, 2, 3, 4)), ("SC1", ())]
 )
-def test_impossible_key_raises(record: str, codes: tuple[int, ...]) -> None:
+def test_impossible_key_raises_bitting_error(record: str, codes: tuple[int, ...]) -> None:
     with pytest.raises(BittingError):
         assess(Bitting(keyway(record), codes))

@@ -1,1 +1,1 @@
-"""Tests of hostile model folders: what an attacker could put into a downloaded model."""
+"""Tests of hostile model folders: files that an attacker could put into a downloaded model."""

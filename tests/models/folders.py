@@ -1,4 +1,4 @@
-"""Valid model folders of each kind, for tests to damage."""
+"""Valid model folders of each kind, which tests then damage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHIPPED = Path(__file__).resolve().parents[2] / "models" / "caliper"
 
 @dataclass(frozen=True)
 class Kind:
-    """Kind of model: how to create and open a folder, and which file to damage."""
+    """Kind of model, with functions to create and to open a folder, and a file to damage."""
 
     name: str
     make: Callable[[Path], object]
@@ -35,7 +35,7 @@ def _gemma(folder: Path) -> None:
 KINDS = (
     Kind("caliper", lambda folder: shutil.copytree(SHIPPED, folder), loading.load, "finder.onnx"),
     Kind("classifier", make_classifier, loading.load_classifier, "net.onnx"),
-    # PyTorch could not open these weights, so every fault must be found before.
+    # PyTorch could not open these weights, so each fault must be found before PyTorch opens them.
     Kind("gemma", _gemma, loading.look, "model.safetensors"),
 )
 

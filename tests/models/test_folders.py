@@ -1,6 +1,7 @@
 """Tests that links, pipes, devices, names and manifests in a model folder cannot do harm.
 
-No folder may open files that its manifest does not show, or block the start of the server.
+A model folder must not make the server open other files than those in the manifest, and must not
+block its start.
 """
 
 from __future__ import annotations
@@ -33,38 +34,38 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture
 def folder(kind: Kind, tmp_path: Path) -> Path:
-    """Create a valid folder of that kind."""
+    """Return a valid model folder of this kind."""
     kind.make(tmp_path / "model")
     kind.open(tmp_path / "model")
     return tmp_path / "model"
 
 
 def assert_refused(kind: Kind, folder: Path, message: str) -> None:
-    """Assert that opening fails with this message, which shows no path."""
+    """Check that opening fails with this message, and that the message contains no path."""
     with pytest.raises(ModelError, match=message) as error:
         kind.open(folder)
     assert str(folder.parent) not in str(error.value)
 
 
 def link_out(folder: Path, name: str) -> None:
-    """Move a file out of the folder and replace it by a link."""
+    """Move a file out of the folder and replace it with a link."""
     shutil.move(folder / name, folder.parent / "outside")
     (folder / name).symlink_to(folder.parent / "outside")
 
 
-def test_open_link_to_outside_is_refused(kind: Kind, folder: Path) -> None:
+def test_link_to_a_file_outside_the_folder_is_refused(kind: Kind, folder: Path) -> None:
     link_out(folder, kind.file)
     assert_refused(kind, folder, f"model/{kind.file} is a link that leads out of the folder")
 
 
-def test_open_chain_of_links_to_outside_is_refused(kind: Kind, folder: Path) -> None:
+def test_chain_of_links_to_a_file_outside_the_folder_is_refused(kind: Kind, folder: Path) -> None:
     link_out(folder, kind.file)
     (folder / kind.file).rename(folder / "second")
     (folder / kind.file).symlink_to("second")
     assert_refused(kind, folder, "leads out of the folder")
 
 
-def test_open_link_through_outside_folder_is_refused(kind: Kind, folder: Path) -> None:
+def test_link_through_a_linked_folder_outside_is_refused(kind: Kind, folder: Path) -> None:
     (folder.parent / "elsewhere").mkdir()
     shutil.move(folder / kind.file, folder.parent / "elsewhere" / kind.file)
     (folder / "inside").symlink_to(folder.parent / "elsewhere", target_is_directory=True)
@@ -72,24 +73,24 @@ def test_open_link_through_outside_folder_is_refused(kind: Kind, folder: Path) -
     assert_refused(kind, folder, "leads out of the folder")
 
 
-def test_open_manifest_link_to_outside_is_refused(kind: Kind, folder: Path) -> None:
+def test_manifest_that_is_a_link_to_outside_is_refused(kind: Kind, folder: Path) -> None:
     link_out(folder, "manifest.toml")
     assert_refused(kind, folder, r"model/manifest\.toml is a link that leads out of the folder")
 
 
-def test_open_dangling_manifest_link_is_refused(kind: Kind, folder: Path) -> None:
+def test_manifest_that_is_a_dangling_link_is_refused(kind: Kind, folder: Path) -> None:
     (folder / "manifest.toml").unlink()
     (folder / "manifest.toml").symlink_to("gone")
     assert_refused(kind, folder, r"model/manifest\.toml cannot be read")
 
 
-def test_open_link_to_itself_is_refused(kind: Kind, folder: Path) -> None:
+def test_file_that_is_a_link_to_itself_is_refused(kind: Kind, folder: Path) -> None:
     (folder / kind.file).unlink()
     (folder / kind.file).symlink_to(kind.file)
     assert_refused(kind, folder, "is missing|cannot be read|leads out")
 
 
-def test_open_kubernetes_volume_links_are_accepted(kind: Kind, folder: Path) -> None:
+def test_links_of_a_kubernetes_volume_are_accepted(kind: Kind, folder: Path) -> None:
     real = folder / "..2026_11_21"
     real.mkdir()
     for path in [path for path in folder.iterdir() if path.is_file()]:
@@ -99,22 +100,24 @@ def test_open_kubernetes_volume_links_are_accepted(kind: Kind, folder: Path) -> 
     kind.open(folder)
 
 
-def test_open_folder_that_is_a_link_is_accepted(kind: Kind, folder: Path) -> None:
+def test_model_folder_that_is_a_link_is_accepted(kind: Kind, folder: Path) -> None:
     (folder.parent / "current").symlink_to(folder, target_is_directory=True)
     kind.open(folder.parent / "current")
 
 
 @pytest.mark.parametrize("manifest", [False, True])
-def test_open_pipe_is_refused_without_blocking(kind: Kind, folder: Path, manifest: bool) -> None:
-    """Opening a pipe for reading would wait for a writer forever."""
+def test_pipe_in_a_model_folder_is_refused_without_blocking(
+    kind: Kind, folder: Path, manifest: bool
+) -> None:
+    """Replace a file with a pipe. Opening a pipe for reading would wait for a writer forever."""
     name = "manifest.toml" if manifest else kind.file
     (folder / name).unlink()
     os.mkfifo(folder / name)
     assert_refused(kind, folder, f"model/{name} (is missing or )?cannot be read")
 
 
-def test_read_device_is_refused(tmp_path: Path) -> None:
-    """/dev/zero never ends. It is read directly, because a link to it would be refused earlier."""
+def test_device_instead_of_a_file_is_refused(tmp_path: Path) -> None:
+    """Read /dev/zero, which never ends. A link to it in a folder would be refused earlier."""
     for read in (sha256, lambda path: read_files(path.parent, {"files": {path.name: "00"}})):
         with pytest.raises(ModelError, match="dev/zero is missing or cannot be read"):
             read(Path("/dev/zero"))
@@ -138,7 +141,7 @@ def test_read_device_is_refused(tmp_path: Path) -> None:
         "a\x85b",
     ],
 )
-def test_open_listed_name_outside_folder_is_refused(kind: Kind, folder: Path, name: str) -> None:
+def test_listed_file_outside_the_folder_is_refused(kind: Kind, folder: Path, name: str) -> None:
     (folder.parent / "outside").write_bytes(b"")
     change_manifest(
         folder, lambda table: table["files"].update({name: hashlib.sha256(b"").hexdigest()})
@@ -146,7 +149,7 @@ def test_open_listed_name_outside_folder_is_refused(kind: Kind, folder: Path, na
     assert_refused(kind, folder, "is not a plain file name of this folder")
 
 
-def test_open_name_in_other_case_is_refused(kind: Kind, folder: Path) -> None:
+def test_listed_file_name_in_another_case_is_refused(kind: Kind, folder: Path) -> None:
     if (folder / kind.file.upper()).exists():
         pytest.skip("the file system is case-insensitive")
     change_manifest(
@@ -157,7 +160,7 @@ def test_open_name_in_other_case_is_refused(kind: Kind, folder: Path) -> None:
         kind.open(folder)
 
 
-def test_open_unlisted_network_is_refused(tmp_path: Path) -> None:
+def test_network_that_the_manifest_does_not_list_is_refused(tmp_path: Path) -> None:
     caliper, classifier, _ = KINDS
     caliper.make(tmp_path / "model")
     change_manifest(tmp_path / "model", lambda table: table["files"].pop("finder.onnx"))
@@ -170,7 +173,7 @@ def test_open_unlisted_network_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [0, True, [], {"a": "b"}, "", "0" * 64, 1e9])
-def test_open_invalid_hash_is_refused(kind: Kind, folder: Path, value: Any) -> None:
+def test_invalid_hash_in_the_manifest_is_refused(kind: Kind, folder: Path, value: Any) -> None:
     change_manifest(folder, lambda table: table["files"].update({kind.file: value}))
     assert_refused(kind, folder, "does not match its SHA-256|files")
 
@@ -187,7 +190,9 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_open_manifest_bomb_is_refused(kind: Kind, folder: Path, bomb: str) -> None:
+def test_manifest_that_is_expensive_to_parse_is_refused(
+    kind: Kind, folder: Path, bomb: str
+) -> None:
     (folder / "manifest.toml").write_bytes(BOMBS[bomb].encode(errors="surrogateescape"))
     assert_refused(kind, folder, r"model/manifest\.toml is (not valid TOML|larger than)")
 
@@ -197,7 +202,7 @@ def test_open_manifest_bomb_is_refused(kind: Kind, folder: Path, bomb: str) -> N
     ["x" * 100_000, "\x1b[2J\n\x85", 16**5000, ["a"] * 1000],
     ids=["long", "control", "number", "list"],
 )
-def test_load_error_shows_manifest_values_short_and_printable(tmp_path: Path, value: Any) -> None:
+def test_error_about_a_manifest_value_is_short_and_printable(tmp_path: Path, value: Any) -> None:
     (tmp_path / "model").mkdir()
     text = f"kind = 0x{value:x}" if isinstance(value, int) else None
     (tmp_path / "model" / "manifest.toml").write_text(text or "")
@@ -221,16 +226,16 @@ BAD_VALUES: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.mark.parametrize("fault", BAD_VALUES)
-def test_load_caliper_with_unusable_manifest_value_is_refused(tmp_path: Path, fault: str) -> None:
+def test_caliper_with_an_invalid_manifest_value_is_refused(tmp_path: Path, fault: str) -> None:
     KINDS[0].make(tmp_path / "model")
     change_manifest(tmp_path / "model", BAD_VALUES[fault])
     assert_refused(KINDS[0], tmp_path / "model", "the caliper's manifest")
 
 
-def test_load_classifier_uses_the_bytes_that_were_checked(
+def test_loaded_classifier_has_the_bytes_that_were_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each file is read once, so it cannot be exchanged between check and use."""
+    """Exchange a file after its hash was checked: the loaded model must have the checked bytes."""
     folder = make_classifier(tmp_path / "colours")
     compare = keylike.readers.model_files._compare
 
@@ -246,8 +251,13 @@ def test_load_classifier_uses_the_bytes_that_were_checked(
         load_classifier(folder)
 
 
-def test_load_caliper_reads_manifest_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise hashes and calibration could come from two different manifests."""
+def test_loading_a_caliper_reads_its_manifest_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Count the reads of the manifest.
+
+    With two reads, the hashes and the calibration could come from two different manifests.
+    """
     caliper = KINDS[0]
     caliper.make(tmp_path / "model")
     reads = []
@@ -265,8 +275,8 @@ def test_load_caliper_reads_manifest_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert [hashlib.sha256(data).hexdigest() for data in reads] == [reader.info.digest]
 
 
-def test_digest_differs_for_other_weights_of_the_same_name(tmp_path: Path) -> None:
-    """The cache key contains the digest."""
+def test_digest_differs_for_models_of_one_name_with_different_weights(tmp_path: Path) -> None:
+    """Compare the digests of two models. They distinguish cached readings of the two."""
     digests = set()
     for name in ("one", "two"):
         KINDS[0].make(tmp_path / name / "caliper")
@@ -278,7 +288,7 @@ def test_digest_differs_for_other_weights_of_the_same_name(tmp_path: Path) -> No
     assert len(digests) == 2
 
 
-def test_load_classifier_too_large_file_is_not_read(tmp_path: Path) -> None:
+def test_network_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     folder = make_classifier(tmp_path / "colours")
     with (folder / "net.onnx").open("r+b") as file:
         file.truncate(2**31)  # sparse: uses no disk space
@@ -286,7 +296,7 @@ def test_load_classifier_too_large_file_is_not_read(tmp_path: Path) -> None:
         load_classifier(folder)
 
 
-def test_read_manifest_windows_line_endings_are_equivalent(tmp_path: Path) -> None:
+def test_manifest_with_windows_line_endings_is_read_the_same(tmp_path: Path) -> None:
     folder = make_classifier(tmp_path / "colours")
     original = read_manifest(folder)
     path = folder / "manifest.toml"

@@ -1,4 +1,4 @@
-"""Tests that Gemma folders cannot load weights, code or tokenizers other than those they list."""
+"""Tests that a Gemma folder cannot make the libraries load other weights, code or tokenizers."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from tests.readers.gemma.fake_folders import (
 
 
 def inspect_folder(folder: Path) -> Checkpoint:
-    """Inspect a folder whose base is next to it."""
+    """Inspect a Gemma folder whose base model, if any, is in a sibling folder."""
     return inspect(folder, base_model=None, models=None)
 
 
 def model(**values: object) -> Callable[[Path], object]:
-    """Return a function that updates config.json."""
+    """Return a function that changes config.json of a folder."""
     return lambda folder: write_json(folder / "config.json", **values)
 
 
 def vision(**values: object) -> Callable[[Path], object]:
-    """Return a function that updates the vision network's configuration."""
+    """Return a function that changes the configuration of the vision network in config.json."""
     return model(vision_config={"architecture": "mobilenetv5_300m_enc", **values})
 
 
 def tokenizer_file(name: str, **values: object) -> Callable[[Path], object]:
-    """Return a function that updates a file of the tokenizer or processor."""
+    """Return a function that changes a configuration file of the tokenizer or processor."""
     return lambda folder: write_json(folder / name, **values)
 
 
@@ -159,8 +159,11 @@ ATTACKS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("as_base", [False, True])
-def test_inspect_hostile_folder_is_refused(tmp_path: Path, attack: str, as_base: bool) -> None:
-    """The folder is opened as a model and as a base, without a manifest whose hashes would protect it."""
+def test_hostile_gemma_folder_is_refused(tmp_path: Path, attack: str, as_base: bool) -> None:
+    """Open the folder as a model and as a base model, without a manifest.
+
+    The hashes of a manifest would detect each attack earlier.
+    """
     damage, message = ATTACKS[attack]
     folder = merged(tmp_path / "base")
     damage(folder)
@@ -184,7 +187,7 @@ def test_inspect_hostile_folder_is_refused(tmp_path: Path, attack: str, as_base:
         },
     ],
 )
-def test_inspect_configuration_of_real_models_is_accepted(
+def test_configuration_of_real_gemma_models_is_accepted(
     tmp_path: Path, config: dict[str, Any]
 ) -> None:
     folder = merged(tmp_path / "keys")
@@ -231,15 +234,20 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("fault", HEADERS)
-def test_tensors_hostile_header_is_refused(tmp_path: Path, fault: str) -> None:
+def test_hostile_safetensors_header_is_refused(tmp_path: Path, fault: str) -> None:
     (tmp_path / "model.safetensors").write_bytes(HEADERS[fault])
     with pytest.raises(ModelError, match=r"model\.safetensors is (damaged|not a safetensors file)"):
         tensors(tmp_path / "model.safetensors")
 
 
 @pytest.mark.parametrize("change", ["content", "replaced", "added", "removed", "manifest", "base"])
-def test_refuse_changed_detects_change_after_inspection(tmp_path: Path, change: str) -> None:
-    """Libraries reopen the files by name, and the files are too large to keep a second copy."""
+def test_change_of_a_gemma_folder_after_its_inspection_is_detected(
+    tmp_path: Path, change: str
+) -> None:
+    """Change the folder between the inspection and the loading by the libraries.
+
+    The libraries open the files again by name, and the files are too large to keep a copy of them.
+    """
     base = merged(tmp_path / "base")
     folder = write_manifest(lora(tmp_path / "keys"), "gemma-lora", base="base")
     checkpoint = inspect_folder(folder)
@@ -276,7 +284,7 @@ def test_refuse_changed_detects_change_after_inspection(tmp_path: Path, change: 
         "s3://evil/model",
     ],
 )
-def test_inspect_never_looks_for_base_on_the_network(
+def test_base_model_is_never_searched_on_the_network(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[object] = []

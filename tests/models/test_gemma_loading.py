@@ -1,4 +1,4 @@
-"""Tests of attacks on a real tiny Gemma: chat templates, and files exchanged during loading."""
+"""Tests of attacks while a tiny Gemma is loaded: chat templates, other names, exchanged files."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.gemma
 
 @pytest.fixture
 def folder(gemma_models: GemmaModels, tmp_path: Path) -> Path:
-    """Return a copy of the merged model without its manifest, whose hashes would fail first."""
+    """Return a copy of the merged model, without the manifest whose hashes would detect changes."""
     shutil.copytree(gemma_models.merged, tmp_path / "keys")
     (tmp_path / "keys" / "manifest.toml").unlink()
     return tmp_path / "keys"
 
 
 def load_slot(folder: Path) -> EngineSlot:
-    """Load the model as the server does, with another reader as the fallback."""
+    """Load the model as the server does, with the colour reader as the spare reader."""
     slot = slot_of(lambda: load(folder), spare=colour_reader)
     slot.load()
     return slot
@@ -45,7 +45,7 @@ TEMPLATES = {
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_load_chat_template_is_sandboxed(folder: Path, tmp_path: Path, template: str) -> None:
+def test_hostile_chat_template_cannot_do_harm(folder: Path, tmp_path: Path, template: str) -> None:
     (folder / "chat_template.jinja").write_text(
         TEMPLATES[template].replace("TRACE", str(tmp_path / "trace"))
     )
@@ -56,7 +56,7 @@ def test_load_chat_template_is_sandboxed(folder: Path, tmp_path: Path, template:
     assert not (tmp_path / "trace").exists()
 
 
-def test_load_never_follows_other_names_of_the_base(
+def test_names_of_other_models_in_the_configuration_are_not_followed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[object] = []
@@ -69,7 +69,7 @@ def test_load_never_follows_other_names_of_the_base(
     assert requests == []
 
 
-def test_load_weights_exchanged_during_loading_are_refused(
+def test_weights_that_are_exchanged_during_loading_are_refused(
     gemma_models: GemmaModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from keylike.readers.gemma import backends

@@ -1,4 +1,4 @@
-"""Tests of ONNX files that read other files, run forever or use all memory."""
+"""Tests of hostile ONNX files that read other files, run forever or use all memory."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.models.folders import KINDS, update_hash
 CALIPER = KINDS[0]
 FLOAT = TensorProto.FLOAT
 WEIGHTS = np.full(3, 20, np.float32)
-# onnxruntime's name for weights in memory, at the address given by "offset".
+# The file name by which onnxruntime means weights in memory, at the address in the field "offset".
 IN_MEMORY = "*/_ORT_MEM_ADDR_/*"
 
 
 def tensor(where: str) -> Any:
-    """Return three external weights."""
+    """Return a tensor of three weights that are in another file, `where`."""
     return Net(weights_at=where)._weights()
 
 
@@ -43,9 +43,9 @@ NUMBER = [helper.make_opsetid("", 13)]
 
 
 def model(nodes: Iterable[Any], weights: Iterable[Any] = (), **more: Any) -> bytes:
-    """Return a network over the mean of each channel.
+    """Return an ONNX model that computes the mean of each channel and applies `nodes` to it.
 
-    `more` has the graph's sparse weights, and the model's functions and operator domains.
+    `more` may contain sparse weights, functions and operator domains.
     """
     means = helper.make_node("ReduceMean", ["photo"], ["means"], axes=[2, 3], keepdims=0)
     photo = helper.make_tensor_value_info("photo", FLOAT, [1, 3, 6, 8])
@@ -109,7 +109,7 @@ def make_served(folder: Path, data: bytes) -> Path:
     return folder
 
 
-def test_warm_networks_with_own_weights_work(tmp_path: Path) -> None:
+def test_networks_with_weights_inside_the_file_work(tmp_path: Path) -> None:
     weights = numpy_helper.from_array(WEIGHTS, "weights")
     load_classifier(make_served(tmp_path / "plain", model([MULTIPLY], [weights]))).warm()
     load_classifier(
@@ -121,7 +121,7 @@ def test_warm_networks_with_own_weights_work(tmp_path: Path) -> None:
     "where", ["weights.bin", "../weights.bin", "absolute", IN_MEMORY, "/_ORT_MEM_ADDR_/"]
 )
 @pytest.mark.parametrize("place", PLACES)
-def test_load_external_weights_are_refused(
+def test_weights_outside_the_network_file_are_refused(
     tmp_path: Path, place: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_served(
@@ -135,8 +135,8 @@ def test_load_external_weights_are_refused(
         load_classifier(folder)
 
 
-def test_load_caliper_external_weights_are_refused(tmp_path: Path) -> None:
-    """The weights have a plain name, which onnxruntime would follow if it opened by path."""
+def test_caliper_with_weights_outside_its_network_file_is_refused(tmp_path: Path) -> None:
+    """Name a file with weights. onnxruntime would read it if it opened the network by its path."""
     folder = tmp_path / "caliper"
     CALIPER.make(folder)
     (folder / "finder.onnx").write_bytes(PLACES["weights"]("weights.bin"))
@@ -150,7 +150,7 @@ def test_load_caliper_external_weights_are_refused(tmp_path: Path) -> None:
     ("domain", "operator"),
     [("own.code", "Run"), ("ai.onnx.contrib", "PyOp"), ("com.microsoft", "PythonOp")],
 )
-def test_load_operators_of_other_libraries_are_refused(
+def test_network_with_operators_of_other_libraries_is_refused(
     tmp_path: Path, domain: str, operator: str
 ) -> None:
     node = helper.make_node(
@@ -161,7 +161,7 @@ def test_load_operators_of_other_libraries_are_refused(
 
 
 class Evil:
-    """Object that creates a file when it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -170,7 +170,7 @@ class Evil:
         return Path.touch, (self.trace,)
 
 
-def test_load_pickle_named_onnx_is_refused(tmp_path: Path) -> None:
+def test_pickle_with_the_name_of_a_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be opened"):
         load_classifier(make_served(tmp_path / "net", pickle.dumps(Evil(tmp_path / "trace"))))
     assert not (tmp_path / "trace").exists()
@@ -189,7 +189,7 @@ def endless() -> bytes:
     return model([helper.make_node("Loop", ["", "yes", "means"], ["scores"], body=body)], [YES])
 
 
-def test_warm_endless_network_is_stopped(tmp_path: Path) -> None:
+def test_network_that_never_finishes_is_stopped(tmp_path: Path) -> None:
     classifier = NetworkClassifier.load(make_served(tmp_path / "net", endless()), timeout_s=0.05)
     with pytest.raises(ModelError, match=r"net\.onnx did not finish within 0\.05 s"):
         classifier.warm()
@@ -201,7 +201,7 @@ def test_warm_endless_network_is_stopped(tmp_path: Path) -> None:
 
 
 def memory_hog(elements: int, computed: bool = True) -> bytes:
-    """Return a network that holds this many numbers at once."""
+    """Return a network that allocates this many numbers of 4 bytes at once."""
     across = numpy_helper.from_array(np.array([elements, 1] if computed else [elements]), "across")
     first = (
         helper.make_node("Expand", ["one", "across"], ["much"])
@@ -237,9 +237,9 @@ print(json.dumps([errors, peak]))
 
 
 def warm_in_process(*folders: Path) -> tuple[list[str], int]:
-    """Warm classifiers in a separate process.
+    """Load and warm up classifiers in a process of their own.
 
-    With several classifiers, the shared limit is 100 MB instead of MAX_BYTES.
+    With several classifiers, the memory limit for all of them is 100 MB instead of MAX_BYTES.
 
     Returns:
         Error messages, and peak memory in bytes.
@@ -257,8 +257,8 @@ def warm_in_process(*folders: Path) -> tuple[list[str], int]:
 
 
 @pytest.mark.parametrize("computed", [True, False])
-def test_warm_network_above_memory_limit_raises(tmp_path: Path, computed: bool) -> None:
-    """The network asks for twenty times the limit."""
+def test_network_above_the_memory_limit_is_refused(tmp_path: Path, computed: bool) -> None:
+    """Warm up a network that allocates twenty times the memory limit."""
     errors, peak = warm_in_process(
         make_served(tmp_path / "net", memory_hog(MAX_BYTES * 5, computed))
     )
@@ -266,8 +266,11 @@ def test_warm_network_above_memory_limit_raises(tmp_path: Path, computed: bool) 
     assert peak < 1_000_000_000
 
 
-def test_warm_memory_is_returned_after_each_run(tmp_path: Path) -> None:
-    """All networks share one limit, so memory must be returned after each run."""
+def test_network_returns_its_memory_after_each_run(tmp_path: Path) -> None:
+    """Warm up networks that together exceed the limit, which all of them share.
+
+    It works only if each of them returns its memory.
+    """
     folders = [
         make_served(tmp_path / f"net{number}", memory_hog(8_000_000 + 500_000 * number))
         for number in range(7)

@@ -1,4 +1,4 @@
-"""Runs of the notebook in a kernel of its own, cell by cell, with access to the output."""
+"""Runs the notebook cell by cell in a kernel of its own, with access to the output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CELL_S = 120
 
 
 def read_sample(address: str, token: str | None) -> str:
-    """Return the code of the sample as a server reads it, or its error code."""
+    """Let the server read the sample photo, and return the bitting or the error code."""
     with Client(address, token, patience_s=0) as keylike:
         try:
             return keylike.read(ROOT / "samples" / SAMPLE["file"]).bitting
@@ -37,17 +37,17 @@ def read_sample(address: str, token: str | None) -> str:
 
 
 def decode_picture(data: bytes) -> NDArray[np.uint8]:
-    """Decode a picture into a HxWx3 RGB array."""
+    """Decode a picture into an RGB array of shape (height, width, 3)."""
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def committed_notebook() -> Any:
-    """Return the notebook as it is committed."""
+    """Return the notebook of the repository."""
     return nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
 
 
 class NotebookRun:
-    """Running notebook."""
+    """A notebook that runs in a kernel."""
 
     def __init__(self, notebook: Any, client: Any) -> None:
         self._notebook = notebook
@@ -71,7 +71,7 @@ class NotebookRun:
         )
 
     def picture(self, name: str) -> NDArray[np.uint8] | None:
-        """Return the picture that a cell shows, or None."""
+        """Return the picture in the output of a cell, or None."""
         for data in (output.get("data", {}) for output in self._cell(name).outputs):
             for kind in ("image/png", "image/jpeg"):
                 if kind in data:
@@ -79,7 +79,7 @@ class NotebookRun:
         return None
 
     def saved(self, *excluded: str) -> str:
-        """Return the notebook as it would be saved now, without the named cells."""
+        """Return the JSON of the notebook as it would be saved now, without the named cells."""
         return json.dumps(
             {
                 **self._notebook,
@@ -88,7 +88,7 @@ class NotebookRun:
         )
 
     def address(self) -> str:
-        """Return the server's local address, as the notebook shows it."""
+        """Return the local address of the server, which the notebook shows."""
         found = re.search(r"serves on (http://127\.0\.0\.1:\d+)", self.saved())
         assert found
         return found[1]
@@ -103,7 +103,7 @@ class NotebookRun:
 
 @contextmanager
 def notebook(home: Path, **environment: str) -> Iterator[NotebookRun]:
-    """Start a kernel without an input prompt for the notebook. `home` is the user's home folder."""
+    """Start a kernel for the notebook, without input prompts, with `home` as the home folder."""
     content = committed_notebook()
     client = NotebookClient(
         content,
@@ -111,15 +111,15 @@ def notebook(home: Path, **environment: str) -> Iterator[NotebookRun]:
         kernel_name="python3",
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
     )
-    # Paths of sockets must be short, and the tests' temporary folders have long ones.
+    # The paths of Unix sockets must be short, and those in the folders of pytest are too long.
     with tempfile.TemporaryDirectory(prefix="nb") as sockets:
         folders = {
             "HOME": str(home),
             "IPYTHONDIR": str(home / "ipython"),
             "KEYLIKE_LOGS": str(home / "logs"),
         }
-        # The Python that runs the tests has all packages. If it does not, pip must not download
-        # them.
+        # The Python that runs the tests should have all packages. If it does not, pip must not
+        # download them.
         folders |= {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
         manager = client.create_kernel_manager()
         manager.transport, manager.connection_file = "ipc", f"{sockets}/k.json"

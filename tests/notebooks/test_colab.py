@@ -1,4 +1,4 @@
-"""Tests of Colab's features and their substitutes, with a stand-in for Colab's modules."""
+"""Tests of the functions that use Colab's features, with a fake of Colab's modules."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ JPEG = b"\xff\xd8\xff of a key"
 
 
 class SecretNotFoundError(Exception):
-    """Stand-in for Colab's exception."""
+    """Fake of Colab's exception for a missing secret."""
 
 
 class Colab:
-    """Stand-in for Colab that records mounts and uploads."""
+    """Fake of Colab's modules that records mounts and uploads."""
 
     def __init__(self) -> None:
         self.secrets: dict[str, str] = {}
@@ -28,7 +28,7 @@ class Colab:
         self.uploads: list[Path] = []
 
     def get(self, name: str) -> str:
-        """Return a secret."""
+        """Return a secret of the user."""
         if name not in self.secrets:
             raise SecretNotFoundError(f"Secret {name} does not exist.")
         return self.secrets[name]
@@ -38,14 +38,14 @@ class Colab:
         self.mounted.append(where)
 
     def upload_file(self, name: str) -> None:
-        """Write an uploaded file."""
+        """Write the file that the user uploads."""
         self.uploads.append(Path(name))
         Path(name).write_bytes(JPEG)
 
 
 @pytest.fixture
 def colab(monkeypatch: pytest.MonkeyPatch) -> Colab:
-    """Install the stand-in for Colab's modules."""
+    """Install the fake of Colab's modules."""
     stand_in = Colab()
     parts: dict[str, Any] = {
         "userdata": {"get": stand_in.get},
@@ -61,7 +61,7 @@ def colab(monkeypatch: pytest.MonkeyPatch) -> Colab:
 
 
 def answer_prompts(text: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Answer prompts with `text` and return the list of prompts."""
+    """Answer password prompts with `text`, and return a list to which the prompts are added."""
     prompts: list[str] = []
 
     def answer(question: str) -> str:
@@ -72,7 +72,7 @@ def answer_prompts(text: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return prompts
 
 
-def test_ngrok_token_from_colab_secret_needs_no_prompt(
+def test_ngrok_token_in_a_colab_secret_needs_no_prompt(
     colab: Colab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     colab.secrets["NGROK_TOKEN"] = " 2secret\n"
@@ -82,7 +82,7 @@ def test_ngrok_token_from_colab_secret_needs_no_prompt(
     )
 
 
-def test_ngrok_token_without_secret_prompts(
+def test_user_is_asked_for_the_ngrok_token_without_a_colab_secret(
     colab: Colab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompts = answer_prompts("2typed", monkeypatch)
@@ -91,7 +91,7 @@ def test_ngrok_token_without_secret_prompts(
     assert "no secret NGROK_TOKEN" in output and "2typed" not in output
 
 
-def test_ngrok_token_outside_colab_prefers_the_environment(
+def test_ngrok_token_outside_colab_comes_from_environment_or_prompt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     prompts = answer_prompts(" ", monkeypatch)
@@ -100,7 +100,7 @@ def test_ngrok_token_outside_colab_prefers_the_environment(
     assert colab_module.ngrok_token() == "2environment" and len(prompts) == 1
 
 
-def test_model_folder_mounts_drive_only_if_needed(colab: Colab, tmp_path: Path) -> None:
+def test_model_folder_mounts_google_drive_only_if_needed(colab: Colab, tmp_path: Path) -> None:
     assert colab_module.model_folder(" ") is None
     assert colab_module.model_folder(str(tmp_path)) == tmp_path
     assert colab.mounted == []
@@ -114,7 +114,7 @@ def test_photo_upload_is_deleted_from_disk(colab: Colab, tmp_path: Path) -> None
     assert [file.exists() or file.parent.exists() for file in colab.uploads] == [False]
 
 
-def test_photo_from_path_and_sample(tmp_path: Path) -> None:
+def test_photo_can_be_a_path_or_the_sample_but_no_upload_outside_colab(tmp_path: Path) -> None:
     (tmp_path / "mine.jpg").write_bytes(JPEG)
     (tmp_path / "sample.jpg").write_bytes(JPEG[:3])
     assert colab_module.photo(str(tmp_path / "mine.jpg"), tmp_path / "sample.jpg") == JPEG

@@ -1,4 +1,4 @@
-"""Tests of the choice of the Python interpreter that runs the server."""
+"""Tests of the choice of the Python that runs the server of a notebook."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.notebooks.notebook_runner import ROOT
 from tests.test_locks import has, line, wheel
 
 
-def test_server_python_with_all_packages_is_the_own_python(
+def test_server_python_is_the_current_python_if_it_has_all_packages(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert server_python(ROOT, gemma=False) == Path(sys.executable)
     assert capsys.readouterr().out == ""
 
 
-def test_server_python_without_packages_creates_an_environment(
+def test_server_python_is_a_new_environment_if_packages_are_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in {
@@ -31,7 +31,7 @@ def test_server_python_without_packages_creates_an_environment(
         monkeypatch.setenv(name, value)
     lock = tmp_path / "requirements.txt"
     lock.write_text(line(wheel(tmp_path, "sound")))
-    # This folder has no copy of Keylike that could check the packages.
+    # This folder contains no copy of Keylike.
     python = server_python(tmp_path, gemma=False)
     assert (
         python == tmp_path / ".venv" / "bin" / "python" and "Installing" in capsys.readouterr().out

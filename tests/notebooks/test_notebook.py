@@ -1,4 +1,4 @@
-"""Tests of the executed notebook: with a tunnel, without one, and with a killed kernel."""
+"""Tests that run the notebook: with a tunnel, without one, and with a killed kernel."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from tests.running import until
 from tests.tunnel.standin import NGROK_TOKEN, StandIn
 
 EXPECTED_READING = f"{SAMPLE['keyway']} (Schlage), bitting {BITTING} (bow to tip)"
-CUT = (255, 196, 0)  # the colour of cuts in the overlay
+CUT = (255, 196, 0)  # RGB colour in which the cuts are drawn over the photo
 
 
 @pytest.fixture
 def standin(tmp_path: Path) -> Iterator[StandIn]:
-    """Install a stand-in for ngrok's agent, and check at the end that nothing of it is running."""
+    """Install a fake ngrok agent. Check after the test that none of its processes still runs."""
     installed = StandIn(tmp_path / "ngrok")
     yield installed
     until(installed.gone)
 
 
 def with_ngrok(standin: StandIn, token: str = NGROK_TOKEN) -> dict[str, str]:
-    """Return the environment of a machine with ngrok's program and an optional token."""
+    """Return environment variables with the fake ngrok agent in PATH and a token of ngrok."""
     return {"PATH": f"{standin.bin}:{os.environ['PATH']}", "NGROK_TOKEN": token}
 
 
 def count_cut_pixels(image: NDArray[np.uint8]) -> int:
-    """Return the number of pixels in the colour of cuts."""
+    """Return the number of pixels in the colour of drawn cuts."""
     return int((np.abs(image.astype(int) - CUT).max(axis=2) < 60).sum())
 
 
@@ -61,11 +61,11 @@ def test_committed_notebook_has_no_outputs() -> None:
     codes = [at for at, cell in enumerate(committed.cells) if cell.cell_type == "code"]
     assert len(codes) > 4 and all(
         committed.cells[at - 1].cell_type == "markdown" for at in codes
-    ), "every code cell needs a text cell before it"
+    ), "every code cell must follow a text cell"
 
 
 def get(repository: str) -> Path:
-    """Execute the first cell and return the folder of Keylike."""
+    """Execute the first code cell and return the folder of Keylike that it has found or cloned."""
     source = next(cell.source for cell in committed_notebook().cells if cell.id == "get")
     names: dict[str, object] = {}
     exec(source.replace('REPOSITORY = ""', f"REPOSITORY = {repository!r}"), names)
@@ -74,7 +74,7 @@ def get(repository: str) -> Path:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_first_cell_without_checkout_clones_once(
+def test_first_cell_clones_the_repository_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -107,7 +107,7 @@ def test_first_cell_without_checkout_clones_once(
     assert sys.path[-2:] == [str(empty / "keylike"), str(empty / "keylike" / "clients" / "python")]
 
 
-def test_notebook_with_tunnel_runs_all_cells(tmp_path: Path, standin: StandIn) -> None:
+def test_notebook_with_a_tunnel_runs_all_cells(tmp_path: Path, standin: StandIn) -> None:
     sample = decode_picture((ROOT / "samples" / SAMPLE["file"]).read_bytes())
     with notebook(tmp_path, **with_ngrok(standin)) as book:
         book.run("get", "install", "serve", "phone")
@@ -115,7 +115,9 @@ def test_notebook_with_tunnel_runs_all_cells(tmp_path: Path, standin: StandIn) -
         assert code is not None
         link = cv2.QRCodeDetector().detectAndDecode(code)[0]
         address, _, token = link.partition("/#token=")
-        assert token.startswith("kl_") and link in book.saved(), "the link is shown as text, too"
+        assert token.startswith("kl_") and link in book.saved(), (
+            "the link must also be shown as text"
+        )
         assert (read_sample(address, token), read_sample(address, None)) == (
             BITTING,
             "unauthorized",
@@ -129,11 +131,11 @@ def test_notebook_with_tunnel_runs_all_cells(tmp_path: Path, standin: StandIn) -
         assert book.picture("phone") is None and "the link no longer works" in book.saved()
         assert token not in book.saved() and NGROK_TOKEN not in book.saved()
         assert not is_alive(book.address()) and not is_alive(address) and standin.gone(), (
-            "while the kernel is still running"
+            "server and tunnel must have ended although the kernel still runs"
         )
 
 
-def test_notebook_without_ngrok_token_reads_photos(tmp_path: Path, standin: StandIn) -> None:
+def test_notebook_without_an_ngrok_token_reads_photos(tmp_path: Path, standin: StandIn) -> None:
     with notebook(tmp_path, **with_ngrok(standin, token="")) as book:
         output = book.run()
         assert (
@@ -148,7 +150,7 @@ def test_notebook_without_ngrok_token_reads_photos(tmp_path: Path, standin: Stan
         assert not is_alive(book.address()) and standin.seen("pid") == []
 
 
-def test_killed_kernel_ends_server_and_tunnel(tmp_path: Path, standin: StandIn) -> None:
+def test_server_and_tunnel_end_when_the_kernel_is_killed(tmp_path: Path, standin: StandIn) -> None:
     with notebook(tmp_path, **with_ngrok(standin)) as book:
         book.run("get", "install", "serve")
         assert is_alive(book.address()) and not standin.gone()

@@ -1,4 +1,4 @@
-"""Tests of the server that a notebook starts: its output until it is ready, and its failures."""
+"""Tests of the server that a notebook starts: its tunnel and its failures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PYTHON = Path(sys.executable)
 
 @pytest.fixture
 def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """Install a stand-in for ngrok's agent, and check at the end that nothing of it is running."""
+    """Install a fake ngrok agent. Check after the test that none of its processes still runs."""
     installed = StandIn(tmp_path / "ngrok")
     monkeypatch.setenv("PATH", f"{installed.bin}:{os.environ['PATH']}")
     monkeypatch.setenv("KEYLIKE_LOGS", str(tmp_path / "logs"))
@@ -31,10 +31,11 @@ def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
     until(installed.gone)
 
 
-def test_server_with_refused_tunnel_still_reads(
+def test_notebook_server_reads_photos_if_its_tunnel_is_refused(
     standin: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A server with existing tokens creates none. The notebook's server must create one anyway.
+    # A server with existing tokens creates no further token for its tunnel. The server of a
+    # notebook must do so, because the notebook knows none of the existing tokens.
     TokenStore(tmp_path / "tokens.sqlite3", time.time).new("phone", Tier.FREE, None)
     monkeypatch.setenv("KEYLIKE_TOKENS", str(tmp_path / "tokens.sqlite3"))
     standin.misbehave("bad_token")
@@ -53,7 +54,7 @@ def test_server_with_refused_tunnel_still_reads(
     assert not is_alive(server.local)
 
 
-def test_server_lost_tunnel_gets_new_link(standin: StandIn) -> None:
+def test_notebook_server_gets_a_new_link_after_its_tunnel_is_lost(standin: StandIn) -> None:
     server = Server(PYTHON, ROOT, ngrok_token=NGROK_TOKEN)
     server.wait_until_ready(lambda line: None)
     try:
@@ -70,7 +71,7 @@ def test_server_lost_tunnel_gets_new_link(standin: StandIn) -> None:
     assert server.link is None
 
 
-def test_server_invalid_setting_shows_reason(
+def test_notebook_server_shows_the_reason_of_an_invalid_setting(
     standin: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KEYLIKE_THREADS", "many")
@@ -80,18 +81,18 @@ def test_server_invalid_setting_shows_reason(
     assert any("KEYLIKE_THREADS" in line for line in lines)
 
 
-def test_server_not_ready_in_time_is_stopped(standin: StandIn) -> None:
+def test_notebook_server_that_is_not_ready_in_time_is_stopped(standin: StandIn) -> None:
     server = Server(PYTHON, ROOT)
     with pytest.raises(RuntimeError, match="not ready after 0 s"):
         server.wait_until_ready(limit_s=0)
     assert server.local == "" or not is_alive(server.local)
 
 
-def test_fetch_agent_installed_program_is_not_downloaded(
+def test_fetch_agent_downloads_ngrok_only_if_it_is_not_installed(
     standin: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    # No server listens on this port, so any download fails.
+    # No proxy listens on this port, so every download fails.
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     fetch_agent(PYTHON, ROOT)

@@ -1,1 +1,1 @@
-"""Tests of the package observability."""
+"""Tests of the `observability` package."""

@@ -1,4 +1,4 @@
-"""Tests of log output that is written in the background."""
+"""Tests of the log handler that writes in a background thread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StuckTarget(logging.Handler):
         self.reached, self.released = threading.Event(), threading.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Wait, then keep the line."""
+        """Wait until the test releases the handler, then keep the line."""
         self.reached.set()
         assert self.released.wait(20)
         self.lines.append(record.getMessage())
@@ -36,18 +36,18 @@ def record(text: str) -> logging.LogRecord:
 
 @pytest.fixture
 def target() -> Iterator[StuckTarget]:
-    """Return a stuck target, which is released after the test."""
+    """Return a handler that blocks. It is released after the test."""
     stuck = StuckTarget()
     yield stuck
     stuck.released.set()
 
 
-def test_background_handler_with_a_stuck_target_drops_and_reports_once(
+def test_lines_for_a_blocked_handler_are_dropped_and_reported_once(
     target: StuckTarget,
 ) -> None:
     handler = BackgroundHandler(target, lambda lines: record(f"dropped {lines}"), max_lines=2)
     handler.handle(record("1"))
-    # The first line has left the queue.
+    # The thread has taken the first line from the queue, so the queue is empty again.
     assert target.reached.wait(20)
     for number in range(2, 8):
         handler.handle(record(str(number)))
@@ -58,7 +58,7 @@ def test_background_handler_with_a_stuck_target_drops_and_reports_once(
     assert handler.dropped == 4
 
 
-def test_background_handler_writes_all_lines_in_order_at_close(target: StuckTarget) -> None:
+def test_all_lines_are_written_in_order_when_the_handler_is_closed(target: StuckTarget) -> None:
     target.released.set()
     handler = BackgroundHandler(target)
     expected = [str(number) for number in range(1000)]
@@ -68,7 +68,7 @@ def test_background_handler_writes_all_lines_in_order_at_close(target: StuckTarg
     assert (target.lines, handler.dropped) == (expected, 0)
 
 
-def test_background_handler_formats_before_it_queues(target: StuckTarget) -> None:
+def test_lines_are_formatted_before_they_are_queued(target: StuckTarget) -> None:
     handler = BackgroundHandler(target)
     values = ["before"]
     handler.handle(logging.LogRecord("keylike", logging.INFO, __file__, 1, "%s", (values,), None))
@@ -78,7 +78,7 @@ def test_background_handler_formats_before_it_queues(target: StuckTarget) -> Non
     assert target.lines == ["['before']"]
 
 
-def test_background_handler_abandons_a_stuck_target_at_close(target: StuckTarget) -> None:
+def test_closing_does_not_wait_for_a_blocked_handler(target: StuckTarget) -> None:
     handler = BackgroundHandler(target, patience_s=0.0)
     handler.handle(record("stuck"))
     assert target.reached.wait(20)
@@ -87,7 +87,7 @@ def test_background_handler_abandons_a_stuck_target_at_close(target: StuckTarget
     assert target.lines == []
 
 
-def test_dropped_lines_counts_what_the_file_lacks(tmp_path: Path) -> None:
+def test_dropped_lines_counts_the_lines_missing_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "api.log").symlink_to("/dev/full")
     log = make_logger(tmp_path)
     log.info("request", status=200)

@@ -1,4 +1,4 @@
-"""Tests that no process of the server writes a core dump or shows its memory to other processes."""
+"""Tests that no process of the server writes a core dump or lets others read its memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 
-# Prints the figures of a process that may not be inspected and has such a child.
+# A program that forbids core dumps, starts a child process, and prints what the server would report
+# about the memory and processor time of both.
 FIGURES = """
 import json, os, psutil, time
 from keylike.observability.core_dumps import forbid_core_dumps
@@ -57,7 +58,7 @@ print(json.dumps({
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
-    """Run the real server with two worker processes, core dumps being allowed at its start."""
+    """Run a server with two worker processes. Core dumps are allowed when it starts."""
     limit = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (limit[1], limit[1]))
     try:
@@ -77,16 +78,13 @@ def test_server_and_workers_forbid_core_dumps(server: Served) -> None:
     for process in processes:
         assert resource.prlimit(process.pid, resource.RLIMIT_CORE) == (0, 0)
     if not os.getuid():
-        # The kernel gives the files of a process that is not dumpable to root; ours are root's
-        # anyway, so look at what another user may do.
+        # The kernel protects the memory of such a process by giving its files in /proc to root.
+        # Here root owns them anyway, so check what a process without root's capabilities may read.
         assert [_is_hidden(process.pid) for process in processes] == [True] * 4
 
 
 def _is_hidden(pid: int) -> bool:
-    """Return True if even a process without privileges over others cannot read the memory map.
-
-    Both processes run as root, but the one that looks has no capabilities.
-    """
+    """Return True if a process without capabilities cannot read the memory map of process `pid`."""
     look = f"open('/proc/{pid}/maps').read(1)"
     done = subprocess.run(
         ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", look],
@@ -97,7 +95,7 @@ def _is_hidden(pid: int) -> bool:
     return done.returncode != 0
 
 
-def test_server_that_crashes_leaves_no_core_file(tmp_path: Path) -> None:
+def test_process_that_crashes_leaves_no_core_file(tmp_path: Path) -> None:
     crash = (
         "import os, resource, signal, sys\n"
         "resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE)[1:] * 2)\n"
@@ -127,7 +125,7 @@ def test_server_that_crashes_leaves_no_core_file(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("user", [0, NOBODY])
-def test_figures_of_undumpable_processes_are_plausible(user: int) -> None:
+def test_memory_figures_are_plausible_although_core_dumps_are_forbidden(user: int) -> None:
     done = subprocess.run(
         ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all"]
         + ([] if user else ["--bounding-set=-all"])

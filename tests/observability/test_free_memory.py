@@ -1,4 +1,4 @@
-"""Free memory of this machine, or of a container with a limit."""
+"""Test of the free memory of this machine, or of a container with a memory limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from keylike.observability.free_memory import free_memory
 
 
-def test_free_memory_respects_the_containers_limit(tmp_path: Path) -> None:
+def test_free_memory_respects_the_limit_of_a_container(tmp_path: Path) -> None:
     unbounded = free_memory(tmp_path / "none")
     (tmp_path / "memory.current").write_text("3000000\n")
     (tmp_path / "memory.max").write_text("5000000\n")

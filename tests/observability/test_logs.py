@@ -1,4 +1,4 @@
-"""Log lines: one per request, as JSON in the file, and without secrets."""
+"""Tests of log lines: one for each request, as JSON in the file, and without secrets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FailingReader(ColourReader):
 
     @property
     def info(self) -> ReaderInfo:
-        """Return the reader's description."""
+        """Return information about the reader."""
         return ReaderInfo("failing", "1.0.0", "fake", (), "")
 
     def read(self, photos: object) -> list[object]:  # type: ignore[override]
@@ -35,7 +35,7 @@ class FailingReader(ColourReader):
 
 
 def lines(settings: Settings) -> list[dict[str, object]]:
-    """Return the lines of the log file."""
+    """Return the parsed lines of the log file."""
     return [json.loads(line) for line in log_text(settings.logs).splitlines()]
 
 
@@ -78,7 +78,7 @@ def test_secrets_of_a_request_are_not_logged(
         assert secret not in text
 
 
-def test_crash_is_logged_by_location_without_its_message(
+def test_crash_is_logged_with_its_location_but_without_its_message(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     response = (
@@ -97,7 +97,7 @@ def test_crash_is_logged_by_location_without_its_message(
     assert "canary" not in text and "/secret" not in text
 
 
-def test_library_record_is_logged_by_location_only(
+def test_message_of_a_library_is_replaced_by_its_location(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     make_logger(settings.logs)
@@ -120,7 +120,7 @@ def test_unknown_http_method_is_not_logged(client: FlaskClient, settings: Settin
     assert (line["status"], line["method"]) == (405, "other")
 
 
-def test_log_level_is_respected(
+def test_requests_are_not_logged_at_log_level_error(
     settings: Settings, model: Load, app: OpenAPI, tmp_path: Path
 ) -> None:
     quiet = settings.model_copy(update={"log_level": "ERROR", "logs": tmp_path / "quiet"})

@@ -1,4 +1,4 @@
-"""The release of free memory by the real glibc, in a process of its own."""
+"""Test that free memory is returned to the operating system, in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Frees blocks of 64 kB except for one in fifty and the last one. No free memory is then at the top
-# of the heap, from where glibc would release it in any case.
+# A program that allocates blocks of 64 kB and frees them, except each fiftieth and the last one.
+# The last one stays at the top of the heap, because glibc always returns free memory there.
 _CHILD = """
 from psutil import Process
 from keylike.observability.malloc_tuning import release_free_memory, tune_malloc

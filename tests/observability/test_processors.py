@@ -1,4 +1,4 @@
-"""Processor cores and memory in control groups of both versions."""
+"""Tests of the number of usable processor cores, with the quota of a container (cgroup 1 and 2)."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def test_find_processors_reads_the_quota_of_the_container(
     ("cores", "quota", "usable"),
     [(8, None, 8), (8, 0.5, 1), (8, 1.5, 2), (2, 4.0, 2)],
 )
-def test_usable_processors_keep_within_cores_and_quota(
+def test_usable_processors_exceed_neither_cores_nor_quota(
     cores: int, quota: float | None, usable: int
 ) -> None:
     assert Processors(cores, quota).usable == usable
 
 
-def test_cgroup_values_come_from_the_group_and_its_parents(tmp_path: Path) -> None:
+def test_cgroup_values_include_those_of_parent_groups(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "cpu.max").write_text("max 100000\n")
     (tmp_path / "a" / "cpu.max").write_text("50000 100000\n")

@@ -1,4 +1,4 @@
-"""The redaction of log lines when code logs what it must not."""
+"""Tests of the redaction of log lines: it hides secrets that code logs by mistake."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ SECRET = [
 
 
 def line(**fields: Any) -> dict[str, Any]:
-    """Return the redacted line."""
+    """Return a log line with these fields after its redaction."""
     return dict(redact(None, "info", fields))
 
 
 def log_lines(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of the log file."""
+    """Return the parsed lines of the log file."""
     return [json.loads(one) for one in log_text(folder).splitlines()]
 
 
@@ -63,7 +63,7 @@ def log_lines(folder: Path) -> list[dict[str, Any]]:
     "value", ["canary", 25473, [2, 5, 4, 7, 3], {"deep": ["canary"]}, b"canary", None], ids=str
 )
 @pytest.mark.parametrize("name", SECRET)
-def test_redact_unknown_field_hides_its_value(name: str, value: object) -> None:
+def test_redaction_hides_the_value_of_an_unknown_field(name: str, value: object) -> None:
     assert line(event="request", **{name: value}) == {"event": "request", name: REDACTED}
 
 
@@ -90,11 +90,11 @@ def test_redact_unknown_field_hides_its_value(name: str, value: object) -> None:
         ("method", b"GET"),
     ],
 )
-def test_redact_known_field_hides_an_unexpected_value(name: str, value: object) -> None:
+def test_redaction_hides_an_unexpected_value_of_a_known_field(name: str, value: object) -> None:
     assert line(**{name: value}) == {name: REDACTED}
 
 
-def test_redact_keeps_plain_values() -> None:
+def test_redaction_keeps_expected_values_of_known_fields() -> None:
     plain = {
         "event": "crash",
         "level": "error",
@@ -111,17 +111,19 @@ def test_redact_keeps_plain_values() -> None:
     assert line(**plain) == plain
 
 
-def test_redact_checks_each_entry_of_a_list() -> None:
+def test_redaction_checks_each_entry_of_a_list() -> None:
     assert line(places=["reader.py:12 read", "canary 2,5,4,7,3", ["reader.py:12 read"]]) == {
         "places": ["reader.py:12 read", REDACTED, REDACTED]
     }
 
 
-def test_redact_hides_names_that_are_not_identifiers() -> None:
+def test_redaction_hides_field_names_that_are_not_identifiers() -> None:
     assert line(**{"X-Canary: 25473": 1, "canary" * 10: 2}) == {REDACTED: REDACTED}
 
 
-def test_log_never_shows_an_exception(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_never_contains_the_text_of_an_exception(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     log = make_logger(tmp_path)
     try:
         raise ValueError("canary 2,5,4,7,3")
@@ -150,10 +152,13 @@ def test_bound_and_passed_fields_are_redacted_in_file_and_terminal(
     assert "status=200" in err and "canary" not in err and "203.0.113.77" not in err
 
 
-def test_invalid_record_of_a_library_is_not_quoted(
+def test_invalid_message_of_a_library_is_not_printed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Python's own handlers would print the message, its arguments and the stack."""
+    """Log a message with wrong arguments.
+
+    Python's own handlers would print the message, its arguments and the stack.
+    """
     make_logger(tmp_path)
     logging.getLogger("waitress").error("canary %d", "203.0.113.77")
     (one,) = log_lines(tmp_path)
@@ -163,8 +168,8 @@ def test_invalid_record_of_a_library_is_not_quoted(
     )
 
 
-def test_library_without_a_handler_is_logged_by_location_only(tmp_path: Path) -> None:
-    """Runs in a process of its own, since pytest installs handlers for all loggers."""
+def test_message_of_a_library_without_a_handler_is_replaced_by_its_location(tmp_path: Path) -> None:
+    """Log in a process of its own, because pytest installs handlers for all loggers."""
     program = (
         "import logging, pathlib, sys\n"
         "from keylike.observability.logs import make_logger\n"
@@ -186,7 +191,7 @@ def test_library_without_a_handler_is_logged_by_location_only(tmp_path: Path) ->
     assert "library" in ended.stderr and "canary" not in ended.stderr + ended.stdout
 
 
-def test_server_with_careless_logging_writes_no_secret(
+def test_server_whose_reader_logs_secrets_writes_no_secret(
     settings: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
     fault_server = FaultServer(settings)
@@ -213,8 +218,11 @@ def test_server_with_careless_logging_writes_no_secret(
     )
 
 
-def test_every_logged_field_is_on_the_list() -> None:
-    """A field that is missing from the list would be redacted. Add new fields with their format."""
+def test_every_logged_field_is_in_the_list_of_allowed_fields() -> None:
+    """Check that the list in redaction.py has every field that the server logs.
+
+    Other fields are redacted. Add a new field to the list, with its format.
+    """
     levels = {"debug", "info", "warning", "error", "critical", "exception", "log"}
     fields: set[str] = set()
     for path in (ROOT / "keylike").rglob("*.py"):

@@ -1,4 +1,4 @@
-"""Statistics of the last few minutes: percentiles, the time window, and bounded memory."""
+"""Tests of statistics of the last minutes: percentiles, the time window, and bounded memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keylike.observability.rolling_stats import RecentErrors, RecentStages, Summ
 
 
 class Clock:
-    """A clock that a test sets."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -21,12 +21,15 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Return a clock that stands still."""
+    """Return a clock that only the test changes."""
     return Clock()
 
 
 def trace(seconds: float) -> PhotoTrace:
-    """Return the trace of a photo that waited before and after decoding for equal times."""
+    """Return the trace of a photo that waited in the queue for `seconds` in total.
+
+    It waited for one half before it was decoded and for the other half afterwards.
+    """
     timings = (
         StageTiming("queue", 0.0, seconds / 2),
         StageTiming("decode", 0.0, 0.0),
@@ -36,11 +39,11 @@ def trace(seconds: float) -> PhotoTrace:
 
 
 def answered(*, crashed: bool) -> RequestRecord:
-    """Return the record of a request."""
+    """Return the record of a request that crashed or succeeded."""
     return RequestRecord("POST", "/predict", 500 if crashed else 200, 0.1, crashed)
 
 
-def test_summaries_contain_percentiles(clock: Clock) -> None:
+def test_summaries_contain_minimum_mean_and_percentiles(clock: Clock) -> None:
     recent = RecentStages(clock)
     for seconds in range(100, 0, -1):
         recent.record_photo(trace(float(seconds)))
@@ -69,7 +72,7 @@ def test_summaries_ignore_old_and_surplus_photos(clock: Clock) -> None:
     assert found is not None and (found.count, found.min) == (3, 6.0)
 
 
-def test_error_counts_cover_the_window(clock: Clock) -> None:
+def test_error_counts_include_only_requests_in_the_time_window(clock: Clock) -> None:
     errors = RecentErrors(clock, window_s=300)
     assert errors.counts() == (0, 0)
     for crashed in (True, False, True):

@@ -1,5 +1,7 @@
-"""OpenTelemetry traces: one span per photo and per stage, export to a collector, and operation
-without the packages.
+"""Tests of OpenTelemetry traces.
+
+Each photo and each stage has a span, which is exported to a collector. The server also works
+without the packages of OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ SKIP_REASON = "OpenTelemetry is an extra: pip install -r locks/otel.txt"
 
 
 class CrashingReader(ColourReader):
-    """A reader that crashes with a message that quotes a secret."""
+    """A reader that crashes with a message that contains secrets."""
 
     def read(self, photos: object) -> list[Any]:
         """Raise an error."""
@@ -36,7 +38,7 @@ class CrashingReader(ColourReader):
 
 
 class Traced:
-    """An application whose spans are kept in memory."""
+    """An application that keeps its spans in memory, for the test to read."""
 
     def __init__(self, settings: Settings, reader: ColourReader) -> None:
         pytest.importorskip("opentelemetry.sdk", reason=SKIP_REASON)
@@ -55,7 +57,7 @@ class Traced:
         self.client = self.service.app.test_client()
 
     def post(self, photo: bytes) -> tuple[Any, list[Any]]:
-        """Send a photo and return its span, and the spans of its stages in order."""
+        """Post a photo and return its span and, in order, the spans of its stages."""
         self.exporter.clear()
         self.client.post(
             "/predict?zipcode=98765",
@@ -75,7 +77,7 @@ def traced(settings: Settings) -> Iterator[Traced]:
     tracing.service.close()
 
 
-def test_photo_has_one_span_with_one_child_per_stage(traced: Traced) -> None:
+def test_photo_has_one_span_with_one_child_span_per_stage(traced: Traced) -> None:
     whole, stages = traced.post(plain(RED))
     assert (whole.name, whole.parent, dict(whole.attributes)) == (
         "photo",
@@ -106,7 +108,7 @@ def test_cached_photo_has_only_the_assessment_as_a_stage(traced: Traced) -> None
     assert [span.name for span in stages] == ["assess"]
 
 
-def test_refused_and_crashed_photos_have_their_outcome(traced: Traced, settings: Settings) -> None:
+def test_span_of_a_photo_has_its_outcome(traced: Traced, settings: Settings) -> None:
     whole, stages = traced.post(plain(BLUE))
     assert (whole.attributes["keylike.outcome"], whole.attributes["keylike.reason"]) == (
         "unreadable",
@@ -137,14 +139,14 @@ def test_spans_contain_no_secrets(traced: Traced) -> None:
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """Return a collector that receives spans."""
+    """Run a collector that receives spans."""
     tracing = Collector()
     yield tracing
     tracing.close()
 
 
 def send_one(settings: Settings, model: Load) -> None:
-    """Read a photo with the traces that the settings and the environment enable."""
+    """Post a photo to an application whose traces the settings or the environment enable."""
     with Service(settings, load=model) as service:
         service.load()
         assert service.traces is not None
@@ -154,7 +156,7 @@ def send_one(settings: Settings, model: Load) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v1/traces"])
-def test_setting_selects_a_collector(
+def test_setting_sends_spans_to_a_collector(
     settings: Settings, model: Load, collector: Collector, end: str
 ) -> None:
     pytest.importorskip("opentelemetry.sdk", reason=SKIP_REASON)
@@ -175,7 +177,7 @@ def test_setting_selects_a_collector(
     )
 
 
-def test_standard_variables_select_a_collector(
+def test_standard_otel_variables_send_spans_to_a_collector(
     settings: Settings, model: Load, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("opentelemetry.sdk", reason=SKIP_REASON)
@@ -187,7 +189,7 @@ def test_standard_variables_select_a_collector(
 
 
 def refusal(settings: Settings, endpoint: str | None, **environ: str) -> dict[str, Any] | None:
-    """Enable traces, expect none, and return the last log line."""
+    """Check that these settings enable no traces, and return the last log line, if any."""
     traces = make_traces(
         endpoint, environ, clock=lambda: 0.0, wall=lambda: 0.0, log=make_logger(settings.logs)
     )
@@ -196,7 +198,7 @@ def refusal(settings: Settings, endpoint: str | None, **environ: str) -> dict[st
     return logged[-1] if logged else None
 
 
-def test_traces_that_are_not_enabled_log_nothing(settings: Settings) -> None:
+def test_nothing_is_logged_if_traces_are_not_enabled(settings: Settings) -> None:
     assert refusal(settings, None) is None
     assert (
         refusal(settings, None, OTEL_EXPORTER_OTLP_ENDPOINT="", OTEL_SERVICE_NAME="keylike") is None
@@ -208,7 +210,7 @@ def test_traces_that_are_not_enabled_log_nothing(settings: Settings) -> None:
 @pytest.mark.parametrize(
     "name", ["KEYLIKE_OTEL_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_EXPORTER"]
 )
-def test_missing_packages_are_reported(
+def test_missing_packages_for_traces_are_logged(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     for module in [module for module in sys.modules if module.startswith("opentelemetry")]:
@@ -232,7 +234,7 @@ def test_missing_packages_are_reported(
         ("OTEL_TRACES_EXPORTER", "zipkin"),
     ],
 )
-def test_unsupported_exporter_or_protocol_is_reported(
+def test_unsupported_exporter_or_protocol_is_logged(
     settings: Settings, name: str, value: str
 ) -> None:
     logged = refusal(settings, "http://c4nary", **{name: value})

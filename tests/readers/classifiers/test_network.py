@@ -169,7 +169,7 @@ def test_load_link_inside_folder_is_accepted(tmp_path: Path) -> None:
     "where",
     ["weights.bin", "../weights.bin", "inside/weights.bin", "link.bin", "absolute", "net.onnx"],
 )
-def test_load_external_weights_are_refused(
+def test_weights_outside_the_network_file_are_refused(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """External weights have no hash in the manifest, wherever they are."""
