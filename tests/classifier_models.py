@@ -1,4 +1,4 @@
-"""Tiny ONNX classifiers for tests that distinguish red, green and blue photos."""
+"""Tiny ONNX classifiers for tests. They distinguish red, green and blue photos."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ PREPROCESSING: Mapping[str, Any] = {"width": 8, "height": 6, "resize": "stretch"
 
 @dataclass(frozen=True)
 class Net:
-    """Description of a network.
+    """Description of an ONNX network.
 
-    Its output is 20 times the mean of each channel, passed through the operator `ends`.
+    Its output is 20 times the mean of each colour channel, passed through the operator `ends`.
 
     Attributes:
         ends: Last operator.
-        layout: Layout of the input.
-        fixed: True if the input has a fixed size.
+        layout: Order of the axes of the input, "NCHW" or "NHWC".
+        fixed: True if width and height of the input are fixed.
         outputs: Names of the outputs.
         type: Element type of the input.
-        weights_at: Location of external weights, or None for weights inside the file.
+        weights_at: File with the weights, or None if they are inside the network file.
     """
 
     ends: str = "Identity"
@@ -39,7 +39,7 @@ class Net:
     weights_at: str | None = None
 
     def write(self, path: Path) -> None:
-        """Save the network."""
+        """Write the network as an ONNX file."""
         path.write_bytes(self._model().SerializeToString())
 
     def _model(self) -> Any:

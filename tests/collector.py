@@ -1,4 +1,4 @@
-"""A collector of traces that stores what it receives."""
+"""Collector of OpenTelemetry traces for tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
 class Collector(HTTPServer):
-    """A collector on a free loopback port; `got` has path and body of each request."""
+    """A collector on a free loopback port. `got` has the path and the body of each request."""
 
     def __init__(self) -> None:
         self.got: list[tuple[str, bytes]] = []
@@ -27,7 +27,7 @@ class Collector(HTTPServer):
 
     @property
     def url(self) -> str:
-        """Base address of the collector."""
+        """Return the address of the collector."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ NOW = 1_795_000_000.125
 
 @pytest.fixture(autouse=True)
 def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Remove the developer's own settings, and close the log files afterwards."""
+    """Hide the settings of the developer's environment, and close log files after the test."""
     for name in list(os.environ):
         if (
             name.startswith("KEYLIKE_")
@@ -43,7 +43,7 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Return the defaults, with logs and tokens in a temporary folder."""
+    """Return the default settings, with logs and tokens in a temporary folder."""
     return Settings(logs=tmp_path / "logs", tokens=tmp_path / "tokens.sqlite3")
 
 
@@ -55,7 +55,7 @@ def model() -> Load:
 
 @pytest.fixture
 def service(settings: Settings, model: Load) -> Iterator[Service]:
-    """Yield a loaded service whose time of day stands still."""
+    """Yield a service with a loaded model. Its time of day is always NOW."""
     with Service(settings, load=model, wall=lambda: NOW) as service:
         service.load()
         yield service
@@ -69,13 +69,13 @@ def app(service: Service) -> OpenAPI:
 
 @pytest.fixture
 def client(app: OpenAPI) -> FlaskClient:
-    """Return a client of the application that uses no socket."""
+    """Return a test client of the application, which uses no socket."""
     return app.test_client()
 
 
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """Yield one Redis for all tests that need a working one."""
+    """Yield one Redis for all tests that do not stop it."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
@@ -84,7 +84,7 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def redis_server(shared_redis: RedisServer) -> RedisServer:
-    """Return the shared Redis, emptied."""
+    """Return the shared Redis after removing all its data."""
     with shared_redis.client() as client:
         client.flushall()
     return shared_redis
@@ -92,7 +92,7 @@ def redis_server(shared_redis: RedisServer) -> RedisServer:
 
 @pytest.fixture
 def frail_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """Yield a Redis, not started yet, that the test may kill and restart."""
+    """Yield a Redis that is not started yet, and that the test may kill and restart."""
     server = RedisServer(tmp_path)
     yield server
     server.kill()
@@ -100,9 +100,9 @@ def frail_redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def gemma_models(tmp_path_factory: pytest.TempPathFactory) -> GemmaModels:
-    """Return a tiny Gemma, trained on a few keys, in every form that is served.
+    """Return a tiny Gemma, trained on a few keys, in every form that the server can load.
 
-    It is made once, with the project's own commands.
+    It is created once for all tests, with the commands of this project.
     """
     pytest.importorskip(
         "transformers", reason="Gemma needs PyTorch and transformers: make test-gemma installs them"

@@ -12,12 +12,12 @@ from werkzeug.test import TestResponse
 def check_described(
     client: FlaskClient, response: TestResponse, path: str, method: str
 ) -> dict[str, Any]:
-    """Return the body if the document describes the status and the body; fail otherwise.
+    """Return the body of a response. Fail unless the OpenAPI document allows status and body.
 
     Args:
-        client: Fetches the document.
+        client: Client of the application, to get its OpenAPI document.
         response: The response to check.
-        path: The route as the document writes it.
+        path: The path as the OpenAPI document writes it.
         method: The method in lower case.
     """
     assert response.mimetype == "application/json"
@@ -29,7 +29,7 @@ def check_described(
 def check_body(
     document: dict[str, Any], status: int, body: dict[str, Any], path: str, method: str
 ) -> None:
-    """Fail unless the document describes a status and body, for example from a socket."""
+    """Fail unless the OpenAPI document allows this status and body for the path and method."""
     answers = document["paths"][path][method]["responses"]
     assert str(status) in answers, f"{status} is not described: {body}"
     schema = answers[str(status)]["content"]["application/json"]["schema"]

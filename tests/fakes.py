@@ -1,4 +1,4 @@
-"""Small readers for tests. The colour reader proves that a photo was really decoded."""
+"""Small readers for tests. The result of the colour reader shows that a photo was decoded."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from keylike.readers.contract import (
 
 
 class ColourReader:
-    """Reader that returns SC1 25473 for red photos and SC1 11111 for green ones.
+    """Reader that reads a code from the colour: SC1 2,5,4,7,3 from red, SC1 1,1,1,1,1 from green.
 
-    It refuses all other photos as not a key.
+    It refuses all other photos with the reason not_a_key.
     """
 
     def __init__(self) -> None:
@@ -37,11 +37,11 @@ class ColourReader:
         )
 
     def warm(self) -> None:
-        """Record the call."""
+        """Record that the reader was warmed up."""
         self.warmed = True
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Return one result per photo."""
+        """Return one result for each photo."""
         return [self._read(photo) for photo in photos]
 
     def _read(self, photo: Photo) -> Reading | Unreadable:
@@ -100,5 +100,5 @@ class FixedReader:
 
 
 def colour_reader() -> Reader:
-    """Return the colour reader, typed as the protocol that it must satisfy."""
+    """Return a colour reader. The return type makes mypy check that it is a valid reader."""
     return ColourReader()

@@ -1,4 +1,4 @@
-"""Tiny Gemma models for tests, fine-tuned on a few rendered keys, in every form that is served."""
+"""Tiny Gemma models for tests, fine-tuned on a few rendered keys, in each supported form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SIDE, IMAGE_TOKENS = 64, 16
 KINDS = ("SC1", "KW1", "SC4", "none")
 COUNT = 8
-# Reaches a loss below 0.01 on the reply, so that every form tolerates rounding.
+# Options that train to a loss below 0.01. The reply is then right in each form, also with rounded
+# weights.
 TRAINING_OPTIONS = (
     "--steps",
     "100",
@@ -37,12 +38,12 @@ class GemmaModels:
     """Folders of the tiny models and their training photos.
 
     Attributes:
-        base: Untrained base model.
-        lora: Adapter, which reads every one of `shots` correctly.
-        merged: The same, merged with the base.
-        nf4: The same, merged and stored in 4 bits.
-        photos: Folder with the photos and labels.jsonl.
-        shots: Labelled photos. Every fourth has no key.
+        base: Base model, which is not trained.
+        lora: LoRA adapter, with which all `shots` are read correctly.
+        merged: The base model with the adapter merged into it.
+        nf4: The merged model, stored in 4 bits.
+        photos: Folder with the training photos and labels.jsonl.
+        shots: The labelled training photos. Every fourth one shows no key.
     """
 
     base: Path
@@ -54,7 +55,7 @@ class GemmaModels:
 
 
 def make(folder: Path) -> GemmaModels:
-    """Build, fine-tune and quantise the models.
+    """Create, fine-tune and quantise the models.
 
     The result is deterministic. It takes about a minute on one core.
     """
@@ -67,7 +68,7 @@ def make(folder: Path) -> GemmaModels:
 
 
 def draw(folder: Path, count: int) -> None:
-    """Render easy keys on plain backgrounds, with no key in every fourth photo."""
+    """Render photos of keys on plain backgrounds, and in every fourth photo no key."""
     write_folder(
         folder, photos(Scene(5, grounds=8, plain=True), count, (640, 480), ("easy",), KINDS)
     )
@@ -76,7 +77,7 @@ def draw(folder: Path, count: int) -> None:
 def run(module: str, *arguments: object) -> str:
     """Run a command of the project on one core and return its standard output.
 
-    Standard error is shown if it fails.
+    If it fails, the test fails with its standard error.
     """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
@@ -85,7 +86,7 @@ def run(module: str, *arguments: object) -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return environment variables for one thread, which is faster for PyTorch's small products."""
+    """Return environment variables that limit PyTorch to one thread, which is faster here."""
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 

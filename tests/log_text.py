@@ -1,4 +1,4 @@
-"""The text of the log file of this process."""
+"""Access to the text of the log file of this process."""
 
 from __future__ import annotations
 

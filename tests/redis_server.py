@@ -1,4 +1,4 @@
-"""A real Redis for tests, on a free loopback port, with a password and without persistence."""
+"""A real Redis for tests, on a free loopback port, with a password, without files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RedisServer:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Start the server; return when it answers."""
+        """Start the server and wait until it accepts connections."""
         at = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
         how = ["--save", "", "--appendonly", "no", "--requirepass", PASSWORD]
         self._process = subprocess.Popen(

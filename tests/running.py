@@ -1,4 +1,4 @@
-"""The real server in a thread of the test's process, with a reader that can be paused."""
+"""A real server in a thread of the test process, and a reader that can be paused."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.fakes import ColourReader
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Poll until the condition holds; fail after 20 seconds."""
+    """Wait until the condition is true. Fail after 20 seconds."""
     limit, nothing = time.monotonic() + 20, threading.Event()
     while not condition():
-        assert time.monotonic() < limit, "the condition did not come true"
+        assert time.monotonic() < limit, "the condition did not become true within 20 seconds"
         nothing.wait(0.001)
 
 
@@ -31,7 +31,7 @@ class PatientReader(ColourReader):
         self.photos = 0
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Wait, then read."""
+        """Wait until reading is allowed, then read."""
         self.photos += len(photos)
         self.asked.set()
         assert self.allowed.wait(20)
@@ -39,7 +39,7 @@ class PatientReader(ColourReader):
 
 
 class Running:
-    """A server in a thread of this process."""
+    """A server in a thread of this process, with a reader of the test."""
 
     def __init__(self, settings: Settings, reader: ColourReader) -> None:
         settings = settings.model_copy(update={"port": 0})
@@ -58,7 +58,7 @@ class Running:
         )
 
     def wait_a_turn(self) -> None:
-        """Send two requests: the loop has then processed all that was sent before."""
+        """Send two requests. After them, the event loop has processed everything sent before."""
         for _ in range(2):
             connection = self.connect()
             connection.request("GET", "/health/live")
@@ -72,7 +72,7 @@ class Running:
         self.service.close()
 
     def wait_until_stopped(self) -> None:
-        """Let time pass until the server has closed the connections that are idle."""
+        """Advance the clock until the server has closed all idle connections and stopped."""
 
         def has_stopped() -> bool:
             self.now += 0.1

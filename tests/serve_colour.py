@@ -1,8 +1,10 @@
-"""`keylike serve` as its own process, with the colour reader in place of every model.
+"""Runs `keylike serve` with the colour reader instead of a model.
 
-The name of the folder in MODEL_PATH selects the load. "held" waits for a line on stdin, in a thread
-pool, as libraries do. "broken" fails with a library's own error. "patient" loads at once and reads only
-after a line on stdin.
+The name of the folder in MODEL_PATH selects how the reader is loaded:
+- "held": when a line arrives on stdin. It waits in a thread pool, as libraries do.
+- "broken": not at all; loading raises an error as a library would.
+- "patient": at once, but it reads photos only after a line on stdin.
+- any other name: at once.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from tests.running import PatientReader
 
 
 def load(folder: Path, choices: model_loader.Choices = model_loader.DEFAULTS) -> Reader:
-    """Return the colour reader, or fail, as the folder's name says."""
+    """Return the colour reader, or fail, as the name of the folder selects."""
     if folder.name == "held":
         ThreadPoolExecutor(1).submit(sys.stdin.readline).result()
     if folder.name == "broken":
@@ -35,7 +37,7 @@ def patient_reader() -> Reader:
     reader = PatientReader()
 
     def listen() -> None:
-        # Not sys.stdin: Python aborts at exit if a thread holds its lock.
+        # Do not use sys.stdin, because Python aborts at exit if a thread holds its lock.
         os.read(0, 1)
         reader.allowed.set()
 
@@ -45,7 +47,7 @@ def patient_reader() -> Reader:
 
 if __name__ == "__main__":
     if os.geteuid():
-        # Otherwise only root could see the open files and the memory of this process.
+        # Allow core dumps. Otherwise only root could see this process's open files and memory.
         core_dumps.forbid_core_dumps = lambda: None
     model_loader.load = load
     main()

@@ -1,4 +1,4 @@
-"""The command line: tables, JSON, and one line for every mistake."""
+"""Tests of the command line: tables, JSON, and one line of output for every mistake."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ run = CliRunner()
 
 @pytest.fixture(autouse=True)
 def colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the command line load the colour reader."""
+    """Make the commands load the colour reader instead of a model."""
     monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: colour_reader())
 
 
@@ -39,7 +39,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def start(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in its own process."""
+    """Run a `keylike` command in a process of its own."""
     command = [sys.executable, str(ROOT / "app.py"), *words]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
@@ -53,17 +53,17 @@ def test_help_shows_switches_without_a_type(tmp_path: Path) -> None:
         assert "bool" not in result.stdout and "--no-" not in result.stdout
 
 
-def test_version_is_printed() -> None:
+def test_version_option_prints_the_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert start("--version").stdout == f"keylike {project['version']}\n"
 
 
-def test_completion_lists_the_commands() -> None:
+def test_shell_completion_completes_a_command() -> None:
     result = start(_KEYLIKE_COMPLETE="complete_bash", COMP_WORDS="keylike ev", COMP_CWORD="1")
     assert result.stdout.split() == ["evaluate"]
 
 
-def test_options_of_serve_are_refused_elsewhere() -> None:
+def test_options_of_serve_are_refused_with_other_commands() -> None:
     result = start("--port", "5001", "doctor")
     assert result.returncode == 2 and result.stderr.startswith("keylike: --port belongs to serve")
 
@@ -93,7 +93,7 @@ def test_overlay_never_overwrites_the_photo(
     assert photo.read_bytes() == plain()
 
 
-def test_overlay_overwrites_another_file_only_with_force(photo: Path, tmp_path: Path) -> None:
+def test_overlay_overwrites_an_existing_file_only_with_force(photo: Path, tmp_path: Path) -> None:
     sample, target = str(ROOT / "samples" / "sc1_01.jpg"), tmp_path / "seen.png"
     target.write_text("mine")
     refused = start("read", sample, "--overlay", str(target))
@@ -105,8 +105,8 @@ def test_overlay_overwrites_another_file_only_with_force(photo: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("words", [[], ["doctor"], ["read", "x.jpg"]])
-def test_start_without_the_packages_prints_one_line(words: list[str]) -> None:
-    # -S hides site-packages.
+def test_command_without_the_packages_prints_one_line(words: list[str]) -> None:
+    # The option -S hides the installed packages.
     result = subprocess.run(
         [sys.executable, "-S", "-E", str(ROOT / "app.py"), *words],
         capture_output=True,
@@ -117,7 +117,7 @@ def test_start_without_the_packages_prints_one_line(words: list[str]) -> None:
     assert "lacks the package" in result.stderr and " serve\n" in result.stderr
 
 
-def test_start_with_an_older_python_prints_one_line() -> None:
+def test_command_with_an_older_python_prints_one_line() -> None:
     program = f"import sys; sys.version_info = (3, 9, 2); sys.path[:0] = [{str(ROOT)!r}]"
     program += "; from keylike.__main__ import main; main()"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -129,10 +129,10 @@ def test_start_with_an_older_python_prints_one_line() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("module", ["typer", "keylike.service", "onnxruntime"])
-def test_signal_during_the_start_prints_stopped(
+def test_signal_during_the_start_ends_the_server_with_the_line_stopped(
     tmp_path: Path, module: str, number: signal.Signals
 ) -> None:
-    # The signal arrives in the middle of the imports.
+    # The process sends itself the signal in the middle of its imports.
     program = f"""
 import builtins, os, sys
 sys.path[:0] = [{str(ROOT)!r}]
@@ -157,7 +157,7 @@ main()
     assert result.stdout.endswith("Stopped.\n") and "Traceback" not in result.stderr
 
 
-def test_commands_in_hints_work_as_printed(tmp_path: Path) -> None:
+def test_command_in_advice_of_doctor_works_as_printed(tmp_path: Path) -> None:
     result = start("doctor", "--json", KEYLIKE_HOST="0.0.0.0", KEYLIKE_PORT="0")
     found = {each["name"]: each["advice"] for each in json.loads(result.stdout)["findings"]}
     command = found["access"].removeprefix("create one: ").replace("NAME", "phone")
@@ -172,7 +172,7 @@ def test_read_prints_a_table(photo: Path) -> None:
     assert "2,5,4,7,3" in result.output and "SC1" in result.output
 
 
-def test_read_json_prints_the_body_of_the_server(photo: Path) -> None:
+def test_read_json_prints_the_same_json_as_the_server(photo: Path) -> None:
     result = run.invoke(cli, ["read", "--json", "--zipcode", "12345", str(photo), str(photo)])
     bodies = [json.loads(line) for line in result.output.splitlines()]
     assert [body["bitting"] for body in bodies] == ["2,5,4,7,3"] * 2
@@ -233,14 +233,16 @@ def test_start_with_bad_settings_prints_one_line(environment: dict[str, str], wo
 @pytest.mark.parametrize(
     ("command", "source"), [("read", "samples/sc1_01.jpg"), ("evaluate", "samples")]
 )
-def test_read_and_evaluate_use_no_spare_model(command: str, source: str) -> None:
+def test_read_and_evaluate_do_not_replace_a_missing_model(command: str, source: str) -> None:
     result = start(command, str(ROOT / source), MODEL_PATH="/none/gemma")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("keylike: /none/gemma: gemma does not exist")
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_load_that_crashes_prints_one_line(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_prints_one_line_if_loading_the_model_crashes(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def crash(folder: Path, choices: object = None) -> Reader:
         raise KeyError("canary")
 

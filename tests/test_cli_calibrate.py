@@ -1,4 +1,4 @@
-"""`calibrate` on the command line: the manifest changes; every mistake is one line."""
+"""Tests of the `calibrate` command: it changes the manifest, and reports mistakes in one line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ fitted_on = 30
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a Gemma folder that is loaded as a colour reader."""
+    """Return a Gemma folder, for which a reader of colours is loaded instead of a model."""
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
@@ -46,19 +46,19 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Return a folder of sixty labelled photos and a photo without a key."""
+    """Return a folder with 60 labelled photos of keys and one without a key."""
     folder = label(tmp_path / "photos")
     add(folder, BLUE, CODES)
     return folder
 
 
 def loads(monkeypatch: pytest.MonkeyPatch, reader: object) -> None:
-    """Make every folder load as this reader."""
+    """Make this reader load for every model folder."""
     monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: reader)
 
 
 def calibrate(folder: Path) -> Result:
-    """Run `calibrate` with these arguments."""
+    """Run `calibrate` with this folder of photos."""
     return CliRunner().invoke(cli, ["calibrate", str(folder)])
 
 
@@ -86,7 +86,7 @@ def test_calibrate_with_too_few_photos_changes_nothing(model: Path, tmp_path: Pa
     assert (model / "manifest.toml").read_text() == WRITTEN
 
 
-def test_folder_without_labels_is_refused_before_the_model_loads(
+def test_calibrate_refuses_a_folder_without_labels_before_loading(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads(monkeypatch, None)
@@ -95,7 +95,7 @@ def test_folder_without_labels_is_refused_before_the_model_loads(
     assert "labels.jsonl" in result.stderr
 
 
-def test_read_only_model_folder_prints_one_line(model: Path, photos: Path) -> None:
+def test_calibrate_reports_a_manifest_that_cannot_be_written(model: Path, photos: Path) -> None:
     (model / "manifest.toml").unlink()
     (model / "manifest.toml").mkdir()
     result = calibrate(photos)
@@ -113,7 +113,7 @@ def test_calibrate_refuses_the_caliper(photos: Path, monkeypatch: pytest.MonkeyP
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_calibrate_with_agree_uses_the_embedded_reader_too(
+def test_calibrate_with_agree_also_fits_the_agreement_of_two_readers(
     model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hearing = ColourScorer(gemma_manifest(read_manifest(model)))

@@ -1,4 +1,4 @@
-"""`evaluate`: several labelled folders, and the report."""
+"""Tests of the `evaluate` command: several labelled folders, and the report page."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ run = CliRunner()
 
 @pytest.fixture(autouse=True)
 def colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the command line load the colour reader."""
+    """Make the commands load the colour reader instead of a model."""
     monkeypatch.setattr(model_loader, "load", lambda folder, choices=None: colour_reader())
 
 
 def labelled(folder: Path, photo: bytes, codes: list[int]) -> Path:
-    """Return a folder with one photo of an SC1."""
+    """Return a labelled folder with one photo, whose label is SC1 with `codes`."""
     (folder / "images").mkdir(parents=True)
     (folder / "images" / "a.jpg").write_bytes(photo)
     (folder / "labels.jsonl").write_text(
@@ -62,7 +62,7 @@ def test_evaluate_writes_the_report_and_prints_the_table(tmp_path: Path) -> None
     assert str(tmp_path) not in page.read_text()
 
 
-def test_report_overwrites_no_input_and_no_file_without_force(tmp_path: Path) -> None:
+def test_report_overwrites_files_only_with_force_and_never_its_input(tmp_path: Path) -> None:
     folder, page = labelled(tmp_path / "mine", plain(), [2, 5, 4, 7, 3]), tmp_path / "page.html"
     page.write_text("mine")
     labels = folder / "labels.jsonl"

@@ -1,4 +1,4 @@
-"""`serve` as a process: answers while the model loads, and shuts down cleanly."""
+"""Tests of `keylike serve` as a process: responses while the model loads, and a clean shutdown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLOUR, REAL = ["-m", "tests.serve_colour"], ["app.py"]
 
 
 class Served:
-    """A server process with the settings given as environment variables."""
+    """A server process. `environment` contains its settings."""
 
     def __init__(self, command: list[str], logs: Path, **environment: str) -> None:
         settings = {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(logs), **environment}
@@ -47,18 +47,18 @@ class Served:
         self.port = int(found[1])
 
     def line(self) -> str:
-        """Return the next line of its output."""
+        """Return the next line of the output."""
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
     def line_with(self, word: str) -> str:
-        """Return the next line of its output that starts with `word`."""
+        """Return the next line of the output that starts with `word`."""
         return next(line for line in iter(self.line, "") if line.startswith(word))
 
     def ask(
         self, method: str, path: str, body: bytes | None = None
     ) -> tuple[int, str | None, dict[str, Any]]:
-        """Send one request; return status, Retry-After and body."""
+        """Send one request and return the status, the header Retry-After and the body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         connection.request(method, path, body, {"Content-Type": "image/jpeg"} if body else {})
         response = connection.getresponse()
@@ -67,7 +67,7 @@ class Served:
         return answer
 
     def inside(self) -> int:
-        """Return the number of photos that were admitted and not answered yet."""
+        """Return the number of photos that were admitted and are not finished yet."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode().splitlines()
@@ -76,7 +76,7 @@ class Served:
         return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(names))
 
     def listens(self) -> bool:
-        """Return True if new connections are accepted."""
+        """Return True if the server accepts new connections."""
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=20).close()
         except ConnectionRefusedError:
@@ -84,13 +84,13 @@ class Served:
         return True
 
     def go_on(self) -> None:
-        """Let a held load finish, or a patient reader start."""
+        """Let the "held" reader finish loading, or the "patient" reader start to read."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-        """Send a signal; return exit status and the remaining stdout and stderr."""
+        """Send a signal and return the exit status and the rest of stdout and stderr."""
         self.process.send_signal(number)
         out, err = self.process.communicate(timeout=20)
         return self.process.returncode, out, err
@@ -98,7 +98,7 @@ class Served:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Any]:
-    """Yield a function that starts servers; kill them after the test."""
+    """Yield a function that starts servers. Kill them after the test."""
     started: list[Served] = []
 
     def start(command: list[str], **environment: str) -> Served:
@@ -111,7 +111,7 @@ def serve(tmp_path: Path) -> Iterator[Any]:
             process.kill()
 
 
-def test_server_answers_while_the_model_loads(serve: Any, tmp_path: Path) -> None:
+def test_server_responds_while_the_model_loads(serve: Any, tmp_path: Path) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="held")
     assert "with the model held, which is still loading;" in server.greeting
     assert server.ask("GET", "/health/live")[0] == 200
@@ -135,7 +135,7 @@ def test_server_answers_while_the_model_loads(serve: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_stop_does_not_wait_for_a_load(serve: Any, number: int) -> None:
+def test_server_can_stop_while_the_model_loads(serve: Any, number: int) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="held")
     assert server.ask("GET", "/health/live")[0] == 200
     status, out, err = server.stop(number)
@@ -143,7 +143,7 @@ def test_stop_does_not_wait_for_a_load(serve: Any, number: int) -> None:
 
 
 class Load:
-    """Six requests with different photos, in flight at a reader that waits."""
+    """Six requests with different photos, sent to a server whose reader waits."""
 
     def __init__(self, server: Served) -> None:
         self.server = server
@@ -155,15 +155,15 @@ class Load:
         until(lambda: server.inside() == 6)
 
     def begin_stop(self) -> None:
-        """Send SIGTERM; return once new connections are refused."""
+        """Send SIGTERM and wait until new connections are refused."""
         self.server.process.send_signal(signal.SIGTERM)
         until(lambda: not self.server.listens())
 
 
-def test_stop_under_load_answers_every_admitted_request(serve: Any) -> None:
+def test_admitted_requests_are_finished_during_a_shutdown(serve: Any) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="patient")
     load = Load(server)
-    # A connection with an incomplete request is not idle, so the stop does not close it.
+    # A connection with an incomplete request is not idle, so it stays open during the shutdown.
     health = socket.create_connection(("127.0.0.1", server.port), timeout=20)
     health.sendall(b"GET /health/ready HTTP/1.1\r\n")
     load.begin_stop()
@@ -181,7 +181,7 @@ def test_stop_under_load_answers_every_admitted_request(serve: Any) -> None:
     )
 
 
-def test_second_signal_ends_at_once(serve: Any) -> None:
+def test_second_signal_ends_the_server_at_once(serve: Any) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="patient")
     load = Load(server)
     load.begin_stop()
@@ -193,9 +193,10 @@ def test_second_signal_ends_at_once(serve: Any) -> None:
             one.result(20)
 
 
-def test_embedded_reader_answers_the_first_request(serve: Any) -> None:
+def test_embedded_reader_reads_the_code_that_the_start_message_shows(serve: Any) -> None:
     server: Served = serve(REAL)
-    # A busy machine may need more than the head start.
+    # The server waits a moment for the model before it prints its address. On a busy machine that
+    # may be too short, so do not check if the model is ready by then.
     assert "with the model caliper" in server.greeting
     assert server.line() == "Ready: caliper-1.3.0 reads.\n"
     assert server.line().startswith("Try it:  curl -F image=@")
@@ -217,9 +218,7 @@ def test_embedded_reader_replaces_a_model_that_cannot_be_loaded(serve: Any) -> N
     assert (status, body["model_used"]) == (200, "caliper-1.3.0")
 
 
-def test_crash_while_loading_is_degraded_and_logged_without_secrets(
-    serve: Any, tmp_path: Path
-) -> None:
+def test_crash_while_loading_is_logged_without_secrets(serve: Any, tmp_path: Path) -> None:
     server: Served = serve(COLOUR, MODEL_PATH="/none/broken")
     assert server.line_with("Degraded").endswith(
         "/none/broken: the model could not be loaded (RuntimeError)\n"
@@ -238,7 +237,7 @@ def test_crash_while_loading_is_degraded_and_logged_without_secrets(
     )
 
 
-def test_strict_server_exits_without_a_greeting_when_the_load_crashes(tmp_path: Path) -> None:
+def test_strict_server_exits_if_loading_the_model_crashes(tmp_path: Path) -> None:
     settings = {"KEYLIKE_PORT": "0", "KEYLIKE_LOGS": str(tmp_path), "MODEL_PATH": "/none/broken"}
     done = subprocess.run(
         [sys.executable, *COLOUR],
@@ -271,7 +270,7 @@ def test_serve_options_take_precedence_over_settings(tmp_path: Path) -> None:
             assert "another port with --port" in done.stderr
 
 
-def test_stop_sends_the_last_traces(serve: Any) -> None:
+def test_last_traces_are_sent_before_the_server_stops(serve: Any) -> None:
     pytest.importorskip(
         "opentelemetry.sdk",
         reason="OpenTelemetry is an extra: pip install -r locks/otel.txt",
@@ -286,7 +285,7 @@ def test_stop_sends_the_last_traces(serve: Any) -> None:
     collector.close()
 
 
-def test_request_refused_by_the_socket_layer_is_counted(serve: Any) -> None:
+def test_metrics_count_requests_that_the_socket_server_refuses(serve: Any) -> None:
     server: Served = serve(COLOUR)
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as raw:
         raw.sendall(b"GET / HTTP/1.1\r\nContent-Length: canary\r\n\r\n")

@@ -1,4 +1,7 @@
-"""The Dockerfile, checked without Docker. It copies what a read-only server needs and nothing more."""
+"""Tests of the Dockerfile without Docker.
+
+One test copies the files as the image does, and runs the server from a read-only folder.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ STATE = "/var/lib/keylike"
 
 
 def instructions() -> Iterator[tuple[str, str, str]]:
-    """Yield stage, keyword and arguments of every instruction. Before the first FROM, stage is empty."""
+    """Yield the stage, the keyword and the arguments of every instruction in the Dockerfile.
+
+    Before the first FROM, the stage is "".
+    """
     text = re.sub(
         r"^\s*#.*\n", "", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE
     )
@@ -72,7 +78,7 @@ def ignored(path: str) -> bool:
 
 
 def build(context: Path, target: Path) -> None:
-    """Copy the files that the stage `code` copies."""
+    """Copy the files that the stage `code` of the Dockerfile copies."""
     for line in arguments_of("COPY", "code"):
         *sources, to = line.split()
         for source in sources:
@@ -106,7 +112,7 @@ def test_base_image_is_pinned_by_version_and_digest() -> None:
     assert {line.partition(" ")[0] for line in arguments_of("FROM")} <= {"${PYTHON}", *stages}
 
 
-def test_packages_are_installed_as_locked_wheels() -> None:
+def test_packages_of_the_image_are_installed_as_locked_wheels() -> None:
     installs = [
         part
         for run in arguments_of("RUN")
@@ -125,7 +131,7 @@ def test_packages_are_installed_as_locked_wheels() -> None:
     assert "venv --without-pip" in " ".join(arguments_of("RUN", "packages"))
 
 
-def test_both_images_run_as_one_unprivileged_user() -> None:
+def test_both_images_run_as_the_same_unprivileged_user() -> None:
     assert arguments_of("USER", "runtime") == ["10001:0"]
     assert arguments_of("USER", "cuda")[-1] == "10001:0" and arguments_of("USER", "cpu") == []
     assert "pip uninstall" in " ".join(arguments_of("RUN", "runtime")) and "ensurepip" in " ".join(
@@ -133,12 +139,12 @@ def test_both_images_run_as_one_unprivileged_user() -> None:
     )
 
 
-def test_any_user_of_group_0_can_read_the_code_and_write_the_state() -> None:
+def test_any_user_of_group_0_can_read_the_code_and_write_the_data() -> None:
     assert "chmod -R a+rX ." in arguments_of("RUN", "code")[0]
     assert f"install -d -o 10001 -g 0 -m 0770 {STATE}" in " ".join(arguments_of("RUN", "runtime"))
 
 
-def test_labels_describe_the_project() -> None:
+def test_labels_of_the_image_describe_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     labels = dict(
         pair.split("=", 1) for line in arguments_of("LABEL") for pair in shlex.split(line)
@@ -161,7 +167,7 @@ def test_default_image_has_no_compiler() -> None:
     ] == ["cuda"]
 
 
-def test_commands_run_without_a_shell() -> None:
+def test_commands_of_the_image_run_without_a_shell() -> None:
     assert json.loads(arguments_of("CMD", "runtime")[0]) == ["python", "app.py"]
     assert "/health/ready" in health()[-1]
     assert arguments_of("STOPSIGNAL") == ["SIGTERM"] and json.loads(arguments_of("VOLUME")[0]) == [
@@ -223,7 +229,10 @@ def test_image_contains_no_secrets_and_no_private_models(tmp_path: Path) -> None
 
 
 def freeze(tree: Path) -> list[str]:
-    """Make a tree read-only. Return a command prefix that drops root's right to write anyway."""
+    """Make a folder read-only.
+
+    Root could write anyway. If needed, return the start of a command that drops this right.
+    """
     for path in [tree, *tree.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     if os.geteuid() != 0:
@@ -234,7 +243,7 @@ def freeze(tree: Path) -> list[str]:
 
 
 def free_port() -> int:
-    """Return a port that is not in use."""
+    """Return a free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -242,7 +251,7 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("policy", ["auto", "all"])
-def test_server_runs_from_a_read_only_tree(tmp_path: Path, policy: str) -> None:
+def test_server_runs_from_a_read_only_folder(tmp_path: Path, policy: str) -> None:
     tree, state, port = tmp_path / "keylike", tmp_path / "state", free_port()
     state.mkdir()
     build(ROOT, tree)
@@ -252,7 +261,7 @@ def test_server_runs_from_a_read_only_tree(tmp_path: Path, policy: str) -> None:
         for name, value in environment().items()
         if name != "PATH"
     }
-    # Nothing else from this process: no settings, and no variables that libraries react to.
+    # Pass no other variables of this process: no settings, and none that libraries react to.
     settings |= {
         "PATH": os.environ["PATH"],
         "HOME": str(state),

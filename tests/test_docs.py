@@ -1,4 +1,4 @@
-"""The documentation pages: settings, links, line lengths and decision pages."""
+"""Tests of the documentation pages: settings, links, line lengths and decision pages."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = ("docs", "deploy", "clients")
 PAGES = sorted([*ROOT.glob("*.md"), *(p for name in FOLDERS for p in (ROOT / name).rglob("*.md"))])
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
-# The log and the changelog keep the paths of their day.
+# Pages whose paths must exist. The log and the changelog may name files that were removed later.
 CURRENT = [page for page in PAGES if page.name not in ("LOG.md", "CHANGELOG.md")]
 COLUMNS = 100
-# Files that a tool generates.
+# Pages that a tool generates. Their lines may be longer.
 GENERATED = {"docs/benchmarks/README.md", "docs/evaluation/model-card.md"}
-# Defaults that depend on the machine or on the folder of the code.
+# How the settings page describes defaults that depend on the machine or on the installation.
 DESCRIBED = {
     "threads": "number of cores",
     "models": "./models",
@@ -40,7 +40,7 @@ def test_settings_page_lists_every_setting_with_its_default() -> None:
         assert rows[name] == DESCRIBED.get(field, default_text(info.default)), name
 
 
-def test_settings_page_names_no_unknown_setting() -> None:
+def test_settings_page_lists_only_existing_settings() -> None:
     known = {
         str(info.validation_alias or f"KEYLIKE_{field.upper()}")
         for field, info in Settings.model_fields.items()
@@ -48,9 +48,9 @@ def test_settings_page_names_no_unknown_setting() -> None:
     assert set(table_rows(ROOT / "docs" / "settings.md")) == known
 
 
-def test_api_page_names_every_failure_code_and_reason() -> None:
+def test_api_page_lists_every_failure_code_and_reason() -> None:
     text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    # 499 stands for a client that disconnected and sees no response.
+    # Clients do not see the code of status 499, because they have disconnected before.
     codes = [code for code, status in STATUS.items() if status != 499]
     for name in [*codes, *Reason]:
         assert f"`{name}`" in text, name
@@ -79,7 +79,7 @@ def test_architecture_page_lists_every_module_with_the_first_line_of_its_docstri
 
 
 @pytest.mark.parametrize("page", CURRENT, ids=lambda page: str(page.relative_to(ROOT)))
-def test_paths_and_modules_named_in_the_text_exist(page: Path) -> None:
+def test_paths_and_modules_on_documentation_pages_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"`((?:keylike|tools|tests|deploy|clients|locks)/[\w./-]+)`", text):
         assert (ROOT / name).exists(), name
@@ -97,7 +97,7 @@ def test_relative_links_point_to_existing_files(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_prose_is_wrapped_at_100_columns(page: Path) -> None:
+def test_documentation_pages_are_wrapped_at_100_columns(page: Path) -> None:
     if str(page.relative_to(ROOT)) in GENERATED:
         pytest.skip("generated")
     in_code = False

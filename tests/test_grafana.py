@@ -1,4 +1,4 @@
-"""The Grafana dashboard and the Prometheus alerts: valid, with existing metrics and labels."""
+"""Tests that the Grafana dashboard and the Prometheus alerts use existing metrics and labels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tools.plain_pictures import BLUE, RED, plain
 
 FOLDER = Path(__file__).resolve().parent.parent / "deploy" / "grafana"
-# Prometheus adds these labels to every series.
+# Labels that Prometheus adds to every time series.
 SCRAPED = {"instance", "job"}
 KINDS = {"row", "stat", "timeseries", "heatmap"}
 
@@ -45,7 +45,7 @@ def alerts() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def series(app: OpenAPI, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
-    """Return the labels of all series of /metrics, with a GPU and after a request of each kind."""
+    """Return the labels of all time series of /metrics, with a GPU and after some requests."""
     cuda = SimpleNamespace(is_initialized=lambda: True, mem_get_info=lambda device: (1, 2))
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     client = app.test_client()
@@ -59,7 +59,7 @@ def series(app: OpenAPI, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]
 
 
 def selectors(node: Any) -> Iterator[promql_parser.VectorSelector]:
-    """Yield every series that an expression selects."""
+    """Yield every time series that a PromQL expression selects."""
     if isinstance(node, promql_parser.VectorSelector):
         yield node
     for name in ("expr", "lhs", "rhs", "vector_selector", "args"):
@@ -70,7 +70,7 @@ def selectors(node: Any) -> Iterator[promql_parser.VectorSelector]:
 
 
 def check(expression: str, series: dict[str, set[str]]) -> None:
-    """Raise AssertionError unless the expression is PromQL over existing series and labels."""
+    """Raise AssertionError unless an expression is valid PromQL with existing series and labels."""
     found = [*selectors(promql_parser.parse(expression.replace("$__rate_interval", "5m")))]
     assert found, expression
     known: set[str] = set(SCRAPED)
@@ -84,7 +84,7 @@ def check(expression: str, series: dict[str, set[str]]) -> None:
 
 
 def expressions(dashboard: dict[str, Any]) -> list[str]:
-    """Return the expressions of all panels."""
+    """Return the PromQL expressions of all panels."""
     return [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
 
 
@@ -106,7 +106,9 @@ def test_alerts_use_existing_metrics(
         check(rule["expr"], series)
 
 
-def test_check_rejects_unknown_metrics_and_labels(series: dict[str, set[str]]) -> None:
+def test_check_of_expressions_rejects_unknown_metrics_and_labels(
+    series: dict[str, set[str]],
+) -> None:
     for wrong in (
         "sum(rate(keylike_nothing_total[5m]))",
         'keylike_ready{colour="red"}',

@@ -1,4 +1,4 @@
-"""The path of one photo without HTTP."""
+"""Tests of `Inference.answer`: reading one photo without HTTP."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tools.plain_pictures import BLUE, RED, plain
 
 
 def inference(limits: Limits | None = None) -> Inference:
-    """Return an inference whose clock advances by a quarter of a second with each call."""
+    """Return an `Inference` whose clock advances by 0.25 seconds with each call."""
     ticks = itertools.count()
     local = Inference.local(ColourReader(), limits or Limits())
     return replace(local, clock=lambda: next(ticks) / 4)
 
 
-def test_answer_has_reading_and_meaning() -> None:
+def test_answer_contains_reading_market_figures_and_assessment() -> None:
     answer = inference().answer(plain(RED), Options("12345"))
     assert answer.bitting.format() == "2,5,4,7,3"
     assert answer.bitting.keyway.name == answer.reading.keyway == "SC1"
@@ -35,13 +35,13 @@ def test_answer_has_reading_and_meaning() -> None:
     assert answer.assessment.to_dict()
 
 
-def test_refused_photo_raises_its_reason() -> None:
+def test_refused_photo_raises_unreadable_key_with_its_reason() -> None:
     with pytest.raises(UnreadableKey) as refusal:
         inference().answer(plain(BLUE), Options())
     assert (refusal.value.reason, refusal.value.model) == ("not_a_key", "colour-1.0.0")
 
 
-def test_disagreement_lists_what_each_reader_read() -> None:
+def test_disagreement_of_readers_contains_the_code_of_each() -> None:
     opinions = (
         Opinion("colour-1.0.0", "SC1", (2, 5, 4, 7, 3), 0.41237),
         Opinion("other-2.0.0", "KW1", (1, 2, 3, 4, 5), 0.4),
@@ -64,7 +64,7 @@ def test_disagreement_lists_what_each_reader_read() -> None:
     }
 
 
-def test_picture_over_the_limits_is_refused() -> None:
+def test_picture_above_a_limit_is_refused() -> None:
     with pytest.raises(ImageTooLarge):
         inference(Limits(max_pixels=1000)).answer(plain(size=(40, 30)), Options())
     with pytest.raises(ImageTooLarge):
@@ -73,7 +73,7 @@ def test_picture_over_the_limits_is_refused() -> None:
         inference(Limits(max_memory=1000)).answer(plain(kind="PNG"), Options())
 
 
-def test_nothing_is_decoded_before_the_model_is_loaded() -> None:
+def test_picture_is_not_decoded_before_the_model_is_loaded() -> None:
     clock = time.monotonic
     slots = AdmissionControl(1, LoadMeter(clock), clock=clock)
     local = Inference.local(ColourReader(), Limits())

@@ -1,4 +1,4 @@
-"""requirements.txt and locks/ agree with pyproject.toml, have hashes, and pip enforces them."""
+"""Tests of requirements.txt and locks/: they match pyproject.toml, and pip checks their hashes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 DIRECT: list[str] = PROJECT["project"]["dependencies"]
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 GROUPS: dict[str, list[str]] = PROJECT["dependency-groups"]
-# The direct dependencies of each lock.
+# The direct dependencies of each lock file, as in pyproject.toml.
 LOCKED = {
     "requirements.txt": DIRECT,
     "locks/otel.txt": DIRECT + EXTRAS["otel"],
@@ -35,14 +35,14 @@ LOCKED = {
     "locks/gpu.txt": DIRECT + EXTRAS["gemma"] + EXTRAS["gpu"],
 }
 LOCKS = (*LOCKED, "locks/torch.txt")
-# Only in locks/torch.txt, because the builds without CUDA have other hashes.
+# Packages that are only in locks/torch.txt, because their builds without CUDA have other hashes.
 PYTORCH = {"torch", "torchvision"}
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
 def locked(name: str) -> list[tuple[Requirement, list[str]]]:
-    """Return each package of a lock with the hashes that its files may have."""
+    """Return each package of a lock file with the hashes that its files may have."""
     text = (ROOT / name).read_text(encoding="utf-8")
     lines = [
         line
@@ -53,12 +53,12 @@ def locked(name: str) -> list[tuple[Requirement, list[str]]]:
 
 
 def identity(pin: Requirement) -> tuple[str, str]:
-    """Return the normalized name and the version specifier of a pin."""
+    """Return the normalized name and the version specifier of a locked package."""
     return canonicalize_name(pin.name), str(pin.specifier)
 
 
 def identities(lines: Iterable[str]) -> set[tuple[str, str]]:
-    """Return the identities of requirement lines, without references to keylike's own extras."""
+    """Return the `identity` of each requirement line, without the extras of keylike itself."""
     pins = {identity(Requirement(line)) for line in lines}
     return {pin for pin in pins if pin[0] != "keylike"}
 
@@ -78,12 +78,12 @@ def test_pyproject_direct_dependencies_have_exact_versions() -> None:
     assert loose == []
 
 
-def test_pyproject_build_backend_is_the_one_tests_build_with() -> None:
+def test_build_backend_is_the_one_that_the_tests_use() -> None:
     assert set(PROJECT["build-system"]["requires"]) <= set(GROUPS["dev"])
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_lock_every_package_has_one_version_and_hashes(name: str) -> None:
+def test_every_package_in_a_lock_has_one_version_and_hashes(name: str) -> None:
     entries = locked(name)
     assert len(entries) > 20
     assert [
@@ -94,7 +94,7 @@ def test_lock_every_package_has_one_version_and_hashes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_lock_names_no_index_and_no_option(name: str) -> None:
+def test_lock_contains_no_package_index_and_no_options(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if "://" in line or line.startswith("-")] == []
 
@@ -110,8 +110,8 @@ def test_lock_contains_the_dependencies_in_pyproject(name: str, lines: list[str]
     }
 
 
-def test_server_lock_has_no_package_that_nothing_requires() -> None:
-    """A package added by hand is found, because no installed package of the lock asks for it."""
+def test_server_lock_contains_only_required_packages() -> None:
+    """Check that each package is a dependency, or one of a dependency, of keylike."""
     required, queue = set[str](), [Requirement(line) for line in DIRECT]
     while queue:
         requirement = queue.pop()
@@ -120,7 +120,7 @@ def test_server_lock_has_no_package_that_nothing_requires() -> None:
         try:
             lines = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:
-            continue  # for another platform or Python
+            continue  # not installed, because it is for another platform or version of Python
         for each in map(Requirement, lines):
             extras = ["", *requirement.extras]
             wanted = each.marker is None or any(
@@ -137,7 +137,7 @@ def test_server_lock_has_no_package_that_nothing_requires() -> None:
 
 
 @pytest.mark.parametrize("name", ["locks/train.txt", "locks/gemma.txt", "locks/gpu.txt"])
-def test_lock_other_than_torch_contains_no_pytorch(name: str) -> None:
+def test_only_the_torch_lock_contains_pytorch(name: str) -> None:
     cuda = re.compile(r"torch|torchvision|triton|cuda-.*|nvidia-.*")
     assert [pin.name for pin, _ in locked(name) if cuda.fullmatch(pin.name)] == []
 
@@ -152,7 +152,7 @@ def test_locks_agree_on_every_version() -> None:
 
 
 def wheel(folder: Path, name: str, needs: str = "") -> Path:
-    """Create an empty package, which may require another one."""
+    """Create the wheel of an empty package, which may require another package."""
     path = folder / f"{name}-1.0-py3-none-any.whl"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n" + (
         f"Requires-Dist: {needs}\n" if needs else ""
@@ -178,7 +178,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(tmp_path: Path, environment: Path, lock: str) -> subprocess.CompletedProcess[str]:
-    """Run the installation of `make serve` with another lock, offline, with wheels in `tmp_path`."""
+    """Install packages as `make serve` does, with `lock` and only the wheels in `tmp_path`."""
     (tmp_path / "requirements.txt").write_text(lock)
     (tmp_path / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
     offline = {
@@ -217,7 +217,7 @@ def has(environment: Path, module: str) -> bool:
 
 
 def line(file: Path) -> str:
-    """Return the lock line of a wheel with its current hash."""
+    """Return the line of a lock file for a wheel, with its current hash."""
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return f"{file.name.partition('-')[0]}==1.0 --hash=sha256:{digest}\n"
 
@@ -230,7 +230,7 @@ def test_make_installs_locked_packages(tmp_path: Path, environment: Path) -> Non
 
 
 @needs_make
-def test_make_refuses_a_changed_file(tmp_path: Path, environment: Path) -> None:
+def test_make_refuses_a_package_whose_file_was_changed(tmp_path: Path, environment: Path) -> None:
     file = wheel(tmp_path, "tampered")
     lock = line(file)
     with zipfile.ZipFile(file, "a") as archive:
@@ -242,7 +242,9 @@ def test_make_refuses_a_changed_file(tmp_path: Path, environment: Path) -> None:
 
 
 @needs_make
-def test_make_refuses_an_unlocked_dependency(tmp_path: Path, environment: Path) -> None:
+def test_make_refuses_a_dependency_that_is_not_in_the_lock(
+    tmp_path: Path, environment: Path
+) -> None:
     wheel(tmp_path, "stranger")
     done = install(tmp_path, environment, line(wheel(tmp_path, "friendly", needs="stranger")))
     assert done.returncode != 0

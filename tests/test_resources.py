@@ -1,4 +1,4 @@
-"""Default folders, in a checkout and as an installed package."""
+"""Tests of the default folders, in a checkout and as an installed package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keylike.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_home_in_a_checkout_is_the_repository_root() -> None:
+def test_folders_in_a_checkout_are_in_the_repository_root() -> None:
     assert not resources.INSTALLED
     assert resources.HOME.samefile(ROOT) and resources.state_folder().samefile(ROOT)
     assert (resources.WEB / "index.html").is_file()
@@ -30,7 +30,7 @@ def test_home_in_a_checkout_is_the_repository_root() -> None:
         ({"XDG_STATE_HOME": "relative", "HOME": "/h"}, "/h/.local/state/keylike"),
     ],
 )
-def test_state_folder_when_installed_belongs_to_the_user(
+def test_state_folder_of_an_installed_package_is_in_the_home_folder(
     variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resources, "INSTALLED", True)
@@ -41,7 +41,7 @@ def test_state_folder_when_installed_belongs_to_the_user(
     assert Settings.model_construct().logs == Path(expected) / "logs"
 
 
-def test_state_folder_without_a_home_is_the_working_directory(
+def test_state_folder_without_a_home_folder_is_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_home() -> Path:

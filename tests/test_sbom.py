@@ -1,4 +1,7 @@
-"""`make sbom` lists the packages of the server's lock and the native libraries in their wheels."""
+"""Tests of `make sbom`, which writes the list of all software components (SBOM) of the server.
+
+It contains the packages of the server's lock file and the native libraries in their wheels.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ PINS = {
 
 
 def install_server(folder: Path) -> None:
-    """Create an environment with the server's packages, linked from this environment."""
+    """Create an environment with the server's packages, as links to those of this environment."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=60)
     (packages,) = folder.glob("lib/python*/site-packages")
     for name in PINS:
@@ -40,7 +43,7 @@ def install_server(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Run `make sbom` with the installed packages and return the document."""
+    """Run `make sbom` with the installed packages and return the SBOM."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     work, environment = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("tools")
@@ -58,7 +61,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
         f"WORK={work}",
         f"PYTHON={sys.executable}",
     ]
-    # The variables of a make that runs these tests are for its own children.
+    # If make runs these tests, its variables are not meant for another make.
     variables = {
         name: value
         for name, value in os.environ.items()
@@ -72,12 +75,12 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def packages_of(document: Any) -> list[Any]:
-    """Return the components that are Python packages."""
+    """Return the components of an SBOM that are Python packages."""
     return [each for each in document["components"] if each.get("purl", "").startswith("pkg:pypi/")]
 
 
 def libraries_of(document: Any, package: str) -> dict[str, str]:
-    """Return the libraries in the wheel of a package: name and version."""
+    """Return the names and versions of the native libraries in the wheel of a package."""
     bundled = {"name": "keylike:bundled-in", "value": package}
     return {
         each["name"]: each["version"]
@@ -91,7 +94,7 @@ def test_sbom_lists_the_packages_of_the_lock(document: Any) -> None:
     assert listed == PINS
 
 
-def test_sbom_every_package_has_a_licence(document: Any) -> None:
+def test_every_package_in_the_sbom_has_a_licence(document: Any) -> None:
     assert [each["name"] for each in packages_of(document) if not each.get("licenses")] == []
 
 
@@ -118,7 +121,7 @@ def test_sbom_states_the_licences_of_the_heif_codecs(document: Any) -> None:
     assert licences == {"libheif": "LGPLv3", "libde265": "LGPLv3", "x265": "GPLv2"}
 
 
-def test_sbom_states_which_component_needs_which(document: Any) -> None:
+def test_sbom_states_the_dependencies_of_components(document: Any) -> None:
     needs = {each["ref"]: each.get("dependsOn", []) for each in document["dependencies"]}
     refs = {each["name"].lower(): each["bom-ref"] for each in packages_of(document)}
     assert refs["werkzeug"] in needs[refs["flask"]]

@@ -1,4 +1,4 @@
-"""Tests of the estimate of how hard a secret is to guess."""
+"""Tests of the estimate, in bits, of how hard a secret is to guess."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_estimate_bits_of_random_secrets_is_high(characters: str) -> None:
     random_source = random.Random(7)
     secrets = ["".join(random_source.choices(characters, k=16)) for _ in range(2000)]
     refused = [secret for secret in secrets if estimate_bits(secret) < LEAST_BITS]
-    assert len(refused) <= 2, "fewer than one in a thousand"
+    assert len(refused) <= 2, "at most one random secret in a thousand may be refused"
 
 
 def test_estimate_bits_of_a_generated_token_is_high() -> None:

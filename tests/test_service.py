@@ -1,4 +1,4 @@
-"""The life of a service: built, loaded, listening, closed, with nothing left behind."""
+"""Tests of the lifecycle of a service: build, load, listen and close."""
 
 from __future__ import annotations
 
@@ -59,12 +59,14 @@ def serve_one_photo(settings: Settings, load: Callable[[], Reader] | None) -> No
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc lists open files on Linux only")
 @pytest.mark.parametrize("processes", [0, 2], ids=["threads", "processes"])
-def test_twenty_lives_leave_no_thread_process_or_file(settings: Settings, processes: int) -> None:
+def test_repeated_runs_leave_no_thread_process_or_open_file(
+    settings: Settings, processes: int
+) -> None:
     chosen = settings.model_copy(update={"port": 0, "threads": 2, "processes": processes})
     load = None if processes else colour_reader
-    # Other tests may have started servers of their own.
+    # Child processes of other tests may still run.
     children = running()[1]
-    # The first life fills caches of imported libraries.
+    # The first run fills caches of imported libraries, so measure after it.
     serve_one_photo(chosen, load)
     until(lambda: running()[1] == children)
     before = running()
@@ -73,7 +75,7 @@ def test_twenty_lives_leave_no_thread_process_or_file(settings: Settings, proces
     until(lambda: all(now <= then for now, then in zip(running(), before, strict=True)))
 
 
-def test_close_is_idempotent_and_refuses_what_follows(settings: Settings) -> None:
+def test_service_can_be_closed_twice_and_then_refuses_photos(settings: Settings) -> None:
     service = Service(settings, load=colour_reader)
     service.load()
     assert service.inference.answer(plain(RED), Options()).bitting.format() == "2,5,4,7,3"
@@ -83,12 +85,12 @@ def test_close_is_idempotent_and_refuses_what_follows(settings: Settings) -> Non
         service.inference.answer(plain(RED), Options())
 
 
-def test_close_without_load_or_socket(settings: Settings) -> None:
+def test_service_can_be_closed_without_a_model_or_socket(settings: Settings) -> None:
     with Service(settings, load=colour_reader):
         pass
 
 
-def test_failed_load_of_an_application_closes_its_service(settings: Settings) -> None:
+def test_create_app_closes_its_service_if_the_reader_cannot_be_loaded(settings: Settings) -> None:
     def fail() -> Reader:
         raise ModelError("weights.onnx does not match its SHA-256")
 
@@ -98,14 +100,14 @@ def test_failed_load_of_an_application_closes_its_service(settings: Settings) ->
     assert threading.active_count() == threads
 
 
-def test_application_names_its_service(settings: Settings) -> None:
+def test_application_refers_to_its_service(settings: Settings) -> None:
     app = create_app(settings, load=colour_reader)
     service = app.extensions["keylike"]
     assert isinstance(service, Service) and service.app is app
     service.close()
 
 
-def test_taken_port_leaves_nothing_open(settings: Settings) -> None:
+def test_listening_on_a_port_in_use_raises_oserror(settings: Settings) -> None:
     with Service(settings.model_copy(update={"port": 0}), load=colour_reader) as first:
         port = first.listen().port
         with (
@@ -115,7 +117,7 @@ def test_taken_port_leaves_nothing_open(settings: Settings) -> None:
             second.listen()
 
 
-def test_replicas_without_a_secret_share_one_in_a_private_file(
+def test_services_without_a_configured_secret_share_one_in_a_file(
     settings: Settings, tmp_path: Path
 ) -> None:
     log = make_logger(tmp_path / "logs")
@@ -126,7 +128,9 @@ def test_replicas_without_a_secret_share_one_in_a_private_file(
     assert [entry.name for entry in path.parent.glob(".secret-*")] == []
 
 
-def test_secret_comes_from_the_settings_if_there_is_one(settings: Settings, tmp_path: Path) -> None:
+def test_configured_secret_or_token_is_used_as_shared_secret(
+    settings: Settings, tmp_path: Path
+) -> None:
     log = make_logger(tmp_path / "logs")
     token = SecretStr("one-token-for-everything")
     assert (
@@ -138,7 +142,7 @@ def test_secret_comes_from_the_settings_if_there_is_one(settings: Settings, tmp_
     assert not (settings.tokens.parent / "secret").exists()
 
 
-def test_unusable_secret_file_is_logged_and_not_shared(settings: Settings, tmp_path: Path) -> None:
+def test_secret_file_that_cannot_be_used_is_logged(settings: Settings, tmp_path: Path) -> None:
     log = make_logger(tmp_path / "logs")
     (settings.tokens.parent / "secret").write_bytes(b"short")
     assert len(shared_secret(settings, log)) == 32
@@ -148,7 +152,7 @@ def test_unusable_secret_file_is_logged_and_not_shared(settings: Settings, tmp_p
     assert logged.count("secret_not_shared") == 2
 
 
-def test_settings_choose_the_engine(settings: Settings, tmp_path: Path) -> None:
+def test_setting_of_processes_selects_the_engine(settings: Settings, tmp_path: Path) -> None:
     for processes, kind in ((0, ThreadEngine), (1, ProcessEngine)):
         with Service(settings.model_copy(update={"processes": processes})) as service:
             service.load()
@@ -156,7 +160,7 @@ def test_settings_choose_the_engine(settings: Settings, tmp_path: Path) -> None:
             assert service.engines.name and service.engines.name.startswith("caliper-")
 
 
-def test_missing_model_is_replaced_by_the_embedded_one_in_workers(
+def test_missing_model_is_replaced_by_the_embedded_one_with_workers(
     settings: Settings, tmp_path: Path
 ) -> None:
     chosen = settings.model_copy(update={"processes": 1, "model_path": tmp_path / "gemma"})

@@ -1,4 +1,4 @@
-"""Settings from the environment and .env: unknown names, bad values, secrets."""
+"""Tests of settings from the environment and .env: unknown names, bad values, secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from keylike.settings import Settings, SettingsError, load_settings
 
 
-def test_settings_without_environment_are_the_defaults() -> None:
+def test_settings_have_their_defaults_without_environment_variables() -> None:
     settings = load_settings()
     assert (settings.host, settings.port, settings.model_folder.name) == (
         "127.0.0.1",
@@ -19,7 +19,7 @@ def test_settings_without_environment_are_the_defaults() -> None:
     assert settings.token is None
 
 
-def test_environment_takes_precedence_over_file(
+def test_environment_takes_precedence_over_the_env_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text(
@@ -31,7 +31,9 @@ def test_environment_takes_precedence_over_file(
     assert settings.model_folder == Path("some/model")
 
 
-def test_model_folder_is_caliper_in_models(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_model_folder_is_caliper_in_the_models_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("KEYLIKE_MODELS", "elsewhere")
     assert load_settings().model_folder == Path("elsewhere/caliper")
 
@@ -46,13 +48,15 @@ def test_unknown_name_in_environment_is_refused_with_a_hint(
         load_settings()
 
 
-def test_unknown_name_in_file_is_refused(tmp_path: Path) -> None:
+def test_unknown_name_in_the_env_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("KEYLIKE_COLOUR=red\n")
     with pytest.raises(SettingsError, match="unknown setting KEYLIKE_COLOUR"):
         load_settings()
 
 
-def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_error_lists_every_mistake(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("KEYLIKE_THREADS=0\nNGROK_TOKN=canary\n")
     monkeypatch.setenv("KEYLIKE_PROT", "1")
     monkeypatch.setenv("KEYLIKE_DEADLINE_S", "0")
@@ -67,24 +71,26 @@ def test_every_mistake_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @pytest.mark.parametrize("typed", ["MODEL_PTH", "MODEL_PATHH", "MODLE_PATH", "MODEL-PATH"])
-def test_name_without_prefix_with_one_typing_mistake_is_refused(
+def test_setting_with_a_typing_mistake_in_its_name_is_refused(
     monkeypatch: pytest.MonkeyPatch, typed: str
 ) -> None:
     monkeypatch.setenv(typed, "models/mine")
     with pytest.raises(SettingsError, match=rf"{typed} \(did you mean MODEL_PATH\?\)"):
         load_settings()
-    # The variable may belong to another program if the setting exists too.
+    # If the right name is also set, the similar variable may belong to another program.
     monkeypatch.setenv("MODEL_PATH", "models/mine")
     assert load_settings().model_folder == Path("models/mine")
 
 
 @pytest.mark.parametrize("name", ["MODEL_PATHOLOGY", "NGROK_AUTHTOKEN", "MODEL", "PATH_MODEL"])
-def test_name_of_another_program_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_variable_of_another_program_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setenv(name, "something")
     assert load_settings().port == 5000
 
 
-def test_service_links_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "KEYLIKE_SERVICE_HOST": "10.0.48.109",
         "KEYLIKE_SERVICE_PORT": "5000",
@@ -101,7 +107,9 @@ def test_service_links_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch
     assert load_settings().port == 6001
 
 
-def test_service_link_as_port_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_variable_of_kubernetes_as_port_is_refused_with_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("KEYLIKE_PORT", "tcp://10.0.48.109:5000")
     with pytest.raises(SettingsError, match=r"KEYLIKE_PORT: .* Kubernetes.* enableServiceLinks"):
         load_settings()
@@ -117,7 +125,7 @@ def test_service_link_as_port_is_refused_with_the_reason(monkeypatch: pytest.Mon
         ("KEYLIKE_POLICY", "canary-token-0123456789", "must be auto, open, predictions or all"),
     ],
 )
-def test_bad_value_is_explained_in_plain_words(
+def test_bad_value_is_reported_with_the_allowed_values(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -141,7 +149,7 @@ def test_env_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     ("name", "value"),
     [("KEYLIKE_PORT", "many"), ("KEYLIKE_PORT", "70000"), ("KEYLIKE_LOG_LEVEL", "LOUD")],
 )
-def test_bad_value_gives_one_line_with_its_name(
+def test_bad_value_is_reported_in_one_line_with_its_setting(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -151,7 +159,7 @@ def test_bad_value_gives_one_line_with_its_name(
     assert "\n" not in str(error.value)
 
 
-def test_secrets_are_not_in_repr_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repr_and_json_of_settings_contain_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYLIKE_API_KEY", "canary-token-0123456789")
     monkeypatch.setenv("NGROK_TOKEN", "canary-ngrok")
     monkeypatch.setenv("KEYLIKE_REDIS_URL", "redis://:canary-password@127.0.0.1:6379/0")
@@ -171,7 +179,7 @@ def test_secrets_are_not_in_repr_or_json(monkeypatch: pytest.MonkeyPatch) -> Non
         "redis://:canary@127.0.0.1/0?no_such_option=1",
     ],
 )
-def test_invalid_redis_address_is_refused_without_showing_it(
+def test_invalid_redis_address_is_refused_without_being_shown(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("KEYLIKE_REDIS_URL", url)
@@ -196,7 +204,7 @@ def test_invalid_redis_address_is_refused_without_showing_it(
         ("KEYLIKE_PROXY", "10.0.0.1/8", "not addresses"),
         ("KEYLIKE_ORIGINS", "app.example.org", "neither"),
         ("KEYLIKE_ORIGINS", "https://app.example.org/page", "neither"),
-        # flask-cors would take these for unanchored patterns.
+        # flask-cors would use these values as patterns that match parts of other origins.
         ("KEYLIKE_ORIGINS", "https://*.example.org", "neither"),
         ("KEYLIKE_ORIGINS", "http://[::1", "neither"),
         ("KEYLIKE_ORIGINS", "http://[app]:3000", "neither"),
@@ -215,7 +223,7 @@ def test_bad_security_setting_is_refused(
     assert str(error.value).startswith(f"{name}: ") and "canary" not in str(error.value)
 
 
-def test_every_setting_is_in_the_example_and_described() -> None:
+def test_every_setting_has_a_description_and_is_in_env_example() -> None:
     example = (Path(__file__).parent.parent / ".env.example").read_text()
     names = [
         field.validation_alias or f"KEYLIKE_{name.upper()}"
@@ -228,7 +236,7 @@ def test_every_setting_is_in_the_example_and_described() -> None:
 @pytest.mark.parametrize(
     ("sent", "prefix"), [("/keys", "/keys"), ("keys/", "/keys"), ("/a/b/", "/a/b"), ("/", None)]
 )
-def test_prefix_has_a_leading_slash_only(
+def test_path_prefix_gets_a_leading_slash_and_no_trailing_slash(
     monkeypatch: pytest.MonkeyPatch, sent: str, prefix: str | None
 ) -> None:
     monkeypatch.setenv("KEYLIKE_PREFIX", sent)
@@ -236,13 +244,13 @@ def test_prefix_has_a_leading_slash_only(
 
 
 @pytest.mark.parametrize("sent", ["//evil.example//x", "/a b", "https://evil.example", "/a?b"])
-def test_prefix_must_be_a_path(monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
+def test_prefix_that_is_not_a_path_is_refused(monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
     monkeypatch.setenv("KEYLIKE_PREFIX", sent)
     with pytest.raises(SettingsError, match="not a path, such as /keys"):
         load_settings()
 
 
-def test_tunnel_domain_must_be_a_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tunnel_domain_that_is_not_a_domain_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYLIKE_TUNNEL_DOMAIN", "Keys.Example.org")
     assert load_settings().tunnel_domain == "keys.example.org"
     for wrong in (

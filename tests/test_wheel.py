@@ -1,4 +1,4 @@
-"""The wheel, built and installed: the command `keylike` works without a checkout around it."""
+"""Tests of the wheel: after its installation, `keylike` works without a checkout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SAMPLE = ROOT / "samples" / "sc1_01.jpg"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel offline, with the build backend of this environment."""
+    """Build the wheel offline, with the build backend of this environment, and return its path."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps"]
     command += ["--no-build-isolation", "--wheel-dir", str(folder), str(ROOT)]
@@ -43,7 +43,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Installation:
-    """An environment with the wheel, a working directory outside any checkout, and a state folder."""
+    """An environment with the installed wheel, a working directory, and a folder for its data."""
 
     environment: Path
     work: Path
@@ -57,7 +57,7 @@ class Installation:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Return a process environment without settings, and without paths to the checkout."""
+        """Return environment variables without settings and without paths of the checkout."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.work),
@@ -68,7 +68,7 @@ class Installation:
         }
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line of the installed script."""
+        """Return the command line of the installed command `keylike`."""
         return [str(self.environment / "bin" / "keylike"), *arguments]
 
     def run(self, *command: str) -> str:
@@ -129,7 +129,7 @@ def test_wheel_contains_model_page_and_sample_but_no_root_modules(wheel: Path) -
     assert {name.partition("/")[0] for name in names} == {"keylike", "keylike-2.0.0.dist-info"}
 
 
-def test_wheel_metadata_has_the_pins_and_the_command(wheel: Path) -> None:
+def test_wheel_metadata_has_the_dependencies_and_the_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         metadata = email.message_from_bytes(archive.read("keylike-2.0.0.dist-info/METADATA"))
         scripts = configparser.ConfigParser()
@@ -143,7 +143,7 @@ def test_wheel_metadata_has_the_pins_and_the_command(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [["keylike"], ["python", "-m", "keylike"]])
-def test_installed_read_from_another_folder_gives_the_code(
+def test_installed_command_reads_a_photo_from_another_folder(
     installed: Installation, start: list[str]
 ) -> None:
     program, *rest = start
@@ -155,7 +155,7 @@ def test_installed_read_from_another_folder_gives_the_code(
 
 
 @pytest.mark.parametrize("processes", ["0", "1"])
-def test_installed_server_answers_the_request_of_its_greeting(
+def test_installed_server_reads_the_photo_of_its_start_message(
     installed: Installation, processes: str
 ) -> None:
     with installed.serve(KEYLIKE_PROCESSES=processes) as output:

@@ -1,4 +1,4 @@
-"""Admission control: places for requests, fair turns, deadlines, refusals."""
+"""Tests of admission control: the size of the queue, fair turns, deadlines and refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE_S = 20
 
 
 class Rig:
-    """Admission control with one turn, on a clock that stands still, and clients in threads."""
+    """Admission control with one turn at a time, a clock that the test sets, and clients."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -31,11 +31,11 @@ class Rig:
         self.go_on = threading.Event()
 
     def clock(self) -> float:
-        """Return the time of this rig."""
+        """Return the time that the test has set, in seconds."""
         return self.now
 
     def ask(self, name: str, client: Client | None = None) -> Future[str]:
-        """Do some work in a turn; it ends when `go_on` is set."""
+        """Wait for a turn in a thread, and keep it until `go_on` is set."""
 
         def work() -> str:
             with self.slots.turn(client or Client(), TraceBuilder(self.clock)):
@@ -46,19 +46,19 @@ class Rig:
         return self.threads.submit(work)
 
     def occupy(self) -> Future[str]:
-        """Take the only turn."""
+        """Take the only turn. Return when it is taken."""
         asked = self.ask("first")
         until(lambda: self.begun == ["first"])
         return asked
 
     def wait_for(self, waiting: int) -> None:
-        """Return once so many clients wait for a turn."""
+        """Wait until this number of clients wait for a turn."""
         until(lambda: len(self.slots.waiting_since()) == waiting)
 
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    """Yield a rig and let everything finish after the test."""
+    """Yield a `Rig`. Let its clients finish after the test."""
     rig = Rig()
     yield rig
     rig.go_on.set()
@@ -66,7 +66,7 @@ def rig() -> Iterator[Rig]:
     rig.slots.close()
 
 
-def test_turn_is_waited_for_and_given_back(rig: Rig) -> None:
+def test_second_client_waits_until_the_first_has_finished_its_turn(rig: Rig) -> None:
     first = rig.occupy()
     second = rig.ask("second")
     rig.wait_for(1)
@@ -77,7 +77,7 @@ def test_turn_is_waited_for_and_given_back(rig: Rig) -> None:
     assert rig.slots.in_flight == 0
 
 
-def test_failure_inside_a_turn_gives_it_back(rig: Rig) -> None:
+def test_turn_is_free_again_after_an_error(rig: Rig) -> None:
     for _ in range(3):
         with (
             pytest.raises(BadImage),
@@ -88,7 +88,7 @@ def test_failure_inside_a_turn_gives_it_back(rig: Rig) -> None:
     assert rig.ask("next").result(PATIENCE_S) == "next"
 
 
-def test_client_that_expires_or_disconnects_while_waiting_gets_no_turn(rig: Rig) -> None:
+def test_waiting_client_that_expires_or_disconnects_gets_no_turn(rig: Rig) -> None:
     rig.occupy()
     late = rig.ask("late", Client(deadline=5.0))
     gone = rig.ask("gone", Client(hung_up=lambda: rig.now > 0))
@@ -101,7 +101,7 @@ def test_client_that_expires_or_disconnects_while_waiting_gets_no_turn(rig: Rig)
     assert rig.begun == ["first"]
 
 
-def test_closing_turns_waiting_clients_away(rig: Rig) -> None:
+def test_closing_refuses_waiting_and_new_clients(rig: Rig) -> None:
     first = rig.occupy()
     second = rig.ask("second")
     rig.wait_for(1)
@@ -113,24 +113,24 @@ def test_closing_turns_waiting_clients_away(rig: Rig) -> None:
     with pytest.raises(ModelLoading):
         rig.ask("after").result(PATIENCE_S)
     with pytest.raises(ModelLoading), rig.slots.admit(1):
-        raise AssertionError("it was admitted")
+        raise AssertionError("the request was admitted")
     assert rig.slots.retry_after_s() is None
 
 
-def test_nothing_is_admitted_before_an_engine_is_ready() -> None:
+def test_no_request_is_admitted_before_an_engine_is_ready() -> None:
     slots = AdmissionControl(1, LoadMeter(lambda: 0.0), clock=lambda: 0.0)
     with pytest.raises(ModelLoading), slots.admit(1):
-        raise AssertionError("it was admitted")
+        raise AssertionError("the request was admitted")
     with pytest.raises(ModelLoading), slots.turn(Client(), TraceBuilder(slots.clock)):
-        raise AssertionError("it got a turn")
+        raise AssertionError("the client got a turn")
     assert slots.retry_after_s() is None
 
 
-def test_request_of_many_photos_takes_as_many_places(rig: Rig) -> None:
-    # Seven may wait in addition to the one that is read.
+def test_request_with_several_photos_takes_as_many_places_in_the_queue(rig: Rig) -> None:
+    # Eight photos fit: seven that wait and one that is read.
     with rig.slots.admit(5) as permit:
         with pytest.raises(Overloaded), rig.slots.admit(4):
-            raise AssertionError("it was admitted")
+            raise AssertionError("the request was admitted")
         for _ in range(2):
             with permit.one():
                 pass
@@ -141,7 +141,7 @@ def test_request_of_many_photos_takes_as_many_places(rig: Rig) -> None:
     assert rig.slots.admitted == 0
 
 
-def test_crowded_queue_keeps_a_share_for_every_client() -> None:
+def test_one_client_cannot_take_the_last_quarter_of_the_queue() -> None:
     slots = AdmissionControl(63, LoadMeter(lambda: 0.0), clock=lambda: 0.0)
     slots.open(Capacity(turns=1, batch=1))
     heavy = Client("heavy")
@@ -153,27 +153,27 @@ def test_crowded_queue_keeps_a_share_for_every_client() -> None:
                 admitted += 1
             except Overloaded:
                 continue
-        assert admitted == 48, "three quarters of 64"
+        assert admitted == 48, "one client may take three quarters of the 64 places in the queue"
         for number in range(8):
             held.enter_context(slots.admit(1, Client(f"other {number}")))
         with pytest.raises(Overloaded), slots.admit(1, heavy):
-            raise AssertionError("the heavy client took the place of another")
+            raise AssertionError("the heavy client may not take more than three quarters")
         with pytest.raises(Overloaded), slots.admit(9, Client("batch")):
-            raise AssertionError("one request took the places of others")
+            raise AssertionError("one request may not take the places of several clients")
     assert slots.admitted == 0
     with slots.admit(1, heavy):
         assert slots.admitted == 1
 
 
-def test_request_larger_than_the_queue_is_admitted_when_it_is_empty(rig: Rig) -> None:
+def test_request_larger_than_the_queue_is_admitted_if_the_queue_is_empty(rig: Rig) -> None:
     with rig.slots.admit(100), pytest.raises(Overloaded), rig.slots.admit(1):
-        raise AssertionError("it was admitted")
+        raise AssertionError("the request was admitted")
     with rig.slots.admit(1), pytest.raises(Overloaded), rig.slots.admit(100):
-        raise AssertionError("it was admitted")
+        raise AssertionError("the request was admitted")
 
 
-def test_permit_returns_no_place_twice(rig: Rig) -> None:
-    """A helper thread that outlives its request must not loosen the bound."""
+def test_place_in_the_queue_is_freed_only_once(rig: Rig) -> None:
+    """End the request before one of its photos, as a slow helper thread can."""
     with rig.slots.admit(2) as permit:
         late = permit.one()
         late.__enter__()

@@ -1,4 +1,4 @@
-"""The parallel map of one request's photos, also where the system refuses threads."""
+"""Tests of the parallel map over the photos of one request, also if threads cannot be started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.plain_pictures import RED, plain
 
 
 def refuse_threads(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    """Let `after` more threads named "batch" start, then fail as a full system does."""
+    """Let `after` more threads with the name "batch" start, then fail as on a full system."""
     start: Callable[[threading.Thread], None] = threading.Thread.start
     left = after
 
@@ -31,7 +31,7 @@ def refuse_threads(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     monkeypatch.setattr(threading.Thread, "start", limited)
 
 
-def test_results_are_in_order_and_several_threads_work() -> None:
+def test_parallel_map_returns_results_in_order_from_several_threads() -> None:
     barrier = threading.Barrier(3, timeout=20)
     names = set()
 
@@ -46,7 +46,7 @@ def test_results_are_in_order_and_several_threads_work() -> None:
 
 
 @pytest.mark.parametrize("started", [0, 1])
-def test_refused_helper_leaves_no_work_undone_and_no_helper_running(
+def test_parallel_map_does_all_work_if_a_thread_cannot_be_started(
     monkeypatch: pytest.MonkeyPatch, started: int
 ) -> None:
     refuse_threads(monkeypatch, started)
@@ -56,7 +56,7 @@ def test_refused_helper_leaves_no_work_undone_and_no_helper_running(
 
 
 @pytest.mark.parametrize("started", [0, 1, 2])
-def test_batch_without_enough_threads_returns_every_place_once(
+def test_batch_is_read_completely_if_threads_cannot_be_started(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, started: int
 ) -> None:
     chosen = settings.model_copy(update={"threads": 4, "cache_ttl_s": 0})

@@ -1,4 +1,4 @@
-"""Queue metrics while the reader holds one photo and others wait."""
+"""Tests of queue metrics while the reader works on one photo and others wait."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tools.plain_pictures import GREEN, RED, plain
 
 
 class Busy:
-    """A service whose reader holds one photo, on a clock that the test moves."""
+    """A service whose reader waits with its first photo, and a clock that the test sets."""
 
     def __init__(self, settings: Settings) -> None:
         self.now = 100.0
@@ -33,7 +33,7 @@ class Busy:
         self.threads = ThreadPoolExecutor(16)
 
     def ask(self, size: int, client: Client | None = None) -> TraceBuilder:
-        """Read a photo in a thread; return the trace of it."""
+        """Start to read a photo in a thread and return its trace."""
         trace = TraceBuilder(lambda: self.now)
         engine = self.service.engines.engine()
         picture = plain(RED, size=(size, 40))
@@ -47,7 +47,7 @@ class Busy:
 
 @pytest.fixture
 def busy(settings: Settings) -> Iterator[Busy]:
-    """Yield a busy service; let its reader finish after the test."""
+    """Yield a busy service. Let its reader finish after the test."""
     made = Busy(settings)
     yield made
     made.reader.allowed.set()
@@ -55,7 +55,7 @@ def busy(settings: Settings) -> Iterator[Busy]:
     made.service.close()
 
 
-def test_snapshot_counts_waiting_and_reading_photos(busy: Busy) -> None:
+def test_load_snapshot_counts_waiting_photos_and_photos_being_read(busy: Busy) -> None:
     idle = busy.load()
     assert (
         idle.waiting,
@@ -81,7 +81,7 @@ def test_snapshot_counts_waiting_and_reading_photos(busy: Busy) -> None:
     assert (load.waiting, load.oldest_s, dict(load.batches), load.model_s) == (0, 0.0, {1: 3}, 7.0)
 
 
-def test_trace_has_the_time_of_every_stage(busy: Busy) -> None:
+def test_trace_contains_the_times_of_every_stage(busy: Busy) -> None:
     first = busy.ask(40)
     assert busy.reader.asked.wait(20)
     asked = busy.asked
@@ -107,7 +107,7 @@ def test_trace_of_an_expired_client_ends_at_its_deadline(busy: Busy) -> None:
     assert notes.timings[-1].stage == "queue" and notes.timings[-1].ended == 102.0
 
 
-def test_reader_that_does_not_return_is_unhealthy_over_http(busy: Busy) -> None:
+def test_health_is_unhealthy_while_the_reader_does_not_return(busy: Busy) -> None:
     client = busy.service.app.test_client()
     busy.ask(40)
     assert busy.reader.asked.wait(20)

@@ -1,4 +1,4 @@
-"""Canaries: unique strings for every field of a request, and the search for them."""
+"""Canaries: unique strings for every field of a request, and a function that searches for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ LABELS = {
     label["file"]: label
     for label in map(json.loads, (SAMPLES / "labels.jsonl").read_text().splitlines())
 }
-# The greeting names the first sample on purpose, so this is another one.
+# The photographed key. It is not the first sample, because the start message of the server shows
+# the code of that one on purpose.
 KEY = LABELS["sc4_01.jpg"]
 
 TOKEN = "c4nary-T0ken-3b1f0c9a77d2"
@@ -24,12 +25,12 @@ WRONG_TOKEN = "c4nary-Wr0ng-5521fd80aa13"
 ZIPCODE = "73919"
 ADDRESS = "127.0.0.77"
 FORWARDED = "198.51.100.213"
-WORD = "c4nary"  # part of every name, field, header and text of a request
+WORD = "c4nary"  # appears in every name, field, header and text of a request
 LATITUDE, LONGITUDE = 48.137913, 11.575491
 
 
 def photo_with_location() -> bytes:
-    """Return a photo with location and author in every kind of metadata that Pillow writes."""
+    """Return a photo with canaries and a location in every kind of metadata that Pillow writes."""
     exif = Image.Exif()
     exif[0x010E] = "c4nary-description"
     exif[0x013B] = "c4nary-artist"
@@ -62,7 +63,10 @@ def _degrees(value: float) -> tuple[IFDRational, ...]:
 
 
 def _separated(digits: str) -> str:
-    """Return a pattern for digits with one separator, or none, outside longer numbers."""
+    """Return a pattern that finds these digits in a text, but not inside a longer number.
+
+    The digits may be separated, each time by the same characters.
+    """
     first, rest = digits[0], digits[1:]
     separator = r"(?P<separator>[^\w]{0,3})"
     tail = "".join(
@@ -83,7 +87,7 @@ SECRETS: Mapping[str, str] = {
 
 
 def found(text: str | bytes, *allowed: str) -> list[str]:
-    """Return the names of secrets in `text`, except `allowed`. Bytes are decoded as Latin-1."""
+    """Return the names of the secrets in `text`, without the `allowed` ones."""
     if isinstance(text, bytes):
         text = text.decode("latin-1")
     return [

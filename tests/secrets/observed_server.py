@@ -1,4 +1,4 @@
-"""A server process whose outputs are all collected, and a client with its own address."""
+"""A server process whose complete output is collected, and functions to send requests to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.secrets.canaries import ADDRESS, FORWARDED, TOKEN, ZIPCODE
 
 ROOT = Path(__file__).resolve().parents[2]
 BOUNDARY = "c4nary-boundary"
-# Headers that any client may send.
+# Headers with canaries, which a client may send with every request.
 CLIENT_HEADERS = {
     "User-Agent": "c4nary-agent",
     "Referer": "https://c4nary.example/page",
@@ -36,7 +36,7 @@ CLIENT_HEADERS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """One response."""
+    """One response of the server."""
 
     status: int
     headers: str
@@ -44,13 +44,13 @@ class Answer:
 
     @property
     def code(self) -> str | None:
-        """Return the code of a failure."""
+        """Return the error code in the body, or None for a success."""
         found: str | None = json.loads(self.body).get("code")
         return found
 
 
 class ObservedServer:
-    """A server process that writes only below `home`."""
+    """A server process that writes all its files into the folder `home`."""
 
     def __init__(
         self, home: Path, command: list[str], collector: Collector | None = None, **settings: str
@@ -108,9 +108,9 @@ class ObservedServer:
         source: str = ADDRESS,
         **more: str,
     ) -> Answer:
-        """Send one request from a loopback address that nothing else uses.
+        """Send one request from a loopback address that no other test uses.
 
-        Underscores in names of `more` stand for the dashes of headers.
+        `more` contains headers, with underscores in their names instead of dashes.
         """
         connection = http.client.HTTPConnection(
             "127.0.0.1", self.port, timeout=30, source_address=(source, 0)
@@ -127,7 +127,7 @@ class ObservedServer:
         return answer
 
     def raw(self, data: bytes) -> bytes:
-        """Send raw bytes and return everything that comes back."""
+        """Send raw bytes and return everything that the server sends."""
         with socket.create_connection(
             ("127.0.0.1", self.port), timeout=30, source_address=(ADDRESS, 0)
         ) as connection:
@@ -141,7 +141,7 @@ class ObservedServer:
             return answer
 
     def operator_pages(self) -> dict[str, bytes]:
-        """Return all pages for the operator. The requests contain no canary except the token."""
+        """Return all pages for the operator by path. Their requests contain only the token."""
         paths = (
             "/metrics",
             "/debug/performance",
@@ -164,7 +164,7 @@ class ObservedServer:
         return data
 
     def stop(self) -> dict[str, bytes]:
-        """Stop the server and return everything that it has written, by place."""
+        """Stop the server and return everything that it has written, by file or trace."""
         self.process.terminate()
         self.process.communicate(timeout=30)
         self._out.close()
@@ -183,7 +183,7 @@ class ObservedServer:
         return written | sent
 
     def kill(self) -> None:
-        """Kill the process in any case."""
+        """Kill the process if it still runs."""
         with self.process as process:
             process.kill()
         self._out.close()
@@ -191,7 +191,7 @@ class ObservedServer:
 
 
 def require_address() -> None:
-    """Skip the test on systems whose loopback is a single address."""
+    """Skip the test on systems that have only one loopback address."""
     with socket.socket() as probe:
         try:
             probe.bind((ADDRESS, 0))
@@ -200,7 +200,7 @@ def require_address() -> None:
 
 
 def form(photo: bytes, count: int = 1, **fields: str) -> bytes:
-    """Return a form with photos and fields, all with canaries in their names."""
+    """Return a form with photos and fields. The names of the files contain canaries."""
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields.items()
@@ -220,7 +220,7 @@ MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def as_json(photo: bytes) -> bytes:
-    """Return a photo as JSON with an unknown field."""
+    """Return a JSON body with a photo and an unknown field, which contains a canary."""
     return json.dumps(
         {"image_data": base64.b64encode(photo).decode(), "zipcode": ZIPCODE, "c4nary": "c4nary"}
     ).encode()

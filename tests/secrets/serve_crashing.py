@@ -1,6 +1,6 @@
-"""Run `keylike serve` with a reader that logs secrets and raises an error that contains them.
+"""Runs `keylike serve` with a reader that logs secrets and raises an error that contains them.
 
-Loading ends when a line arrives on standard input.
+The reader is loaded when a line arrives on standard input.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ SECRET_TEXT = f"c4nary {KEY['bitting']} {','.join(map(str, KEY['bitting']))} {TO
 
 
 class CrashingReader(ColourReader):
-    """A reader whose every call fails."""
+    """A reader that fails for every photo."""
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Log secrets like a careless library, then raise."""
+        """Log secrets as a careless library would, then raise an error that contains them."""
         for name in ("waitress", "opentelemetry.sdk", "c4nary.library"):
             logging.getLogger(name).error(SECRET_TEXT)
         warnings.warn(SECRET_TEXT, stacklevel=1)
@@ -36,7 +36,7 @@ class CrashingReader(ColourReader):
 
 
 def load(folder: Path, choices: model_loader.Choices = model_loader.DEFAULTS) -> Reader:
-    """Return the crashing reader after a line on standard input."""
+    """Wait for a line on standard input, then return the crashing reader."""
     sys.stdin.readline()
     return CrashingReader()
 

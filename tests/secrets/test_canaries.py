@@ -1,4 +1,4 @@
-"""Tests that search logs, terminal, metrics, traces, failures, files and Redis for canaries."""
+"""Tests that search logs, terminal, metrics, traces, errors, files and Redis for canaries."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CODE = ",".join(map(str, KEY["bitting"]))
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """Run a collector of traces."""
+    """Run a collector that receives traces."""
     pytest.importorskip(
         "opentelemetry.sdk",
         reason="OpenTelemetry is an extra: pip install -r locks/otel.txt",
@@ -56,7 +56,7 @@ def collector() -> Iterator[Collector]:
 def server(
     tmp_path: Path, collector: Collector, redis_server: RedisServer
 ) -> Iterator[ObservedServer]:
-    """Run the server with the shipped model, Redis and a collector, open to all, with limits."""
+    """Run a server with the embedded reader, Redis, a collector and rate limits, without tokens."""
     require_address()
     settings = {"KEYLIKE_REDIS_URL": redis_server.url, "KEYLIKE_POLICY": "open", **OFFLINE}
     server = ObservedServer(tmp_path / "home", ["app.py"], collector, **settings)
@@ -66,7 +66,7 @@ def server(
 
 
 def send_photos(server: ObservedServer) -> None:
-    """Send one photo in every format, with every kind of token, also in the query."""
+    """Send a photo in every format and with every kind of token, also in the query string."""
     ways = [
         (form(PHOTO, zipcode=ZIPCODE, c4nary="c4nary-field"), MULTIPART),
         (as_json(PHOTO), "application/json"),
@@ -99,7 +99,7 @@ def send_photos(server: ObservedServer) -> None:
 
 
 def cause_failures(server: ObservedServer) -> set[str]:
-    """Cause every failure that a client can cause, and return the codes."""
+    """Send requests that fail in every possible way, and return their error codes."""
     asked = [
         ("POST", f"/predict{QUERY}", form(b"", 0, c4nary="c4nary"), MULTIPART, {}),
         ("POST", "/predict", form(b"c4nary is no picture"), MULTIPART, {}),
@@ -145,7 +145,7 @@ def cause_failures(server: ObservedServer) -> set[str]:
 
 
 def exceed_limit(server: ObservedServer) -> None:
-    """Send requests until the limit is reached."""
+    """Send requests until the rate limit refuses one."""
     for _ in range(80):
         answer = server.request("POST", "/predict", form(b"", 0, c4nary="c4nary"), MULTIPART)
         if answer.status == 429:
@@ -156,7 +156,7 @@ def exceed_limit(server: ObservedServer) -> None:
 
 
 def send_broken_requests(server: ObservedServer) -> None:
-    """Send requests that never reach the application."""
+    """Send requests that the socket server refuses, so that they never reach the application."""
     for head in (
         b"GET /c4nary HTTP/1.1\r\nContent-Length: c4nary\r\n\r\n",
         b"c4nary c4nary c4nary\r\n\r\n",
@@ -168,7 +168,7 @@ def send_broken_requests(server: ObservedServer) -> None:
         assert found(server.raw(head)) == []
 
 
-def test_requests_leave_no_secret_in_any_output(
+def test_requests_of_every_kind_leave_no_secret_in_any_output(
     server: ObservedServer, redis_server: RedisServer
 ) -> None:
     send_photos(server)
@@ -179,7 +179,8 @@ def test_requests_leave_no_secret_in_any_output(
     written = server.stop()
     assert {path: found(data) for path, data in shown.items() if found(data)} == {}
     assert {place: found(data) for place, data in written.items() if found(data)} == {}
-    # The home folder stays empty too. onnxruntime could keep an id for its telemetry there.
+    # There must be no other files, such as an identifier for onnxruntime's telemetry in the home
+    # folder.
     assert {place for place in written if not place.startswith("trace")} == {
         "logs/api.log",
         "stdout",
@@ -199,7 +200,7 @@ def test_requests_leave_no_secret_in_any_output(
         b'"route": "/predict"' in written["logs/api.log"]
         and b"deadline_exceeded" in written["logs/api.log"]
     )
-    # Creating any temporary file, even an unnamed one, changes the time stamp of the folder.
+    # Creating a temporary file changes the time stamp of the folder, even if the file is unnamed.
     assert (
         list(server.temporary.iterdir()) == []
         and server.temporary.stat().st_mtime_ns == server.created_ns
@@ -210,7 +211,7 @@ def test_requests_leave_no_secret_in_any_output(
             value for key in client.keys("keylike:reading:*") if (value := client.get(key))
         )
         assert all(client.ttl(key) > 0 for key in kept)
-    # Redis holds the readings by design, but nothing about clients and requests.
+    # Redis must contain the readings, because they are cached there, but nothing about clients.
     assert {
         key: found(key + value, "the code")
         for key, value in kept.items()
@@ -252,7 +253,10 @@ def test_large_uploads_create_no_temporary_file(tmp_path: Path) -> None:
 
 
 def test_reader_crash_leaves_no_secret_in_any_output(tmp_path: Path, collector: Collector) -> None:
-    """The reader raises and logs all secrets, also through the loggers of libraries."""
+    """Let the reader log all secrets, and raise an error that contains them.
+
+    It also logs them through the loggers of libraries.
+    """
     require_address()
     command, settings = (
         ["-m", "tests.secrets.serve_crashing"],
@@ -284,7 +288,7 @@ def test_reader_crash_leaves_no_secret_in_any_output(tmp_path: Path, collector: 
             )
         shown, written = server.operator_pages(), server.stop()
         assert {path: found(data) for path, data in shown.items() if found(data)} == {}
-        # The operator typed MODEL_PATH, and the terminal names that model.
+        # The terminal may show the name of the model, because the operator has set MODEL_PATH.
         named = {place: data.replace(b"c4nary-model", b"") for place, data in written.items()}
         assert {place: found(data) for place, data in named.items() if found(data)} == {}
         assert (
@@ -295,7 +299,7 @@ def test_reader_crash_leaves_no_secret_in_any_output(tmp_path: Path, collector: 
         server.kill()
 
 
-def test_process_list_shows_no_token(tmp_path: Path) -> None:
+def test_process_list_does_not_show_the_token(tmp_path: Path) -> None:
     server = ObservedServer(tmp_path / "home", ["app.py"])
     try:
         proc = Path(f"/proc/{server.process.pid}")
@@ -308,7 +312,7 @@ def test_process_list_shows_no_token(tmp_path: Path) -> None:
         server.kill()
 
 
-def test_settings_representation_hides_secrets(
+def test_repr_and_json_of_settings_hide_secrets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KEYLIKE_API_KEY", TOKEN)
@@ -372,7 +376,7 @@ def test_invalid_setting_is_reported_without_its_value(tmp_path: Path, name: str
     assert found(done.stdout + done.stderr) == []
 
 
-def test_found_detects_every_secret() -> None:
+def test_search_for_canaries_finds_every_secret() -> None:
     digits = KEY["bitting"]
     for text in (
         CODE,

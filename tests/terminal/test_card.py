@@ -1,4 +1,4 @@
-"""The model card: new figures between the markers, and no other change."""
+"""Tests of updating the model card: only the figures between the markers change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ MANIFEST = {"measured": {"photos": 296, "whole_code": 0.7432, "calibration_error
 
 
 def run() -> dict[str, object]:
-    """Return the JSON of `evaluate`: three correct, one refused, and another family read as SC1."""
+    """Return the JSON of an `evaluate` run with five photos.
+
+    Three keys are read correctly, one is refused, and one of another family is read as SC1.
+    """
     codes = (2, 5, 4, 7, 3)
     cuts = tuple(
         Cut(position, code, 0.9, 8.6 - 0.381 * code) for position, code in enumerate(codes, 1)
@@ -36,7 +39,7 @@ def run() -> dict[str, object]:
     return {"model": "caliper-9.9.9", **report.to_dict()}
 
 
-def test_with_figures_replaces_only_the_text_between_the_markers() -> None:
+def test_only_the_text_between_the_markers_of_a_card_is_replaced() -> None:
     updated = with_figures(f"before\n{BEGIN}\nold\n{END}\nafter\n", run(), MANIFEST, "2027-01-15")
     assert updated.startswith(f"before\n{BEGIN}\ncaliper-9.9.9 on 2027-01-15.")
     assert updated.endswith(f"\n{END}\nafter\n")
@@ -47,13 +50,13 @@ def test_with_figures_replaces_only_the_text_between_the_markers() -> None:
     assert with_figures(updated, run(), MANIFEST, "2027-01-15") == updated
 
 
-def test_with_figures_without_markers_raises() -> None:
+def test_card_without_markers_raises_value_error() -> None:
     for card in ("nothing", BEGIN, f"{END}{BEGIN}"):
         with pytest.raises(ValueError, match="must hold"):
             with_figures(card, run(), MANIFEST, "2027-01-15")
 
 
-def test_main_reads_the_last_line_of_evaluate(
+def test_card_command_reads_the_last_line_of_evaluate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card, manifest = tmp_path / "card.md", tmp_path / "manifest.toml"

@@ -1,4 +1,4 @@
-"""QR codes as a camera sees them: drawn as a terminal would, then decoded by OpenCV."""
+"""Tests of QR codes: they are drawn as a terminal would do it, then decoded by OpenCV."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LINK = link(ADDRESS, "kl_ll8mz0G5gcmTqL0NOIO-6tTY-zdEmjKq6kWDLtEl55Q")
 DARK, LIGHT = ((229, 229, 229), (30, 30, 30)), ((40, 40, 40), (253, 246, 227))
 STEP = 6
 Colour = tuple[int, int, int]
-# The colours of xterm, as an example of a terminal with 16 colours.
+# RGB colours for the codes of a terminal with 16 colours, here those of xterm.
 BASIC = {30: (0, 0, 0), 37: (229, 229, 229), 90: (127, 127, 127), 97: (255, 255, 255)}
 
 
 def printed(**settings: object) -> str:
-    """Return the output for the terminal; "" without a code."""
+    """Return what is printed on the terminal, or "" if no QR code is printed."""
     out = io.StringIO()
     console = Console(
         file=out,
@@ -37,7 +37,7 @@ def printed(**settings: object) -> str:
 
 
 def parse_colours(numbers: list[int], ink: Colour, ground: Colour) -> tuple[Colour, Colour]:
-    """Return the text and background colours after an escape sequence."""
+    """Return the text colour and the background colour after an escape sequence."""
     while numbers:
         first = numbers.pop(0)
         on_ground = first == 48 or 40 <= first < 48 or first >= 100
@@ -54,8 +54,9 @@ def parse_colours(numbers: list[int], ink: Colour, ground: Colour) -> tuple[Colo
 
 
 def photograph(text: str, default: tuple[Colour, Colour]) -> NDArray[np.uint8]:
-    """Return the terminal's picture with a margin; each character is two squares, one above the
-    other.
+    """Return a picture of the terminal with a margin.
+
+    Each character is drawn as two squares, one above the other.
     """
     rows: list[list[Colour]] = []
     for line in text.splitlines():
@@ -75,7 +76,7 @@ def photograph(text: str, default: tuple[Colour, Colour]) -> NDArray[np.uint8]:
 
 
 def decode(picture: NDArray[np.uint8]) -> str:
-    """Return the content of the code."""
+    """Return the content of the QR code in a picture."""
     return str(cv2.QRCodeDetector().detectAndDecode(picture)[0])
 
 
@@ -88,7 +89,7 @@ def test_qr_code_in_colour_is_readable_on_dark_and_light_terminals(
     assert LINK.startswith(f"{ADDRESS}/#token=kl_")
 
 
-def test_qr_code_without_colours_is_readable_and_inverted_on_light_terminals() -> None:
+def test_qr_code_without_colours_is_readable_but_inverted_on_light_terminals() -> None:
     for settings in ({"no_color": True}, {"color_system": None}):
         text = printed(**settings)
         assert "\x1b[38" not in text
@@ -96,7 +97,7 @@ def test_qr_code_without_colours_is_readable_and_inverted_on_light_terminals() -
         assert decode(255 - photograph(text, LIGHT)) == LINK
 
 
-def test_qr_code_fits_eighty_columns_and_is_omitted_below_its_width() -> None:
+def test_qr_code_fits_80_columns_and_is_omitted_if_it_does_not_fit() -> None:
     lines = printed(width=80).splitlines()
     assert 20 <= len(lines) <= 24 and all(
         line.count("▀") == lines[0].count("▀") <= 50 for line in lines
@@ -104,5 +105,5 @@ def test_qr_code_fits_eighty_columns_and_is_omitted_below_its_width() -> None:
     assert printed(width=lines[0].count("▀") - 1) == ""
 
 
-def test_qr_code_is_omitted_without_a_terminal() -> None:
+def test_qr_code_is_omitted_if_output_is_not_a_terminal() -> None:
     assert printed(force_terminal=False) == ""

@@ -1,4 +1,4 @@
-"""The evaluation page: correct figures, and no external content."""
+"""Tests of the evaluation page: its figures are correct, and it loads no external content."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DRAWING = Drawing(
 
 
 class Tags(HTMLParser):
-    """A parser that collects all tags with their attributes, and all texts."""
+    """A parser of HTML that collects all tags with their attributes, and all texts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -54,17 +54,17 @@ class Tags(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collect the tag."""
+        """Collect a tag."""
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        """Collect the text without surrounding white space."""
+        """Collect a text without surrounding white space."""
         if data.strip():
             self.texts.append(" ".join(data.split()))
 
     @property
     def text(self) -> str:
-        """Return all texts, with plain spaces."""
+        """Return all texts, separated by single spaces."""
         return " ".join(self.texts)
 
 
@@ -75,7 +75,7 @@ def reading(
     name: str = "SC1",
     drawing: Drawing | None = None,
 ) -> Reading:
-    """Return a reading with nominal heights."""
+    """Return a reading whose cuts have exactly the maker's heights."""
     heights = keyway(name).depths_mm
     cuts = tuple(
         Cut(position, code, confidence, heights[code]) for position, code in enumerate(codes, 1)
@@ -86,7 +86,7 @@ def reading(
 
 
 def photo(folder: Path, name: str = "key.png", *, noise: bool = False) -> Path:
-    """Write a picture and return its path: grey, or noise that compresses badly."""
+    """Write a grey picture, or one of noise, which compresses badly, and return its path."""
     path = folder / name
     pixels = (
         np.random.default_rng(1).integers(0, 256, (960, 1280, 3), dtype=np.uint8)
@@ -109,17 +109,17 @@ def report(path: Path, results: Sequence[Reading | Unreadable], tier: str = "eas
 
 
 def page_of(evaluation: Report, info: ReaderInfo = INFO) -> Tags:
-    """Return the parsed page."""
+    """Return the parsed evaluation page of a report."""
     return Tags(render(evaluation, info, [Path("/home/somebody/mine")], NOON))
 
 
 def figure(tags: Tags, name: str) -> list[str]:
-    """Return the texts of a key figure: its value and the note below."""
+    """Return the two texts of a key figure on the page: its value and the note below it."""
     at = tags.texts.index(name)
     return tags.texts[at + 1 : at + 3]
 
 
-def test_page_figures_match_the_verdicts(tmp_path: Path) -> None:
+def test_figures_on_the_page_match_the_verdicts(tmp_path: Path) -> None:
     off = (2, 5, 4, 6, 3)
     evaluation = report(photo(tmp_path), [reading()] * 6 + [reading(off, 0.5)] * 2 + [REFUSED] * 2)
     for result in (REFUSED, reading(off, 0.7)):
@@ -135,7 +135,8 @@ def test_page_figures_match_the_verdicts(tmp_path: Path) -> None:
     ]
     assert figure(tags, "Each cut correct")[0] == "76.0 %"
     assert figure(tags, "Keyway correct")[0] == "80.0 %"
-    # 6 of 8 readings are 0.1 off, 2 of 8 are 0.5 off
+    # Six of eight readings are right with confidence 0.9, two are wrong with confidence 0.5. So the
+    # mean difference is (6 * 0.1 + 2 * 0.5) / 8.
     assert figure(tags, "Calibration error")[0] == "0.200"
     assert figure(tags, "Milliseconds per photo") == ["16", "median; 95 % within 30"]
     assert "12 photos in mine · 2027-01-15" in tags.text
@@ -193,7 +194,7 @@ def test_page_escapes_names_from_labels_and_manifests(tmp_path: Path) -> None:
     assert hostile in tags.texts
 
 
-def test_page_loads_nothing_and_its_policy_forbids_it(tmp_path: Path) -> None:
+def test_page_loads_no_files_and_its_security_policy_forbids_them(tmp_path: Path) -> None:
     page = render(
         report(photo(tmp_path), [reading(), reading((1, 1, 1, 1, 1)), REFUSED]),
         INFO,
@@ -215,7 +216,7 @@ def test_page_loads_nothing_and_its_policy_forbids_it(tmp_path: Path) -> None:
     assert "default-src 'none'" in policy and "script" not in policy and "unsafe" not in policy
 
 
-def test_page_size_is_bounded_for_any_photos(tmp_path: Path) -> None:
+def test_size_of_the_page_is_limited_for_many_large_photos(tmp_path: Path) -> None:
     path = photo(tmp_path, noise=True)
     evaluation = report(
         path, [reading((1, 1, 1, 1, n % 10), drawing=DRAWING) for n in range(60)] + [REFUSED] * 60
@@ -245,7 +246,7 @@ def test_page_size_is_bounded_for_any_photos(tmp_path: Path) -> None:
     ],
     ids=["all refused", "one photo", "none readable", "one wrong", "all sure", "no photo"],
 )
-def test_page_renders_every_kind_of_run(
+def test_page_can_show_every_kind_of_evaluation(
     tmp_path: Path, results: list[Reading | Unreadable], keyways: tuple[str, ...], expected: str
 ) -> None:
     run = report(photo(tmp_path), results)
@@ -253,16 +254,17 @@ def test_page_renders_every_kind_of_run(
     assert expected in page_of(run).text
 
 
-def test_page_with_a_file_name_that_is_not_utf8_is_written(tmp_path: Path) -> None:
+def test_page_is_written_if_a_file_name_is_not_utf8(tmp_path: Path) -> None:
     path = photo(tmp_path)
     extreme = path.rename(path.with_name("caf\udce9.png"))
     write_page(tmp_path / "page.html", report(extreme, [REFUSED]), INFO, [tmp_path], NOON)
     assert "caf?.png" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_picture_turns_the_blade_until_the_tip_points_right(tmp_path: Path) -> None:
-    """Red marks the bow's end and blue the tip's: above and below in the photo, left and right
-    after the rotation.
+def test_picture_of_a_key_is_rotated_so_that_its_tip_points_right(tmp_path: Path) -> None:
+    """Mark the bow of the key red and its tip blue.
+
+    In the photo the bow is above the tip. After the rotation it must be on the left.
     """
     pixels = np.full((400, 300, 3), 128, np.uint8)
     pixels[:130, 100:160], pixels[250:, 100:160] = (255, 0, 0), (0, 0, 255)

@@ -1,4 +1,4 @@
-"""The `tokens` commands as a user runs them: output, exit status and one line per mistake."""
+"""Tests of the `tokens` commands as a user runs them: output, exit status and error messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run_tokens(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_new_prints_only_the_token_to_stdout(path: Path) -> None:
+def test_tokens_new_prints_only_the_token_to_stdout(path: Path) -> None:
     done = run_tokens(path, "new", "phone of Zoë", "--tier", "premium", "--days", "3")
     clear = done.stdout.removesuffix("\n")
     assert done.returncode == 0 and len(clear.split()) == 1
@@ -50,7 +50,7 @@ def test_new_prints_only_the_token_to_stdout(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_list_never_shows_a_token(path: Path) -> None:
+def test_tokens_list_never_shows_a_token(path: Path) -> None:
     created = [
         run_tokens(path, "new", "phone").stdout.strip(),
         run_tokens(path, "new", "[red]desk", "--tier", "admin", "--days", "1").stdout.strip(),
@@ -74,7 +74,7 @@ def test_list_never_shows_a_token(path: Path) -> None:
     )
 
 
-def test_revoke_takes_effect_in_a_running_server(path: Path) -> None:
+def test_tokens_revoke_takes_effect_in_a_running_server(path: Path) -> None:
     clear = run_tokens(path, "new", "phone").stdout.strip()
     with opened(path) as server:
         assert server.find(clear)
@@ -101,7 +101,7 @@ def test_revoke_takes_effect_in_a_running_server(path: Path) -> None:
         (("new",), "NAME"),
     ],
 )
-def test_new_with_invalid_arguments_creates_no_token(
+def test_tokens_new_with_invalid_arguments_creates_no_token(
     path: Path, words: tuple[str, ...], output: str
 ) -> None:
     with opened(path) as store:
@@ -116,14 +116,14 @@ def test_new_with_invalid_arguments_creates_no_token(
 
 
 @pytest.mark.parametrize("name", [os.fsdecode(b"\xff"), "\x1b[31m", "'; DROP TABLE tokens; --"])
-def test_revoke_unknown_name_prints_one_line(path: Path, name: str) -> None:
+def test_revoke_with_an_unknown_name_prints_one_line(path: Path, name: str) -> None:
     done = run_tokens(path, "revoke", name)
     assert (done.returncode, len(done.stderr.splitlines()), "\x1b" in done.stderr) == (1, 1, False)
     assert not path.exists()
 
 
 @pytest.mark.parametrize("words", [("new", "phone"), ("list",), ("revoke", "phone")])
-def test_file_that_is_no_database_is_reported_in_one_line(
+def test_token_file_that_is_not_a_database_is_reported_in_one_line(
     path: Path, words: tuple[str, ...]
 ) -> None:
     path.write_bytes(b"x" * 5000)
@@ -135,7 +135,7 @@ def test_file_that_is_no_database_is_reported_in_one_line(
     assert path.read_bytes() == b"x" * 5000
 
 
-def test_file_accessible_to_others_causes_a_warning(path: Path) -> None:
+def test_token_file_that_others_can_read_causes_a_warning(path: Path) -> None:
     assert "chmod" not in run_tokens(path, "new", "phone").stderr
     path.chmod(0o644)
     done = run_tokens(path, "list")
@@ -148,7 +148,7 @@ def test_file_accessible_to_others_causes_a_warning(path: Path) -> None:
     )
 
 
-def test_list_marks_expired_tokens(path: Path) -> None:
+def test_tokens_list_marks_expired_tokens(path: Path) -> None:
     clock = Clock()
     commands = tokens_cli(lambda: TokenStore(path, clock))
     assert "no tokens yet" in CliRunner().invoke(commands, ["list"]).output

@@ -1,4 +1,4 @@
-"""A fake of ngrok's agent, version 3, that logs, answers and fails like the real one.
+"""Fake of ngrok's agent, version 3, that logs, responds and fails like the real one.
 
 It is a real reverse proxy on a local port. Usage: `python agent.py FOLDER start ...`. The files in
 FOLDER control and record it:
@@ -7,7 +7,8 @@ FOLDER control and record it:
 - "port" sets the port of the public address;
 - "seen" receives a line of JSON with arguments, environment and settings, and one per request.
 
-SIGUSR1 drops the session, which is not restored. In the mode "clings" the address stays listed.
+SIGUSR1 drops the agent's session, which is then not restored. The agent no longer lists its public
+address, except in the mode "clings".
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ REFUSALS = {
 
 
 def note(**seen: Any) -> None:
-    """Append a line to "seen" for the test to read."""
+    """Append a line of JSON to the file "seen", for the test to read."""
     with (FOLDER / "seen").open("a") as file:
         print(json.dumps(seen), file=file)
 
@@ -63,9 +64,9 @@ def log(lvl: str, msg: str, **fields: str) -> None:
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
-    """The public address, which forwards requests and names their client in X-Forwarded-For.
+    """The public address. It forwards requests, with their client in X-Forwarded-For.
 
-    All requests of a test come from one machine, so X-Test-Client sets the client's address.
+    All requests of a test come from one machine, so the header X-Test-Client sets their address.
     """
 
     protocol_version = "HTTP/1.1"
@@ -112,24 +113,24 @@ class Proxy(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_OPTIONS = do_HEAD = do_DELETE = forward
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing, since stdout is the agent's log."""
+        """Log nothing, because stdout is the log of the agent."""
 
 
 class Api(http.server.BaseHTTPRequestHandler):
-    """The agent's local API."""
+    """The local API of the agent, which opens and lists public addresses."""
 
     endpoints: dict[str, dict[str, Any]] = {}  # noqa: RUF012
     proxies: list[http.server.ThreadingHTTPServer] = []  # noqa: RUF012
     mode = ""
 
     def do_GET(self) -> None:
-        """List the open addresses."""
+        """Respond with the open public addresses."""
         if self.path == "/api/endpoints" and self.mode != "old":
             return self.reply(200, {"endpoints": list(self.endpoints.values()), "uri": self.path})
         self.reply(404, {"status_code": 404, "msg": "not found"})
 
     def do_POST(self) -> None:
-        """Open an address."""
+        """Open a public address."""
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         note(endpoint=request)
         wrong = {"taken": "ERR_NGROK_334", "domain": "ERR_NGROK_320", "new": "ERR_NGROK_9999"}.get(
@@ -170,14 +171,14 @@ class Api(http.server.BaseHTTPRequestHandler):
 
 
 class Public(http.server.ThreadingHTTPServer):
-    """A server whose connections end with it, as ngrok's end with the session."""
+    """A server whose connections end when it ends, as those of ngrok do with the session."""
 
     daemon_threads = True
     request_queue_size = 64
 
 
 def open_address(upstream: str, *, deaf: bool) -> str:
-    """Start the public address, on the port in the file "port" if it exists, and return its URL."""
+    """Open the public address, on the port in the file "port" if it exists, and return its URL."""
     if deaf:
         return "http://127.0.0.1:1"
     port = FOLDER / "port"
@@ -189,7 +190,7 @@ def open_address(upstream: str, *, deaf: bool) -> str:
 
 
 def drop(*_: Any) -> None:
-    """Drop the session and close its public addresses."""
+    """Drop the session and close its public addresses, as if the network had failed."""
 
     def end() -> None:
         while Api.proxies:
@@ -244,7 +245,7 @@ def main() -> None:
     signal.signal(signal.SIGUSR1, drop)
     log("info", "client session established", obj="tunnels.session")
     log("info", "tunnel session started", obj="tunnels.session")
-    # in short waits, since a signal that another thread receives does not interrupt a wait
+    # Wait in short steps, because a signal that another thread receives does not interrupt a wait.
     while True:
         threading.Event().wait(0.02)
 

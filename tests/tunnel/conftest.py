@@ -1,4 +1,4 @@
-"""Fixtures for the tunnel tests: the fake agent, and servers that use it."""
+"""Fixtures of the tunnel tests: a fake ngrok agent, and servers that use it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.tunnel.standin import Server, StandIn
 
 @pytest.fixture
 def standin(tmp_path: Path) -> StandIn:
-    """Return a fake agent without failures."""
+    """Return a fake ngrok agent that works without failures."""
     return StandIn(tmp_path / "ngrok")
 
 
 @pytest.fixture
 def serve(standin: StandIn, tmp_path: Path) -> Iterator[Any]:
-    """Return a function that starts servers with a tunnel, and check that no agent is left."""
+    """Return a function that starts servers with a tunnel. Check that no agent is left running."""
     started: list[Server] = []
 
     def start(*command: str, **environment: str) -> Server:

@@ -1,7 +1,7 @@
-"""Measures how long the public address is unavailable after a dropped session.
+"""Measures for how long the public address is unavailable after a dropped session.
 
-A local client sends requests meanwhile and notes failures. `python -m tests.tunnel.drops [times]`
-prints one line per drop and one line of JSON at the end.
+Meanwhile a local client sends requests and counts failures. `python -m tests.tunnel.drops [times]`
+prints one line for each drop and one line of JSON at the end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tools.plain_pictures import plain
 
 @dataclass
 class LocalClient:
-    """A client on this machine that sends requests without a pause, with the tunnel's token."""
+    """A client on this machine that sends one request after another, with the tunnel's token."""
 
     address: str
     token: str
@@ -35,7 +35,7 @@ class LocalClient:
     slowest_s: float = 0.0
 
     def run(self, stopped: threading.Event) -> None:
-        """Send requests, each on a connection of its own as curl does, until `stopped` is set."""
+        """Send requests until `stopped` is set, each on a connection of its own as curl does."""
         while not stopped.wait(0.02):
             started = time.monotonic()
             status = read(self.address, self.token)
@@ -46,7 +46,7 @@ class LocalClient:
 
 
 def read(address: str, token: str, client: str = "203.0.113.9") -> int | str:
-    """Return the status of one reading, or the name of the connection error."""
+    """Post a photo and return the status, or the name of the connection error."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
     try:
         connection.request(
@@ -67,8 +67,9 @@ def read(address: str, token: str, client: str = "203.0.113.9") -> int | str:
 def measure_drops(standin: StandIn, server: Server, times: int) -> tuple[list[float], LocalClient]:
     """Drop the session several times while a local client sends requests.
 
-    Return the seconds from each drop until the public address works again, and the local client.
-    The new address may differ.
+    Returns:
+        The seconds from each drop until a public address works again, which may be another one,
+        and the local client.
     """
     address, token = server.public_link()
     local, stopped = LocalClient(server.local(), token), threading.Event()
@@ -97,7 +98,7 @@ def free_port() -> int:
 
 
 def main(times: int) -> None:
-    """Run the measurement and print its figures."""
+    """Run the measurement and print the figures."""
     with tempfile.TemporaryDirectory() as folder:
         standin, home = StandIn(Path(folder) / "ngrok"), Path(folder) / "home"
         home.mkdir()

@@ -1,4 +1,4 @@
-"""The fake ngrok agent as an installed program, and a server process that uses it."""
+"""The fake ngrok agent, installed as the program `ngrok`, and a server process that uses it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NGROK_TOKEN = "2canaryNgrokToken0123456789_4AbCdEf"
 
 
 class StandIn:
-    """The program `ngrok` in a folder of its own, with a record of what it received."""
+    """The fake agent as the program `ngrok` in a folder of its own. It records what it receives."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,33 +30,33 @@ class StandIn:
         self.program.chmod(0o755)
 
     def misbehave(self, mode: str) -> None:
-        """Set the failure mode of later starts; "" means none."""
+        """Set how agents that are started later fail. "" means that they do not fail."""
         (self.folder / "mode").write_text(mode)
 
     def stay_at(self, port: int) -> None:
-        """Set the port of the public address for later starts."""
+        """Set the port of the public address of agents that are started later."""
         (self.folder / "port").write_text(str(port))
 
     def seen(self, what: str) -> list[Any]:
-        """Return one value of every record:
+        """Return all recorded values of one kind.
 
-        "pid", "argv", "environ", "settings", "modes" or "endpoint".
+        The kinds are "pid", "argv", "environ", "settings", "modes" and "endpoint".
         """
         file = self.folder / "seen"
         lines = file.read_text().splitlines() if file.exists() else []
         return [found[what] for found in map(json.loads, lines) if what in found]
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to the newest agent; SIGUSR1 drops its session."""
+        """Send a signal to the newest agent. SIGUSR1 drops its session."""
         os.kill(self.seen("pid")[-1], number)
 
     def gone(self) -> bool:
-        """Return True if no agent that was started is still running."""
+        """Return True if none of the started agents is still running."""
         return not any(_alive(pid) for pid in self.seen("pid"))
 
 
 class Server:
-    """The process `serve --tunnel` with the colour reader and the fake agent; keeps its output."""
+    """A process `keylike serve --tunnel` with the colour reader and the fake agent."""
 
     def __init__(
         self,
@@ -94,11 +94,11 @@ class Server:
             )
 
     def output(self) -> str:
-        """Return everything the server has written to stdout."""
+        """Return everything that the server has written to stdout."""
         return self.out.read_text()
 
     def wait_for(self, words: str) -> str:
-        """Wait for output that matches `words`; return the first group, or the whole match."""
+        """Wait for output that matches a pattern; return its first group, or the whole match."""
         until(
             lambda: re.search(words, self.output()) is not None or self.process.poll() is not None
         )
@@ -113,11 +113,11 @@ class Server:
         return found[-1][0], found[-1][1]
 
     def local(self) -> str:
-        """Return the server's address on this machine."""
+        """Return the local address of the server."""
         return self.wait_for(r"serves on (http://127\.0\.0\.1:\d+)")
 
     def let_reader_continue(self) -> None:
-        """Let a reader that waits for input proceed."""
+        """Let a reader continue that waits for a line on stdin."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"\n")
         self.process.stdin.flush()
@@ -128,13 +128,13 @@ class Server:
         return self.process.wait(20)
 
     def kill(self) -> None:
-        """Kill the process if the test left it running."""
+        """Kill the process if it still runs."""
         with self.process:  # closes its stdin and waits
             self.process.kill()
 
 
 def _alive(pid: int) -> bool:
-    """Return True if the process runs or is stopped; a zombie does not count."""
+    """Return True if the process exists, also if it is stopped, but not if it is a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

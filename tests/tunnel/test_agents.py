@@ -1,4 +1,4 @@
-"""The ngrok launcher with the real pyngrok and a fake agent: opening, faults, and secrets."""
+"""Tests of the ngrok launcher with the real pyngrok and a fake agent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.tunnel.standin import NGROK_TOKEN, StandIn
 
 
 class LauncherFactory:
-    """A factory of launchers, which are closed after the test."""
+    """A factory of launchers. They are closed after the test."""
 
     def __init__(self) -> None:
         self.all: list[NgrokLauncher] = []
@@ -53,13 +53,13 @@ def make_launcher() -> Iterator[LauncherFactory]:
 
 
 def fault_of(launcher: NgrokLauncher) -> Fault:
-    """Return the fault with which opening fails."""
+    """Open a tunnel, which must fail, and return the fault."""
     with pytest.raises(TunnelFault) as caught:
         launcher.open()
     return caught.value.fault
 
 
-def test_launcher_open_lists_the_address_until_the_session_drops(
+def test_agent_lists_the_public_address_until_its_session_drops(
     standin: StandIn, make_launcher: LauncherFactory
 ) -> None:
     one = make_launcher(standin.program)
@@ -76,14 +76,14 @@ def test_launcher_open_lists_the_address_until_the_session_drops(
     until(standin.gone)
 
 
-def test_launcher_with_domain_requests_that_domain(
+def test_launcher_requests_the_configured_domain(
     standin: StandIn, make_launcher: LauncherFactory
 ) -> None:
     make_launcher(standin.program, domain="keys.example.org").open()
     assert standin.seen("endpoint")[0]["url"] == "https://keys.example.org"
 
 
-def test_launcher_keeps_the_token_in_a_private_short_lived_file(
+def test_launcher_passes_the_token_in_a_private_temporary_file(
     standin: StandIn,
     make_launcher: LauncherFactory,
     monkeypatch: pytest.MonkeyPatch,
@@ -135,7 +135,7 @@ def test_agent_configuration_forbids_inspection_and_remote_control(
     )
 
 
-# pyngrok leaves the pipe of an agent that ends at once unclosed.
+# pyngrok does not close the pipe of an agent that ends at once.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("mode", "name", "words", "final"),
@@ -152,7 +152,7 @@ def test_agent_configuration_forbids_inspection_and_remote_control(
         ("old", "too_old", "ngrok update", False),
     ],
 )
-def test_launcher_fault_names_the_next_step_and_leaves_no_agent(
+def test_fault_of_a_tunnel_names_the_next_step_and_leaves_no_agent(
     standin: StandIn,
     make_launcher: LauncherFactory,
     capfd: pytest.CaptureFixture[str],
@@ -175,10 +175,10 @@ def test_launcher_fault_names_the_next_step_and_leaves_no_agent(
     assert make_launcher(standin.program).open().lists_address()
 
 
-def test_launcher_silent_agent_is_ended_after_its_timeout(
+def test_agent_that_logs_nothing_is_ended_after_a_timeout(
     standin: StandIn, make_launcher: LauncherFactory
 ) -> None:
-    """pyngrok checks its own timeout only after a log line, and a silent agent logs none."""
+    """Start an agent that logs nothing. pyngrok checks its own timeout only after a log line."""
     standin.misbehave("silent")
     one = make_launcher(standin.program, start_s=0.3)
     before = len(_descriptors())
@@ -187,7 +187,7 @@ def test_launcher_silent_agent_is_ended_after_its_timeout(
     assert len(standin.seen("pid")) >= 1 and len(_descriptors()) <= before + 2
 
 
-def test_launcher_without_token_or_program_starts_nothing(
+def test_launcher_without_a_token_or_program_starts_no_agent(
     standin: StandIn, make_launcher: LauncherFactory
 ) -> None:
     assert fault_of(make_launcher(standin.program, token=None)).name == "no_token"
@@ -201,7 +201,7 @@ def test_launcher_without_token_or_program_starts_nothing(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_launcher_with_an_unusable_program_reports_a_fault(
+def test_launcher_reports_a_fault_if_the_program_cannot_run(
     tmp_path: Path, make_launcher: LauncherFactory
 ) -> None:
     broken = tmp_path / "broken"
@@ -211,7 +211,7 @@ def test_launcher_with_an_unusable_program_reports_a_fault(
     gc.collect()
 
 
-def test_launcher_close_ends_an_agent_that_still_starts(
+def test_closing_the_launcher_ends_an_agent_that_is_still_starting(
     standin: StandIn, make_launcher: LauncherFactory
 ) -> None:
     standin.misbehave("silent")
@@ -224,7 +224,7 @@ def test_launcher_close_ends_an_agent_that_still_starts(
     assert not thread.is_alive() and standin.gone() and found[0].name == "silent"
 
 
-def test_stopped_agent_lists_nothing_and_can_be_ended(
+def test_agent_that_is_stopped_lists_nothing_and_can_be_ended(
     standin: StandIn, make_launcher: LauncherFactory
 ) -> None:
     one = make_launcher(standin.program)
@@ -237,7 +237,9 @@ def test_stopped_agent_lists_nothing_and_can_be_ended(
     assert standin.gone()
 
 
-def test_is_alive_follows_the_session_of_the_agent(standin: StandIn, settings: Any) -> None:
+def test_is_alive_is_true_until_the_session_of_the_agent_drops(
+    standin: StandIn, settings: Any
+) -> None:
     from tests.fakes import ColourReader
 
     server = Running(settings, ColourReader())
@@ -260,11 +262,11 @@ def test_is_alive_is_false_for_a_page_that_is_not_keylike(
 ) -> None:
     agent = make_launcher(
         standin.program
-    ).open()  # its upstream is a closed port, so ngrok answers with an HTML page of its own
+    ).open()  # the local port is closed, so ngrok responds with an HTML page of its own
     assert agent.lists_address() and not is_alive(agent.address)
 
 
-def test_find_ngrok_searches_path_and_pyngroks_download_folder(
+def test_find_ngrok_searches_path_and_the_download_folder_of_pyngrok(
     standin: StandIn, tmp_path: Path, monkeypatch: Any
 ) -> None:
     kept = tmp_path / "kept"
@@ -273,13 +275,13 @@ def test_find_ngrok_searches_path_and_pyngroks_download_folder(
     assert find_ngrok(f"{tmp_path}:{standin.bin}") == standin.program
     kept.mkdir()
     (kept / "ngrok").write_bytes(standin.program.read_bytes())
-    assert find_ngrok(str(tmp_path)) is None, "the file is not executable"
+    assert find_ngrok(str(tmp_path)) is None, "a file that is not executable must not be found"
     (kept / "ngrok").chmod(0o755)
     assert find_ngrok(str(tmp_path)) == kept / "ngrok"
 
 
 def test_find_ngrok_skips_the_wrapper_script_of_pyngrok(standin: StandIn, tmp_path: Path) -> None:
-    """The wrapper would download the agent, and could end without it."""
+    """Put pyngrok's script `ngrok` into PATH. It would download an agent, so it is not used."""
     wrapper = tmp_path / "venv" / "ngrok"
     wrapper.parent.mkdir()
     wrapper.write_text(

@@ -1,4 +1,4 @@
-"""`serve --tunnel` as a process with a fake agent: access from outside, output, and cleanup."""
+"""Tests of a server process with a tunnel and a fake agent: access, output and cleanup."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tools.plain_pictures import plain
 def ask(
     address: str, path: str, headers: dict[str, str] | None = None, body: bytes | None = None
 ) -> tuple[int, dict[str, str], Any]:
-    """Return status, headers and body of one request; a JSON body is parsed."""
+    """Send one request and return the status, the headers and the body, parsed if it is JSON."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
     try:
         connection.request(
@@ -44,7 +44,7 @@ def ask(
         connection.close()
 
 
-def test_tunnel_accepts_the_token_of_the_link_and_nothing_else(serve: Any) -> None:
+def test_tunnel_accepts_only_the_token_in_its_link(serve: Any) -> None:
     server: Server = serve()
     address, token = server.public_link()
     assert re.fullmatch(r"kl_[\w-]{43}", token)
@@ -55,12 +55,12 @@ def test_tunnel_accepts_the_token_of_the_link_and_nothing_else(serve: Any) -> No
     assert ask(address, "/predict/premium", {"X-API-Key": token}, plain())[0] == 403
     assert ask(address, "/health")[0] == 200
     assert ask(server.local(), "/", None, plain())[0] == 401, (
-        "with a tunnel, local clients need the token too"
+        "with a tunnel, local clients must need the token too"
     )
     assert f'curl -H "X-API-Key: {token}" -F image=@samples/' in server.output()
 
 
-def test_run_token_ends_with_the_server_and_is_never_stored(serve: Any) -> None:
+def test_token_of_the_link_expires_with_the_server_and_is_never_stored(serve: Any) -> None:
     one: Server = serve()
     token = one.public_link()[1]
     read(one.public_link()[0], token)
@@ -80,7 +80,7 @@ def test_run_token_ends_with_the_server_and_is_never_stored(serve: Any) -> None:
     assert NGROK_TOKEN not in one.output()
 
 
-def test_tunnel_with_an_existing_token_makes_no_new_one(serve: Any) -> None:
+def test_tunnel_creates_no_token_if_one_is_configured(serve: Any) -> None:
     server: Server = serve(KEYLIKE_API_KEY="an-api-key-of-my-own")
     address, token = server.public_link()
     assert token == "" and "an-api-key" not in server.output()
@@ -107,7 +107,7 @@ def test_operator_routes_through_the_tunnel_are_refused(serve: Any, path: str) -
     assert [ask(address, path, headers)[0] for headers in forged] == [401, 403, *[401] * 5]
 
 
-def test_rate_limits_count_the_client_that_the_tunnel_names(serve: Any) -> None:
+def test_rate_limits_use_the_client_address_that_ngrok_reports(serve: Any) -> None:
     server: Server = serve(
         KEYLIKE_POLICY="open", KEYLIKE_TUNNEL_OPEN="true", KEYLIKE_LIMIT_ADDRESS="2 per hour"
     )
@@ -121,7 +121,7 @@ def test_rate_limits_count_the_client_that_the_tunnel_names(serve: Any) -> None:
     assert [ask(server.local(), "/", None, plain())[0] for _ in range(4)] == [200] * 4
 
 
-def test_health_and_metrics_report_the_state_without_the_address(
+def test_health_and_metrics_show_the_tunnel_but_not_its_address(
     serve: Any, standin: StandIn
 ) -> None:
     server: Server = serve()
@@ -135,7 +135,7 @@ def test_health_and_metrics_report_the_state_without_the_address(
     assert ask(server.local(), "/health/detailed")[2]["tunnel"] in ("lost", "refused")
 
 
-def test_tunnel_recovers_from_three_drops_without_local_failures(
+def test_tunnel_is_reopened_after_drops_while_local_requests_succeed(
     serve: Any, standin: StandIn
 ) -> None:
     server: Server = serve(KEYLIKE_LIMIT_FREE="1000000 per hour")
@@ -148,7 +148,9 @@ def test_tunnel_recovers_from_three_drops_without_local_failures(
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
-def test_agent_that_dies_or_stops_is_replaced(serve: Any, standin: StandIn, number: int) -> None:
+def test_agent_that_is_killed_or_stopped_is_replaced(
+    serve: Any, standin: StandIn, number: int
+) -> None:
     server: Server = serve()
     before, token = server.public_link()
     standin.send_signal(number)
@@ -158,7 +160,9 @@ def test_agent_that_dies_or_stops_is_replaced(serve: Any, standin: StandIn, numb
     assert len([pid for pid in standin.seen("pid") if os.path.exists(f"/proc/{pid}")]) == 1
 
 
-def test_address_that_stays_listed_after_a_drop_is_reopened(serve: Any, standin: StandIn) -> None:
+def test_address_that_does_not_work_is_reopened_although_it_is_listed(
+    serve: Any, standin: StandIn
+) -> None:
     standin.misbehave("clings")
     server: Server = serve()
     address, token = server.public_link()
@@ -167,7 +171,7 @@ def test_address_that_stays_listed_after_a_drop_is_reopened(serve: Any, standin:
     assert server.public_link()[0] != address and read(server.public_link()[0], token) == 200
 
 
-def test_tunnel_reopened_at_the_same_address_prints_no_new_link(
+def test_tunnel_that_reopens_at_the_same_address_prints_no_new_link(
     serve: Any, standin: StandIn
 ) -> None:
     standin.stay_at(free_port())
@@ -188,7 +192,7 @@ def test_tunnel_reopened_at_the_same_address_prints_no_new_link(
         ("dies", "did not connect"),
     ],
 )
-def test_tunnel_fault_is_explained_while_the_local_server_works(
+def test_fault_of_the_tunnel_is_explained_and_the_local_server_works(
     serve: Any, standin: StandIn, mode: str, words: str
 ) -> None:
     standin.misbehave(mode)
@@ -211,7 +215,7 @@ def test_tunnel_fault_is_explained_while_the_local_server_works(
     ("environment", "words"),
     [({"NGROK_TOKEN": ""}, "none is set"), ({"PATH": "/usr/bin:/bin"}, "not installed")],
 )
-def test_missing_token_or_program_is_reported_at_start(
+def test_missing_ngrok_token_or_program_is_reported_at_start(
     serve: Any, environment: dict[str, str], words: str
 ) -> None:
     server: Server = serve(**environment)
@@ -227,12 +231,12 @@ def test_proxy_variables_reach_the_agent_but_not_local_requests(
     )
     assert read(*server.public_link()) == 200
     assert standin.seen("environ")[0]["https_proxy"] == "http://127.0.0.1:1", (
-        "the agent may need the proxy to reach ngrok"
+        "the agent must get the proxy, because it may need it to reach ngrok"
     )
     assert standin.seen("environ")[0]["no_proxy"].startswith("example.org,")
 
 
-def test_tunnel_opens_once_the_fault_is_gone(serve: Any, standin: StandIn) -> None:
+def test_tunnel_opens_when_its_fault_is_gone(serve: Any, standin: StandIn) -> None:
     standin.misbehave("taken")
     server: Server = serve()
     server.wait_for("Keylike keeps trying")
@@ -251,7 +255,7 @@ def test_tunnel_opens_once_the_fault_is_gone(serve: Any, standin: StandIn) -> No
         [signal.SIGHUP],
     ],
 )
-def test_no_agent_outlives_the_server(serve: Any, standin: StandIn, numbers: list[int]) -> None:
+def test_agent_ends_with_the_server(serve: Any, standin: StandIn, numbers: list[int]) -> None:
     server: Server = serve()
     folder = Path(standin.seen("argv")[0][-1]).parent if server.public_link() else Path()
     assert folder.is_dir() and not standin.gone()
@@ -263,7 +267,9 @@ def test_no_agent_outlives_the_server(serve: Any, standin: StandIn, numbers: lis
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_no_starting_agent_outlives_the_server(serve: Any, standin: StandIn, number: int) -> None:
+def test_agent_that_is_still_starting_ends_with_the_server(
+    serve: Any, standin: StandIn, number: int
+) -> None:
     standin.misbehave("silent")
     server: Server = serve()
     until(lambda: standin.seen("pid") != [])
@@ -275,8 +281,11 @@ def test_no_starting_agent_outlives_the_server(serve: Any, standin: StandIn, num
     until(lambda: not folder.exists())
 
 
-def test_requests_through_the_tunnel_are_answered_during_shutdown(serve: Any) -> None:
-    """Ctrl-C signals every process of the terminal, but must not reach the agent."""
+def test_request_through_the_tunnel_is_finished_during_a_shutdown(serve: Any) -> None:
+    """Press Ctrl-C while a photo is read: the agent must run until the response is sent.
+
+    Ctrl-C sends SIGINT to every process of the terminal, so the agent must not be among them.
+    """
     server: Server = serve(MODEL_PATH="patient")
     address, token = server.public_link()
     answers_: list[int | str] = []
@@ -299,7 +308,7 @@ def test_requests_through_the_tunnel_are_answered_during_shutdown(serve: Any) ->
         ({"KEYLIKE_TUNNEL_DOMAIN": "https://keys.example.org/"}, "not a domain"),
     ],
 )
-def test_settings_that_would_open_the_server_to_everyone_stop_the_start(
+def test_server_does_not_start_with_unsafe_or_invalid_tunnel_settings(
     serve: Any, standin: StandIn, environment: dict[str, str], words: str
 ) -> None:
     server: Server = serve(**environment)
@@ -309,14 +318,14 @@ def test_settings_that_would_open_the_server_to_everyone_stop_the_start(
     assert standin.seen("pid") == []
 
 
-def test_tunnel_setting_equals_the_option_of_serve(serve: Any) -> None:
+def test_tunnel_can_be_requested_by_a_setting_or_by_an_option_of_serve(serve: Any) -> None:
     server: Server = serve("serve", KEYLIKE_TUNNEL="1")
     assert server.public_link()[1]
     wrong: Server = serve("--tunnel", "doctor")
     assert wrong.process.wait(20) == 2 and "--tunnel belongs to serve" in wrong.err.read_text()
 
 
-def test_serve_without_the_option_prints_a_hint_and_opens_no_tunnel(
+def test_serve_without_the_tunnel_option_prints_a_hint_about_it(
     serve: Any, standin: StandIn
 ) -> None:
     server: Server = serve("serve")

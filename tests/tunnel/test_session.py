@@ -1,4 +1,4 @@
-"""The lifetime of a tunnel inside this process: its status and the environment that it changes."""
+"""Tests of a tunnel in this process: its status, and the environment variables that it changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.running import until
 
 
 class Events:
-    """A listener that keeps the faults it receives."""
+    """A listener of tunnel events that keeps the names of faults."""
 
     def __init__(self) -> None:
         self.faults: list[str] = []
@@ -44,7 +44,7 @@ def no_ngrok(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("before", [{}, {"no_proxy": "example.org"}, {"NO_PROXY": "a,b"}])
 @pytest.mark.parametrize("fails", [False, True])
-def test_open_tunnel_restores_no_proxy_on_exit(
+def test_open_tunnel_restores_the_variable_no_proxy_on_exit(
     monkeypatch: pytest.MonkeyPatch, before: dict[str, str], fails: bool
 ) -> None:
     for name in ("no_proxy", "NO_PROXY"):

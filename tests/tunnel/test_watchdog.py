@@ -1,4 +1,4 @@
-"""The watchdog with a fake clock and agent: checks, losses, retries and events."""
+"""Tests of the tunnel's watchdog with a fake clock and agent: checks, losses, retries, events."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ class FakeAgent:
         self.has_error = False
 
     def logged_error(self) -> bool:
-        """Return the flag that the test set, once."""
+        """Return True once after the test has set `has_error`."""
         found, self.has_error = self.has_error, False
         return found
 
     def lists_address(self) -> bool:
-        """Return the flag that the test set."""
+        """Return True unless the test has cleared `is_listed`."""
         return self.is_listed
 
 
 class Scenario:
-    """A tunnel on a fake clock, which advances with each wait until `stops_at` seconds.
+    """A tunnel with a fake clock, which advances with each wait until `stops_at` seconds.
 
-    `outcomes` holds the result of each opening. `actions` maps times to functions to call.
+    `outcomes` contains the result of each attempt to open the tunnel: an address or a fault.
+    `actions` maps times, in seconds, to functions that are called then.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Scenario:
         )
 
     def run(self) -> Scenario:
-        """Run the watchdog to its end."""
+        """Run the watchdog until it ends."""
         self.status.stage = Stage.OPENING
         self.tunnel.run()
         return self
@@ -94,11 +95,11 @@ class Scenario:
         return self.agent
 
     def close(self) -> None:
-        """Count the call."""
+        """Count this call."""
         self.closed += 1
 
     def is_alive(self, address: str) -> bool:
-        """Return True unless the address is silent, and note the probe."""
+        """Record the probe and return True unless the address is in `silent`."""
         self.probes.append((self.now, address))
         return address not in self.silent
 
@@ -119,7 +120,7 @@ class Scenario:
         self.events.append((self.now, fault.name))
 
 
-def test_tunnel_open_is_reported_once_and_kept_until_close() -> None:
+def test_open_tunnel_is_reported_once_and_stays_open_until_close() -> None:
     scenario = Scenario([HERE], stops_at=1000).run()
     assert scenario.events == [(0.0, f"new {HERE}")] and scenario.openings == [0.0]
     assert (scenario.status.stage, scenario.closed) == (Stage.UP, 0)
@@ -127,13 +128,13 @@ def test_tunnel_open_is_reported_once_and_kept_until_close() -> None:
     assert (scenario.status.stage, scenario.closed) == (Stage.OFF, 1)
 
 
-def test_probes_of_the_public_address_fit_a_free_account() -> None:
+def test_probes_stay_below_the_monthly_requests_of_a_free_ngrok_account() -> None:
     scenario = Scenario([HERE], stops_at=30 * 24 * 3600).run()
     assert {address for _, address in scenario.probes} == {HERE}
     assert 30 * 24 * 3600 / PROBE_S <= len(scenario.probes) + 1 <= 10_000
 
 
-def test_loss_is_noticed_within_two_seconds_and_repaired_at_once() -> None:
+def test_lost_tunnel_is_noticed_within_two_seconds_and_reopened_at_once() -> None:
     scenario = Scenario([HERE, HERE], stops_at=200)
     scenario.actions[100.2] = scenario.lose
     scenario.run()
@@ -141,7 +142,7 @@ def test_loss_is_noticed_within_two_seconds_and_repaired_at_once() -> None:
     assert scenario.events[1][0] <= 102.0 and scenario.openings == [0.0, scenario.events[1][0]]
 
 
-def test_single_miss_causes_a_probe_but_no_loss() -> None:
+def test_address_that_is_not_listed_once_is_probed_but_not_lost() -> None:
     scenario = Scenario([HERE], stops_at=200)
     scenario.actions[100.2], scenario.actions[101.2] = (
         scenario.lose,
@@ -151,13 +152,13 @@ def test_single_miss_causes_a_probe_but_no_loss() -> None:
     assert len(scenario.events) == 1 and [when for when, _ in scenario.probes] == [0.0, 101.5]
 
 
-def test_reopening_at_another_address_is_reported_as_new() -> None:
+def test_tunnel_that_reopens_at_another_address_is_reported_as_new() -> None:
     scenario = Scenario([HERE, THERE], stops_at=200)
     scenario.actions[100.2] = scenario.lose
     assert scenario.run().events[-1][1] == f"new {THERE}"
 
 
-def test_listed_address_that_does_not_answer_is_a_loss() -> None:
+def test_listed_address_that_does_not_respond_is_lost() -> None:
     scenario = Scenario([HERE, THERE], stops_at=2 * PROBE_S)
     scenario.actions[100.0] = lambda: scenario.silent.add(HERE)
     scenario.run()
@@ -165,7 +166,7 @@ def test_listed_address_that_does_not_answer_is_a_loss() -> None:
     assert scenario.events[1][0] <= PROBE_S + 2
 
 
-def test_error_in_the_agents_log_causes_a_probe() -> None:
+def test_error_in_the_log_of_the_agent_causes_a_probe() -> None:
     scenario = Scenario([HERE, THERE], stops_at=200)
 
     def complain() -> None:
@@ -183,13 +184,13 @@ def test_error_in_the_agents_log_causes_a_probe() -> None:
     assert scenario.events[1][1] == "lost" and scenario.events[1][0] <= 102
 
 
-def test_server_that_does_not_answer_locally_is_no_loss() -> None:
+def test_tunnel_is_not_lost_if_the_server_does_not_respond_locally() -> None:
     scenario = Scenario([HERE], stops_at=10 * PROBE_S)
     scenario.actions[100.0] = lambda: scenario.silent.update((HERE, LOCAL))
     assert len(scenario.run().events) == 1
 
 
-def test_new_address_that_never_answers_is_refused() -> None:
+def test_new_address_that_never_responds_is_reported_as_a_fault() -> None:
     scenario = Scenario([HERE, HERE], stops_at=FIRST_ANSWER_S + 2)
     scenario.silent.add(HERE)
     scenario.run()
@@ -199,7 +200,7 @@ def test_new_address_that_never_answers_is_refused() -> None:
     )
 
 
-def test_retries_back_off_and_report_the_fault_once() -> None:
+def test_retries_have_growing_pauses_and_report_a_fault_once() -> None:
     scenario = Scenario([NO_NETWORK] * 100, stops_at=1000).run()
     assert scenario.events == [(0.0, "no_network")]
     pauses = [
@@ -209,7 +210,7 @@ def test_retries_back_off_and_report_the_fault_once() -> None:
     assert pauses[:7] == [1, 2, 4, 8, 16, 32, MAX_BACKOFF_S] and set(pauses[6:]) == {MAX_BACKOFF_S}
 
 
-def test_random_part_shortens_the_backoff() -> None:
+def test_random_factor_shortens_the_pauses_between_retries() -> None:
     scenario = Scenario([NO_NETWORK] * 100, stops_at=100, random=0.0).run()
     assert scenario.openings[:4] == [0.0, 0.5, 1.5, 3.5]
 
@@ -233,7 +234,7 @@ def test_final_fault_ends_the_retries() -> None:
     assert scenario.status.stage is Stage.REFUSED
 
 
-def test_repeated_losses_back_off_unless_the_tunnel_was_stable() -> None:
+def test_repeated_losses_have_growing_pauses_unless_the_tunnel_was_stable() -> None:
     scenario = Scenario([HERE] * 100, stops_at=300)
     for second in range(300):
         scenario.actions[float(second)] = scenario.lose

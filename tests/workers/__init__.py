@@ -1,1 +1,1 @@
-"""Tests of the worker processes."""
+"""Tests of the `workers` package: the worker processes."""

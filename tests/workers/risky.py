@@ -1,4 +1,8 @@
-"""Readers that fail on photos of certain colours; importable, because the zygote loads them."""
+"""Readers that fail on photos of certain colours.
+
+They are in a module of their own, because the zygote, the process that forks the workers, must be
+able to import them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,8 @@ from tests.running import until
 
 CRASHES, HANGS, EATS, RAISES = (200, 200, 0), (0, 200, 200), (200, 0, 200), (100, 100, 100)
 SHORT, TALKS, WAITS = (200, 200, 200), (10, 10, 10), (200, 100, 20)
-# Names the file that WAITS waits for.
+# The environment variable with the path of a file. A photo in the colour WAITS is read when this
+# file exists.
 GATE = "RISKY_GATE"
 
 
@@ -28,7 +33,7 @@ class RiskyReader(ColourReader):
     """A colour reader that crashes, hangs or misbehaves on certain colours."""
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Read, or fail as the colour says."""
+        """Read the photos, or fail as the colour of one of them demands."""
         for photo in photos:
             _risk(
                 tuple(
@@ -57,7 +62,7 @@ def _risk(colour: tuple[int, ...]) -> None:
 
 
 def _write_garbage() -> None:
-    """Write garbage to every socket, as an attacker in the process would."""
+    """Write garbage to every socket, as an attacker who controls the process could."""
     for descriptor in map(int, os.listdir("/proc/self/fd")):
         try:
             os.write(socket.socket(fileno=os.dup(descriptor)).detach(), b"\x02\x03\x00\x00\x00{}?")
@@ -66,32 +71,32 @@ def _write_garbage() -> None:
 
 
 def load() -> Reader:
-    """Return the risky reader."""
+    """Return a risky reader."""
     return RiskyReader()
 
 
 def environment() -> Reader:
-    """Fail with the names of the environment variables."""
+    """Raise an error that contains the names of all environment variables."""
     raise ModelError(" ".join(sorted(os.environ)))
 
 
 def broken() -> Reader:
-    """Fail with a library's own error."""
+    """Raise an error as a library would."""
     raise RuntimeError("canary in /secret/place")
 
 
 def ends() -> Reader:
-    """End the process before there is a reader."""
+    """End the process before a reader is loaded."""
     os._exit(3)
 
 
 def load_folder(folder: Path, choices: model_loader.Choices = model_loader.DEFAULTS) -> Reader:
-    """Return the risky reader for every folder."""
+    """Return a risky reader for every model folder."""
     return RiskyReader()
 
 
 if __name__ == "__main__":
-    # Import by name: the functions of __main__ cannot be unpickled in the zygote.
+    # Import this module by its name, because the zygote cannot unpickle functions of __main__.
     from tests.workers import risky
 
     model_loader.load = risky.load_folder

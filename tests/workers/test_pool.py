@@ -1,4 +1,4 @@
-"""The worker pool: a worker that crashes, hangs or misbehaves costs one photo."""
+"""Tests of the worker pool: a worker that crashes, hangs or misbehaves fails only one photo."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Make = Callable[..., WorkerPool]
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    """Yield a function that starts pools; close them after the test."""
+    """Yield a function that starts pools. Close them after the test."""
     made: list[WorkerPool] = []
 
     def begin(
@@ -55,7 +55,7 @@ def make() -> Iterator[Make]:
 
 
 def children() -> list[psutil.Process]:
-    """Return the zygote and its workers; other tests may have children of their own."""
+    """Return the zygote and its workers, without child processes of other tests."""
     return [
         child for child in psutil.Process().children(recursive=True) if _belongs_to_zygote(child)
     ]
@@ -82,7 +82,7 @@ def reads(pool: WorkerPool) -> bool:
     return isinstance(result, Reading) and result.codes == (2, 5, 4, 7, 3)
 
 
-def test_workers_return_what_the_reader_returns(make: Make) -> None:
+def test_workers_return_the_results_of_the_reader(make: Make) -> None:
     pool, limits, reader = make(2), Limits(), ColourReader()
     pictures = [plain(colour) for colour in (RED, GREEN, BLUE)]
     expected = reader.read([limits.open(picture) for picture in pictures])
@@ -92,12 +92,12 @@ def test_workers_return_what_the_reader_returns(make: Make) -> None:
     assert pool.load() == reader.info
 
 
-def test_large_picture_is_transferred_whole(make: Make) -> None:
+def test_large_picture_is_sent_completely_to_a_worker(make: Make) -> None:
     picture = plain(RED) + bytes(9_000_000)
     assert isinstance(make().read(picture, 20).result, Reading)
 
 
-def test_failure_of_a_photo_reaches_the_server_with_its_details(make: Make) -> None:
+def test_error_about_a_photo_reaches_the_server_with_its_details(make: Make) -> None:
     pool = make()
     with pytest.raises(BadImage) as broken:
         pool.read(plain()[:300], 20)
@@ -113,7 +113,7 @@ def test_failure_of_a_photo_reaches_the_server_with_its_details(make: Make) -> N
     assert reads(pool)
 
 
-def test_reader_crash_reports_places_but_no_message(make: Make) -> None:
+def test_crash_of_the_reader_is_reported_by_location_without_its_message(make: Make) -> None:
     pool = make()
     with pytest.raises(WorkerFailed, match="LookupError") as crash:
         pool.read(plain(risky.RAISES), 20)
@@ -123,7 +123,7 @@ def test_reader_crash_reports_places_but_no_message(make: Make) -> None:
 
 
 @pytest.mark.parametrize("colour", [risky.CRASHES, risky.TALKS], ids=["crashes", "misbehaves"])
-def test_worker_that_crashes_or_misbehaves_costs_only_its_photo(
+def test_worker_that_crashes_or_misbehaves_fails_only_its_photo(
     make: Make, colour: tuple[int, int, int]
 ) -> None:
     pool = make(2)
@@ -131,7 +131,7 @@ def test_worker_that_crashes_or_misbehaves_costs_only_its_photo(
         pictures = [plain(colour), *[plain(RED)] * 7] * 3
         outcomes = list(threads.map(partial(_outcome, pool), pictures))
     assert outcomes == ([WorkerFailed, *[Reading] * 7] * 3)
-    # Workers that broke the protocol were killed, too.
+    # Workers that broke the protocol must have been killed. Two workers and the zygote remain.
     until(lambda: len(children()) <= 3)
 
 
@@ -152,21 +152,21 @@ def test_hanging_worker_is_killed_and_replaced(make: Make) -> None:
     assert len(before & {child.pid for child in children()}) == 1
 
 
-def test_short_deadline_does_not_cost_a_worker(make: Make) -> None:
+def test_short_deadline_does_not_end_a_worker(make: Make) -> None:
     pool = make()
     before = {child.pid for child in children()}
     assert pool.read(plain(RED), -1.0).result
     assert {child.pid for child in children()} == before
 
 
-def test_memory_of_a_worker_is_bounded(make: Make) -> None:
+def test_photo_that_needs_too_much_memory_is_refused_by_the_worker(make: Make) -> None:
     pool = make()
     with pytest.raises(Overloaded):
         pool.read(plain(risky.EATS), 20)
     assert reads(pool)
 
 
-def test_death_of_an_idle_worker_or_zygote_costs_no_photo(make: Make) -> None:
+def test_photos_are_read_after_an_idle_worker_or_the_zygote_was_killed(make: Make) -> None:
     pool = make()
     zygote, reading = sorted(children(), key=lambda child: len(child.parents()))
     reading.kill()
@@ -179,7 +179,7 @@ def test_death_of_an_idle_worker_or_zygote_costs_no_photo(make: Make) -> None:
     assert zygote not in children()
 
 
-def test_crashing_workers_leak_no_file(make: Make) -> None:
+def test_crashing_workers_leave_no_file_open(make: Make) -> None:
     pool = make()
     reads(pool)
     before = len(os.listdir("/proc/self/fd"))
@@ -200,14 +200,14 @@ def test_workers_ignore_sigint_and_sigterm(make: Make) -> None:
     assert children() == before
 
 
-def test_close_ends_all_processes_and_is_idempotent(make: Make) -> None:
+def test_closing_the_pool_twice_ends_all_processes(make: Make) -> None:
     pool = make(2)
     pool.close()
     pool.close()
     assert not children()
 
 
-def test_workers_get_no_secrets_and_report_model_errors(
+def test_workers_get_no_secrets_in_environment_variables(
     monkeypatch: pytest.MonkeyPatch, make: Make
 ) -> None:
     for name in (
@@ -224,7 +224,7 @@ def test_workers_get_no_secrets_and_report_model_errors(
     assert not [name for name in names if name.startswith(("KEYLIKE", "NGROK", "OTEL"))]
 
 
-def test_failed_load_is_a_model_error(make: Make) -> None:
+def test_failed_load_in_a_worker_raises_model_error(make: Make) -> None:
     with pytest.raises(ModelError, match=r"\(RuntimeError\)$"):
         make(load=risky.broken)
     with pytest.raises(ModelError, match="ended"):
@@ -232,7 +232,7 @@ def test_failed_load_is_a_model_error(make: Make) -> None:
     assert not children()
 
 
-def test_shipped_caliper_reads_the_same_in_workers(make: Make) -> None:
+def test_embedded_reader_returns_the_same_result_in_a_worker(make: Make) -> None:
     from keylike.readers import loading as model_loader
 
     home = Path(__file__).resolve().parents[2]
@@ -243,7 +243,7 @@ def test_shipped_caliper_reads_the_same_in_workers(make: Make) -> None:
     assert make(load=load).read(picture, 20).result == load().read([Limits().open(picture)])[0]
 
 
-def test_photo_of_a_worker_killed_from_outside_is_read_by_another(
+def test_photo_of_a_killed_worker_is_read_by_another_worker(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(risky.GATE, str(tmp_path / "gate"))
@@ -257,7 +257,7 @@ def test_photo_of_a_worker_killed_from_outside_is_read_by_another(
         assert isinstance(asked.result(20).result, Reading)
 
 
-def test_closed_pool_stays_closed(make: Make) -> None:
+def test_closed_pool_refuses_to_read_load_and_start(make: Make) -> None:
     pool = make(2)
     pool.close()
     for _ in range(2):
@@ -270,7 +270,7 @@ def test_closed_pool_stays_closed(make: Make) -> None:
     assert not children()
 
 
-def test_photo_in_flight_when_the_pool_closes_fails_and_leaves_nothing(
+def test_photos_fail_when_the_pool_closes_and_no_process_is_left(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(risky.GATE, str(tmp_path / "never"))
@@ -285,7 +285,7 @@ def test_photo_in_flight_when_the_pool_closes_fails_and_leaves_nothing(
     until(lambda: not children())
 
 
-def test_wait_for_a_free_worker_is_bounded(
+def test_wait_for_a_free_worker_ends_at_the_deadline(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(risky.GATE, str(tmp_path / "gate"))

@@ -1,4 +1,4 @@
-"""`serve` with worker processes: crashes, hangs, signals and the end."""
+"""Tests of a server with worker processes: crashes, hanging workers, signals and the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Start = Callable[..., Served]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Yield a function that starts a server with two workers; kill it after the test."""
+    """Yield a function that starts a server with two workers. Kill it after the test."""
     started: list[Served] = []
 
     def serve(command: list[str] = RISKY, **environment: str) -> Served:
@@ -45,24 +45,24 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def below(server: Served) -> list[psutil.Process]:
-    """Return all processes that the server has started."""
+    """Return all processes that the server process has started."""
     return [*psutil.Process(server.process.pid).children(recursive=True)]
 
 
 def over(processes: list[psutil.Process]) -> bool:
-    """Return True if all of them have ended."""
+    """Return True if all these processes have ended."""
     return all(map(ended, processes))
 
 
 def post(
     server: Served, colour: tuple[int, int, int] = RED, width: int = 40
 ) -> tuple[int, dict[str, Any]]:
-    """Post a photo; return status and body."""
+    """Post a photo and return the status and the body."""
     status, _, body = server.ask("POST", "/predict", plain(colour, size=(width, 40)))
     return status, body
 
 
-def test_crash_costs_only_its_photo_and_is_logged(start: Start, tmp_path: Path) -> None:
+def test_crash_of_a_worker_fails_only_its_photo_and_is_logged(start: Start, tmp_path: Path) -> None:
     server = start()
     assert len(below(server)) == 3
     with ThreadPoolExecutor(6) as threads:
@@ -83,14 +83,14 @@ def test_crash_costs_only_its_photo_and_is_logged(start: Start, tmp_path: Path) 
     assert health["memory"]["rss_mb"] > alone + 20
 
 
-def test_hanging_photo_gets_504_and_the_next_is_read(start: Start) -> None:
+def test_photo_that_hangs_a_worker_gets_504_and_the_next_is_read(start: Start) -> None:
     server = start(KEYLIKE_PROCESSES="1", KEYLIKE_DEADLINE_S="0.5")
     status, body = post(server, HANGS)
     assert (status, body["code"]) == (504, "deadline_exceeded")
     assert post(server)[0] == 200
 
 
-def test_stages_are_measured_as_with_threads(start: Start) -> None:
+def test_stages_are_also_measured_with_worker_processes(start: Start) -> None:
     server = start()
     assert post(server)[0] == 200
     stages = server.ask("GET", "/debug/performance")[2]["stages_ms"]
@@ -99,7 +99,7 @@ def test_stages_are_measured_as_with_threads(start: Start) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_to_all_processes_lets_photos_in_flight_finish(
+def test_photos_are_finished_after_a_signal_to_all_processes(
     start: Start, tmp_path: Path, number: int
 ) -> None:
     gate = tmp_path / "gate"
@@ -123,7 +123,7 @@ def test_signal_to_all_processes_lets_photos_in_flight_finish(
 
 
 @pytest.mark.parametrize("colour", [WAITS, HANGS], ids=["waits", "hangs"])
-def test_no_process_outlives_a_killed_server(
+def test_all_workers_end_when_the_server_is_killed(
     start: Start, tmp_path: Path, colour: tuple[int, int, int]
 ) -> None:
     server = start(**{GATE: str(tmp_path / "never")})
@@ -136,7 +136,7 @@ def test_no_process_outlives_a_killed_server(
     until(lambda: over(processes))
 
 
-def test_shipped_model_reads_and_classifies_in_workers(start: Start) -> None:
+def test_embedded_model_reads_and_classifies_in_workers(start: Start) -> None:
     server = start(REAL)
     assert len(below(server)) == 3
     photo = (ROOT / "samples" / FIRST["file"]).read_bytes()
