@@ -1,4 +1,4 @@
-"""Tests for the combination of two readers."""
+"""Tests of combining the results of two readers."""
 
 from __future__ import annotations
 
@@ -72,14 +72,17 @@ def reading(
 
 
 def refusal(reason: Reason) -> Unreadable:
-    """Return a refusal."""
+    """Return a refusal with this reason."""
     return Unreadable(reason, f"It is {reason}.", "Again.")
 
 
 def read(
     first: Reading | Unreadable, second: Reading | Unreadable, c: float = 0.25, fitted: bool = True
 ) -> Reading | Unreadable:
-    """Return the combined result."""
+    """Return the combined result of two readers with these results.
+
+    `c` is the probability that two wrong codes are equal.
+    """
     pair: Reader = AgreeingReader(
         FixedReader(first, "first"), FixedReader(second, "second"), c, fitted
     )
@@ -99,32 +102,32 @@ def read_code(
 @pytest.mark.parametrize(
     ("p", "q", "c", "expected"),
     [
-        # Of 100 photos, both are correct on 48 and both are wrong on 8, with 2 of those alike.
+        # Of 100 photos, both readers are right on 48, and both are wrong on 8, on 2 of these with
+        # the same code. So they agree on 50, and 48 of these codes are right.
         (0.8, 0.6, 0.25, 48 / 50),
         (0.6, 0.8, 0.25, 48 / 50),
-        # If every mistake is shared, two readers that are right half of the time know no more than
-        # one.
+        # If both readers always make the same mistakes, two of them know no more than one.
         (0.5, 0.5, 1.0, 0.5),
         (0.8, 0.6, 0.0, 1.0),
         (0.1, 0.1, 0.5, 0.01 / (0.01 + 0.405)),
     ],
 )
-def test_agreement_probability_of_equal_codes(
+def test_equal_codes_have_the_probability_of_agreement(
     p: float, q: float, c: float, expected: float
 ) -> None:
     assert agreement_probability(p, q, c) == pytest.approx(expected)
     assert read_code(reading(p), reading(q), c).confidence == pytest.approx(expected)
 
 
-def test_rival_probabilities_of_different_codes() -> None:
-    # Of 100 photos, only the first is correct on 32 and only the second on 12. Both are wrong with
-    # different codes on 6.
+def test_different_codes_have_the_probabilities_of_rivals() -> None:
+    # Of 100 photos, only the first reader is right on 32 and only the second on 12. On 6 both are
+    # wrong with different codes. So they disagree on 50.
     assert rival_probabilities(0.8, 0.6, 0.25) == pytest.approx((32 / 50, 12 / 50))
     assert rival_probabilities(1.0, 1.0, 0.25) == pytest.approx((0.5, 0.5), abs=1e-5)
     assert rival_probabilities(0.0, 0.0, 1.0) == pytest.approx((0.5, 0.5), abs=1e-5)
 
 
-def test_read_different_codes_gives_the_likelier() -> None:
+def test_likelier_of_two_different_codes_is_returned() -> None:
     confident, doubtful = reading(0.8), reading(0.6, OTHER)
     for result in (read_code(confident, doubtful), read_code(doubtful, confident)):
         assert (result.codes, [candidate.codes for candidate in result.candidates]) == (
@@ -137,17 +140,16 @@ def test_read_different_codes_gives_the_likelier() -> None:
         ] == pytest.approx([0.64, 0.64, 0.24])
 
 
-def test_read_different_codes_lowers_probability_of_differing_cut() -> None:
+def test_cut_on_which_two_readers_differ_has_a_lower_probability() -> None:
     result = read_code(reading(0.8), reading(0.6, OTHER))
-    # In 12 of 100 cases neither is correct, and half of the reader's mistakes leave a given cut
-    # right.
+    # In 12 of 100 cases neither code is right. In half of these a given cut is right anyway.
     shared_cut, differing = 0.64 + 0.24 + 0.12 / 2, 0.64 + 0.12 / 2
     assert [cut.probability for cut in result.cuts] == pytest.approx(
         [shared_cut, shared_cut, shared_cut, differing, shared_cut]
     )
 
 
-def test_read_two_unlikely_codes_is_refused() -> None:
+def test_two_different_unlikely_codes_are_refused() -> None:
     result = read(reading(0.5), reading(0.45, (1, 2, 3, 4, 5), "KW1"))
     assert isinstance(result, Unreadable)
     assert result.reason is Reason.READERS_DISAGREE
@@ -161,12 +163,12 @@ def test_read_two_unlikely_codes_is_refused() -> None:
     assert result.quality.px_per_mm == 9.0
 
 
-def test_read_same_code_of_other_keyway_differs() -> None:
+def test_same_code_of_another_keyway_counts_as_a_different_code() -> None:
     result = read_code(reading(0.9), reading(0.6, keyway="SC4"))
     assert result.confidence < 0.9
     assert result.candidates == (Candidate(CODES, result.confidence),)
-    # The rival says nothing about cuts of this keyway. A cut can only be right without the whole
-    # code if neither reader is.
+    # The code of the other keyway says nothing about the cuts of this one. A cut is right without
+    # the whole code only if neither reader is right.
     (neither,) = {cut.probability - result.confidence for cut in result.cuts}
     assert neither == pytest.approx((1 - sum(rival_probabilities(0.9, 0.6, 0.25))) / 2)
 
@@ -175,7 +177,7 @@ NO_CODE = (Reason.NOT_A_KEY, Reason.SEVERAL_KEYS, Reason.NO_CUTS, Reason.UNSUPPO
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_read_one_refusal_depends_on_reason(reason: Reason) -> None:
+def test_code_and_refusal_are_combined_by_the_reason_of_the_refusal(reason: Reason) -> None:
     code = reading(0.7)
     for first, second, by in ((code, refusal(reason), "first"), (refusal(reason), code, "second")):
         result = read(first, second)
@@ -188,12 +190,12 @@ def test_read_one_refusal_depends_on_reason(reason: Reason) -> None:
             assert result is code
 
 
-def test_read_two_refusals_returns_the_first() -> None:
+def test_first_of_two_refusals_is_returned() -> None:
     first = refusal(Reason.TOO_SMALL)
     assert read(first, refusal(Reason.NOT_A_KEY)) is first
 
 
-def test_read_keeps_measurements_of_the_measuring_reader() -> None:
+def test_combined_reading_has_the_measurements_of_the_reader_with_a_drawing() -> None:
     plainly, drawn = reading(0.8), reading(0.6)
     cuts = tuple(Cut(cut.position, cut.depth, 0.9, 7.25) for cut in drawn.cuts)
     quality = Quality(px_per_mm=10.0, sharpness=0.5, tilt_deg=3.0)
@@ -208,7 +210,7 @@ def test_read_keeps_measurements_of_the_measuring_reader() -> None:
     [(True, True, True), (False, True, True), (True, False, True), (True, True, False)],
 )
 @pytest.mark.parametrize("codes", [CODES, OTHER])
-def test_read_is_calibrated_only_if_all_parts_are(
+def test_combined_reading_is_calibrated_only_if_all_inputs_are(
     first_calibrated: bool, second_calibrated: bool, fitted: bool, codes: tuple[int, ...]
 ) -> None:
     result = read_code(
@@ -219,7 +221,7 @@ def test_read_is_calibrated_only_if_all_parts_are(
     assert result.calibrated == (first_calibrated and second_calibrated and fitted)
 
 
-def test_read_keeps_order_of_photos() -> None:
+def test_combined_results_have_the_order_of_the_photos() -> None:
     pair = AgreeingReader(ColourReader(), ColourReader(), 0.1, True)
     results = pair.read([PHOTO, open_photo(plain(GREEN)), open_photo(plain((20, 20, 200)))])
     assert [
@@ -227,7 +229,7 @@ def test_read_keeps_order_of_photos() -> None:
     ] == [CODES, (1,) * 5, Reason.NOT_A_KEY]
 
 
-def test_read_overloaded_reader_propagates() -> None:
+def test_overloaded_error_of_either_reader_is_raised() -> None:
     class Full(ColourReader):
         def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
             raise Overloaded("full", retry_after_s=3)
@@ -240,7 +242,7 @@ def test_read_overloaded_reader_propagates() -> None:
             pair.read([PHOTO])
 
 
-def test_info_names_both_readers_and_warm_warms_both() -> None:
+def test_combined_reader_has_both_names_and_warms_up_both() -> None:
     first, second = ColourReader(), ColourReader()
     pair = agreeing(first, second, (0.2, True))
     pair.warm()
@@ -257,7 +259,7 @@ def test_info_names_both_readers_and_warm_warms_both() -> None:
 
 
 class ShapedReader(ColourReader):
-    """Colour reader with this batch size and number of threads."""
+    """Colour reader with a given batch size and number of threads."""
 
     def __init__(self, max_batch: int, workers: int | None) -> None:
         super().__init__()
@@ -265,11 +267,11 @@ class ShapedReader(ColourReader):
 
     @property
     def info(self) -> ReaderInfo:
-        """Return the description with these values."""
+        """Return information about the reader with these values."""
         return replace(super().info, **self._shape)
 
 
-def test_info_uses_larger_batch_and_fewer_workers() -> None:
+def test_combined_reader_has_the_larger_batch_and_fewer_threads() -> None:
     shapes = [
         (info.max_batch, info.workers)
         for info in (
@@ -281,7 +283,7 @@ def test_info_uses_larger_batch_and_fewer_workers() -> None:
     assert shapes == [(8, 1), (1, 3), (1, None)]
 
 
-def test_predict_disagreement_lists_opinions(settings: Settings) -> None:
+def test_response_to_a_disagreement_lists_the_code_of_each_reader(settings: Settings) -> None:
     pair = AgreeingReader(
         FixedReader(reading(0.5), "first"), FixedReader(reading(0.5, OTHER), "second"), 0.1, True
     )
@@ -300,7 +302,7 @@ def test_predict_disagreement_lists_opinions(settings: Settings) -> None:
 
 
 @given(p=PROBABILITIES, q=PROBABILITIES, c=PROBABILITIES)
-def test_probabilities_are_valid_and_symmetric(p: float, q: float, c: float) -> None:
+def test_combined_probabilities_are_valid_and_symmetric(p: float, q: float, c: float) -> None:
     assert 0 <= agreement_probability(p, q, c) <= 1
     first, second = rival_probabilities(p, q, c)
     assert min(first, second) >= 0 and first + second <= 1 + 1e-12
@@ -309,7 +311,7 @@ def test_probabilities_are_valid_and_symmetric(p: float, q: float, c: float) -> 
 
 
 @given(p=st.floats(0.001, 0.999), q=st.floats(0.001, 0.999), c=PROBABILITIES)
-def test_agreement_raises_confidence_unless_a_reader_is_too_doubtful(
+def test_agreement_increases_confidence_unless_one_reader_is_too_unsure(
     p: float, q: float, c: float
 ) -> None:
     gain = agreement_probability(p, q, c) - max(p, q)
@@ -319,7 +321,10 @@ def test_agreement_raises_confidence_unless_a_reader_is_too_doubtful(
 
 @st.composite
 def readings(draw: st.DrawFn) -> Reading:
-    """Generate readings with cuts above the whole code and candidates that sum to at most 1."""
+    """Generate consistent readings.
+
+    No cut is less likely than the whole code, and the candidates sum to at most 1.
+    """
     codes = draw(st.lists(st.tuples(*[st.integers(4, 5)] * 5), min_size=1, max_size=4, unique=True))
     shares = sorted(
         np.array(
@@ -345,7 +350,7 @@ def readings(draw: st.DrawFn) -> Reading:
 
 
 @given(first=readings(), second=readings(), c=PROBABILITIES)
-def test_read_result_is_always_consistent(first: Reading, second: Reading, c: float) -> None:
+def test_combined_result_is_always_consistent(first: Reading, second: Reading, c: float) -> None:
     result = read(first, second, c)
     if isinstance(result, Unreadable):
         assert (first.keyway, first.codes) != (second.keyway, second.codes)
@@ -360,7 +365,7 @@ def test_read_result_is_always_consistent(first: Reading, second: Reading, c: fl
 
 
 @given(original=readings())
-def test_with_confidence_unchanged_keeps_reading(original: Reading) -> None:
+def test_reading_is_unchanged_if_its_confidence_is_unchanged(original: Reading) -> None:
     again = with_confidence(original, original.confidence, calibrated=True)
     assert [cut.probability for cut in again.cuts] == pytest.approx(
         [cut.probability for cut in original.cuts]
@@ -370,7 +375,7 @@ def test_with_confidence_unchanged_keeps_reading(original: Reading) -> None:
     )
 
 
-def test_fit_shared_error_counts_photos_that_both_misread() -> None:
+def test_shared_error_is_fitted_on_photos_that_both_readers_misread() -> None:
     truth, wrong_digit, wrong_keyway, unrelated = (
         ("SC1", CODES),
         ("SC1", OTHER),
@@ -394,8 +399,8 @@ def test_fit_shared_error_counts_photos_that_both_misread() -> None:
     assert fit_shared_error(iter(wrong)) == pytest.approx((2 / 6, 4))
 
 
-def test_probabilities_match_simulated_readers() -> None:
-    """The simulated readers err independently, except for one in four mistakes that they share."""
+def test_combined_probabilities_match_simulated_readers() -> None:
+    """Simulate two readers. If both are wrong, they make the same mistake in one of four cases."""
     rng = np.random.default_rng(5)
     p, q, c, n = 0.7, 0.55, 0.25, 200_000
     first, second, shared = rng.random(n) < p, rng.random(n) < q, rng.random(n) < c

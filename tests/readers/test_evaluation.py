@@ -34,7 +34,7 @@ from tests.fakes import colour_reader
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Create labelled photos in the colours that the reader of tests/fakes.py distinguishes."""
+    """Return a folder with labelled photos in the colours that the colour reader distinguishes."""
     rows: list[dict[str, object]] = [
         {
             "file": "a.png",
@@ -74,7 +74,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ticks() -> Iterator[float]:
-    """Yield the times of a clock that advances 10 ms per call."""
+    """Yield the times, in seconds, of a clock that advances by 10 ms with each call."""
     now = 0.0
     while True:
         yield now
@@ -84,7 +84,7 @@ def ticks() -> Iterator[float]:
 def reading(
     codes: tuple[int, ...], confidence: float = 0.8, *, name: str = "SC1", off_mm: float = 0.0
 ) -> Reading:
-    """Return a reading with nominal heights plus `off_mm`."""
+    """Return a reading whose cuts are `off_mm` higher than the maker's heights."""
     heights = keyway(name).depths_mm
     cuts = tuple(
         Cut(position, code, confidence, heights[code] + off_mm)
@@ -101,14 +101,14 @@ def verdict(
     tier: str = "easy",
     file: str = "x",
 ) -> Verdict:
-    """Return a verdict on a key with these true codes."""
+    """Return the verdict on a result for a key with this true code."""
     return Verdict(Shot(Path(file), name, codes, tier), result, 1.0)
 
 
 REFUSED = Unreadable(Reason.TOO_SMALL, "Too small.", "Move closer.")
 
 
-def test_judge_scores_readings(folder: Path) -> None:
+def test_judge_scores_the_readings_of_labelled_photos(folder: Path) -> None:
     seen: list[Verdict] = []
     clock = ticks()
     report = judge(colour_reader(), shots(folder), seen.append, lambda: next(clock)).to_dict()
@@ -139,7 +139,7 @@ def test_judge_scores_readings(folder: Path) -> None:
     json.dumps(report)
 
 
-def test_shots_keyway_in_brackets_is_the_family(tmp_path: Path) -> None:
+def test_keyway_in_brackets_of_a_label_is_the_family(tmp_path: Path) -> None:
     (tmp_path / "labels.jsonl").write_text(
         '{"file": "x.jpg", "keyway": "other:Schlage-6pin-C(SC4)", "bitting": [3], "tier": '
         '"normal"}\n'
@@ -158,50 +158,50 @@ def test_shots_keyway_in_brackets_is_the_family(tmp_path: Path) -> None:
         '{"file": "x", "keyway": "SC1", "bitting": [1], "tier": ["easy"]}',
     ],
 )
-def test_shots_invalid_label_names_its_line(tmp_path: Path, line: str) -> None:
+def test_error_about_an_invalid_label_names_its_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "labels.jsonl").write_text(f"\n{line}\n")
     with pytest.raises(ValueError, match="line 2"):
         shots(tmp_path)
 
 
-def test_calibration_error_is_gap_between_confidence_and_accuracy() -> None:
+def test_calibration_error_is_confidence_minus_accuracy() -> None:
     assert calibration_error([]) is None
     assert calibration_error([(0.95, True)] * 19 + [(0.95, False)]) == pytest.approx(0.0, abs=1e-4)
     assert calibration_error([(0.9, False)] * 4) == pytest.approx(0.9)
 
 
-def test_reliability_omits_empty_bins_and_includes_one() -> None:
+def test_reliability_has_no_empty_bins_and_includes_confidence_one() -> None:
     low, high = reliability([(0.32, False), (0.38, True), (1.0, True)])
     assert (low.low, low.high, low.readings, low.right) == (0.3, 0.4, 2, 1)
     assert low.confidence == pytest.approx(0.35)
     assert (high.low, high.high, high.accuracy) == (0.9, 1.0, 1.0)
 
 
-def test_wilson_matches_published_interval() -> None:
+def test_wilson_interval_matches_published_values() -> None:
     low, high = wilson(8, 10)  # Brown, Cai and DasGupta (2001): 0.490 to 0.943
     assert (round(low, 3), round(high, 3)) == (0.490, 0.943)
     assert wilson(0, 0) == (0.0, 1.0)
     assert wilson(0, 10)[0] == 0.0
 
 
-def test_clustered_correlated_cuts_count_as_photos() -> None:
+def test_interval_of_correlated_cuts_is_as_wide_as_that_of_photos() -> None:
     bunched = clustered([(5, 5)] * 20 + [(0, 5)] * 20)
     assert bunched == pytest.approx(wilson(20, 40), abs=0.01)
     assert clustered([(4, 5), (3, 5)] * 20) == pytest.approx(
         wilson(140, 200)
-    )  # less variation than chance, so the interval is not widened
+    )  # the photos vary less than by chance, so the interval is that of 200 independent cuts
     assert clustered([(5, 5)] * 20) == wilson(20, 20)
     assert clustered([]) == (0.0, 1.0)
 
 
-def test_percentile() -> None:
+def test_percentile_returns_an_element_of_the_sorted_values() -> None:
     assert percentile([], 0.5) == 0.0
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert percentile([float(n) for n in range(100)], 0.95) == 95.0
     assert percentile([7.0], 1.0) == 7.0
 
 
-def test_coverage_curve_counts_refusals_and_groups_ties() -> None:
+def test_coverage_curve_counts_refusals_and_joins_equal_confidences() -> None:
     curve = coverage_curve([(0.5, False), (0.9, True), (0.9, True), (0.7, True)], 5)
     assert [(point.given, point.right, point.confidence) for point in curve] == [
         (2, 2, 0.9),
@@ -216,7 +216,7 @@ def test_coverage_curve_counts_refusals_and_groups_ties() -> None:
     assert coverage_curve([], 5) == []
 
 
-def test_depths_use_readings_of_correct_keyway_only() -> None:
+def test_depths_are_compared_only_for_readings_of_the_right_keyway() -> None:
     verdicts = [
         verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 6, 3), off_mm=0.1)),
         verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 7, 3), off_mm=-0.1)),
@@ -234,8 +234,8 @@ def test_depths_use_readings_of_correct_keyway_only() -> None:
     assert depths.depths == tuple(range(10))
     (depth_errors,) = errors(verdicts)
     assert (len(depth_errors.by_cut), depth_errors.all.cuts) == (5, 10)
-    # The wrong cut was measured one step and 0.1 mm too shallow. The same cut of the other key was
-    # measured 0.1 mm too deep.
+    # Cut 4 of the first reading is one depth step (0.381 mm) and 0.1 mm too shallow. Cut 4 of the
+    # second reading is 0.1 mm too deep.
     assert depth_errors.by_cut[3].signed == pytest.approx(0.381 / 2)
     assert depth_errors.by_cut[3].absolute == pytest.approx((0.481 + 0.1) / 2)
     assert depth_errors.all.signed == pytest.approx(0.0381)
@@ -244,7 +244,7 @@ def test_depths_use_readings_of_correct_keyway_only() -> None:
     assert not measured([verdict((2, 5, 4, 7, 3), reading((2, 5, 4, 6, 3)))])
 
 
-def test_depths_include_labels_outside_keyway_table() -> None:
+def test_depths_include_labels_that_the_keyway_does_not_have() -> None:
     (depths,) = confusions([verdict((2, 12, 4, 7, 3), reading((2, 5, 4, 7, 3)))])
     assert depths.depths == (*range(10), 12)
     assert depths.mistakes() == {"12>5": 1}
@@ -252,13 +252,13 @@ def test_depths_include_labels_outside_keyway_table() -> None:
     assert depth_errors.all.cuts == 4
 
 
-def test_score_top_three_needs_correct_keyway() -> None:
+def test_code_among_the_top_three_counts_only_with_the_right_keyway() -> None:
     other = reading((1, 2, 3, 4, 5), name="KW1")
     assert Score.of([verdict((1, 2, 3, 4, 5), other)]).three == 0
     assert Score.of([verdict((1, 2, 3, 4, 5), other, name="KW1")]).three == 1
 
 
-def test_worst_are_confident_wrong_codes_then_refusals() -> None:
+def test_worst_results_are_confident_wrong_codes_then_refusals() -> None:
     report = Report(("SC1",))
     for number in range(30):
         report.add(
@@ -279,7 +279,7 @@ def test_worst_are_confident_wrong_codes_then_refusals() -> None:
     assert [item.shot.path.name for item in few.worst()] == ["one"]
 
 
-def test_report_without_verdicts_has_no_metrics() -> None:
+def test_evaluation_without_photos_has_no_metrics() -> None:
     assert Report().to_dict()["readable"] == {}
     assert Report().to_dict()["coverage"] == []
     assert Shot(Path("x"), "SC1", None, "easy").codes is None

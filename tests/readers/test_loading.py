@@ -17,13 +17,13 @@ SHA256 = hashlib.sha256(b"weights").hexdigest()
 
 
 def folder(tmp_path: Path, manifest: str, weights: bytes = b"weights") -> Path:
-    """Create a model folder with one file."""
+    """Create a model folder with this manifest and one weight file."""
     (tmp_path / "manifest.toml").write_text(manifest)
     (tmp_path / "weights.onnx").write_bytes(weights)
     return tmp_path
 
 
-def test_load_missing_folder_raises(tmp_path: Path) -> None:
+def test_missing_model_folder_raises_model_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="nowhere does not exist"):
         load(tmp_path / "nowhere")
 
@@ -38,20 +38,22 @@ def test_load_missing_folder_raises(tmp_path: Path) -> None:
         (f'kind = "pickle"\n[files]\n"weights.onnx" = "{SHA256}"', "'pickle' are not supported"),
     ],
 )
-def test_load_bad_manifest_raises(tmp_path: Path, manifest: str, message: str) -> None:
+def test_invalid_model_manifest_raises_model_error(
+    tmp_path: Path, manifest: str, message: str
+) -> None:
     with pytest.raises(ModelError, match=message) as caught:
         load(folder(tmp_path, manifest))
     assert str(tmp_path.parent) not in str(caught.value)
 
 
-def test_load_altered_file_raises(tmp_path: Path) -> None:
+def test_altered_model_file_raises_model_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="does not match its SHA-256"):
         load(
             folder(tmp_path, f'kind = "caliper"\n[files]\n"weights.onnx" = "{SHA256}"', b"altered")
         )
 
 
-def test_load_agreeing_two_calipers_raises() -> None:
+def test_agreement_of_two_calipers_raises_model_error() -> None:
     caliper = Path(loading.__file__).parents[2] / "models" / "caliper"
     with pytest.raises(
         ModelError, match="KEYLIKE_AGREE needs MODEL_PATH to name a model other than the caliper"
@@ -59,7 +61,7 @@ def test_load_agreeing_two_calipers_raises() -> None:
         load_agreeing(caliper, caliper)
 
 
-def test_load_agreeing_combines_model_and_caliper(
+def test_agreeing_reader_combines_the_model_and_the_caliper(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[Path] = []
@@ -74,7 +76,7 @@ def test_load_agreeing_combines_model_and_caliper(
     assert (pair.info.name, pair.info.version) == ("colour-1.0.0+colour", "1.0.0")
 
 
-def test_agreement_of_reads_manifest(tmp_path: Path) -> None:
+def test_agreement_is_read_from_the_manifest(tmp_path: Path) -> None:
     assert agreement_of(tmp_path) == UNFITTED
     (tmp_path / "manifest.toml").write_text("")
     assert agreement_of(tmp_path) == UNFITTED
@@ -85,7 +87,7 @@ def test_agreement_of_reads_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["gemma-3n-E4B-it", "gemma-3n-E2B", "gemma-3n-E4B-it-unsloth-bnb-4bit"]
 )
-def test_load_base_model_raises(name: str, tmp_path: Path) -> None:
+def test_base_model_that_cannot_read_keys_raises_model_error(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(
         ModelError, match=f"{name} is a base model that was not trained to read keys"

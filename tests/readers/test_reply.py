@@ -1,4 +1,4 @@
-"""Tests of reply parsing: accepted formats, replies without a code, and exact positions."""
+"""Tests of parsing a model's reply: accepted formats, replies without a code, and positions."""
 
 from __future__ import annotations
 
@@ -173,18 +173,18 @@ def read(text: str, known: tuple[str, ...] = TRAINED) -> Reply:
 
 
 @pytest.mark.parametrize("text", LABELLED.values(), ids=LABELLED)
-def test_parse_reply_labelled_code(text: str) -> None:
+def test_code_with_a_label_is_found(text: str) -> None:
     assert (read(text).digits, read(text).trust) == (CODE, Trust.LABELLED)
 
 
 @pytest.mark.parametrize("text", LOOSE.values(), ids=LOOSE)
-def test_parse_reply_unlabelled_code_has_lower_trust(text: str) -> None:
+def test_code_without_a_label_is_found_with_lower_trust(text: str) -> None:
     assert (read(text).digits, read(text).trust) == (CODE, Trust.LOOSE)
 
 
 @pytest.mark.parametrize("known", [TRAINED, ALL], ids=["taught", "all"])
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-def test_parse_reply_without_single_code_is_none(text: str, known: tuple[str, ...]) -> None:
+def test_reply_without_exactly_one_code_is_refused(text: str, known: tuple[str, ...]) -> None:
     assert parse_reply(text, known) is None
 
 
@@ -200,7 +200,7 @@ def test_parse_reply_without_single_code_is_none(text: str, known: tuple[str, ..
     ],
     ids=["four cuts", "seven cuts", "seven together", "the more of two counts", "named", "loose"],
 )
-def test_parse_reply_number_of_cuts_depends_on_known_keyways(
+def test_number_of_cuts_in_a_reply_depends_on_the_known_keyways(
     text: str, known: tuple[str, ...], fewer: tuple[str, ...]
 ) -> None:
     assert len(read(text, known).digits) in {
@@ -209,7 +209,7 @@ def test_parse_reply_number_of_cuts_depends_on_known_keyways(
     assert parse_reply(text, fewer) is None
 
 
-def test_parse_reply_labelled_number_may_have_two_digits() -> None:
+def test_depth_in_a_reply_with_a_label_may_have_two_digits() -> None:
     assert read("BITTING: 10,5,04,99,0").digits == (10, 5, 4, 99, 0)
 
 
@@ -231,7 +231,7 @@ def test_parse_reply_labelled_number_may_have_two_digits() -> None:
         ("BRAND: Schlage\nBITTING: 25473", None, None),
     ],
 )
-def test_parse_reply_keyway_is_known_or_located(
+def test_position_of_the_keyway_in_a_reply_is_found(
     text: str, name: str | None, written: str | None
 ) -> None:
     reply = read(text)
@@ -239,14 +239,14 @@ def test_parse_reply_keyway_is_known_or_located(
     assert (reply.keyway_span and text[slice(*reply.keyway_span)]) == written
 
 
-def test_parse_reply_spans_locate_each_number() -> None:
+def test_position_of_each_number_in_a_reply_is_found() -> None:
     text = "KEYWAY: SC1\r\nBITTING: 2, 5, 10, 7, 3\r\n"
     assert [text[start:end] for start, end in read(text).spans] == ["2", "5", "10", "7", "3"]
     assert read("BITTING: 25473").spans == ((9, 10), (10, 11), (11, 12), (12, 13), (13, 14))
     assert read("Read it as:\r\n\r\nThe code is:\r\n 2 5 4 7 3").spans[0] == (30, 31)
 
 
-def test_reply_repr_hides_code() -> None:
+def test_repr_of_a_reply_hides_the_code() -> None:
     assert "25473" not in repr(read("25473")).replace(", ", "").replace(",", "")
 
 
@@ -265,7 +265,7 @@ def test_reply_repr_hides_code() -> None:
         "BITTING: NONE\nAn SC1?",
     ],
 )
-def test_says_none_accepts_labelled_lines(text: str) -> None:
+def test_reply_says_none_if_a_line_with_a_label_does(text: str) -> None:
     assert says_none(text)
     assert parse_reply(text, TRAINED) is None
 
@@ -287,12 +287,12 @@ def test_says_none_accepts_labelled_lines(text: str) -> None:
         "x" * 5000 + "\nKEYWAY: NONE",
     ],
 )
-def test_says_none_rejects_other_replies(text: str) -> None:
+def test_other_replies_do_not_say_none(text: str) -> None:
     assert not says_none(text)
 
 
 def assert_consistent(text: str, known: tuple[str, ...]) -> None:
-    """Assert that the result matches the text and has a possible number of cuts."""
+    """Check that the parsed reply matches the text and has a possible number of cuts."""
     reply = parse_reply(text, known)
     if reply is None:
         return
@@ -307,7 +307,7 @@ def assert_consistent(text: str, known: tuple[str, ...]) -> None:
 
 
 @given(st.text(st.characters(codec=None)), st.sampled_from([TRAINED, ALL, ("M1",), ()]))
-def test_parse_reply_any_text_is_consistent(text: str, known: tuple[str, ...]) -> None:
+def test_parsing_any_text_gives_a_consistent_result(text: str, known: tuple[str, ...]) -> None:
     assert_consistent(text, known)
 
 
@@ -354,7 +354,9 @@ PIECES = [
     st.lists(st.sampled_from(PIECES), max_size=30).map("".join),
     st.sampled_from([TRAINED, ALL, ("SC1",)]),
 )
-def test_parse_reply_similar_text_is_consistent(text: str, known: tuple[str, ...]) -> None:
+def test_parsing_text_like_a_reply_gives_a_consistent_result(
+    text: str, known: tuple[str, ...]
+) -> None:
     assert_consistent(text, known)
 
 
@@ -362,7 +364,9 @@ def test_parse_reply_similar_text_is_consistent(text: str, known: tuple[str, ...
     st.lists(st.integers(0, 99), min_size=1, max_size=12),
     st.sampled_from([",", ", ", " ", "-", ";"]),
 )
-def test_parse_reply_labelled_run_is_complete_or_refused(numbers: list[int], mark: str) -> None:
+def test_numbers_after_a_label_are_used_completely_or_refused(
+    numbers: list[int], mark: str
+) -> None:
     reply = parse_reply(f"BITTING: {mark.join(map(str, numbers))}", TRAINED)
     if len(numbers) in (5, 6):
         assert reply is not None and reply.digits == tuple(numbers)
@@ -373,7 +377,7 @@ def test_parse_reply_labelled_run_is_complete_or_refused(numbers: list[int], mar
 
 
 @given(bittings(), st.sampled_from(list(STYLES)))
-def test_parse_reply_round_trips_every_style(bitting: Bitting, style: str) -> None:
+def test_code_is_found_in_every_style_of_reply(bitting: Bitting, style: str) -> None:
     codes = [str(code) for code in bitting.codes]
     text = STYLES[style].format(
         name=bitting.keyway.name,
@@ -425,7 +429,7 @@ def test_parse_reply_round_trips_every_style(bitting: Bitting, style: str) -> No
     ],
 )
 @pytest.mark.parametrize("end", ["", "!", "x", "\nBITTING: 2,5,4,7,3"])
-def test_parse_reply_long_text_is_handled(piece: str, end: str) -> None:
+def test_parsing_very_long_text_gives_a_consistent_result(piece: str, end: str) -> None:
     text = piece * (100_000 // len(piece)) + end
     assert_consistent(text, TRAINED)
     assert_consistent(piece * (3_900 // len(piece)) + end, TRAINED)

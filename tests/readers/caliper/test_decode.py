@@ -1,4 +1,4 @@
-"""Decoding against brute force: every code counted one by one must give the same probabilities."""
+"""Tests of decoding measured heights into codes, also against the listing of all codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keylike.readers.caliper.decode import HUBER, UNIT_MM, Noise, decode
 
 
 def small_keyway() -> Keyway:
-    """Four depths, three cuts, MACS 2: 64 codes, few enough to count."""
+    """Return a keyway with four depths, three cuts and MACS 2, whose 64 codes can be listed."""
     kw1 = keyway("KW1")
     return replace(
         kw1,
@@ -26,7 +26,10 @@ def small_keyway() -> Keyway:
 
 
 def counted(way: Keyway, depths: np.ndarray, spread: np.ndarray) -> dict[tuple[int, ...], float]:
-    """Probability of every allowed code, without any shift, by enumeration."""
+    """Return the probability of every allowed code, found by listing all codes.
+
+    The pose is assumed to be exact, so all heights have no common offset.
+    """
     numbers = list(way.depths_mm)
 
     def density(cut: int, number: int) -> float:
@@ -55,7 +58,9 @@ def counted(way: Keyway, depths: np.ndarray, spread: np.ndarray) -> dict[tuple[i
     st.lists(st.floats(6.0, 8.8), min_size=3, max_size=3),
     st.lists(st.floats(-1, 2), min_size=3, max_size=3),
 )
-def test_decode_probabilities_equal_enumeration(depths: list[float], spread: list[float]) -> None:
+def test_decoded_probabilities_equal_those_of_listing_all_codes(
+    depths: list[float], spread: list[float]
+) -> None:
     way, heights, logs = small_keyway(), np.array(depths), np.array(spread)
     truth = counted(way, heights, logs)
     decoding = decode(way, heights, logs, Noise(1.0, 0.0), keep=6)
@@ -70,7 +75,7 @@ def test_decode_probabilities_equal_enumeration(depths: list[float], spread: lis
         )
 
 
-def test_decode_code_that_breaks_macs_is_not_ranked() -> None:
+def test_code_that_breaks_the_macs_is_not_among_the_results() -> None:
     way = keyway("KW1")
     heights = np.array(
         [way.depths_mm[1], way.depths_mm[7], way.depths_mm[1], way.depths_mm[7], way.depths_mm[1]]
@@ -79,15 +84,18 @@ def test_decode_code_that_breaks_macs_is_not_ranked() -> None:
         assert max(abs(a - b) for a, b in itertools.pairwise(code)) <= 4
 
 
-def test_decode_shifted_pose_gives_the_right_code() -> None:
+def test_heights_with_a_common_offset_decode_to_the_right_code() -> None:
     way, codes = keyway("SC1"), (2, 5, 4, 7, 3)
     heights = np.array([way.depths_mm[code] for code in codes]) + 0.17
     aware = decode(way, heights, np.full(5, -1.0), Noise(1.0, 0.1))
     assert aware.ranked[0][0] == codes
 
 
-def test_decode_sloped_pose_gives_the_right_code() -> None:
-    """A pose that is turned a little reads one end too deep and the other too shallow."""
+def test_heights_of_a_slightly_rotated_pose_decode_to_the_right_code() -> None:
+    """Decode heights that are too deep at the bow and too shallow at the tip.
+
+    They are measured like this if the estimated pose of the blade is rotated a little.
+    """
     way, codes = keyway("SC1"), (2, 5, 4, 7, 3)
     heights = np.array([way.depths_mm[code] for code in codes]) + np.linspace(-0.26, 0.26, 5)
     aware = decode(way, heights, np.full(5, -1.0), Noise(1.0, 0.05, 0.15))
@@ -96,7 +104,7 @@ def test_decode_sloped_pose_gives_the_right_code() -> None:
     assert unaware.ranked[0][0] != codes
 
 
-def test_decode_cut_between_depths_splits_the_probability() -> None:
+def test_cut_between_two_depths_splits_the_probability() -> None:
     way = keyway("SC1")
     heights = np.array([way.depths_mm[code] for code in (2, 5, 4, 7, 3)])
     heights[2] = (way.depths_mm[4] + way.depths_mm[5]) / 2

@@ -1,4 +1,4 @@
-"""Several fits of one key put together."""
+"""Tests of combining the evidence from several poses of one key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ CODES = {"SC1": (3, 5, 1, 7, 4), "KW1": (2, 5, 4, 3, 1)}
 def evidence(
     kind: str, off_mm: float = 0.0, fit: float = 8.0, share: float = 0.9, ragged_mm: float = 0.0
 ) -> PoseEvidence:
-    """A fit whose cuts are its kind's CODES, all of them `off_mm` too high and every second one `ragged_mm` more."""
+    """Return the evidence from one pose of a key with the code in CODES.
+
+    Args:
+        kind: Keyway of the key.
+        off_mm: Error of all measured heights.
+        fit: Logit that the pose is right.
+        share: Probability of the keyway.
+        ragged_mm: Additional error of the heights, with alternating sign.
+    """
     way, cuts = keyway(kind), CUTS_OF[kind]
     depths = np.zeros(11)
     depths[cuts] = (
@@ -36,7 +44,7 @@ def evidence(
     )
 
 
-def test_fuse_single_pose_keeps_its_evidence() -> None:
+def test_fusing_a_single_pose_keeps_its_evidence() -> None:
     one = evidence("SC1")
     fused = fuse([one])
     assert fused.main == 0
@@ -48,7 +56,7 @@ def test_fuse_single_pose_keeps_its_evidence() -> None:
     assert fused.decoding.cuts == pytest.approx(one.decoding.cuts)
 
 
-def test_fuse_pose_off_the_depth_grid_gets_little_weight() -> None:
+def test_pose_whose_heights_match_no_depths_gets_little_weight() -> None:
     astray, right = evidence("SC1", ragged_mm=0.19), evidence("SC1")
     assert astray.decoding.evidence < right.decoding.evidence - 0.3
     fused = fuse([astray, right])
@@ -56,7 +64,7 @@ def test_fuse_pose_off_the_depth_grid_gets_little_weight() -> None:
     assert fused.decoding.ranked[0][0] == CODES["SC1"]
 
 
-def test_fuse_disagreeing_poses_lower_the_probability() -> None:
+def test_poses_with_different_codes_lower_the_probability() -> None:
     right, shifted = evidence("SC1"), evidence("SC1", off_mm=0.381)
     fused = fuse([right, shifted])
     assert fused.decoding.ranked[0][1] < right.decoding.ranked[0][1]
@@ -69,7 +77,7 @@ def test_fuse_disagreeing_poses_lower_the_probability() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_fuse_never_mixes_keyways(order: int) -> None:
+def test_poses_of_different_keyways_are_never_mixed(order: int) -> None:
     likely, unlikely = evidence("KW1"), evidence("SC1", fit=1.0, share=0.3)
     fused = fuse([likely, unlikely][::order])
     assert fused.main == (0 if order == 1 else 1)
@@ -78,7 +86,7 @@ def test_fuse_never_mixes_keyways(order: int) -> None:
     assert fused.kinds["KW1"] > 0.5
 
 
-def test_fuse_pose_with_low_fit_is_ignored() -> None:
+def test_pose_that_is_probably_wrong_is_ignored() -> None:
     right, wrong = evidence("SC1", fit=8.0), evidence("SC1", off_mm=0.381, fit=-6.0)
     assert fuse([wrong, right]).decoding.ranked[0][0] == CODES["SC1"]
     assert (

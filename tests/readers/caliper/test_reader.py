@@ -1,4 +1,4 @@
-"""The shipped model: readings, refusals and confidences."""
+"""Tests of the embedded model: readings, refusals and confidences."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def reader() -> Reader:
 
 
 def photo_of(picture: Image.Image) -> Photo:
-    """Return the picture after encoding and decoding."""
+    """Return a picture as the server would decode it from a PNG."""
     data = io.BytesIO()
     picture.save(data, "PNG")
     return open_photo(data.getvalue())
@@ -52,14 +52,14 @@ def read(reader: Reader, file: str) -> Reading | Unreadable:
 
 
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: str(label["file"]))
-def test_reader_sample_photo_reads_right(reader: Reader, label: dict[str, object]) -> None:
+def test_sample_photo_is_read_correctly(reader: Reader, label: dict[str, object]) -> None:
     result = read(reader, str(label["file"]))
     assert isinstance(result, Reading)
     assert result.keyway == label["keyway"]
     assert list(result.codes) == label["bitting"]
 
 
-def test_reading_figures_are_consistent(reader: Reader) -> None:
+def test_probabilities_and_heights_of_a_reading_are_consistent(reader: Reader) -> None:
     result = read(reader, "sc1_01.jpg")
     assert isinstance(result, Reading)
     way = keyway(result.keyway)
@@ -78,8 +78,8 @@ def test_reading_figures_are_consistent(reader: Reader) -> None:
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_reader_turned_photo_reads_the_same(reader: Reader, turn: int) -> None:
-    """The pixels are turned, so EXIF does not help."""
+def test_rotated_photo_gets_the_same_code(reader: Reader, turn: int) -> None:
+    """Rotate the pixels of the photo, without EXIF data about it."""
     upright = read(reader, "sc1_01.jpg")
     turned = reader.read([photo_of(Image.open(SAMPLES / "sc1_01.jpg").rotate(turn, expand=True))])[
         0
@@ -89,7 +89,7 @@ def test_reader_turned_photo_reads_the_same(reader: Reader, turn: int) -> None:
     assert turned.codes == upright.codes
 
 
-def test_reader_bad_photo_in_batch_spoils_no_other(reader: Reader) -> None:
+def test_bad_photo_in_a_batch_does_not_affect_others(reader: Reader) -> None:
     good = open_photo((SAMPLES / "sc1_01.jpg").read_bytes())
     bad = Photo(np.full((3, 5, 3), 200, np.uint8), (5, 3), "PNG", 1.0)
     results = reader.read([bad, good, bad])
@@ -100,14 +100,14 @@ def test_reader_bad_photo_in_batch_spoils_no_other(reader: Reader) -> None:
     "size",
     [(1, 1), (5, 3), (2000, 1), (1, 2000), (30, 2000), (2000, 30), (23, 23), (24, 24), (64, 64)],
 )
-def test_reader_odd_picture_sizes_are_refused(reader: Reader, size: tuple[int, int]) -> None:
+def test_pictures_of_unusual_sizes_are_refused(reader: Reader, size: tuple[int, int]) -> None:
     width, height = size
     noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
     assert isinstance(reader.read([photo_of(Image.fromarray(noise))])[0], Unreadable)
 
 
-def test_reader_piece_of_a_key_gives_no_sure_wrong_code(reader: Reader) -> None:
-    """No piece of a photo fails or gets a sure wrong code."""
+def test_part_of_a_key_gets_no_confident_wrong_code(reader: Reader) -> None:
+    """Read 25 random parts of a photo. None may crash the reader or get a confident wrong code."""
     whole, label = Image.open(SAMPLES / "sc1_04.jpg").convert("RGB"), LABELS[6]
     assert label["file"] == "sc1_04.jpg"
     rng = np.random.default_rng(8)
@@ -122,7 +122,7 @@ def test_reader_piece_of_a_key_gives_no_sure_wrong_code(reader: Reader) -> None:
             assert result.confidence < 0.9
 
 
-def test_reader_picture_without_key_is_refused(reader: Reader) -> None:
+def test_picture_without_a_key_is_refused(reader: Reader) -> None:
     rng, scene = np.random.default_rng(4), Scene(31, grounds=12)
     pictures = [np.full((480, 640, 3), grey, np.uint8) for grey in (0, 128, 255)]
     pictures.append(rng.integers(0, 256, (480, 640, 3), dtype=np.uint8))
@@ -135,15 +135,15 @@ def test_reader_picture_without_key_is_refused(reader: Reader) -> None:
     assert first.advice
 
 
-def test_reader_key_of_a_few_pixels_is_refused(reader: Reader) -> None:
+def test_key_of_a_few_pixels_is_refused(reader: Reader) -> None:
     small = Image.open(SAMPLES / "sc1_01.jpg").resize((56, 42), Image.Resampling.BOX)
     result = reader.read([photo_of(small)])[0]
     assert isinstance(result, Unreadable)
     assert result.reason in (Reason.TOO_SMALL, Reason.LOW_CONFIDENCE, Reason.NOT_A_KEY)
 
 
-def test_reader_key_with_too_few_pixels_a_step_gives_no_code(reader: Reader) -> None:
-    """At 3 pixels a millimetre an SC1 depth step has 1.1 pixels."""
+def test_key_with_one_pixel_per_depth_step_is_refused(reader: Reader) -> None:
+    """Read photos with 3 pixels per mm, where one depth step of an SC1 has only 1.1 pixels."""
     scene = Scene(35, grounds=4)
     for kind in ("SC1", "SC4"):
         wanted = Wanted(kind=kind, tier="easy", look=PLAIN, px_per_mm=3.0)
@@ -154,7 +154,12 @@ def test_reader_key_with_too_few_pixels_a_step_gives_no_code(reader: Reader) -> 
 
 
 def analysis_of(kinds: list[float], several: float = -9.0) -> Analysis:
-    """An SC1 key as the networks might measure it, with these logits of its kind."""
+    """Return the analysis of a key with the heights of an SC1.
+
+    Args:
+        kinds: Logits of the kinds of keys.
+        several: Logit that the photo shows several keys.
+    """
     measured = Measured(
         edges=np.tile(np.array([[3.2], [10.4]]), 96),
         depths=np.array([7.37, 6.6, 8.13, 5.84, 6.99, 8.5, 0, 0, 0, 0, 0]),
@@ -188,7 +193,7 @@ SURE_SC1, SC1_OR_OTHER = [9.0, 0, 0, 0, 0, 0], [4.0, 0, 0, 3.5, 0, 0]
         ([0, 0, 0, 0, 0, 9.0], 9.0, EVIDENCE, Reason.NOT_A_KEY),
     ],
 )
-def test_no_code_each_cause_gives_its_reason(
+def test_each_cause_of_a_refusal_has_its_own_reason(
     kinds: list[float], several: float, evidence: Evidence, reason: Reason | None
 ) -> None:
     refusal = no_code(analysis_of(kinds, several), evidence, Quality(), LIMITS)
@@ -196,8 +201,11 @@ def test_no_code_each_cause_gives_its_reason(
     assert refusal is None or refusal.advice
 
 
-def test_reader_blanks_and_foreign_keys_give_few_codes(reader: Reader) -> None:
-    """Some families differ from SC1 by a tenth of a millimetre (LW4), so a few may pass."""
+def test_blanks_and_foreign_keys_rarely_get_a_code(reader: Reader) -> None:
+    """Read keys of other families and blanks.
+
+    Some families differ from SC1 by only 0.1 mm (LW4), so a few of their keys may get a code.
+    """
     scene, read_as_ours = Scene(32, grounds=12), {"blank": 0, "other": 0}
     for kind, _ in itertools.product(read_as_ours, range(12)):
         sample = scene.whole(1000, 750, kind=kind, tier="easy")
@@ -210,10 +218,10 @@ def test_reader_blanks_and_foreign_keys_give_few_codes(reader: Reader) -> None:
 @pytest.mark.parametrize(
     ("sixth_mm", "keyway_name", "cuts"), [(8.71, "SC1", 5), (8.5, "SC4", 6), (6.2, "SC4", 6)]
 )
-def test_refine_six_pin_blank_with_five_cuts_reads_as_five_pin_key(
+def test_six_pin_blank_with_five_cuts_is_read_as_a_five_pin_key(
     sixth_mm: float, keyway_name: str, cuts: int
 ) -> None:
-    """The measurement is made up, so that only the decision is tested."""
+    """Decide between five and six cuts for a given measurement, without running a network."""
     measured = Measured(
         edges=np.zeros((2, 96)),
         depths=np.array([7.37, 6.6, 8.13, 5.84, 6.99, sixth_mm, 0, 0, 0, 0, 0]),
@@ -231,12 +239,12 @@ def test_refine_six_pin_blank_with_five_cuts_reads_as_five_pin_key(
         cuts,
     )
     assert analysis.decoding.ranked[0][0][:5] == (3, 5, 1, 7, 4)
-    # Uncut or cut to depth 0: the answer says one of them and must not be sure of it.
+    # The sixth position may be uncut or cut to depth 0. `five_or_six` says that both are possible.
     assert analysis.five_or_six == (sixth_mm > 8)
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_look_turned_photo_finds_the_same_place(
+def test_blade_is_found_at_the_same_position_in_a_rotated_photo(
     quarters: int,
 ) -> None:
     networks, picture = (
@@ -264,7 +272,7 @@ def test_overlay_is_drawn_on_the_blade(reader: Reader) -> None:
     assert changed.mean() < 0.1
 
 
-def test_load_damaged_model_raises(tmp_path: Path) -> None:
+def test_damaged_caliper_raises_model_error(tmp_path: Path) -> None:
     folder = tmp_path / "caliper"
     shutil.copytree(MODEL, folder)
     data = bytearray((folder / "finder.onnx").read_bytes())
@@ -274,7 +282,7 @@ def test_load_damaged_model_raises(tmp_path: Path) -> None:
         load(folder)
 
 
-def test_load_manifest_without_calibration_raises(tmp_path: Path) -> None:
+def test_caliper_manifest_without_calibration_raises_model_error(tmp_path: Path) -> None:
     folder = tmp_path / "caliper"
     shutil.copytree(MODEL, folder)
     manifest = folder / "manifest.toml"

@@ -1,4 +1,4 @@
-"""Tests that classifiers are loaded once, on first use, and that the cache is bounded."""
+"""Tests that classifiers are loaded once, on first use, and that only a few stay in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMEOUT_S = 20
 
 
 class RecordingCatalog:
-    """Catalogue of the classifiers a, b and c that records what is loaded."""
+    """Catalogue of the classifiers a, b and c that records which of them are loaded."""
 
     def __init__(self, folder: Path, max_loaded: int = 2) -> None:
         self.folder = folder
@@ -43,7 +43,7 @@ class RecordingCatalog:
         return load_classifier(folder)
 
     def get(self, name: str | None) -> str:
-        """Return the name of the classifier that was found."""
+        """Choose a classifier by its name, load it if necessary, and return its name."""
         return self.classifiers.choose(name)().info.name
 
 
@@ -52,7 +52,7 @@ def catalog(tmp_path: Path) -> RecordingCatalog:
     return RecordingCatalog(tmp_path)
 
 
-def test_choose_loads_on_first_use_and_only_once(catalog: RecordingCatalog) -> None:
+def test_classifier_is_loaded_once_on_its_first_use(catalog: RecordingCatalog) -> None:
     catalog.classifiers.choose("a")
     assert catalog.loaded == []
     assert [catalog.get("a"), catalog.get("a"), catalog.get("b"), catalog.get("a")] == [
@@ -64,18 +64,18 @@ def test_choose_loads_on_first_use_and_only_once(catalog: RecordingCatalog) -> N
     assert catalog.loaded == ["a", "b"]
 
 
-def test_choose_without_name_returns_embedded_classifier(catalog: RecordingCatalog) -> None:
+def test_embedded_classifier_is_chosen_without_a_name(catalog: RecordingCatalog) -> None:
     assert [catalog.get(None), catalog.get(None)] == ["c", "c"]
     assert catalog.loaded == ["c"]
 
 
-def test_choose_evicts_least_recently_used(catalog: RecordingCatalog) -> None:
+def test_least_recently_used_classifier_is_evicted(catalog: RecordingCatalog) -> None:
     for name in ("a", "b", "a", "c", "a", "b"):
         assert catalog.get(name) == name
     assert catalog.loaded == ["a", "b", "c", "b"]
 
 
-def test_choose_concurrent_calls_load_once(catalog: RecordingCatalog) -> None:
+def test_concurrent_requests_load_a_classifier_once(catalog: RecordingCatalog) -> None:
     barrier = threading.Barrier(6)
 
     def get(_: int) -> str:
@@ -87,7 +87,7 @@ def test_choose_concurrent_calls_load_once(catalog: RecordingCatalog) -> None:
     assert catalog.loaded == ["a"]
 
 
-def test_choose_loaded_classifier_does_not_wait_for_another_load(tmp_path: Path) -> None:
+def test_loaded_classifier_is_available_while_another_one_is_loading(tmp_path: Path) -> None:
     make_classifier(tmp_path / "kept")
     make_classifier(tmp_path / "slow")
     started, resume = threading.Event(), threading.Event()
@@ -114,7 +114,7 @@ def test_choose_loaded_classifier_does_not_wait_for_another_load(tmp_path: Path)
         assert slow.result(TIMEOUT_S).info.name == "slow"
 
 
-def test_choose_retries_after_failure_and_logs_reason(
+def test_failed_load_of_a_classifier_is_logged_and_retried(
     catalog: RecordingCatalog, tmp_path: Path
 ) -> None:
     manifest = tmp_path / "models" / "a" / "manifest.toml"
@@ -149,7 +149,7 @@ def test_choose_retries_after_failure_and_logs_reason(
         "manifest.toml",
     ],
 )
-def test_choose_invalid_name_is_not_found(
+def test_classifier_with_an_invalid_name_is_not_found(
     catalog: RecordingCatalog, tmp_path: Path, name: str
 ) -> None:
     make_classifier(tmp_path / "models" / ".hidden")
@@ -159,7 +159,9 @@ def test_choose_invalid_name_is_not_found(
     assert not catalog.loaded and "/" not in refused.value.message
 
 
-def test_choose_folder_of_other_kind_is_refused(catalog: RecordingCatalog, tmp_path: Path) -> None:
+def test_folder_that_is_not_a_classifier_is_refused(
+    catalog: RecordingCatalog, tmp_path: Path
+) -> None:
     make_classifier(tmp_path / "models" / "reader", kind="caliper")
     (tmp_path / "models" / "empty").mkdir()
     for name in ("reader", "empty"):

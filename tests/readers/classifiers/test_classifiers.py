@@ -19,18 +19,18 @@ KEY = (ROOT / "samples" / "sc1_01.jpg").read_bytes()
 
 
 def embedded(_: Path) -> Classifier:
-    """Load the shipped caliper."""
+    """Load the embedded caliper as a classifier."""
     return families(load(ROOT / "models" / "caliper"))
 
 
 def network(tmp_path: Path) -> Classifier:
-    """Load a tiny network."""
+    """Load a tiny ONNX network as a classifier."""
     return load_classifier(make_classifier(tmp_path / "colours"))
 
 
 @pytest.fixture(params=[embedded, network], ids=["embedded", "network"])
 def classifier(request: pytest.FixtureRequest, tmp_path: Path) -> Classifier:
-    """Return each classifier, warmed up."""
+    """Return each of the two classifiers after warming it up."""
     make: Callable[[Path], Classifier] = request.param
     classifier = make(tmp_path)
     classifier.warm()
@@ -52,16 +52,14 @@ def classify(classifier: Classifier, photo: Photo) -> Classification:
     return answer
 
 
-def test_info_is_complete(classifier: Classifier) -> None:
+def test_information_about_a_classifier_is_complete(classifier: Classifier) -> None:
     info = classifier.info
     assert info.name and info.version
     assert len(set(info.labels)) == len(info.labels) >= 2
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_classify_gives_probability_per_label_that_sum_to_one(
-    classifier: Classifier, name: str
-) -> None:
+def test_probabilities_of_all_labels_sum_to_one(classifier: Classifier, name: str) -> None:
     answer = classify(classifier, PHOTOS[name])
     assert tuple(answer.probabilities) == classifier.info.labels
     assert all(0 <= share <= 1 for share in answer.probabilities.values())
@@ -73,7 +71,7 @@ def test_classify_gives_probability_per_label_that_sum_to_one(
     )
 
 
-def test_classify_is_deterministic_across_threads(classifier: Classifier) -> None:
+def test_classification_is_the_same_in_every_thread(classifier: Classifier) -> None:
     expected = {name: classify(classifier, photo) for name, photo in PHOTOS.items()}
     names = [*PHOTOS] * 4
     with ThreadPoolExecutor(4) as threads:
@@ -81,7 +79,7 @@ def test_classify_is_deterministic_across_threads(classifier: Classifier) -> Non
     assert results == [expected[name] for name in names]
 
 
-def test_classify_does_not_change_photo(classifier: Classifier) -> None:
+def test_classification_does_not_change_the_photo(classifier: Classifier) -> None:
     before = PHOTOS["key"].pixels.copy()
     classify(classifier, PHOTOS["key"])
     assert (PHOTOS["key"].pixels == before).all()
@@ -90,6 +88,8 @@ def test_classify_does_not_change_photo(classifier: Classifier) -> None:
 @pytest.mark.parametrize(
     "shares", [(0.5, float("nan")), (0.0, 0.0), (1.2, -0.2), (float("inf"), 1.0), (1.0,)]
 )
-def test_classification_of_invalid_shares_raises(shares: tuple[float, ...]) -> None:
+def test_classification_with_invalid_probabilities_raises_value_error(
+    shares: tuple[float, ...],
+) -> None:
     with pytest.raises(ValueError):
         Classification.of(("one", "two"), shares)

@@ -27,7 +27,7 @@ def classifier() -> Classifier:
 
 
 @pytest.mark.parametrize("label", LABELS, ids=lambda label: label["file"])
-def test_classify_sample_predicts_labelled_family(
+def test_family_of_each_sample_photo_is_classified_correctly(
     classifier: Classifier, label: dict[str, str]
 ) -> None:
     answer = classifier.classify(open_photo((ROOT / "samples" / label["file"]).read_bytes()))
@@ -35,18 +35,20 @@ def test_classify_sample_predicts_labelled_family(
     assert answer.predicted == label["keyway"] and answer.confidence > 0.5
 
 
-def test_classify_without_blade_is_probably_none(classifier: Classifier) -> None:
+def test_photo_without_a_blade_is_classified_as_probably_none(classifier: Classifier) -> None:
     assert classifier.classify(open_photo(plain())) == NO_BLADE
     assert NO_BLADE.predicted == "none" and 0.5 < NO_BLADE.confidence < 0.9
     assert min(NO_BLADE.probabilities.values()) > 0
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2000, 23), (8, 600)])
-def test_classify_tiny_picture_is_refused(classifier: Classifier, size: tuple[int, int]) -> None:
+def test_tiny_picture_is_refused_by_the_family_classifier(
+    classifier: Classifier, size: tuple[int, int]
+) -> None:
     answer = classifier.classify(Photo(np.zeros((*size, 3), np.uint8), size, "PNG", 1.0))
     assert isinstance(answer, Unreadable) and answer.reason is Reason.TOO_SMALL and answer.advice
 
 
-def test_families_of_other_reader_raises() -> None:
+def test_classifying_families_with_another_reader_raises_model_error() -> None:
     with pytest.raises(ModelError, match="is not a caliper"):
         families(ColourReader())

@@ -21,7 +21,7 @@ COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
 
 
 def classify(classifier: Classifier, colour: tuple[int, int, int]) -> Classification:
-    """Classify a photo of one colour, encoded without loss."""
+    """Classify a photo of one colour. It is a PNG, so the colour is exact."""
     answer = classifier.classify(open_photo(plain(colour, "PNG")))
     assert isinstance(answer, Classification)
     return answer
@@ -41,7 +41,7 @@ def classify(classifier: Classifier, colour: tuple[int, int, int]) -> Classifica
     ],
     ids=["plain", "NHWC", "open size", "crop", "BGR", "probabilities", "named"],
 )
-def test_classify_distinguishes_colours(
+def test_network_distinguishes_colours_with_every_kind_of_input(
     tmp_path: Path,
     net: Net,
     preprocessing_changes: dict[str, Any],
@@ -57,7 +57,7 @@ def test_classify_distinguishes_colours(
     assert classify(classifier, COLOURS[colour]).predicted == colour
 
 
-def test_classify_probabilities_are_softmax_of_logits(tmp_path: Path) -> None:
+def test_probabilities_are_the_softmax_of_logits(tmp_path: Path) -> None:
     means = np.array(RED) / 255 * 20
     expected = np.exp(means) / np.exp(means).sum()
     as_logits = load_classifier(make_classifier(tmp_path / "logits"))
@@ -114,7 +114,7 @@ PREPROCESSINGS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fault", MANIFESTS)
-def test_load_invalid_manifest_is_refused(tmp_path: Path, fault: str) -> None:
+def test_invalid_manifest_of_a_classifier_is_refused(tmp_path: Path, fault: str) -> None:
     changes, message = MANIFESTS[fault]
     folder = make_classifier(tmp_path / "colours", **changes)
     with pytest.raises(ModelError, match=message) as refused:
@@ -123,13 +123,15 @@ def test_load_invalid_manifest_is_refused(tmp_path: Path, fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", PREPROCESSINGS, ids=str)
-def test_load_invalid_preprocessing_is_refused(tmp_path: Path, fault: dict[str, Any]) -> None:
+def test_invalid_preprocessing_in_a_manifest_is_refused(
+    tmp_path: Path, fault: dict[str, Any]
+) -> None:
     with pytest.raises(ModelError, match=rf"preprocessing\.{next(iter(fault))}"):
         load_classifier(make_classifier(tmp_path / "colours", preprocessing_changes=fault))
 
 
 @pytest.mark.parametrize("missing", PREPROCESSING)
-def test_load_missing_preprocessing_entry_is_refused(tmp_path: Path, missing: str) -> None:
+def test_missing_preprocessing_entry_in_a_manifest_is_refused(tmp_path: Path, missing: str) -> None:
     rest = {name: value for name, value in PREPROCESSING.items() if name != missing}
     folder = make_classifier(tmp_path / "colours")
     text = (folder / "manifest.toml").read_text().partition("[preprocessing]")[0]
@@ -142,7 +144,7 @@ def test_load_missing_preprocessing_entry_is_refused(tmp_path: Path, missing: st
         load_classifier(folder)
 
 
-def test_load_altered_file_is_refused(tmp_path: Path) -> None:
+def test_altered_network_file_is_refused(tmp_path: Path) -> None:
     folder = make_classifier(tmp_path / "colours")
     Net(ends="Softmax").write(folder / "net.onnx")
     with pytest.raises(ModelError, match="does not match its SHA-256"):
@@ -150,7 +152,7 @@ def test_load_altered_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["net.onnx", "manifest.toml"])
-def test_load_link_out_of_folder_is_refused(tmp_path: Path, name: str) -> None:
+def test_link_out_of_the_classifier_folder_is_refused(tmp_path: Path, name: str) -> None:
     folder = make_classifier(tmp_path / "colours")
     (folder / name).rename(tmp_path / name)
     (folder / name).symlink_to(tmp_path / name)
@@ -158,7 +160,7 @@ def test_load_link_out_of_folder_is_refused(tmp_path: Path, name: str) -> None:
         load_classifier(folder)
 
 
-def test_load_link_inside_folder_is_accepted(tmp_path: Path) -> None:
+def test_link_inside_the_classifier_folder_is_accepted(tmp_path: Path) -> None:
     folder = make_classifier(tmp_path / "colours")
     (folder / "net.onnx").rename(folder / "real")
     (folder / "net.onnx").symlink_to(folder / "real")
@@ -172,7 +174,7 @@ def test_load_link_inside_folder_is_accepted(tmp_path: Path) -> None:
 def test_weights_outside_the_network_file_are_refused(
     tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """External weights have no hash in the manifest, wherever they are."""
+    """Put weights outside the network file, where no hash in the manifest protects them."""
     weights = np.full(3, 20, np.float32).tobytes()
     folder = make_classifier(
         tmp_path / "colours",
@@ -197,7 +199,7 @@ def test_weights_outside_the_network_file_are_refused(
 @pytest.mark.parametrize(
     "data", [b"", b"\x80\x04pickle", b"version https://git-lfs.github.com/spec/v1\n"]
 )
-def test_load_non_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_file_that_is_not_onnx_is_refused(tmp_path: Path, data: bytes) -> None:
     folder = make_classifier(
         tmp_path / "colours", files={"net.onnx": hashlib.sha256(data).hexdigest()}
     )
@@ -227,7 +229,7 @@ def test_load_non_onnx_file_is_refused(tmp_path: Path, data: bytes) -> None:
         "NaN",
     ],
 )
-def test_warm_network_that_contradicts_its_manifest_raises(
+def test_network_that_contradicts_its_manifest_is_refused(
     tmp_path: Path,
     net: Net,
     preprocessing_changes: dict[str, Any],
@@ -250,6 +252,8 @@ def test_warm_network_that_contradicts_its_manifest_raises(
         (Net(outputs=("features", "scores")), "output must name one of features, scores"),
     ],
 )
-def test_load_unusable_network_is_refused(tmp_path: Path, net: Net, message: str) -> None:
+def test_network_with_unsupported_input_or_outputs_is_refused(
+    tmp_path: Path, net: Net, message: str
+) -> None:
     with pytest.raises(ModelError, match=message):
         load_classifier(make_classifier(tmp_path / "colours", net))

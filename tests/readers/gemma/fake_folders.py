@@ -1,4 +1,4 @@
-"""Gemma folders that pass the checks but hold no usable model."""
+"""Gemma folders for tests that pass all checks, but contain weights of zeros."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LORA_WEIGHT = "base_model.model.model.language_model.layers.0.self_attn.q_proj.l
 
 
 def safetensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Write a valid file of zeros: eight bytes of header length, the header, the data."""
+    """Write a valid safetensors file whose tensors have these shapes and are zero."""
     header, end = {}, 0
     for name, shape in shapes.items():
         start, end = end, end + 4 * math.prod(shape)
@@ -26,13 +26,13 @@ def safetensors(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def write_json(path: Path, **values: object) -> None:
-    """Update a JSON object in a file, or create it."""
+    """Set values of the JSON object in a file, which is created if necessary."""
     old = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps({**old, **values}))
 
 
 def merged(folder: Path) -> Path:
-    """Create a whole model."""
+    """Create the folder of a complete model."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(
         folder / "config.json",
@@ -45,7 +45,7 @@ def merged(folder: Path) -> Path:
 
 
 def sharded(folder: Path) -> Path:
-    """Create a whole model with two weight files."""
+    """Create the folder of a complete model whose weights are in two files."""
     merged(folder)
     (folder / "model.safetensors").unlink()
     names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
@@ -56,7 +56,7 @@ def sharded(folder: Path) -> Path:
 
 
 def lora(folder: Path, base: str | None = "base") -> Path:
-    """Create an adapter without its own tokenizer."""
+    """Create the folder of a LoRA adapter without a tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "adapter_config.json", peft_type="LORA", r=8, base_model_name_or_path=base)
     safetensors(folder / "adapter_model.safetensors", {LORA_WEIGHT: (8, 4)})
@@ -64,14 +64,14 @@ def lora(folder: Path, base: str | None = "base") -> Path:
 
 
 def add_tokenizer(folder: Path) -> None:
-    """Create a tokenizer, a processor and a chat template."""
+    """Add the files of a tokenizer, a processor and a chat template to a folder."""
     for name in ("tokenizer.json", "tokenizer_config.json", "processor_config.json"):
         write_json(folder / name)
     (folder / "chat_template.jinja").write_text("{{ messages }}")
 
 
 def write_manifest(folder: Path, kind: str, base: str | None = None, leave_out: str = "") -> Path:
-    """Write a manifest that lists every loadable file except `leave_out`."""
+    """Write a manifest with the hashes of all files that are loaded, except `leave_out`."""
     files = [
         f'"{path.name}" = "{sha256(path)}"'
         for path in folder.iterdir()

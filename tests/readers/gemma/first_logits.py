@@ -1,4 +1,4 @@
-"""Helpers that load a model and return its first logits, for quick comparisons of models."""
+"""Functions that load a model and return its first logits, to compare models quickly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keylike.readers.gemma.prompt import prompt_inputs
 
 
 def load(folder: Path, precision: str = "fp32", base_model: Path | None = None) -> Loaded:
-    """Load a folder with the transformers backend after the reader's own checks."""
+    """Check a folder as the reader does, and load it with transformers."""
     from keylike.readers.gemma.with_transformers import TransformersBackend
 
     return TransformersBackend().load(
@@ -24,7 +24,10 @@ def load(folder: Path, precision: str = "fp32", base_model: Path | None = None) 
 
 
 def logits(loaded: Loaded) -> Any:
-    """Return the logits of the first reply token for two noise pictures, shape (2, vocabulary)."""
+    """Return the logits of the first token of the reply for two pictures of noise.
+
+    Their shape is (2, size of the vocabulary).
+    """
     import torch
 
     side = loaded.processor.image_processor.size["height"]

@@ -1,4 +1,4 @@
-"""Tests that an adapter is attached completely or refused, where PEFT would only warn."""
+"""Tests that a LoRA adapter is attached completely or refused, where PEFT would only warn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAYER = "base_model.model.model.language_model.layers."
 
 @pytest.fixture
 def lora(gemma_models: GemmaModels, tmp_path: Path) -> Path:
-    """Return a copy of the adapter without its manifest, whose checks would fail first."""
+    """Return a copy of the adapter, without the manifest whose hashes would detect changes."""
     folder = shutil.copytree(gemma_models.lora, tmp_path / "keys")
     (folder / MANIFEST).unlink()
     return folder
@@ -37,13 +37,13 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) ->
 
 
 def configure(path: Path, part: str | None = None, **values: object) -> None:
-    """Set values in a JSON file, or in one of its objects."""
+    """Set values in a JSON file, or in its object `part`."""
     config = json.loads(path.read_text())
     (config[part] if part else config).update(values)
     path.write_text(json.dumps(config))
 
 
-def test_attach_keys_of_other_layout_raises(gemma_models: GemmaModels, lora: Path) -> None:
+def test_adapter_with_other_tensor_names_is_refused(gemma_models: GemmaModels, lora: Path) -> None:
     rewrite(
         lora,
         lambda tensors: {
@@ -62,21 +62,23 @@ def test_attach_keys_of_other_layout_raises(gemma_models: GemmaModels, lora: Pat
 
 
 @pytest.mark.parametrize("suffix", ["lora_A.weight", "lora_B.weight"])
-def test_attach_missing_tensor_raises(gemma_models: GemmaModels, lora: Path, suffix: str) -> None:
+def test_adapter_with_a_missing_tensor_is_refused(
+    gemma_models: GemmaModels, lora: Path, suffix: str
+) -> None:
     name = f"{LAYER}0.self_attn.q_proj.{suffix}"
     rewrite(lora, lambda tensors: {key: tensor for key, tensor in tensors.items() if key != name})
     with pytest.raises(ModelError, match=f"the first mismatch is {name}"):
         load(lora, base_model=gemma_models.base)
 
 
-def test_attach_unknown_tensor_raises(gemma_models: GemmaModels, lora: Path) -> None:
+def test_adapter_with_an_unknown_tensor_is_refused(gemma_models: GemmaModels, lora: Path) -> None:
     name = f"{LAYER}99.mlp.up_proj.lora_A.weight"
     rewrite(lora, lambda tensors: {**tensors, name: next(iter(tensors.values())).clone()})
     with pytest.raises(ModelError, match=f"the first mismatch is {name}"):
         load(lora, base_model=gemma_models.base)
 
 
-def test_attach_other_rank_raises(gemma_models: GemmaModels, lora: Path) -> None:
+def test_adapter_with_another_rank_is_refused(gemma_models: GemmaModels, lora: Path) -> None:
     configure(lora / "adapter_config.json", r=3)
     with pytest.raises(
         ModelError, match="the adapter in keys does not fit its base model: their sizes differ"
@@ -84,7 +86,7 @@ def test_attach_other_rank_raises(gemma_models: GemmaModels, lora: Path) -> None
         load(lora, base_model=gemma_models.base)
 
 
-def test_attach_base_of_other_size_raises(
+def test_adapter_is_refused_with_a_base_model_of_another_size(
     gemma_models: GemmaModels, lora: Path, tmp_path: Path
 ) -> None:
     other = other_base(gemma_models.base, tmp_path / "other", intermediate_size=96)
@@ -94,19 +96,20 @@ def test_attach_base_of_other_size_raises(
         load(lora, base_model=other)
 
 
-def test_attach_unknown_target_modules_raises(gemma_models: GemmaModels, lora: Path) -> None:
+def test_adapter_for_unknown_layers_is_refused(gemma_models: GemmaModels, lora: Path) -> None:
     configure(lora / "adapter_config.json", target_modules=["nowhere"])
     with pytest.raises(ModelError, match="the layers that it changes are not there"):
         load(lora, base_model=gemma_models.base)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "nf4"])
-def test_attach_unused_projections_of_older_transformers_are_ignored(
+def test_unused_tensors_of_adapters_from_older_transformers_are_ignored(
     gemma_models: GemmaModels, lora: Path, precision: str
 ) -> None:
-    """Layers that share keys and values used to have projections of their own, which nothing used.
+    """Add tensors that adapters from older versions of transformers contain.
 
-    Adapters for them change nothing.
+    They belong to projections of layers that share keys and values. Nothing used these projections,
+    so the tensors must change nothing.
     """
     shared = (
         json.loads((gemma_models.base / "config.json").read_text())["text_config"][
@@ -128,7 +131,7 @@ def test_attach_unused_projections_of_older_transformers_are_ignored(
 
 
 def other_base(base: Path, folder: Path, **text: object) -> Path:
-    """Create a base model with other sizes and random weights."""
+    """Create a base model with other sizes in its text configuration, and random weights."""
     from keylike.readers.gemma.with_transformers import prepare
 
     prepare()

@@ -1,4 +1,4 @@
-"""Tests for turning scores into a reading or a refusal."""
+"""Tests of turning the model's scores into a reading or a refusal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FITTED = MANIFEST.model_copy(update={"calibration": Temperature(temperature=2.0,
 
 
 def choice(keyway: str, codes: tuple[int, ...], *probabilities: float) -> Choice:
-    """Return a code whose cuts have these probabilities."""
+    """Return a scored code whose cuts have these probabilities."""
     digits = tuple(Slot((probability, 1 - probability), 0) for probability in probabilities)
     return Choice(keyway, codes, digits, (Slot((0.9, 0.1), 0),))
 
@@ -28,7 +28,7 @@ OTHER = choice("KW1", (2, 5, 4, 7, 4), 0.9, 0.3, 0.5, 0.3, 0.5)
 SCORES = Scores((FIRST, SECOND, OTHER), 0.0, 0.97, Trust.SLOTS)
 
 
-def test_answer_without_calibration_gives_uncalibrated_probability() -> None:
+def test_reading_without_calibration_has_the_probability_of_the_model() -> None:
     reading = answer(SCORES, MANIFEST, 20.0)
     assert isinstance(reading, Reading)
     assert (reading.keyway, reading.codes) == ("SC1", (2, 5, 4, 7, 3))
@@ -44,7 +44,7 @@ def test_answer_without_calibration_gives_uncalibrated_probability() -> None:
     assert reading.quality.px_per_depth_step == pytest.approx(20 * 0.381)
 
 
-def test_answer_with_calibration_gives_calibrated_confidence() -> None:
+def test_reading_with_calibration_has_a_calibrated_confidence() -> None:
     reading = answer(SCORES, FITTED, None)
     assert isinstance(reading, Reading)
     assert reading.calibrated
@@ -52,7 +52,7 @@ def test_answer_with_calibration_gives_calibrated_confidence() -> None:
     assert reading.confidence < FIRST.probability
 
 
-def test_answer_loose_code_is_never_calibrated() -> None:
+def test_code_without_a_label_in_the_reply_is_never_calibrated() -> None:
     reading = answer(dataclasses.replace(SCORES, trust=Trust.LOOSE), FITTED, None)
     assert isinstance(reading, Reading)
     assert not reading.calibrated
@@ -69,14 +69,14 @@ def test_answer_loose_code_is_never_calibrated() -> None:
         (dataclasses.replace(SCORES, choices=(OTHER,)), Reason.LOW_CONFIDENCE),
     ],
 )
-def test_answer_without_plausible_code_is_refused(scores: Scores, reason: Reason) -> None:
+def test_scores_without_a_plausible_code_are_refused(scores: Scores, reason: Reason) -> None:
     refusal = answer(scores, MANIFEST, None)
     assert isinstance(refusal, Unreadable)
     assert refusal.reason is reason
     assert refusal.message and refusal.advice
 
 
-def test_answer_uses_thresholds_of_manifest() -> None:
+def test_thresholds_of_the_manifest_decide_about_refusals() -> None:
     lenient = MANIFEST.model_copy(
         update={"reply": ReplyShape(least_mass=0.1, least_confidence=0.0)}
     )

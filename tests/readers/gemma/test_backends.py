@@ -1,4 +1,4 @@
-"""Tests for the selection of the backend by name, installed packages and hardware."""
+"""Tests of the selection of the backend by name, installed packages and hardware."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keylike.readers.gemma import backends
 
 
 def machine(patch: pytest.MonkeyPatch, cuda: bool, missing: tuple[str, ...]) -> None:
-    """Simulate a machine with or without CUDA and with packages missing."""
+    """Simulate a machine with or without CUDA, on which some packages are missing."""
     patch.setattr(backends, "_has_cuda", lambda: cuda)
     patch.setattr(backends, "find_spec", lambda name: None if name in missing else object())
 
@@ -26,7 +26,7 @@ def machine(patch: pytest.MonkeyPatch, cuda: bool, missing: tuple[str, ...]) -> 
         ("unsloth", True, (), "unsloth"),
     ],
 )
-def test_choose_returns_backend_for_name_and_machine(
+def test_backend_is_chosen_by_name_hardware_and_packages(
     monkeypatch: pytest.MonkeyPatch,
     requested: str,
     cuda: bool,
@@ -45,7 +45,7 @@ def test_choose_returns_backend_for_name_and_machine(
         ("auto", False, ("torch", "peft"), "torch, peft not installed.*locks/gemma.txt"),
     ],
 )
-def test_choose_with_unmet_requirement_raises(
+def test_backend_with_a_missing_requirement_raises_model_error(
     monkeypatch: pytest.MonkeyPatch,
     requested: str,
     cuda: bool,
@@ -58,7 +58,7 @@ def test_choose_with_unmet_requirement_raises(
 
 
 @pytest.mark.gemma
-def test_choose_on_this_machine_without_gpu() -> None:
+def test_transformers_is_chosen_on_this_machine_without_a_gpu() -> None:
     torch: Any = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")

@@ -1,4 +1,4 @@
-"""Tests for calibration on labelled photos, with a reader whose scores depend on the colour."""
+"""Tests of calibrating on labelled photos, with a reader whose scores depend on the colour."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ BLUE, LOOSE, SILENT = (0, 0, 250), (90, 0, 100), (90, 250, 0)
 
 
 class ColourScorer:
-    """Reader that scores 2,5,4,7,3 on every photo, with the photo's red share as its probability.
+    """Reader that scores the code 2,5,4,7,3 for every photo. The brighter its red, the likelier.
 
-    Blue is refused as not a key, violet gives a loose code, and green gives no code.
+    Blue photos are refused as not a key, violet ones get a code without a label in the reply, and
+    green ones get no code.
     """
 
     def __init__(self, manifest: GemmaManifest = MANIFEST) -> None:
@@ -38,7 +39,7 @@ class ColourScorer:
         self.groups: list[int] = []
 
     def score(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
-        """Return one result per photo."""
+        """Return one result for each photo."""
         self.groups.append(len(photos))
         return [self._score(photo) for photo in photos]
 
@@ -56,7 +57,7 @@ class ColourScorer:
 
 
 def colour_scorer() -> ScoringReader:
-    """Return the reader, typed as the protocol that it must satisfy."""
+    """Return the reader. The return type makes mypy check that it is a valid `ScoringReader`."""
     return ColourScorer()
 
 
@@ -73,9 +74,9 @@ def add(
 
 
 def label(folder: Path, count: int = 60) -> Path:
-    """Add photos on which the model is overconfident.
+    """Add `count` labelled photos on which the reader is overconfident.
 
-    A code is correct with the square of the model's probability.
+    If it gives a code the probability p, the code is correct with the probability p squared.
     """
     draws = np.random.default_rng(5)
     for _ in range(count):
@@ -87,7 +88,7 @@ def label(folder: Path, count: int = 60) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Return sixty labelled photos."""
+    """Return a folder with 60 labelled photos."""
     return label(tmp_path / "photos")
 
 
@@ -99,9 +100,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_calibrate_writes_calibration_that_improves_on_held_back_photos(
-    photos: Path, model: Path
-) -> None:
+def test_calibration_is_written_and_lowers_the_overconfidence(photos: Path, model: Path) -> None:
     reader = ColourScorer()
     outcome = calibrate(reader, model, shots(photos))
     assert gemma_manifest(read_manifest(model)).calibration == outcome.calibration
@@ -115,7 +114,9 @@ def test_calibrate_writes_calibration_that_improves_on_held_back_photos(
     assert sum(reader.groups) == 60 and max(reader.groups) == GROUP
 
 
-def test_calibrate_again_measures_previous_calibration(photos: Path, model: Path) -> None:
+def test_calibrating_again_also_measures_the_previous_calibration(
+    photos: Path, model: Path
+) -> None:
     first = calibrate(colour_scorer(), model, shots(photos))
     again = calibrate(ColourScorer(gemma_manifest(read_manifest(model))), model, shots(photos))
     assert again.calibration == first.calibration
@@ -123,7 +124,7 @@ def test_calibrate_again_measures_previous_calibration(photos: Path, model: Path
     assert (first.calibrated_before, again.calibrated_before) == (False, True)
 
 
-def test_calibrate_ignores_confidence_threshold(photos: Path, model: Path) -> None:
+def test_calibrating_ignores_the_confidence_threshold(photos: Path, model: Path) -> None:
     high = MANIFEST.reply.model_copy(update={"least_confidence": 0.9})
     outcome = calibrate(
         ColourScorer(MANIFEST.model_copy(update={"reply": high})), model, shots(photos)
@@ -131,7 +132,7 @@ def test_calibrate_ignores_confidence_threshold(photos: Path, model: Path) -> No
     assert outcome.calibration.fitted_on == 60
 
 
-def test_calibrate_counts_refused_and_foreign_photos_without_fitting_them(
+def test_refused_and_foreign_photos_are_counted_but_not_used_for_the_fit(
     photos: Path, model: Path
 ) -> None:
     for colour in (BLUE, BLUE, SILENT, LOOSE):
@@ -144,7 +145,7 @@ def test_calibrate_counts_refused_and_foreign_photos_without_fitting_them(
     assert "; refused: not_a_key 2, no_code_in_reply 1, no_label 1;" in outcome.lines()[0]
 
 
-def test_calibrate_counts_same_code_of_other_keyway_as_wrong(photos: Path, model: Path) -> None:
+def test_same_code_of_another_keyway_counts_as_wrong(photos: Path, model: Path) -> None:
     before = calibrate(colour_scorer(), model, shots(photos)).before.right
     for _ in range(20):
         add(photos, (200, 0, 0), CODES, "KW1")
@@ -153,7 +154,7 @@ def test_calibrate_counts_same_code_of_other_keyway_as_wrong(photos: Path, model
     )
 
 
-def test_calibrate_with_too_few_photos_leaves_folder_unchanged(tmp_path: Path, model: Path) -> None:
+def test_calibrating_with_too_few_photos_writes_nothing(tmp_path: Path, model: Path) -> None:
     few = label(tmp_path / "few", 15)
     for _ in range(3):
         add(few, BLUE, CODES)
@@ -162,13 +163,15 @@ def test_calibrate_with_too_few_photos_leaves_folder_unchanged(tmp_path: Path, m
     assert not (model / "manifest.toml").exists()
 
 
-def test_calibrate_invalid_picture_is_named(photos: Path, model: Path) -> None:
+def test_calibrating_with_an_invalid_picture_names_its_file(photos: Path, model: Path) -> None:
     (photos / "7.png").write_bytes(b"GIF89a")
     with pytest.raises(ValueError, match=r"7\.png: "):
         calibrate(colour_scorer(), model, shots(photos))
 
 
-def test_calibrate_with_second_reader_fits_shared_mistakes(photos: Path, model: Path) -> None:
+def test_calibrating_two_readers_fits_how_often_they_make_the_same_mistake(
+    photos: Path, model: Path
+) -> None:
     wrong = sum(shot.codes != CODES for shot in shots(photos))
     outcome = calibrate(colour_scorer(), model, shots(photos), second_reader=colour_reader())
     assert outcome.agreement is not None
@@ -178,13 +181,13 @@ def test_calibrate_with_second_reader_fits_shared_mistakes(photos: Path, model: 
     assert f"fitted on {wrong} photos that both readers" in outcome.lines()[1]
 
 
-def test_calibrate_without_shared_mistakes_leaves_agreement_unset(
+def test_agreement_is_not_fitted_if_no_photo_is_misread_by_both_readers(
     tmp_path: Path, model: Path
 ) -> None:
     folder = tmp_path / "photos"
     for step in range(30):
-        # Slightly more green than red: the second reader returns 11111, which is correct wherever
-        # the first one is wrong.
+        # For photos with a little more green than red, the second reader returns 1,1,1,1,1. It is
+        # correct for all photos for which the first reader is wrong.
         add(
             folder,
             (190 + step // 4, 199 if step % 3 else 0, 0),

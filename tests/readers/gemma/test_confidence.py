@@ -22,20 +22,20 @@ shares = st.floats(0, 1)
 
 
 def slot(probability: float) -> Slot:
-    """Return a slot of two options, the chosen one with this probability."""
+    """Return a slot with two options. The chosen one has this probability."""
     return Slot((probability, 1 - probability), 0)
 
 
 def choice(
     *cut: float, keyway: str = "SC1", others: tuple[float, ...] = (), codes: tuple[int, ...] = ()
 ) -> Choice:
-    """Return a code whose cuts have these probabilities."""
+    """Return a scored code whose cuts have these probabilities."""
     return Choice(keyway, codes or (3,) * len(cut), tuple(map(slot, cut)), tuple(map(slot, others)))
 
 
 @st.composite
 def choices(draw: st.DrawFn) -> Choice:
-    """Generate any choice of up to six cuts, including certain and impossible ones."""
+    """Generate scored codes of up to six cuts, with probabilities from 0 to 1."""
     return choice(
         *draw(st.lists(shares, min_size=1, max_size=6)),
         others=tuple(draw(st.lists(shares, max_size=2))),
@@ -44,13 +44,13 @@ def choices(draw: st.DrawFn) -> Choice:
 
 @st.composite
 def rising(draw: st.DrawFn) -> tuple[tuple[float, float], ...]:
-    """Generate points of a rising curve, some with equal x."""
+    """Generate points of a curve that never falls. Some of them may have the same x."""
     count = draw(st.integers(2, 6))
     xs, ys = (sorted(draw(st.lists(shares, min_size=count, max_size=count))) for _ in range(2))
     return tuple(zip(xs, ys, strict=True))
 
 
-def test_code_probability_without_calibration_is_the_models_own() -> None:
+def test_code_probability_without_calibration_is_that_of_the_model() -> None:
     assert code_probability(choice(0.9, 0.8, others=(0.5,)), None) == pytest.approx(0.36)
 
 
@@ -66,7 +66,7 @@ def test_code_probability_at_any_temperature_is_a_probability(
     assert 0 <= code_probability(option, Temperature(temperature=temperature, fitted_on=1)) <= 1
 
 
-def test_code_probability_falls_with_temperature() -> None:
+def test_code_probability_falls_with_a_higher_temperature() -> None:
     warmer = [
         code_probability(choice(0.9, 0.8), Temperature(temperature=t, fitted_on=1))
         for t in (0.5, 1, 2, 4)
@@ -74,10 +74,10 @@ def test_code_probability_falls_with_temperature() -> None:
     assert warmer == sorted(warmer, reverse=True)
     assert warmer[2] == pytest.approx(
         3 / (3 + 1) * 2 / (2 + 1)
-    )  # log odds of log 9 and log 4, halved: odds of 3 and 2
+    )  # at temperature 2 the odds of the cuts, 9 and 4, become their square roots, 3 and 2
 
 
-def test_code_probability_isotonic_is_linear_between_and_constant_outside() -> None:
+def test_isotonic_calibration_is_linear_between_its_points() -> None:
     line = Isotonic(points=((0.2, 0.1), (0.6, 0.5), (0.8, 0.9)), fitted_on=1)
     assert [
         code_probability(choice(p), line) for p in (0.0, 0.2, 0.4, 0.7, 0.8, 1.0)
@@ -85,7 +85,7 @@ def test_code_probability_isotonic_is_linear_between_and_constant_outside() -> N
 
 
 @given(rising(), shares, shares)
-def test_interpolate_never_falls(
+def test_interpolated_calibration_never_falls(
     points: tuple[tuple[float, float], ...], a: float, b: float
 ) -> None:
     low, high = sorted((a, b))
@@ -94,7 +94,7 @@ def test_interpolate_never_falls(
 
 
 @given(choices(), shares)
-def test_cut_probabilities_are_between_confidence_and_one_in_order(
+def test_cut_probabilities_are_between_confidence_and_one(
     option: Choice, confidence: float
 ) -> None:
     found = cut_probabilities(option, confidence)
@@ -107,10 +107,10 @@ def test_cut_probabilities_are_between_confidence_and_one_in_order(
 
 
 @given(choices(), shares)
-def test_cut_probabilities_with_other_slots_multiply_to_confidence(
+def test_probabilities_of_all_slots_multiply_to_the_confidence(
     option: Choice, confidence: float
 ) -> None:
-    # Counting the other slots as cuts reveals their share.
+    # Count the other slots as cuts too, to get the probability that they account for.
     flat = Choice(
         option.keyway,
         (0,) * (len(option.other_slots) + len(option.digits)),
@@ -123,12 +123,12 @@ def test_cut_probabilities_with_other_slots_multiply_to_confidence(
     )
 
 
-def test_cut_probabilities_share_uncertainty_by_slot() -> None:
+def test_uncertain_cuts_get_lower_probabilities() -> None:
     assert cut_probabilities(choice(1.0, 1.0, 0.8), 0.64) == pytest.approx((1, 1, 0.64), abs=1e-4)
     assert cut_probabilities(choice(1.0, 1.0), 0.81) == pytest.approx((0.9, 0.9))
 
 
-def test_candidates_are_limited_to_one_keyway() -> None:
+def test_all_candidates_have_the_keyway_of_the_first() -> None:
     scored = (
         choice(0.6, codes=(1,)),
         choice(0.2, codes=(2,), keyway="KW1"),
@@ -141,7 +141,9 @@ def test_candidates_are_limited_to_one_keyway() -> None:
 
 
 @given(st.lists(shares, min_size=1, max_size=6), shares)
-def test_candidates_keep_ranks_and_sum_to_at_most_one(own: list[float], confidence: float) -> None:
+def test_candidates_keep_their_order_and_sum_to_at_most_one(
+    own: list[float], confidence: float
+) -> None:
     ranked = sorted(own, reverse=True)
     found = [
         option.probability

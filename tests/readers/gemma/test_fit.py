@@ -1,4 +1,4 @@
-"""Tests for fitting a calibration on synthetic photos."""
+"""Tests of fitting a calibration to simulated results of a model."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def overconfident(count: int, factor: float, seed: int = 7) -> list[Row]:
-    """Return codes whose cuts follow true probabilities, from a model with distorted confidence.
+    """Return scored codes of a simulated model, and if each of them is correct.
 
-    The model's logits are the true ones times `factor`.
+    The logits of the model are the true ones times `factor`, so it is overconfident above 1.
     """
     draws = np.random.default_rng(seed)
     rows = []
@@ -55,7 +55,7 @@ def overconfident(count: int, factor: float, seed: int = 7) -> list[Row]:
 
 
 def stepped(count: int) -> list[Row]:
-    """Return rows that are correct in 20 % below a probability of one half, and in 80 % above."""
+    """Return results of which 20 % are correct below probability 0.5, and 80 % above."""
     draws = np.random.default_rng(3)
     probabilities = draws.uniform(0.02, 0.98, count)
     right = draws.uniform(0, 1, count) < np.where(probabilities < 0.5, 0.2, 0.8)
@@ -66,12 +66,12 @@ def stepped(count: int) -> list[Row]:
 
 
 def single_cut(probability: float) -> Choice:
-    """Return a code with a single cut."""
+    """Return a scored code with a single cut of this probability."""
     return Choice("SC1", (4,), (Slot((probability, 1 - probability), 0),))
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_fit_recovers_temperature(factor: float) -> None:
+def test_fit_finds_the_temperature_of_simulated_results(factor: float) -> None:
     rows = overconfident(600, factor)
     found = fit(rows)
     assert isinstance(found, Temperature)
@@ -80,7 +80,7 @@ def test_fit_recovers_temperature(factor: float) -> None:
     assert found.error is not None and found.error < 0.06
 
 
-def test_fit_temperature_minimises_penalised_loss() -> None:
+def test_fitted_temperature_minimises_the_penalised_loss() -> None:
     rows = overconfident(80, 1.5)
 
     def penalised_loss(temperature: float) -> float:
@@ -94,7 +94,7 @@ def test_fit_temperature_minimises_penalised_loss() -> None:
     assert penalised_loss(best) <= min(penalised_loss(best * 1.05), penalised_loss(best / 1.05))
 
 
-def test_fit_overconfident_model_improves_on_new_photos() -> None:
+def test_fitted_calibration_improves_new_results_of_an_overconfident_model() -> None:
     fitted, fresh = fit(overconfident(400, 3.0)), overconfident(400, 3.0, seed=8)
     before = [(choice.probability, correct) for choice, correct in fresh]
     after = [(code_probability(choice, fitted), correct) for choice, correct in fresh]
@@ -104,7 +104,7 @@ def test_fit_overconfident_model_improves_on_new_photos() -> None:
     assert gap_after < gap_before / 2
 
 
-def test_fit_stepped_probabilities_selects_isotonic() -> None:
+def test_isotonic_calibration_is_chosen_for_a_step_in_accuracy() -> None:
     rows = stepped(800)
     found = fit(rows)
     assert isinstance(found, Isotonic)
@@ -119,11 +119,11 @@ def test_fit_stepped_probabilities_selects_isotonic() -> None:
     assert gap(found) < gap(fit_temperature(rows)) / 2
 
 
-def test_fit_few_photos_never_selects_isotonic() -> None:
+def test_isotonic_calibration_is_never_chosen_for_few_photos() -> None:
     assert isinstance(fit(stepped(MIN_ROWS_ISOTONIC - 1)), Temperature)
 
 
-def test_fit_isotonic_never_predicts_zero_or_one() -> None:
+def test_isotonic_calibration_never_predicts_zero_or_one() -> None:
     found = fit_isotonic(
         [(single_cut(0.1), False)] * 50
         + [(single_cut(0.8), False)]
@@ -135,13 +135,13 @@ def test_fit_isotonic_never_predicts_zero_or_one() -> None:
     assert [x for x, _ in found.points] == [0.1, 0.8, 0.9, 0.9]
 
 
-def test_fit_isotonic_equal_probabilities_give_constant_curve() -> None:
+def test_isotonic_calibration_of_equal_probabilities_is_constant() -> None:
     found = fit_isotonic([(single_cut(0.5), i % 4 == 0) for i in range(98)])
     assert found.points == ((0.5, 0.26), (0.5, 0.26))
     assert code_probability(single_cut(0.9), found) == 0.26
 
 
-def test_cross_fit_predictions_come_from_other_folds() -> None:
+def test_cross_validated_predictions_come_from_other_folds() -> None:
     rows = stepped(200)
     found = cross_fit(rows)
     assert found == cross_fit(rows)
@@ -154,7 +154,7 @@ def test_cross_fit_predictions_come_from_other_folds() -> None:
     )
 
 
-def test_fit_temperature_few_correct_photos_stays_moderate() -> None:
+def test_temperature_of_a_few_correct_photos_stays_near_one() -> None:
     fitted = single_cut(0.9).at_temperature(
         fit_temperature([(single_cut(0.9), True)] * 20).temperature
     )
@@ -170,6 +170,8 @@ def test_fit_temperature_few_correct_photos_stays_moderate() -> None:
         ([(single_cut(0.5), False)] * 30, "easier"),
     ],
 )
-def test_fit_too_few_or_uniform_rows_raises(rows: list[Row], message: str) -> None:
+def test_fit_raises_for_too_few_results_or_if_all_are_right_or_wrong(
+    rows: list[Row], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         fit(rows)

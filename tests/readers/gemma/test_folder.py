@@ -1,4 +1,4 @@
-"""Tests that every defect of a Gemma folder is reported before the folder is opened."""
+"""Tests that every defect of a Gemma folder is found before a library opens the folder."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123
 
 
 def inspect_folder(folder: Path, base_model: Path | None = None) -> Checkpoint:
-    """Inspect a folder without a folder of models."""
+    """Inspect a Gemma folder, without a models folder in which base models are searched."""
     return inspect(folder, base_model=base_model, models=None)
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """Create a base model next to the inspected folders."""
+    """Return a base model, which is next to the inspected folders."""
     return merged(tmp_path / "base")
 
 
-def test_inspect_merged_model(tmp_path: Path) -> None:
+def test_merged_model_is_accepted_with_its_manifest(tmp_path: Path) -> None:
     folder = write_manifest(merged(tmp_path / "keys"), "gemma-merged")
     found = inspect_folder(folder)
     assert (found.kind, found.folder, found.weights_folder, found.tokenizer_folder, found.base) == (
@@ -49,11 +49,13 @@ def test_inspect_merged_model(tmp_path: Path) -> None:
     assert found.manifest.version == "1.2.3" and not found.quantised
 
 
-def test_inspect_sharded_model(tmp_path: Path) -> None:
+def test_merged_model_in_several_weight_files_is_accepted(tmp_path: Path) -> None:
     assert inspect_folder(sharded(tmp_path / "keys")).kind == "gemma-merged"
 
 
-def test_inspect_lora_uses_tokenizer_of_base_if_it_has_none(tmp_path: Path, base: Path) -> None:
+def test_adapter_without_a_tokenizer_uses_that_of_its_base_model(
+    tmp_path: Path, base: Path
+) -> None:
     folder = write_manifest(lora(tmp_path / "keys"), "gemma-lora", base="base")
     found = inspect_folder(folder)
     assert (found.kind, found.folder, found.weights_folder, found.tokenizer_folder) == (
@@ -69,14 +71,14 @@ def test_inspect_lora_uses_tokenizer_of_base_if_it_has_none(tmp_path: Path, base
 
 
 @pytest.mark.parametrize("in_base", [False, True])
-def test_inspect_reports_4_bit_weights(tmp_path: Path, base: Path, in_base: bool) -> None:
+def test_weights_in_4_bits_are_recognized(tmp_path: Path, base: Path, in_base: bool) -> None:
     folder = lora(tmp_path / "keys") if in_base else merged(tmp_path / "keys")
     assert not inspect_folder(folder).quantised
     write_json((base if in_base else folder) / "config.json", quantization_config=BITS_4)
     assert inspect_folder(folder).quantised
 
 
-def test_inspect_relative_folder_has_its_own_name(
+def test_model_in_the_working_directory_has_the_name_of_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(merged(tmp_path / "keys"))
@@ -178,7 +180,7 @@ MERGED: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "message"), MERGED, ids=[message for _, message in MERGED])
-def test_inspect_defective_model_is_refused(
+def test_defective_merged_model_is_refused(
     tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     folder = merged(tmp_path / "keys")
@@ -237,7 +239,7 @@ LORA: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "message"), LORA, ids=[message for _, message in LORA])
-def test_inspect_defective_adapter_is_refused(
+def test_defective_adapter_is_refused(
     tmp_path: Path, base: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     folder = lora(tmp_path / "keys")
@@ -271,7 +273,7 @@ SHARDS: list[tuple[Callable[[Path], object], str]] = [
 
 
 @pytest.mark.parametrize(("damage", "message"), SHARDS, ids=[message for _, message in SHARDS])
-def test_inspect_defective_shards_are_refused(
+def test_defective_set_of_weight_files_is_refused(
     tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     folder = sharded(tmp_path / "keys")
@@ -279,7 +281,7 @@ def test_inspect_defective_shards_are_refused(
     assert_refused(folder, message)
 
 
-def test_inspect_manifest_of_other_kind_is_refused(tmp_path: Path, base: Path) -> None:
+def test_manifest_of_another_kind_than_the_files_is_refused(tmp_path: Path, base: Path) -> None:
     assert_refused(
         write_manifest(merged(tmp_path / "keys"), "gemma-lora"),
         "manifest.toml says gemma-lora, but the files are those of a gemma-merged folder",
@@ -289,7 +291,7 @@ def test_inspect_manifest_of_other_kind_is_refused(tmp_path: Path, base: Path) -
     )
 
 
-def test_inspect_altered_file_is_refused(tmp_path: Path) -> None:
+def test_altered_file_of_a_gemma_folder_is_refused(tmp_path: Path) -> None:
     folder = write_manifest(merged(tmp_path / "keys"), "gemma-merged")
     safetensors(folder / "model.safetensors", {"other": (3, 4)})
     assert_refused(folder, "keys/model.safetensors does not match its SHA-256")
@@ -298,7 +300,9 @@ def test_inspect_altered_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["model.safetensors", "generation_config.json", "chat_template.jinja"]
 )
-def test_inspect_unlisted_file_is_refused(tmp_path: Path, name: str) -> None:
+def test_loadable_file_that_the_manifest_does_not_list_is_refused(
+    tmp_path: Path, name: str
+) -> None:
     folder = merged(tmp_path / "keys")
     write_json(folder / "generation_config.json")
     assert_refused(
@@ -306,21 +310,21 @@ def test_inspect_unlisted_file_is_refused(tmp_path: Path, name: str) -> None:
     )
 
 
-def test_inspect_altered_base_with_manifest_is_refused(tmp_path: Path, base: Path) -> None:
+def test_base_model_that_does_not_match_its_manifest_is_refused(tmp_path: Path, base: Path) -> None:
     write_manifest(base, "gemma-merged")
     assert inspect_folder(lora(tmp_path / "keys")).base == base
     write_json(base / "config.json", hidden_size=1)
     assert_refused(tmp_path / "keys", "base/config.json does not match its SHA-256")
 
 
-def test_inspect_adapter_as_base_is_refused(tmp_path: Path, base: Path) -> None:
+def test_adapter_is_refused_as_a_base_model(tmp_path: Path, base: Path) -> None:
     folder, other = lora(tmp_path / "keys"), lora(tmp_path / "other")
     with pytest.raises(ModelError, match="other is itself a LoRA adapter"):
         inspect_folder(folder, base_model=other)
 
 
-def test_inspect_hub_snapshot_with_links_is_accepted(tmp_path: Path) -> None:
-    """Snapshots of the Hugging Face cache link to files in its `blobs` folder."""
+def test_snapshot_of_the_hugging_face_cache_is_accepted(tmp_path: Path) -> None:
+    """Inspect a snapshot in the cache of Hugging Face, which has links to files in `blobs`."""
     blobs, snapshot = (
         tmp_path / "models--a--b" / "blobs",
         tmp_path / "models--a--b" / "snapshots" / "0f",
@@ -333,9 +337,7 @@ def test_inspect_hub_snapshot_with_links_is_accepted(tmp_path: Path) -> None:
     assert inspect_folder(snapshot).kind == "gemma-merged"
 
 
-def test_inspect_auto_mapping_of_transformers_classes_is_accepted(
-    tmp_path: Path, base: Path
-) -> None:
+def test_auto_mapping_to_classes_of_transformers_is_accepted(tmp_path: Path, base: Path) -> None:
     folder = lora(tmp_path / "keys")
     library = {
         "base_model_class": "Gemma3nForConditionalGeneration",
@@ -345,9 +347,7 @@ def test_inspect_auto_mapping_of_transformers_classes_is_accepted(
     assert inspect_folder(folder).kind == "gemma-lora"
 
 
-def test_inspect_digest_changes_with_everything_that_affects_answers(
-    tmp_path: Path, base: Path
-) -> None:
+def test_digest_of_a_model_changes_with_every_relevant_file(tmp_path: Path, base: Path) -> None:
     folder = lora(tmp_path / "keys")
     digests = [inspect_folder(folder).digest]
     safetensors(folder / "adapter_model.safetensors", {"other": (8, 4)})
@@ -360,7 +360,7 @@ def test_inspect_digest_changes_with_everything_that_affects_answers(
 
 
 def assert_refused(folder: Path, message: str) -> None:
-    """Assert that the folder is refused with this message and that no path is shown."""
+    """Check that the folder is refused with this message, and that it contains no path."""
     with pytest.raises(ModelError, match=message) as error:
         inspect_folder(folder)
     assert str(folder.parent) not in str(error.value)

@@ -1,4 +1,4 @@
-"""Tests for free replies: the code comes from the text, its probability from the tokens."""
+"""Tests of free replies: the code comes from the text, its probability from the tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMPLEXITY: 55"""
 
 
 class FullCharTokenizer(CharTokenizer):
-    """Character tokenizer with the methods that free decoding needs."""
+    """Character tokenizer with the additional method that free decoding needs."""
 
     unk_token_id = 3
 
@@ -38,13 +38,13 @@ def score(
     alternatives: dict[int, dict[str, float]] | None = None,
     finished: bool = True,
 ) -> Scores:
-    """Return the scores of a text with one token per character.
+    """Return the scores of a generated text that has one token per character.
 
     Args:
         text: Generated text.
         manifest: Manifest of the model.
-        alternatives: For each position, other characters and their probabilities.
-        finished: True if the model ended its turn.
+        alternatives: For positions in the text, other possible characters and their probabilities.
+        finished: True if the model ended the text itself, False if it was cut off.
     """
     from keylike.readers.gemma import free
 
@@ -63,26 +63,26 @@ def score(
     return free.score_text(generated, tokens, manifest)
 
 
-def test_score_text_of_long_reply_is_labelled() -> None:
+def test_code_with_a_label_is_found_in_a_long_reply() -> None:
     scores = score(LONG)
     (choice,) = scores.choices
     assert (choice.keyway, choice.codes, scores.trust) == ("SC1", (2, 5, 4, 7, 3), Trust.LABELLED)
     assert choice.probability == pytest.approx(1, abs=1e-6)
 
 
-def test_score_text_weighs_digit_against_other_digits() -> None:
+def test_probability_of_a_digit_is_relative_to_other_digits() -> None:
     position = LONG.index("7,3")
     (choice,) = score(LONG, alternatives={position: {"6": 0.3, "x": 0.2}}).choices
     assert choice.digits[3].probability == pytest.approx(0.5 / 0.8, abs=1e-4)
     assert choice.probability == pytest.approx(0.5 / 0.8, abs=1e-4)
 
 
-def test_score_text_uncertain_keyway_lowers_code_probability() -> None:
+def test_uncertain_keyway_lowers_the_probability_of_the_code() -> None:
     (choice,) = score(LONG, alternatives={LONG.index("SC1"): {"K": 0.4}}).choices
     assert choice.probability == pytest.approx(0.6, abs=1e-4)
 
 
-def test_score_text_loose_code_depends_on_all_preceding_tokens() -> None:
+def test_probability_of_a_code_without_a_label_includes_all_earlier_tokens() -> None:
     text = "The code is 2,5,4,7,3."
     scores = score(
         text, MANIFEST.model_copy(update={"keyways": ("SC1",)}), alternatives={4: {"k": 0.5}}
@@ -112,38 +112,42 @@ def test_score_text_loose_code_depends_on_all_preceding_tokens() -> None:
         "two_keyways_fit",
     ],
 )
-def test_score_text_without_valid_code_has_no_choices(text: str) -> None:
+def test_reply_without_a_valid_code_has_no_choices(text: str) -> None:
     scores = score(text)
     assert scores.choices == () and scores.no_key < 0.5
 
 
-def test_score_text_none_is_no_key() -> None:
+def test_reply_with_keyway_none_means_no_key() -> None:
     assert score("KEYWAY: NONE").no_key == 1
 
 
-def test_score_text_custom_none_is_no_key() -> None:
+def test_reply_with_the_configured_word_for_none_means_no_key() -> None:
     own = MANIFEST.model_copy(update={"reply": ReplyShape(none="NOTHING")})
     assert score("KEYWAY: NOTHING", own).no_key == 1
 
 
-def test_score_text_truncated_code_is_ignored() -> None:
+def test_code_that_may_be_truncated_is_ignored() -> None:
     short = LONG[: LONG.index("\nBRAND")]
     assert score(short).choices
     assert score(short, finished=False).choices == ()
-    assert score(LONG, finished=False).choices, "the code itself was complete"
+    assert score(LONG, finished=False).choices, (
+        "a complete code in a reply that was cut off must be used"
+    )
 
 
-def test_score_text_other_scale_is_converted() -> None:
+def test_depths_on_another_scale_are_converted() -> None:
     backwards = MANIFEST.model_copy(
         update={"depths": {"SC1": {number: 10 - number for number in range(1, 10)}}}
     )
     (choice,) = score(LONG, backwards).choices
     assert choice.codes == (8, 5, 6, 3, 7)
     (clear,) = score(LONG, backwards, alternatives={LONG.index("2,5"): {"0": 0.5}}).choices
-    assert clear.probability == pytest.approx(1, abs=1e-4), "0 is not on that scale"
+    assert clear.probability == pytest.approx(1, abs=1e-4), (
+        "0 is not a depth on that scale, so it must not count"
+    )
 
 
-def test_score_text_multi_digit_token_is_scored_as_a_whole() -> None:
+def test_token_of_several_digits_is_scored_as_a_whole() -> None:
     from keylike.readers.gemma import free
 
     text = "BITTING: 25473"

@@ -1,4 +1,7 @@
-"""Tests for folders without a manifest, read as the older guide trained them."""
+"""Tests of Gemma folders without a manifest.
+
+They get the manifest of the models that an earlier tutorial trained.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from keylike.readers.gemma.legacy_manifest import legacy_manifest
 from tests.readers.gemma.fake_folders import lora, merged
 
 
-def test_inspect_merged_folder_without_manifest_uses_guides_defaults(tmp_path: Path) -> None:
+def test_merged_model_without_a_manifest_gets_the_default_manifest(tmp_path: Path) -> None:
     found = inspect(
         merged(tmp_path / "gemma3n_keynet_vision_merged_enhanced"), base_model=None, models=None
     ).manifest
@@ -32,7 +35,7 @@ def test_inspect_merged_folder_without_manifest_uses_guides_defaults(tmp_path: P
     )
 
 
-def test_inspect_adapter_without_manifest_finds_its_base(tmp_path: Path) -> None:
+def test_adapter_without_a_manifest_finds_its_base_model(tmp_path: Path) -> None:
     base = merged(tmp_path / "gemma-3n-E4B-it")
     found = inspect(
         lora(tmp_path / "gemma3n_keynet_vision_lora_enhanced", base="/content/base"),
@@ -51,5 +54,5 @@ def test_inspect_adapter_without_manifest_finds_its_base(tmp_path: Path) -> None
         ("x" * 90, "x" * 64),
     ],
 )
-def test_legacy_manifest_invalid_folder_name_is_sanitised(folder: str, name: str) -> None:
+def test_invalid_folder_name_becomes_a_valid_model_name(folder: str, name: str) -> None:
     assert legacy_manifest(folder, "gemma-merged").name == name

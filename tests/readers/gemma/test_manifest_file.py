@@ -1,4 +1,4 @@
-"""Tests for writing a calibration to a manifest."""
+"""Tests of writing a calibration to a manifest."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ photos = 3
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Create a model folder with a hand-written manifest."""
+    """Return a model folder with a manifest that contains comments."""
     (tmp_path / "manifest.toml").write_text(MANIFEST_TEXT)
     return tmp_path
 
@@ -57,7 +57,7 @@ def manifest_of(folder: Path) -> GemmaManifest:
     return gemma_manifest(read_manifest(folder))
 
 
-def test_write_fitted_keeps_everything_else_with_comments(folder: Path) -> None:
+def test_writing_a_calibration_keeps_everything_else_and_comments(folder: Path) -> None:
     write_fitted(folder, IN_USE, ISOTONIC)
     text = (folder / "manifest.toml").read_text()
     assert manifest_of(folder).calibration == ISOTONIC
@@ -69,7 +69,7 @@ def test_write_fitted_keeps_everything_else_with_comments(folder: Path) -> None:
     assert "temperature" not in text
 
 
-def test_write_fitted_twice_is_idempotent(folder: Path) -> None:
+def test_writing_a_calibration_twice_gives_the_same_manifest(folder: Path) -> None:
     write_fitted(folder, IN_USE, TEMPERATURE, SHARED)
     once = (folder / "manifest.toml").read_bytes()
     write_fitted(folder, IN_USE, TEMPERATURE, SHARED)
@@ -80,9 +80,7 @@ def test_write_fitted_twice_is_idempotent(folder: Path) -> None:
 @pytest.mark.parametrize(
     "ending", ["", "\n", 'calibration = {method = "temperature", temperature = 2, fitted_on = 9}\n']
 )
-def test_write_fitted_handles_inline_tables_and_missing_final_newline(
-    folder: Path, ending: str
-) -> None:
+def test_calibration_can_replace_inline_tables_and_end_a_file(folder: Path, ending: str) -> None:
     (folder / "manifest.toml").write_text(
         MANIFEST_TEXT.partition("\n\n")[0] + "\n" * bool(ending) + ending
     )
@@ -91,7 +89,7 @@ def test_write_fitted_handles_inline_tables_and_missing_final_newline(
     assert manifest_of(folder).agreement == SHARED
 
 
-def test_write_fitted_without_manifest_writes_complete_manifest(tmp_path: Path) -> None:
+def test_complete_manifest_is_written_if_there_is_none(tmp_path: Path) -> None:
     files = {
         "adapter_model.safetensors": b"weights",
         "adapter_config.json": b"{}",
@@ -120,7 +118,7 @@ def test_write_fitted_without_manifest_writes_complete_manifest(tmp_path: Path) 
         (None, (), "gemma-3n-E4B-it"),
     ],
 )
-def test_write_fitted_without_manifest_names_base_that_was_found(
+def test_new_manifest_names_the_base_model_that_was_found(
     tmp_path: Path, trained_on: str | None, present: tuple[str, ...], expected: str
 ) -> None:
     folder, models = tmp_path / "adapter", tmp_path / "models"
@@ -131,13 +129,13 @@ def test_write_fitted_without_manifest_names_base_that_was_found(
     assert manifest_of(folder).base == expected
 
 
-def test_write_fitted_without_manifest_includes_depth_scale(tmp_path: Path) -> None:
+def test_new_manifest_includes_the_depth_scale(tmp_path: Path) -> None:
     with_scale = IN_USE.model_copy(update={"kind": "gemma-merged", "depths": {"SC1": {1: 9, 2: 8}}})
     write_fitted(tmp_path, with_scale, TEMPERATURE)
     assert manifest_of(tmp_path).depths == with_scale.depths
 
 
-def test_write_fitted_failure_keeps_old_manifest_and_no_temporary_file(
+def test_failed_write_keeps_the_old_manifest_and_no_temporary_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(source: object, target: object) -> None:
@@ -151,7 +149,7 @@ def test_write_fitted_failure_keeps_old_manifest_and_no_temporary_file(
     assert [path.name for path in folder.iterdir()] == ["manifest.toml"]
 
 
-def test_write_fitted_invalid_manifest_is_not_written(
+def test_manifest_that_would_be_invalid_is_not_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manifest_file, "_plain", lambda value: {"method": "guess"})
@@ -160,7 +158,7 @@ def test_write_fitted_invalid_manifest_is_not_written(
     assert (folder / "manifest.toml").read_text() == MANIFEST_TEXT
 
 
-def test_write_fitted_keeps_file_mode(folder: Path) -> None:
+def test_writing_a_calibration_keeps_the_file_mode(folder: Path) -> None:
     (folder / "manifest.toml").chmod(0o640)
     write_fitted(folder, IN_USE, TEMPERATURE)
     assert (folder / "manifest.toml").stat().st_mode & 0o777 == 0o640

@@ -1,4 +1,7 @@
-"""Tests that one thread at a time runs the model, and that batches shrink before a 503."""
+"""Tests that only one thread at a time runs the model, and that batches that do not fit shrink.
+
+Only a single photo that does not fit into memory is refused with status 503.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ pytestmark = pytest.mark.gemma
 
 
 class FakeGpu:
-    """Fake GPU with a limited batch size that raises PyTorch's error for larger batches.
+    """Fake GPU that raises PyTorch's error for batches of more than `capacity` items.
 
     `run` blocks until `unblocked` is set.
     """
@@ -35,7 +38,7 @@ class FakeGpu:
     def run(self, items: Sequence[int]) -> list[int]:
         """Double every item."""
         self.running += 1
-        assert self.running == 1, "two threads at once"
+        assert self.running == 1, "two threads must not run the model at the same time"
         self.batch_sizes.append(len(items))
         self.started.set()
         assert self.unblocked.wait(20)
@@ -45,33 +48,33 @@ class FakeGpu:
         return [2 * item for item in items]
 
     def free(self) -> None:
-        """Count the calls."""
+        """Count this call."""
         self.freed += 1
 
 
 def batcher(gpu: FakeGpu, max_batch: int) -> Any:
-    """Return a batcher for the GPU."""
+    """Return a batcher that runs batches on the fake GPU."""
     from keylike.readers.gemma.oom_batcher import AdaptiveBatcher
 
     return AdaptiveBatcher(gpu.run, max_batch, gpu.free)
 
 
-def test_run_more_than_one_batch_runs_batches_in_sequence() -> None:
+def test_items_for_several_batches_are_run_in_sequence() -> None:
     gpu = FakeGpu(capacity=4)
     assert batcher(gpu, 4).run(list(range(10))) == [2 * item for item in range(10)]
     assert gpu.batch_sizes == [4, 4, 2] and gpu.freed == 0
     assert batcher(gpu, 4).run([]) == []
 
 
-def test_run_batch_out_of_memory_is_halved() -> None:
+def test_batch_that_does_not_fit_into_memory_is_halved() -> None:
     gpu = FakeGpu(capacity=2)
     assert batcher(gpu, 8).run(list(range(9))) == [2 * item for item in range(9)]
     assert gpu.batch_sizes == [8, 4, 2, 2, 4, 2, 2, 1]
     assert gpu.freed == 3
 
 
-def test_run_failed_batch_is_freed_before_retry() -> None:
-    """The traceback of the error would keep it alive."""
+def test_memory_of_a_failed_batch_is_free_before_the_next_attempt() -> None:
+    """Check that a failed batch is not kept in memory by the traceback of its error."""
     references: list[weakref.ref[FakeGpu]] = []
     alive: list[bool] = []
 
@@ -93,7 +96,7 @@ def test_run_failed_batch_is_freed_before_retry() -> None:
     assert alive == [False]
 
 
-def test_run_concurrent_calls_are_serialised() -> None:
+def test_concurrent_calls_run_one_after_the_other() -> None:
     gpu = FakeGpu(capacity=4)
     batches = batcher(gpu, 4)
     gpu.unblocked.clear()
@@ -113,7 +116,7 @@ def test_run_concurrent_calls_are_serialised() -> None:
     ],
     ids=["gpu", "python", "processor"],
 )
-def test_run_single_item_out_of_memory_raises_overloaded(
+def test_single_item_that_does_not_fit_into_memory_raises_overloaded(
     error: BaseException,
 ) -> None:
     gpu = FakeGpu(0, error)
@@ -125,7 +128,7 @@ def test_run_single_item_out_of_memory_raises_overloaded(
     assert batches.run([1]) == [2]
 
 
-def test_run_other_error_propagates() -> None:
+def test_other_errors_of_the_model_are_raised() -> None:
     gpu = FakeGpu(0, RuntimeError("shapes do not match"))
     batches = batcher(gpu, 4)
     with pytest.raises(RuntimeError, match="shapes"):

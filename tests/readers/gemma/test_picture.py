@@ -1,4 +1,4 @@
-"""Tests for the square that Gemma sees: crop, fit and enhancement."""
+"""Tests of the square picture that Gemma gets: crop, fit and enhancement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIDE = 240
 
 
 def key_at(angle_deg: float, px_per_mm: float = 12.0) -> Array:
-    """Return the matrix from mm of the key to pixels of a 1200 x 900 photo.
+    """Return the matrix from mm on the key to pixels of a photo of 1200 x 900 pixels.
 
     The key is rotated about the centre of the photo.
     """
@@ -31,7 +31,7 @@ def key_at(angle_deg: float, px_per_mm: float = 12.0) -> Array:
 
 
 def photo(pose: Array) -> Array:
-    """Return a grey photo with a red disc at the shoulder and a blue one at the tip."""
+    """Return a grey photo with a red disc at the key's shoulder and a blue one at its tip."""
     picture = np.full((900, 1200, 3), 90, np.uint8)
     for position, colour in (((0.0, 4.3), (255, 0, 0)), ((24.0, 4.3), (0, 0, 255))):
         x, y = project(pose, np.array([position]))[0]
@@ -40,7 +40,7 @@ def photo(pose: Array) -> Array:
 
 
 class FixedFinder:
-    """Key finder that returns a fixed pose, or None for no key."""
+    """Key finder that returns a fixed pose, or None as if there were no key."""
 
     def __init__(self, pose: Array | None) -> None:
         self._pose = pose
@@ -51,7 +51,10 @@ class FixedFinder:
 
 
 def centre(square: Array, channel: int) -> tuple[float, float]:
-    """Return the centre of a pure colour as shares of the side."""
+    """Return the centre (x, y) of the area of one pure colour.
+
+    It is given as fractions of the width and height of the picture.
+    """
     others = [other for other in range(3) if other != channel]
     mask = (square[..., channel] > 180) & (square[..., others].max(-1) < 60)
     y, x = np.nonzero(mask)
@@ -60,19 +63,19 @@ def centre(square: Array, channel: int) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("angle", [0, 35, 90, 180, 250])
-def test_frame_level_puts_shoulder_left_and_tip_right(angle: float) -> None:
+def test_level_crop_has_the_shoulder_on_the_left_and_the_tip_on_the_right(angle: float) -> None:
     pose = key_at(angle)
     framed = Framer(Picture(crop="level"), FixedFinder(pose)).frame(photo(pose), SIDE)
     square = np.asarray(framed.square)
     assert square.shape == (SIDE, SIDE, 3)
-    # The square is 48 mm wide and centred on the blade's 10 mm mark, so the shoulder is 14 mm from
-    # the left and the tip's disc 38 mm.
+    # The square is 48 mm wide, and its centre is 10 mm from the shoulder of the key. So the disc at
+    # the shoulder is 14 mm from the left, and the disc at the tip 38 mm.
     assert centre(square, 0) == pytest.approx((14 / 48, 0.5), abs=0.01)
     assert centre(square, 2) == pytest.approx((38 / 48, 0.5), abs=0.01)
     assert framed.px_per_mm == pytest.approx(12)
 
 
-def test_frame_box_keeps_orientation_and_shape() -> None:
+def test_box_crop_keeps_the_orientation_and_shape_of_the_key() -> None:
     pose = key_at(90, 6.0)
     square = np.asarray(
         Framer(Picture(crop="box"), FixedFinder(pose)).frame(photo(pose), SIDE).square
@@ -82,7 +85,7 @@ def test_frame_box_keeps_orientation_and_shape() -> None:
     assert blue_y - red_y == pytest.approx(24 / 68, abs=0.02)
 
 
-def test_frame_pad_keeps_shape_and_squash_distorts() -> None:
+def test_padding_keeps_the_shape_of_the_photo_and_squashing_does_not() -> None:
     pose = key_at(0)
     padded = np.asarray(Framer(Picture(crop="none"), None).frame(photo(pose), SIDE).square)
     squashed = np.asarray(
@@ -92,7 +95,7 @@ def test_frame_pad_keeps_shape_and_squash_distorts() -> None:
     assert (squashed[0] == 90).all()
 
 
-def test_frame_without_key_uses_whole_photo_without_scale() -> None:
+def test_photo_without_a_key_is_used_completely_and_has_no_scale() -> None:
     picture = photo(key_at(0))
     framed = Framer(Picture(crop="level"), FixedFinder(None)).frame(picture, SIDE)
     assert framed.px_per_mm is None
@@ -102,7 +105,7 @@ def test_frame_without_key_uses_whole_photo_without_scale() -> None:
     )
 
 
-def test_frame_enhancement_is_off_by_default() -> None:
+def test_contrast_and_sharpness_change_the_square_as_configured() -> None:
     picture = photo(key_at(0))
     plain, contrasted, sharp = (
         np.asarray(

@@ -1,4 +1,4 @@
-"""Tests for the choice of precision, with a model of 8 billion parameters."""
+"""Tests of the choice of precision, for a model with 8 billion parameters."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ PARAMETERS = 8 * GB
         (Device("mps", 16 * GB, False), "fp32"),
     ],
 )
-def test_choose_precision_auto_depends_on_device(device: Device, precision: str) -> None:
+def test_automatic_precision_depends_on_the_device_and_its_memory(
+    device: Device, precision: str
+) -> None:
     assert choose_precision("auto", device, PARAMETERS) == precision
 
 
-def test_choose_precision_model_too_large_raises() -> None:
+def test_model_that_does_not_fit_into_memory_raises_model_error() -> None:
     with pytest.raises(
         ModelError, match=r"needs about 20\.4 GB of memory, but only 4\.0 GB is free"
     ):
@@ -36,11 +38,11 @@ def test_choose_precision_model_too_large_raises() -> None:
 
 
 @pytest.mark.parametrize("requested", ["fp32", "bf16", "nf4"])
-def test_choose_precision_explicit_is_kept(requested: str) -> None:
+def test_requested_precision_is_used(requested: str) -> None:
     assert choose_precision(requested, Device("cuda:0", GB, True), PARAMETERS) == requested
 
 
-def test_stored_precision_is_always_nf4() -> None:
+def test_precision_of_a_model_stored_in_4_bits_is_always_nf4() -> None:
     assert stored_precision("auto", "keys") == stored_precision("nf4", "keys") == "nf4"
     with pytest.raises(
         ModelError, match="keys is stored in 4 bits and cannot be converted back to bf16"

@@ -39,12 +39,12 @@ def reader(folder: Path, max_batch: int = 4) -> Reader:
 
 
 def photos(models: GemmaModels) -> list[Photo]:
-    """Return all photos the model was trained on."""
+    """Return all photos on which the model was trained."""
     return [open_photo(shot.path.read_bytes()) for shot in models.shots]
 
 
 def outcomes(results: Sequence[Reading | Unreadable]) -> list[object]:
-    """Return codes and refusal reasons."""
+    """Return the keyway and code of each reading, or the reason of each refusal."""
     return [
         (first.keyway, first.codes) if isinstance(first, Reading) else first.reason
         for first in results
@@ -52,12 +52,12 @@ def outcomes(results: Sequence[Reading | Unreadable]) -> list[object]:
 
 
 def labels(models: GemmaModels) -> list[object]:
-    """Return the labels as codes and refusal reasons."""
+    """Return the labels of the photos in the same form as `outcomes`."""
     return [(shot.keyway, shot.codes) if shot.codes else Reason.NOT_A_KEY for shot in models.shots]
 
 
 def copy_with(folder: Path, tmp_path: Path, **tables: dict[str, Any]) -> Path:
-    """Copy a folder and change its manifest."""
+    """Copy a model folder and set values in tables of its manifest."""
     copy = Path(shutil.copytree(folder, tmp_path / folder.name))
     manifest = tomlkit.parse((copy / "manifest.toml").read_text())
     for name, table in tables.items():
@@ -66,7 +66,7 @@ def copy_with(folder: Path, tmp_path: Path, **tables: dict[str, Any]) -> Path:
     return copy
 
 
-def test_read_batch_equals_reading_photos_singly(gemma_models: GemmaModels) -> None:
+def test_batch_gives_the_same_results_as_single_photos(gemma_models: GemmaModels) -> None:
     pictures = photos(gemma_models)
     by_three = reader(gemma_models.merged, max_batch=3)
     assert (by_three.info.max_batch, by_three.info.workers) == (3, 1)
@@ -80,14 +80,14 @@ def test_read_batch_equals_reading_photos_singly(gemma_models: GemmaModels) -> N
             ]
 
 
-def test_read_free_decoding_gives_same_codes(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_free_decoding_gives_the_same_codes(gemma_models: GemmaModels, tmp_path: Path) -> None:
     free = reader(
         copy_with(gemma_models.merged, tmp_path, reply={"decoding": "free", "max_new_tokens": 40})
     )
     assert outcomes(free.read(photos(gemma_models))) == labels(gemma_models)
 
 
-def test_read_returns_consistent_reading(gemma_models: GemmaModels) -> None:
+def test_reading_of_gemma_is_consistent(gemma_models: GemmaModels) -> None:
     reading = reader(gemma_models.merged).read(photos(gemma_models)[:1])[0]
     assert isinstance(reading, Reading)
     assert len(reading.cuts) == len(reading.codes)
@@ -97,8 +97,10 @@ def test_read_returns_consistent_reading(gemma_models: GemmaModels) -> None:
     assert reading.quality.px_per_mm and 3 < reading.quality.px_per_mm < 40
 
 
-def test_read_without_visible_key_does_not_run_model(gemma_models: GemmaModels) -> None:
-    """The model was not trained on these pictures and would invent codes for some of them."""
+def test_photo_without_a_visible_key_is_refused_before_the_model_runs(
+    gemma_models: GemmaModels,
+) -> None:
+    """Read pictures without a key, for some of which the model itself would invent a code."""
     scene, finder = Scene(77, grounds=8), CaliperReader.load(CALIPER)
     pictures = [scene.whole(640, 480, kind="none").picture for _ in range(12)]
     without_key = [picture for picture in pictures if finder.spot(picture) is None]
@@ -109,8 +111,10 @@ def test_read_without_visible_key_does_not_run_model(gemma_models: GemmaModels) 
     assert outcomes(results) == [Reason.NOT_A_KEY] * len(without_key)
 
 
-def test_info_digest_differs_by_precision_and_finder(gemma_models: GemmaModels) -> None:
-    """Otherwise a cache that uses the digest would mix up the readers."""
+def test_digest_of_the_reader_depends_on_precision_and_key_finder(
+    gemma_models: GemmaModels,
+) -> None:
+    """Compare the digests of readers. The cache uses the digest to keep their readings apart."""
     digests = [
         load(gemma_models.merged, Choices(precision=precision, finder_folder=CALIPER)).info.digest
         for precision in ("fp32", "bf16")
@@ -118,7 +122,7 @@ def test_info_digest_differs_by_precision_and_finder(gemma_models: GemmaModels) 
     assert len({*digests, load(gemma_models.merged, Choices(precision="fp32")).info.digest}) == 3
 
 
-def test_load_lora_with_other_base_of_same_shapes_raises(
+def test_adapter_with_another_base_model_of_the_same_size_is_refused(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     from tools.training.tiny_gemma import build
@@ -128,10 +132,13 @@ def test_load_lora_with_other_base_of_same_shapes_raises(
         load(gemma_models.lora, Choices(base_model=tmp_path / "other", finder_folder=CALIPER))
 
 
-def test_load_folder_without_manifest_uses_guides_defaults(
+def test_folder_without_a_manifest_is_read_with_the_default_manifest(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
-    """The model was trained with another prompt and framing. Its readings are poor but honest."""
+    """Read photos with the default manifest, which has another prompt than the training.
+
+    So photos may be refused or misread, but no reading may claim to be calibrated.
+    """
     legacy = Path(
         shutil.copytree(gemma_models.merged, tmp_path / "gemma3n_keynet_vision_merged_enhanced")
     )
@@ -151,8 +158,10 @@ def test_load_folder_without_manifest_uses_guides_defaults(
         assert isinstance(first, Unreadable) or (not first.calibrated and 0 < first.confidence <= 1)
 
 
-def test_calibrate_command_calibrates_readings(gemma_models: GemmaModels, tmp_path: Path) -> None:
-    """The photos show keys that the model has memorised and keys that it has never seen."""
+def test_readings_are_calibrated_after_the_calibrate_command(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
+    """Calibrate on photos that the model has learned by heart, and on others that it misreads."""
     folder = copy_with(gemma_models.merged, tmp_path, reply={"least_mass": 0.0})
     labelled = tmp_path / "labelled"
     draw(labelled, 40)
@@ -180,5 +189,5 @@ def test_calibrate_command_calibrates_readings(gemma_models: GemmaModels, tmp_pa
     plain = reader(gemma_models.merged).read(photos(gemma_models)[:1])[0]
     assert isinstance(plain, Reading)
     assert isinstance(result, Unreadable) or result.confidence < plain.confidence, (
-        "calibration should lower its confidence"
+        "calibration must lower the confidence of an overconfident model"
     )

@@ -30,7 +30,7 @@ LINE = manifest("SC1", template="BITTING: {bitting}", beams=3)
 
 @pytest.fixture(scope="module")
 def loaded(gemma_models: GemmaModels) -> Any:
-    """Load the untrained base model, whose probabilities are far from 0 and 1."""
+    """Load the base model. It is not trained, so its probabilities are far from 0 and 1."""
     from keylike.readers.gemma.backends import choose
     from keylike.readers.gemma.folder import inspect
 
@@ -40,7 +40,7 @@ def loaded(gemma_models: GemmaModels) -> Any:
 
 
 def inputs(loaded: Any, spec: GemmaManifest, *seeds: int) -> Any:
-    """Return prompts with noise pictures."""
+    """Return model inputs of prompts, each with a picture of noise."""
     from keylike.readers.gemma.prompt import prompt_inputs
 
     side = loaded.processor.image_processor.size["height"]
@@ -54,7 +54,7 @@ def inputs(loaded: Any, spec: GemmaManifest, *seeds: int) -> Any:
 
 
 def score(loaded: Any, spec: GemmaManifest, *seeds: int) -> list[Scores]:
-    """Return the scores of slot decoding."""
+    """Return the scores of slot decoding for pictures of noise."""
     from keylike.readers.gemma.search import read_slots
     from keylike.readers.gemma.slots import build_layout
 
@@ -69,10 +69,11 @@ def score(loaded: Any, spec: GemmaManifest, *seeds: int) -> list[Scores]:
 def log_probabilities(
     loaded: Any, spec: GemmaManifest, seed: int, choice: Choice
 ) -> tuple[list[int], Any]:
-    """Run one teacher-forced pass over the whole reply.
+    """Run the model once over the prompt and the whole reply.
 
     Returns:
-        The tokens of the reply, and the log-probabilities of each, shape (tokens, vocabulary).
+        The tokens of the reply, and the log-probabilities at each of them, with the shape (number
+        of tokens, size of the vocabulary).
     """
     from keylike.readers.gemma.prompt import reply_text
     from keylike.readers.gemma.slots import reply_ids
@@ -95,7 +96,7 @@ def log_probabilities(
 
 
 @pytest.mark.parametrize("spec", [ALL, LINE], ids=["keyways", "one_keyway"])
-def test_read_slots_probabilities_match_teacher_forced_pass(
+def test_slot_probabilities_equal_those_of_one_pass_over_the_reply(
     loaded: Any, spec: GemmaManifest
 ) -> None:
     digit_of = {
@@ -105,7 +106,7 @@ def test_read_slots_probabilities_match_teacher_forced_pass(
     checked = 0
     for choice in score(loaded, spec, 7)[0].choices:
         tokens, after = log_probabilities(loaded, spec, 7, choice)
-        # The digits of the keyway precede those of the cuts.
+        # The first digits of the reply belong to the name of the keyway, the last ones to the cuts.
         positions = [position for position, token in enumerate(tokens) if token in digit_of][
             -len(choice.codes) :
         ]
@@ -124,7 +125,7 @@ def test_read_slots_probabilities_match_teacher_forced_pass(
     assert checked >= 15
 
 
-def test_read_slots_batch_equals_single_photos(loaded: Any) -> None:
+def test_slot_decoding_of_a_batch_equals_that_of_single_photos(loaded: Any) -> None:
     together = score(loaded, ALL, 1, 2, 3)
     singly = [score(loaded, ALL, seed)[0] for seed in (1, 2, 3)]
     for batched, single in zip(together, singly, strict=True):
@@ -137,8 +138,8 @@ def test_read_slots_batch_equals_single_photos(loaded: Any) -> None:
         assert batched.no_key == pytest.approx(single.no_key, rel=1e-3)
 
 
-def test_read_slots_wide_beam_finds_all_codes(loaded: Any) -> None:
-    """Two depths allow 32 codes, so a beam of 32 only loses pruned paths."""
+def test_wide_beam_search_finds_all_likely_codes(loaded: Any) -> None:
+    """Search with 32 beams for a keyway with two depths and five cuts, which has 32 codes."""
     two = GemmaManifest(
         name="tiny",
         version="1",
@@ -152,7 +153,7 @@ def test_read_slots_wide_beam_finds_all_codes(loaded: Any) -> None:
     assert math.fsum(choice.probability for choice in scores.choices) == pytest.approx(1, abs=32e-5)
 
 
-def test_read_slots_keyways_and_none_sum_to_one(loaded: Any) -> None:
+def test_probabilities_of_keyways_and_no_key_sum_to_one(loaded: Any) -> None:
     (scores,) = score(loaded, ALL, 9)
     keyways = scores.choices[0].other_slots[0]
     assert math.fsum(keyways.probabilities) == pytest.approx(1, abs=1e-5)
@@ -160,7 +161,7 @@ def test_read_slots_keyways_and_none_sum_to_one(loaded: Any) -> None:
     assert 0 < scores.mass < 1
 
 
-def test_read_slots_choices_are_ranked_and_respect_macs(loaded: Any) -> None:
+def test_codes_of_the_search_are_ranked_and_obey_the_macs(loaded: Any) -> None:
     for scores in score(loaded, manifest("KW1", "Y1", beams=16), 11, 12):
         ranked = [choice.probability for choice in scores.choices]
         assert ranked == sorted(ranked, reverse=True)
@@ -171,7 +172,7 @@ def test_read_slots_choices_are_ranked_and_respect_macs(loaded: Any) -> None:
             )
 
 
-def test_read_slots_keyway_with_two_lengths_scores_the_end(loaded: Any) -> None:
+def test_end_of_the_code_is_scored_for_a_keyway_with_two_lengths(loaded: Any) -> None:
     (scores,) = score(loaded, manifest("Y1", beams=8), 3)
     assert {len(choice.codes) for choice in scores.choices} <= {5, 6}
     for choice in scores.choices:
@@ -180,7 +181,9 @@ def test_read_slots_keyway_with_two_lengths_scores_the_end(loaded: Any) -> None:
         assert stop.chosen == (0 if len(choice.codes) == 5 else 1)
 
 
-def test_read_slots_overflow_gives_no_code(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_output_that_is_not_a_number_gives_no_code(
+    loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from keylike.readers.contract import Reason, Unreadable
     from keylike.readers.gemma.answer import answer
 

@@ -1,4 +1,4 @@
-"""Tests for the headers of safetensors files."""
+"""Tests of reading the headers of safetensors files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keylike.readers.gemma.weights import Tensor, parameters, tensors
 from tests.readers.gemma.fake_folders import safetensors, sharded
 
 
-def test_tensors_returns_names_types_and_shapes(tmp_path: Path) -> None:
+def test_header_contains_names_types_and_shapes_of_tensors(tmp_path: Path) -> None:
     safetensors(tmp_path / "a.safetensors", {"one": (2, 3), "none": (), "two": (5,)})
     assert tensors(tmp_path / "a.safetensors") == {
         "one": Tensor("F32", (2, 3)),
@@ -21,7 +21,7 @@ def test_tensors_returns_names_types_and_shapes(tmp_path: Path) -> None:
     }
 
 
-def test_parameters_counts_all_shards(tmp_path: Path) -> None:
+def test_parameters_in_all_weight_files_are_counted(tmp_path: Path) -> None:
     assert parameters(sharded(tmp_path / "keys")) == 8
 
 
@@ -50,7 +50,9 @@ ONE = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         (_file({"a": ONE}, 9), "longer than its header says"),
     ],
 )
-def test_tensors_damaged_file_raises(tmp_path: Path, content: bytes, message: str) -> None:
+def test_damaged_safetensors_file_raises_model_error(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     (tmp_path / "a.safetensors").write_bytes(content)
     with pytest.raises(ModelError, match=f"a.safetensors.*{message}"):
         tensors(tmp_path / "a.safetensors")

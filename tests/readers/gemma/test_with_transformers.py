@@ -1,4 +1,4 @@
-"""Tests that every form of folder loads with transformers, and that damaged ones are refused."""
+"""Tests of loading Gemma folders with transformers: every form loads, damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.gemma
 
 @pytest.fixture
 def merged(gemma_models: GemmaModels, tmp_path: Path) -> Path:
-    """Return a copy of the merged model without its manifest, whose checks would fail first."""
+    """Return a copy of the merged model, without the manifest whose hashes would detect changes."""
     folder = shutil.copytree(gemma_models.merged, tmp_path / "keys")
     (folder / MANIFEST).unlink()
     return folder
@@ -40,7 +40,7 @@ def merged(gemma_models: GemmaModels, tmp_path: Path) -> Path:
         ("nf4", "auto", "nf4"),
     ],
 )
-def test_load_form_and_precision(
+def test_each_form_loads_in_the_expected_precision(
     gemma_models: GemmaModels, form: str, requested: str, expected: str
 ) -> None:
     import torch
@@ -58,19 +58,21 @@ def test_load_form_and_precision(
     assert torch.isfinite(logits(loaded)).all()
 
 
-def test_load_merged_equals_adapter_on_base(gemma_models: GemmaModels) -> None:
+def test_merged_model_gives_the_same_logits_as_adapter_and_base(gemma_models: GemmaModels) -> None:
     forms = (gemma_models.base, gemma_models.lora, gemma_models.merged)
     base, lora, merged = (logits(load(folder, base_model=gemma_models.base)) for folder in forms)
     assert (lora - merged).abs().max() < 1e-3
     assert (lora - base).abs().max() > 0.1
 
 
-def test_load_stored_4_bits_equals_quantised_on_load(gemma_models: GemmaModels) -> None:
+def test_model_stored_in_4_bits_equals_one_quantised_while_loading(
+    gemma_models: GemmaModels,
+) -> None:
     stored, converted = load(gemma_models.nf4, "auto"), load(gemma_models.merged, "nf4")
     assert (logits(stored) - logits(converted)).abs().max() < 1e-2
 
 
-def test_load_4_bits_quantises_text_layers_only(gemma_models: GemmaModels) -> None:
+def test_only_text_layers_are_quantised_to_4_bits(gemma_models: GemmaModels) -> None:
     loaded = load(gemma_models.merged, "nf4")
     quantised = {
         name
@@ -89,7 +91,7 @@ def test_load_4_bits_quantises_text_layers_only(gemma_models: GemmaModels) -> No
     assert all("language_model.layers." in name for name in quantised)
 
 
-def test_load_shards_equals_single_file_and_missing_shard_raises(
+def test_split_weights_load_the_same_unless_a_file_is_missing(
     gemma_models: GemmaModels, merged: Path
 ) -> None:
     single = logits(load(gemma_models.merged))
@@ -101,7 +103,7 @@ def test_load_shards_equals_single_file_and_missing_shard_raises(
 
 
 def _change_weights(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    """Return a function that changes the weights and saves them as a valid file."""
+    """Return a function that changes the weights of a folder and saves them as a valid file."""
 
     def damage(folder: Path) -> None:
         from safetensors.torch import load_file, save_file
@@ -148,7 +150,7 @@ NORM = "model.language_model.norm.weight"
         ),
     ],
 )
-def test_load_damaged_model_raises(
+def test_damaged_gemma_model_is_refused(
     merged: Path, damage: Callable[[Path], object], message: str
 ) -> None:
     damage(merged)
@@ -156,7 +158,7 @@ def test_load_damaged_model_raises(
         load(merged)
 
 
-def test_load_stored_4_bits_as_bf16_raises(gemma_models: GemmaModels) -> None:
+def test_model_stored_in_4_bits_cannot_be_loaded_as_bf16(gemma_models: GemmaModels) -> None:
     with pytest.raises(ModelError, match="nf4 is stored in 4 bits"):
         load(gemma_models.nf4, "bf16")
 
@@ -170,8 +172,8 @@ assert os.environ["HF_HUB_OFFLINE"] == os.environ["TRANSFORMERS_OFFLINE"] == "1"
 """
 
 
-def test_load_is_offline_and_quiet(gemma_models: GemmaModels) -> None:
-    """This needs a separate process, because libraries print some messages only on import."""
+def test_loading_uses_no_network_and_prints_nothing(gemma_models: GemmaModels) -> None:
+    """Load in a process of its own, because libraries print some messages only on import."""
     program = PROGRAM.format(
         path=sys.path, lora=str(gemma_models.lora), base=str(gemma_models.base)
     )
@@ -182,7 +184,7 @@ def test_load_is_offline_and_quiet(gemma_models: GemmaModels) -> None:
 
 
 def split_into_shards(folder: Path) -> None:
-    """Rewrite the weights of a folder as several files."""
+    """Split the weights of a folder into several files."""
     from keylike.readers.gemma.with_transformers import prepare
 
     prepare()

@@ -1,4 +1,4 @@
-"""Tests of the Unsloth backend, with a stand-in where there is no GPU."""
+"""Tests of the Unsloth backend. On machines without a GPU, a fake replaces Unsloth."""
 
 from __future__ import annotations
 
@@ -18,18 +18,20 @@ from tests.readers.gemma.first_logits import load, logits
 pytestmark = pytest.mark.gemma
 
 
-def test_load_after_transformers_raises(gemma_models: GemmaModels) -> None:
+def test_unsloth_after_transformers_raises_model_error(gemma_models: GemmaModels) -> None:
     pytest.importorskip("transformers")
     if "unsloth" in sys.modules:
-        pytest.skip("Unsloth came first")
+        pytest.skip("Unsloth was imported before transformers")
     from keylike.readers.gemma.with_unsloth import UnslothBackend
 
     with pytest.raises(ModelError, match="Unsloth must be imported before transformers and PEFT"):
         UnslothBackend().load(inspect(gemma_models.merged, base_model=None, models=None), "auto")
 
 
-def test_check_weights_missing_weight_raises(gemma_models: GemmaModels, tmp_path: Path) -> None:
-    """The check compares shapes only and needs no GPU. Unsloth does not report missing weights."""
+def test_missing_weight_raises_model_error_before_unsloth_loads(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
+    """Check weights by their shapes, without a GPU, because Unsloth reports no missing weights."""
     from safetensors.torch import load_file, save_file
 
     from keylike.readers.gemma.with_transformers import prepare
@@ -47,8 +49,8 @@ def test_check_weights_missing_weight_raises(gemma_models: GemmaModels, tmp_path
         check_weights(tmp_path)
 
 
-# Stand-in for Unsloth: prints a banner, checks that it is imported first, and loads with
-# transformers.
+# A fake of Unsloth. It checks that it is imported before the other libraries, prints text as
+# Unsloth does, and loads the model with transformers.
 STAND_IN = """
 import sys
 assert "transformers" not in sys.modules and "peft" not in sys.modules
@@ -93,14 +95,16 @@ torch.save(logits(loaded).cpu(), {out!r})
 def unsloth_logits(
     models: GemmaModels, form: str, precision: str, out: Path, *import_paths: Path
 ) -> Any:
-    """Return Unsloth's logits from a separate process, because it patches the other libraries.
+    """Return the logits of a model that Unsloth loads, in a process of its own.
+
+    Unsloth changes the other libraries, so it must not run in this process.
 
     Args:
         models: Tiny Gemma folders.
         form: Name of the folder to load.
-        precision: Precision to load it in.
-        out: File for the logits.
-        import_paths: Folders to import from first.
+        precision: Precision of the weights.
+        out: File to which the process writes the logits.
+        import_paths: Folders from which modules are imported first.
     """
     import torch
 
@@ -119,10 +123,10 @@ def unsloth_logits(
     return torch.load(out)
 
 
-def test_load_with_stand_in_attaches_adapter_and_prints_nothing(
+def test_fake_unsloth_loads_an_adapter_and_nothing_is_printed(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
-    """The stand-in must be imported first and gets an explicit base."""
+    """Load an adapter with the fake of Unsloth."""
     (tmp_path / "unsloth.py").write_text(STAND_IN)
     found = unsloth_logits(gemma_models, "lora", "fp32", tmp_path / "logits.pt", tmp_path)
     assert (
@@ -132,7 +136,9 @@ def test_load_with_stand_in_attaches_adapter_and_prints_nothing(
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("form", ["lora", "merged"])
-def test_load_equals_transformers(gemma_models: GemmaModels, tmp_path: Path, form: str) -> None:
+def test_unsloth_gives_the_same_logits_as_transformers(
+    gemma_models: GemmaModels, tmp_path: Path, form: str
+) -> None:
     torch: Any = pytest.importorskip("torch")
     if not torch.cuda.is_available() or find_spec("unsloth") is None:
         pytest.skip("needs an NVIDIA GPU and Unsloth")
