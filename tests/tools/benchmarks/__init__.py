@@ -1,1 +1,1 @@
-"""Tests of the benchmarks that run without the compared servers."""
+"""Tests of the benchmarks. They do not need the servers with which Keylike is compared."""

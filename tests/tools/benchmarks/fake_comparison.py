@@ -25,14 +25,16 @@ OVERLOAD_FIGURES = OverloadFigures(
 
 
 def stub_spec(name: str = KEYLIKE, status: int = 200) -> ServerSpec:
-    """Return the specification of a stub server that answers every request with `status`."""
+    """Return the specification of a stub server that responds to every request with `status`."""
     command = ("-m", "tests.tools.benchmarks.stub_server", "{port}", str(status))
     return ServerSpec(name, f"setup of {name}", Path(sys.executable), None, command)
 
 
 def fake_results() -> ComparisonResults:
-    """Return results of two rounds of four servers at one number of clients, in which every target
-    is met exactly or better."""
+    """Return invented results that meet every target, exactly or better.
+
+    They have two rounds with four servers, at one number of clients.
+    """
     per_s = {KEYLIKE: 50.0, GUIDE: 25.0, LITSERVE: 45.0, BENTOML: 40.0}
     memory = {KEYLIKE: 100.0, GUIDE: 400.0, LITSERVE: 250.0, BENTOML: 300.0}
     measurements = [

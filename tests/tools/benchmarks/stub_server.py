@@ -1,5 +1,7 @@
-"""Stub server that answers every request with one status, and has a child process that ignores
-SIGTERM."""
+"""Stub server that responds to every request with one status.
+
+It has a child process that ignores SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ class _Server(ThreadingHTTPServer):
 
 
 def main() -> None:
-    """Serve on the given port with the given status, and print the child's process id."""
+    """Serve on the given port with the given status. First print the child's process id."""
     child = subprocess.Popen([sys.executable, "-c", _CHILD], stdout=subprocess.PIPE)
     assert child.stdout and child.stdout.readline()
     print(child.pid, flush=True)

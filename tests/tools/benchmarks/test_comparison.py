@@ -1,4 +1,4 @@
-"""Tests of server processes and of a short comparison of stub servers."""
+"""Tests of starting and stopping the compared servers, and of a comparison of stub servers."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tools.benchmarks.serving.server_process import run_server
 from tools.benchmarks.serving.servers import BENTOML, GUIDE, KEYLIKE, LITSERVE, server_specs
 
 
-def test_run_server_on_exit_stops_all_processes(tmp_path: Path) -> None:
-    """The stub server's child ignores SIGTERM."""
+def test_run_server_stops_all_processes_of_the_server_on_exit(tmp_path: Path) -> None:
+    """Run the stub server, which has a child process that ignores SIGTERM."""
     with run_server(stub_spec(), lambda: b"photo", tmp_path) as server:
         child = int((tmp_path / KEYLIKE / "output.txt").read_text())
         processes = [psutil.Process(server.pid), psutil.Process(child)]
@@ -28,16 +28,16 @@ def test_run_server_on_exit_stops_all_processes(tmp_path: Path) -> None:
     assert alive == []
 
 
-def test_run_server_failed_start_reports_output(tmp_path: Path) -> None:
+def test_run_server_reports_the_output_of_a_server_that_does_not_start(tmp_path: Path) -> None:
     broken = replace(stub_spec(), command=("-m", "tests.tools.benchmarks.stub_server", "no port"))
     with (
         pytest.raises(RuntimeError, match=r"Keylike does not answer(?s:.*)invalid literal"),
         run_server(broken, lambda: b"photo", tmp_path),
     ):
-        pytest.fail("the server started")
+        pytest.fail("the server must not start")
 
 
-def test_server_variables_exclude_own_settings(
+def test_settings_of_the_environment_are_not_passed_to_compared_servers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KEYLIKE_THREADS", "1")
@@ -54,7 +54,7 @@ def test_server_variables_exclude_own_settings(
     }
 
 
-def test_server_specs_all_use_the_given_port(tmp_path: Path) -> None:
+def test_every_compared_server_uses_the_given_port(tmp_path: Path) -> None:
     for process in server_specs(Path("python"), Path("envs")):
         arguments_and_values = [
             *process.arguments(8123, tmp_path),
@@ -63,13 +63,13 @@ def test_server_specs_all_use_the_given_port(tmp_path: Path) -> None:
         assert "8123" in arguments_and_values, process.name
 
 
-def test_machine_describes_processor_and_memory() -> None:
+def test_machine_description_has_processor_and_memory() -> None:
     assert "of Some Processor, 24 GiB" in machine(
         "processor: 0\nmodel name\t: Some Processor\nmodel name\t: other\n", 24 * 2**30
     )
 
 
-def test_comparison_of_stub_servers_measures_everything(tmp_path: Path) -> None:
+def test_comparison_of_stub_servers_has_all_measurements(tmp_path: Path) -> None:
     samples = dict.fromkeys(SIZES, photos("640x480")[:1])
     messages: list[str] = []
     specs = [stub_spec(name) for name in (KEYLIKE, GUIDE, LITSERVE, BENTOML)]

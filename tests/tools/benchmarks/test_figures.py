@@ -1,4 +1,4 @@
-"""Tests of figures computed from invented requests."""
+"""Tests of the figures of a benchmark, computed from invented requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tools.benchmarks.serving.figures import (
         ([1.0, 2.0], 1.0, 2.0),
     ],
 )
-def test_percentile_returns_smallest_sufficient_value(
+def test_percentile_is_the_smallest_value_that_covers_the_fraction(
     values: list[float], share: float, expected: float | None
 ) -> None:
     assert percentile(values, share) == expected
@@ -31,11 +31,11 @@ def test_percentile_returns_smallest_sufficient_value(
 def outcome(
     status: int, sent: float = 0.0, answered: float = 0.1, *, retry_after: bool = False
 ) -> RequestOutcome:
-    """Return the outcome of a request that was sent 2 ms late."""
+    """Return the outcome of a request that was sent 2 ms later than planned."""
     return RequestOutcome(status, sent, answered, 0.002, retry_after)
 
 
-def test_load_figures_count_only_answered_requests() -> None:
+def test_load_figures_count_only_successful_requests() -> None:
     outcomes = [
         outcome(200),
         outcome(200, 1.0, 1.3),
@@ -58,7 +58,7 @@ def test_load_figures_count_only_answered_requests() -> None:
     assert figures.errors == {"0": 1, "500": 2}
 
 
-def test_load_figures_without_answers_are_none() -> None:
+def test_load_figures_without_successful_requests_are_none() -> None:
     figures = load_figures([outcome(503)], 1, seconds=1.0, cpu_s=0.1, load_cpu_s=0.1, memory=0)
     assert (figures.per_s, figures.p50_ms, figures.p99_ms, figures.cpu_ms, figures.errors) == (
         0.0,
@@ -69,8 +69,8 @@ def test_load_figures_without_answers_are_none() -> None:
     )
 
 
-def test_overload_figures_separate_accepted_refused_and_failed() -> None:
-    # The last one is answered after the load.
+def test_overload_figures_count_accepted_refused_and_failed_requests() -> None:
+    # The response to the last request comes after the load has ended.
     accepted = [outcome(200, 0.0, 1.0), outcome(200, 0.5, 2.0), outcome(200, 1.5, 2.5)]
     refused = [outcome(503, 0.0, 0.01, retry_after=True), outcome(503, 1.0, 1.02, retry_after=True)]
     failed = [outcome(503), outcome(0), outcome(504, retry_after=True)]

@@ -1,4 +1,4 @@
-"""Tests of the load generators against a stub server."""
+"""Tests of the load generators with a stub server."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tools.benchmarks.serving.load import closed_loop, open_loop, sequential
 
 
 class StubServer(ThreadingHTTPServer):
-    """Server that answers with each status in turn and waits until `expected` requests have
-    arrived.
+    """Server that responds with the given statuses, one after the other.
 
-    Status 0 stands for closing the connection without a response.
+    It sends no response before `expected` requests have arrived. Status 0 means that it closes the
+    connection without a response.
     """
 
     request_queue_size = 128
@@ -57,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[StubServer]:
-    """Run a server with the statuses and the expected number of requests that the test requests."""
+    """Run a stub server. The parameter of the test contains its arguments."""
     with StubServer(*request.param) as stub:
         thread = threading.Thread(target=stub.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -67,7 +67,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[StubServer]:
 
 
 @pytest.mark.parametrize("server", [([200], 3)], indirect=True)
-def test_closed_loop_sends_concurrently_and_at_least_once(server: StubServer) -> None:
+def test_closed_loop_sends_one_request_of_each_client_concurrently(server: StubServer) -> None:
     names = map(str, itertools.count())
     outcomes = asyncio.run(
         closed_loop(server.url, lambda: next(names).encode(), clients=3, seconds=0)
@@ -81,7 +81,7 @@ def test_closed_loop_sends_concurrently_and_at_least_once(server: StubServer) ->
 
 
 @pytest.mark.parametrize("server", [([200, 503, 0, 500],)], indirect=True)
-def test_sequential_records_status_and_retry_after(server: StubServer) -> None:
+def test_sequential_load_records_status_and_retry_after(server: StubServer) -> None:
     outcomes = sequential(server.url, [b"a", b"b", b"c", b"d"])
     assert [(outcome.status, outcome.retry_after) for outcome in outcomes] == [
         (200, False),
@@ -92,8 +92,8 @@ def test_sequential_records_status_and_retry_after(server: StubServer) -> None:
 
 
 @pytest.mark.parametrize("server", [([200], 10)], indirect=True)
-def test_open_loop_does_not_wait_for_responses(server: StubServer) -> None:
-    """The server answers only once all ten requests have arrived."""
+def test_open_loop_sends_requests_without_waiting_for_responses(server: StubServer) -> None:
+    """Send requests to a server that responds only when all ten have arrived."""
     outcomes = asyncio.run(open_loop(server.url, lambda: b"photo", rate=1000, seconds=0.01))
     assert [outcome.status for outcome in outcomes] == [200] * 10
     assert all(outcome.late >= 0 for outcome in outcomes)

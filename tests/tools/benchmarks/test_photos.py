@@ -1,4 +1,4 @@
-"""Tests of the photos that the comparison sends."""
+"""Tests of the photos that the benchmarks send."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keylike.images.photo import open_photo
 from tools.benchmarks.serving.photos import PhotoStream, photos
 
 
-def test_photo_stream_gives_unique_bytes_and_the_same_pixels() -> None:
+def test_photo_stream_has_unique_bytes_with_the_same_pixels() -> None:
     samples = photos("640x480")
     stream = PhotoStream(samples)
     sent = [next(stream) for _ in range(3 * len(samples))]

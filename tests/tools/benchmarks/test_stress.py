@@ -1,4 +1,4 @@
-"""Tests of how stress scenarios classify requests, fit a memory trend and parse responses."""
+"""Tests of the stress tests: classes of requests, growth of memory, and parsing of responses."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ REFUSED_RESPONSE = (
         (10.5, None, None, RequestResult.LATE),
     ],
 )
-def test_request_result_by_response_and_stop_time(
+def test_result_of_a_request_depends_on_response_and_stop_time(
     began: float, completed: float | None, response: Response | None, result: RequestResult
 ) -> None:
     assert RequestTimes(began, completed).outcome(response, STOPPED) is result
 
 
-def test_growth_uses_only_the_second_half() -> None:
+def test_memory_growth_is_measured_on_the_second_half_of_requests() -> None:
     requests = list(range(0, 11_000, 1000))
     filling = [min(requested, 5000) * 50_000 for requested in requests]
     assert growth_per_1000(requests, filling) == pytest.approx(0)
@@ -51,13 +51,12 @@ def test_growth_uses_only_the_second_half() -> None:
 def exchange(
     reply: bytes, use: Callable[[Connection], Awaitable[None]], sent: bytes = b""
 ) -> bytes:
-    """Connect to a stub server, pass the connection to `use` and return the bytes the server
-    received.
+    """Connect to a stub server, and return the bytes that the server received.
 
     Args:
         reply: Bytes that the server sends before it closes the connection.
-        use: Function that receives the connection.
-        sent: Bytes to send first.
+        use: Function that is called with the connection.
+        sent: Bytes that are sent to the server first.
     """
     received = bytearray()
 
@@ -88,7 +87,7 @@ def exchange(
     ],
     ids=["read", "refused", "no response"],
 )
-def test_connection_parses_response(reply: bytes, response: Response | None) -> None:
+def test_connection_returns_the_parsed_response(reply: bytes, response: Response | None) -> None:
     async def use(connection: Connection) -> None:
         assert await connection.response() == response
 
@@ -97,7 +96,7 @@ def test_connection_parses_response(reply: bytes, response: Response | None) -> 
 
 
 @pytest.mark.parametrize("length", [5, len(GOOD_RESPONSE) - 4, len(GOOD_RESPONSE) - 1])
-def test_connection_incomplete_response_raises(length: int) -> None:
+def test_incomplete_response_raises_truncated_response(length: int) -> None:
     async def use(connection: Connection) -> None:
         with pytest.raises(TruncatedResponse):
             await connection.response()
@@ -105,7 +104,7 @@ def test_connection_incomplete_response_raises(length: int) -> None:
     exchange(GOOD_RESPONSE[:length], use)
 
 
-def test_connection_closed_by_peer_is_not_quiet() -> None:
+def test_connection_that_the_server_closed_is_not_quiet() -> None:
     async def use(connection: Connection) -> None:
         assert not await connection.quiet(20)
 

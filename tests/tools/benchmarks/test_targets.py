@@ -1,4 +1,4 @@
-"""Tests of ratios, targets and the report with invented results."""
+"""Tests of ratios, targets and the report of the benchmarks, with invented results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def missed(results: ComparisonResults) -> set[str]:
 def changed(
     results: ComparisonResults, name: str, size: str, **figures: float | None
 ) -> ComparisonResults:
-    """Return the results with other figures for one server and size in every round."""
+    """Return the results with other figures for one server and one photo size in every round."""
     rows = [
         replace(row, figures=replace(row.figures, **figures))  # type: ignore[arg-type]
         if (row.name, row.size) == (name, size)
@@ -39,7 +39,7 @@ def changed(
     return replace(results, measurements=rows)
 
 
-def test_targets_good_results_are_all_met() -> None:
+def test_good_results_meet_all_targets() -> None:
     assert missed(fake_results()) == set()
     assert len(targets(fake_results())) == 14
 
@@ -58,7 +58,7 @@ def test_targets_good_results_are_all_met() -> None:
         (BENTOML, "12 MP", {"memory_mb": 199.0}, {"memory_bentoml_12mp"}),
     ],
 )
-def test_targets_bad_measurement_misses_one(
+def test_bad_measurement_misses_one_target(
     name: str, size: str, figures: dict[str, float | None], expected: set[str]
 ) -> None:
     assert missed(changed(fake_results(), name, size, **figures)) == expected
@@ -74,18 +74,18 @@ def test_targets_bad_measurement_misses_one(
         (replace(OVERLOAD_FIGURES, failures={"0": 1}), "overload_failures"),
     ],
 )
-def test_targets_bad_overload_misses_one(overload: OverloadFigures, expected: str) -> None:
+def test_bad_overload_figure_misses_one_target(overload: OverloadFigures, expected: str) -> None:
     assert missed(replace(fake_results(), overloads={KEYLIKE: overload})) == {expected}
 
 
-def test_targets_slow_single_client_misses_one() -> None:
+def test_slow_response_to_a_single_client_misses_one_target() -> None:
     single_client = replace(fake_results().single_client, http_ms=[30.0, 35.1, 36.0])
     assert single_client.added_ms == pytest.approx(4.1)
     assert missed(replace(fake_results(), single_client=single_client)) == {"http_adds_ms"}
 
 
-def test_ratios_are_computed_within_a_round() -> None:
-    """All servers are half as fast in the second round, so the ratios stay the same."""
+def test_ratios_compare_servers_within_the_same_round() -> None:
+    """Make all servers half as fast in the second round, so that the ratios stay the same."""
     later = [row for row in fake_results().measurements if row.round == 1]
     slow = [
         replace(row, figures=replace(row.figures, per_s=row.figures.per_s / 2, cpu_ms=44.0))
@@ -111,18 +111,18 @@ def test_ratios_are_computed_within_a_round() -> None:
     )
 
 
-def test_peak_memory_covers_every_number_of_clients() -> None:
+def test_peak_memory_is_the_highest_for_any_number_of_clients() -> None:
     more = Measurement(1, KEYLIKE, "12 MP", replace(FIGURES, clients=64, memory_mb=170.0))
     results = replace(fake_results(), measurements=[*fake_results().measurements, more])
     assert missed(results) == {"memory_litserve_12mp", "memory_bentoml_12mp"}
 
 
-def test_results_survive_save_and_load(tmp_path: Path) -> None:
+def test_saved_results_can_be_loaded_again(tmp_path: Path) -> None:
     fake_results().save(tmp_path / "comparison.json")
     assert load_results(tmp_path / "comparison.json") == fake_results()
 
 
-def test_page_shows_missed_targets_and_errors() -> None:
+def test_benchmark_page_shows_missed_targets_and_errors() -> None:
     results = changed(fake_results(), BENTOML, "12 MP", memory_mb=100.0, p50_ms=None)
     results = replace(
         results,
@@ -139,7 +139,7 @@ def test_page_shows_missed_targets_and_errors() -> None:
     assert "HTTP adds 2.0 ms" in written
 
 
-def test_json_line_has_targets_and_figures() -> None:
+def test_benchmark_json_contains_targets_and_figures() -> None:
     output = json.loads(
         json_line(changed(fake_results(), LITSERVE, "640x480", memory_mb=150.0), SIZES)
     )
@@ -155,7 +155,7 @@ def test_json_line_has_targets_and_figures() -> None:
     assert output["overload"][KEYLIKE]["refused"] == 2400
 
 
-def test_plots_are_small_and_reproducible(tmp_path: Path) -> None:
+def test_benchmark_plots_are_small_and_reproducible(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="plots need matplotlib: make bench installs it")
     from tools.benchmarks.serving.plots import draw
 

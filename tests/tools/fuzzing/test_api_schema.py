@@ -1,5 +1,4 @@
-"""Tests of the whole API with requests generated from its OpenAPI document, under each token
-policy."""
+"""Tests of the whole API with requests that are generated from its OpenAPI document."""
 
 from __future__ import annotations
 
@@ -22,8 +21,8 @@ from tools.plain_pictures import GREEN, RED, plain
 
 TOKEN = "a-token-for-tests-only"
 HEADERS = {"X-API-Key": TOKEN}
-# This path needs no token under any policy. The pages and documents are not part of the OpenAPI
-# document.
+# LIVE is the only path in the OpenAPI document that never needs a token. UNDESCRIBED are paths of
+# pages and files that are not in the document.
 LIVE = "/health/live"
 UNDESCRIBED = {
     "/openapi.json",
@@ -42,7 +41,7 @@ register(st.sampled_from([plain(RED), plain(GREEN, "PNG"), plain(RED, "WEBP")]))
 
 
 def build_app(policy: str) -> OpenAPI:
-    """Return an application with one token that sees a remote client and logs nothing."""
+    """Return an application with one token, for which all clients are remote. It logs nothing."""
     log = structlog.wrap_logger(
         logging.getLogger("nowhere"),
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),
@@ -61,7 +60,7 @@ APPS = {policy: build_app(policy) for policy in ("open", "predictions", "all")}
 
 
 def schema(policy: str) -> BaseSchema:
-    """Return the schema of an application. Its calls have no token by default."""
+    """Return a schema that calls the application of a policy, without a token by default."""
     document = schemathesis.openapi.from_dict(APPS[policy].api_doc)
     document.app = APPS[policy]
     return document
@@ -72,13 +71,15 @@ all_schema, predictions_schema = schema("all"), schema("predictions")
 
 @all_schema.parametrize()
 @QUICK
-def test_api_with_token_under_policy_all_matches_schema(case: schemathesis.Case[Any]) -> None:
+def test_responses_match_the_schema_with_a_token_under_policy_all(
+    case: schemathesis.Case[Any],
+) -> None:
     case.call_and_validate(headers=HEADERS)
 
 
 @predictions_schema.parametrize()
 @QUICK
-def test_api_with_token_under_policy_predictions_matches_schema(
+def test_responses_match_the_schema_under_policy_predictions(
     case: schemathesis.Case[Any],
 ) -> None:
     case.call_and_validate(headers=HEADERS)
@@ -86,7 +87,7 @@ def test_api_with_token_under_policy_predictions_matches_schema(
 
 @all_schema.parametrize()
 @QUICK
-def test_api_without_valid_token_answers_401(case: schemathesis.Case[Any]) -> None:
+def test_requests_without_a_valid_token_get_401(case: schemathesis.Case[Any]) -> None:
     # Browsers send preflight requests without a token.
     token_required = case.method != "OPTIONS" and (
         case.path != LIVE or case.method not in ("GET", "HEAD")
@@ -102,7 +103,7 @@ def test_api_without_valid_token_answers_401(case: schemathesis.Case[Any]) -> No
 
 
 @pytest.mark.parametrize("policy", APPS)
-def test_openapi_document_covers_every_route(policy: str) -> None:
+def test_openapi_document_contains_every_route_of_the_api(policy: str) -> None:
     rules = {
         rule.rule: rule
         for rule in APPS[policy].url_map.iter_rules()

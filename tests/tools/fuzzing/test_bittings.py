@@ -1,5 +1,7 @@
-"""Tests of bittings and reply parsing with random input: no code is invented, and only expected
-errors occur."""
+"""Tests of bittings and of reply parsing with random input.
+
+No code may be invented, and only expected errors may be raised.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ EDITS = st.lists(
 
 @given(bittings() | st.builds(Bitting, KEYWAYS, st.lists(NUMBERS, max_size=9).map(tuple)))
 @settings(max_examples=500)
-def test_bitting_is_valid_or_reports_problems(bitting: Bitting) -> None:
+def test_random_bitting_is_valid_or_reports_problems(bitting: Bitting) -> None:
     record, codes = bitting.keyway, bitting.codes
     if bitting.valid:
         order = tuple(record.depths_mm)
@@ -51,7 +53,7 @@ def test_bitting_is_valid_or_reports_problems(bitting: Bitting) -> None:
 @given(
     KEYWAYS, st.lists(st.sampled_from("0123456789,;- \n\t\u0663\u00b2x."), max_size=40).map("".join)
 )
-def test_bitting_parse_keeps_all_digits_or_raises(keyway: object, text: str) -> None:
+def test_parsing_random_text_keeps_all_digits_or_raises(keyway: object, text: str) -> None:
     try:
         bitting = Bitting.parse(keyway, text)  # type: ignore[arg-type]
     except BittingError:
@@ -66,11 +68,11 @@ def test_bitting_parse_keeps_all_digits_or_raises(keyway: object, text: str) -> 
     st.sampled_from(list(LABELLED.values())), EDITS, st.sampled_from([TRAINED, ALL]), st.booleans()
 )
 @settings(max_examples=500)
-def test_parse_reply_edited_text_gives_no_invented_code(
+def test_reply_with_random_changes_gives_no_invented_code(
     text: str, edits: list[tuple[int, int, str]], accepted: tuple[str, ...], repeated: bool
 ) -> None:
-    # The text names the code twice, and then one of the two is changed: neither may be taken for
-    # the code.
+    # Let the text contain the code twice. If only one of the two is changed, the codes differ, so
+    # the text has no clear code.
     text = f"{text}\n{text}" if repeated else text
     for at, removed, new in edits:
         at %= len(text) + 1

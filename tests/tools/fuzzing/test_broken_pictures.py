@@ -1,4 +1,4 @@
-"""Tests of broken pictures: reproducible, in every accepted format, decoded or refused."""
+"""Tests of the generator of broken pictures, and that each of them is decoded or refused."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tools.fuzzing.valid_pictures import valid_pictures
 REFUSALS = {"no_image", "bad_image", "image_too_large", "unsupported_image_type"}
 
 
-def test_valid_pictures_decode_in_every_format() -> None:
+def test_valid_pictures_of_every_format_are_decoded() -> None:
     for larger in (False, True):
-        # Animated AVIF must be refused.
+        # Leave out the animated AVIF, because it must be refused.
         still_pictures = (picture for picture in valid_pictures(larger) if picture[8:12] != b"avis")
         assert {open_photo(picture).format for picture in still_pictures} == set(ACCEPTED)
 
 
 @pytest.mark.parametrize("kind", ACCEPTED)
-def test_blocks_are_found_in_every_format(kind: str) -> None:
+def test_blocks_of_a_picture_are_found_in_every_format(kind: str) -> None:
     for picture in (each for each in valid_pictures() if image_format(each) == kind):
         found = blocks(picture)
         assert found
@@ -37,13 +37,13 @@ def test_blocks_are_found_in_every_format(kind: str) -> None:
         assert [block.start for block in found] == sorted(block.start for block in found)
 
 
-def test_broken_picture_same_seed_gives_same_bytes() -> None:
+def test_broken_picture_is_the_same_for_the_same_seed() -> None:
     pictures = [broken_picture(number) for number in range(200)]
     assert pictures == [broken_picture(number) for number in range(200)]
     assert len(set(pictures)) > 180
 
 
-def test_broken_pictures_cover_every_refusal_and_format() -> None:
+def test_broken_pictures_cause_every_refusal_in_every_format() -> None:
     outcomes = Counter(
         (fuzz_one_input(b"\0" + broken_picture(number)), image_format(broken_picture(number)))
         for number in range(1500)
@@ -63,7 +63,7 @@ def test_broken_pictures_cover_every_refusal_and_format() -> None:
     [*BYTE_MUTATIONS, *BLOCK_MUTATIONS, insert_broken_exif],
     ids=lambda mutation: mutation.__name__,
 )
-def test_mutation_changes_every_format(mutation: Mutation) -> None:
+def test_every_mutation_changes_pictures_of_every_format(mutation: Mutation) -> None:
     for picture in valid_pictures():
         assert any(mutation(Random(number), picture) != picture for number in range(5))
     assert isinstance(mutation(Random(1), b""), bytes)
@@ -71,18 +71,20 @@ def test_mutation_changes_every_format(mutation: Mutation) -> None:
 
 @given(st.integers(0, 1 << 64))
 @settings(max_examples=400, deadline=None)
-def test_broken_picture_is_refused_or_bounded(number: int) -> None:
+def test_broken_picture_is_refused_or_decoded(number: int) -> None:
     assert fuzz_one_input(b"\0" + broken_picture(number)) in REFUSALS | set(ACCEPTED)
 
 
 @given(st.sampled_from(list(seeds(0))), st.randoms(use_true_random=False))
 @settings(max_examples=400, deadline=None)
-def test_entry_points_mutated_seed_is_refused_or_read(seed: bytes, rng: Random) -> None:
+def test_random_changes_of_fuzzing_seeds_are_refused_or_read(seed: bytes, rng: Random) -> None:
     mutated = rng.choice(BYTE_MUTATIONS)(rng, seed)
     assert fuzz_one_input(mutated) in {*REFUSALS, *ACCEPTED, "bad_request", "bad_zipcode", "read"}
 
 
-def test_fuzz_one_input_unexpected_error_propagates(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_of_the_decoder_reaches_the_fuzzer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken_decoder(data: bytes, **_: object) -> None:
         raise ZeroDivisionError
 

@@ -1,5 +1,4 @@
-"""Tests of free model replies: a reading is always a key that can be cut, with digits from the
-text."""
+"""Test of random model replies: a reading has a possible code whose digits are in the text."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ TEXTS = st.lists(st.sampled_from(PIECES) | CODES, min_size=1, max_size=8).map(""
 
 @given(TEXTS, st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_free_reply_reading_is_always_valid(text: str, finished: bool) -> None:
+def test_reading_from_a_random_reply_has_a_possible_code(text: str, finished: bool) -> None:
     result = answer(score(text, finished=finished), MANIFEST, 20.0)
     if isinstance(result, Reading):
         assert Bitting(keyway(result.keyway), result.codes).valid

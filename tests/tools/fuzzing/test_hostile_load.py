@@ -1,4 +1,4 @@
-"""Tests of the hostile load: Keylike withstands it, and violations are detected."""
+"""Tests of the hostile load: Keylike responds correctly to it, and wrong responses are detected."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def failure(
     retry_after: str = "",
     **changes: object,
 ) -> Exchange:
-    """Return an exchange with a valid failure response, apart from the changes."""
+    """Return an exchange with a valid error response, apart from these changes."""
     headers = {"content-type": content_type} | ({"retry-after": retry_after} if retry_after else {})
     return Exchange(
         (Response(status, headers, json.dumps(FAILURE | changes).encode(), 0.1),), None, 0.1
@@ -51,7 +51,7 @@ def failure(
 def server_sending(
     *sent: bytes, then: Callable[[socket.socket], None] = socket.socket.close
 ) -> Iterator[tuple[str, int]]:
-    """Run a server that sends these bytes to its only client, whatever the request."""
+    """Run a server that accepts one client and sends these bytes, whatever the request."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -67,7 +67,7 @@ def server_sending(
         thread.join(5)
 
 
-def test_violations_valid_failure_has_none() -> None:
+def test_valid_error_response_has_no_violations() -> None:
     assert violations(GET, failure()) == []
     assert violations(GET, failure(503, retry_after="2", code="overloaded")) == []
     assert violations(GET, failure(504, code="deadline_exceeded")) == []
@@ -97,11 +97,11 @@ def test_violations_valid_failure_has_none() -> None:
         (Exchange((), "timeout", 40.0), "timeout"),
     ],
 )
-def test_violations_invalid_failure_is_reported(exchanged: Exchange, violation: str) -> None:
+def test_invalid_error_response_is_reported(exchanged: Exchange, violation: str) -> None:
     assert any(violation in found for found in violations(GET, exchanged))
 
 
-def test_violations_wrong_reading_is_reported() -> None:
+def test_wrong_reading_of_a_valid_photo_is_reported() -> None:
     case = Case("valid", (), expected_reading=("SC1", "2,5,4,7,3"))
     body = {"keyway": "SC1", "bitting": "2,5,4,7,3"}
     assert violations(case, failure(200, **body)) == []
@@ -125,27 +125,27 @@ def test_violations_wrong_reading_is_reported() -> None:
         ),
     ],
 )
-def test_exchange_reports_how_the_connection_ended(
+def test_exchange_reports_an_unexpected_end_of_the_connection(
     sent: tuple[bytes, ...], ending: Ending, problem: str | None
 ) -> None:
     with server_sending(*sent) as address:
         assert exchange(address, Case("test", GET.pieces, ("GET",), ending), 5.0).problem == problem
 
 
-def test_exchange_without_response_reports_timeout() -> None:
+def test_exchange_without_a_response_reports_a_timeout() -> None:
     connections: list[socket.socket] = []
     with server_sending(then=connections.append) as address:
         assert exchange(address, GET, 0.05).problem == "timeout"
     connections[0].close()
 
 
-def test_exchange_without_server_reports_no_connection() -> None:
+def test_exchange_without_a_server_reports_no_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
     assert str(exchange(address, GET, 1.0).problem).startswith("no connection")
 
 
-def test_cases_same_seed_and_number_give_same_case() -> None:
+def test_hostile_cases_are_the_same_for_the_same_seed_and_number() -> None:
     generated = from_hypothesis(20, 5)
     assert generated == from_hypothesis(20, 5) and generated != from_hypothesis(20, 6)
     assert [Cases(5, generated, generated).case(number) for number in range(50)] == [
@@ -155,7 +155,7 @@ def test_cases_same_seed_and_number_give_same_case() -> None:
     assert len(kinds) == 12
 
 
-def test_server_withstands_hostile_cases(settings: Settings) -> None:
+def test_server_responds_correctly_to_hostile_cases(settings: Settings) -> None:
     running = Running(settings, ColourReader())
     try:
         address, generated = ("127.0.0.1", running.server.port), from_hypothesis(40, 3)
@@ -163,7 +163,7 @@ def test_server_withstands_hostile_cases(settings: Settings) -> None:
         found: list[str] = []
         for number in range(300):
             case = cases.case(number)
-            # The colour reader cannot read the samples.
+            # The colour reader cannot read photos of real keys, so leave these out.
             found += [
                 f"{number}: {violation}"
                 for violation in violations(case, exchange(address, case, 20.0))
@@ -180,7 +180,7 @@ def test_server_withstands_hostile_cases(settings: Settings) -> None:
         running.stop()
 
 
-def test_send_all_clients_report_every_case(settings: Settings) -> None:
+def test_clients_of_the_hostile_load_report_every_case(settings: Settings) -> None:
     running = Running(settings, ColourReader())
     try:
         cases = Cases(3, [GET.pieces[0]], [request("GET", "/nothing")])
@@ -188,7 +188,7 @@ def test_send_all_clients_report_every_case(settings: Settings) -> None:
         for part in send_all(("127.0.0.1", running.server.port), cases, 45, 2, 20.0):
             total.add(part)
         assert total.cases == 45 == sum(total.kinds.values())
-        # The colour reader cannot read the samples, so those cases fail and are reported by number.
+        # The colour reader cannot read photos of real keys, so exactly these cases fail.
         assert {number for number, _, _ in total.failures} == {
             number for number in range(45) if cases.case(number).kind == "valid"
         }
@@ -196,7 +196,7 @@ def test_send_all_clients_report_every_case(settings: Settings) -> None:
         running.stop()
 
 
-def test_command_runs_and_meets_the_contract(tmp_path: Path) -> None:
+def test_hostile_load_command_reports_that_all_responses_were_right(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",

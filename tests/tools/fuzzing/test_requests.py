@@ -1,5 +1,4 @@
-"""Tests of the application with arbitrary requests: no server error, and every failure matches the
-contract."""
+"""Tests of the application with random requests: no server errors, and only valid responses."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ PATHS = st.sampled_from(PHOTO_PATHS)
 
 
 def check(client: FlaskClient, path: str, body: Body, query: dict[str, str] | None = None) -> None:
-    """Post the body and check the response against the contract."""
+    """Post a body and check that the response is valid for the API."""
     response = client.post(path, data=body[1], content_type=body[0], query_string=query)
     answer = Response(
         response.status_code,
@@ -42,13 +41,13 @@ def check(client: FlaskClient, path: str, body: Body, query: dict[str, str] | No
 
 @given(path=PATHS, body=forms())
 @SETTINGS
-def test_predict_any_form_matches_contract(client: FlaskClient, path: str, body: Body) -> None:
+def test_response_to_a_random_form_is_valid(client: FlaskClient, path: str, body: Body) -> None:
     check(client, path, body)
 
 
 @given(path=PATHS, body=jsons())
 @SETTINGS
-def test_predict_any_json_matches_contract(client: FlaskClient, path: str, body: Body) -> None:
+def test_response_to_random_json_is_valid(client: FlaskClient, path: str, body: Body) -> None:
     check(client, path, body)
 
 
@@ -59,14 +58,14 @@ def test_predict_any_json_matches_contract(client: FlaskClient, path: str, body:
     model=st.none() | st.sampled_from(TEXTS),
 )
 @SETTINGS
-def test_predict_any_body_and_content_type_matches_contract(
+def test_response_to_a_random_body_and_content_type_is_valid(
     client: FlaskClient, path: str, body: Body, zipcode: str, model: str | None
 ) -> None:
     check(client, path, body, {"zipcode": zipcode} | ({} if model is None else {"model": model}))
 
 
 @pytest.mark.parametrize("make_body", [malformed_form, malformed_json])
-def test_predict_malformed_body_matches_contract(client: FlaskClient, make_body: object) -> None:
+def test_response_to_a_malformed_body_is_valid(client: FlaskClient, make_body: object) -> None:
     for number in range(200):
         rng = Random(number)
         check(client, rng.choice(PHOTO_PATHS), make_body(rng))  # type: ignore[operator]

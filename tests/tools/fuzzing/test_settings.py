@@ -1,4 +1,4 @@
-"""Tests of settings with arbitrary values: they load, or fail in one line without secrets."""
+"""Tests of settings with random values: they load, or fail with one line without secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRETS = [
     for name, field in Settings.model_fields.items()
     if "Secret" in str(field.annotation)
 ]
-# Environment variables cannot contain other characters.
+# Random values. Environment variables can contain all characters except NUL.
 VALUES = st.text(
     st.characters(exclude_characters="\0", codec="utf-8"), max_size=30
 ) | st.sampled_from([word for word in TEXTS if "\0" not in word])
@@ -42,7 +42,7 @@ def load() -> Settings | None:
 
 @given(values=st.dictionaries(st.sampled_from(NAMES), VALUES | NUMBERS, max_size=6))
 @TEST_SETTINGS
-def test_settings_any_environment_loads_or_fails_cleanly(
+def test_random_environment_variables_load_or_fail_with_one_line(
     monkeypatch: pytest.MonkeyPatch, values: dict[str, str]
 ) -> None:
     with monkeypatch.context() as patch:
@@ -56,7 +56,7 @@ def test_settings_any_environment_loads_or_fails_cleanly(
 
 @given(name=st.sampled_from(SECRETS), before=VALUES, after=VALUES)
 @TEST_SETTINGS
-def test_settings_secret_never_appears_in_errors_or_repr(
+def test_secret_setting_never_appears_in_errors_or_repr(
     monkeypatch: pytest.MonkeyPatch, name: str, before: str, after: str
 ) -> None:
     with monkeypatch.context() as patch:
@@ -72,6 +72,6 @@ def test_settings_secret_never_appears_in_errors_or_repr(
     )
 )
 @TEST_SETTINGS
-def test_settings_any_env_file_loads_or_fails_cleanly(tmp_path: Path, content: bytes) -> None:
+def test_random_env_file_loads_or_fails_with_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / ".env").write_bytes(content)
     load()

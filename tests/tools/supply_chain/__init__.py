@@ -1,1 +1,1 @@
-"""Tests of tools/supply_chain."""
+"""Tests of the `tools.supply_chain` package."""

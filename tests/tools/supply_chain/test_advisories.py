@@ -1,4 +1,4 @@
-"""The check of shipped versions against the list of advisories finds planted old versions."""
+"""Tests of the check of shipped versions against the list of security advisories."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ LIBRARY = Advisory("CVE-0000-2", "library", "libsound", ">=1.1,<1.1.2", "1.1.2",
 
 
 def package(version: str, name: str = "sound") -> Shipped:
-    """Return a package in the server's lock."""
+    """Return a package as it is found in the server's lock file."""
     return Shipped("package", name, version, "requirements.txt")
 
 
 def library(version: str, name: str = "libsound") -> Shipped:
-    """Return a library in a wheel."""
+    """Return a native library as it is found in a wheel."""
     return Shipped("library", name, version, "sound")
 
 
 def plant(folder: Path, name: str, version: str, files: tuple[str, ...] = ()) -> None:
-    """Create an installed distribution with empty files."""
+    """Create the files of an installed package; `files` are empty."""
     info = folder / f"{name}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
@@ -46,7 +46,7 @@ def plant(folder: Path, name: str, version: str, files: tuple[str, ...] = ()) ->
     (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
 
 
-def test_what_is_shipped_has_no_open_advisory() -> None:
+def test_shipped_packages_and_libraries_have_no_open_advisory() -> None:
     advisories, accepted = load()
     assert problems(shipped(), advisories, accepted) == []
 
@@ -55,7 +55,7 @@ def test_what_is_shipped_has_no_open_advisory() -> None:
     ("name", "version"),
     [("pi-heif", "1.4.0"), ("pillow-heif", "1.8.0"), ("pillow", "12.3.0"), ("werkzeug", "3.1.8")],
 )
-def test_main_planted_old_package_fails(
+def test_check_fails_for_an_old_package_in_the_lock(
     name: str, version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lock = (ROOT / "requirements.txt").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def test_main_planted_old_package_fails(
     assert lines and all(line.startswith(f"{name} {version} in requirements.txt") for line in lines)
 
 
-def test_main_planted_libheif_in_a_wheel_fails(
+def test_check_fails_for_an_old_library_in_a_wheel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = tmp_path / "site"
@@ -80,7 +80,7 @@ def test_main_planted_libheif_in_a_wheel_fails(
     assert "libheif 1.23.0 in codec: CVE-2026-84383 (affected >=1.22.0,<1.23.2" in found
 
 
-def test_main_current_versions_pass(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_succeeds_for_the_current_versions(capsys: pytest.CaptureFixture[str]) -> None:
     assert main() == 0
     assert "advisories" in capsys.readouterr().out
 
@@ -108,12 +108,12 @@ def test_advisory_matches_by_kind_name_and_range(item: Shipped, affected: bool) 
 @pytest.mark.parametrize(
     ("version", "fixed"), [("1.1.1k-15.el8_6", True), ("1.1.1k-16.el8_6", False), ("1.1.1j", True)]
 )
-def test_advisory_compares_versions_of_distribution_packages(version: str, fixed: bool) -> None:
+def test_advisory_compares_versions_of_linux_distributions(version: str, fixed: bool) -> None:
     advisory = Advisory("CVE-0000-3", "library", "tls", "<1.1.1k-16.el8_6", "", "")
     assert advisory.matches(library(version, "tls")) is fixed
 
 
-def test_problems_acceptance_covers_one_version_and_must_be_needed() -> None:
+def test_accepted_advisory_covers_one_version_and_must_be_needed() -> None:
     accepted = Acceptance("CVE-0000-1", "sound", "1.1", "not reachable")
     assert problems([package("1.1")], [PACKAGE], [accepted]) == []
     assert problems([package("1.1", "other")], [PACKAGE], [accepted]) == []
@@ -124,7 +124,7 @@ def test_problems_acceptance_covers_one_version_and_must_be_needed() -> None:
 
 
 @pytest.mark.parametrize("change", ["kind = 'crate'", "affected = 'before 2'", "fixed_in = ''"])
-def test_load_refuses_an_entry_that_cannot_be_compared(change: str, tmp_path: Path) -> None:
+def test_advisory_that_cannot_be_compared_is_refused(change: str, tmp_path: Path) -> None:
     entry = {
         "id": "'CVE-0000-1'",
         "kind": "'library'",
@@ -143,7 +143,7 @@ def test_load_refuses_an_entry_that_cannot_be_compared(change: str, tmp_path: Pa
         load(file)
 
 
-def test_list_has_date_and_sources() -> None:
+def test_list_of_advisories_has_a_date_and_sources() -> None:
     assert isinstance(tomllib.loads(LIST.read_text(encoding="utf-8"))["collected"], date)
     advisories, accepted = load()
     assert all(each.source.startswith("https://") for each in advisories)
@@ -151,7 +151,7 @@ def test_list_has_date_and_sources() -> None:
     assert all(len(each.reason.split()) > 5 for each in accepted)
 
 
-def test_native_libraries_reads_versions_from_file_names(
+def test_versions_of_native_libraries_are_read_from_file_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(

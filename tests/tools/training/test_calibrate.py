@@ -1,4 +1,4 @@
-"""Calibration and limits, fitted on made-up analyses of known truth."""
+"""Tests of fitting the caliper's calibration and limits, on simulated measurements."""
 
 from __future__ import annotations
 
@@ -24,7 +24,16 @@ CODE, OTHER_CODE = (1, 2, 3, 4, 5), (1, 2, 3, 4, 6)
 def judged(
     rng: np.random.Generator, family: str, several: float = -5.0, other: float = 0.05
 ) -> Judged:
-    """A key whose measurements look better the righter it is; foreign keys look tilted and like another family."""
+    """Return a simulated key: its measurements look better if its code is right.
+
+    A foreign key looks tilted, and a little like a key of another family.
+
+    Args:
+        rng: Source of random numbers.
+        family: True family of the key.
+        several: Logit that the photo shows several keys.
+        other: Probability of another family.
+    """
     quality = rng.normal()
     right = family == "SC1" and quality + 0.5 * rng.normal() > -0.8
     foreign = family == "other"
@@ -60,7 +69,7 @@ def calibration(rows: list[Judged]) -> Calibration:
     return Calibration(Noise(1.0, 0.09, 0.09), fit_weights(rows), 1.0)
 
 
-def test_fit_weights_foreign_keys_lower_the_confidence(rows: list[Judged]) -> None:
+def test_fitted_confidence_is_lower_for_foreign_keys(rows: list[Judged]) -> None:
     fitted = calibration(rows)
     chances = [confidence(one.analysis.figures, fitted.weights) for one in rows]
     sure = [(chance, one.right) for chance, one in zip(chances, rows, strict=True)]
@@ -72,7 +81,7 @@ def test_fit_weights_foreign_keys_lower_the_confidence(rows: list[Judged]) -> No
     assert fitted.weights[FIGURES.index("tilt")] < 0
 
 
-def test_fit_limits_refuses_several_and_foreign_keys(rows: list[Judged]) -> None:
+def test_fitted_limits_refuse_several_keys_and_foreign_keys(rows: list[Judged]) -> None:
     fitted, limits = fit_limits(rows, START)
     given = [one for one in rows if one.within(limits, fitted)]
     assert not [one for one in given if one.shot.keyway == "several"]
@@ -81,7 +90,7 @@ def test_fit_limits_refuses_several_and_foreign_keys(rows: list[Judged]) -> None
     assert sum(one.right for one in given) > 0.7 * right
 
 
-def test_within_each_limit_refuses_on_its_own(rows: list[Judged]) -> None:
+def test_each_limit_alone_can_refuse_a_key(rows: list[Judged]) -> None:
     fitted, limits = fit_limits(rows, START)
     one = next(each for each in rows if each.right and each.within(limits, fitted))
     assert not one.within(replace(limits, presence=9.0), fitted)
@@ -92,7 +101,7 @@ def test_within_each_limit_refuses_on_its_own(rows: list[Judged]) -> None:
     assert not one.within(replace(limits, several=-9.0), fitted)
 
 
-def test_thresholds_of_older_manifest_never_counts_keys() -> None:
+def test_older_manifest_has_no_limit_for_several_keys() -> None:
     names = ("presence", "fit", "other", "evidence", "confidence")
     assert thresholds_of({"thresholds": dict.fromkeys(names, 0.5)}).several > 1e6
     assert thresholds_of({"thresholds": dict.fromkeys((*names, "several"), 0.5)}).several == 0.5

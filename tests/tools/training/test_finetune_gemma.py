@@ -1,4 +1,4 @@
-"""Tests of the fine-tuning command: accuracy of its models, their manifests, and resuming."""
+"""Tests of the fine-tuning command: its models, their manifests, and resuming a training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.gemma
 
 
 def table_of(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a folder."""
+    """Return the parsed manifest of a model folder."""
     return tomllib.loads((folder / "manifest.toml").read_text())
 
 
@@ -55,7 +55,7 @@ def test_finetuned_model_reads_its_training_photos(form: str, gemma_models: Gemm
             assert result.confidence > 0.9
 
 
-def test_adapter_changes_language_layers_only_and_names_no_path(
+def test_adapter_has_only_language_layers_and_contains_no_path(
     gemma_models: GemmaModels,
 ) -> None:
     from keylike.readers.gemma.weights import adapter_file, tensors
@@ -78,7 +78,7 @@ def test_adapter_changes_language_layers_only_and_names_no_path(
         assert not any(str(gemma_models.base.parent) in text for text in message)
 
 
-def test_manifest_without_held_out_keys_has_no_accuracy(gemma_models: GemmaModels) -> None:
+def test_manifest_contains_no_accuracy_without_held_out_keys(gemma_models: GemmaModels) -> None:
     assert (
         table_of(gemma_models.lora)["measured"]
         == table_of(gemma_models.merged)["measured"]
@@ -103,7 +103,7 @@ SHORT = (
 
 @dataclass(frozen=True, slots=True)
 class ShortRun:
-    """Short training run: its photos, its output folder and its JSON result."""
+    """Short training run, with its photos, its output folder and its JSON result."""
 
     photos: Path
     out: Path
@@ -112,7 +112,7 @@ class ShortRun:
 
 @pytest.fixture(scope="module")
 def short_run(gemma_models: GemmaModels, tmp_path_factory: pytest.TempPathFactory) -> ShortRun:
-    """Train twelve steps without interruption on twelve photos, some of them held out."""
+    """Train 12 steps without interruption on 12 photos, some of which are held out."""
     folder = tmp_path_factory.mktemp("course")
     draw(folder / "photos", 12)
     printed = run(
@@ -138,7 +138,7 @@ def test_result_and_manifests_report_the_same_accuracy(short_run: ShortRun) -> N
         measured["held_out"] == measured["photos"] == sum(1 for shot in held_out if shot.codes) == 2
     )
     assert measured["without_code"] == 1
-    # Twelve steps do not teach an untrained network to read a new key.
+    # After 12 steps the network cannot read a key that it has not seen.
     assert measured["whole_code"] == 0.0 and 0 <= measured["cut"] <= 1
     assert (
         short_run.result["photos"],
@@ -147,7 +147,7 @@ def test_result_and_manifests_report_the_same_accuracy(short_run: ShortRun) -> N
     ) == (9, 0, STEPS)
 
 
-# Kills itself while writing its third checkpoint.
+# A program that trains, and kills itself while it writes its third checkpoint.
 KILLED_TRAINING = """
 import os, signal
 from tools.training.finetune_gemma import main
@@ -162,7 +162,7 @@ main()
 """
 
 
-def test_killed_training_resumes_from_last_checkpoint_with_same_result(
+def test_killed_training_continues_from_its_last_checkpoint(
     short_run: ShortRun, gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -186,7 +186,7 @@ def test_killed_training_resumes_from_last_checkpoint_with_same_result(
     ("option", "value", "message"),
     [("--rank", "4", "rank"), ("--lr", "2e-3", "lr"), ("--reply", "long", "photos")],
 )
-def test_training_with_other_settings_does_not_resume(
+def test_training_cannot_continue_with_other_settings(
     option: str, value: str, message: str, short_run: ShortRun, gemma_models: GemmaModels
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -206,7 +206,7 @@ def test_training_with_other_settings_does_not_resume(
     )
 
 
-def test_adapter_or_4_bit_weights_as_base_are_refused(
+def test_adapter_or_4_bit_weights_are_refused_as_a_base_model(
     short_run: ShortRun, gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     folder = tmp_path / "both"

@@ -1,4 +1,4 @@
-"""Tests of training batches: constant prompt, loss on the reply only, and the reader's squares."""
+"""Tests of training batches: same prompt, loss only on the reply, and the reader's squares."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def table(gemma_models: GemmaModels) -> dict[str, Any]:
 
 @pytest.fixture
 def framer(table: dict[str, Any]) -> Framer:
-    """Return the reader's framer."""
+    """Return the framer that the reader uses, which crops the key to a square."""
     return Framer(gemma_manifest(table).picture, CaliperReader.load(ROOT / "models" / "caliper"))
 
 
@@ -45,7 +45,7 @@ def processor(gemma_models: GemmaModels) -> Any:
 
 @pytest.fixture
 def examples(gemma_models: GemmaModels, framer: Framer, tmp_path: Path) -> list[Example]:
-    """Return all photos of the fixture with their short replies."""
+    """Return training examples: all photos of `gemma_models` with their short replies."""
     squares = frame(gemma_models.shots, framer, SIDE, tmp_path / "squares")
     return [
         Example(square, reply_for(shot, "short"))
@@ -53,7 +53,9 @@ def examples(gemma_models: GemmaModels, framer: Framer, tmp_path: Path) -> list[
     ]
 
 
-def test_collator_prompt_is_the_same_for_every_key(processor: Any, examples: list[Example]) -> None:
+def test_prompt_of_a_training_batch_is_the_same_for_every_key(
+    processor: Any, examples: list[Example]
+) -> None:
     batch, tokenizer = Collator(processor, Prompt())(examples), processor.tokenizer
     rows = zip(batch["input_ids"], batch["labels"], strict=True)
     prompts = [ids[: int((labels != IGNORED).nonzero()[0])] for ids, labels in rows]
@@ -62,7 +64,7 @@ def test_collator_prompt_is_the_same_for_every_key(processor: Any, examples: lis
     assert not set("0123456789") & set(texts.pop())
 
 
-def test_collator_labels_cover_reply_and_end_of_turn_only(
+def test_training_labels_are_only_the_reply_and_the_end_of_turn(
     processor: Any, examples: list[Example]
 ) -> None:
     batch, tokenizer = Collator(processor, Prompt())(examples), processor.tokenizer
@@ -77,7 +79,7 @@ def test_collator_labels_cover_reply_and_end_of_turn_only(
         )
         assert labels[labelled][-1] == end_of_turn(tokenizer)
         assert tokenizer.decode(labels[labelled][:-1]) == example.reply
-        # Only masked padding follows the reply.
+        # After the reply there is only padding, which is masked.
         assert (
             not mask[int(labelled.nonzero()[-1]) + 1 :].any()
             and mask[: int(labelled.nonzero()[-1]) + 1].all()
@@ -85,7 +87,7 @@ def test_collator_labels_cover_reply_and_end_of_turn_only(
     assert len({int((mask == 1).sum()) for mask in batch["attention_mask"]}) > 1
 
 
-def test_frame_gives_the_squares_that_the_reader_uses(
+def test_training_squares_equal_those_of_the_reader(
     gemma_models: GemmaModels, framer: Framer, examples: list[Example]
 ) -> None:
     for example, shot in zip(examples, gemma_models.shots, strict=True):
@@ -94,7 +96,7 @@ def test_frame_gives_the_squares_that_the_reader_uses(
 
 
 @pytest.mark.parametrize("shape", list(REPLIES))
-def test_reply_ids_start_with_the_forced_tokens(
+def test_trained_reply_has_the_tokens_that_slot_decoding_expects(
     shape: str, gemma_models: GemmaModels, table: dict[str, Any], processor: Any
 ) -> None:
     layout = build_layout(gemma_manifest({**table, "reply": REPLIES[shape]}), processor.tokenizer)

@@ -1,4 +1,4 @@
-"""Tests for the validation and split of training data, and for the replies to learn."""
+"""Tests of reading and splitting training data, and of the replies that the model learns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PICTURE = ROOT / "samples" / "sc1_01.jpg"
 
 
 def write_jsonl(folder: Path, *rows: object) -> Path:
-    """Write a JSONL file next to a photo called key.jpg."""
+    """Write these rows into a JSONL file, next to a photo key.jpg."""
     (folder / "key.jpg").write_bytes(PICTURE.read_bytes())
     file = folder / "own.jsonl"
     file.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
@@ -24,7 +24,7 @@ def write_jsonl(folder: Path, *rows: object) -> Path:
 
 
 def row(**other: object) -> dict[str, object]:
-    """Return a valid line with changed fields."""
+    """Return a valid row, with some fields changed."""
     return {
         "image_path": "key.jpg",
         "bittings": [2, 5, 4, 7, 3],
@@ -34,7 +34,7 @@ def row(**other: object) -> dict[str, object]:
     }
 
 
-def test_read_shots_accepts_codes_as_list_or_text_or_none(tmp_path: Path) -> None:
+def test_training_data_may_have_codes_as_list_or_text_or_none(tmp_path: Path) -> None:
     file = write_jsonl(
         tmp_path,
         row(),
@@ -72,7 +72,7 @@ def test_read_shots_accepts_codes_as_list_or_text_or_none(tmp_path: Path) -> Non
         ("{", "line 2 of own.jsonl is not a JSON object with image_path"),
     ],
 )
-def test_finetune_invalid_line_gives_one_clear_message(
+def test_invalid_line_of_training_data_is_reported_in_one_line(
     line: object, message: str, tmp_path: Path
 ) -> None:
     output = error_of(write_jsonl(tmp_path, row(), line), tmp_path)
@@ -80,7 +80,7 @@ def test_finetune_invalid_line_gives_one_clear_message(
 
 
 def error_of(data: Path, folder: Path, *options: str) -> str:
-    """Return the command's error message, which must be one line."""
+    """Return the error message of the command after checking that it is one line."""
     with pytest.raises(SystemExit) as stopped:
         main([str(data), str(folder / "out"), "--base", str(folder / "no-base"), *options])
     output = str(stopped.value.code)
@@ -88,7 +88,7 @@ def error_of(data: Path, folder: Path, *options: str) -> str:
     return output
 
 
-def test_finetune_missing_labels_codes_or_base_are_reported(
+def test_missing_labels_codes_or_base_model_are_reported(
     tmp_path: Path,
 ) -> None:
     assert "has no labels.jsonl" in error_of(tmp_path, tmp_path)
@@ -107,7 +107,7 @@ def test_finetune_missing_labels_codes_or_base_are_reported(
 
 
 def shot(name: str, codes: tuple[int, ...] | None, keyway: str = "SC1") -> Shot:
-    """Return a shot whose photo need not exist."""
+    """Return a labelled photo, whose file does not exist."""
     return Shot(Path(name), keyway if codes else "none", codes, "easy")
 
 
@@ -119,7 +119,7 @@ MANY = [
 EMPTY = [shot(f"none_{photo}.jpg", None) for photo in range(10)]
 
 
-def test_split_by_key_keeps_photos_of_a_key_together() -> None:
+def test_photos_of_one_key_are_not_split_between_training_and_test() -> None:
     train_shots, held_out = split_by_key([*MANY, *EMPTY], 0.2)
     keys = [{item.codes for item in side if item.codes} for side in (train_shots, held_out)]
     assert not keys[0] & keys[1]
@@ -130,7 +130,7 @@ def test_split_by_key_keeps_photos_of_a_key_together() -> None:
     assert set(again) == set(train_shots)
 
 
-def test_split_by_key_same_code_of_other_keyway_is_another_key() -> None:
+def test_same_code_of_another_keyway_is_another_key_in_the_split() -> None:
     pairs = [
         shot(f"{keyway}_{item.path}", item.codes, keyway)
         for keyway in ("SC1", "KW1")
@@ -143,13 +143,13 @@ def test_split_by_key_same_code_of_other_keyway_is_another_key() -> None:
     assert {item.codes for item in train_shots} & {item.codes for item in held_out}
 
 
-def test_split_by_key_holds_out_nothing_or_too_much() -> None:
+def test_split_can_hold_out_nothing_but_not_all_keys() -> None:
     assert split_by_key(MANY, 0) == (MANY, [])
     with pytest.raises(DataError, match="no key would be left"):
         split_by_key(MANY, 0.99)
 
 
-def test_reply_for_has_keyway_and_code_but_no_confidence() -> None:
+def test_reply_to_learn_has_keyway_and_code_but_no_confidence() -> None:
     assert reply_for(MANY[0], "short") == "KEYWAY: SC1\nBITTING: 0,3,4,5,0"
     assert reply_for(EMPTY[0], "short") == reply_for(EMPTY[0], "long") == "KEYWAY: NONE"
     lines = reply_for(MANY[0], "long").splitlines()
@@ -157,14 +157,14 @@ def test_reply_for_has_keyway_and_code_but_no_confidence() -> None:
     assert [output.partition(":")[0] for output in lines[3:]] == ["PRODUCTION", "COMPLEXITY"]
 
 
-def test_read_shots_accepts_byte_order_mark_and_numbers_as_text(tmp_path: Path) -> None:
+def test_training_data_may_have_a_byte_order_mark_and_numbers_as_text(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"a photo")
     row = '{"image_path": "a.jpg", "bittings": ["2", "5", "4", "7", "3"], "keyway": "SC1"}'
     (tmp_path / "own.jsonl").write_bytes(b"\xef\xbb\xbf" + row.encode())
     assert read_shots(tmp_path / "own.jsonl")[0].codes == (2, 5, 4, 7, 3)
 
 
-def test_read_shots_line_without_keyway_raises(tmp_path: Path) -> None:
+def test_line_of_training_data_without_a_keyway_raises_an_error(tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").write_text('{"image_path": "a.jpg", "bittings": [2, 5, 4, 7, 3]}')
     with pytest.raises(DataError, match=r"line 1 of own\.jsonl has no keyway"):
         read_shots(tmp_path / "own.jsonl")

@@ -1,4 +1,4 @@
-"""The looks and the robustness sets."""
+"""Tests of the looks of drawn photos, and of the sets of drawings that test robustness."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def scene() -> Scene:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_whole_named_look_draws_a_labelled_photo(scene: Scene, name: str) -> None:
+def test_every_look_can_be_drawn_with_a_label(scene: Scene, name: str) -> None:
     wanted = Wanted(kind="SC1", tier="easy", look=NAMED[name])
     sample = scene.whole(240, 180, wanted=wanted)
     assert sample.picture.shape == (180, 240, 3)
@@ -32,19 +32,19 @@ def test_whole_named_look_draws_a_labelled_photo(scene: Scene, name: str) -> Non
     assert label(sample, "a.jpg")["bitting"]
 
 
-def test_whole_grey_look_has_no_colour(scene: Scene) -> None:
+def test_grey_look_has_no_colour(scene: Scene) -> None:
     picture = scene.whole(160, 120, wanted=Wanted(kind="KW1", look=NAMED["grey"])).picture
     assert (picture[..., 0] == picture[..., 1]).all()
     assert (picture[..., 1] == picture[..., 2]).all()
 
 
-def test_worked_over_plain_look_changes_nothing() -> None:
+def test_plain_look_changes_nothing_on_a_photo() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     assert np.array_equal(worked_over(np.random.default_rng(0), photo, PLAIN), photo)
 
 
-def test_distorted_pose_follows_the_picture() -> None:
-    """A dot under the blade moves to where the new pose says."""
+def test_pose_of_a_distorted_photo_fits_the_picture() -> None:
+    """Distort a photo with a dot: the dot must be where the new pose of the blade has it."""
     pose = np.array([[8.0, 0, 300], [0, -8, 400], [0, 0, 1]])
     photo = np.zeros((480, 640, 3), np.uint8)
     x, y = project(pose, SLOT.mean(0, keepdims=True))[0]
@@ -57,7 +57,7 @@ def test_distorted_pose_follows_the_picture() -> None:
 
 
 @pytest.mark.parametrize("times", [1.5, 2.0])
-def test_plan_blade_wide_wheel_cuts_wide_flats(times: float) -> None:
+def test_wide_cutting_wheel_makes_wide_flats(times: float) -> None:
     rng, way = np.random.default_rng(2), keyway("SC1")
     flat = (way.cut_flat_mm or 0) * times
     for _ in range(20):
@@ -67,7 +67,7 @@ def test_plan_blade_wide_wheel_cuts_wide_flats(times: float) -> None:
         assert np.abs(blade.upper[on_flat] - blade.depths[deepest]).max() < 0.25
 
 
-def test_foreign_keyway_is_never_a_readable_one() -> None:
+def test_random_foreign_keyway_differs_from_the_readable_ones() -> None:
     rng = np.random.default_rng(4)
     for _ in range(60):
         way = foreign_keyway(rng)
@@ -92,7 +92,7 @@ def test_label_of_several_keys_has_no_code(scene: Scene) -> None:
         assert ((ends > -40) & (ends < [520, 400])).all()
 
 
-def test_draw_set_twice_keeps_the_photos(tmp_path: Path) -> None:
+def test_drawing_a_set_twice_keeps_its_photos(tmp_path: Path) -> None:
     draw(tmp_path, 0.02, ("flats x 1.5", "several"))
     assert {folder.name for folder in tmp_path.iterdir()} == {"flats-x-1.5", "several"}
     before = (tmp_path / "several" / "labels.jsonl").stat().st_mtime_ns
@@ -101,7 +101,7 @@ def test_draw_set_twice_keeps_the_photos(tmp_path: Path) -> None:
     assert {shot.keyway for shot in shots(tmp_path / "flats-x-1.5")} <= {"SC1", "SC4"}
 
 
-def test_recipes_cover_every_kind_of_trouble() -> None:
+def test_recipes_contain_foreign_keys_several_keys_and_all_looks() -> None:
     sets = recipes()
     assert sets["foreign"].count == 300
     assert all(sets[f"looks {tier}"].count == 100 for tier in ("easy", "normal", "hard"))
@@ -109,7 +109,7 @@ def test_recipes_cover_every_kind_of_trouble() -> None:
     assert sets["several"].wanted[0].several
 
 
-def test_summary_counts_false_codes_by_confidence() -> None:
+def test_summary_counts_wrong_codes_by_confidence() -> None:
     shot = Shot(Path("a.jpg"), "SC1", (1, 2, 3, 4, 5), "easy")
     reading = Reading(
         "SC1", (1, 2, 3, 4, 5), 0.9, True, (), (Candidate((1, 2, 3, 4, 5), 0.9),), Quality()

@@ -1,4 +1,4 @@
-"""Networks in integers."""
+"""Tests of converting the caliper's networks to integers (quantising)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODEL = Path(__file__).resolve().parents[3] / "models" / "caliper"
 
 @pytest.fixture(scope="module")
 def exact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untrained networks, exported."""
+    """Return a folder with exported networks, which are not trained."""
     folder = tmp_path_factory.mktemp("exact")
     torch.manual_seed(0)
     for name, net in NETS.items():
@@ -39,12 +39,12 @@ def noise(name: str, count: int) -> list[np.ndarray]:
 
 
 def inputs(name: str, count: int) -> list[dict[str, np.ndarray]]:
-    """Noise as the network gets it."""
+    """Return pictures of noise as input of the network."""
     pose = {"pose": np.zeros((1, POSE_FEATURES), np.float32)} if name == "measurer" else {}
     return [{"picture": to_input([picture])} | pose for picture in noise(name, count)]
 
 
-def test_quantise_integers_answer_as_floating_point(exact: Path, tmp_path: Path) -> None:
+def test_quantised_networks_give_almost_the_same_results(exact: Path, tmp_path: Path) -> None:
     for name in NETWORKS:
         path = quantise(name, exact, tmp_path, inputs(name, 3))
         assert path.stat().st_size < (exact / f"{name}.onnx").stat().st_size
@@ -58,13 +58,13 @@ def test_quantise_integers_answer_as_floating_point(exact: Path, tmp_path: Path)
     assert np.abs(before.find(square).points - after.find(square).points).max() < 1.0
 
 
-def test_quantise_quantised_network_raises(exact: Path, tmp_path: Path) -> None:
+def test_quantising_a_quantised_network_raises_value_error(exact: Path, tmp_path: Path) -> None:
     quantise("finder", exact, tmp_path, inputs("finder", 2))
     with pytest.raises(ValueError, match="already"):
         quantise("finder", tmp_path, tmp_path, inputs("finder", 2))
 
 
-def test_drawn_inputs_cover_every_network() -> None:
+def test_drawn_inputs_exist_for_every_network() -> None:
     shown = drawn_inputs(MODEL, 2)
     for name in NETWORKS:
         assert all(given["picture"].shape[2:] == SHAPES[name] for given in shown[name])

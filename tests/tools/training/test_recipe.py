@@ -1,4 +1,4 @@
-"""The commands that `make train` runs."""
+"""Tests of the commands that `make train` runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from tools.training.__main__ import FURTHER, STEPS, drawings, taking_up, trainings
 
 
-def test_drawings_existing_photos_are_skipped(tmp_path: Path) -> None:
+def test_photos_that_exist_are_not_drawn_again(tmp_path: Path) -> None:
     commands = drawings(tmp_path)
     assert any(command[0] == "tools.training.render" for command in commands)
     (tmp_path / "held").mkdir()
@@ -15,9 +15,9 @@ def test_drawings_existing_photos_are_skipped(tmp_path: Path) -> None:
     assert all(command[0] == "tools.training.dataset" for command in drawings(tmp_path))
 
 
-def test_taking_up_missing_checkpoints_come_from_the_model(tmp_path: Path) -> None:
+def test_missing_checkpoints_are_imported_from_the_model(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "finder.pt").touch()  # begun already
+    (tmp_path / "checkpoints" / "finder.pt").touch()  # its training has begun already
     taken = taking_up(tmp_path, Path("models/caliper"))
     assert {command[-1] for command in taken} == set(STEPS) - {"finder"}
     assert all(
@@ -25,7 +25,7 @@ def test_taking_up_missing_checkpoints_come_from_the_model(tmp_path: Path) -> No
     )
 
 
-def test_trainings_further_has_its_own_steps_and_rates(tmp_path: Path) -> None:
+def test_further_training_has_its_own_steps_and_rates(tmp_path: Path) -> None:
     anew, further = trainings(tmp_path, further=False), trainings(tmp_path, further=True)
     steps = {command[1]: int(command[command.index("--steps") + 1]) for command in further}
     assert steps == {name: each for name, (each, _) in FURTHER.items()}

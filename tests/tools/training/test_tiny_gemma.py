@@ -1,4 +1,4 @@
-"""Tests that the tiny Gemma is complete and behaves like a real one."""
+"""Tests that the tiny Gemma is a complete model and behaves like a real one."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def processor(gemma_models: GemmaModels) -> Any:
     return load_processor(gemma_models.base)
 
 
-def test_inspect_accepts_tiny_gemma_as_whole_model(gemma_models: GemmaModels) -> None:
+def test_tiny_gemma_is_accepted_as_a_complete_model(gemma_models: GemmaModels) -> None:
     checkpoint = inspect(gemma_models.base, base_model=None, models=None)
     assert checkpoint.kind == "gemma-merged" and not checkpoint.quantised
     assert sum(path.stat().st_size for path in gemma_models.base.iterdir()) < 10_000_000
 
 
-def test_tokenizer_encodes_each_digit_separately(processor: Any) -> None:
+def test_tokenizer_of_tiny_gemma_encodes_each_digit_separately(processor: Any) -> None:
     digits = string.digits
     assert processor.tokenizer.tokenize(digits) == list(digits)
     for text in (",".join(digits), "BITTING: 25473", "\n2", "SC1"):
@@ -41,7 +41,7 @@ def test_tokenizer_encodes_each_digit_separately(processor: Any) -> None:
         assert all(len(piece) == 1 for piece in pieces if set(piece) & set(digits)), pieces
 
 
-def test_tokenizer_round_trips_any_text(processor: Any) -> None:
+def test_tokenizer_of_tiny_gemma_decodes_what_it_encodes(processor: Any) -> None:
     text = "KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n  naïve 鍵\n"
     assert (
         processor.tokenizer.decode(processor.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -49,14 +49,14 @@ def test_tokenizer_round_trips_any_text(processor: Any) -> None:
     )
 
 
-def test_tokenizer_encodes_prompt_and_reply_briefly(processor: Any) -> None:
+def test_tokenizer_of_tiny_gemma_needs_few_tokens_for_a_prompt(processor: Any) -> None:
     assert len(processor.tokenizer.tokenize(Prompt().text)) <= 20
     assert (
         len(processor.tokenizer.tokenize("KEYWAY: SC1\nBITTING: 2,5,4,7,3\nBRAND: Schlage\n")) <= 22
     )
 
 
-def test_config_ids_are_in_real_order(gemma_models: GemmaModels) -> None:
+def test_token_ids_of_tiny_gemma_are_in_the_order_of_a_real_one(gemma_models: GemmaModels) -> None:
     config = json.loads((gemma_models.base / "config.json").read_text())
     text, vision, audio = (config[f"{part}_config"] for part in ("text", "vision", "audio"))
     assert (
@@ -71,7 +71,9 @@ def test_config_ids_are_in_real_order(gemma_models: GemmaModels) -> None:
     assert audio["vocab_offset"] <= min(config["eoa_token_id"], config["audio_token_id"])
 
 
-def test_build_is_deterministic_per_seed(gemma_models: GemmaModels, tmp_path: Path) -> None:
+def test_tiny_gemma_is_the_same_for_the_same_seed(
+    gemma_models: GemmaModels, tmp_path: Path
+) -> None:
     for name, seed in (("same", 0), ("other", 1)):
         build(tmp_path / name, side=SIDE, image_tokens=IMAGE_TOKENS, seed=seed)
     same, other, base = (
@@ -81,7 +83,7 @@ def test_build_is_deterministic_per_seed(gemma_models: GemmaModels, tmp_path: Pa
     assert same.read_bytes() == base.read_bytes() != other.read_bytes()
 
 
-def test_model_output_depends_on_picture(gemma_models: GemmaModels) -> None:
+def test_output_of_tiny_gemma_depends_on_the_picture(gemma_models: GemmaModels) -> None:
     import torch
     from PIL import Image
 
@@ -99,7 +101,7 @@ def test_model_output_depends_on_picture(gemma_models: GemmaModels) -> None:
 
 
 @pytest.mark.parametrize(("side", "image_tokens"), [(64, 15), (72, 16), (32, 16)])
-def test_build_picture_not_divisible_into_tokens_raises(
+def test_picture_size_that_does_not_fit_the_tokens_raises_value_error(
     side: int, image_tokens: int, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="square number"):

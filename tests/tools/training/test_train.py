@@ -1,4 +1,4 @@
-"""A tiny training from drawing to export."""
+"""Tests of a very short training of the caliper's networks, from drawing to export."""
 
 from __future__ import annotations
 
@@ -34,18 +34,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", list(NETS))
-def test_train_resumes_from_its_checkpoint(name: str, data: Path, tmp_path: Path) -> None:
+def test_training_continues_from_its_checkpoint(name: str, data: Path, tmp_path: Path) -> None:
     train(name, data, tmp_path, steps=2, batch=4, seed=0, workers=1)
     assert torch.load(tmp_path / f"{name}.pt", weights_only=True)["step"] == 2
     train(name, data, tmp_path, steps=3, batch=4, seed=0, workers=1)
     assert torch.load(tmp_path / f"{name}.pt", weights_only=True)["step"] == 3
 
 
-# The exporter that PyTorch now prefers needs a further package; the one used here is pinned with PyTorch.
+# PyTorch recommends a newer exporter, which needs another package. The old one warns about that.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_exported_network_gives_the_same_answers_as_the_trained_one(
-    data: Path, tmp_path: Path
-) -> None:
+def test_exported_network_gives_the_results_of_the_trained_one(data: Path, tmp_path: Path) -> None:
     for name in NETS:
         train(name, data, tmp_path, steps=1, batch=4, seed=0, workers=1)
         export(name, tmp_path / f"{name}.pt", tmp_path)
@@ -58,14 +56,14 @@ def test_exported_network_gives_the_same_answers_as_the_trained_one(
         picture = torch.from_numpy((strip.transpose(2, 0, 1)[None].astype(np.float32) - 120) / 60)
         pose = torch.from_numpy(pose_features(TILTED)[None])
         depths = net(picture, pose)[2][0].numpy()
-    # The file's weights are half precision: a thousandth of a mm is far below what matters.
+    # The exported weights have half precision, so the depths in mm differ a little.
     assert np.abs(networks.measure(strip, TILTED).depths - depths).max() < 0.01
     assert np.isfinite(networks.find(strip[:, :160][:144].repeat(2, 0)[:160]).points).all()
 
 
 @pytest.mark.parametrize("name", list(NETS))
-def test_import_weights_answers_as_the_shipped_network(name: str, data: Path) -> None:
-    """Imported weights answer as the file does and can be trained further."""
+def test_imported_weights_give_the_results_of_the_embedded_network(name: str, data: Path) -> None:
+    """Import the weights of a network of the embedded model, for a further training."""
     file = MODEL / f"{name}.onnx"
     batches = Batches(name, data, 8, 0, 1)
     net = import_weights(name, onnx.load(str(file)), batches).eval()
@@ -83,10 +81,12 @@ def test_import_weights_answers_as_the_shipped_network(name: str, data: Path) ->
     for output, before in zip(names, shipped, strict=True):
         after = again[output].numpy()
         if output == "variance":
-            # Square pixels, over three orders of magnitude where no blade is in sight.
+            # Without a visible blade this output, in square pixels, has values of very different
+            # sizes, so compare the logarithms.
             before, after = np.log(before), np.log(after)
         assert np.abs(before - after).mean() < 0.03 * (np.abs(before).mean() + 0.1)
-    # With the statistics of eight pictures in place of many: the points, corners or edges that the network is for stay near.
+    # In training mode the network uses the statistics of these eight pictures only. Its first
+    # output (points, corners or edges) must still be near that of the embedded network.
     assert np.abs(shipped[0] - training[names[0]].numpy()).mean() < 0.3 * (
         np.abs(shipped[0]).mean() + 0.1
     )
