@@ -1,7 +1,8 @@
 """Entry point of the command line.
 
-It checks Python and the packages, and handles Ctrl-C, before it imports anything else. It runs on
-older versions of Python and imports only the standard library.
+It checks the Python version and the installed packages, and handles Ctrl-C, before it imports the
+rest of Keylike. It also runs on
+older versions of Python, so it imports only the standard library at the top.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import signal
 import sys
 
-# The import of typing would take time in which Ctrl-C prints a traceback.
+# `typing` is not imported at run time: Ctrl-C during that import would print a traceback.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
+# The oldest version of Python that Keylike supports.
 _OLDEST = (3, 11)
+# The exit status for a wrong installation or a wrong use of the command line.
 _USAGE = 2
 
 
@@ -23,15 +26,15 @@ def main() -> None:
     received = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        # A second signal ends the process at once.
+        # A second signal of the same kind terminates the process immediately.
         signal.signal(number, signal.SIG_DFL)
         received.append(number)
-        # A server that is asked to stop has done so, however early that is.
+        # A server that is asked to stop exits with status 0, even while it is still starting.
         sys.exit(0 if _serves(sys.argv[1:]) else 128 + number)
 
-    # The server replaces the handlers when it can stop without losing requests.
+    # The server installs other handlers as soon as it can stop without losing requests.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        # There is no SIGHUP on Windows, and nohup ignores it.
+        # Windows has no SIGHUP. Under nohup, SIGHUP is ignored and must stay ignored.
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stop)

@@ -20,10 +20,12 @@ from keylike.readers.contract import Reader
 from keylike.resources import WEB
 from keylike.settings import Settings
 
-# Threads that refuse further requests, and answer for health, while all others wait for photos.
+# Number of additional threads. They refuse further requests and answer health checks while all
+# other threads wait for photos.
 _SPARE_THREADS = 8
-# Time to send the answer of a request that finished at its deadline.
+# Seconds that a shutdown adds to the deadline of a request, to send its response.
 _ANSWER_S = 2.0
+# Length in bytes of a random secret.
 _SECRET_BYTES = 32
 
 
@@ -39,7 +41,11 @@ def picture_limits(settings: Settings) -> Limits:
 
 
 def chosen_reader(settings: Settings) -> Reader:
-    """Return the reader that the settings name, loaded but not warmed. Raise ModelError."""
+    """Return the reader of the model in the settings, loaded but not warmed up.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
     embedded = settings.models / "caliper"
     choices = loading.Choices(
         settings.models,
@@ -62,14 +68,17 @@ def body_limit(settings: Settings) -> int:
 def batch_limit(settings: Settings) -> int:
     """Return the largest body of POST /predict/batch in bytes.
 
-    Four pictures of the largest size; with the defaults, 32 of 1.25 MB each, five times a phone's
-    capture. Never more than the server reads of a body that it refuses.
+    It is enough for four pictures of the largest size: with the defaults 40 MB, or 1.25 MB for each
+    of 32 photos. It is never more than the server reads of a body that it refuses.
     """
     return min(settings.max_bytes * 4 + 100_000, MAX_DISCARDED_BYTES)
 
 
 def binding(settings: Settings) -> Binding:
-    """Return where and how to listen: one thread per admitted request, and a few spare ones."""
+    """Return the address and the limits of the HTTP server.
+
+    It has one thread for each request that may be admitted, and _SPARE_THREADS more.
+    """
     in_engine = max(settings.threads, settings.processes, settings.max_batch)
     return Binding(
         settings.host,
@@ -88,7 +97,7 @@ def binding(settings: Settings) -> Binding:
 
 
 def http_options(settings: Settings, salt: bytes) -> HttpOptions:
-    """Return what the application needs; `salt` hides the addresses of clients."""
+    """Return the settings of the Flask application; `salt` is the key that hides addresses."""
     return HttpOptions(
         body_limit=body_limit(settings),
         batch_limit=batch_limit(settings),
@@ -105,11 +114,12 @@ def http_options(settings: Settings, salt: bytes) -> HttpOptions:
 
 
 def shared_secret(settings: Settings, log: BoundLogger) -> bytes:
-    """Return the secret of all replicas: from the settings, or from a file next to the tokens.
+    """Return the secret that all replicas share: from the settings, or from a file.
 
-    Replicas that share a Redis need the same secret to know a client by the same name. Without
-    KEYLIKE_SECRET and KEYLIKE_API_KEY, a random one is kept in a file that replicas on one machine
-    share. If that file cannot be used, limits count per replica, and the log says so.
+    Replicas that share a Redis need the same secret, so that they use the same name for a client.
+    Without KEYLIKE_SECRET and KEYLIKE_API_KEY, a random secret is written to a file next to the
+    tokens, which the replicas on one machine share. If that file cannot be used, each replica
+    counts limits separately, and a warning is logged.
     """
     chosen = settings.secret or settings.api_key
     if chosen:
@@ -118,7 +128,8 @@ def shared_secret(settings: Settings, log: BoundLogger) -> bytes:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            # Written whole before it gets its name: another replica may start at the same time.
+            # The file gets its name only when it is complete, because another replica may start at
+            # the same time.
             with NamedTemporaryFile(dir=path.parent, prefix=".secret-") as file:
                 file.write(secrets.token_bytes(_SECRET_BYTES))
                 file.flush()
@@ -135,18 +146,19 @@ def shared_secret(settings: Settings, log: BoundLogger) -> bytes:
 
 
 def split(setting: str) -> list[str]:
-    """Return the entries of a setting that holds several, separated by commas."""
+    """Return the entries of a setting whose value is a list separated by commas."""
     return [entry.strip() for entry in setting.split(",") if entry.strip()]
 
 
 def _tunnel_agents(settings: Settings) -> list[str]:
-    """Return the networks of the tunnel's agent, which always names its client.
+    """Return the networks from which the tunnel's agent connects; empty without a tunnel.
 
-    It connects from this machine, as all local programs do.
+    The agent runs on this machine, so these are loopback addresses. It always names the remote
+    client in X-Forwarded-For.
     """
     return ["127.0.0.0/8", "::1"] if settings.tunnel else []
 
 
 def _with_prefix(paths: frozenset[str], settings: Settings) -> frozenset[str]:
-    """Return the paths as the socket server sees them: plain, and below the configured prefix."""
+    """Return each path without and with the configured prefix. The socket server sees both."""
     return paths | {f"{settings.prefix or ''}{path}" for path in paths}

@@ -1,19 +1,20 @@
-"""Expected failures: one class per failure code, with details and without HTTP status."""
+"""Expected failures: one exception class per failure code. They know nothing about HTTP."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-# Default Retry-After in seconds for temporary failures.
+# Seconds after which a client should try again after a temporary failure.
 RETRY_AFTER_S = 5
 
 
 class KeylikeError(Exception):
     """A failure with a code for programs, a sentence for people, and details for the client.
 
-    `message` and `details` are sent as they are. They must never contain a path, a picture, a token
-    or a library's error text. A key's code may only appear in the details of a refusal of that key.
+    `message` and `details` are sent to the client. They must never contain a path, a picture, a
+    token or the error text of a library. The code of a key may only appear in `details`, if two
+    readers disagreed about that key.
     """
 
     code: ClassVar[str]
@@ -79,7 +80,7 @@ class Forbidden(KeylikeError):
 
 
 class RateLimited(KeylikeError):
-    """The client has used up its quota; `retry_after_s` says when the next request is possible."""
+    """The client has used up its quota; retry after `retry_after_s` seconds."""
 
     code = "rate_limited"
 
@@ -89,9 +90,9 @@ class RateLimited(KeylikeError):
 
 
 class UnreadableKey(KeylikeError):
-    """The reader refuses to read the photo.
+    """The reader found no reliable code in the photo.
 
-    `reason` is for programs; `advice` helps the user to take a better photo.
+    `reason` is a word for programs. `advice` tells the user how to take a better photo.
     """
 
     code = "unreadable"
@@ -106,7 +107,7 @@ class UnreadableKey(KeylikeError):
 
 
 class ModelLoading(KeylikeError):
-    """The reader is not loaded yet, or the server is draining; retry after `retry_after_s`."""
+    """The reader is still loading, or the server shuts down. Retry after `retry_after_s`."""
 
     code = "model_loading"
 
@@ -116,7 +117,7 @@ class ModelLoading(KeylikeError):
 
 
 class Overloaded(KeylikeError):
-    """The server lacks memory or queue capacity for this request; retry after `retry_after_s`."""
+    """The queue is full or memory is short; retry after `retry_after_s` seconds."""
 
     code = "overloaded"
 
@@ -126,20 +127,19 @@ class Overloaded(KeylikeError):
 
 
 class DeadlineExceeded(KeylikeError):
-    """The request's deadline has passed; work that had not started is dropped."""
+    """The deadline of the request has passed. Work that has not started is dropped."""
 
     code = "deadline_exceeded"
 
 
 class ClientGone(KeylikeError):
-    """The client disconnected before the response; only the log records this failure."""
+    """The client disconnected before the response. This failure appears only in log and metrics."""
 
     code = "caller_gone"
 
 
 class ModelError(Exception):
-    """An unusable model folder: missing, altered or contradictory files, or a bad
-    manifest.
+    """A model folder cannot be used: its files are missing, changed or contradictory, for example.
 
-    The message names files and folders without their path, since /health shows it.
+    The message contains names of files and folders without their path, because /health shows it.
     """

@@ -1,4 +1,4 @@
-"""Parsing of client addresses, and recognition of this machine's own."""
+"""Parse client addresses, and recognize addresses that only this machine can reach."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import ipaddress
 import re
 from functools import lru_cache
 
-# Some proxies append the port of the connection, which differs between requests of one client.
+# Some proxies append the port of the connection to the client's address. It is removed, because it
+# differs between the requests of one client.
 _WITH_PORT = re.compile(r"\[(?P<ipv6>[^]]*)\](?::\d+)?|(?P<ipv4>[\d.]+):\d+")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -1,4 +1,4 @@
-"""Failed authentications per client: slowed, then refused for a while."""
+"""Limit wrong tokens per client: delay the responses after several, block after many."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from collections.abc import Callable
 
 from keylike.access.quotas import Windows
 
-# Wrong tokens per client and window. A person with a wrong token tries a few times.
+# Number of wrong tokens that a client may send per window of WINDOW_S seconds before it is blocked
+# for WINDOW_S seconds. A person with a wrong token tries only a few times.
 MAX_FAILURES = 20
 WINDOW_S = 60
-# From this many on, each response is delayed.
+# From this number of wrong tokens per window on, each response is delayed by _DELAY_S seconds.
 _SLOWED_FROM = 5
 _DELAY_S = 0.25
-# Threads that may wait at the same time. Others answer at once: an attacker with many addresses
-# must not hold all threads.
+# Number of threads that may delay a response at the same time. Further responses are not delayed,
+# because an attacker with many addresses could otherwise occupy all threads.
 _MAX_DELAYED = 4
-# Clients and tokens that are remembered.
+# Largest number of clients, and of successful tokens, that are kept in memory.
 _MAX_CLIENTS = 10_000
 _MAX_TOKENS = 10_000
 
@@ -28,14 +29,14 @@ _MAX_TOKENS = 10_000
 class FailedAttempts:
     """The failed authentications of all clients, in bounded memory.
 
-    A client that has failed too often is blocked: none of its tokens is checked any more, except
-    those that it has used with success before. Otherwise one wrong program would block all clients
-    that share its address.
+    A client that has failed too often is blocked for WINDOW_S seconds. During that time, only
+    tokens that it has used successfully before are checked. Without this exception, one program
+    with a wrong token would block all programs behind the same address.
 
     Args:
         clock: returns monotonic seconds.
-        count_shared: counts a failure in a store that replicas share. Returns False if there are too
-            many, and True if the store cannot be used.
+        count_shared: counts a failure in a store that replicas share. Returns False if there are
+            too many, and True if the store cannot be used.
         sleep: waits for some seconds.
     """
 
@@ -56,7 +57,7 @@ class FailedAttempts:
         self._used: OrderedDict[bytes, None] = OrderedDict()
 
     def record_failure(self, client: str) -> None:
-        """Count a wrong token, and wait a moment if there have been several."""
+        """Count a wrong token, and wait _DELAY_S seconds if there have been several."""
         if not self._count_shared(client):
             self._block(client)
         self.record_failure_at_once(client)
@@ -68,7 +69,7 @@ class FailedAttempts:
                 self._delays.release()
 
     def record_failure_at_once(self, client: str) -> None:
-        """Count a wrong token in this process only, without waiting for anything."""
+        """Count a wrong token in this process only. This never waits."""
         if not self._windows.acquire_entry(client, MAX_FAILURES, WINDOW_S):
             self._block(client)
 
@@ -81,7 +82,7 @@ class FailedAttempts:
             _trim(self._used, _MAX_TOKENS)
 
     def blocked_s(self, client: str, token: str) -> int:
-        """Return the seconds for which this token of the client is not checked, or 0."""
+        """Return for how many more seconds this token is refused unchecked; 0 if it is checked."""
         with self._lock:
             until = self._blocked_until.get(client)
             if until is None:
@@ -104,6 +105,6 @@ def _digest(client: str, token: str) -> bytes:
 
 
 def _trim(entries: OrderedDict[str, float] | OrderedDict[bytes, None], size: int) -> None:
-    """Drop the oldest entries beyond `size`."""
+    """Drop the oldest entries until at most `size` are left."""
     while len(entries) > size:
         entries.popitem(last=False)

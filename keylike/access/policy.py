@@ -11,7 +11,10 @@ _SEND = "send it as X-API-Key or as Authorization: Bearer."
 
 
 class Policy(StrEnum):
-    """The requests that need a token: none, predictions, or all but liveness and the web page."""
+    """A rule for which requests need a token.
+
+    OPEN: none; PREDICTIONS: predictions; ALL: all requests except liveness and the web page.
+    """
 
     OPEN = "open"
     PREDICTIONS = "predictions"
@@ -19,7 +22,7 @@ class Policy(StrEnum):
 
 
 class Need(Enum):
-    """The kind of access that a request needs."""
+    """The kind of access that a request needs. The values describe what the response contains."""
 
     NOTHING = "liveness, and the web page, which contains no secret"
     PUBLIC = "health and documentation"
@@ -29,9 +32,15 @@ class Need(Enum):
 
 
 def chosen_policy(setting: str, *, loopback: bool, one_token: bool) -> Policy:
-    """Return the policy of a setting.
+    """Return the policy for the value of KEYLIKE_POLICY.
 
-    "auto" means open if only this machine can reach the server and no token is configured.
+    "auto" means OPEN if only this machine can reach the server and no token is configured, and
+    PREDICTIONS otherwise.
+
+    Args:
+        setting: Value of KEYLIKE_POLICY.
+        loopback: True if only this machine can reach the server.
+        one_token: True if KEYLIKE_API_KEY is set.
     """
     if setting != "auto":
         return Policy(setting)
@@ -59,7 +68,8 @@ def tunnel_refusal(setting: str, *, loopback: bool, open_allowed: bool) -> str |
 def required_tier(policy: Policy, need: Need, *, own: bool) -> Tier | None:
     """Return the lowest tier that is admitted, or None if no token is needed.
 
-    `own` means that the request comes from a program on the server's machine, acting for itself.
+    `own` is True if a program on the server's machine sent the request for itself, not for a remote
+    client.
     """
     if need is Need.OPERATOR:
         return None if own and policy is not Policy.ALL else Tier.ADMIN
@@ -70,7 +80,12 @@ def required_tier(policy: Policy, need: Need, *, own: bool) -> Tier | None:
 
 
 def check(policy: Policy, need: Need, token: Token | None, *, own: bool) -> None:
-    """Raise Unauthorized if a token is missing, Forbidden if its tier is too low."""
+    """Check that a request may pass.
+
+    Raises:
+        Unauthorized: The request needs a token and has none.
+        Forbidden: The tier of its token is too low.
+    """
     tier = required_tier(policy, need, own=own)
     if tier is None:
         return

@@ -12,17 +12,17 @@ from limits.storage import MovingWindowSupport, Storage
 
 from keylike.access.tokens import Tier, Token
 
-# The largest number of windows in memory. Each client has three; full windows of clients without a
-# token take about 40 MB. Beyond the limit the window that was idle longest is dropped, and its
-# count with it.
+# Largest number of windows in memory. Each client has three. With this number of windows, all full,
+# clients without a token take about 40 MB. If there are more, the window that has not been used for
+# the longest time is dropped together with its count.
 MAX_WINDOWS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """Limits such as "10 per minute; 50 per hour", without a token (per address) and per tier.
+    """Limits such as "10 per minute; 50 per hour": one for clients without a token, one per tier.
 
-    The tier admin has no limit.
+    Clients without a token are counted by address. The tier admin has no limit.
     """
 
     address: str
@@ -30,7 +30,7 @@ class Quotas:
     premium: str
 
     def of(self, token: Token | None) -> str:
-        """Return the limits for the owner of `token`; "" means none."""
+        """Return the limits for the owner of `token`, or "" if there is no limit."""
         if token is None:
             return self.address
         return {Tier.FREE: self.free, Tier.PREMIUM: self.premium, Tier.ADMIN: ""}[token.tier]
@@ -39,9 +39,9 @@ class Quotas:
 class Windows(Storage, MovingWindowSupport):
     """A storage for flask-limiter that keeps moving windows in this process's memory.
 
-    The library's own storage never drops a name, scans all names after each hit, and uses the wall
-    clock. This one is bounded, and jumps of the wall clock do not affect it. It is selected by
-    storage_uri="keylike-memory://".
+    A name identifies a client and one of its limits. The library's own storage never drops a name,
+    scans all names after each hit, and uses the wall clock. This one is bounded, and jumps of the
+    wall clock do not affect it. flask-limiter selects it by storage_uri="keylike-memory://".
 
     Args:
         uri: unused; required by the interface.
@@ -69,13 +69,14 @@ class Windows(Storage, MovingWindowSupport):
 
     @property
     def base_exceptions(self) -> type[Exception]:
-        """Return the exceptions that this storage raises: none."""
+        """Return an exception class that this storage never raises, because one is required."""
         return ValueError
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Count `amount` hits if at most `limit` fall into the last `expiry` seconds.
+        """Add `amount` hits if the last `expiry` seconds then contain at most `limit` hits.
 
-        Return True if they were counted.
+        Returns:
+            True if the hits were added.
         """
         with self._lock:
             now = self._clock()
@@ -100,8 +101,8 @@ class Windows(Storage, MovingWindowSupport):
 
     def _within(self, key: str, expiry: int, now: float) -> list[float]:
         hits = self._hits.get(key, [])
-        # The name determines the window's length, so a hit that is too old now is never needed
-        # again.
+        # Each name is always used with the same `expiry`, so a hit that is too old now is never
+        # needed again.
         del hits[: bisect_right(hits, now - expiry)]
         return hits
 

@@ -1,4 +1,4 @@
-"""The SQLite file of tokens. The command line writes it; the server reads it at every request."""
+"""The SQLite file of tokens. The command line writes it; the server reads it for each request."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from keylike.access.tokens import (
     normalize_name,
 )
 
+# The time of last use of a token is written at most once in this many seconds.
 _RECORD_USE_EVERY_S = 60.0
 _MAX_LIFETIME_S = 100 * 365.25 * 86_400
 _TABLE = """
@@ -40,8 +41,8 @@ _COLUMNS = "hash, name, tier, created, expires, last_used"
 class TokenStore:
     """A store of tokens, safe for use by several threads and processes.
 
-    Writing a token takes milliseconds. A request that finds the file locked for `wait_s` seconds is
-    refused, to keep it from waiting longer.
+    Writing a token locks the file for a few milliseconds. If the file stays locked for `wait_s`
+    seconds, a method raises TokensUnreadable instead of waiting longer.
 
     All threads share one connection, since opening one takes several times as long as a query. The
     file uses a rollback journal. With a write-ahead log, readers would have to write files next to
@@ -92,7 +93,11 @@ class TokenStore:
         return secret
 
     def tokens(self) -> list[Token]:
-        """Return all tokens, even expired ones, oldest first. Raises TokensUnreadable."""
+        """Return all tokens, even expired ones, oldest first.
+
+        Raises:
+            TokensUnreadable: The file cannot be read.
+        """
         with self._locked():
             connection = self._connect_existing()
             rows = (
@@ -103,9 +108,13 @@ class TokenStore:
             return [_token(row) for row in rows]
 
     def revoke(self, name: str) -> bool:
-        """Delete a token, effective from the next request; return False if there is none.
+        """Delete a token. The next request with it is refused.
 
-        Raises TokensUnreadable.
+        Returns:
+            False if there is no token with this name.
+
+        Raises:
+            TokensUnreadable: The file cannot be written.
         """
         try:
             name = normalize_name(name)
@@ -119,7 +128,11 @@ class TokenStore:
             )
 
     def any(self) -> bool:
-        """Return True if a token exists that has not expired. Raises TokensUnreadable."""
+        """Return True if a token exists that has not expired.
+
+        Raises:
+            TokensUnreadable: The file cannot be read.
+        """
         query = "SELECT 1 FROM tokens WHERE expires IS NULL OR expires > ? LIMIT 1"
         with self._locked():
             connection = self._connect_existing()
@@ -129,11 +142,14 @@ class TokenStore:
             )
 
     def find(self, secret: str) -> Token | None:
-        """Return the valid token that matches `secret`, or None. Raises TokensUnreadable.
+        """Return the valid token that matches `secret`, or None.
 
         Its `last_used` is the time of the previous use.
+
+        Raises:
+            TokensUnreadable: The file cannot be read.
         """
-        # Rejects huge guesses cheaply; the length of a token is no secret.
+        # Rejects very long texts without hashing them. The length of a token is not a secret.
         if len(secret) != LENGTH:
             return None
         hashed, now = digest(secret), self.clock()
@@ -156,7 +172,7 @@ class TokenStore:
             return token
 
     def may_contain(self, secret: str) -> bool:
-        """Return False if `secret` is certainly no token of this store.
+        """Return False if `secret` is certainly not a token of this store.
 
         This never waits and changes nothing. It returns True if the file cannot be read now.
         """
@@ -192,7 +208,7 @@ class TokenStore:
     ) -> None:
         """Record the time of use, at most once a minute.
 
-        A request does not wait for it, and continues if the time cannot be written.
+        This never waits for a lock. If the time cannot be written, it is skipped.
         """
         if any(
             then is not None and abs(now - then) < _RECORD_USE_EVERY_S
@@ -207,7 +223,11 @@ class TokenStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock on the connection, and convert errors of the file to TokensUnreadable."""
+        """Hold the lock on the connection.
+
+        Raises:
+            TokensUnreadable: The lock was not free within `wait_s`, or the file cannot be used.
+        """
         if not self._lock.acquire(timeout=self._wait_s):
             raise TokensUnreadable("the token file is locked")
         try:
@@ -226,8 +246,8 @@ class TokenStore:
     def _connect_existing(self) -> sqlite3.Connection | None:
         """Return the connection to the file, or None if the file is missing or empty.
 
-        It is empty for a moment before its first token is stored. The connection is reopened if
-        another file took the place of the first, which SQLite does not notice.
+        The file is empty between its creation and its first token. The connection is reopened if
+        another file has replaced the first one, which SQLite does not notice.
         """
         try:
             stat = self.path.stat()
@@ -255,8 +275,8 @@ class TokenStore:
 
     def _open(self, file_id: tuple[int, ...]) -> sqlite3.Connection:
         self._disconnect()
-        # Opened for writing if permitted, to record times of use and to roll back what a killed
-        # process left unfinished. This mode creates no file.
+        # Mode rw opens the file for writing if this is permitted: to record times of use, and to
+        # roll back the unfinished write of a killed process. It does not create the file.
         uri = f"{self.path.as_uri()}?mode=rw"
         self._connection = sqlite3.connect(
             uri, uri=True, timeout=self._wait_s, isolation_level=None, check_same_thread=False
@@ -271,7 +291,11 @@ class TokenStore:
 
 
 def _token(row: tuple[Any, ...]) -> Token:
-    """Return the token in a row. Raises TokensUnreadable for a row that is not a token."""
+    """Return the token in a row.
+
+    Raises:
+        TokensUnreadable: The row is not a token.
+    """
     hashed, name, tier, *times = row
     try:
         created, expires, last_used = (None if time is None else float(time) for time in times)

@@ -8,11 +8,11 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-# The name of the token in this setting. No stored token may use it.
+# The name of the token in the setting KEYLIKE_API_KEY. No stored token may use it.
 SETTING_TOKEN_NAME = "KEYLIKE_API_KEY"
-# The name of the token that is made for a tunnel and ends with the process.
+# The name of the token that is created for a tunnel and is valid until the process exits.
 RUN_TOKEN_NAME = "KEYLIKE_TUNNEL"
-# Identifies Keylike's tokens to people and to secret scanners.
+# First characters of every token, by which people and secret scanners recognize it.
 PREFIX = "kl_"
 _RANDOM_BYTES = 32
 # token_urlsafe encodes six bits per character.
@@ -58,9 +58,7 @@ class Token:
     last_used: float | None = None
 
     def expired(self, now: float) -> bool:
-        """Return True if the token is no longer valid at `now`; `expires` is the first invalid
-        second.
-        """
+        """Return True if the token is not valid at `now`; it is already invalid at `expires`."""
         return self.expires is not None and now >= self.expires
 
 
@@ -72,8 +70,8 @@ def generate_secret() -> str:
 def digest(secret: str) -> bytes:
     """Return the SHA-256 digest (32 bytes) that identifies a token.
 
-    A slow or salted hash is not needed: it protects passwords that people choose, but a token has
-    256 random bits. Every string has a digest, even one with lone surrogates.
+    A token has 256 random bits, so it needs no slow or salted hash as a password does. Every string
+    has a digest, even one with lone surrogates.
     """
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
@@ -81,7 +79,9 @@ def digest(secret: str) -> bytes:
 def normalize_name(name: str) -> str:
     """Return the name in Unicode form NFC.
 
-    Raises TokenError for a name that is hard to recognize.
+    Raises:
+        TokenError: The name is empty, too long or reserved, or contains characters that are hard
+            to see.
     """
     name = unicodedata.normalize("NFC", name)
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
@@ -91,5 +91,5 @@ def normalize_name(name: str) -> str:
             "a token's name contains only printable characters, and no space at either end"
         )
     if name in (SETTING_TOKEN_NAME, RUN_TOKEN_NAME):
-        raise TokenError(f"{name} is reserved for the token in that setting")
+        raise TokenError(f"the name {name} is reserved")
     return name

@@ -55,13 +55,13 @@ from keylike.scheduling.admission import AdmissionControl
 from keylike.scheduling.queue_metrics import LoadSnapshot
 from keylike.tunnel.watchdog import TunnelStatus
 
-# Paths as the socket server sees them. It allows larger bodies for batches, and refuses photos
-# before it reads their body if the queue is full.
+# Paths of batches and of all photo requests, as the socket server sees them. It allows larger
+# bodies for batches. If the queue is full, it refuses photo requests before it reads their body.
 BATCH_PATHS = versions.with_prefix({BATCH_PATH})
 _PREMIUM_PATHS = versions.with_prefix({"/predict/premium"})
 PHOTO_PATHS = versions.with_prefix({*PREDICT_PATHS, BATCH_PATH, CLASSIFY_PATH})
 
-# It answers these even if all connections are in use.
+# Paths that the socket server answers even if all connections are in use.
 HEALTH_PATHS = versions.with_prefix({"/health", "/health/live", "/health/ready", "/health/startup"})
 
 
@@ -72,14 +72,14 @@ class HttpOptions:
     Attributes:
         body_limit: Largest request body in bytes.
         batch_limit: The same for POST /predict/batch.
-        deadline_s: Longest time of a request in seconds.
+        deadline_s: Longest time that a request may take, in seconds.
         origins: Web origins that may send requests; "*" for all.
-        proxies: Networks of reverse proxies whose X-Forwarded-For is believed.
+        proxies: Networks of reverse proxies whose X-Forwarded-For is trusted.
         prefix: Path under which a proxy publishes the server, such as "/keys", or "".
         tunnel_agents: Networks from which the agent of a tunnel connects.
         limited: Who is rate-limited: "on", "off" or "auto".
         redis_url: Redis that counts requests for all replicas, or None.
-        salt: Secret for the hash that stands for a client.
+        salt: Secret key of the hash that replaces a client's address.
         web: Folder of the web page.
     """
 
@@ -98,13 +98,13 @@ class HttpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """The parts of the service that HTTP needs.
+    """The components of the service that the Flask application uses.
 
     Attributes:
         inference: Answers photos.
         classifying: Classifies photos.
-        slots: Admission, for health and for the clock of deadlines.
-        engines: Holds the engine.
+        slots: Admission control. Health checks use it, and deadlines use its clock.
+        engines: Holds the engine, which loads in the background.
         cache: Readings of earlier requests.
         credentials: Valid tokens.
         policy: Which requests need a token.
@@ -137,12 +137,17 @@ class Components:
     wall: Callable[[], float]
 
 
-# Returns the status of a request that its WSGI environment, without a body, shows to be refused.
+# A function from the WSGI environment of a request, without its body, to the status with which the
+# request is refused, or to None if it cannot be refused yet.
 EarlyStatus = Callable[[dict[str, Any]], int | None]
 
 
 def build_application(parts: Components, options: HttpOptions) -> tuple[OpenAPI, EarlyStatus]:
-    """Return the Flask application with every route, and its early status of large requests."""
+    """Build the Flask application with every route.
+
+    Returns:
+        The application, and a function that refuses large requests before their body is read.
+    """
     app = _bare_application(options)
     compression.install(app)
     headers.install(app, options.origins)
@@ -212,7 +217,7 @@ def _early_status(rules: Authentication, metrics: Metrics, options: HttpOptions)
         need = Need.PREMIUM if environ["PATH_INFO"] in _PREMIUM_PATHS else Need.PHOTOS
         return [rules.early_status(PhotoRequest(environ), need)]
 
-    # The client's address is found in the same way as for the application.
+    # NamedProxies determines the client's address in the same way as for the application.
     behind_proxies = NamedProxies(decide, options.proxies, options.tunnel_agents)
 
     def early_status(environ: dict[str, Any]) -> int | None:
@@ -237,14 +242,16 @@ def _bare_application(options: HttpOptions) -> OpenAPI:
             license=License(name="MIT", identifier="MIT"),
         ),
         security_schemes=authentication.SCHEMES,
-        # Every route documents its 500; otherwise the library adds failures that no route returns.
+        # By default the library documents a 422 for invalid parameters, which no route returns. A
+        # 500 is documented for every route anyway.
         validation_error_status=500,
         validation_error_model=Failure,
         doc_ui=False,
         static_folder=None,
     )
     app.request_class = PhotoRequest
-    # With merged slashes, "//health" would be redirected to whatever the Host header says, in HTML.
+    # With merged slashes, "//health" would be answered by an HTML redirect to the host that the
+    # client named in the Host header.
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = options.body_limit
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -25,13 +25,14 @@ from keylike.api.web_pages import wants_page
 from keylike.errors import RETRY_AFTER_S, Overloaded, RateLimited
 from keylike.observability.logs import places
 
-# OpenAPI security requirements: either header is enough.
+# OpenAPI security requirements of a route: one of the two headers is enough.
 SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"bearer": []}]
 SCHEMES: dict[str, Any] = {
     "token": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "bearer": {"type": "http", "scheme": "bearer"},
 }
-# Outcomes of requests with a wrong token, and of those that are not checked after too many of them.
+# Outcomes for the metrics: "wrong" for a request with a wrong token, and "limited" for a request
+# whose token was not checked because its client had sent too many wrong ones.
 FAILURES = ("wrong", "limited")
 REFUSALS: dict[Any, Any] = {401: Failure, 403: Failure, 429: Failure}
 _NEEDS = {
@@ -62,14 +63,16 @@ _NEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """The rules by which clients are identified and admitted.
+    """The rules for identifying clients and for admitting their requests.
 
     Attributes:
-        credentials: Finds tokens. While its file cannot be read, no request passes.
+        credentials: The valid tokens.
         policy: Decides which routes require a token.
-        salt: Keys the hash of client names, so that addresses cannot be found by enumeration.
+        salt: Secret key of the hash of client names. Without it, addresses could be found by
+            hashing all of them.
         attempts: Counts wrong tokens.
-        limited: Whose wrong tokens count: "on", "off", or "auto" to exempt programs on this machine.
+        limited: Whose wrong tokens are counted: "on" for all clients, "off" for none, or "auto" for
+            all except programs on this machine.
         record_failure: Called with each outcome of FAILURES.
     """
 
@@ -81,7 +84,11 @@ class Authentication:
     record_failure: Callable[[str], None]
 
     def check_attempts(self, request: Request) -> None:
-        """Raise RateLimited if the client has sent too many wrong tokens."""
+        """Refuse a client that has sent too many wrong tokens.
+
+        Raises:
+            RateLimited: The client is blocked and has not used this token successfully before.
+        """
         token = sent_token(request)
         if not token or not self._counts(request):
             return
@@ -108,13 +115,13 @@ class Authentication:
                 self.attempts.record_success(address, token)
 
     def early_status(self, request: Request, need: Need) -> int | None:
-        """Return 401 or 429 if the headers alone show that the request will be refused.
+        """Return 401 or 429 if the headers already show that the request will be refused.
 
-        The event loop calls this before it reads a large body. It waits for nothing.
+        The event loop calls this before it reads a large body, so this method never waits.
 
         Args:
             request: A request without a body.
-            need: What its route requires.
+            need: Kind of access that its route requires.
         """
         if required_tier(self.policy, need, own=is_own(request)) is None:
             return None
@@ -138,7 +145,7 @@ class Authentication:
 
 
 def install(app: Flask, authentication: Authentication, log: BoundLogger) -> None:
-    """Authenticate every request before a view of `app` runs, and keep the identity in `g.client`.
+    """Authenticate every request before a view of `app` runs, and store the identity in `g.client`.
 
     Args:
         app: The application.
@@ -160,9 +167,10 @@ def install(app: Flask, authentication: Authentication, log: BoundLogger) -> Non
             raise Overloaded("Tokens cannot be checked now.", retry_after_s=RETRY_AFTER_S) from None
         if guarded:
             authentication.record(request, g.client)
-        # Browsers send no token with a preflight request.
+        # Browsers send no token with a CORS preflight request (OPTIONS).
         if request.method != "OPTIONS":
-            # Nor when they open the page, which holds no secret and asks for the token itself.
+            # Browsers send no token when they open the web page. It contains no secret, and asks
+            # the user for the token.
             need = Need.NOTHING if wants_page(request) else need_of(request.endpoint)
             check(policy, need, g.client.token, own=g.client.own)
 
@@ -173,7 +181,7 @@ def need_of(endpoint: str | None) -> Need:
 
 
 def _is_guarded(policy: Policy, need: Need) -> bool:
-    """Return True if the response to a route may differ for a valid token."""
+    """Return True if sending a valid token can change the response of the route."""
     return need in (Need.PHOTOS, Need.PREMIUM, Need.OPERATOR) or (
         policy is Policy.ALL and need is not Need.NOTHING
     )
@@ -182,7 +190,8 @@ def _is_guarded(policy: Policy, need: Need) -> bool:
 def security(policy: Policy, need: Need) -> list[dict[str, list[str]]] | None:
     """Return the OpenAPI security of a route.
 
-    None means that no token is required; an empty alternative means that some clients need none.
+    None means that no client needs a token. A list that starts with {} means that programs on this
+    machine need none.
     """
     if required_tier(policy, need, own=True) is not None:
         return SECURITY

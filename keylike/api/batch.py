@@ -1,4 +1,4 @@
-"""POST /predict/batch: up to 32 photos in one form, with one result for each."""
+"""POST /predict/batch: up to 32 photos in one form, and one result for each photo."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORM = {
             "items": PICTURE,
             "minItems": 1,
             "maxItems": MOST_PHOTOS,
-            "description": "One part of this name for each photo. "
+            "description": "One part with this name for each photo. "
             "The names images, image[] and image[0] are accepted too",
         },
         "zipcode": ZIPCODE,
@@ -56,12 +56,13 @@ def batch_blueprint(
     policy: Policy,
     clock: Callable[[], float],
 ) -> APIBlueprint:
-    """Return the route for several photos.
+    """Return a blueprint with the route for several photos.
 
     Args:
         inference: Reads the photos.
         clients: Resolves the client and its deadline.
-        charge: Counts every photo but the first against the rate limit.
+        charge: Counts photos against the rate limit. It is called for all photos except the first,
+            which is counted with the request.
         failure_body: Returns the body for the failure of one photo.
         limit: Largest request body in bytes.
         policy: Decides whether a token is required.

@@ -21,7 +21,7 @@ def cache_counters(cache: ReadingCache) -> dict[str, Any]:
 
 
 def cache_blueprint(cache: ReadingCache, policy: Policy) -> APIBlueprint:
-    """Return the route that shows the operator the counters of `cache`."""
+    """Return a blueprint with the operator's route for the counters of `cache`."""
     answers: dict[Any, Any] = {200: CacheOut, 401: Failure, 403: Failure, 500: Failure}
     described: dict[str, Any] = {
         "tags": [Tag(name="cache")],
@@ -32,7 +32,7 @@ def cache_blueprint(cache: ReadingCache, policy: Policy) -> APIBlueprint:
 
     @routes.get("/stats", operation_id="getCacheStats", **described)
     def stats() -> Response:
-        """Return the hits and misses of the cache, and where it keeps readings."""
+        """Return the counters of the cache, such as hits, and where readings are kept."""
         return jsonify(cache_counters(cache))
 
     return routes

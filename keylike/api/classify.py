@@ -1,4 +1,4 @@
-"""POST /classify/image: a photo in, one probability for each class of a model out."""
+"""POST /classify/image: takes a photo and returns a probability for each class of a model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,14 @@ def classify_blueprint(
     policy: Policy,
     clock: Callable[[], float],
 ) -> APIBlueprint:
-    """Return the classification route; the arguments are those of predict_blueprint."""
+    """Return a blueprint with the classification route.
+
+    Args:
+        classifying: Classifies photos.
+        clients: Resolves the client and its deadline.
+        policy: Decides whether a token is required.
+        clock: Returns seconds since 1970.
+    """
     routes = APIBlueprint("classify", __name__)
 
     @routes.post(
@@ -49,7 +56,7 @@ def classify_blueprint(
         openapi_extensions={"requestBody": BODY, "parameters": [_MODEL, CONTENT_ENCODING, TIMEOUT]},
     )
     def classify_image() -> Response:
-        """Classify the family of the key in a photo, or the photo by another model."""
+        """Classify a photo by the family of its key, or by the classes of another model."""
         client = clients.current()
         data, _ = read_request()
         answer = classifying.answer(data, request.args.get("model") or None, client)

@@ -1,4 +1,4 @@
-"""Client identity: the token of a request, whether it is local, and a name for rate limits."""
+"""Identify the client of a request: its token, a name for rate limits, and whether it is local."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from keylike.access.credentials import Credentials
 from keylike.access.tokens import Token
 from keylike.api.proxies import PROXIED
 
-# Headers that proxies and tunnels add. All that begin with X-Forwarded count as well.
+# Headers that proxies and tunnels add, in lower case. Headers that begin with X-Forwarded are
+# treated in the same way.
 _PROXY_HEADERS = frozenset(
     {
         "forwarded",
@@ -26,9 +27,10 @@ _PROXY_HEADERS = frozenset(
         "cf-connecting-ip",
     }
 )
-# Values of Sec-Fetch-Site for requests that no page of another site caused.
-_SAME_SITE = ("none", "same-origin")
-# Providers assign IPv6 networks of this prefix length or shorter to one customer.
+# Values of the header Sec-Fetch-Site for requests that were not caused by a page of another site.
+_NOT_CROSS_SITE = ("none", "same-origin")
+# Prefix length, in bits, of the IPv6 networks that count as one client. Providers assign a network
+# of this size or a larger one to each customer.
 _IPV6_NETWORK = 64
 
 
@@ -38,8 +40,10 @@ class ClientIdentity:
 
     Attributes:
         token: The token, or None without a valid one.
-        own: True for a program on the server's own machine that sends for itself.
-        name: Digest of the token's name or of the address. Replicas with the same salt agree on it.
+        own: True if a program on the server's machine sent the request for itself, not for a remote
+            client.
+        name: Digest of the token's name or of the address. It is the same on all replicas with the
+            same salt.
     """
 
     token: Token | None
@@ -65,7 +69,7 @@ def identify(request: Request, credentials: Credentials, salt: bytes) -> ClientI
 
 
 def sent_token(request: Request) -> str:
-    """Return the token that the request carries, or ""."""
+    """Return the token in the headers of a request, or an empty string."""
     return request.headers.get("X-API-Key") or _bearer(request.headers.get("Authorization", ""))
 
 
@@ -75,20 +79,22 @@ def address_name(request: Request, salt: bytes) -> str:
 
 
 def is_own(request: Request) -> bool:
-    """Return True for a program on this machine; the address comes from the socket, not a header.
+    """Return True if a program on this machine sent the request for itself.
 
-    Three kinds of request arrive from this machine but were caused elsewhere:
+    The address of the connection must be a loopback address. Three kinds of request have one, but
+    come from elsewhere and are recognized by their headers:
 
-    - A proxy or tunnel here forwards remote clients. Its headers show that. A configured proxy
-      counts as one without them, since Connection can make some proxies drop their own headers.
-    - A page of another site in a browser here sends Origin or Sec-Fetch-Site.
-    - A page whose own host name resolves to this machine (DNS rebinding) sends that name in Host.
+    - A proxy or tunnel on this machine forwards a remote client and adds headers. The requests of a
+      configured proxy are never local, even without such headers, because a client can use the
+      header Connection to make some proxies drop them.
+    - A page of another site in a browser on this machine sends Origin or Sec-Fetch-Site.
+    - A page whose host name resolves to this machine (DNS rebinding) sends that name in Host.
     """
     if request.environ.get(PROXIED) or any(
         _is_proxy_header(name.lower()) for name, _ in request.headers
     ):
         return False
-    if request.headers.get("Sec-Fetch-Site", "none") not in _SAME_SITE:
+    if request.headers.get("Sec-Fetch-Site", "none") not in _NOT_CROSS_SITE:
         return False
     address, host, origin = (
         request.environ.get("REMOTE_ADDR", ""),
@@ -119,10 +125,10 @@ def _digest(name: str, salt: bytes) -> str:
 
 
 def _network(address: str) -> str:
-    """Return an IPv4 address as it is, and the network of an IPv6 address.
+    """Return an IPv4 address as it is, the /64 network of an IPv6 address, or "unknown".
 
-    All text that is no address counts as one client: a proxy that passes X-Forwarded-For through
-    lets its clients choose it.
+    All texts that are not an address count as one client, "unknown". A client behind a proxy that
+    passes X-Forwarded-For through can choose the text, and could otherwise avoid the limits.
     """
     found = parse_address(address)
     if isinstance(found, ipaddress.IPv6Address):

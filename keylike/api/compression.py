@@ -1,4 +1,4 @@
-"""Compression of answers: gzip for text above 1 kB, for clients that accept it."""
+"""Compress text responses above 1 kB with gzip, for clients that accept it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ _TYPES = frozenset(
         "image/x-icon",
     }
 )
-# Level 9 saves 1 % more than 6 and takes three times as long.
+# Compression level of gzip. Level 9 saves 1 % more bytes than level 6 but takes three times as
+# long.
 _LEVEL = 6
 
 
 def install(app: Flask) -> None:
-    """Compress the responses of `app`. Must be installed before everything that adds headers."""
-    # Only files of the page and the documentation, which have an ETag. No other response is kept,
-    # because it may contain a reading.
+    """Compress the responses of `app`.
+
+    Call this before any function that adds response headers. Flask runs the functions in reverse
+    order, so this one then runs last.
+    """
+    # Compressed files of the web page and the documentation, by ETag. No other response has an
+    # ETag. Others are not kept here, because they may contain a reading.
     files: dict[str, bytes] = {}
 
     @app.after_request
@@ -43,7 +48,7 @@ def install(app: Flask) -> None:
             data = files[tag]
             # Close the file that the response would have sent.
             response.close()
-            # A strong tag promises the same bytes with and without compression.
+            # A strong ETag would promise the same bytes with and without compression.
             response.set_etag(tag, weak=True)
         response.set_data(data)
         response.content_encoding = "gzip"
@@ -56,5 +61,5 @@ def _is_text(response: Response) -> bool:
 
 
 def _compressed(response: Response) -> bytes:
-    # Without a time in the header, the same answer has the same bytes.
+    # mtime=0: without a time in the gzip header, equal responses have equal bytes.
     return gzip.compress(response.get_data(), _LEVEL, mtime=0)

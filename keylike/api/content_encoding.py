@@ -1,4 +1,4 @@
-"""Compressed request bodies: bounded inflation of gzip, and a refusal of every other encoding."""
+"""Inflate request bodies compressed with gzip, within limits, and refuse other encodings."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from keylike.errors import BadRequest, Overloaded, UnsupportedImageType
 
 _GZIP = ("gzip", "x-gzip")
-# Other encodings that have a name (RFC 9110 and the IANA registry). The message repeats no others.
+# Registered encodings that are not supported (RFC 9110 and the IANA registry). The error message
+# repeats only these names, not any text that a client sends.
 _KNOWN = frozenset({"br", "compress", "deflate", "zstd", "dcb", "dcz", "aes128gcm"})
-# zlib: a gzip header, and the largest window.
+# The parameter wbits of zlib: 16 selects the gzip format, added to the largest window.
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
+# Largest number of compressed bytes that one step reads, and of inflated bytes that it returns.
 _COMPRESSED_STEP_BYTES = 1 << 16
 _INFLATED_STEP_BYTES = 1 << 20
-# After this time a request that needed memory may be sent again, in seconds.
+# Seconds after which a client may repeat a request that was refused for lack of memory.
 _RETRY_AFTER_S = 1
 
-# Takes a number of bytes and returns False if there is no memory for them.
+# A function that reserves a number of bytes, and returns False if there is no memory for them.
 Reserve = Callable[[int], bool]
 
 
@@ -29,7 +31,7 @@ def is_gzip(content_encoding: str) -> bool:
     """Return True if a body is compressed with gzip, and False if it is not compressed.
 
     Args:
-        content_encoding: The header, empty if there is none.
+        content_encoding: Value of the header Content-Encoding, empty if there is none.
 
     Raises:
         UnsupportedImageType: The body has another encoding, or several.
@@ -70,12 +72,12 @@ class InflatedBody(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next `size` bytes at most, or all remaining bytes if `size` is negative.
+        """Return at most `size` further bytes, or all remaining bytes if `size` is negative.
 
         Raises:
             BadRequest: The body is truncated or corrupt.
             RequestEntityTooLarge: The inflated body is too large.
-            Overloaded: There is no memory for it at present.
+            Overloaded: There is not enough memory now for the inflated bytes.
         """
         pieces: list[bytes] = []
         left = size
@@ -85,7 +87,7 @@ class InflatedBody(io.RawIOBase):
         return b"".join(pieces)
 
     def _next(self, left: int) -> bytes:
-        """Return the next piece of at most `left` bytes (any if negative), or none at the end."""
+        """Return the next piece, or b"" at the end. It has at most `left` bytes if `left` >= 0."""
         most = _INFLATED_STEP_BYTES if left < 0 else min(left, _INFLATED_STEP_BYTES)
         while not self._decoder.eof:
             compressed = self._decoder.unconsumed_tail or self._body.read(_COMPRESSED_STEP_BYTES)
@@ -106,7 +108,7 @@ class InflatedBody(io.RawIOBase):
         self._inflated += size
         if self._max_bytes is not None and self._inflated > self._max_bytes:
             raise RequestEntityTooLarge
-        # The pieces and the joined body are in memory together.
+        # Twice the size, because the pieces and the joined body are in memory at the same time.
         if not self._reserve(2 * size):
             raise Overloaded(
                 "There is not enough memory to inflate the body now.", retry_after_s=_RETRY_AFTER_S

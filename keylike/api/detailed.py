@@ -1,4 +1,4 @@
-"""GET /health/detailed: the state of the server in figures."""
+"""GET /health/detailed: the state of the server with figures such as memory, queue and cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from keylike.observability.rolling_stats import RecentErrors
 from keylike.scheduling.queue_metrics import LoadSnapshot
 from keylike.tunnel.watchdog import TunnelStatus
 
-# The server is unhealthy at this error rate, given enough requests for a meaningful rate.
+# The server is unhealthy if at least this share of the recent requests failed inside it. Fewer
+# requests than _LEAST_REQUESTS do not give a meaningful share.
 _LEAST_REQUESTS = 10
 _MOST_ERRORS = 0.5
 _ANSWERS: dict[Any, Any] = {200: DetailedHealth, 500: Failure, 503: DetailedHealth}
@@ -31,10 +32,11 @@ class HealthReport:
     """The figures of the server, and the status derived from them.
 
     Args:
-        model: The slot of the model.
+        model: Holds the engine, which loads in the background.
         load: Returns the figures of the queue.
         cache: The cache of readings.
-        limits_degraded: Returns True while the Redis of the rate limits does not answer in time.
+        limits_degraded: Returns True while rate limits are counted in memory because Redis does not
+            answer in time.
         metrics: Counters since the start.
         errors: Recent requests and failures.
         process: Memory and processor time of the process.
@@ -78,7 +80,7 @@ class HealthReport:
         self._clock = clock
 
     def render(self) -> tuple[dict[str, Any], bool]:
-        """Return the response body, and whether the server can serve."""
+        """Return the response body, and True if the server can read photos."""
         load, (requests, failures) = self._load(), self._errors.counts()
         error_rate = failures / requests if requests else 0.0
         failing = requests >= _LEAST_REQUESTS and error_rate >= _MOST_ERRORS
@@ -141,18 +143,23 @@ class HealthReport:
 
 
 def detailed_blueprint(report: HealthReport) -> APIBlueprint:
-    """Return the route, which is as public as /health."""
+    """Return a blueprint with the route. It needs a token only if /health does."""
     routes = APIBlueprint("detailed", __name__, abp_tags=[Tag(name="health")])
 
     @routes.get("/health/detailed", operation_id="getDetailedHealth", responses=_ANSWERS)
     def detailed() -> tuple[Response, int]:
-        """Return the state of the server in figures.
+        """Return the state of the server with figures.
 
-        The status is 503 in four cases: the model is loading; the server shuts down; the model has
-        held a batch for longer than a request may take; or the server itself failed in at least
-        half of ten or more requests of the last five minutes. Refusals (a full queue, a deadline, a bad
-        photo) do not count as failures. A replacement model or a Redis that is
-        unreachable or slow is `degraded`.
+        The HTTP status is 503 in four cases:
+
+        - The model is loading.
+        - The server is shutting down.
+        - The model has been busy with one batch for longer than a request may take.
+        - At least 10 requests arrived in the last five minutes, and half of them or more failed
+          inside the server. Refusals (a full queue, a deadline, a bad photo) do not count.
+
+        The field `status` is `degraded` if the embedded reader replaces the configured model, or if
+        Redis is unreachable or slow.
         """
         body, serving = report.render()
         return jsonify(body), 200 if serving else 503

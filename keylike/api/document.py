@@ -1,7 +1,6 @@
-"""The OpenAPI document: what the routes do not say themselves.
+"""Complete the OpenAPI document: servers, tags, the version header and examples.
 
-flask-openapi3 describes each route. This module adds servers, tags, the version header and
-examples, which are answers of a real server.
+flask-openapi3 generates the description of each route. The examples are responses of a real server.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _TAGS = {
     "cache": "The cache of readings.",
     "operator": "Metrics, times and memory, for the operator of the server.",
 }
-# Made by `python -m tools.openapi examples`, from answers of a server with the embedded model.
+# Written by `python -m tools.openapi examples` from responses of a server with the embedded model.
 _EXAMPLES = json.loads(Path(__file__).with_name("examples.json").read_text(encoding="utf-8"))
 _PARAMETER = {
     "name": VERSION_HEADER,
@@ -46,10 +45,10 @@ _BAD_REQUEST = {
 
 
 def finish(described: dict[str, Any], *, root: str) -> dict[str, Any]:
-    """Return the complete document.
+    """Return the complete OpenAPI document.
 
     Args:
-        described: The document of flask-openapi3.
+        described: The OpenAPI document that flask-openapi3 generates.
         root: Path under which a reverse proxy publishes the server, or an empty string.
     """
     components = described["components"]
@@ -59,7 +58,7 @@ def finish(described: dict[str, Any], *, root: str) -> dict[str, Any]:
     }
     return {
         **described,
-        # Each path is listed once; the prefix is a second base URL.
+        # Each path is listed once. The prefix /v1 is described as a second base URL.
         "servers": [
             {"url": root or "/", "description": "The current version"},
             {"url": root + PREFIX, "description": "Version 1: the same routes"},
@@ -81,7 +80,7 @@ def _describe_path(item: dict[str, Any]) -> dict[str, Any]:
     for method, operation in item.items():
         responses = dict(sorted({"400": _BAD_REQUEST, **operation["responses"]}.items()))
         described[method] = {
-            # An empty list says that the operation needs no token.
+            # An empty list means that the operation needs no token.
             "security": [],
             **operation,
             "responses": {

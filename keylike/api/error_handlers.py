@@ -1,4 +1,4 @@
-"""Translation of errors to HTTP: statuses, headers and JSON bodies of failures."""
+"""Translate errors to HTTP: statuses, headers and JSON bodies of failures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ STATUS = {
     "unsupported_image_type": 415,
     "unreadable": 422,
     "rate_limited": 429,
-    # Not an HTTP standard: proxies log it for a client that disconnected. No client receives it.
+    # Not standard HTTP. Proxies such as nginx log this status for a client that disconnected before
+    # the response. No client receives it.
     "caller_gone": 499,
     "internal": 500,
     "model_loading": 503,
@@ -36,7 +37,7 @@ STATUS = {
     "deadline_exceeded": 504,
 }
 
-# Codes of requests that are refused regardless of the photo.
+# Codes of requests that are refused whatever their photo is.
 REJECTIONS = tuple(
     code for code, status in STATUS.items() if status in (401, 403, 429, 499, 503, 504)
 )
@@ -72,8 +73,8 @@ def install(
         rejected: Called with the code of each failure in REJECTIONS.
 
     Returns:
-        A function that returns the body for an error that a view caught, for responses with several
-        results. It logs and counts like the handlers.
+        A function from an error to the body of its failure. A view calls it for each failed photo
+        of a batch. It logs and counts the error as the handlers do.
     """
 
     def failure_body(error: Exception) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def install(
 
 
 def code_and_message(status: int) -> tuple[str, str]:
-    """Return the failure code and message for an HTTP status found outside a view."""
+    """Return the failure code and message for an HTTP status that was not set by a view."""
     if status >= 500 and status not in _BY_STATUS:
         return (
             "internal",
@@ -142,17 +143,17 @@ def error_renderer(
     refused: Callable[[int], None] = lambda status: None,
     cors: Callable[[str | None], dict[str, str]] = lambda origin: {},
 ) -> Callable[[int, str | None], tuple[int, dict[str, str], dict[str, object]]]:
-    """Return a function that answers requests which the socket server refuses by itself.
+    """Return a function that builds the responses to requests that the socket server refuses.
 
     Args:
         clock: Returns seconds since 1970.
         log: Receives one line per refusal.
-        refused: Called with the status of each.
+        refused: Called with the HTTP status of each refusal.
         cors: Returns the CORS headers for a request's Origin.
 
     Returns:
-        A function from the status that the socket server found and the request's Origin to the
-        status, headers and body to send.
+        A function. Its arguments are the status that the socket server chose and the request's
+        Origin. It returns the status, the headers and the body to send.
     """
 
     def refuse(found: int, origin: str | None) -> tuple[int, dict[str, str], dict[str, object]]:

@@ -1,4 +1,4 @@
-"""The query parameter `fields`, with which a client asks for a smaller answer."""
+"""The query parameter `fields`: a client that needs only some fields gets a smaller response."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FIELDS: dict[str, Any] = {
         "items": {"type": "string", "enum": [*TimedPrediction.model_fields]},
     },
     "example": ["bitting", "confidence", "cuts"],
-    "description": "Names of the fields that the client needs, separated by commas. Of the fields "
-    "after `api_version`, the answer has only those. The earlier ones are always there, so "
-    "`fields=bitting` gives the smallest answer. Without `fields`, all are there.",
+    "description": "Names of the fields that the client needs, separated by commas. The fields up "
+    "to `api_version` are always in the response; of the others, it contains only the named ones. "
+    "So `fields=bitting` gives the smallest response. Without `fields`, it contains all.",
 }
 
 
 class FieldSelection:
-    """The fields that the current request asks for.
+    """The fields that the current request selects.
 
     Raises:
         BadRequest: A name is unknown.
@@ -44,7 +44,7 @@ class FieldSelection:
         self._dropped = [name for name in SELECTABLE if name not in names] if names else []
 
     def of(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Return the body of a reading with only these fields."""
+        """Remove the fields that were not selected from the body of a reading, and return it."""
         for name in self._dropped:
             del body[name]
         return body

@@ -13,7 +13,8 @@ from werkzeug.datastructures import Headers
 
 from keylike.api.responses import API_VERSION, VERSION_HEADER
 
-# Those of this API, and those that upload and tracing libraries add to every request.
+# Request headers that pages of other origins may send: the headers of this API, and headers that
+# upload and tracing libraries add to every request.
 _REQUEST_HEADERS = [
     "Accept",
     "Authorization",
@@ -40,8 +41,10 @@ _EXPOSED_HEADERS = [
     "X-RateLimit-Reset",
     VERSION_HEADER,
 ]
-# Pages of other origins must not read the operator's figures, even through a browser on this machine.
+# Paths that pages of other origins may read: all except /health/detailed, which contains figures
+# for the operator.
 _READABLE = r"^(?!/health/detailed/?$)"
+# Seconds for which browsers may cache the answer to a CORS preflight request.
 _PREFLIGHT_S = 86_400
 _ALWAYS = [
     (VERSION_HEADER, API_VERSION),
@@ -56,9 +59,10 @@ _PAGES = (
     "connect-src 'self'; manifest-src 'self'; worker-src 'self'; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-# Swagger UI sets style attributes.
+# Content security policy of /docs. Swagger UI sets style attributes, which need 'unsafe-inline'.
 _DOCUMENTATION = _PAGES.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
-# The policy of a service worker comes from its own response, not from the page.
+# Content security policy of the service worker. Browsers take it from the response with the
+# worker's script, not from the page.
 _WORKER = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 _TLS = "max-age=31536000"
@@ -69,9 +73,9 @@ def install(app: Flask, origins: Sequence[str]) -> None:
 
     Args:
         app: The application.
-        origins: Origins whose pages may send requests; ["*"] for all. Only named origins may send
-            credentials, since browsers refuse credentials together with a wildcard. Only they may
-            reach a server in a private network from a public page.
+        origins: Origins whose pages may send requests; ["*"] for all. Two things are allowed for
+            named origins only: sending credentials, which browsers forbid with a wildcard, and
+            reaching a server in a private network from a public page.
     """
     CORS(app, resources={_READABLE: {}}, **_cors_options(origins))
 
@@ -79,11 +83,11 @@ def install(app: Flask, origins: Sequence[str]) -> None:
     def add_headers(response: Response) -> Response:
         headers = [*_ALWAYS, ("Content-Security-Policy", _policy(response))]
         if "Cache-Control" not in response.headers:
-            # A bitting is enough to cut the key, so no cache on the way may keep a reading.
+            # A bitting is enough to cut the key, so no browser or proxy may store a reading.
             headers.append(("Cache-Control", "no-store"))
         if request.is_secure:
             headers.append(("Strict-Transport-Security", _TLS))
-        # One call for all: assigning each would search the existing headers every time.
+        # One call for all headers, because each single assignment searches the existing headers.
         response.headers.extend(headers)
         return response
 
@@ -91,7 +95,7 @@ def install(app: Flask, origins: Sequence[str]) -> None:
 def cors_headers(app: Flask, origins: Sequence[str]) -> Callable[[str | None], dict[str, str]]:
     """Return a function from a request's Origin to the CORS headers of its response.
 
-    For responses that `app` does not send. `origins` is as for `install`.
+    It is for responses that the socket server sends without `app`. `origins` is as for `install`.
     """
     options = get_cors_options(app, _cors_options(origins))
 
@@ -117,7 +121,10 @@ def _cors_options(origins: Sequence[str]) -> dict[str, Any]:
 
 
 def _exactly(origin: str) -> str | re.Pattern[str]:
-    """Return an origin so that flask-cors does not take the brackets of IPv6 for a pattern."""
+    """Return an origin so that it matches only itself.
+
+    flask-cors would treat the brackets of an IPv6 address as a regular expression.
+    """
     return re.compile(re.escape(origin) + r"\Z", re.IGNORECASE) if "[" in origin else origin
 
 

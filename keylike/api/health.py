@@ -28,10 +28,10 @@ def health_blueprint(
     stuck: Callable[[], bool],
     clock: Callable[[], float],
 ) -> APIBlueprint:
-    """Return the health routes. None of them waits for the reader, only for a free thread.
+    """Return a blueprint with the health routes. None of them waits for the reader.
 
     Args:
-        model: The slot of the model.
+        model: Holds the engine, which loads in the background.
         gpu: The GPU found at the start.
         draining: Returns True during shutdown.
         stuck: Returns True if the reader has been busy for longer than a request may take.

@@ -1,4 +1,4 @@
-"""Rate limits: photos per period, by token or address."""
+"""Rate limits: the number of photos per period, counted by token or by address."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from keylike.access.quotas import Quotas
 from keylike.api.authentication import need_of
 from keylike.errors import RateLimited
 
-# The library sets Retry-After on every counted response, 200 and 503 included. It therefore writes
-# to this header, and `move_retry_after` copies the value on 429 only.
+# The library would set Retry-After on every counted response, even on 200 and 503. It is configured
+# to write to this header instead, and `move_retry_after` copies the value for status 429 only.
 _LIBRARY_RETRY_AFTER = "X-RateLimit-After"
 _COUNTED = (Need.PHOTOS, Need.PREMIUM)
-# Timeouts of the Redis store, in seconds. A request waits for it.
+# Timeouts of the Redis store, in seconds. They are short because each request waits for Redis.
 _REDIS = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
 
 _FAILURES = RateLimitItemPerMinute(MAX_FAILURES, namespace="keylike")
@@ -30,13 +30,15 @@ Charge = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """The limits of an application.
+    """Functions of the rate limits of an application.
 
     Attributes:
-        charge: Counts the further photos of a request. Raises RateLimited if there are too many.
-        count_failure: Counts a failed authentication of a client in Redis. Returns False if there
-            are too many, and True without Redis or while it does not answer.
-        degraded: Returns True while memory stands in for a Redis that does not answer in time.
+        charge: Counts the photos of a request after its first. It raises RateLimited if there are
+            too many.
+        count_failure: Counts a failed authentication of a client in Redis. It returns False if
+            there are too many, and True if Redis is not configured or does not answer.
+        degraded: Returns True while counts are kept in memory because Redis does not answer in
+            time.
     """
 
     charge: Charge
@@ -53,13 +55,16 @@ def install(
     clock: Callable[[], float],
     wall: Callable[[], float],
 ) -> RateLimits:
-    """Count each photo request of `app`. Authentication must be installed before.
+    """Count each photo request of `app`, and refuse requests beyond the limit.
+
+    Authentication must be installed before this.
 
     Args:
         app: The application.
         quotas: The limits of each tier.
         limited: "on", "off", or "auto" to exempt programs on this machine.
-        redis_url: A Redis to keep counts in. Without one, or while it is down, they are in memory.
+        redis_url: Address of the Redis server that keeps the counts. They are kept in memory if
+            this is None or Redis does not answer.
         clock: Returns monotonic seconds, for the counts in memory.
         wall: Returns seconds since 1970, for the time of reset.
     """
@@ -68,7 +73,7 @@ def install(
         counted = need_of(request.endpoint) in _COUNTED and request.method != "OPTIONS"
         return not counted or limited == "off" or (limited == "auto" and g.client.own)
 
-    # Flask runs these in reverse order, so this one runs after the library's own.
+    # Flask runs after_request functions in reverse order, so this one runs after the library's.
     @app.after_request
     def move_retry_after(response: Response) -> Response:
         after = response.headers.pop(_LIBRARY_RETRY_AFTER, None)
@@ -107,7 +112,8 @@ def install(
     def charge(photos: int) -> None:
         if not photos:
             return
-        # If Redis fails between two calls, the library switches to memory with the next request.
+        # If Redis fails here, these photos are not counted. The library switches to memory with the
+        # next request.
         with contextlib.suppress(*store_errors):
             for window in limiter.current_limits:
                 if not limiter.limiter.test(window.limit, *window.request_args, cost=photos):
@@ -129,8 +135,8 @@ def install(
 
 
 def _storage_uri(redis_url: str) -> str:
-    """Return the address in the library's form.
+    """Return the address in the form that the library expects: redis+unix:// for unix://.
 
-    It calls Redis's scheme unix "redis+unix", and quotes an unknown address in its error.
+    The library would show an address that it does not know, with its password, in an error.
     """
     return f"redis+{redis_url}" if redis_url.startswith("unix://") else redis_url

@@ -1,4 +1,4 @@
-"""Metrics read at scrape time, at no cost for requests: queue, batches, cache, model and GPU."""
+"""Metrics that are read only when Prometheus asks: queue, batches, cache, model and GPU."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from keylike.observability.gpu import GpuMemory
 from keylike.readers.contract import ReaderInfo
 from keylike.scheduling.queue_metrics import LoadSnapshot
 
-# Upper bounds of the histogram; readers take at most 64 photos per batch.
+# Upper bounds of the histogram's buckets, in photos per batch. A batch has at most 64 photos.
 _BATCHES = (1, 2, 4, 8, 16, 32, 64)
+# Number of hexadecimal digits of the model's digest that the metrics show.
 DIGEST_LENGTH = 12
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Functions that return the values of one scrape.
+    """Functions that the collector calls to get the current values.
 
     Attributes:
-        reader: The reader's description, or None while it loads.
-        ready: True if the server accepts new work.
-        degraded: True if another model reads than the configured one.
-        load: The figures of the queue.
-        cache: The counters of the cache.
-        gpu: The GPU's memory, or None if this process uses no GPU.
-        tunnel: True if a tunnel is open and works.
-        dropped_log_lines: The number of log lines that could not be written, by output.
+        reader: Returns the reader's description, or None while it loads.
+        ready: Returns True if the model is loaded and the server accepts new work.
+        degraded: Returns True if the embedded reader replaces the configured model.
+        load: Returns the figures of the queue.
+        cache: Returns the counters of the cache.
+        gpu: Returns the GPU's memory, or None if this process uses no GPU.
+        tunnel: Returns True if a tunnel is open and works.
+        dropped_log_lines: Returns the number of log lines that could not be written, by output.
     """
 
     reader: Callable[[], ReaderInfo | None]
@@ -51,7 +52,7 @@ class Probes:
 
 
 class MetricsCollector(Collector):
-    """A Prometheus collector that calls the probes on each scrape of `registry`."""
+    """A Prometheus collector that calls the probes each time `registry` is scraped."""
 
     def __init__(self, probes: Probes, registry: CollectorRegistry) -> None:
         self._probes = probes
@@ -158,7 +159,11 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 
 def _buckets(batches: Mapping[int, int]) -> list[tuple[str, float]]:
-    """Return cumulative buckets, as Prometheus expects; the last holds all photos."""
+    """Return the cumulative buckets that Prometheus expects.
+
+    Each has its upper bound, in photos per batch, and the number of batches up to that size. The
+    last bucket counts all batches.
+    """
     below = (0, *_BATCHES)
     counts = [
         sum(count for size, count in batches.items() if low < size <= high)

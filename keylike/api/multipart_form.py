@@ -1,4 +1,4 @@
-"""Multipart forms: the pictures as whole byte strings, and the few known fields."""
+"""Parse multipart forms: the bytes of each picture, and the fields zipcode and command."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from keylike.errors import BadRequest
 
-# Libraries name the entries of a list `image[]` or `image[0]`.
+# Accepted names of a picture's part. Libraries name the entries of a list `image[]` or `image[0]`.
 _PICTURE = re.compile(r"images?(\[[0-9]{0,3}\])?")
 _QUOTED = re.compile(r'"(?:\\.|[^\\"])*+"')
 _PICTURE_TYPES = ("image/", "application/octet-stream")
 _FIELDS = ("zipcode", "command")
-# A form has a handful of parts, and a batch has 32 photos.
+# Largest number of parts of a form. A batch has 32 photos and a few fields.
 _MOST_PARTS = 1000
-# Longer than any valid value of a field, and small enough to keep in memory.
+# Largest number of bytes of a field that are used. Every valid value is shorter.
 _FIELD_BYTES = 1000
-# At least the socket server's receive size, so that pieces are passed on without a copy.
+# Number of bytes to read at once. It is not smaller than the pieces that the socket server
+# receives, so that they are passed on without a copy.
 _PIECE_BYTES = 1 << 20
-# RFC 2046, 5.1.1 sets this limit, and none for the blanks after a delimiter. The parser itself
-# accepts longer boundaries, but then without blanks.
+# Longest boundary in characters (RFC 2046, 5.1.1), and most blanks that are removed after a
+# delimiter; the RFC sets no limit for blanks. A form with a longer boundary is parsed too, but then
+# no blanks are removed.
 _LONGEST_BOUNDARY = 70
 _MOST_BLANKS = 200
 
@@ -40,7 +42,7 @@ class Form:
 
     Attributes:
         pictures: The bytes of each picture, in order.
-        fields: zipcode and command; the first of each if there are several.
+        fields: Values of zipcode and command. If a field occurs several times, the first is used.
     """
 
     pictures: list[bytes] = field(default_factory=list)
@@ -50,12 +52,12 @@ class Form:
 def read_form(request: Request) -> Form:
     """Parse the form of a request.
 
-    A picture is a part named image (or images, image[], image[0]) with a file name or a picture's
-    content type. A file input that was left empty is ignored.
+    A picture is a part named image (or images, image[], image[0]) that has a file name or the
+    content type of a picture. A file input of a web form that was left empty is ignored.
 
     Raises:
         BadRequest: The form is malformed or incomplete.
-        RequestEntityTooLarge: It has far too many parts.
+        RequestEntityTooLarge: It has more than 1000 parts.
     """
     form = Form()
     boundary = request.mimetype_params.get("boundary", "")
@@ -81,20 +83,20 @@ def read_form(request: Request) -> Form:
 
 
 def _is_file(part: MultipartSegment) -> bool:
-    """Return True if a part has a file name of any spelling, or the content type of a picture."""
+    """Return True if a part has a file name in any notation, or the content type of a picture."""
     if part.filename is not None or (part.content_type or "").startswith(_PICTURE_TYPES):
         return True
-    # The library does not know filename*=UTF-8''… and filename*0=… (RFC 2231), nor unquoted names
-    # that begin with a byte above 127.
+    # The library does not recognize filename*=UTF-8''… and filename*0=… (RFC 2231), or unquoted
+    # names that begin with a byte above 127.
     disposition = part.header("Content-Disposition", "")
     unquoted = _QUOTED.sub("", disposition).lower()
     return any(each.lstrip().startswith("filename") for each in unquoted.split(";")[1:])
 
 
 def _parts(request: Request, boundary: str) -> Iterator[tuple[MultipartSegment, list[bytes]]]:
-    """Yield each part with the pieces of its content."""
+    """Yield each part of the form, and its content as a list of pieces."""
     blanks = _BlankRemover(boundary.encode())
-    # A file name may be in any encoding. The names of the fields are ASCII.
+    # latin-1 accepts every byte: a file name may be in any encoding. Field names are ASCII.
     with PushMultipartParser(
         boundary, max_segment_count=_MOST_PARTS, header_charset="latin-1"
     ) as parser:
@@ -102,7 +104,7 @@ def _parts(request: Request, boundary: str) -> Iterator[tuple[MultipartSegment, 
         pieces: list[bytes] = []
         while chunk := request.stream.read(_PIECE_BYTES):
             cleaned = blanks.clean(chunk)
-            # The parser takes an empty chunk for the end of the form.
+            # The parser treats an empty chunk as the end of the form.
             for event in parser.parse(cleaned) if cleaned else ():
                 if isinstance(event, MultipartSegment):
                     part, pieces = event, []
@@ -115,8 +117,8 @@ def _parts(request: Request, boundary: str) -> Iterator[tuple[MultipartSegment, 
 class _BlankRemover:
     """A filter that removes blanks after the delimiters of a form (RFC 2046, 5.1.1).
 
-    The parser refuses such blanks. The filter holds back the end of a chunk if a delimiter may
-    continue in the next one. That is at most the length of a delimiter and its blanks.
+    The parser refuses such blanks. If a delimiter may continue in the next chunk, the filter keeps
+    the end of the current chunk until then: at most the length of a delimiter and its blanks.
     """
 
     def __init__(self, boundary: bytes) -> None:
@@ -126,7 +128,7 @@ class _BlankRemover:
         self._held = b"\r\n"
 
     def clean(self, chunk: bytes) -> bytes:
-        """Return the bytes to parse now that the next chunk of the body is known."""
+        """Return the bytes that can be parsed, given the next chunk of the body."""
         data = self._held + chunk
         if self._follows and (self._line + b" " in data or self._line + b"\t" in data):
             delimiter = rb"(\r\n" + re.escape(self._line) + rb")"
@@ -136,7 +138,7 @@ class _BlankRemover:
         return data[:at]
 
     def _end_of_certain(self, data: bytes) -> int:
-        """Return where a delimiter begins that may continue in the next chunk, or the length."""
+        """Return the start of a delimiter that may continue in the next chunk, or len(data)."""
         at = data.rfind(b"\r\n", -len(self._line) - _MOST_BLANKS - 4)
         line = data[at + 2 :]
         if at >= 0 and (

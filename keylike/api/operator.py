@@ -30,7 +30,7 @@ def operator_blueprint(
     cache: ReadingCache,
     policy: Policy,
 ) -> APIBlueprint:
-    """Return the operator's routes.
+    """Return a blueprint with the operator's routes.
 
     Args:
         metrics: Counters since the start.

@@ -42,7 +42,7 @@ class PerformanceOut(Body):
 
 
 class TracedOut(Body):
-    """Memory of Python objects, by tracemalloc."""
+    """Memory of Python objects, as measured by tracemalloc."""
 
     current_bytes: int = Field(ge=0, description="Memory in use now")
     peak_bytes: int = Field(ge=0, description="Largest memory in use so far")
@@ -103,11 +103,13 @@ class QueueOut(Body):
     """The queue before the reader."""
 
     waiting: int = Field(ge=0, description="Photos that wait for the model")
-    room: int = Field(ge=1, description="Photos that may wait")
+    room: int = Field(ge=1, description="Largest number of photos that may wait")
     oldest_s: float = Field(ge=0, description="Seconds that the oldest photo has waited")
     decoding: int = Field(ge=0, description="Photos that are being decoded")
     reading: int = Field(ge=0, description="Photos that the model is reading")
-    reading_s: float = Field(ge=0, description="Seconds that its oldest batch has taken so far")
+    reading_s: float = Field(
+        ge=0, description="Seconds that the model's oldest batch has taken so far"
+    )
 
 
 class DetailedHealth(Body):
@@ -126,7 +128,7 @@ class DetailedHealth(Body):
     error_rate: float = Field(
         ge=0,
         le=1,
-        description="Share of requests in the last `window_s` seconds that failed inside the server",
+        description="Share of requests of the last `window_s` seconds that failed in the server",
     )
     window_s: float = Field(gt=0, description="Length of the period for `error_rate`, seconds")
     queue: QueueOut = Field(description="The queue before the reader")

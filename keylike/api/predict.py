@@ -1,4 +1,4 @@
-"""POST /, /predict, /predict/cached and /predict/premium: a photo in, the reading out."""
+"""POST /, /predict, /predict/cached and /predict/premium: take a photo and return its reading."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _JSON = {
     },
     "required": ["image_data"],
 }
-# Content types of a body that is the picture itself, as cameras and browsers name them.
+# Content types that are accepted for a body that consists of the bytes of a picture.
 RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/avif", "image/gif")
 
 CACHE_CONTROL = {
@@ -81,11 +81,11 @@ CONTENT_ENCODING = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "enum": ["gzip", "identity"]},
-    "description": "Compression of the body. The limits of size hold for the inflated body. "
+    "description": "Compression of the body. The size limits apply to the inflated body. "
     "Any other encoding is refused with 415",
 }
 
-# flask-openapi3 cannot describe a route with several content types, so the document is given here.
+# flask-openapi3 cannot describe a route with several content types, so this is written by hand.
 BODY: dict[str, Any] = {
     "required": True,
     "description": "A form, JSON, or the bytes of the picture. The type of the bytes may also be "
@@ -93,7 +93,7 @@ BODY: dict[str, Any] = {
     "image[] or image[0]. A body without Content-Type, or with curl's default type, is read by its "
     "content.",
     "content": {"multipart/form-data": {"schema": _FORM}, "application/json": {"schema": _JSON}}
-    # One type for all of RAW_TYPES: generators of clients know no others for bytes.
+    # One type in place of all RAW_TYPES: client generators support no other type for bytes.
     | {"application/octet-stream": {"schema": PICTURE}},
 }
 _REQUEST = {
@@ -127,7 +127,7 @@ ANSWERS: dict[Any, Any] = REFUSALS | {
 def predict_blueprint(
     inference: Inference, clients: ClientDeadlines, *, policy: Policy, clock: Callable[[], float]
 ) -> APIBlueprint:
-    """Return the prediction routes.
+    """Return a blueprint with the prediction routes.
 
     Args:
         inference: Reads photos.

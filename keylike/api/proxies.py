@@ -14,10 +14,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from keylike.http_server.listener import UNIX_ADDRESS
 
-# WSGI environment key, set for requests over a connection of a configured proxy.
+# WSGI environment key that is True for requests from a configured proxy.
 PROXIED = "keylike.proxied"
 
-# A path without a trailing slash. Anything else, such as "//elsewhere", could lead to another host.
+# Pattern of a valid path prefix, without a trailing slash. A browser could take other texts, such
+# as "//elsewhere", for the address of another host.
 PREFIX = re.compile(r"(/[A-Za-z0-9_~.-]+)+")
 _PREFIX_KEY = "HTTP_X_FORWARDED_PREFIX"
 
@@ -25,17 +26,17 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class NamedProxies:
-    """WSGI middleware that takes client address and scheme from configured proxies.
+    """WSGI middleware that uses the X-Forwarded headers of configured proxies and tunnel agents.
 
-    REMOTE_ADDR becomes the last address of X-Forwarded-For, which the proxy wrote itself. The
-    scheme comes from X-Forwarded-Proto. X-Forwarded-Prefix of a proxy is the path under which it
-    publishes the server; the proxy has removed it from the path. Agents pass on whatever a client
-    sends, so theirs is ignored.
+    REMOTE_ADDR becomes the last address of X-Forwarded-For, which the proxy added. The scheme comes
+    from X-Forwarded-Proto. X-Forwarded-Prefix is the path under which a proxy publishes the server
+    and which it has removed from the request's path. From a tunnel agent this header is ignored,
+    because the agent forwards the one that the client sent.
 
     Args:
         application: The WSGI application.
-        networks: Addresses and networks of proxies, and "unix" for those that connect to a unix
-            socket. Their requests are never local.
+        networks: Addresses and networks of proxies, and "unix" for proxies that connect to a unix
+            socket. Their requests never count as local.
         agents: Addresses of tunnel agents. Local programs use the same addresses.
 
     Raises:
@@ -84,7 +85,7 @@ class PathPrefix:
         """Answer a request."""
         path = environ.get("PATH_INFO", "")
         if path == self._prefix and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            # The addresses in the page are relative and need the slash.
+            # The page uses relative addresses, which only work with the slash at the end.
             location = [("Location", f"{self._prefix}/"), ("Content-Length", "0")]
             start_response("308 Permanent Redirect", location)
             return []

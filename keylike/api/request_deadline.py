@@ -1,4 +1,4 @@
-"""Deadlines: the queue's client for a request, from its identity and X-Request-Timeout."""
+"""The deadline of a request, from X-Request-Timeout and the server's limit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TIMEOUT: dict[str, Any] = {
     "required": False,
     "schema": {"type": "number", "exclusiveMinimum": 0},
     "example": 5,
-    "description": "Seconds that the client waits, from when the whole request has arrived. "
-    "The server's own limit still applies.",
+    "description": "Seconds that the client waits after the whole request has arrived. "
+    "The server's limit still applies.",
 }
 _SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{0,15})?([eE][+-]?[0-9]{1,3})?")
 
 
 class ClientDeadlines:
-    """A factory for the queue's client of the current request.
+    """A factory of `Client` objects: name, deadline and connection of the current request.
 
     Args:
         longest_s: Longest time that a request may take, in seconds.
@@ -37,7 +37,7 @@ class ClientDeadlines:
         self._clock = clock
 
     def current(self) -> Client:
-        """Return the client of the current request.
+        """Return the client of the current request, for the queue.
 
         Raises:
             BadRequest: X-Request-Timeout is not a positive number.

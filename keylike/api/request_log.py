@@ -1,4 +1,4 @@
-"""Request log: one line and one count per request, without the client and without the reading."""
+"""Log and count each request: one line per request, without client address and reading."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keylike.observability.metrics import OTHER, RequestRecord
 _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"}
 )
-# Blueprints whose successful requests are logged at DEBUG.
+# Blueprints whose successful requests are logged at level DEBUG.
 _ROUTINE = frozenset({"health", "detailed", "web", "docs"})
 
 
@@ -51,13 +51,13 @@ def install(
                     request.method, route, response.status_code, seconds, g.get("crashed", False)
                 )
             )
-        # Probes and files of the page would bury the photos.
+        # At level INFO, the many requests for health and for the page would hide the photos.
         routine = request.blueprint in _ROUTINE and response.status_code < 400
         log.log(
             logging.DEBUG if routine else logging.INFO,
             "request",
             request_id=g.request_id,
-            # A client can put any text in the method of a request to an unknown path.
+            # A client can send any text as the method, so unknown methods are not logged.
             method=request.method if request.method in _METHODS else OTHER,
             route=route or _route_of_other_methods(),
             status=response.status_code,
@@ -70,7 +70,7 @@ def install(
 
 
 def _route_of_other_methods() -> str | None:
-    """Return the route that exists at the path of a request with a wrong method, or None."""
+    """Return the route at the path of a request whose method is wrong, or None."""
     if not isinstance(request.routing_exception, MethodNotAllowed):
         return None
     methods = request.routing_exception.valid_methods or ()

@@ -1,4 +1,4 @@
-"""Request parsing: picture and options from a form, from JSON, or from the body itself."""
+"""Extract the picture and the options from a form, from JSON, or from a body of picture bytes."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ from keylike.inference import Options
 
 _RAW_TYPES = ("image/", "application/octet-stream")
 MOST_PHOTOS = 32
-# Enough for a byte order mark and the blanks before a JSON object.
+# Number of first bytes in which a JSON object must begin, after a byte order mark and blanks.
 _PEEK_BYTES = 100
 _MARKS = (b"{", b"[", b",")
-# A request has a handful of fields. Without these bounds, 15 MB of tiny values would parse into half
-# a gigabyte, or nest without end. Marks inside strings do not count.
+# Largest numbers of values, of containers (objects and arrays) and of quotation marks in a JSON
+# body. A valid body has only a few fields. Without these limits, 15 MB of tiny values would take
+# half a gigabyte of memory, or be nested too deeply. Commas and brackets in strings do not count.
 _JSON_VALUES = 10_000
 _JSON_CONTAINERS = 1_000
 _JSON_QUOTES = 40_000
-# Maps both alphabets of RFC 4648 to one and removes line breaks, without building lists of lines.
+# A table for str.translate: it converts the URL-safe alphabet of RFC 4648 to the standard one, and
+# removes blanks and line breaks in the same pass.
 _BASE64 = str.maketrans("-_", "+/", " \t\r\n")
 
 
@@ -45,7 +47,12 @@ class PhotoRequest(Request):
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """The body, inflated. Raises RequestEntityTooLarge, and as `is_gzip` does."""
+        """The body as a stream, inflated if it is compressed.
+
+        Raises:
+            RequestEntityTooLarge: The body is too large.
+            UnsupportedImageType: The body is compressed with anything but gzip.
+        """
         if is_gzip(self.headers.get("Content-Encoding", "")):
             reserve = self.environ.get(RESERVE_KEY, lambda count: True)
             return cast(IO[bytes], InflatedBody(self._body, self.max_content_length, reserve))
@@ -68,13 +75,13 @@ class PhotoRequest(Request):
 def read_request() -> tuple[bytes, Options]:
     """Return the picture's bytes and the options of the current request.
 
-    A body without a content type, or with one that curl and wget set for every body, is read by its
-    content.
+    The format of a body is detected from its first bytes if it has no content type, or the type
+    that curl and wget set for every body.
 
     Raises:
         NoImage, BadImage, UnsupportedImageType: The picture is missing or unusable.
         BadRequest, BadZipcode: The request or a field is malformed.
-        Overloaded: The server did not keep the body.
+        Overloaded: The queue is full, so the server discarded the body.
     """
     _check_body_kept()
     zipcode = _zipcode(request.args.get("zipcode"), default="00000")
@@ -88,12 +95,12 @@ def read_request() -> tuple[bytes, Options]:
 
 
 def read_batch() -> tuple[list[bytes], Options]:
-    """Return the bytes of each picture of a form, in order, and the options for all.
+    """Return the bytes of each picture of a form, in order, and the options for all pictures.
 
     Raises:
         NoImage, UnsupportedImageType: The request has no form, or the form has no picture.
         BadRequest, BadZipcode: The form or a field is malformed, or there are too many pictures.
-        Overloaded: The server did not keep the body.
+        Overloaded: The queue is full, so the server discarded the body.
     """
     _check_body_kept()
     if request.mimetype != "multipart/form-data":
@@ -139,12 +146,13 @@ def _from_form(zipcode: str) -> tuple[bytes, Options]:
 
 
 def _from_content(zipcode: str) -> tuple[bytes, Options]:
-    """Return a picture or the picture in a JSON object, whatever the content type says.
+    """Return the picture of a body of unknown format: the body, or a field of a JSON object.
 
-    A URL-encoded form cannot hold a file. Parsing one with millions of fields would take seconds.
+    A URL-encoded form is not parsed. It cannot contain a file, and parsing one with millions of
+    fields would take seconds.
     """
     data = request.get_data()
-    # Decoding explains why a picture of another format is refused.
+    # A picture of an unsupported format is returned too: decoding it later gives the best message.
     if image_format(data) or other_format(data):
         return data, _options(zipcode)
     if data[:_PEEK_BYTES].removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{"):
@@ -183,13 +191,15 @@ def _json_body() -> object:
 
 
 def _is_small_json(text: bytes) -> bool:
-    """Return True if a JSON text has few values. Marks inside strings do not count.
+    """Return True if a JSON text has few enough values, objects and arrays to be parsed.
 
-    For a text that is not JSON, the result holds up to the point where the parser stops.
+    Commas and brackets inside strings do not count. If the text is not valid JSON, the result is
+    correct for the part before the error, and the parser reads only that part.
     """
     if sum(map(text.count, _MARKS)) <= _JSON_CONTAINERS:
         return True
-    # In UTF-16 and UTF-32 the steps below would mistake the ends of strings.
+    # The steps below find the ends of strings in UTF-8 only. A zero byte at the start shows UTF-16
+    # or UTF-32.
     if text.count(b'"') > _JSON_QUOTES or b"\0" in text[:4]:
         return False
     unescaped = text.replace(b"\\\\", b"").replace(b'\\"', b"")
@@ -219,7 +229,7 @@ def _expect(fields: Mapping[str, Any], name: str, value: str) -> None:
 
 
 def _zipcode(value: object, *, default: str) -> str:
-    # Pages and apps send fields that were left empty.
+    # Web pages and apps also send a field that the user left empty.
     if value is None or value == "":
         return default
     if not isinstance(value, str) or not re.fullmatch("[0-9]{5}", value):

@@ -1,4 +1,4 @@
-"""Response bodies: every answer and every failure, as plain dictionaries ready for JSON."""
+"""Response bodies of readings, classifications and failures, as dictionaries ready for JSON."""
 
 from __future__ import annotations
 
@@ -117,7 +117,8 @@ def _cuts(reading: Reading) -> list[dict[str, Any]]:
             "position": cut.position,
             "depth": cut.depth,
             "probability": round(cut.probability, 4),
-            # Measured to a few hundredths of a millimetre. Makers' tables have 0.001 inch.
+            # The accuracy of the measurement is a few hundredths of a millimetre. Makers' tables
+            # are in steps of 0.001 inch.
             "depth_mm": round(cut.depth_mm, 2),
             "height_in": round(cut.depth_mm / _MM_PER_INCH, 3),
         }
@@ -126,7 +127,7 @@ def _cuts(reading: Reading) -> list[dict[str, Any]]:
 
 
 def _quality(quality: Quality) -> dict[str, Any]:
-    """Return the quality of the photo, rounded to the accuracy of each measurement."""
+    """Return the quality of the photo, each figure rounded to the accuracy of its measurement."""
     return {
         "px_per_mm": _rounded(quality.px_per_mm, 1),
         "px_per_depth_step": _rounded(quality.px_per_depth_step, 1),
@@ -143,7 +144,10 @@ def _rounded(value: float | None, digits: int) -> float | None:
 
 
 def _geometry(reading: Reading) -> dict[str, Any] | None:
-    """Return the position of blade and cuts to a tenth of a pixel, or None if unknown."""
+    """Return the outline of the blade and the lines of the cuts, or None if they are unknown.
+
+    The coordinates are rounded to a tenth of a pixel.
+    """
     drawing = reading.drawing
     if drawing is None:
         return None

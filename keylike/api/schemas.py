@@ -32,7 +32,9 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Position = Annotated[
     int, Field(ge=1, description="Number of the cut, from 1 at the bow (the handle)")
 ]
-Source = Annotated[str, Field(description="Where the statement comes from; entries end with ;")]
+Source = Annotated[
+    str, Field(description="Sources of the statement; several are separated by semicolons")
+]
 
 
 _SCHEMAS: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -47,8 +49,8 @@ class Body(BaseModel):
     def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
         """Return the JSON schema, as pydantic's method does.
 
-        It is computed once. Each route documents the same few bodies again, which would make nine
-        tenths of the time to build the application.
+        Each schema is computed only once. Every route documents the same few bodies, and computing
+        them again would take nine tenths of the time to build the application.
         """
         wanted = (cls, args, tuple(options.items()))
         if wanted not in _SCHEMAS:
@@ -95,10 +97,10 @@ class CutLineOut(Body):
 
 
 class GeometryOut(Body):
-    """The reading as a drawing over the upright photo of `width` by `height` pixels.
+    """The coordinates for drawing the reading over the photo.
 
-    The photo is upright after the rotation in its EXIF data. Scale the coordinates for another
-    size.
+    They are in pixels of a photo of `width` by `height`, after the rotation in its EXIF data. If
+    you show the photo in another size, scale them.
     """
 
     width: int = Field(ge=1, description="Width of the upright photo in pixels")
@@ -113,7 +115,7 @@ class QualityOut(Body):
     px_per_mm: float | None = Field(description="Photo pixels per millimetre at the blade")
     px_per_depth_step: float | None = Field(description="Photo pixels per depth step")
     tilt_deg: float | None = Field(
-        description="Angle between key and image plane in degrees; a flat key may show ten"
+        description="Angle between key and image plane in degrees; up to 10 is normal if it is flat"
     )
     sharpness: float | None = Field(ge=0, le=1, description="0 is blurred, 1 is sharp")
     contrast: float | None = Field(
@@ -128,20 +130,22 @@ class KeySpace(Body):
 
     cuts: int = Field(ge=1, description="Cuts on the key")
     depths: list[int] = Field(description="Depths that a cut may have")
-    theoretical: int = Field(ge=1, description="All codes")
+    theoretical: int = Field(ge=1, description="Number of all codes")
     after_macs: int = Field(
         ge=1,
-        description="Codes left by the maximum adjacent cut specification (MACS): the largest "
-        "difference between neighbouring cuts that can be cut",
+        description="Number of codes that respect the maximum adjacent cut specification (MACS): "
+        "the largest difference between neighbouring cuts that can be cut",
     )
-    without_weak: int = Field(ge=0, description="Codes left without weak patterns")
+    without_weak: int = Field(ge=0, description="Number of those codes without weak patterns")
 
 
 class KeyedAlike(Body):
     """The risk that another key is cut the same."""
 
-    one_in: int = Field(ge=1, description="At best, one in so many keys is cut the same")
-    sentence: str = Field(description="The same for people, with the assumption")
+    one_in: int = Field(
+        ge=1, description="One in this many keys is cut the same, if all codes are equally common"
+    )
+    sentence: str = Field(description="The same as a sentence for people, with its assumption")
     source: Source
 
 
@@ -167,7 +171,7 @@ class Part(Body):
 
     name: str = Field(description="A word for programs")
     points: int = Field(ge=0, description="Points of this part")
-    of: int = Field(ge=0, description="Most points of this part")
+    of: int = Field(ge=0, description="Largest number of points of this part")
     why: str = Field(description="The reason for the points")
     source: Source
 
@@ -185,10 +189,10 @@ class Assessment(Body):
     level: Literal["weak", "fair", "good"] = Field(description="A word for the score")
     parts: list[Part] = Field(description="The parts of the score")
     recommendations: list[str] = Field(description="Advice for the owner, most important first")
-    sources: list[str] = Field(description="Every source once")
+    sources: list[str] = Field(description="All sources of the assessment, each once")
 
 
-# The fields after the first block. A request may ask for some of them only.
+# The fields of a prediction after `api_version`. A request can select some of them.
 SELECTABLE = (
     "cuts",
     "alternatives",
@@ -208,8 +212,8 @@ def _optional(schema: dict[str, Any]) -> None:
 class Prediction(Body):
     """The reading of a key.
 
-    The fields up to `api_version` are always there. The query parameter `fields` selects from the
-    others; without it, all are there.
+    The fields up to `api_version` are always present. The query parameter `fields` selects which of
+    the others are present; without it, all are.
     """
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_optional)
@@ -247,10 +251,12 @@ class Prediction(Body):
         description="Other possible codes, most likely first"
     )
     geometry: GeometryOut | None = Field(
-        description="For drawing the reading over the photo; null if the reader gives none"
+        description="Coordinates for drawing the reading over the photo; null if unknown"
     )
     quality: QualityOut = Field(description="Quality of the photo")
-    calibrated: bool = Field(description="True if a fitted calibration gives the probabilities")
+    calibrated: bool = Field(
+        description="True if the probabilities come from a calibration on photos with known codes"
+    )
     assessment: Assessment = Field(
         description="Meaning of the reading for the owner, each claim with its source"
     )
@@ -258,7 +264,7 @@ class Prediction(Body):
         description="True if an earlier or concurrent request with the same photo gave the reading"
     )
     processing_ms: float = Field(
-        ge=0, description="Time from bytes to answer for this request, milliseconds"
+        ge=0, description="Time from the photo's bytes to its reading, milliseconds"
     )
 
 
@@ -288,7 +294,7 @@ class ClassificationOut(Body):
 class Failure(Body):
     """The body of every failure."""
 
-    success: Literal[False] = Field(description="False; answers have true")
+    success: Literal[False] = Field(description="False; successful responses have true")
     error: str = Field(description="A sentence for the user")
     code: str = Field(
         description="A word for programs", json_schema_extra={"enum": [*sorted(STATUS)]}
@@ -297,7 +303,7 @@ class Failure(Body):
     timestamp: Timestamp
     api_version: ApiVersion
     details: dict[str, Any] = Field(
-        # Absent if there are none. A default would make the schema contradict itself.
+        # Absent if there are none, so the schema must not state a default value for it.
         default_factory=dict,
         description="Figures for programs, such as a limit; absent if there are none",
     )
@@ -338,7 +344,7 @@ class Welcome(Body):
 
 
 class VersionOut(Body):
-    """The versions of what runs at this address."""
+    """The versions of the server, its API and its model."""
 
     name: Literal["Keylike"] = Field(description="Name of the server")
     version: str = Field(description="Release of the server", examples=["2.0.0"])
@@ -361,10 +367,10 @@ class CacheOut(Body):
     degraded: bool = Field(description="True if Redis is unreachable and memory replaces it")
     invalid: int = Field(
         ge=0,
-        description="Stored values that were damaged, forged or impossible, and were read anew",
+        description="Stored values that were damaged, forged or impossible, so the photo was read",
     )
     hit_rate: float = Field(
-        ge=0, le=1, description="Share of the photos looked up that did not have to be read"
+        ge=0, le=1, description="Share of the looked-up photos that did not have to be read again"
     )
 
 

@@ -1,4 +1,4 @@
-"""API versions: every path also under /v1, and the header API-Version."""
+"""API versions: every path is also served under /v1, and the header API-Version is checked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ ACCEPTED = ("1", API_VERSION)
 class VersionPrefix:
     """WSGI middleware that serves /v1/… as the same path without the prefix.
 
-    Routing, access rules, limits and metrics see one path per route, so the two cannot differ.
+    Routing, access rules, limits and metrics see only the path without the prefix, so both paths
+    are treated in the same way.
     """
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
@@ -26,7 +27,7 @@ class VersionPrefix:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
         path = environ.get("PATH_INFO", "")
-        # Not /v1//…, which routing would accept and the socket server would not recognize.
+        # /v1//… is excluded: routing would accept it, but the socket server would not recognize it.
         if path == PREFIX or (path.startswith(f"{PREFIX}/") and path[len(PREFIX) + 1 :][:1] != "/"):
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + PREFIX
             environ["PATH_INFO"] = path.removeprefix(PREFIX) or "/"
@@ -47,7 +48,7 @@ def install(app: Flask) -> None:
 
 
 def with_prefix(paths: Iterable[str]) -> frozenset[str]:
-    """Return the paths as the socket server sees them: each plain and under /v1."""
+    """Return each path without and with the prefix /v1. The socket server sees both forms."""
     plain = frozenset(paths)
     bare = {PREFIX} if "/" in plain else set()
     return plain | {PREFIX + path for path in plain} | bare

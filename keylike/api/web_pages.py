@@ -1,6 +1,6 @@
 """GET / and /version, the web page with its service worker, the OpenAPI document and its viewer.
 
-Everything comes from this server; the pages load nothing from elsewhere.
+The pages load files from this server only.
 """
 
 from __future__ import annotations
@@ -38,18 +38,19 @@ _VERSION: dict[Any, Any] = {200: VersionOut, 500: Failure}
 def add_welcome(predictions: APIBlueprint, model: EngineSlot, web: Path) -> None:
     """Add GET / and GET /version to the blueprint of POST /.
 
-    Of two blueprints with the same path, flask-openapi3 would document only the later.
+    It does not create a second blueprint, because flask-openapi3 would then document only one of
+    GET / and POST /.
 
     Args:
         predictions: The blueprint of POST /.
-        model: The slot of the model, whose name the response shows.
-        web: The folder of the page.
+        model: Holds the engine. The responses contain the name of its model.
+        web: The folder of the web page.
     """
 
     try:
         release = importlib.metadata.version("keylike")
     except importlib.metadata.PackageNotFoundError:
-        # A checkout that is not installed; each release has the version of its API.
+        # In a checkout that is not installed, the version of the API is shown instead.
         release = API_VERSION
 
     @predictions.get("/", tags=[_START], operation_id="getWelcome", responses=_ROOT)
@@ -88,7 +89,7 @@ def public_root(incoming: Request) -> str:
 
 
 def wants_page(incoming: Request) -> bool:
-    """Return True if a browser opens the root path and so gets the page instead of JSON."""
+    """Return True if a request for the root path prefers HTML, as that of a browser does."""
     opens = incoming.method in ("GET", "HEAD") and incoming.path == "/"
     return (
         opens
@@ -99,8 +100,8 @@ def wants_page(incoming: Request) -> bool:
 def web_blueprint(web: Path) -> Blueprint:
     """Return the routes /web, /favicon.ico and /sw.js, the service worker.
 
-    Scripts and styles are separate files, so that the security policy need not allow inline ones.
-    The service worker is at the top because it may control only paths below its own.
+    Scripts and styles are separate files, so that the security policy need not allow inline code.
+    The service worker is served at the root path, because it can control only paths below its own.
     """
     pages = Blueprint("web", __name__, static_folder=web, static_url_path="/web")
     worker = f'const VERSION = "{_digest(web)}"\n' + (web / "sw.js").read_text(encoding="utf-8")
@@ -119,7 +120,7 @@ def web_blueprint(web: Path) -> Blueprint:
 
 
 def _digest(folder: Path) -> str:
-    """Return a digest of all files in a folder. Browsers update the page when it changes."""
+    """Return a digest of all files in a folder. Browsers reload the page when it changes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return hashlib.sha256(
         b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)

@@ -1,1 +1,1 @@
-"""Keep readings for a while, in memory or in Redis; identical concurrent photos are read once."""
+"""Cache readings in memory or in Redis. Identical concurrent photos are read once."""

@@ -1,4 +1,4 @@
-"""Builds the cache: in memory, or in Redis with memory as a fallback."""
+"""Build the cache of readings: in memory, or in Redis with memory as a fallback."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ def build_cache(
     log: BoundLogger,
     secret: bytes | None = None,
 ) -> ReadingCache:
-    """Return a cache of `size` readings, each kept for `ttl_s` seconds.
+    """Return a cache of at most `size` readings, each kept for `ttl_s` seconds.
 
-    In Redis, values are authenticated with `secret`. Redis is contacted at once, so that the log says at the start if it is unreachable.
+    In Redis, `secret` authenticates the values. Redis is contacted immediately, so that the log
+    shows at startup whether it is reachable.
     """
     memory = MemoryStore(ttl_s=ttl_s, size=size, clock=clock)
     if redis_url is None or not ttl_s:
         return ReadingCache(memory, ttl_s=ttl_s, size=size, clock=clock)
-    # The import takes a tenth of a second, and memory, for those who use Redis only.
+    # Imported only if Redis is used, because the import takes a tenth of a second and memory.
     from keylike.cache.redis_store import RedisStore
 
     redis = RedisStore(redis_url, ttl_s=ttl_s, size=size, clock=time.time)

@@ -1,4 +1,4 @@
-"""A store with a substitute: work goes on while the primary is unreachable, and returns to it."""
+"""A store that uses a second store while the first one is unreachable or slow."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from keylike.cache.stores import Store, StoreUnavailable
 
 _Answer = TypeVar("_Answer")
 
+# Shortest and longest delay in seconds before the primary is tried again. It doubles each time.
 _FIRST_RETRY_S = 1.0
 _LAST_RETRY_S = 60.0
-# A reading takes tens of milliseconds: a store slower than this saves nothing.
+# Seconds after which a response counts as slow. Computing a reading takes only tens of
+# milliseconds, so a slower store saves no time.
 _SLOW_S = 0.5
 
 
 class Fallback:
-    """Uses the primary store; while it is unreachable or slow, the secondary answers.
+    """A store that uses the secondary store while the primary one is unreachable or slow.
 
-    One request at a time probes the primary again, after 1 second, then 2, up to 60. The log gets one
-    line when it becomes unreachable and one when it is back. A store that flaps is probed no more often.
+    The next request after 1 second tries the primary again, then after 2 seconds, 4, and so on up
+    to 60. Other requests use the secondary during the try. If the primary fails again within 60
+    seconds of its return, the delay goes on growing.
 
-    Parameters:
-        primary: The store that was configured.
+    Args:
+        primary: The configured store.
         secondary: A store that cannot fail.
         clock: Returns monotonic seconds.
-        log: Receives the two events.
+        log: Receives one line when the primary becomes unavailable and one when it is back.
     """
 
     def __init__(
@@ -46,12 +49,12 @@ class Fallback:
 
     @property
     def backend(self) -> str:
-        """The primary's name, also while the secondary answers."""
+        """The primary's name, even while the secondary is in use."""
         return self._primary.backend
 
     @property
     def degraded(self) -> bool:
-        """True if the primary was unreachable when it was last used."""
+        """True if the primary was unreachable or slow when it was last used."""
         return self._unavailable
 
     def get(self, key: str) -> bytes | None:
@@ -59,11 +62,11 @@ class Fallback:
         return self._ask(lambda store: store.get(key))
 
     def put(self, key: str, value: bytes) -> None:
-        """Store a value in one of the two."""
+        """Store a value in the store that is in use."""
         self._ask(lambda store: store.put(key, value))
 
     def count(self) -> int:
-        """Return the number of values in the store that answers."""
+        """Return the number of values in the store that is in use."""
         return self._ask(lambda store: store.count())
 
     def _ask(self, question: Callable[[Store], _Answer]) -> _Answer:
@@ -83,13 +86,13 @@ class Fallback:
         return answer
 
     def _choose(self) -> tuple[bool, bool]:
-        """Return whether to use the primary store, and whether that is a probe."""
+        """Return two booleans: use the primary store, and this is a try after a failure."""
         with self._lock:
             if not self._unavailable:
                 return True, False
             due = self._clock() >= self._retry_at
             if due:
-                # Other requests use the secondary during the probe.
+                # Other requests use the secondary during this try.
                 self._retry_at = self._clock() + self._delay_s
             return due, due
 

@@ -1,4 +1,4 @@
-"""The cache of readings: which photos count as the same, how a reading is stored, and statistics."""
+"""The cache of readings: its keys, the format of stored readings, and statistics."""
 
 from __future__ import annotations
 
@@ -22,20 +22,24 @@ from keylike.scheduling.batch_runner import check_result
 from keylike.scheduling.client import NO_CLIENT, Client
 
 Result = Reading | Unreadable
-# Failures that concern the photo itself, whichever client sends it.
+# Failures caused by the photo itself. They are the same for every client that sends it.
 PHOTO_FAILURES = (BadImage, ImageTooLarge, NoImage, UnsupportedImageType)
 
 _JSON: TypeAdapter[Result] = TypeAdapter(Result)
+# Length in bytes of the code that authenticates a stored value.
 _CODE_BYTES = 32
-# Part of every key: replicas of different versions, whose readings have different fields, share no
-# entries in one Redis.
+# Digest of the fields of a reading. It is part of every cache key, so that replicas of different
+# versions, whose readings have different fields, do not share entries in Redis.
 _SCHEMA = hashlib.sha256(json.dumps(_JSON.json_schema()).encode()).hexdigest()
 
 
 def cache_key(photo: bytes, reader: ReaderInfo, options: Sequence[int | str] = ()) -> str:
-    """Return the key of this photo read by this model, as 64 hexadecimal digits.
+    """Return the cache key for a photo and a model, as 64 hexadecimal digits.
 
-    `options` holds everything else that changes the result.
+    Args:
+        photo: The encoded picture.
+        reader: Name, version and digest of the model.
+        options: Everything else that can change the result.
     """
     digest = hashlib.sha256(photo).hexdigest()
     parts = [digest, reader.name, reader.version, reader.digest, _SCHEMA, *options]
@@ -44,7 +48,7 @@ def cache_key(photo: bytes, reader: ReaderInfo, options: Sequence[int | str] = (
 
 @dataclass(frozen=True, slots=True)
 class CacheResult:
-    """A reader's result; `cached` is True if it was not computed for this request."""
+    """A reader's result. `cached` is True if it was computed for another request."""
 
     result: Result
     cached: bool
@@ -56,14 +60,15 @@ class CacheStats:
 
     Attributes:
         hits: Requests answered from the store.
-        misses: Requests that computed.
-        shared: Requests that waited for the computation of another.
-        entries: Readings stored now, at most `max_entries`.
-        ttl_s: Seconds that each is stored.
+        misses: Requests that computed the reading.
+        shared: Requests that waited for the computation of another request.
+        entries: Readings stored now.
+        max_entries: Largest number of stored readings.
+        ttl_s: Seconds that each reading is stored.
         backend: "memory" or "redis".
-        degraded: True while memory stands in for the backend.
-        invalid: Stored values that were damaged, forged or impossible; counted as misses too.
-        hit_rate: Share of requests that did not compute.
+        degraded: True while memory is used because Redis is unreachable or slow.
+        invalid: Stored values that were damaged, forged or impossible. They also count as misses.
+        hit_rate: Share of requests that did not compute the reading, from 0 to 1.
     """
 
     hits: int
@@ -80,21 +85,24 @@ class CacheStats:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """Outcome of a computation, for every waiting request: a result, or a failure of the photo."""
+    """The outcome for all waiting requests: a result, or a failure caused by the photo.
+
+    `stored` is True if the result came from the store.
+    """
 
     result: Result | KeylikeError
     stored: bool
 
 
 class ReadingCache:
-    """Readings and refusals by key.
+    """A cache of readings and refusals.
 
-    Parameters:
-        store: Keeps the values; has the same limits.
+    Args:
+        store: Keeps the values. It must have the same `ttl_s` and `size`.
         ttl_s: Seconds that a reading is kept. 0 disables the cache.
         size: Largest number of readings.
-        clock: Returns monotonic seconds; the clock of client deadlines.
-        secret: Authenticates values and hides keys in a store that others can write to.
+        clock: Returns monotonic seconds. It must be the clock of the clients' deadlines.
+        secret: Authenticates values and hides cache keys in a store that other programs can use.
     """
 
     def __init__(
@@ -120,8 +128,9 @@ class ReadingCache:
     ) -> CacheResult:
         """Return the cached value or compute it. Concurrent requests share one computation.
 
-        A failure that concerns the photo (PHOTO_FAILURES) is shared with them but not stored. Any
-        other exception goes to the request that computed: nobody gets another's deadline.
+        A failure caused by the photo (PHOTO_FAILURES) is shared too, but not stored. Any other
+        exception is raised only in the request that computed, because it may be caused by that
+        request's deadline.
 
         Raises:
             DeadlineExceeded, ClientGone: The client no longer waits.
@@ -137,13 +146,14 @@ class ReadingCache:
         if joined:
             self._count("hits" if shared.stored else "shared")
         if isinstance(shared.result, KeylikeError):
-            # A copy per request: an exception raised in two threads would mix their tracebacks.
+            # A copy for each request. Raising one exception in two threads would mix their
+            # tracebacks.
             raise type(shared.result)(shared.result.message, **shared.result.details) from None
         return CacheResult(shared.result, cached=joined or shared.stored)
 
     @property
     def degraded(self) -> bool:
-        """True while memory stands in for the store that was configured."""
+        """True while memory is used because the configured store is unreachable or slow."""
         return self._store.degraded
 
     def stats(self) -> CacheStats:
@@ -180,13 +190,13 @@ class ReadingCache:
         return _Shared(result, stored=False)
 
     def _look_up(self, key: str) -> Result | None:
-        """Return the stored result, or None if there is none that a reader could have given."""
+        """Return the stored result, or None if there is none or it is not valid."""
         value = self._store.get(key)
         if value is None:
             return None
         result = _parse(self._verify(key, value))
         if result is None:
-            # Other programs may write to the same Redis.
+            # The value was damaged, or another program wrote to the same Redis.
             self._count("invalid")
         return result
 
@@ -196,7 +206,7 @@ class ReadingCache:
         return hmac.digest(self._secret, key.encode(), "sha256").hex()
 
     def _sign(self, key: str, text: bytes) -> bytes:
-        """Return the text with a code that binds it to its key."""
+        """Return the text, preceded by a code that authenticates it together with its key."""
         return text if self._secret is None else self._code(self._secret, key, text) + text
 
     def _verify(self, key: str, value: bytes) -> bytes | None:
@@ -215,7 +225,7 @@ class ReadingCache:
 
 
 def _parse(text: bytes | None) -> Result | None:
-    """Return the result in a stored text, or None if a reader could not have given it."""
+    """Return the result in a stored text, or None if no reader could have returned it."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""A store in Redis, shared by replicas. Every value expires there by itself."""
+"""A store of readings in Redis, which replicas share. Redis deletes values when they expire."""
 
 from __future__ import annotations
 
@@ -11,22 +11,28 @@ from redis.retry import Retry
 
 from keylike.cache.stores import StoreUnavailable
 
-# A reading takes tens of milliseconds: waiting longer for Redis saves nothing.
+# Timeout of each call to Redis, in seconds. Computing a reading takes only tens of milliseconds, so
+# waiting longer saves no time.
 _TIMEOUT_S = 0.5
 _PREFIX = "keylike:reading:"
-# A sorted set of the keys by expiry, seconds since 1970: Redis can neither bound nor count a part of
-# its keys by itself.
+# Redis key of a sorted set of all our keys, by their time of expiry in seconds since 1970. It is
+# needed because Redis cannot count or limit only the keys with a certain prefix.
 _INDEX = "keylike:readings"
 
 
 class RedisStore:
-    """A store on one Redis server or a primary; not on a cluster, which spreads the keys.
+    """A store on one Redis server, or on the primary server of several replicas.
 
-    Parameters:
-        url: redis://, rediss:// or unix://. Raises ValueError or TypeError for anything else.
+    It does not work on a Redis cluster, which distributes the keys over several servers.
+
+    Args:
+        url: Address that begins with redis://, rediss:// or unix://.
         ttl_s: Seconds that a value is kept.
-        size: Largest number of values; the oldest is evicted.
+        size: Largest number of values. If there are more, the oldest ones are deleted.
         clock: Returns seconds since 1970.
+
+    Raises:
+        ValueError, TypeError: The address is not valid.
     """
 
     backend = "redis"
@@ -45,7 +51,11 @@ class RedisStore:
         self._clock = clock
 
     def get(self, key: str) -> bytes | None:
-        """Return the value, or None. Raise StoreUnavailable."""
+        """Return the value, or None if there is none.
+
+        Raises:
+            StoreUnavailable: Redis does not answer correctly.
+        """
         with _translated_errors():
             value = self._client.get(_PREFIX + key)
             if value is not None and not isinstance(value, bytes):
@@ -53,7 +63,11 @@ class RedisStore:
         return value
 
     def put(self, key: str, value: bytes) -> None:
-        """Store a value. Raise StoreUnavailable."""
+        """Store a value.
+
+        Raises:
+            StoreUnavailable: Redis does not answer correctly.
+        """
         now = self._clock()
         ttl_ms = round(self._ttl_s * 1000)
         with _translated_errors(), self._client.pipeline() as pipeline:
@@ -61,7 +75,8 @@ class RedisStore:
             pipeline.zadd(_INDEX, {key: now + self._ttl_s})
             pipeline.pexpire(_INDEX, ttl_ms)
             pipeline.zremrangebyscore(_INDEX, "-inf", now)
-            # A replica whose clock was wrong wrote entries that would outlive all others.
+            # Entries so far in the future come from a replica whose clock was wrong. They would
+            # stay longer than all others.
             pipeline.zremrangebyscore(_INDEX, now + 2 * self._ttl_s, "+inf")
             pipeline.zrange(_INDEX, 0, -self._size - 1)
             surplus = [each.decode() for each in pipeline.execute()[-1]]
@@ -71,7 +86,11 @@ class RedisStore:
                 pipeline.execute()
 
     def count(self) -> int:
-        """Return the number of values. Raise StoreUnavailable."""
+        """Return the number of values.
+
+        Raises:
+            StoreUnavailable: Redis does not answer correctly.
+        """
         with _translated_errors():
             return int(self._client.zcount(_INDEX, f"({self._clock()}", "+inf"))
 
@@ -80,6 +99,7 @@ class RedisStore:
 def _translated_errors() -> Iterator[None]:
     try:
         yield
-    # A peer that is no Redis makes the library raise ValueError and others beyond its own errors.
+    # If the peer is not a Redis server, the library also raises exceptions that are not its own,
+    # such as ValueError.
     except Exception as error:
         raise StoreUnavailable(type(error).__name__) from None

@@ -1,4 +1,4 @@
-"""Concurrent requests for the same thing share one computation."""
+"""Concurrent requests with the same key share one computation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _Value = TypeVar("_Value")
 class SingleFlight(Generic[_Value]):
     """The computations in progress, by key.
 
-    A value is shared. An exception is not: it may concern only its own request (a deadline, a full
-    queue). The requests that waited then try again; one computes and the rest wait for it.
+    A value is shared. An exception is not shared, because it may be caused by the one request that
+    computed (its deadline, or a full queue). The waiting requests then try again: one of them
+    computes and the others wait for it.
     """
 
     def __init__(self) -> None:
@@ -29,8 +30,8 @@ class SingleFlight(Generic[_Value]):
         Args:
             key: Identifies the computation.
             compute: Returns the value.
-            time_left: Returns the seconds that this request can still wait, None without limit; called
-                before each wait. Its exceptions propagate and leave the computation to the others.
+            time_left: Called before each wait. It returns the seconds that this request can still
+                wait, or None without limit. If it raises an exception, only this request fails.
         """
         while True:
             with self._lock:
@@ -50,5 +51,6 @@ class SingleFlight(Generic[_Value]):
         finally:
             with self._lock:
                 del self._in_progress[key]
-            # Wakes the waiting requests after an exception; a no-op once there is a result.
+            # After an exception, this wakes the waiting requests. If there is a result, it has no
+            # effect.
             future.cancel()

@@ -1,4 +1,4 @@
-"""The interface of a store of readings, and the store in this process's memory."""
+"""The interface of a store of readings, and a store in the memory of this process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from cachetools import TTLCache
 
 
 class StoreUnavailable(Exception):
-    """A store that does not answer.
+    """An error of a store that does not answer.
 
-    Its text is the kind of error only: a library's own message may contain an address.
+    Its text is only the type of the original error, whose message may contain an address.
     """
 
 
 class Store(Protocol):
-    """Bounded storage of values with a time to live. Thread-safe.
+    """A thread-safe store of a limited number of values, each with a time to live.
 
     Every method may raise StoreUnavailable.
     """
@@ -28,7 +28,7 @@ class Store(Protocol):
 
     @property
     def degraded(self) -> bool:
-        """True while another store stands in for the one that was configured."""
+        """True while another store is used because the configured one is unavailable."""
 
     def get(self, key: str) -> bytes | None:
         """Return the value, or None if there is none or it has expired."""
@@ -41,9 +41,9 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A store in this process, never on disk. Evicts the least recently used value.
+    """A store in the memory of this process. A full store evicts the least recently used value.
 
-    Parameters:
+    Args:
         ttl_s: Seconds that a value is kept.
         size: Largest number of values.
         clock: Returns monotonic seconds.
@@ -59,7 +59,8 @@ class MemoryStore:
     def get(self, key: str) -> bytes | None:
         """Return the value, or None."""
         with self._lock:
-            # Expired readings are secrets that need not stay in memory until the store is full.
+            # Remove expired readings now: they are secrets and should not stay in memory until the
+            # store is full.
             self._values.expire()
             return self._values.get(key)
 

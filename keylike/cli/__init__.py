@@ -1,6 +1,6 @@
-"""The command line: one function per command. Without a command it serves.
+"""The command line: one function per command. Without a command, it starts the server.
 
-Heavy imports are inside the commands, so that --help is quick.
+Packages that import slowly are imported inside the commands, so that --help is fast.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def default_command(
         ),
     ] = False,
 ) -> None:
-    """Serve if no command is given."""
+    """Start the server if no command is given."""
     command = context.invoked_subcommand
     if command is None or command == "serve":
         context.obj = _serve_options(host, port, tunnel)
@@ -252,6 +252,6 @@ cli.add_typer(tokens_cli(token_store), name="tokens")
 
 
 def _serve_options(host: str | None, port: int | None, tunnel: bool) -> dict[str, Any]:
-    """Return the options that were given, by setting."""
+    """Return the given options as setting names and values."""
     given = {"host": host, "port": port, "tunnel": tunnel or None}
     return {setting: value for setting, value in given.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Objects that the commands build from the settings: token file, reader and inference."""
+"""Build objects from the settings for the commands: token store, reader and inference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def checked_settings(**options: Any) -> Settings:
-    """Return the settings with the values of command line options, or end the command."""
+    """Return the settings, with values from command line options.
+
+    If a setting is wrong, print the mistakes and exit.
+    """
     try:
         return load_settings(**options)
     except SettingsError as error:
@@ -23,14 +26,14 @@ def checked_settings(**options: Any) -> Settings:
 
 
 def token_store(settings: Settings | None = None) -> TokenStore:
-    """Return the store of the file of tokens."""
+    """Return the store of tokens. It reads the settings if none are passed."""
     from keylike.access.store import TokenStore
 
     return TokenStore((settings or checked_settings()).tokens, time.time)
 
 
 def any_token(settings: Settings) -> bool | None:
-    """Return True if any token is valid, or None if the file of tokens cannot be read."""
+    """Return True if a token is valid now, False if none is, None if their file is unreadable."""
     from keylike.access.credentials import Credentials
     from keylike.access.tokens import TokensUnreadable
 
@@ -56,7 +59,10 @@ def why_not_public(settings: Settings) -> str | None:
 
 
 def loaded_reader(settings: Settings) -> Reader:
-    """Return the reader that the settings name, or end the command."""
+    """Return the reader of the model in the settings.
+
+    If it cannot be loaded, print the reason and exit.
+    """
     from keylike.configuration import chosen_reader
     from keylike.images.libraries import configure_image_libraries
     from keylike.readers.loading import why
@@ -69,7 +75,7 @@ def loaded_reader(settings: Settings) -> Reader:
 
 
 def local_inference(settings: Settings) -> Inference:
-    """Return an inference without queue and cache, for photos in files."""
+    """Return an `Inference` without HTTP and cache, which reads one photo at a time."""
     from keylike.configuration import picture_limits
     from keylike.inference import Inference
 

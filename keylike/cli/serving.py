@@ -1,4 +1,4 @@
-"""The `serve` command: starts the service, and prints what a user needs to know about it."""
+"""The `serve` command: starts the service and prints its address, its model and its state."""
 
 from __future__ import annotations
 
@@ -24,13 +24,18 @@ from keylike.terminal.greeting import Greeting, address_of, first_sample
 from keylike.terminal.standard_streams import BackgroundStream
 from keylike.terminal.tunnel_console import TunnelConsole
 
-# The embedded reader loads in less: the server is then ready when it greets. A slower model loads
-# while the server answers /health/live.
+# Seconds to wait for the model before the address is printed. The embedded reader loads in less
+# time, so the server is then ready. A slower model goes on loading while the server answers
+# /health/live.
 HEAD_START_S = 1.0
 
 
 def serve_until_stopped(settings: Settings) -> None:
-    """Serve until a signal arrives. End the command if the server or a strict model cannot start."""
+    """Serve until a signal arrives.
+
+    If the server cannot start, or the model cannot be loaded and no other may replace it, print the
+    reason and exit.
+    """
     one_time_token = _one_time_token(settings)
     tune_malloc()
     try:
@@ -65,7 +70,7 @@ def serve_until_stopped(settings: Settings) -> None:
 
 
 class _Announcement:
-    """Prints the address of the server, and after the load the model and a command to try."""
+    """Printer of the server's address and, once the model is loaded, of its name and an example."""
 
     def __init__(self, out: Console, service: Service, port: int) -> None:
         self._out = out
@@ -76,7 +81,7 @@ class _Announcement:
         self._is_serving = False
 
     def serving(self) -> None:
-        """Print the address, and the rest if the model has loaded."""
+        """Print the address. Print the model and the example too if the model is loaded."""
         with self._lock:
             self._is_serving = True
             self._print(*self._greeting.serving(loading=not self._is_loaded))
@@ -84,14 +89,14 @@ class _Announcement:
                 self._print_loaded()
 
     def loaded(self) -> None:
-        """Print the model and a command to try, once the address is printed."""
+        """Print the model and an example command, now or after the address."""
         with self._lock:
             self._is_loaded = True
             if self._is_serving:
                 self._print_loaded()
 
     def end(self) -> None:
-        """Print nothing more, even if the load ends while the server stops."""
+        """Print nothing more, even if the model finishes loading while the server stops."""
         with self._lock:
             self._is_serving = False
 
@@ -138,7 +143,7 @@ def _why_not_listening(settings: Settings, error: OSError) -> str:
 def _one_time_token(settings: Settings) -> str | None:
     """Return a token for this run if the clients of a tunnel need one and there is none.
 
-    End the command if a tunnel may not be opened.
+    If a tunnel is wanted but not allowed, print the reason and exit.
     """
     reason = why_not_public(settings)
     if settings.tunnel and reason:
@@ -150,7 +155,7 @@ def _one_time_token(settings: Settings) -> str | None:
 def _tunnel(
     out: Console, service: Service, port: int, one_time_token: str | None
 ) -> AbstractContextManager[None]:
-    """Return a context in which the tunnel is open, if the settings ask for one."""
+    """Return a context manager that opens the tunnel, or does nothing if none is configured."""
     settings = service.settings
     if not settings.tunnel:
         return nullcontext()

@@ -1,4 +1,4 @@
 """The checks of the `doctor` command.
 
-Each takes values and returns what it found and what to do.
+Each check takes values and returns a finding: what it found, and advice.
 """

@@ -1,4 +1,4 @@
-"""Runs all checks in the order of the report."""
+"""Run all checks, in the order in which `doctor` prints them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from keylike.observability.gpu import find_gpu
 from keylike.observability.processors import find_processors
 from keylike.tunnel.ngrok_binary import find_ngrok
 
-# The log and its older files (observability/log_file.py), with some reserve.
+# Free bytes that the disks of the log and of the models should have. The log with its older files
+# takes up to 60 MB (observability/log_file.py).
 _LOGS_BYTES = 100_000_000
 _MODELS_BYTES = 100_000_000
 
@@ -27,20 +28,20 @@ class DoctorInput:
         home: folder of the project.
         model: folder of the model to serve.
         embedded: folder of the embedded reader.
-        base_model: folder of the base of a LoRA adapter, if configured.
+        base_model: folder of the base model of a LoRA adapter, or None.
         models: folder of all models.
         logs: folder of the log.
-        strict: True if no other reader may replace the model.
+        strict: True if the embedded reader may not replace a model that cannot be loaded.
         backend: value of KEYLIKE_BACKEND.
-        at_once: photos that are decoded at the same time.
-        photo_bytes: largest memory that decoding one of them takes.
+        at_once: number of photos that are decoded at the same time.
+        photo_bytes: largest number of bytes of memory for decoding one photo.
         host: address to listen on.
         port: port to listen on.
         needs_token: True if predictions need a token.
         tokens: True if a valid token exists, None if the token file is unreadable.
         tunnel: True if a tunnel is configured.
         no_tunnel: why other settings forbid a tunnel, or None.
-        ngrok_token: ngrok's authtoken.
+        ngrok_token: authtoken of the ngrok account, or None.
     """
 
     settings_fault: str | None
@@ -66,7 +67,8 @@ class DoctorInput:
 def run_checks(inputs: DoctorInput, inspect: models.Inspect) -> list[Finding]:
     """Run every check.
 
-    `inspect` verifies a model folder and its hashes. It returns a description or raises ModelError.
+    `inspect` verifies the files of a model folder and their hashes. It returns a description of the
+    model, or raises ModelError.
     """
     torch, broken = _torch()
     return [

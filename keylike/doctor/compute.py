@@ -16,7 +16,14 @@ GPU_LIBRARIES = ("bitsandbytes", "unsloth")
 
 @dataclass(frozen=True, slots=True)
 class CudaDevice:
-    """The first NVIDIA GPU that PyTorch can use: memory in bytes, native support of bfloat16."""
+    """The first NVIDIA GPU that PyTorch can use.
+
+    Attributes:
+        name: name of the GPU.
+        free: bytes of free GPU memory.
+        total: bytes of GPU memory.
+        bf16: True if the GPU supports bfloat16 in hardware.
+    """
 
     name: str
     free: int
@@ -47,7 +54,11 @@ def installed(name: str) -> bool:
 
 
 def find_torch() -> Torch | None:
-    """Return the installed PyTorch, or None. Raises ImportError if it is installed but broken."""
+    """Return the installed PyTorch, or None if it is not installed.
+
+    Raises:
+        ImportError: PyTorch is installed but cannot be imported.
+    """
     if not installed("torch"):
         return None
     try:
@@ -55,7 +66,7 @@ def find_torch() -> Torch | None:
     # A missing CUDA library raises OSError, an incompatible one RuntimeError.
     except (OSError, RuntimeError) as error:
         raise ImportError(str(error)) from error
-    # PyTorch warns about an outdated driver; this check reports it instead.
+    # Suppress PyTorch's warning about an outdated driver, because this check reports it.
     with warnings.catch_warnings(action="ignore"):
         device = _first_device() if torch.cuda.is_available() else None
     return Torch(
@@ -91,7 +102,12 @@ def pytorch(torch: Torch | None, *, broken: bool, wanted: bool) -> Finding:
 
 
 def graphics(torch: Torch | None, nvidia: Gpu) -> Finding:
-    """Check that a GPU can be used; `nvidia` is the result of nvidia-smi."""
+    """Check that a GPU can be used.
+
+    Args:
+        torch: PyTorch, or None.
+        nvidia: the GPU that nvidia-smi reports.
+    """
     if torch is not None and torch.device is not None:
         return _usable_device(torch.device)
     if torch is not None and nvidia.available:

@@ -1,4 +1,4 @@
-"""The result of a check: a state, what was found, and what to do about it."""
+"""The result of a check: its severity, what was found, and advice."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from enum import StrEnum
 class State(StrEnum):
     """The severity of a finding.
 
-    A fault prevents Keylike from working as configured, a warning may do so, and a note only
-    informs.
+    FAULT: Keylike cannot work as configured. WARN: it may not work as configured. NOTE: information
+    only. OK: nothing to do.
     """
 
     OK = "ok"
@@ -21,7 +21,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check, with advice if there is something to do. Contains no secrets."""
+    """The result of one check. It contains no secrets.
+
+    Attributes:
+        name: name of the checked thing.
+        state: severity.
+        saw: what was found.
+        advice: what to do, or an empty string.
+    """
 
     name: str
     state: State
@@ -30,7 +37,7 @@ class Finding:
 
 
 def format_bytes(size: int) -> str:
-    """Format a number of bytes, such as "5.7 MB"."""
+    """Return a number of bytes as text, such as "5.7 MB"."""
     for unit, step in (("GB", 1e9), ("MB", 1e6)):
         if size >= step:
             return f"{size / step:.1f} {unit}"

@@ -14,9 +14,9 @@ from pathlib import Path
 from keylike.doctor.finding import Finding, State, format_bytes
 from keylike.observability.processors import Processors
 
-# Memory relative to the weights that loading and reading take.
+# Memory that loading and reading take, as a multiple of the size of the weights.
 _SPARE = 1.3
-# Size of 4-bit weights relative to 16-bit weights.
+# Size of 4-bit weights as a share of the size of 16-bit weights.
 _SMALLEST = 0.25
 _WEIGHTS = (".safetensors", ".onnx")
 LOG = "api.log"
@@ -25,7 +25,7 @@ LOG = "api.log"
 def weight_bytes(folders: Iterable[Path]) -> int:
     """Return the total size of the weight files in these folders, in bytes.
 
-    Each folder counts once. Unreadable folders are skipped.
+    A folder that is listed twice counts once. Unreadable folders are skipped.
     """
     distinct = {folder.resolve() for folder in folders if os.path.isdir(folder)}
     try:
@@ -35,13 +35,13 @@ def weight_bytes(folders: Iterable[Path]) -> int:
             for path in folder.iterdir()
             if path.suffix in _WEIGHTS
         )
-    # The check of the model reports the reason.
+    # The check of the model folder reports the error.
     except OSError:
         return 0
 
 
 def processors(found: Processors, at_once: int) -> Finding:
-    """Compare the photos that are read at the same time with the processors of this process."""
+    """Check that there are enough processor cores for the photos that are read at the same time."""
     saw = f"{found.cores} core{'s' if found.cores > 1 else ''}"
     if found.quota is not None:
         saw += f", of which a quota allows {found.quota:g}"
@@ -60,8 +60,8 @@ def memory(name: str, free: int | None, size: int, photos: int) -> Finding:
     Args:
         name: name of the finding.
         free: available bytes, or None if unknown.
-        size: bytes of the weights.
-        photos: largest number of bytes that decoding takes.
+        size: size of the weights in bytes.
+        photos: largest number of bytes that decoding takes, for all photos at the same time.
     """
     if free is None:
         return Finding(name, State.NOTE, "not checked: psutil is not installed")
@@ -96,7 +96,7 @@ def memory(name: str, free: int | None, size: int, photos: int) -> Finding:
 def writable(folder: Path) -> Finding:
     """Check that api.log can be written to `folder`, or that the folder can be created.
 
-    The check leaves no files behind.
+    The check creates only a temporary file, and deletes it.
     """
     try:
         with tempfile.TemporaryFile(dir=_nearest_existing(folder)):
@@ -119,7 +119,7 @@ def writable(folder: Path) -> Finding:
 
 
 def space(name: str, folder: Path, least: int) -> Finding:
-    """Check that the disk of `folder` has `least` bytes left."""
+    """Check that the disk of `folder` has at least `least` free bytes."""
     free = shutil.disk_usage(_nearest_existing(folder)).free
     if free < least:
         return Finding(

@@ -1,4 +1,4 @@
-"""Checks of the folder of the model to serve and of the embedded reader."""
+"""Check the folders of the configured model and of the embedded reader."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from keylike.readers.gemma.weights import read_json
 from keylike.readers.model_files import MANIFEST, read_manifest
 
 Inspect = Callable[[Path], str]
-# Files of a Gemma folder that was made by an older guide, without a manifest.
+# Files by which a Gemma folder without a manifest is recognized: the first belongs to a LoRA
+# adapter, the second to a complete model.
 _ADAPTER, _WHOLE = "adapter_config.json", "config.json"
 
 
 def model(folder: Path, inspect: Inspect, *, no_fallback: bool) -> Finding:
-    """Check the model of MODEL_PATH; `no_fallback` if no other reader can replace it."""
+    """Check the model in MODEL_PATH.
+
+    `no_fallback` is True if the embedded reader cannot or may not replace it.
+    """
     meanwhile = "the server does not start" if no_fallback else "the embedded reader replaces it"
     return _inspect_folder(
         "model",
@@ -30,7 +34,7 @@ def model(folder: Path, inspect: Inspect, *, no_fallback: bool) -> Finding:
 
 
 def embedded(folder: Path, inspect: Inspect) -> Finding:
-    """Check the reader that comes with the project and that replaces unusable models."""
+    """Check the embedded reader, which replaces a model that cannot be loaded."""
     return _inspect_folder(
         "embedded reader",
         folder,
@@ -50,7 +54,10 @@ def is_gemma(folder: Path) -> bool:
 
 
 def loaded_folders(folder: Path, *, base_model: Path | None, models: Path) -> tuple[Path, ...]:
-    """Return the folders whose weights are loaded: the model's, and the base of a LoRA if found."""
+    """Return the folders whose weights are loaded.
+
+    These are the folder of the model and, for a LoRA adapter, that of its base model if found.
+    """
     if not os.path.exists(folder / _ADAPTER):
         return (folder,)
     try:
@@ -66,21 +73,22 @@ def loaded_folders(folder: Path, *, base_model: Path | None, models: Path) -> tu
 
 
 def changeable_by_others(folder: Path) -> list[str]:
-    """Return the names of the files and folders that let another user replace the model.
+    """Return the names of files and folders through which another user could replace the model.
 
-    These are the folder, its files and its parents, if everybody, another group, or an owner other
-    than root and this user may write to them. The sticky bit protects what is in /tmp. Unreadable
-    folders are skipped: the check of the model reports them.
+    The folder, its files and its parents are checked. Another user can change one of them if all
+    users or another group may write to it, or if its owner is neither root nor this user. Parents
+    with the sticky bit, such as /tmp, are safe. If a folder cannot be read, the result is empty;
+    the check of the model reports that.
     """
     if os.name != "posix":
         return []
-    place = folder.resolve()
+    real = folder.resolve()
     try:
-        files = sorted(path for path in place.rglob("*") if not path.is_symlink())
+        files = sorted(path for path in real.rglob("*") if not path.is_symlink())
         return [
             path.name or str(path)
-            for path in (*reversed(place.parents), place, *files)
-            if _is_changeable_by_others(path, is_parent=path in place.parents)
+            for path in (*reversed(real.parents), real, *files)
+            if _is_changeable_by_others(path, is_parent=path in real.parents)
         ]
     except OSError:
         return []
@@ -99,7 +107,11 @@ def _is_changeable_by_others(path: Path, *, is_parent: bool) -> bool:
 
 
 def _base_of(folder: Path) -> str:
-    """Return the base that the manifest names, or "". Raises ModelError for a broken manifest."""
+    """Return the base model that the manifest names, or "".
+
+    Raises:
+        ModelError: The manifest is broken.
+    """
     return str(read_manifest(folder).get("base") or "") if os.path.exists(folder / MANIFEST) else ""
 
 

@@ -1,4 +1,4 @@
-"""Checks of the address to listen on, of access to the server, and of a tunnel's requirements."""
+"""Check the address to listen on, the access to the server, and the requirements of a tunnel."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from keylike.resources import COMMAND
 from keylike.tunnel.faults import NO_PROGRAM, NO_TOKEN
 
 _TIMEOUT_S = 1.0
-# macOS 12 and later listen there for AirPlay.
+# Port on which macOS 12 and later listen for AirPlay.
 _AIRPLAY_PORT = 5000
 AIRPLAY = (
     "macOS uses this port: turn off the AirPlay Receiver in System Settings, General, "
     "AirDrop & Handoff"
 )
-# At least 20 letters and digits, with at least one digit. Placeholders and truncated tokens do not
-# match.
+# Pattern of an ngrok authtoken: at least 20 letters, digits, "-" and "_", with at least one digit.
+# Placeholders and truncated tokens do not match.
 _NGROK = re.compile(r"(?=.*\d)[A-Za-z0-9_-]{20,}")
 
 
@@ -34,7 +34,7 @@ def used_by_macos(number: int) -> bool:
 
 
 def port(host: str, number: int) -> Finding:
-    """Check that the server could listen on `host`, by doing so for a moment."""
+    """Check that the server can listen on `host` and port `number`, by listening for a moment."""
     if host.startswith("unix:"):
         folder = os.path.dirname(host.removeprefix("unix:"))
         if os.access(folder, os.W_OK):
@@ -51,7 +51,7 @@ def port(host: str, number: int) -> Finding:
 
 
 def access(host: str, *, needs_token: bool, tokens: bool | None, tunnel: bool = False) -> Finding:
-    """Check that access is neither open to everyone nor impossible.
+    """Check that predictions are neither open to everyone nor impossible for lack of a token.
 
     Args:
         host: address to listen on.
@@ -94,10 +94,10 @@ def access(host: str, *, needs_token: bool, tokens: bool | None, tunnel: bool = 
 def tunnel(
     token: str | None, agent: Path | None, *, wanted: bool, forbidden: str | None
 ) -> Finding:
-    """Check that a tunnel could open; a problem is only a note unless a tunnel is `wanted`.
+    """Check that a tunnel can be opened. A problem is only a note unless a tunnel is `wanted`.
 
     Args:
-        token: ngrok's authtoken.
+        token: authtoken of the ngrok account, or None.
         agent: path of the ngrok program, or None.
         wanted: True if a tunnel is configured.
         forbidden: why other settings forbid a tunnel, or None.
@@ -165,9 +165,9 @@ def _refused(address: str, error: OSError) -> Finding:
 
 
 def _is_keylike(host: str, number: int) -> bool:
-    """Return True if a Keylike server answers.
+    """Return True if a Keylike server answers at this address.
 
-    For a server that listens on all addresses, this machine's own address is asked.
+    If `host` means all addresses, the loopback address is used.
     """
     own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = http.client.HTTPConnection(own, number, timeout=_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Check Python's version, and compare the locked packages with those installed."""
+"""Check the version of Python, and compare the installed packages with the pinned versions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 OLDEST, NEWEST = (3, 11), (3, 13)
 _FOR_GEMMA = f"only needed for Gemma: {INSTALL_GEMMA}"
 _FETCH_AGAIN = "fetch the project's files again"
-# Only PyTorch's builds with CUDA install these.
+# Names of packages that only PyTorch's builds for CUDA install.
 _CUDA = re.compile(r"triton|cuda-[a-z]+|nvidia-[a-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Result of a comparison of locked and installed packages.
+    """Result of a comparison of pinned and installed packages.
 
     Attributes:
         lacking: Names of packages that are not installed.
         other: One phrase per package that is installed in another version.
-        right: Number of packages in the locked version.
+        right: Number of packages that are installed in the pinned version.
     """
 
     lacking: tuple[str, ...]
@@ -56,7 +56,7 @@ def python(version: tuple[int, int]) -> Finding:
 
 
 def required(lock: Path) -> Finding:
-    """Check that the packages in the server's lock, requirements.txt, are installed."""
+    """Check that the packages in the server's lock file, requirements.txt, are installed."""
     try:
         found = compare(lock)
     except OSError:
@@ -98,7 +98,7 @@ def for_gemma(locks: Path, *, wanted: bool, torch: bool) -> Finding:
 
 
 def compare(*locks: Path) -> Compared:
-    """Compare each pin with the installed version. Packages that only CUDA needs are skipped.
+    """Compare the pinned versions with the installed ones. Packages only for CUDA are skipped.
 
     Raises:
         OSError: A file cannot be read.
@@ -122,7 +122,7 @@ def compare(*locks: Path) -> Compared:
 
 
 def _pins(lock: Path) -> Iterator[Requirement]:
-    """Yield the pins for this machine. Hashes and options such as -r are skipped."""
+    """Yield the pinned packages for this machine. Hashes and options such as -r are skipped."""
     from packaging.requirements import Requirement
 
     for line in lock.read_text(encoding="utf-8").splitlines():

@@ -1,1 +1,1 @@
-"""Run a reader on photos behind one interface, in threads or in worker processes."""
+"""Run a reader on photos in threads or in worker processes, behind one interface."""

@@ -1,4 +1,4 @@
-"""Loads the model while the server already answers."""
+"""Load the model in a thread, while the server already answers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from keylike.http_server.hard_exit import hard_exit
 
 
 class BackgroundLoad:
-    """A context in which `load` runs in its own thread.
+    """A context manager that runs `load` in its own thread.
 
-    After the load that thread calls `done`, or `failed` after a ModelError, whose text is `failure`.
-    Leaving the context during a load ends the process at once: a library cannot be interrupted in the
-    middle of a load, and Python would wait at exit for the threads it has started.
+    The thread then calls `done`, or `failed` if `load` raised a ModelError; `failure` is then its
+    text. If the context is left before `load` has finished, the process exits immediately. A
+    library cannot be interrupted while it loads, and Python would wait at exit for its threads.
     """
 
     def __init__(
@@ -29,11 +29,11 @@ class BackgroundLoad:
 
     @property
     def is_running(self) -> bool:
-        """Return True until the load has ended."""
+        """Return True until `load` has finished or failed."""
         return not self._over.is_set()
 
     def wait(self, timeout_s: float) -> None:
-        """Return when the load has ended, or after `timeout_s` seconds."""
+        """Wait until `load` has finished or failed, for at most `timeout_s` seconds."""
         self._over.wait(timeout_s)
 
     def __enter__(self) -> BackgroundLoad:

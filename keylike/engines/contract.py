@@ -1,4 +1,4 @@
-"""The interface of an engine: encoded pictures in, results out, under admission control."""
+"""The interface of an engine: it takes an encoded picture and returns the reader's result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keylike.scheduling.client import Client
 
 
 class Engine(Protocol):
-    """A loaded reader with the threads or processes it runs in. Safe to use from many threads."""
+    """A loaded reader with the threads or processes in which it runs. It is thread-safe."""
 
     @property
     def info(self) -> ReaderInfo:
@@ -24,27 +24,35 @@ class Engine(Protocol):
 
     @property
     def capacity(self) -> Capacity:
-        """Photos that the engine can hold."""
+        """Number of photos that the engine can hold at the same time."""
 
     def warm(self) -> None:
-        """Run the reader once, so that the first request does not pay for it. Raise ModelError."""
+        """Run the reader once, so that the first request is not slower than later ones.
+
+        Raises:
+            ModelError: The reader cannot be used.
+        """
 
     def read(self, data: bytes, client: Client, trace: TraceBuilder) -> Result:
-        """Decode and read one picture when it is the client's turn.
+        """Wait for the client's turn in the queue, then decode and read one picture.
 
         Args:
             data: An encoded picture.
-            client: The sender; its deadline and connection bound every wait.
+            client: The sender. Waiting stops when its deadline passes or it disconnects.
             trace: Receives the time of each stage.
 
         Raises:
-            KeylikeError: The picture cannot be decoded, the client no longer waits, or the engine is
-                overloaded or closed.
+            KeylikeError: The picture cannot be decoded, the client no longer waits, or the engine
+                is overloaded or closed.
             Exception: The reader failed.
         """
 
     def waiting_since(self) -> list[float]:
-        """Return the time of arrival of each photo that holds a turn but waits for the reader."""
+        """Return the arrival times of photos that left the queue and wait for the reader."""
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """Stop the engine; return True if nothing is left running after `timeout_s` seconds."""
+        """Stop the engine.
+
+        Returns:
+            True if all its threads and processes have stopped within `timeout_s` seconds.
+        """

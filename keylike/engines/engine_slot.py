@@ -1,4 +1,4 @@
-"""Loads the engine, and holds it once it is ready."""
+"""A holder of the engine: loads it, and gives it to requests once it is ready."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from keylike.scheduling.admission import AdmissionControl
 
 
 class EngineSlot:
-    """Holds the engine that answers. Until it is loaded and warmed, requests get ModelLoading.
+    """A holder of the engine. Until the engine is loaded and warmed up, requests get ModelLoading.
 
-    Parameters:
-        load: Returns the engine of the model that was asked for.
-        slots: Opened with the engine's capacity once it is ready.
-        spare: Returns the engine to use if `load` fails; then `reason` says why.
-        log: Receives the failure of a load.
+    Args:
+        load: Returns the engine of the configured model.
+        slots: Admission control, which is opened with the engine's capacity.
+        spare: Returns the engine to use if `load` fails. The attribute `reason` then says why.
+        log: Receives the error if `load` or `spare` fails.
     """
 
     def __init__(
@@ -45,21 +45,21 @@ class EngineSlot:
 
     @classmethod
     def of(cls, engine: Engine, slots: AdmissionControl) -> EngineSlot:
-        """Return a slot that holds this engine, which is not warmed."""
+        """Return a slot with an engine that is already loaded. It is not warmed up."""
         slot = cls(lambda: engine, slots)
         slot._publish(engine, None)
         return slot
 
     def load(self) -> None:
-        """Load and warm the engine, or the spare one, and let requests in.
+        """Load and warm up the engine, or the spare one if that fails, and admit requests.
 
         Raises:
-            ModelError: Neither can be used.
+            ModelError: Neither engine can be used.
         """
         engine, reason = self._attempt(self._load), None
         if isinstance(engine, str) and self._spare is not None:
             reason = engine
-            # A half-loaded model is often held by a reference cycle, and may fill the memory.
+            # A reference cycle often keeps a half-loaded model alive, which may fill the memory.
             gc.collect()
             engine = self._attempt(self._spare)
         if isinstance(engine, str):
@@ -69,7 +69,7 @@ class EngineSlot:
 
     @property
     def ready(self) -> bool:
-        """True once an engine can be used."""
+        """True if an engine is loaded."""
         return self._engine is not None
 
     @property
@@ -83,17 +83,25 @@ class EngineSlot:
         return self._engine.info.label if self._engine else None
 
     def engine(self) -> Engine:
-        """Return the engine. Raise ModelLoading until it is ready."""
+        """Return the engine.
+
+        Raises:
+            ModelLoading: The engine is not ready yet.
+        """
         if self._engine is None:
             raise ModelLoading("The model is still loading.", retry_after_s=RETRY_AFTER_S)
         return self._engine
 
     def waiting_since(self) -> list[float]:
-        """Return the time of arrival of each photo that waits in the engine."""
+        """Return the arrival times of photos that wait in the engine."""
         return self._engine.waiting_since() if self._engine else []
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """Close the engine, also one that is still loading; return True if nothing is left."""
+        """Close the engine. An engine that is still loading is closed when it is loaded.
+
+        Returns:
+            True if all threads and processes of a loaded engine have stopped.
+        """
         with self._lock:
             self._closed = True
             engine = self._engine
@@ -113,10 +121,10 @@ class EngineSlot:
             self._log.warning("degraded", reason=reason, model=self.name)
 
     def _attempt(self, load: Callable[[], Engine]) -> Engine | str:
-        """Return the warmed engine, or why there is none.
+        """Return the engine, loaded and warmed up, or the reason why it cannot be used.
 
-        The reason is text: the exception would keep the half-loaded model alive. BaseException is
-        caught because native libraries raise such kinds.
+        The reason is a text, because an exception object would keep the half-loaded model alive.
+        BaseException is caught because some native libraries raise it.
         """
         try:
             engine = load()

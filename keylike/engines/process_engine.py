@@ -16,13 +16,16 @@ from keylike.workers.pool import WorkerPool
 
 
 class ProcessEngine:
-    """A pool of worker processes: a crash or a hang costs one photo.
+    """An engine with a pool of worker processes. If one crashes or hangs, only its photo fails.
 
-    Parameters:
-        workers: A pool, which is loaded here; raises ModelError.
-        slots: Gives turns, one per worker.
+    Args:
+        workers: The pool. The reader is loaded here.
+        slots: Admission control, which lets at most one photo per worker start.
         meter: Counts each photo as a batch of one.
         clock: Returns monotonic seconds.
+
+    Raises:
+        ModelError: The reader cannot be loaded.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class ProcessEngine:
         self._clock = clock
 
     def warm(self) -> None:
-        """Start the workers. The zygote has warmed the reader they are forked with."""
+        """Start the workers. Their reader is warm already, in the process that forks them."""
         self._workers.start()
 
     def read(self, data: bytes, client: Client, trace: TraceBuilder) -> Result:
@@ -64,7 +67,7 @@ class ProcessEngine:
         return reply.result
 
     def waiting_since(self) -> list[float]:
-        """Return nothing: every photo with a turn has a worker."""
+        """Return an empty list: a photo leaves the queue only when a worker is free."""
         return []
 
     def close(self, timeout_s: float = 5.0) -> bool:

@@ -1,4 +1,4 @@
-"""An engine that decodes in the request's thread and reads in threads of this process."""
+"""An engine that decodes a photo in the request's thread, and reads it in other threads."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from keylike.scheduling.queue_metrics import LoadMeter
 
 
 class ThreadEngine:
-    """A reader behind a micro-batcher.
+    """An engine that passes decoded photos to a micro-batcher, which calls the reader.
 
-    A reader that computes on the same cores as the decoders (`info.workers` is None) gets as many
-    photos as there are threads: more would only evict each other from the processor's caches. A reader
-    with workers of its own, such as a GPU, gets one full batch per worker ahead of the running ones.
-    Decoded photos take ten megabytes each, so no more than that wait.
+    The number of photos that may leave the queue depends on the reader:
 
-    Parameters:
+    - A reader that computes on the same cores as decoding (`info.workers` is None) gets as many
+      photos as there are threads. More photos would only compete for the processor's caches.
+    - A reader with its own workers, such as a GPU, gets one more full batch per worker than the
+      running ones. A decoded photo takes about 10 MB, so no more photos wait decoded.
+
+    Args:
         reader: The loaded reader.
-        open_photo: Decodes a picture; raises KeylikeError.
-        slots: Gives turns.
-        meter: Counts threads and batches.
-        threads: Photos decoded at the same time.
+        open_photo: Decodes a picture, or raises KeylikeError.
+        slots: Admission control.
+        meter: Counts the batches of the reader.
+        threads: Number of photos that are decoded at the same time.
         clock: Returns monotonic seconds.
     """
 
@@ -59,7 +61,7 @@ class ThreadEngine:
         return self._reader.info
 
     def warm(self) -> None:
-        """Warm the reader."""
+        """Run the reader once, so that the first request is not slower than later ones."""
         self._reader.warm()
 
     def read(self, data: bytes, client: Client, trace: TraceBuilder) -> Result:
@@ -70,7 +72,7 @@ class ThreadEngine:
             return self._batcher.read(photo, client, trace)
 
     def waiting_since(self) -> list[float]:
-        """Return the time of arrival of each decoded photo that waits."""
+        """Return the arrival times of decoded photos that wait for the reader."""
         return self._batcher.waiting_since()
 
     def close(self, timeout_s: float = 5.0) -> bool:
