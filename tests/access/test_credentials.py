@@ -100,7 +100,7 @@ def test_unreadable_store_admits_only_the_configured_token(tmp_path: Path) -> No
             Credentials(None, store).any()
 
 
-def test_run_token_has_tier_free_and_other_tokens_stay_valid(tmp_path: Path) -> None:
+def test_tunnel_token_has_tier_free_and_other_tokens_stay_valid(tmp_path: Path) -> None:
     run_token = generate_secret()
     with opened(tmp_path / "tokens.sqlite3") as store:
         clear = store.new("phone", Tier.FREE, None)
@@ -115,5 +115,5 @@ def test_run_token_has_tier_free_and_other_tokens_stay_valid(tmp_path: Path) -> 
     (tmp_path / "tokens.sqlite3").write_bytes(b"no tokens in here" * 1000)
     with opened(tmp_path / "tokens.sqlite3") as store:
         assert Credentials(None, store, run_token).find(run_token) is not None, (
-            "an unreadable store must not affect the run's token"
+            "an unreadable token file must not affect the token of the tunnel"
         )

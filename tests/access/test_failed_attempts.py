@@ -91,6 +91,6 @@ def test_oldest_client_is_forgotten_after_ten_thousand_others() -> None:
     for number in range(10_050):
         each.attempts.record_failure(str(number))
         each.attempts.record_success(str(number), "x")
-    assert each.attempts.blocked_s("0", "y") == 0, "the oldest client is forgotten"
+    assert each.attempts.blocked_s("0", "y") == 0, "the oldest client must be forgotten"
     assert each.attempts.blocked_s("10049", "y") == WINDOW_S
     assert each.attempts.blocked_s("10049", "x") == 0

@@ -342,7 +342,7 @@ def test_openapi_document_describes_the_required_tokens(guarded: GuardedApp) -> 
     assert document["paths"]["/health"]["get"]["security"] == []
 
 
-def test_preflight_without_token_is_answered(
+def test_preflight_without_token_gets_a_response(
     settings: Settings, model: Load, tmp_path: Path
 ) -> None:
     guarded = GuardedApp(settings, model, tmp_path, policy="all")

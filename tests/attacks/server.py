@@ -20,9 +20,9 @@ from tests.running import until
 from tools.plain_pictures import plain
 
 ROOT = Path(__file__).resolve().parents[2]
-# A marker that attacks put into every field. No response may contain it.
+# A unique string that the attacks put into every field. No response may contain it.
 MARK = "c4naryMark"
-# Tracebacks, paths and the names of libraries must not reach a client.
+# A pattern of texts that no response may contain: tracebacks, paths, names of libraries, and MARK.
 _UNWANTED = re.compile(
     rf"Traceback|\.py\b|0x[0-9a-f]{{6}}|/(home|usr|tmp|work|var|etc)/|PIL|Pillow|werkzeug|waitress|libheif|<html|{MARK}"
 )
@@ -193,7 +193,8 @@ def _replies(stream: Any, method: str) -> Iterator[Reply]:
         def makefile(self, _mode: str) -> Any:
             return stream
 
-    kept = []  # a response closes the stream when it is garbage-collected
+    # Keep every response, because the garbage collector would close the stream with it.
+    kept = []
     while stream.peek(1):
         kept.append(response := http.client.HTTPResponse(FakeSocket(), method=method))  # type: ignore[arg-type]
         response.begin()

@@ -16,7 +16,7 @@ from tests.running import Running
 from tools.plain_pictures import encode, plain
 
 Image.init()
-# HEIC is not among Pillow's formats; pillow-heif decodes it.
+# The formats of Pillow that the server must refuse. Pillow itself cannot read HEIC.
 OTHERS = sorted(set(Image.OPEN) - set(ACCEPTED))
 # The first bytes of files in formats that Pillow can read but not write.
 BEGINNINGS: dict[str, bytes] = {
@@ -114,6 +114,6 @@ def test_photo_reaches_only_the_decoder_of_its_format(
         assert post(running, plain(kind=kind)) == (200, None)
         assert set(decoders_called) == {kind}
     decoders_called.clear()
-    # A JPEG signature in front of a TIFF file.
+    # Put a JPEG signature in front of a TIFF file.
     assert post(running, b"\xff\xd8\xff" + sample("TIFF")) == (400, "bad_image")
     assert set(decoders_called) <= {"JPEG"}

@@ -354,7 +354,7 @@ def test_other_protocol_gets_a_json_error(server: TargetServer, name: str) -> No
     assert replies[0].headers["content-type"] == "application/json"
 
 
-def test_pipelined_requests_are_answered_in_order(server: TargetServer) -> None:
+def test_pipelined_requests_get_their_responses_in_order(server: TargetServer) -> None:
     replies = server.send_raw_all(
         post(b"Content-Length: %d\r\n" % len(PHOTO), PHOTO) + get(b"/nowhere")
     )

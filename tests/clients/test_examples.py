@@ -1,5 +1,4 @@
-"""Tests of the examples: the curl commands in a shell, the JavaScript in Node and in a browser,
-against a real server."""
+"""Tests of the examples for curl, Node and browsers, which send photos to a real server."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_failed_load_keeps_the_reason_and_calls_failed() -> None:
         raise ModelError("gemma is empty")
 
     with BackgroundLoad(
-        load, done=lambda: pytest.fail("there is no model"), failed=told.set
+        load, done=lambda: pytest.fail("`done` was called without a model"), failed=told.set
     ) as loading:
         assert told.wait(20)
     assert loading.failure == "gemma is empty"

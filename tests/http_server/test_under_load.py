@@ -238,7 +238,7 @@ def test_photo_of_a_disconnected_client_is_not_read(
     ]
 
 
-def test_pipelined_requests_are_answered_in_order(busy: Busy) -> None:
+def test_pipelined_requests_get_their_responses_in_order(busy: Busy) -> None:
     with socket.create_connection(
         ("127.0.0.1", busy.running.server.port), timeout=PATIENCE_S
     ) as raw:

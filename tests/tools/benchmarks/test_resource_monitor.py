@@ -11,8 +11,8 @@ import pytest
 from tools.benchmarks.serving.resource_monitor import ResourceMonitor
 
 _MB = 1_000_000
-# Two programs: the parent starts the child. The child uses 60 MB and 0.3 s of processor time, and
-# ends when it is told on stdin.
+# Two programs: _PARENT starts _CHILD. The child uses 60 MB of memory and 0.3 s of processor time,
+# and ends when it gets a character on stdin.
 _CHILD = """
 import sys, time
 held = bytearray(b"x") * 60_000_000

@@ -61,7 +61,7 @@ def test_some_drawn_six_pin_blanks_have_only_five_cuts() -> None:
         assert blade.length == pytest.approx(way.blade_length_mm, abs=0.9)
 
 
-def test_drawn_foreign_keys_have_different_sides_and_stops() -> None:
+def test_drawn_foreign_keys_vary_in_cut_sides_and_in_the_kind_of_stop() -> None:
     rng = np.random.default_rng(8)
     blades = [
         plan_blade(rng, keyway(name), OTHER) for name in ("M1", "A2", "WR5") for _ in range(30)
