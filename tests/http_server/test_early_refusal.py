@@ -94,7 +94,11 @@ def test_page_of_an_allowed_origin_can_read_an_early_refusal(
     assert ("X-Request-Id" in exposed) is (allowed is not None)
 
 
-@pytest.mark.parametrize("token", ["wrong", generate_secret(), TOKEN.upper()])
+@pytest.mark.parametrize(
+    "token",
+    ["wrong", generate_secret(), TOKEN.upper()],
+    ids=["short", "well formed", "wrong case"],
+)
 def test_large_request_with_a_wrong_token_is_refused_before_its_body(
     run: Callable[..., Running], token: str
 ) -> None:
