@@ -38,9 +38,12 @@ export ORT_DISABLE_TELEMETRY := 1
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 WITHOUT_TORCH = $$(sed -nE 's/^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+)==.*/--no-emit-package \1/p' locks/torch.txt)
 
+# One process per core, at most four. A process that runs out of tests takes some from another.
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
+
 # Two installations must not change the same environment at once.
 .NOTPARALLEL:
-.PHONY: help serve serve-gemma test test-gemma lint lint-api advisories bench stress bench-gemma fuzz hostile-load train evaluate evaluation-docs lock sbom wheel
+.PHONY: help serve serve-gemma test test-slow test-gemma lint lint-api advisories bench stress bench-gemma fuzz hostile-load train evaluate evaluation-docs lock sbom wheel
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -52,7 +55,10 @@ serve-gemma: $(VENV)/gemma ## the same with the packages for a Gemma model (MODE
 	@exec $(VENV)/bin/python app.py
 
 test: $(VENV)/dev ## run the tests that need no PyTorch
-	@$(VENV)/bin/python -m pytest -m "not gemma and not training"
+	@$(VENV)/bin/python -m pytest $(PARALLEL) -m "not gemma and not training and not slow"
+
+test-slow: $(VENV)/dev ## run the tests that need 10 seconds of a core or more
+	@$(VENV)/bin/python -m pytest $(PARALLEL) -m slow
 
 test-gemma: $(VENV)/train $(VENV)/gemma ## run the tests that need PyTorch: training, and a tiny Gemma
 	@$(VENV)/bin/python -m pytest -m "gemma or training"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from tests.gemma_models import GemmaModels, make
 from tests.redis_server import RedisServer
 
 configure_image_libraries()
+# A shell ignores Ctrl-C for a background job, and its children would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 NOW = 1_795_000_000.125
 
 

@@ -23,6 +23,8 @@ from PIL import features
 
 from tests.test_locks import ROOT, locked
 
+pytestmark = pytest.mark.slow
+
 PINS = {
     canonicalize_name(pin.name): str(pin.specifier).lstrip("=")
     for pin, _ in locked("requirements.txt")
