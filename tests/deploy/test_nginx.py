@@ -375,6 +375,7 @@ def balanced(
     nginx.stop()
 
 
+@pytest.mark.slow
 def test_restarting_two_replicas_in_turn_fails_no_request(
     balanced: tuple[Nginx, list[Served]], replicas: Callable[..., Served]
 ) -> None:
