@@ -206,6 +206,7 @@ def test_form_boundary_search_takes_linear_time(server: TargetServer, name: str)
 
 
 def test_form_boundary_search_with_a_10_kb_boundary_takes_linear_time(server: TargetServer) -> None:
+    """Send bodies for which a search in quadratic time would exceed the timeout of the client."""
     boundary = b"b" * 10_000
     for content in ((b"\r\n--" + boundary[:-1]) * 900, b"\r" * 9_000_000, b"b" * 9_000_000):
         body = b"--" + boundary + file(content=content)[3:]
