@@ -20,7 +20,8 @@ from tests.gemma_models import GemmaModels, make
 from tests.redis_server import RedisServer
 
 configure_image_libraries()
-# A shell ignores Ctrl-C for a background job, and its children would inherit that.
+# A shell makes its background jobs ignore Ctrl-C (SIGINT), and child processes would inherit that.
+# So restore the default if the tests run in such a job.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 NOW = 1_795_000_000.125

@@ -71,7 +71,8 @@ def png_with(*chunks: bytes) -> bytes:
 @cache
 def compressed_zeros(size: int, *, broken: bool = False) -> bytes:
     """Return zlib data that expands to `size` zeros, or to an error near the end if `broken`."""
-    # Repeats one block that needs nothing of its predecessors: compressing a gigabyte takes seconds.
+    # Compressing a gigabyte would take seconds. So repeat one compressed block that does not refer
+    # to earlier data.
     step = min(size, 1_000_000)
     block = zlib.compressobj(9, wbits=-15)
     whole = block.compress(bytes(step)) + block.flush(zlib.Z_FULL_FLUSH)
@@ -80,7 +81,7 @@ def compressed_zeros(size: int, *, broken: bool = False) -> bytes:
         return start + b"\xff" * 40
     last = zlib.compressobj(9, wbits=-15)
     rest = last.compress(bytes(size % step)) + last.flush()
-    # The Adler-32 checksum of zeros.
+    # The end is the Adler-32 checksum of `size` zeros.
     return start + rest + struct.pack(">HH", size % 65_521, 1)
 
 
