@@ -1,4 +1,4 @@
-"""The path of one photo: encoded picture in, answer out. Knows no HTTP."""
+"""The path of one photo, from an encoded picture to an answer, without HTTP."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Options:
     """Options that a client may choose.
 
     Attributes:
-        zipcode: Five digits, "00000" for unknown.
-        cache: True if a reading of an earlier request will do.
+        zipcode: Five digits, or "00000" if unknown.
+        cache: True if the reading may come from an earlier request.
     """
 
     zipcode: str = "00000"
@@ -45,12 +45,12 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest picture accepted.
+    """Limits on the size of a picture.
 
     Attributes:
-        max_bytes: Size of the encoded picture in bytes.
-        max_pixels: Width times height.
-        max_memory: Memory that decoding may take, in bytes.
+        max_bytes: Largest size of the encoded picture in bytes.
+        max_pixels: Largest number of pixels, width times height.
+        max_memory: Largest memory for decoding in bytes.
     """
 
     max_bytes: int = 10_000_000
@@ -58,7 +58,7 @@ class Limits:
     max_memory: int = 250_000_000
 
     def open(self, data: bytes) -> Photo:
-        """Decode a picture within these limits. Raises as `open_photo` does."""
+        """Decode a picture within these limits. It raises the same errors as `open_photo`."""
         return open_photo(
             data, max_bytes=self.max_bytes, max_pixels=self.max_pixels, max_memory=self.max_memory
         )
@@ -74,9 +74,9 @@ class Answer:
         assessment: What the code means for the key's owner.
         market: Rough market figures.
         model: Name and version of the reader.
-        zipcode: As the client gave it.
+        zipcode: The zipcode that the client sent, or "00000".
         processing_ms: Milliseconds from the encoded picture to this answer.
-        cached: True if the reading was made for another request.
+        cached: True if the reading was computed for another request.
     """
 
     reading: Reading
@@ -91,15 +91,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """Reads photos: admission, cache, engine, interpretation.
+    """The path of a photo: admission, cache, engine and interpretation of the code.
 
     Attributes:
-        slots: Admits photos and gives turns.
-        engines: Holds the engine.
+        slots: Admission control and queue.
+        engines: Holds the engine, which loads in the background.
         cache: Readings of earlier requests.
-        limits: The largest picture accepted.
+        limits: Limits on the size of a picture.
         clock: Returns monotonic seconds.
-        listeners: Receive the trace of each admitted photo, in the thread of its request.
+        listeners: Called with the trace of each admitted photo, in the thread of its request.
     """
 
     slots: AdmissionControl
@@ -111,7 +111,10 @@ class Inference:
 
     @classmethod
     def local(cls, reader: Reader, limits: Limits) -> Inference:
-        """Return an inference without server: one thread, no cache. The reader is not warmed."""
+        """Return an instance for use without a server: one thread, and no cache.
+
+        The reader is not warmed up.
+        """
         clock = time.monotonic
         meter = LoadMeter(clock)
         slots = AdmissionControl(1, meter, clock=clock)
@@ -120,7 +123,11 @@ class Inference:
         return cls(slots, EngineSlot.of(engine, slots), cache, limits, clock)
 
     def close(self) -> bool:
-        """Turn away waiting photos and stop the engine (see Engine.close)."""
+        """Refuse the waiting photos and stop the engine.
+
+        Returns:
+            True if all threads and processes of the engine have stopped.
+        """
         self.slots.close()
         return self.engines.close()
 
@@ -138,10 +145,13 @@ class Inference:
     def answers(
         self, photos: Sequence[bytes], options: Options, client: Client = NO_CLIENT
     ) -> list[Answer | Exception]:
-        """Read several photos; return per photo its answer or the error of `answer`, in order.
+        """Read several photos.
+
+        Returns:
+            For each photo, in order, its answer or the exception that `answer` would raise.
 
         Raises:
-            Overloaded: The queue cannot take all of them.
+            Overloaded: The queue has not enough capacity for all photos.
             ModelLoading: No engine is ready.
         """
 
@@ -197,7 +207,7 @@ class Classified:
 
 @dataclass(frozen=True, slots=True)
 class Classifying:
-    """Classifies photos under the same admission and turns as reading. Nothing is cached."""
+    """Classification of photos, with the same queue as reading and without a cache."""
 
     slots: AdmissionControl
     limits: Limits
@@ -207,10 +217,15 @@ class Classifying:
     def answer(
         self, data: bytes, model: str | None = None, client: Client = NO_CLIENT
     ) -> Classified:
-        """Classify one photo with the classifier of this name, or with the embedded one.
+        """Classify one photo.
+
+        Args:
+            data: An encoded picture.
+            model: Name of a classifier, or None for the embedded one.
+            client: The sender. Waiting stops when its deadline passes or it disconnects.
 
         Raises:
-            KeylikeError: As for reading; also if there is no classifier of this name.
+            KeylikeError: As for reading a photo, or there is no classifier of this name.
             UnreadableKey: The classifier refuses the photo.
         """
         load = self.classifiers.choose(model)
@@ -225,7 +240,11 @@ class Classifying:
 
 
 def unwrap(result: T | Unreadable, model: str) -> T:
-    """Return the result, or raise UnreadableKey if the photo was refused."""
+    """Return the result of a reader or classifier.
+
+    Raises:
+        UnreadableKey: The result is a refusal.
+    """
     if not isinstance(result, Unreadable):
         return result
     seen = {"opinions": [_opinion(each) for each in result.opinions]} if result.opinions else {}

@@ -1,4 +1,4 @@
-"""Request bodies in memory: each has its own limit, and all of them share one budget."""
+"""Request bodies in memory: each has a size limit, and all of them share one memory budget."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-# A body of this size needs no reservation. A phone's capture is smaller, so captures always fit;
-# 512 connections times 200 kB is 100 MB.
+# Number of bytes of each body that need no reservation. A phone's capture is smaller, so captures
+# are always accepted. With 512 connections this adds about 100 MB to the budget.
 _FREE_BYTES = 200_000
-# Smaller pieces are joined, because the overhead of a bytes object would exceed their content.
-# Reservations are made in steps of this size.
+# Number of bytes of one reservation. Received pieces smaller than this are joined. Otherwise a
+# client that sends single bytes would cost one bytes object (33 bytes of overhead) for each.
 _STEP_BYTES = 32_768
-# An upload that needs longer than this for one step may be evicted when the budget is used up.
+# Seconds. If the budget is used up, an upload that has needed longer than this for _STEP_BYTES is
+# evicted.
 _STALLED_S = 5.0
-# Clients refused because the budget is used up may retry after the next photo has been read.
+# Seconds after which a client may retry if its body was refused because the budget was used up.
 _RETRY_AFTER_S = 1
 
 
@@ -29,7 +30,7 @@ class BodyBudget:
         self._available = max_bytes
         self._clock = clock
         self._lock = threading.Lock()
-        # Incomplete bodies with the time of their last reservation.
+        # Incomplete bodies, each with the time of its last reservation.
         self._uploads: dict[RequestBody, float] = {}
 
     @property
@@ -40,7 +41,8 @@ class BodyBudget:
     def reserve(self, body: RequestBody, count: int) -> bool:
         """Reserve `count` bytes for `body`, evicting stalled uploads if necessary.
 
-        Return False if that does not free enough memory.
+        Returns:
+            False if there is still not enough memory.
         """
         now = self._clock()
         while True:
@@ -64,25 +66,27 @@ class BodyBudget:
             self._uploads.pop(body, None)
 
     def release(self, body: RequestBody, count: int) -> None:
-        """Return the `count` bytes that `body` had reserved."""
+        """Add the `count` bytes that `body` had reserved to the budget again."""
         with self._lock:
             self._uploads.pop(body, None)
             self._available += count
 
 
 class RequestBody:
-    """The body of one request: a buffer for waitress and a read-once stream for the application.
+    """The body of one request.
 
-    It counts every byte that arrives. It discards the content of a body that is larger than
-    `max_bytes`, because the application refuses such a request by its length. It also discards the
-    content of a body that does not fit the budget; `retry_after_s` is then the number of seconds
-    after which the client may retry.
+    waitress writes to it, and the application can read it once, as a stream. It counts every byte
+    that arrives, but it discards the content in two cases:
+
+    - The body is larger than `max_bytes`. The application then refuses it because of its length.
+    - The budget is used up. `retry_after_s` is then the number of seconds after which the client
+      may retry.
     """
 
     def __init__(
         self, max_bytes: int, budget: BodyBudget, retry_after_s: int | None = None
     ) -> None:
-        """Create an empty body; with `retry_after_s` it is rejected from the start."""
+        """Create an empty body. If `retry_after_s` is given, all its content will be discarded."""
         self.retry_after_s = retry_after_s
         self._max_bytes = max_bytes
         self._budget = budget
@@ -95,14 +99,15 @@ class RequestBody:
         return self._received
 
     def append(self, data: bytes) -> None:
-        """Add the next piece."""
+        """Add the next piece of the body."""
         self._received += len(data)
         if self.retry_after_s is not None:
             return
         if self._received > self._max_bytes:
             self.close()
             return
-        # Only whole steps count as progress, so that a client cannot stay by sending single bytes.
+        # Reservations are for whole steps and count as progress, so that a client cannot avoid
+        # eviction by sending single bytes.
         steps = -(-max(0, self._received - _FREE_BYTES - self._reserved) // _STEP_BYTES)
         if steps and not self._budget.reserve(self, steps * _STEP_BYTES):
             self.reject()
@@ -116,9 +121,10 @@ class RequestBody:
             self._pieces.append(data)
 
     def reserve(self, count: int) -> bool:
-        """Reserve `count` bytes for what the application makes of the complete body, until `close`.
+        """Reserve `count` more bytes, until `close`, for data that the application derives from it.
 
-        Return False if the budget is used up.
+        Returns:
+            False if the budget is used up.
         """
         if not self._budget.reserve(self, count):
             return False
@@ -131,7 +137,7 @@ class RequestBody:
         self._budget.mark_complete(self)
 
     def reject(self) -> None:
-        """Discard the content, and what still arrives, because memory is short."""
+        """Discard the content and all further pieces, because the budget is used up."""
         self.retry_after_s = _RETRY_AFTER_S
         self.close()
 
@@ -140,7 +146,7 @@ class RequestBody:
         return self
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next `size` bytes at most, or all remaining bytes if `size` is negative.
+        """Return at most `size` further bytes, or all remaining bytes if `size` is negative.
 
         Most pieces are returned as they arrived, without a copy.
         """
@@ -157,7 +163,7 @@ class RequestBody:
         return piece[:size]
 
     def close(self) -> None:
-        """Discard the content and release its reservation. Calling it again has no effect."""
+        """Discard the content and release its reservation. Further calls have no effect."""
         self._pieces.clear()
         self._small_pieces.clear()
         reserved = self._reserved

@@ -1,4 +1,4 @@
-"""One client connection: bounded work per read, bounded pipelining, timeouts and half-closing."""
+"""One client connection, with limits for parsing and pipelining, and with timeouts."""
 
 from __future__ import annotations
 
@@ -14,38 +14,40 @@ from waitress.channel import HTTPChannel
 from keylike.http_server.parser import Refusal, RequestParser
 from keylike.http_server.tasks import JSONErrorTask, RequestTask
 
-# waitress copies its whole input for every chunk, blank line and request that it removes from the
-# front. One megabyte of tiny chunks kept the event loop, which all connections share, busy for many
-# seconds. Small slices make the cost proportional to the input.
+# Number of bytes that waitress parses at once. It copies its whole input each time it removes a
+# chunk, a blank line or a request from the front. With one megabyte of tiny chunks, this kept the
+# event loop busy for many seconds. With small slices, the cost is proportional to the input.
 _SLICE_BYTES = 16_384
-# Pipelined requests behind the one in progress.
+# Largest number of pipelined requests that wait behind the one in progress.
 _MAX_PIPELINED = 20
-# Seconds without activity.
+# Seconds without activity after which a connection is closed.
 _IDLE_S = 120.0
-# Seconds that a restricted connection may stay without a request.
+# Seconds after which a restricted connection without a request is closed.
 _RESTRICTED_IDLE_S = 5.0
-# Seconds to fetch responses, and the same when other clients wait for a connection.
+# Seconds in which a client must receive its responses; the second value applies while other clients
+# wait for a connection.
 _FETCH_S = 60.0
 _FETCH_SCARCE_S = 10.0
 # Seconds in which the rest of a refused body is read and discarded. If the server closed the
 # connection at once, the client would see a reset instead of the response.
 _LINGER_S = 10.0
-# Clients skip any number of these before the response (RFC 9110, section 15.2).
+# An interim response. Clients ignore any number of these before the final response (RFC 9110,
+# section 15.2).
 _INTERIM_RESPONSE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-# Numbers the uses of all connections, for eviction of the least recently used one.
+# A counter of the uses of all connections, to find the least recently used one.
 _uses = itertools.count()
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection whose requests wait until the responses before them have been sent.
+    """A connection on which a request starts only when all earlier responses have been sent.
 
-    Otherwise responses would pile up, each with an open file, when a client pipelines requests and
-    fetches nothing. In the end the worker thread that writes the next response would block.
+    Otherwise, a client that pipelines requests and does not receive the responses would make them
+    accumulate, each with an open file, until the worker thread that writes the next one blocks.
 
     Attributes:
-        restricted: True for a connection above a limit. It may only request reserved paths, unless
-            there is room by the time its request arrives.
+        restricted: True for a connection above a limit. It may request reserved paths only, unless
+            the number of connections is within the limits again when its request arrives.
         last_used: Number that grows with each use of any connection.
         network: Name under which the listener counts this connection.
     """
@@ -66,7 +68,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         network: str = "",
         restricted: bool = False,
     ) -> None:
-        """Create the channel with the arguments that waitress passes; the others are attributes."""
+        """Create the channel. waitress passes the arguments up to `map`."""
         self._waits_for_flush = False
         self._seen_activity: float | None = None
         self._idle_since = 0.0
@@ -95,7 +97,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return not self._waits_for_flush
 
     def begin_response(self, request: RequestParser) -> bool:
-        """Record that the response to `request` begins; return True if it must be the last one."""
+        """Record that the response to `request` begins.
+
+        Returns:
+            True if the connection must be closed after this response.
+        """
         self.last_used = next(_uses)
         with self.outbuf_lock:
             self._answered = request
@@ -109,11 +115,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return super().readable() and not self._input_ended
 
     def writable(self) -> bool:
-        """Return True if there is something to send, or if the connection is done."""
+        """Return True if there is something to send, or if the connection can be closed."""
         return bool(super().writable()) or (self._input_ended and not self.requests)
 
     def handle_read(self) -> None:
-        """Read and parse; remember the end of the input if responses are still due."""
+        """Read and parse. If the input has ended, remember that while responses are still due."""
         self.last_used = next(_uses)
         if self.requests and self._peek() == b"":
             self._input_ended = True
@@ -138,8 +144,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def received(self, data: bytes) -> bool:
         """Parse `data` in slices; close the connection if too many requests are pipelined.
 
-        Bytes of a body of known length are passed on in one piece, because waitress does not
-        search them.
+        Bytes of a body of known length are passed on in one piece, because waitress does not parse
+        them.
         """
         at = 0
         while at < len(data) and not self._discards_input:
@@ -177,15 +183,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def check_client_disconnected(self) -> bool:
         """Return True if the client will not read the response. Any thread may call this.
 
-        A client that only ended its output still reads. One that closed the connection resets it
-        when the interim response arrives.
+        A client that has only ended its output still reads. A client that has closed the connection
+        resets it when the interim response of `_probe` arrives.
         """
         if self._input_ended and self.connected:
             try:
                 error = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             except (OSError, AttributeError):  # the event loop has closed it
                 return True
-            # Reading the error resets it.
+            # The socket forgets the error when it is read.
             self._disconnected = self._disconnected or error != 0
         return self._disconnected or not self.connected
 
@@ -195,11 +201,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def is_lingering(self) -> bool:
-        """Return True if the response was the last one and only input is discarded."""
+        """Return True if the last response has been sent and further input is only discarded."""
         return self._output_ended
 
     def is_evictable(self) -> bool:
-        """Return True if closing the connection loses no request that has arrived."""
+        """Return True if the connection can be closed without losing a request that has arrived."""
         if self._output_ended:
             return True
         if not self.is_idle():
@@ -210,9 +216,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return True
 
     def idle_s(self, now: float) -> float:
-        """Return the seconds since the last activity, and record activity.
+        """Return the seconds since the last activity that this method has seen.
 
-        waitress stamps activity with the time of day, which may jump. Only its changes count.
+        waitress records activity as a time of day, which may jump. So this method only checks
+        whether that value has changed, and uses `now` as the time of the activity.
         """
         if self.last_activity != self._seen_activity:
             self._seen_activity = self.last_activity
@@ -220,7 +227,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return now - self._idle_since
 
     def has_timed_out(self, now: float, scarce: bool) -> bool:
-        """Return True if the client has been idle, or has not fetched responses, for too long.
+        """Return True if the client has been idle, or has not received responses, for too long.
 
         Call this about once per second, since it also records activity.
 
@@ -255,7 +262,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return self.restricted and not self.server.is_reserved(path)
 
     def _peek(self) -> bytes | None:
-        """Return a byte of unread input, nothing at its end, or None if there is no input yet."""
+        """Return one byte of unread input, b"" at its end, or None if there is no input yet."""
         try:
             data: bytes = self.socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -265,7 +272,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return data
 
     def _probe(self) -> None:
-        """Send an interim response, which a client that closed the connection resets."""
+        """Send an interim response. A client that has closed the connection then resets it."""
         with self.outbuf_lock:
             request = next(iter(self.requests), None)
             begun = request is self._answered or self.total_outbufs_len
@@ -276,7 +283,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                     self._disconnected = True
 
     def _end_output(self) -> None:
-        """Tell the client that no more responses follow, and go on to discard its input."""
+        """Close the sending direction of the connection. Its input is discarded from now on."""
         self._output_ended = True
         try:
             self.socket.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""Exit the process without the interpreter's own cleanup."""
+"""Exit the process without the cleanup of the Python interpreter."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ STOP_SIGNALS = tuple(
 def hard_exit(status: int) -> NoReturn:
     """Flush the standard streams and exit with `status`, without waiting for threads.
 
-    A library call cannot be interrupted. Threads inside onnxruntime or OpenCV abort the process
-    while the interpreter finalizes.
+    It is needed because a library call in a thread cannot be interrupted. With a normal exit,
+    threads inside onnxruntime or OpenCV can abort the process during the interpreter's cleanup.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):

@@ -1,10 +1,11 @@
-"""Accept connections, as many as the process can have open files, and close idle ones.
+"""Accept connections up to the limit of open files, and close idle connections for new ones.
 
-Above a limit, the least recently used idle connection is closed for a new one. If all of them were
-used within the last two seconds, the new connection waits. The newest one of the address with the
-fewest connections is admitted first. Clients that reconnect whenever they are closed therefore
-cannot keep the server busy. If no connection is idle, the new one is restricted: only health checks
-are answered on it, and everything else is refused with 503.
+When all connection slots are in use, the server closes the least recently used idle connection to
+admit a new one. If all idle connections were used within the last two seconds, the new connection
+waits. Of the waiting connections, those of the address with the fewest open connections are
+admitted first, and of these the newest. Clients that reconnect whenever the server closes their
+connection therefore cannot keep others out. If no connection is idle, the new one is restricted:
+only health checks are answered on it, and everything else is refused with 503.
 """
 
 from __future__ import annotations
@@ -26,32 +27,35 @@ from waitress.server import TcpWSGIServer
 from keylike.access.addresses import parse_address
 from keylike.http_server.channel import Channel
 
-# Converts the status that waitress chose for a broken request, and the request's Origin, to a status,
-# headers and a JSON body.
+# A function from the status that waitress chose for a refused request, and the request's Origin, to
+# a status, headers and a JSON body.
 ErrorRenderer = Callable[[int, str | None], tuple[int, Mapping[str, str], Mapping[str, object]]]
 
+# Number of connection slots, if the limit of open files allows it.
 _MAX_CONNECTIONS = 512
-# Restricted connections above the limits.
+# Number of restricted connections in addition to the slots.
 _RESERVED = 32
-# At this share of the limit, each response closes its connection.
+# If at least this share of the slots is in use, each response closes its connection.
 _CROWDED = 0.75
-# An idle connection is closed for a new one if it was not used for this long.
+# Seconds for which an idle connection must not have been used before it is closed for a new one.
 _LEAST_IDLE_S = 2.0
-# Accepted connections that wait for a place. They take an open file each, and no time.
+# Largest number of accepted connections that wait for a free connection slot, and the longest time
+# that they wait, in seconds. Each of them needs an open file, but no processor time.
 _MAX_WAITING = 2048
 _WAIT_S = 30.0
-# Open files that the server asks for, if the hard limit allows it.
+# Number of open files that the server requests from the system, if the hard limit allows it.
 _WANTED_FILES = 4096
-# Connections accepted in one iteration of the event loop, which costs time for every connection.
+# Largest number of connections that are accepted in one iteration of the event loop. With one at a
+# time, each new connection would cost an iteration over all connections.
 _ACCEPT_BATCH = 64
-# REMOTE_ADDR of a connection to a unix socket. It is no address, so such a client is never local: a
-# proxy in front of the socket forwards the requests of anybody.
+# REMOTE_ADDR of a connection to a unix socket. It is not an IP address, so such a client never
+# counts as local: a proxy in front of the socket forwards requests of remote clients.
 UNIX_ADDRESS = "unix"
-# Open files that are not connections: log, model, Redis, tokens and short-lived files of libraries.
+# Number of open files for other purposes: log, model, Redis, tokens, temporary files of libraries.
 _OTHER_FILES = 64
 # Errors of accept() when the process or the machine has no file descriptor or memory left.
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-# accept() would fail at once again, so the listener waits this long.
+# Seconds to wait after such an error, because accept() would fail again immediately.
 _ACCEPT_PAUSE_S = 1.0
 
 
@@ -60,9 +64,10 @@ class ConnectionLimits:
     """Limits on open connections.
 
     Attributes:
-        per_address: Connections of one address, or of one /64 network of IPv6.
-        shared_addresses: Networks of reverse proxies and tunnels, which this does not limit.
-        reserved_paths: Paths that are also answered on connections above the limits.
+        per_address: Largest number of connections of one IPv4 address or one IPv6 /64 network.
+        shared_addresses: Networks of reverse proxies and tunnels, to which `per_address` does not
+            apply.
+        reserved_paths: Paths that are also answered on restricted connections.
     """
 
     per_address: int = 128
@@ -87,7 +92,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         draining: threading.Event,
         clock: Callable[[], float],
     ) -> None:
-        """Start to listen on the socket `bound` and start the worker threads.
+        """Listen on the socket `bound` and start the worker threads.
 
         Args:
             application: The WSGI application.
@@ -107,11 +112,11 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         self._shared = [
             ipaddress.ip_network(each) for each in limits.shared_addresses if each != UNIX_ADDRESS
         ]
-        # Accepted connections that wait for a place, the oldest first, by client network.
+        # Accepted connections that wait for a free slot, the oldest first, by client network.
         self._waiting: dict[str, list[_Waiting]] = {}
         self._max_waiting = _max_waiting()
         self._network_of = lru_cache(4096)(self._find_network)
-        # Connections without the restricted ones.
+        # Number of connection slots. Restricted connections do not use them.
         self.max_connections = max_connections()
         super().__init__(
             application,
@@ -124,20 +129,23 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
 
     @property
     def scarce(self) -> bool:
-        """Return True if new clients have to wait, or are refused, for lack of connections."""
+        """Return True if all connection slots are in use, so that new clients wait."""
         return len(self.active_channels) >= self.max_connections
 
     def closes_after_response(self) -> bool:
-        """Return True if responses close their connection: while draining and when crowded."""
+        """Return True if each response must close its connection.
+
+        That is the case during shutdown, and while most connection slots are in use.
+        """
         crowded = len(self.active_channels) >= _CROWDED * self.max_connections
         return crowded or self.draining.is_set()
 
     def is_reserved(self, path: str) -> bool:
-        """Return True if `path` is answered on connections above the limits."""
+        """Return True if `path` is answered on restricted connections too."""
         return path in self._limits.reserved_paths
 
     def has_room_for(self, network: str) -> bool:
-        """Return True if a restricted connection of `network` is now within the limits."""
+        """Return True if the limits now allow one more normal connection of `network`."""
         count = _ConnectionCount(self.active_channels.values(), self._clock(), 0.0)
         return count.total < self.max_connections and not self._is_at_limit(network, count)
 
@@ -174,7 +182,11 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         self.admit_waiting()
 
     def accept_batch(self) -> bool:
-        """Accept connections that wait in the kernel; return True if there were any."""
+        """Accept connections that wait in the kernel.
+
+        Returns:
+            True if there were any.
+        """
         now = self._clock()
         for number in range(_ACCEPT_BATCH):
             try:
@@ -185,7 +197,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
                 return number > 0
             sock, address = pair
             network = self._network_of(address[0])
-            # Networks are ordered by their newest connection.
+            # Removing and adding the queue keeps the networks ordered by their newest connection.
             queue = self._waiting.pop(network, [])
             queue.append(_Waiting(sock, address, now))
             self._waiting[network] = queue
@@ -193,26 +205,27 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
 
     @property
     def has_waiting(self) -> bool:
-        """Return True if accepted connections wait for a place."""
+        """Return True if accepted connections are waiting for a free connection slot."""
         return bool(self._waiting)
 
     def admit_waiting(self) -> None:
-        """Create channels for the waiting connections for which there is a place."""
+        """Create channels for waiting connections, as far as there are free connection slots."""
         if not self._waiting:
             return
         now = self._clock()
         least_idle_s = _LEAST_IDLE_S if self._max_waiting else 0.0
         count = _ConnectionCount(self.active_channels.values(), now, least_idle_s)
-        # Clients with few connections come before those with many, then the newest first.
+        # Networks with few connections come first; of equal ones, the one with the newest
+        # connection.
         newest = reversed(tuple(self._waiting))
         for network in sorted(newest, key=count.by_network.__getitem__):
             queue = self._waiting[network]
             admitted = []
-            while queue and (place := self._find_place(network, count)):
-                count.take(network, place)
-                admitted.append((queue.pop(), place))
-            for waiting, place in reversed(admitted):
-                self._open_channel(waiting, network, place)
+            while queue and (slot := self._find_slot(network, count)):
+                count.take(network, slot)
+                admitted.append((queue.pop(), slot))
+            for waiting, slot in reversed(admitted):
+                self._open_channel(waiting, network, slot)
             if not queue:
                 del self._waiting[network]
         self._drop_waiting(now)
@@ -221,32 +234,35 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         """Create channels for all waiting connections, whatever the limits."""
         for network, queue in self._waiting.items():
             for waiting in queue:
-                self._open_channel(waiting, network, _Place.NORMAL)
+                self._open_channel(waiting, network, _Slot.NORMAL)
         self._waiting.clear()
 
     def close_waiting(self) -> None:
-        """Close the connections that wait for a place."""
+        """Close the connections that are waiting for a free connection slot."""
         for queue in self._waiting.values():
             for waiting in queue:
                 waiting.sock.close()
         self._waiting.clear()
 
-    def _find_place(self, network: str, count: _ConnectionCount) -> _Place | None:
-        """Return the place for a new connection, closing an idle one if necessary."""
+    def _find_slot(self, network: str, count: _ConnectionCount) -> _Slot | None:
+        """Return a slot for a new connection, or None if it must wait.
+
+        An idle connection is closed if necessary.
+        """
         if self._is_at_limit(network, count):
             scope: str | None = network
         elif count.total >= self.max_connections:
             scope = None
         else:
-            return _Place.NORMAL
+            return _Slot.NORMAL
         if count.evict_idle(scope):
-            return _Place.NORMAL
+            return _Slot.NORMAL
         if count.has_idle(scope):
             return None
         free = count.restricted < _RESERVED or count.evict_restricted()
-        return _Place.RESTRICTED if free else None
+        return _Slot.RESTRICTED if free else None
 
-    def _open_channel(self, waiting: _Waiting, network: str, place: _Place) -> None:
+    def _open_channel(self, waiting: _Waiting, network: str, slot: _Slot) -> None:
         try:
             self.set_socket_options(waiting.sock)
         except OSError:
@@ -260,11 +276,11 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             self.adj,
             map=self._map,
             network=network,
-            restricted=place is _Place.RESTRICTED,
+            restricted=slot is _Slot.RESTRICTED,
         )
 
     def _drop_waiting(self, now: float) -> None:
-        """Close connections that have waited for too long, and the oldest if there are too many."""
+        """Close connections that have waited too long, and the oldest ones if too many wait."""
         excess = sum(map(len, self._waiting.values())) - self._max_waiting
         for network in tuple(self._waiting):
             queue = self._waiting[network]
@@ -284,8 +300,8 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def _find_network(self, address: str) -> str:
         """Return the name under which connections from `address` are counted.
 
-        It is empty if many clients share the address. One client of IPv6 usually has a whole /64
-        network.
+        It is the address, or the /64 network of an IPv6 address, because one client usually has a
+        whole /64 network. It is empty for a proxy or tunnel, which many clients share.
         """
         found = parse_address(address)
         if found is None or any(found in network for network in self._shared):
@@ -295,23 +311,23 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         return str(found)
 
     def maintenance(self, now: float) -> None:
-        """Do nothing; `close_timed_out` replaces this.
+        """Do nothing; `close_timed_out` replaces this method of waitress.
 
-        waitress would compare times of day here. When the system clock jumps forward, it would
-        close every connection.
+        waitress compares times of day here. If the system clock jumped forward, it would close all
+        connections.
         """
 
     def add_task(self, channel: Any) -> None:
-        """Queue the next request of `channel`, once the responses before it have been sent."""
+        """Queue the next request of `channel` if all responses before it have been sent."""
         if channel.may_start():
             super().add_task(channel)
 
     def close_timed_out(self, now: float) -> None:
-        """Close connections that are idle or whose responses are not fetched."""
+        """Close connections that have been idle, or have not received responses, for too long."""
         for channel in tuple(self.active_channels.values()):
             if channel.has_timed_out(now, self.scarce):
-                # `will_close` would take effect only when the socket can be written to. A client
-                # that fetches nothing never lets that happen.
+                # `will_close` would take effect only when the socket can be written to, which never
+                # happens if the client receives nothing.
                 channel.handle_close()
 
     def close_idle(self, now: float, least_s: float) -> None:
@@ -336,20 +352,20 @@ class _Waiting:
     since: float
 
 
-class _Place(Enum):
-    """The kind of place that a new connection gets."""
+class _Slot(Enum):
+    """The kind of connection slot that a new connection gets."""
 
     NORMAL = auto()
     RESTRICTED = auto()
 
 
 class _ConnectionCount:
-    """The open connections while new ones are admitted.
+    """The numbers of open connections, updated while new ones are admitted.
 
     Attributes:
-        total: Connections without the restricted ones.
-        restricted: Restricted connections.
-        by_network: Connections without the restricted ones, by client network.
+        total: Number of normal connections.
+        restricted: Number of restricted connections.
+        by_network: Number of normal connections by client network.
     """
 
     def __init__(self, channels: Iterable[Channel], now: float, least_idle_s: float) -> None:
@@ -363,28 +379,29 @@ class _ConnectionCount:
         self._channels = tuple(channels)
         self._now = now
         self._least_idle_s = least_idle_s
-        # Idle channels, the least recently used one first; found when they are needed.
+        # Idle channels, the least recently used one first. The list is built when it is needed.
         self._idle: list[Channel] | None = None
         self.by_network = Counter(each.network for each in self._channels if not each.restricted)
         self.total = self.by_network.total()
         self.restricted = len(self._channels) - self.total
 
-    def take(self, network: str, place: _Place) -> None:
+    def take(self, network: str, slot: _Slot) -> None:
         """Count a new connection."""
-        if place is _Place.RESTRICTED:
+        if slot is _Slot.RESTRICTED:
             self.restricted += 1
         else:
             self.total += 1
             self.by_network[network] += 1
 
     def has_idle(self, network: str | None) -> bool:
-        """Return True if a connection is idle, of `network` unless it is None."""
+        """Return True if a normal connection of `network` is idle; of any network if it is None."""
         return any(_matches(each, network) for each in self._idle_channels())
 
     def evict_idle(self, network: str | None) -> bool:
-        """Close the least recently used idle connection, of `network` unless it is None.
+        """Close the least recently used idle connection of `network`; of any network if it is None.
 
-        Return False if there is none that was unused for long enough.
+        Returns:
+            False if no connection was unused for `least_idle_s` seconds.
         """
         channel = self._evict(lambda each: _matches(each, network))
         if channel is None:
@@ -394,7 +411,11 @@ class _ConnectionCount:
         return True
 
     def evict_restricted(self) -> bool:
-        """Close the least recently used idle restricted connection; return False if there is none."""
+        """Close the least recently used idle restricted connection.
+
+        Returns:
+            False if none was unused for `least_idle_s` seconds.
+        """
         if self._evict(lambda each: each.restricted) is None:
             return False
         self.restricted -= 1
@@ -406,7 +427,7 @@ class _ConnectionCount:
             if condition(channel):
                 if not channel.is_lingering and channel.idle_s(self._now) < self._least_idle_s:
                     return None
-                # One whose next request has arrived stays open.
+                # A connection whose next request has already arrived stays open.
                 if channel.is_evictable():
                     self._idle_channels().remove(channel)
                     channel.handle_close()
@@ -425,7 +446,7 @@ def _matches(channel: Channel, network: str | None) -> bool:
 
 
 def raise_file_limit() -> None:
-    """Allow this process more open files, as far as the hard limit permits."""
+    """Raise the limit of open files of this process, as far as its hard limit permits."""
     try:
         import resource  # not available on Windows
     except ModuleNotFoundError:
@@ -441,9 +462,9 @@ def _is_unix(connection: socket.socket) -> bool:
 
 
 def max_connections() -> int:
-    """Return how many connections the limit of open files allows.
+    """Return the number of connection slots that the limit of open files allows.
 
-    Each connection may need a second file, for a static file that it downloads.
+    Each connection may need a second open file, for a static file that the client downloads.
     """
     files = _file_limit()
     if files is None:
@@ -452,7 +473,7 @@ def max_connections() -> int:
 
 
 def _max_waiting() -> int:
-    """Return how many accepted connections may wait for a place."""
+    """Return how many accepted connections may wait for a free connection slot."""
     files = _file_limit()
     if files is None:
         return _MAX_WAITING

@@ -1,4 +1,4 @@
-"""Parse one HTTP request: unambiguous framing, bounded chunk overhead and a bounded body."""
+"""Parse one HTTP request: refuse ambiguous lengths, and limit its chunks, its body and its time."""
 
 from __future__ import annotations
 
@@ -13,38 +13,42 @@ from waitress.utilities import BadRequest
 
 _CONTENT_LENGTH = re.compile(rb"(?im)^Content-Length[ \t]*:")
 _TRANSFER_ENCODING = re.compile(rb"(?im)^Transfer-Encoding[ \t]*:")
-# Chunk sizes, chunk extensions and trailers. 15 MB in chunks of 1 kB carry 100 kB of them.
+# Largest number of bytes of a chunked body that are not content: chunk sizes, chunk extensions and
+# trailers. 15 MB in chunks of 1 kB have 100 kB of them.
 _MAX_CHUNK_OVERHEAD_BYTES = 200_000
+# Largest size of one chunk in bytes.
 _MAX_CHUNK_BYTES = 1 << 30
-# The headers must be complete this long after the server first saw the request. After the same time
-# a body must have arrived at the minimum rate on average, which a bad mobile connection exceeds.
+# Seconds after which the headers must be complete, counted from when the server first saw the
+# request. From then on, a body must have arrived at the minimum rate on average, in bytes per
+# second. Even a bad mobile connection is faster.
 _READ_DEADLINE_S = 60.0
 _MIN_BYTES_PER_S = 4_096
-# The longest gap between two reads of a body.
+# Longest time between two pieces of a body, in seconds.
 _MAX_GAP_S = 30.0
-# When connections are scarce, and during shutdown, the headers or the next step of a body must
-# arrive within this time.
+# While other clients wait for a connection, and during shutdown, the headers or the next
+# _STEP_BYTES of a body must arrive within this number of seconds.
 _STALLED_S = 5.0
 _STEP_BYTES = 32_768
-# A request with a larger body, or one of unknown length, is refused before its body is read if its
-# headers show that it will be. The application refuses smaller ones by itself.
+# Size in bytes. A request with a larger body, or a body of unknown length, is refused before its
+# body is read if its headers already show that it will be refused. For smaller bodies, the
+# application does this.
 _LARGE_BODY_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error that the server answers before the request is complete; `code` is its status."""
+    """A refusal that the server sends before the request is complete; `code` is its HTTP status."""
 
     code: int
 
 
 class RequestParser(HTTPRequestParser):  # type: ignore[misc]
-    """One request with a single length, bounded chunk overhead and a `RequestBody`.
+    """A parser of one request, whose body becomes a `RequestBody`.
 
-    waitress gives a parser nothing but its adjustments. `Server` therefore adds three functions to
-    them: `new_body` creates the body for a path, `is_refused` tells whether a path is refused with
-    503 for lack of connections, and `early_status` returns the status of a request that its headers
-    show to be refused.
+    waitress passes only its adjustments (its settings) to a parser. `Server` therefore adds three
+    functions to them: `new_body` creates the body of a request for a path. `is_refused` returns
+    True if a path is refused with 503 for lack of connections. `early_status` returns the status of
+    a request whose headers already show that it will be refused.
     """
 
     def __init__(self, adjustments: Adjustments, client_address: str = "") -> None:
@@ -63,8 +67,8 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         """Parse the request line and headers, and create the body.
 
         Raises:
-            ParsingError: The request has both Content-Length and Transfer-Encoding, so that a proxy
-                may see another end of the request than this server (RFC 9112, section 6.3).
+            ParsingError: The request has both Content-Length and Transfer-Encoding, so a proxy may
+                disagree with this server about where the request ends (RFC 9112, section 6.3).
         """
         if _CONTENT_LENGTH.search(header_plus) and _TRANSFER_ENCODING.search(header_plus):
             raise ParsingError("both lengths")
@@ -96,7 +100,7 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         count: int = super().received(data)
         if isinstance(self.error, Refusal):
             self.completed = True
-            # waitress would ask for the body.
+            # Otherwise waitress would ask the client to send the body.
             self.expect_continue = False
         if self.chunked and self.body_rcv is not None and not self.error:
             overhead = self.body_bytes_received - len(self.body_rcv)

@@ -22,25 +22,26 @@ from keylike.http_server.hard_exit import STOP_SIGNALS, hard_exit
 from keylike.http_server.listener import ConnectionLimits, ErrorRenderer, Listener, raise_file_limit
 from keylike.http_server.parser import RequestParser
 
-# A body above its limit is read and discarded up to this size. If the server closed the connection
-# at once, the client would see a reset instead of the 413.
+# Number of bytes up to which a body above its limit is read and discarded. If the server closed the
+# connection at once, the client would see a reset connection instead of the status 413.
 MAX_DISCARDED_BYTES = 200_000_000
 # Prefix of `Binding.host` for the path of a unix socket.
 _UNIX = "unix:"
-# Memory is released after this long without requests.
+# Seconds without requests after which unused memory is returned to the system.
 _IDLE_S = 3.0
-# Without such a pause it is released at this interval, because fragmentation grows with every
-# minute of work (docs/LOG.md).
+# Interval in seconds at which memory is returned under continuous load, because it becomes more
+# fragmented with every minute (docs/LOG.md).
 _RELEASE_INTERVAL_S = 5.0
-# A shutdown closes connections that have been idle for this long. Clients that send a request every
-# second or so are answered once more, with `Connection: close`. If the server closed all idle
-# connections at once, requests that are on their way would be lost.
+# Seconds. A shutdown closes connections that have been idle for longer. A client that sends a
+# request about every second gets one more response, with `Connection: close`. If the server closed
+# all idle connections at once, it would lose requests that are on their way.
 _KEEP_IDLE_S = 2.0
-# An upload that is incomplete this long before the end of a shutdown is refused.
+# Seconds before the end of a shutdown at which incomplete uploads are refused.
 _LAST_ANSWERS_S = 1.0
-# Connections that wait for a place are looked at this often.
+# Interval in seconds at which the server looks for connection slots for waiting connections.
 _WAITING_POLL_S = 0.05
-# Batches of connections that are accepted from the kernel's backlog when the shutdown begins.
+# Largest number of batches of connections that are accepted from the kernel's backlog when the
+# shutdown begins.
 _LAST_BATCHES = 64
 
 
@@ -49,13 +50,13 @@ class Binding:
     """The address to listen on and the limits of the server.
 
     Attributes:
-        host: Host name or address, or unix: and the path of a unix socket.
+        host: Host name, IP address, or "unix:" followed by the path of a unix socket.
         port: TCP port; 0 chooses a free one.
         threads: Number of requests that are processed at the same time.
-        max_body_bytes: The largest body that is kept.
-        max_total_body_bytes: The memory for all bodies together.
-        max_body_bytes_by_path: Larger limits for some paths.
-        drain_s: Seconds that a shutdown waits for requests in progress.
+        max_body_bytes: Largest body, in bytes.
+        max_total_body_bytes: Memory for all bodies together, in bytes.
+        max_body_bytes_by_path: Larger values of `max_body_bytes` for some paths.
+        drain_s: Longest time that a shutdown waits for requests in progress, in seconds.
         connections: Limits on connections.
     """
 
@@ -70,7 +71,7 @@ class Binding:
 
 
 class Server:
-    """An HTTP server that listens as soon as it is created and serves in `run` until `stop`."""
+    """An HTTP server. It listens when it is created, and serves in `run` until `stop` is called."""
 
     def __init__(
         self,
@@ -93,10 +94,10 @@ class Server:
                 to a status, headers and a JSON body.
             draining: The server sets this event when the shutdown begins.
             clock: Returns seconds, for deadlines.
-            retry_after: Called with the path before a body is read. If it returns seconds, the body
-                is discarded and the application refuses the request.
+            retry_after: Called with the path before a body is read. If it returns a number of
+                seconds, the body is discarded, and the application refuses the request.
             early_status: Called with the WSGI environment of a request with a large body, before
-                the body is read. If it returns a status, the request is refused with it at once.
+                the body is read. If it returns a status, the request is refused with it.
             release_memory: Called after a few seconds without requests, and at intervals under
                 continuous load.
 
@@ -135,18 +136,18 @@ class Server:
         adjustments = Adjustments(
             threads=self._binding.threads,
             ident="keylike",
-            # Reads a large photo in a few iterations of the event loop.
+            # Large enough to read a large photo in a few iterations of the event loop.
             recv_bytes=1 << 20,
             max_request_body_size=MAX_DISCARDED_BYTES,
             max_request_header_size=32_768,
             # The listener has its own limit.
             connection_limit=sys.maxsize,
-            # Keeps reading a connection while its request is processed, which is the only way to
-            # notice a disconnect. Bytes that arrive meanwhile belong to a pipelined request.
+            # Makes waitress read from a connection while its request is processed, which is the
+            # only way to notice a disconnect. Bytes that arrive belong to a pipelined request.
             channel_request_lookahead=1,
-            # The application decides which proxies to trust. waitress would remove the evidence.
+            # The application decides which proxies it trusts, and needs the proxies' headers.
             clear_untrusted_proxy_headers=False,
-            # A client that disconnects is not an error of the server.
+            # A disconnecting client is not an error of the server.
             log_socket_errors=False,
             asyncore_use_poll=True,
         )
@@ -161,7 +162,7 @@ class Server:
         return int(self._listener.effective_port)
 
     def run(self) -> None:
-        """Serve until `stop`, then finish requests in progress for at most `drain_s` seconds."""
+        """Serve until `stop` is called, then wait at most `drain_s` seconds for the last requests."""
         while not self._draining.is_set():
             self._poll(_WAITING_POLL_S if self._listener.has_waiting else 1.0)
             self._listener.admit_waiting()
@@ -180,7 +181,7 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """Stop the worker threads and close every socket; `run` ends with this.
+        """Stop the worker threads and close every socket. `run` calls this before it returns.
 
         Further calls have no effect. Do not call this while `run` is running in another thread.
         """
@@ -191,12 +192,12 @@ class Server:
         self._listener.close_waiting()
         wasyncore.close_all(self._channels)
         path = self._binding.host.removeprefix(_UNIX)
-        # Another server may have taken the path over in the meantime.
+        # Delete the socket file only if another server has not replaced it.
         if self._socket_file is not None and _file_number(path) == self._socket_file:
             os.unlink(path)
 
     def stop(self) -> None:
-        """Begin the shutdown. This is safe in signal handlers and from any thread."""
+        """Begin the shutdown. Signal handlers and all threads may call this."""
         if not self._draining.is_set():
             self._draining.set()
             # The event loop may have closed the trigger already.
@@ -204,9 +205,9 @@ class Server:
                 self._listener.pull_trigger()
 
     def install_signal_handlers(self) -> None:
-        """Shut down on the first of `STOP_SIGNALS`, and exit at once on the second.
+        """Handle `STOP_SIGNALS`: the first one begins the shutdown, and a second one exits at once.
 
-        SIGHUP stays ignored if it was ignored at the start, as under nohup.
+        A signal that is already ignored, such as SIGHUP under nohup, stays ignored.
         """
 
         def on_signal(number: int, _frame: object) -> None:
@@ -224,8 +225,9 @@ class Server:
     def _stop_accepting(self) -> None:
         """Accept the connections in the kernel's backlog and close the listening socket.
 
-        Clients that connected before the shutdown still get a response. The kernel resets
-        connections that arrive after the last batch, so the socket is closed at once.
+        Clients that connected before the shutdown still get a response. The listening socket is
+        closed immediately after the last batch, because the kernel resets connections that it has
+        accepted but this server has not.
         """
         listening = self._listener.socket
         for _ in range(_LAST_BATCHES):
@@ -252,7 +254,7 @@ class Server:
         return RequestBody(max_bytes, self.body_budget, self._retry_after(path))
 
     def _release_memory_when_due(self) -> None:
-        """Release memory once after each period of work, and at intervals during a long one."""
+        """Release memory once after each period of load, and at intervals during a long one."""
         if self._last_request is None:
             return
         idle = self._last_check - self._last_request >= _IDLE_S and not self._is_busy()
@@ -263,7 +265,11 @@ class Server:
             self._release_memory()
 
     def _check_connections(self) -> bool:
-        """Enforce the time limits of connections once per second; return True if it was due."""
+        """Enforce the time limits of connections, at most once per second.
+
+        Returns:
+            True if a second had passed since the last check.
+        """
         now = self._clock()
         if now - self._last_check < 1.0:
             return False
@@ -276,7 +282,7 @@ class Server:
     def _refuse_incomplete(self, status: int, condition: Callable[[RequestParser], bool]) -> None:
         """Answer incomplete requests that meet `condition`, and close their connections."""
         for channel in tuple(self._listener.active_channels.values()):
-            # A connection with a request in progress stays open, since its response is due.
+            # A connection on which another request is in progress stays open for its response.
             incomplete = channel.request is not None and not channel.requests
             if incomplete and condition(channel.request):
                 channel.refuse_incomplete(status)
@@ -301,9 +307,9 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _bind_unix(path: str) -> socket.socket:
-    """Return a unix socket at `path`, in place of one that a killed server left there.
+    """Return a unix socket bound to `path`, to which its owner and group may connect.
 
-    Its owner and group may connect.
+    A socket file that a killed server has left there is replaced.
     """
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISSOCK(os.lstat(path).st_mode) and not _is_served(path):

@@ -1,4 +1,4 @@
-"""Answer one parsed request: call the application, or send a JSON error for broken HTTP."""
+"""Answer one request: call the application, or send a JSON error if the server refuses it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from waitress.task import ErrorTask, WSGITask
 
 from keylike.http_server.body_budget import RequestBody
 
-# WSGI environment: seconds until a retry, if the server discarded the body for lack of memory.
+# WSGI environment key: seconds after which the client may retry. It is set if the server discarded
+# the body because the queue is full or the memory for bodies is used up.
 RETRY_AFTER_KEY = "keylike.retry_after_s"
-# WSGI environment: a function that reserves memory of the bodies' budget for this request. It takes
-# bytes and returns False if the budget is used up.
+# WSGI environment key: a function that reserves memory for this request from the budget of the
+# bodies. Its argument is a number of bytes. It returns False if the budget is used up.
 RESERVE_KEY = "keylike.reserve"
-# WSGI environment: a function that returns True once the client has disconnected. waitress sets it.
+# WSGI environment key: a function that returns True if the client has disconnected. waitress sets
+# it.
 CLIENT_DISCONNECTED_KEY = "waitress.client_disconnected"
 
-# Seconds after which a client that found no connection may retry.
+# Seconds after which a client may retry that was refused with 503 by the socket server.
 _RETRY_AFTER_S = 1
 
 
@@ -44,9 +46,9 @@ class RequestTask(WSGITask):  # type: ignore[misc]
 
 
 class JSONErrorTask(ErrorTask):  # type: ignore[misc]
-    """A JSON response to a request that the server refuses by itself.
+    """A JSON response to a request that the socket server refuses without the application.
 
-    The request is broken, too large, too slow, or there is no connection for it.
+    The request is malformed, too large or too slow, or there are too many connections.
     """
 
     def execute(self) -> None:

@@ -9,10 +9,10 @@ from keylike.errors import BadImage
 Size = tuple[int, int]
 
 _SEQUENCE_HEADER = 1
-# A real picture has a handful of units. This module walks through them in Python, so more would
-# cost time.
+# Largest number of units. A real picture has only a few. This module reads them in Python, so many
+# more would take too long.
 _MAX_UNITS = 2000
-# More than a sequence header can take.
+# Number of bytes that are read of a sequence header. No real one is longer.
 _MAX_HEADER_BYTES = 1000
 
 
@@ -59,12 +59,12 @@ class _BitReader:
 
 
 def _leb128(data: bytes, at: int) -> tuple[int, int]:
-    """Return the LEB128 number at an offset and the offset behind it."""
+    """Return the LEB128 number at an offset, and the offset of the next byte."""
     value = 0
-    for place, byte in enumerate(data[at : at + 8]):
-        value |= (byte & 127) << 7 * place
+    for index, byte in enumerate(data[at : at + 8]):
+        value |= (byte & 127) << 7 * index
         if byte < 128:
-            return value, at + place + 1
+            return value, at + index + 1
     raise BadImage("The picture's AV1 header is truncated.")
 
 
@@ -77,8 +77,8 @@ def _sequence_size(bits: _BitReader) -> Size:
         _skip_operating_points(bits)
     width_bits, height_bits = bits.take(4) + 1, bits.take(4) + 1
     width, height = bits.take(width_bits) + 1, bits.take(height_bits) + 1
-    # These values bind only still pictures. Any other frame may state its own size, in as many
-    # bits.
+    # Only a still picture must have this size. Other frames may state their own size with the same
+    # number of bits, so the largest number with that many bits is returned.
     return (width, height) if still else (1 << width_bits, 1 << height_bits)
 
 

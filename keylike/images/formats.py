@@ -8,8 +8,7 @@ _HEIC_BRANDS = frozenset(
 )
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
-# Formats that people send and that Keylike does not decode, by their first bytes. Their decoders
-# are large (TIFF, JPEG XL, JPEG 2000, camera raw) or are not for pictures.
+# Names of formats that are refused, by the first bytes of their files. They are used in messages.
 _OTHERS = (
     (b"II*\0", "TIFF or camera raw"),
     (b"MM\0*", "TIFF or camera raw"),
@@ -29,12 +28,12 @@ _OTHERS = (
     (b"<?xml", "SVG"),
     (b"\x1aE\xdf\xa3", "Video"),
 )
-# Sizes of a bitmap's second header, which follows 14 bytes that begin with BM.
+# Possible sizes in bytes of the second header of a bitmap (BMP). The first header has 14 bytes.
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 
 
 def image_format(data: bytes) -> str | None:
-    """Return the format that the first bytes announce, or None if it is not in `ACCEPTED`."""
+    """Return the format by the first bytes of a file, or None if it is not in `ACCEPTED`."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -49,7 +48,7 @@ def image_format(data: bytes) -> str | None:
 
 
 def other_format(data: bytes) -> str | None:
-    """Return the name of a known format that is not in `ACCEPTED`, for messages, or None."""
+    """Return the name of a known format that is not in `ACCEPTED`, or None. For messages."""
     if data[4:8] == b"ftyp":
         return None if _iso_media_format(data) else "Video"
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:

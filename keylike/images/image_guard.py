@@ -1,8 +1,9 @@
-"""Refuse JPEG, PNG and GIF files whose structure would keep a decoder busy, before decoding them.
+"""Refuse JPEG, PNG and GIF files that would take a decoder too long, before decoding them.
 
-Pillow walks through segments, chunks and blocks in Python and holds the interpreter lock. Ten
-megabytes of tiny ones take seconds, in which the process serves nothing else. Real files have a few
-dozen. Comments explain the limits that are larger because of metadata.
+Pillow reads segments (JPEG), chunks (PNG) and blocks (GIF) in Python and holds the global
+interpreter lock. 10 MB of tiny ones take seconds, during which the process serves no other request.
+Real files have a few dozen, or more if they contain much metadata; the comments on the limits
+explain how many.
 """
 
 from __future__ import annotations
@@ -13,44 +14,48 @@ from typing import NamedTuple
 
 from keylike.errors import BadImage
 
-# Any marker of ITU-T T.81, table B.1, except those inside coded data: stuffed zeros, fill bytes and
-# restarts.
+# Pattern of a JPEG marker (ITU-T T.81, table B.1). It excludes what may occur inside coded data:
+# stuffed zeros, fill bytes and restart markers.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])", re.DOTALL)
 _END_OF_IMAGE = 0xD9
 _START_OF_SCAN = 0xDA
 _QUANTIZATION_TABLES = 0xDB
-# Baseline, extended and progressive Huffman frames, tables, comments and application segments.
-# Arithmetic and lossless coding are excluded: no camera or browser writes them, and a scan of a
-# dozen bytes takes libjpeg as long as a full one. Reserved markers are excluded because libjpeg and
-# Pillow continue at different offsets after them.
+# Accepted markers: baseline, extended and progressive Huffman frames, tables, comments and
+# application segments. Arithmetic and lossless coding are excluded: no camera or browser writes
+# them, and libjpeg needs as long for a scan of a few bytes as for a full one. Reserved markers are
+# excluded because libjpeg and Pillow continue at different offsets after them.
 _SUPPORTED_MARKERS = frozenset(
     {0xC0, 0xC1, 0xC2, 0xC4, _START_OF_SCAN, _QUANTIZATION_TABLES, 0xDC, 0xDD, 0xFE}
 ) | set(range(0xE0, 0xF0))
-# Progressive JPEGs have about ten. libjpeg processes the whole picture for each, even a tiny one.
+# Largest number of scans of a JPEG. Progressive JPEGs have about ten. libjpeg processes the whole
+# picture for each scan, even for a tiny one.
 MAX_SCANS = 32
-# 10 MB of EXIF, XMP or a colour profile take 160 segments.
+# Largest number of segments of a JPEG. 10 MB of EXIF, XMP or a colour profile take 160 segments.
 _MAX_SEGMENTS = 400
-# Bytes between segments before the first scan. Some cameras pad to a round offset.
+# Largest number of bytes between segments before the first scan. Some cameras pad to a round
+# offset.
 _MAX_PADDING = 65_536
-# Four tables with two bytes per value, the most that a frame can use. Pillow copies the rest of the
-# segment for each table.
+# Largest size in bytes of a segment with quantization tables: four tables with two bytes per value,
+# as many as a frame can use. Pillow copies the rest of the segment for each table.
 _MAX_TABLES_BYTES = 2 + 4 * 129
-# Baseline, extended and progressive frames. Headers of frames and scans with four components, the
-# most that Pillow reads, are shorter than this.
+# Markers of baseline, extended and progressive frames.
 _PROGRESSIVE = 0xC2
 _FRAMES = (0xC0, 0xC1, _PROGRESSIVE)
+# Number of bytes that are read of the header of a frame or scan. With four components, the most
+# that Pillow supports, it is shorter.
 _MAX_HEADER_BYTES = 32
 
-# A PNG of 10 MB has this many chunks of 1 kB. libpng writes chunks of 8 kB.
+# Largest number of chunks of a PNG: 10 MB in chunks of 1 kB. libpng writes chunks of 8 kB.
 _MAX_CHUNKS = 10_000
-# No editor writes more of these. Decoders never see them.
+# Chunks with compressed text or a colour profile, and the largest number of them. No editor writes
+# more. They are removed before decoding.
 _COMPRESSED_TEXT = frozenset({b"zTXt", b"iTXt", b"iCCP"})
 _MAX_COMPRESSED_TEXT = 64
-# Ancillary chunks that change the pixels: transparency, and EXIF for the orientation. Names of all
-# ancillary chunks begin with a lower-case letter.
+# Ancillary chunks that are kept because they change the pixels: transparency, and EXIF with the
+# orientation. The names of ancillary chunks begin with a lower-case letter.
 _KEPT_ANCILLARY = frozenset({b"tRNS", b"eXIf"})
 
-# XMP before the first picture of a GIF comes in blocks of any length.
+# Largest number of blocks before the first picture of a GIF. XMP metadata is stored in many blocks.
 _MAX_BLOCKS = 20_000
 
 
@@ -60,7 +65,7 @@ class JpegStructure(NamedTuple):
     Attributes:
         scans: Number of scans.
         ended: True if there is an end marker.
-        complete: True if the scans have all bits of all components.
+        complete: True if the scans contain all bits of all components.
     """
 
     scans: int
@@ -76,7 +81,7 @@ def jpeg_structure(data: bytes) -> JpegStructure:
             writes, or the coding is not supported.
     """
     at, scans, padding = 2, 0, 0
-    # Coefficients of each component that are known to the last bit.
+    # For each component, the coefficients of which all bits have been read.
     known: dict[int, set[int]] = {}
     progressive = False
     for _ in range(_MAX_SEGMENTS + 1):
@@ -87,7 +92,7 @@ def jpeg_structure(data: bytes) -> JpegStructure:
             raise BadImage("The JPEG picture starts with too much padding.")
         kind = marker[1][0] if marker else _END_OF_IMAGE
         if marker is None or kind == _END_OF_IMAGE:
-            # After an end marker before any scan, libjpeg stops and Pillow goes on.
+            # An end marker before the first scan: here libjpeg stops, but Pillow goes on.
             if marker is not None and not scans:
                 raise BadImage("The JPEG picture ends before its first scan.")
             complete = bool(known) and all(len(each) == 64 for each in known.values())
@@ -109,7 +114,7 @@ def jpeg_structure(data: bytes) -> JpegStructure:
                 "The JPEG picture has more scans than any camera or editor writes.",
                 max_scans=MAX_SCANS,
             )
-        # The length also skips thumbnails, which are inside a segment.
+        # Continue after the segment. This also skips thumbnails, which are inside a segment.
         at = marker.end() + length
     raise BadImage(
         "The JPEG picture has more segments than any camera or editor writes.",
@@ -123,7 +128,7 @@ def _count_coefficients(header: bytes, known: dict[int, set[int]], progressive: 
     first, last, bits = 0, 63, 0
     if progressive:
         first, last, bits = [*header[1 + 2 * len(components) :], 0, 0, 0][:3]
-    # The low half of the last byte counts the bits that later scans still refine.
+    # The low four bits are the number of bits that later scans will add.
     if not bits & 15:
         for component in components:
             known.setdefault(component, set()).update(range(first, min(last, 63) + 1))
@@ -132,14 +137,14 @@ def _count_coefficients(header: bytes, known: dict[int, set[int]], progressive: 
 def pixel_chunks(data: bytes) -> bytes:
     """Return a PNG with only the chunks that change its pixels.
 
-    Pillow would unpack text and profiles, and refuse a picture for a damaged one. Ancillary chunks
-    that are damaged are left out as well, as libpng does.
+    Otherwise Pillow would decompress text and colour profiles, and refuse the picture if one of
+    them is damaged. Damaged ancillary chunks are removed too, as libpng does.
 
     Raises:
         BadImage: The file has too many chunks, or too much compressed text.
     """
     at, compressed = 8, 0
-    # Views, so that a large picture is copied once.
+    # Memory views, so that a large picture is copied only once.
     view = memoryview(data)
     kept = [view[:8]]
     for _ in range(_MAX_CHUNKS):
@@ -163,12 +168,16 @@ def pixel_chunks(data: bytes) -> bytes:
 
 
 def _is_intact(data: bytes, start: int, end: int) -> bool:
-    """Return True if the checksum of the chunk in this range is right."""
+    """Return True if the checksum of the chunk between these offsets is right."""
     return zlib.crc32(data[start + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
 
 
 def check_gif(data: bytes) -> None:
-    """Raise BadImage if a GIF has too many blocks before its first picture."""
+    """Check the number of blocks before the first picture of a GIF.
+
+    Raises:
+        BadImage: There are too many blocks.
+    """
     at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 128 else 0)
     in_extension = False
     for _ in range(_MAX_BLOCKS):
@@ -180,7 +189,8 @@ def check_gif(data: bytes) -> None:
         elif data[at] in b",;":
             return
         else:
-            # An extension has a label byte. Decoders skip any other byte.
+            # 0x21 starts an extension and is followed by a label byte. Decoders skip every unknown
+            # byte at this position.
             in_extension = data[at] == 0x21
             at += 2 if in_extension else 1
     raise BadImage(

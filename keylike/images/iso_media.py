@@ -1,12 +1,13 @@
 """Check the boxes of HEIC and AVIF files (ISO 14496-12, ISO 23008-12) before decoding them.
 
-libavif allocates memory for the size that the coded picture claims, before it compares that size
-with the file: two kilobytes that promise 64 by 64 pixels took 944 MB. pillow-heif copies metadata
-once per picture that it describes: nine megabytes that describe a hundred pictures took 866 MB.
-libheif compares the coded picture with the file itself.
+Three kinds of file are dangerous:
 
-Nested derived pictures are refused as well. Nested `iden` and `auxl` items wrote outside libheif's
-memory before 1.23.2 (CVE-2026-84383), and no phone writes them.
+- libavif allocates memory for the size in the coded data before it compares that size with the one
+  in the boxes. A file of 2 kB whose boxes say 64 by 64 pixels took 944 MB. libheif compares first.
+- pillow-heif copies metadata once for each picture that it describes. 9 MB of metadata for a
+  hundred pictures took 866 MB.
+- Nested derived pictures: before libheif 1.23.2, nested `iden` and `auxl` items made it write
+  outside its memory (CVE-2026-84383). No phone writes them.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from dataclasses import dataclass, field
 from keylike.errors import BadImage
 from keylike.images import av1
 
-# A phone's picture of 48 megapixels has 200 tiles with a handful of entries each. This module walks
-# through them in Python, so more would cost time.
+# Largest number of boxes and entries. A phone's picture of 48 megapixels has 200 tiles with a few
+# entries each. This module reads them in Python, so many more would take too long.
 _MAX_PARTS = 3000
+# Largest size in bytes of all copies of the metadata.
 _MAX_METADATA_BYTES = 50_000_000
-# Types of the primary item: coded, a grid of coded tiles, or one of these with a gain map (ISO
-# 21496-1).
+# Accepted types of the primary item: a coded picture, a grid of coded tiles, or one of these with a
+# gain map (ISO 21496-1).
 _PRIMARY_TYPES = {b"hvc1", b"hev1", b"av01", b"grid", b"tmap"}
-# Levels of derivation above a coded picture. A gain map derives from grids; every other derived
-# item derives from coded pictures.
+# Largest number of levels of derivation above a coded picture. A gain map may be derived from
+# grids. Every other derived item must be derived from coded pictures.
 _MAX_DERIVATIONS = 1
 _MAX_DERIVATIONS_TMAP = 2
 
@@ -37,7 +39,7 @@ class _Location:
     Attributes:
         item: The number of the item.
         in_meta: True if offsets count from the `idat` box instead of the file.
-        extents: Offsets and lengths; length 0 extends to the end of the file.
+        extents: Offset and length of each part, in bytes. Length 0 means up to the end of the file.
     """
 
     item: int
@@ -53,10 +55,11 @@ class _Meta:
         types: The four-character type of each item.
         primary: The item to show.
         derived: The items that each item is derived from (`dimg`).
-        auxiliary: Items that add something, such as transparency, and their targets (`auxl`).
+        auxiliary: Items that add something to others, such as transparency, each with the items
+            that it belongs to (`auxl`).
         locations: The bytes of each item.
         described: Metadata items, each with the number of items that it describes (`cdsc`).
-        idat: The content of the `idat` box.
+        idat: The offsets of the content of the `idat` box.
     """
 
     types: dict[int, bytes] = field(default_factory=dict)
@@ -76,7 +79,11 @@ class _BoxReader:
         self._left = _MAX_PARTS
 
     def count(self, parts: int = 1) -> None:
-        """Count boxes or entries; raise BadImage if there are too many."""
+        """Count boxes or entries.
+
+        Raises:
+            BadImage: There are too many.
+        """
         self._left -= parts
         if self._left < 0:
             raise BadImage(
@@ -85,7 +92,10 @@ class _BoxReader:
             )
 
     def boxes(self, body: range) -> Iterator[tuple[bytes, range]]:
-        """Yield type and content of each box in a range, up to one that exceeds the range."""
+        """Yield the type and the content's offsets of each box in a range of offsets.
+
+        Stop at a box that extends beyond the range.
+        """
         at = body.start
         while at + 8 <= body.stop:
             self.count()
@@ -121,7 +131,7 @@ def av1_sizes(data: bytes) -> list[av1.Size]:
     """Check the structure of a HEIC or AVIF file and return the sizes of its AV1 pictures.
 
     Returns:
-        Width and height, in pixels, as the coded pictures state them.
+        Width and height, in pixels, from the coded data.
 
     Raises:
         BadImage: A size cannot be determined, items are nested, or there is too much metadata.
@@ -209,7 +219,11 @@ _PARSERS = {
 
 
 def _check_derivations(meta: _Meta) -> None:
-    """Raise BadImage for an unusual primary item, or nested derived or auxiliary items."""
+    """Check the type of the primary item and the relations between items.
+
+    Raises:
+        BadImage: The primary item has an unusual type, or derived or auxiliary items are nested.
+    """
     sources = {item for item, _ in meta.auxiliary}
     targets = {target for _, items in meta.auxiliary for target in items}
     primary_type = meta.types.get(meta.primary) if meta.primary is not None else None
@@ -233,7 +247,11 @@ def _is_deeper(item: int, derived: dict[int, list[int]], limit: int) -> bool:
 
 
 def _check_metadata(data: bytes, meta: _Meta) -> None:
-    """Raise BadImage if copies of the metadata for each picture would take too much memory."""
+    """Check how much memory pillow-heif would need for copies of the metadata.
+
+    Raises:
+        BadImage: The copies would take more than _MAX_METADATA_BYTES.
+    """
     sizes: dict[int, int] = {}
     for location in meta.locations:
         sizes[location.item] = sizes.get(location.item, 0) + sum(
@@ -248,7 +266,8 @@ def _check_metadata(data: bytes, meta: _Meta) -> None:
 
 def _coded_sizes(data: bytes, meta: _Meta) -> list[av1.Size]:
     sizes: list[av1.Size] = []
-    # Extents may overlap; this bounds the bytes that are copied.
+    # Number of bytes that may still be copied. Without this limit, a file whose parts overlap could
+    # be copied many times.
     left = 2 * len(data)
     for location in meta.locations:
         if meta.types.get(location.item) == b"av01":

@@ -11,17 +11,18 @@ from PIL import Image
 def configure_image_libraries() -> None:
     """Set the options of Pillow and pillow-heif, and the warning filters for Pillow.
 
-    Call this once at start-up, before the first photo and before other threads start:
-    `warnings.catch_warnings` around each photo would not be thread-safe. Further calls have no
-    effect.
+    Call this once at startup, before the first photo and before other threads start. Setting the
+    filters for each photo with `warnings.catch_warnings` would not be thread-safe. Further calls
+    have no effect.
     """
-    # Broken EXIF and similar defects do not matter here.
+    # Pillow warns about broken EXIF and similar defects, which do not matter here.
     warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    # `open_photo` checks every size itself. This is what it allows a JPEG with the largest setting.
+    # A second limit: `open_photo` checks every size itself. It allows a JPEG this number of pixels
+    # with the largest value of the setting.
     Image.MAX_IMAGE_PIXELS = 4 * 89_000_000
-    # Keeps two freed blocks (16 MB each) for the next photo. Fresh pages from the kernel cost up to
-    # a third of the decoding time.
+    # Pillow keeps two freed blocks of memory (16 MB each) for the next photos. New pages from the
+    # kernel would take up to a third of the decoding time.
     Image.core.set_blocks_max(2)  # type: ignore[attr-defined]
     pillow_heif.options.THUMBNAILS = False
     pillow_heif.options.DEPTH_IMAGES = False

@@ -36,26 +36,30 @@ from keylike.images.image_guard import (
 )
 from keylike.images.iso_media import av1_sizes
 
-# Peak memory above the idle process in bytes per pixel, measured with Pillow 13.0 and pillow-heif
-# 1.4 on 16 to 50 megapixels: decoding at reduced size, whole rows, and several full copies.
+# Memory for decoding, in bytes per pixel of the picture: at reduced size, row by row, and with
+# several full copies. It is the peak above the idle process, measured with Pillow 13.0 and
+# pillow-heif 1.4 on pictures of 16 to 50 megapixels.
 _REDUCED_BYTES, _ROWS_BYTES, _COPIES_BYTES = 1.0, 5.0, 18.0
 
-# JPEG pictures that are decoded at reduced size may have this many times the pixels of others, for
-# phones with 108 and 200 megapixels.
+# JPEG pictures that are decoded at reduced size may have this many times as many pixels as other
+# pictures, because some phones take photos of 108 and 200 megapixels.
 REDUCED_FACTOR = 4
 _END_OF_IMAGE = b"\xff\xd9"
-# Any bytes that decode to a noisy picture.
+# Bytes that are decoded after the end of a truncated JPEG, to see which rows they change. Any bytes
+# that decode to a noisy picture would do.
 _OTHER_END = bytes(range(1, 255, 2))
-# Rows at the bottom that a JPEG without its end may lack, if they are a small share of the picture:
-# the last row of blocks, and those that smoothing changes with it.
+# Number of rows at the bottom that a truncated JPEG may lack, if they are at most this share of its
+# height. They are the last row of blocks and the rows that smoothing changes together with it.
 _UNCERTAIN_ROWS, _UNCERTAIN_SHARE = 24, 0.04
 
-# A lossless WebP of one megapixel can make its decoder allocate 360 MB for tables. No header
-# reveals this, so only one such picture is decoded at a time.
+# A lock for decoding lossless WebP, so that only one such picture is decoded at a time. With one
+# megapixel it can make its decoder allocate 360 MB for tables, and no header reveals this.
 _LOSSLESS_WEBP = threading.Lock()
-# Errors of the machine and not of the picture. Pillow loads a decoder from a file at first use.
+# Error numbers that mean a lack of open files or memory, not a bad picture. They can occur because
+# Pillow loads each decoder from a file when it is first used.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-# EXIF 2.3, tag Orientation: the operation that turns the stored picture upright.
+# The EXIF tag Orientation (EXIF 2.3), and for each of its values the operation that turns the
+# stored picture upright.
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -98,18 +102,18 @@ def open_photo(
     max_memory: int = 250_000_000,
     long_side: int = 2048,
 ) -> Photo:
-    """Decode `data` to a photo.
+    """Decode a picture file to a photo.
 
-    The content determines the format. Sizes are checked before anything is decoded.
+    The first bytes of the file determine its format. Sizes are checked before decoding.
 
     Args:
-        data: The file.
-        max_bytes: Largest file.
-        max_pixels: Largest picture. A JPEG that is decoded at reduced size may have four times as
-            many pixels.
-        max_memory: Bytes for decoding. This lowers `max_pixels` for formats that cannot be decoded
-            at reduced size: with 250 MB to 13.8 megapixels for WebP and AVIF, while JPEG, PNG, GIF
-            and the HEIC of phones keep 50.
+        data: The bytes of the file.
+        max_bytes: Largest size of the file in bytes.
+        max_pixels: Largest number of pixels. A JPEG that is decoded at reduced size may have four
+            times as many.
+        max_memory: Largest memory for decoding in bytes. It lowers `max_pixels` for formats whose
+            decoders need much memory. With the defaults, WebP and AVIF may have 13.8 megapixels;
+            JPEG, PNG, GIF and HEIC of phones may have 50.
         long_side: Longer side of the photo in pixels; larger pictures are reduced.
 
     Raises:
@@ -117,7 +121,7 @@ def open_photo(
         ImageTooLarge: The file has too many bytes, or its header states too many pixels.
         UnsupportedImageType: The format is not in `ACCEPTED`.
         BadImage: The picture is truncated or corrupt.
-        Overloaded: There is not enough memory at present.
+        Overloaded: There is not enough memory now.
     """
     if not data:
         raise NoImage("The picture is empty: the file has no bytes.")
@@ -150,9 +154,10 @@ def open_photo(
 
 
 def photo_from_image(image: Image.Image, *, long_side: int = 2048) -> Photo:
-    """Return the photo of a picture that the program itself opened or drew with Pillow.
+    """Convert a Pillow image to a photo.
 
-    None of the limits of `open_photo` apply. Pictures of clients must go through `open_photo`.
+    This is for trusted images: the limits of `open_photo` are not checked. Pictures of clients must
+    be opened with `open_photo`.
 
     Args:
         image: A picture in any mode; an EXIF orientation is applied.
@@ -168,9 +173,9 @@ def photo_from_image(image: Image.Image, *, long_side: int = 2048) -> Photo:
 
 
 def jpeg_bytes_per_pixel(image: Image.Image, scans: int) -> float:
-    """Return the memory for decoding a JPEG.
+    """Return the memory for decoding a JPEG, in bytes per pixel.
 
-    With several scans, libjpeg keeps two bytes for each coefficient of each component.
+    If there are several scans, libjpeg keeps two bytes for each coefficient of each component.
     """
     if scans <= 1 or not isinstance(image, JpegImageFile):
         return _REDUCED_BYTES
@@ -183,7 +188,7 @@ def jpeg_bytes_per_pixel(image: Image.Image, scans: int) -> float:
 
 
 def heic_bytes_per_pixel(mode: str, info: dict[str, Any]) -> float:
-    """Return the memory for decoding a HEIC.
+    """Return the memory for decoding a HEIC picture, in bytes per pixel.
 
     Phones write 8 bits in 4:2:0. Other depths, subsamplings and transparency need several
     conversions.
@@ -193,9 +198,9 @@ def heic_bytes_per_pixel(mode: str, info: dict[str, Any]) -> float:
 
 
 def bytes_per_pixel(kind: str) -> float:
-    """Return the memory for decoding the other formats.
+    """Return the memory for decoding WebP, AVIF, PNG or GIF, in bytes per pixel.
 
-    WebP and AVIF decoders keep several full frames, those of PNG and GIF only the picture.
+    The decoders of WebP and AVIF keep several copies of the picture, those of PNG and GIF only one.
     """
     return _COPIES_BYTES if kind in ("WEBP", "AVIF") else _ROWS_BYTES
 
@@ -228,13 +233,13 @@ def _check_size(kind: str, size: tuple[int, int], max_pixels: float) -> None:
 def _max_jpeg_pixels(
     image: Image.Image, jpeg: JpegStructure, limits: _Limits, long_side: int
 ) -> float:
-    """Return the largest number of pixels of a JPEG.
+    """Return the largest number of pixels that a JPEG may have.
 
-    A picture that is decoded at reduced size takes little memory, so it may be larger. The number
-    of scans bounds the time, because the decoder processes the whole picture for each.
+    A JPEG that is decoded at reduced size needs little memory, so it may have more pixels. A JPEG
+    with many scans may have fewer, because the decoder processes the whole picture for each scan.
     """
     reduced = _draft_step(image.size, long_side) > 1
-    # A picture without its end is decoded twice.
+    # A truncated picture is decoded twice.
     passes = jpeg.scans if jpeg.ended else 2 * jpeg.scans
     return min(
         limits.pixels * (REDUCED_FACTOR if reduced else 1),
@@ -278,23 +283,23 @@ def _decode(data: bytes, kind: str, limits: _Limits, long_side: int) -> Photo:
 
 
 def _coded(data: bytes) -> bytes:
-    """Return a JPEG that lacks its end without the filler that followed its last byte."""
+    """Return a truncated JPEG without the filler bytes after its coded data."""
     coded = data.rstrip(b"\0\xff")
-    # A byte of 255 in the coded data is followed by a zero.
+    # In coded data, a byte of 255 is always followed by a zero, so these two bytes are not filler.
     return coded + b"\xff\0" if data[len(coded) :].startswith(b"\xff\0") else coded
 
 
 def _has_all_rows(image: Image.Image, data: bytes, height: int, long_side: int) -> bool:
-    """Return True if a JPEG that lacks its end has the coded data of all its rows.
+    """Return True if a truncated JPEG contains the coded data of all its rows.
 
-    libjpeg fills up missing data without an error. The file has the rows that are the same whatever
-    bytes follow it.
+    libjpeg fills in missing rows without an error. To find them, this decodes the file once more
+    with other bytes at its end. The rows that stay the same are in the file.
 
     Args:
-        image: The picture, decoded as if it ended here.
-        data: The file.
+        image: The picture, decoded from the file with an end marker appended.
+        data: The bytes of the file.
         height: Height of the original in pixels.
-        long_side: As for `_draft`.
+        long_side: Longer side of the photo in pixels, as for `_draft`.
     """
     longer = _coded(data) + _OTHER_END + _END_OF_IMAGE
     with Image.open(io.BytesIO(longer), formats=["JPEG"]) as other:
@@ -307,7 +312,10 @@ def _has_all_rows(image: Image.Image, data: bytes, height: int, long_side: int) 
 
 
 def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
-    """Decode without Pillow, which would keep a second copy. The decoder applies the rotation."""
+    """Decode HEIC without Pillow, which would keep a second copy.
+
+    libheif applies the rotation that the file states.
+    """
     _check_structure(data, "HEIC", limits)
     heif = pillow_heif.open_heif(data)
     pixel_bytes = heic_bytes_per_pixel(heif.mode, heif.info)
@@ -321,7 +329,13 @@ def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
 
 
 def _check_structure(data: bytes, kind: str, limits: _Limits) -> None:
-    """Refuse files that keep a decoder busy or are larger than they claim."""
+    """Check the structure of a GIF, AVIF or HEIC file before decoding.
+
+    Raises:
+        BadImage: The structure would take a decoder too long, or too much memory.
+        ImageTooLarge: The coded data has too many pixels.
+        UnsupportedImageType: The file is an animated AVIF.
+    """
     if kind == "GIF":
         check_gif(data)
     elif data[8:12] == b"avis":
@@ -332,7 +346,10 @@ def _check_structure(data: bytes, kind: str, limits: _Limits) -> None:
 
 
 def _decoder_lock(data: bytes, kind: str) -> AbstractContextManager[object]:
-    """Return the lock of WebP's lossless decoder, which also decodes transparency, or no lock."""
+    """Return the lock for WebP files that may use the lossless decoder; no lock for other files.
+
+    WebP files with transparency use that decoder too.
+    """
     return _LOSSLESS_WEBP if kind == "WEBP" and data[12:16] != b"VP8 " else nullcontext()
 
 
@@ -343,14 +360,17 @@ def _photo(upright: Image.Image, size: tuple[int, int], kind: str) -> Photo:
 
 
 def _draft(image: Image.Image, long_side: int) -> None:
-    """Let libjpeg decode at reduced size. This saves a resampling. Other formats ignore it."""
+    """Make libjpeg decode at reduced size, which is faster. For other formats it has no effect."""
     step = _draft_step(image.size, long_side)
     width, height = image.size
     image.draft(None, (max(1, width // step), max(1, height // step)))
 
 
 def _draft_step(size: tuple[int, int], long_side: int) -> int:
-    """Return the smallest of 1, 2, 4 and 8 whose fraction of the size fits, or 8."""
+    """Return the smallest of 1, 2, 4 and 8 by which the size must be divided to fit `long_side`.
+
+    If even 8 is not enough, return 8.
+    """
     return next((step for step in (1, 2, 4) if -(-max(size) // step) <= long_side), 8)
 
 
@@ -365,14 +385,14 @@ def _orientation(image: Image.Image) -> int:
 def _shrink(
     size: tuple[int, int], band: Callable[[int, int], Image.Image], long_side: int
 ) -> Image.Image:
-    """Return an 8-bit RGB picture of bounded size.
+    """Return a picture as 8-bit RGB, reduced to at most `long_side` pixels.
 
-    Works in bands of rows, because a copy of 50 megapixels in another mode would take 200 MB.
+    It is converted in bands of rows, because a copy of 50 megapixels in another mode takes 200 MB.
 
     Args:
         size: Width and height of the picture.
-        band: Returns the rows from one number up to another, in any mode.
-        long_side: Longer side of the result.
+        band: Returns the rows from its first argument up to, but without, its second one.
+        long_side: Longer side of the result in pixels.
     """
     width, height = size
     factor = max(1, max(size) // long_side)
@@ -388,7 +408,7 @@ def _shrink(
 
 
 def _eight_bits(band: Image.Image) -> Image.Image:
-    """Convert to RGB, or RGBA if there is transparency. 16-bit grey keeps its high byte."""
+    """Convert to RGB, or to RGBA if there is transparency. Of 16-bit grey, use the high byte."""
     if band.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8)).convert("RGB")
     mode = "RGBA" if band.has_transparency_data else "RGB"

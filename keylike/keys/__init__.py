@@ -1,3 +1,1 @@
-"""Facts about keys: families, codes, the size of the key space, and what a code means for its
-owner.
-"""
+"""Key families, codes, the number of possible codes, and what a code means for its owner."""

@@ -1,4 +1,4 @@
-"""The bitting, a key's code: parsing, formatting, validation, and conversion to heights."""
+"""The bitting (the code of a key): parse, format and validate it, and convert it to heights."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from itertools import pairwise
 
 from keylike.keys.keyways import MM_PER_INCH, Keyway
 
+# Patterns of a written code: without separators, as in "25473", or with them, as in "2,5,4,7,3".
 _COMPACT = re.compile(r"[0-9]{1,16}")
 _SEPARATED = re.compile(r"[0-9]{1,2}(?:(?:\s*[,;-]\s*|\s+)[0-9]{1,2}){1,15}")
 
 
 class BittingError(ValueError):
-    """An invalid code, or one that the keyway does not allow.
+    """An error for a text that is not a code, or for a code that the keyway does not allow.
 
-    `problems` names the positions of the errors, but never a depth.
+    `problems` contains one sentence per problem. It names positions, but never a depth of the code.
     """
 
     def __init__(self, keyway: Keyway, problems: tuple[str, ...]) -> None:
@@ -26,12 +27,11 @@ class BittingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Bitting:
-    """A key's code: the maker's depth numbers, bow to tip, or tip to bow if the keyway's `order`
-    says so.
+    """The code of a key: the maker's depth numbers, in the `order` of the keyway.
 
-    Any numbers are accepted, so that an impossible reading can be described; see `problems` and
-    `validate`. The repr does not contain the code, since a code opens a door and reprs end up in
-    logs.
+    Impossible codes are accepted too, so that their problems can be described; see `problems` and
+    `validate`. The repr does not contain the code, because a code opens a door and a repr may be
+    logged.
     """
 
     keyway: Keyway
@@ -39,7 +39,11 @@ class Bitting:
 
     @classmethod
     def parse(cls, keyway: Keyway, text: str) -> Bitting:
-        """Parse "2,5,4,7,3", "2 5 4 7 3", "2-5-4-7-3" or "25473". Raises BittingError."""
+        """Parse a code such as "2,5,4,7,3", "2 5 4 7 3", "2-5-4-7-3" or "25473".
+
+        Raises:
+            BittingError: The text is not a code.
+        """
         written = text.strip()
         if _COMPACT.fullmatch(written):
             return cls(keyway, tuple(map(int, written)))
@@ -54,7 +58,10 @@ class Bitting:
         return ",".join(map(str, self.codes))
 
     def problems(self) -> tuple[str, ...]:
-        """Return why the code is impossible: number of cuts, depth range, MACS. Empty if valid."""
+        """Return one sentence for each problem: number of cuts, depth range, MACS.
+
+        The result is empty if the code is valid.
+        """
         return (*self.shape_problems(), *self._macs_problems())
 
     @property
@@ -63,33 +70,53 @@ class Bitting:
         return not self.problems()
 
     def validate(self) -> None:
-        """Raise BittingError unless the code is valid."""
+        """Check the code.
+
+        Raises:
+            BittingError: The code is not valid.
+        """
         self._raise_if_any(self.problems())
 
     def require_shape(self) -> None:
-        """Raise BittingError if the number of cuts or a depth is invalid; MACS is not checked."""
+        """Check the number of cuts and the depths, but not MACS.
+
+        Raises:
+            BittingError: The number of cuts or a depth is not valid.
+        """
         self._raise_if_any(self.shape_problems())
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """Return for each cut the steps below the shallowest depth. Raises BittingError."""
+        """Return the level of each cut: how many steps it is deeper than the shallowest depth.
+
+        Raises:
+            BittingError: The keyway does not have one of the depths.
+        """
         self._raise_if_any(self._range_problems())
         order = tuple(self.keyway.depths_mm)
         return tuple(map(order.index, self.codes))
 
     @property
     def depths_mm(self) -> tuple[float, ...]:
-        """Return the blade height left under each cut, in mm. Raises BittingError."""
+        """Return the height of the blade that is left under each cut, in millimetres.
+
+        Raises:
+            BittingError: The keyway does not have one of the depths.
+        """
         self._raise_if_any(self._range_problems())
         return tuple(self.keyway.depths_mm[code] for code in self.codes)
 
     @property
     def depths_in(self) -> tuple[float, ...]:
-        """Return the blade height left under each cut, in inches. Raises BittingError."""
+        """Return the height of the blade that is left under each cut, in inches.
+
+        Raises:
+            BittingError: The keyway does not have one of the depths.
+        """
         return tuple(round(height / MM_PER_INCH, 6) for height in self.depths_mm)
 
     def shape_problems(self) -> tuple[str, ...]:
-        """Return the problems of the number of cuts and of unknown depths."""
+        """Return one sentence for each problem with the number of cuts or a depth."""
         return (*self._count_problems(), *self._range_problems())
 
     def _count_problems(self) -> tuple[str, ...]:

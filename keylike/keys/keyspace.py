@@ -1,4 +1,4 @@
-"""The number of codes of a keyway: in total, allowed by the maker, and without weak ones."""
+"""The number of possible codes of a keyway: all, those that MACS allows, and those not weak."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from keylike.keys.keyways import Keyway
 from keylike.keys.rules import AtLeastDepths, MaxStep, NoRun, NotMonotone, Rule, State
 
 NOT_WEAK: tuple[Rule, ...] = (AtLeastDepths(3), NoRun(3), NotMonotone())
-"""Rules for a code without a weak pattern. A code with equal cuts breaks each of them."""
+"""The rules that a code must obey to count as not weak. A code with equal cuts breaks all three."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeySpace:
-    """The numbers of codes of a keyway for one number of cuts.
+    """The numbers of codes of a keyway for keys with a certain number of cuts.
 
     Attributes:
         cuts: number of cuts.
-        depths: depth numbers in use.
-        theoretical: all codes.
-        after_macs: codes that MACS allows.
-        without_weak: codes that MACS allows and that have no weak pattern.
+        depths: depth numbers that a cut may have.
+        theoretical: number of all codes.
+        after_macs: number of codes that MACS allows.
+        without_weak: number of codes that MACS allows and that have no weak pattern.
     """
 
     cuts: int
@@ -34,14 +34,14 @@ class KeySpace:
 
 
 def count(cuts: int, levels: Sequence[int], rules: Sequence[Rule] = ()) -> int:
-    """Return the number of codes that obey all rules, without enumerating them.
+    """Return the number of codes that obey all rules, without enumerating the codes.
 
-    The counts per state of the rules are updated cut by cut. This is a transfer matrix, stored as a
-    table of its non-zero entries.
+    It goes through the cuts one by one. For each combination of states of the rules, it keeps the
+    number of partial codes that lead to it.
 
     Args:
-        cuts: number of cuts.
-        levels: allowed steps below the shallowest depth.
+        cuts: number of cuts of a code.
+        levels: allowed levels of a cut (steps deeper than the shallowest depth).
         rules: rules that the codes must obey.
     """
     ways: Counter[tuple[State, ...]] = Counter({tuple(rule.start for rule in rules): 1})
@@ -73,13 +73,19 @@ def _accepted(rules: Sequence[Rule], states: tuple[State, ...]) -> bool:
 
 
 def macs_rules(keyway: Keyway) -> tuple[Rule, ...]:
-    """Return the keyway's MACS as a rule, or no rule if the limit is unknown."""
+    """Return a tuple with the keyway's MACS as a rule; an empty tuple if MACS is unknown."""
     return () if keyway.macs is None else (MaxStep(keyway.macs),)
 
 
 @cache
 def key_space(keyway: Keyway, cuts: int, depths: tuple[int, ...] | None = None) -> KeySpace:
-    """Return the key space of a keyway; `depths` defaults to the depth numbers used in locks."""
+    """Return the numbers of codes of a keyway.
+
+    Args:
+        keyway: the keyway.
+        cuts: number of cuts.
+        depths: depth numbers that a cut may have; None for those that are used in locks.
+    """
     used = keyway.in_lock_depths if depths is None else depths
     order = tuple(keyway.depths_mm)
     levels = tuple(order.index(depth) for depth in used)

@@ -1,4 +1,4 @@
-"""The records of all key families: depths, positions and limits, each with its source."""
+"""The data of all key families: depths, positions and limits, each value with its source."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 MM_PER_INCH = 25.4
+# First word of an entry in `Keyway.sources` that is an assumption.
 ASSUMPTION = "assumption"
 
 
 class UnknownKeyway(LookupError):
-    """The error for a name without a record; `name` is the requested name."""
+    """An error for a `name` that is not the name of a known keyway."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no keyway {name!r}; known keyways are {', '.join(keyways())}")
@@ -25,7 +26,13 @@ class UnknownKeyway(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A field on which sources disagree: each value with its sources, and the value in use."""
+    """A field for which sources give different values.
+
+    Attributes:
+        field: name of the field.
+        values: each value with its sources.
+        used: the value that the record contains.
+    """
 
     field: str
     values: Mapping[str, tuple[str, ...]]
@@ -34,22 +41,31 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keyway:
-    """The record of one family of keys.
+    """The data of one family of keys.
 
     There is one object per family, so `is` and `==` are equivalent. Lengths are in millimetres and
-    angles in degrees. A value is None if no source gives it.
+    angles in degrees. A value is None if no source states it.
 
     Attributes:
-        cut_counts: allowed numbers of cuts, the usual one first.
+        supported: True if the embedded reader can read the family.
+        cut_counts: possible numbers of cuts, the usual one first.
+        order: direction in which the maker's codes are written.
         gauge: reference point of `first_cut_mm`, the shoulder or the tip.
-        first_cut_mm: distance from the reference point to the first cut's centre.
-        depths_mm: blade height left under the cut by depth number, shallowest first.
-        in_lock_depths: depth numbers used in locks; a key may have more.
-        macs: largest difference in steps between neighbouring cuts.
-        blade_length_mm: shoulder to tip.
-        years_on_market: from its introduction to the year of the records.
+        first_cut_mm: distance from the reference point to the centre of the first cut.
+        spacing_mm: distance between the centres of neighbouring cuts.
+        increment_mm: difference in height between neighbouring depths.
+        depths_mm: for each depth number, the height of the blade that is left under the cut; the
+            shallowest depth first.
+        in_lock_depths: depth numbers that are used in locks; other depths exist on keys only.
+        macs: maximum adjacent cut specification: the largest difference between neighbouring cuts,
+            in depth steps.
+        blade_length_mm: distance from the shoulder to the tip.
+        years_on_market: years from its introduction to the year of the data file.
         market_share: share of house keys in North America, 0 to 1.
-        sources: sources of each field; one that starts with "assumption" is not a source.
+        blank: "free" if anyone can buy the uncut key.
+        factory_codes: codes with which locks are sold.
+        sources: sources of each field. An entry that starts with "assumption" is an assumption.
+        conflicts: fields for which sources give different values.
     """
 
     name: str
@@ -88,7 +104,7 @@ class Keyway:
         return f"Keyway({self.name})"
 
     def __reduce__(self) -> tuple[Callable[[str], Keyway], tuple[str]]:
-        """Make copies and other processes use the same record, by name."""
+        """Copy and pickle by name, so that there is only one object per family in a process."""
         return keyway, (self.name,)
 
     @property
@@ -98,18 +114,22 @@ class Keyway:
 
     @property
     def pin_count(self) -> int:
-        """Return the number of pin stacks in the usual lock, one per cut."""
+        """Return the number of pins of the usual lock, one per cut."""
         return self.cuts
 
     @property
     def security_rating(self) -> str:
-        """Describe the security of the family in a few words, regardless of the code."""
+        """Return the security of the family in a few words. It does not depend on the code."""
         blank = "freely copied" if self.blank == "free" else "restricted"
         level = "basic" if self.blank == "free" and self.bump_exposure == "high" else "standard"
         return f"{level}: {blank} blank, {self.bump_exposure} exposure to bumping"
 
     def source_of(self, field: str) -> str:
-        """Return the sources of a field in one line, separated by "; ". Raises KeyError."""
+        """Return the sources of a field in one line, separated by "; ".
+
+        Raises:
+            KeyError: The field has no sources.
+        """
         return "; ".join(self.sources[field])
 
     def assumed(self, field: str) -> bool:
@@ -119,16 +139,20 @@ class Keyway:
 
 @cache
 def keyways() -> Mapping[str, Keyway]:
-    """Return all records by name, in the order of the data file, which is read once."""
+    """Return all keyways by name, in the order of the data file. The file is read only once."""
     data = tomllib.loads(Path(__file__).with_name("keyways.toml").read_text(encoding="utf-8"))
     records = [_keyway(record, data["sources"], data["as_of"]) for record in data["keyways"]]
     return MappingProxyType({record.name: record for record in records})
 
 
 def keyway(name: str) -> Keyway:
-    """Return the record with this name. Raises UnknownKeyway.
+    """Return the keyway with this name.
 
-    Aliases are accepted, as are any case and the brand before the name.
+    Aliases are accepted too. Upper and lower case, spaces and punctuation do not matter. The brand
+    may precede the name.
+
+    Raises:
+        UnknownKeyway: There is no keyway with this name.
     """
     found = _index().get(_plain(name))
     if found is None:
@@ -199,7 +223,7 @@ def _conflict(record: Mapping[str, Any], names: Mapping[str, str]) -> Conflict:
 
 
 def _expand_names(sources: list[str], names: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the entries with the short names of sources replaced by the full ones."""
+    """Return the entries, with the short names of sources replaced by their full names."""
     short = re.compile(r"\b(" + "|".join(names) + r")\b")
     return tuple(
         names.get(source) or short.sub(lambda found: f"[{names[found[1]]}]", source)

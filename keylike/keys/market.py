@@ -1,4 +1,4 @@
-"""The four rough market figures of a response, by the formulas that phone apps already use."""
+"""The four rough market figures of a response, by formulas that existing phone apps expect."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from statistics import mean, pvariance
 from keylike.keys.bitting import Bitting
 
 FORMULA = (
-    "assumption: the older guide's formula, kept for the apps that show it, not based "
-    "on production data"
+    "assumption: the formula of an earlier tutorial for a Keylike server, kept for apps that show "
+    "it, not based on production data"
 )
 FULL_MARKET_YEARS = 100
-"""The years on the market that count as 1. An assumption: about the age of the oldest makers."""
+"""Number of years on the market for which `time_in_market` is 1. An assumption: the oldest makers
+are about as old.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +24,11 @@ class Market:
     """Rough market figures, each with its source.
 
     Attributes:
-        estimated_annual_production: keys per year, 10 to 100 million.
-        manufacturing_complexity: 20 to 50.
+        estimated_annual_production: keys made per year, 10 to 100 million.
+        manufacturing_complexity: a figure without unit, 20 to 50.
         market_penetration: share of house keys, 0 to 1.
-        time_in_market: years since the keyway's introduction relative to FULL_MARKET_YEARS, 0 to 1.
+        time_in_market: years since the keyway's introduction, divided by FULL_MARKET_YEARS; at most
+            1.
     """
 
     estimated_annual_production: int
@@ -39,10 +42,14 @@ class Market:
 
 
 def market(bitting: Bitting, zipcode: str) -> Market:
-    """Return the market figures for a code and a place.
+    """Return the market figures for a code and a zipcode.
 
-    `zipcode` has five digits; "00000" means unknown. Raises ValueError for any other zipcode, and
-    for a bitting without cuts.
+    Args:
+        bitting: the code.
+        zipcode: five digits; "00000" means unknown.
+
+    Raises:
+        ValueError: The zipcode does not have five digits, or the bitting has no cuts.
     """
     if not re.fullmatch("[0-9]{5}", zipcode):
         raise ValueError("a zipcode has five digits")
@@ -69,7 +76,8 @@ def _location(zipcode: str) -> int:
 
 
 def _production(codes: tuple[int, ...], location: int) -> int:
-    # The mean of floats can be just below a whole number, which int() would then round down.
+    # Fractions are exact. A mean of floats can be slightly below a whole number, which int() would
+    # round down.
     estimate = 45_000_000 + 100_000 * mean(map(Fraction, codes)) + 50_000 * location
     return min(100_000_000, max(10_000_000, int(estimate)))
 

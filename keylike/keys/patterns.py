@@ -1,4 +1,4 @@
-"""The weak patterns of a code, each with a name, an explanation and a source."""
+"""The weak patterns that a code can have, each with a name, an explanation and a source."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from keylike.keys.keyspace import macs_rules
 from keylike.keys.keyways import Keyway
 from keylike.keys.rules import AtLeastDepths, NoRun, NotMonotone, Rule, obeys
 
+# Sources of the statements below, as the API returns them.
 LOCKSMITHS = "verified locksmiths on reddit.com/r/AskALocksmith (thread y9e88s)"
 UNION = "uniononline.co.uk, master keying rules (manufacturer)"
 EN_1303 = "fedelebron/lock_toys, its reading of EN 1303"
@@ -18,15 +19,18 @@ MANY_OPEN = (
     "(author not known)"
 )
 DEEP_PART = 0.8
-"""The share of the deepest level from which a first cut counts as very deep. An assumption."""
+"""A first cut counts as very deep from this share of the deepest level on. An assumption."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeakPattern:
     """A weakness of a code.
 
-    `explanation` is for the owner and never contains the code. `cost` is deducted from the score,
-    in points (an assumption).
+    Attributes:
+        name: a word for programs.
+        explanation: a sentence for the owner. It never contains the code.
+        source: the source of the explanation.
+        cost: number of points that are deducted from the score (an assumption).
     """
 
     name: str
@@ -48,10 +52,14 @@ class _Check:
 
 
 def weak_patterns(bitting: Bitting) -> tuple[WeakPattern, ...]:
-    """Return the weak patterns of a code, worst first. Raises BittingError for an unknown depth."""
+    """Return the weak patterns of a code, worst first.
+
+    Raises:
+        BittingError: The keyway does not have one of the depths.
+    """
     found = [check.pattern(bitting) for check in _CHECKS if check.found(bitting)]
     names = {pattern.name for pattern in found}
-    # Equal cuts imply other patterns, which would only repeat the finding.
+    # Equal cuts also cause other patterns. They are left out because they add no information.
     return tuple(
         pattern
         for pattern in found

@@ -1,4 +1,4 @@
-"""The assessment: what a code means for its owner. Every claim has a source or is an assumption."""
+"""The assessment: what a code means for its owner. Each claim has a source or is an assumption."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from keylike.keys.keyways import Keyway
 from keylike.keys.patterns import WeakPattern, weak_patterns
 from keylike.keys.score import Level, Part, level_of, score_parts
 
+# Sources of the claims below, as the API returns them.
 COUNTED = "counted from the keyway's depths, cuts and MACS"
 SAME_BOXES = (
     "securitymusings.com/article/282 (2008): every box of one lock on a shelf had the same key code"
@@ -32,8 +33,12 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class KeyedAlike:
-    """The estimated share of equally cut keys: at best one in `one_in`; `sentence` adds the
-    assumption.
+    """An estimate of how many other keys are cut the same.
+
+    Attributes:
+        one_in: one in this many keys is cut the same, if all codes are used equally often.
+        sentence: the same as a sentence for people.
+        source: the source of the estimate.
     """
 
     one_in: int
@@ -43,10 +48,12 @@ class KeyedAlike:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The weaknesses of a code, without the code itself.
+    """What a code means for its owner. It does not contain the code itself.
 
-    `score` is the sum of the points of its `parts`, 0 (worst) to 100. `level` is a word for the
-    score. `sources` lists every source once.
+    Attributes:
+        score: sum of the points of the `parts`, from 0 (worst) to 100.
+        level: a word for the score.
+        sources: all sources of the other attributes, each once.
     """
 
     keyway: str
@@ -68,10 +75,10 @@ class Assessment:
 
 
 def assess(bitting: Bitting) -> Assessment:
-    """Return the assessment of a code.
+    """Return the assessment of a code. A code that breaks MACS is assessed too.
 
-    Raises BittingError if the number of cuts or a depth is invalid. A violation of MACS is a weak
-    pattern.
+    Raises:
+        BittingError: The number of cuts or a depth is not valid.
     """
     bitting.require_shape()
     space, weak = _space(bitting), weak_patterns(bitting)
@@ -106,9 +113,9 @@ def _space(bitting: Bitting) -> KeySpace:
 
 
 def _keyed_alike(bitting: Bitting, space: KeySpace, weak: tuple[WeakPattern, ...]) -> KeyedAlike:
-    """Return the best case, equal use of all codes.
+    """Return the estimate for the best case, in which all codes are used equally often.
 
-    Actual use is unknown, so no local figure is given.
+    How often codes are really used is unknown.
     """
     impossible = any(pattern.name == "macs_broken" for pattern in weak)
     codes = space.theoretical if impossible else space.after_macs
@@ -182,12 +189,12 @@ def _source_lines(claims: Sequence[WeakPattern | Part]) -> list[str]:
 
 
 def _sources(*lines: str) -> tuple[str, ...]:
-    """Return each source once; lines separate their sources by "; "."""
+    """Return all sources, each once. In a line, sources are separated by "; "."""
     return tuple(dict.fromkeys(source for line in (*lines, SNEAKEY) for source in line.split("; ")))
 
 
 def _plain(value: Any) -> Any:
-    """Convert like dataclasses.asdict, but without copying every sentence."""
+    """Convert dataclasses to dictionaries, like dataclasses.asdict but without copying strings."""
     if is_dataclass(value):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -1,6 +1,6 @@
-"""Rules for codes, as automata that read one cut at a time.
+"""Rules for codes, as state machines that read one cut at a time.
 
-They serve to check and to count codes.
+They are used to check a code and to count the codes that obey them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ State = tuple[int, ...]
 
 
 class Rule(Protocol):
-    """A rule as an automaton over the cuts of a code.
+    """A rule as a state machine that reads the cuts of a code.
 
-    Cuts are given as levels, the steps below the shallowest depth. The numbering of depths
-    therefore does not matter.
+    A cut is given by its level: how many steps it is deeper than the shallowest depth. A rule
+    therefore does not depend on how the maker numbers depths.
     """
 
     @property
@@ -43,7 +43,10 @@ def obeys(rule: Rule, levels: Sequence[int]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class MaxStep:
-    """A limit on the difference of neighbouring cuts (MACS). State: the last level."""
+    """The rule that neighbouring cuts differ by at most `limit` levels (MACS).
+
+    State: the level of the last cut.
+    """
 
     limit: int
     start: State = ()
@@ -57,14 +60,18 @@ class MaxStep:
 
 @dataclass(frozen=True, slots=True)
 class AtLeastDepths:
-    """A minimum number of different depths. State: the depths seen, until there are enough."""
+    """The rule that a code has at least `number` different depths.
+
+    State: the levels that have occurred, or one fixed state when there are enough.
+    """
 
     number: int
     start: State = ()
 
     def step(self, state: State, level: int) -> State | None:
         seen = {*state, level}
-        # Once there are enough depths, a single state stands for all; fewer states count faster.
+        # When there are enough levels, always return the same state: with fewer states, counting is
+        # faster.
         return tuple(sorted(seen)) if len(seen) < self.number else tuple(range(-self.number, 0))
 
     def accepts(self, state: State) -> bool:
@@ -73,9 +80,9 @@ class AtLeastDepths:
 
 @dataclass(frozen=True, slots=True)
 class NoRun:
-    """A limit on equal cuts in a row: fewer than `length`.
+    """The rule that fewer than `length` equal cuts follow each other.
 
-    State: the last level and its run length.
+    State: the level of the last cut, and how often it has occurred in a row.
     """
 
     length: int
@@ -91,9 +98,10 @@ class NoRun:
 
 @dataclass(frozen=True, slots=True)
 class NotMonotone:
-    """A rule that the cuts go both up and down.
+    """The rule that the cuts of a code go both up and down.
 
-    State: the last level, and whether it rose and fell.
+    State: the level of the last cut, 1 if a cut was higher than the one before it, and 1 if a cut
+    was lower.
     """
 
     start: State = ()
@@ -110,7 +118,7 @@ class NotMonotone:
 
 @dataclass(frozen=True, slots=True)
 class AtMostEach:
-    """A limit on how often each depth occurs. State: all levels, sorted."""
+    """The rule that each depth occurs at most `number` times. State: all levels so far, sorted."""
 
     number: int
     start: State = ()

@@ -1,6 +1,6 @@
-"""The score of a code, 0 to 100: five parts with points and reasons.
+"""The score of a code, from 0 (worst) to 100: the sum of five parts, each with a reason.
 
-The weights are assumptions.
+The largest numbers of points of the parts are assumptions.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ Level = Literal["weak", "fair", "good"]
 
 WEIGHTS = "assumption: the weight of this part in the score"
 PROFILE = "dkameoka/secure-pin-tumbler"
+# Lowest scores of the levels "fair" and "good" (assumptions).
 _FAIR, _GOOD = 40, 70
+# Recommended sums of the differences between neighbouring cuts, in depth steps, by brand.
 _PROFILE_TARGETS = {"Schlage": 20, "Kwikset": 8}
 _BUMP_POINTS = {"high": 0, "moderate": 8, "low": 15}
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the score: `points` out of `of`, with the reason and its source."""
+    """One part of the score: `points` of at most `of`, with the reason and its source."""
 
     name: str
     points: int
@@ -49,15 +51,15 @@ def score_parts(
 
 
 def level_of(score: int) -> Level:
-    """Return the level: weak below 40, good from 70 (assumptions).
+    """Return the level of a score: weak below 40, fair from 40 and good from 70 (assumptions).
 
-    A code on a freely copied, easily bumped keyway is at most fair.
+    A blank that anyone can buy and a high exposure to bumping cost 30 of the 100 points.
     """
     return "good" if score >= _GOOD else "fair" if score >= _FAIR else "weak"
 
 
 def _key_space(space: KeySpace) -> Part:
-    # A thousand codes give no points, a million give all points.
+    # 1,000 codes give no points, and 1,000,000 codes give all of them, on a logarithmic scale.
     points = round(25 * min(1.0, max(0.0, math.log10(space.after_macs) / 3 - 1)))
     return Part(
         "key_space",
@@ -77,9 +79,9 @@ def _pattern(weak: tuple[WeakPattern, ...]) -> Part:
 
 
 def _profile(bitting: Bitting) -> Part:
-    """Return the part for the profile: the sum of the steps between neighbours, against a target.
+    """Return the score for the differences between neighbouring cuts.
 
-    Ups and downs make a lock harder to pick.
+    It is their sum relative to a recommended sum. Large differences make a lock harder to pick.
     """
     target, source = _profile_target(bitting)
     steps = sum(abs(deeper - level) for level, deeper in pairwise(bitting.levels))

@@ -1,4 +1,4 @@
-"""Log output in the background: a slow or stuck reader of the log never blocks the server."""
+"""Write the log in a background thread, so that a slow disk or terminal cannot block the server."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from collections.abc import Callable
 from logging import LogRecord
 from logging.handlers import QueueHandler
 
-# About 4 MB of lines: several seconds of log under load.
+# Largest number of waiting lines: about 4 MB, or several seconds of log under load.
 _MAX_LINES = 10_000
-# At the end, an output that accepts no line for so many seconds is abandoned.
+# Seconds. When the log is closed, an output that accepts no line for so long is abandoned.
 _PATIENCE_S = 2.0
 
 
 class BackgroundHandler(QueueHandler):
-    """A handler that formats each record at once and has a thread pass it to `target`.
+    """A log handler that formats each record immediately, and writes it to `target` in a thread.
 
-    While the target is stuck, `max_lines` lines wait. Further ones are dropped and counted. Once the
-    target writes again, it gets one line about them. Python's QueueListener is not used: its end
-    waits for a stuck target, and fails if the queue is full.
+    While the target is stuck, up to `max_lines` lines wait. Further lines are dropped and counted.
+    When the target works again, it gets one line with their number. Python's QueueListener is not
+    used, because its `stop` waits for a stuck target, and fails if the queue is full.
 
     Args:
-        target: writes the lines in that thread only. It is closed together with this handler.
-        report: returns the record about a number of dropped lines; None to write none.
+        target: handler that writes the lines. It is closed together with this handler.
+        report: returns the log record about a number of dropped lines; None to write no record.
         max_lines: largest number of waiting lines.
         patience_s: seconds without progress after which `flush` and `close` give up.
     """
@@ -54,7 +54,7 @@ class BackgroundHandler(QueueHandler):
 
     @property
     def dropped(self) -> int:
-        """Return the number of lines that were not written, for this reason or the target's."""
+        """Return the number of lines that were dropped by this handler or by the target."""
         return self._overflow + int(getattr(self._target, "dropped", 0))
 
     def enqueue(self, record: LogRecord) -> None:
@@ -96,7 +96,8 @@ class BackgroundHandler(QueueHandler):
             self.queue.task_done()
 
     def _write(self, record: LogRecord) -> None:
-        # Not `handle`, whose lock the end of the process would wait for if this call is stuck.
+        # Not `handle`: it holds a lock, for which the exit of the process would wait if this call
+        # is stuck.
         self._target.emit(record)
         self._written += 1
         overflow = self._overflow

@@ -1,4 +1,4 @@
-"""Limits of this process's control groups, in both versions of Linux's interface."""
+"""Read the limits of the Linux control groups of this process (cgroups version 1 and 2)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 def cgroup_values(
     controller: str, names: tuple[str, ...], mount: Path = MOUNT, membership: Path = MEMBERSHIP
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the texts of the files `names` in each group above this process that has all of them.
+    """Yield the contents of the files `names` for the group of this process and its parent groups.
 
-    A limit of any of these groups applies to the process.
+    The limits of all these groups apply to the process. Groups without one of the files are
+    skipped.
 
     Args:
         controller: controller of version 1, such as "cpu". Version 2 has one hierarchy for all.
-        names: names of files.
+        names: names of the files to read.
         mount: folder in which the hierarchies are mounted.
         membership: file with the groups of the process.
     """
     for root, group in _groups(controller, mount, membership):
         folder = root / group.lstrip("/")
         for each in (folder, *folder.parents):
-            # In a container the mount often starts at the container's own group.
+            # In a container, only the folders of the container's group and its children may exist.
             with suppress(OSError):
                 yield tuple((each / name).read_text(encoding="utf-8").strip() for name in names)
             if each == root:

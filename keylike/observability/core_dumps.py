@@ -1,21 +1,22 @@
-"""No core dumps: they would contain photos, readings, tokens and the password of Redis."""
+"""Prevent core dumps: they would contain photos, readings, tokens and the password of Redis."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
-# linux/prctl.h
+# The option of prctl that allows or forbids core dumps (linux/prctl.h).
 _PR_SET_DUMPABLE = 4
 
 
 def forbid_core_dumps() -> None:
-    """Keep this process, and those it forks, from writing core dumps.
+    """Prevent core dumps of this process and of processes that it forks.
 
-    The limit alone is not enough on Linux: a program that collects core dumps, such as
-    systemd-coredump, gets them whatever the limit. Debuggers of the same user cannot attach either,
-    and most of /proc/PID belongs to root. The process itself can still read its own files there.
-    Another program that it executes is dumpable again and keeps the limit.
+    On Linux the resource limit is not enough, because programs that collect core dumps, such as
+    systemd-coredump, ignore it. So the process is also marked as not dumpable. Other effects of
+    that mark: debuggers of the same user cannot attach, and most files in /proc/PID belong to root,
+    though the process can still read its own. A program that this process executes loses the mark
+    but keeps the limit.
     """
     if sys.platform == "win32":
         return

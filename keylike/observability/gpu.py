@@ -1,4 +1,4 @@
-"""Detection of a usable GPU without importing any large library."""
+"""Find a usable GPU without importing a large library."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """The GPU of this machine.
+    """The first GPU of this machine.
 
-    `available` is True if a reader could use it. `memory_mb` is that of the first GPU, 0 without
-    one.
+    Attributes:
+        available: True if there is a GPU and PyTorch is installed.
+        memory_mb: Memory of the GPU in MB, or 0 without one.
     """
 
     available: bool
@@ -32,7 +33,7 @@ class GpuMemory:
 def gpu_memory() -> GpuMemory | None:
     """Return the GPU memory that PyTorch reports, or None if this process does not use a GPU.
 
-    Does not import PyTorch and does not initialize a GPU.
+    This neither imports PyTorch nor initializes a GPU.
     """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
@@ -42,7 +43,7 @@ def gpu_memory() -> GpuMemory | None:
 
 
 def find_gpu() -> Gpu:
-    """Query nvidia-smi for a GPU. Without that tool or without PyTorch, none is available."""
+    """Ask nvidia-smi for a GPU. Without that tool or without PyTorch, no GPU is available."""
     tool = shutil.which("nvidia-smi")
     if tool is None or importlib.util.find_spec("torch") is None:
         return Gpu(False, 0)

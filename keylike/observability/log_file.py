@@ -1,4 +1,4 @@
-"""The log file, with rotation, and the terminal. Faults of either do not affect the server."""
+"""Log handlers for a rotating file and for the terminal. Their errors do not affect the server."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from logging import LogRecord
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+# Size in bytes at which the file is rotated, and number of old files that are kept.
 _FILE_BYTES = 10_000_000
 _FILES_KEPT = 5
 
 
 def write_to_terminal(text: str) -> None:
-    """Write to stderr without Python's buffer; ignore a closed or full one.
+    """Write to stderr directly, without Python's buffer.
 
-    A thread that is stuck in this function holds no lock that the end of the process needs.
+    Errors are ignored, for example if stderr is closed or its disk is full. A thread that blocks
+    here holds no lock, so the process can still exit.
     """
     try:
         descriptor = sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):
-        # A substitute without a descriptor, as in tests.
+        # stderr is missing, or it is an object without a file descriptor, as in tests.
         with suppress(AttributeError, OSError, ValueError):
             sys.stderr.write(text)
         return
@@ -35,7 +37,11 @@ def write_to_terminal(text: str) -> None:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all bytes, waiting if necessary. Raises OSError."""
+    """Write all bytes, and wait if the descriptor does not accept them yet.
+
+    Raises:
+        OSError: The bytes cannot be written.
+    """
     rest = memoryview(data)
     while rest:
         try:
@@ -45,11 +51,11 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 class LogFile(RotatingFileHandler):
-    """A log handler that appends whole lines to `path` and rotates to path.1, path.2 and so on.
+    """A log handler that appends whole lines to `path` and rotates it to path.1, path.2 and so on.
 
-    Lines that cannot be written are dropped without blocking. A message on the terminal marks the
-    first dropped line and the first one written afterwards. A deleted file is recreated, with its
-    folder. A file that cannot be rotated keeps growing until it can.
+    Lines that cannot be written are dropped. A message on the terminal reports the first dropped
+    line, and another one when writing works again. If the file or its folder was deleted, it is
+    created again. If the file cannot be rotated, it grows until it can.
 
     Attributes:
         dropped: lines dropped so far.
@@ -64,7 +70,7 @@ class LogFile(RotatingFileHandler):
         OSError: the file cannot be opened.
     """
 
-    # Unbuffered: otherwise the rest of a failed line would precede the next one.
+    # Unbuffered. A buffer would keep the rest of a line that failed, and write it before the next.
     stream: FileIO  # type: ignore[assignment]
 
     def __init__(
@@ -96,9 +102,9 @@ class LogFile(RotatingFileHandler):
             self._report_recovery()
 
     def handleError(self, record: LogRecord) -> None:
-        """Print only the type of the error.
+        """Count a dropped line, and print the type of the error for the first one.
 
-        The standard handler would print the log line and the message of the error.
+        The method of the base class would print the log line and the message of the error.
         """
         if not self._lost:
             self._say(
@@ -120,7 +126,7 @@ class LogFile(RotatingFileHandler):
         return os.fstat(self.stream.fileno()).st_size
 
     def _reopen_if_replaced(self) -> None:
-        """Reopen the file if the path no longer leads to it; nobody reads a deleted file."""
+        """Reopen the file if it was deleted, or if another file is at its path now."""
         if self.stream is not None:
             try:
                 current = os.stat(self.baseFilename)
@@ -143,12 +149,17 @@ class LogFile(RotatingFileHandler):
         except OSError:
             if self.stream is None:
                 self.stream = self._open()
-            # Do not retry before every line: a failed attempt may delete the oldest file.
+            # Do not try again before every line, because a failed rotation may delete the oldest
+            # file.
             self._rotate_at = self._size() + self.maxBytes // 10
             self._say("keylike: cannot rotate the log; writing to the same file")
 
     def _append(self, line: bytes) -> None:
-        """Write the whole line or nothing."""
+        """Write a whole line, or nothing.
+
+        Raises:
+            OSError: The line could not be written.
+        """
         before = self._size()
         if self.stream.write(line) != len(line):
             with suppress(OSError):
@@ -157,7 +168,7 @@ class LogFile(RotatingFileHandler):
 
 
 class Terminal(logging.Handler):
-    """A handler for stderr that ignores errors of a closed terminal, since the log file has the line."""
+    """A log handler for stderr. It ignores errors, because the log file contains the line too."""
 
     def emit(self, record: LogRecord) -> None:
         """Write one line."""
@@ -165,6 +176,6 @@ class Terminal(logging.Handler):
 
 
 def _kind(error: BaseException | None) -> str:
-    """Return the symbol of a system error, such as ENOSPC, or the name of the type."""
+    """Return the symbol of a system error, such as ENOSPC, or the name of the exception's type."""
     number = error.errno if isinstance(error, OSError) else None
     return errno.errorcode.get(number or 0, type(error).__name__)

@@ -1,10 +1,11 @@
-"""Logging to a rotating JSON file and as text to the terminal.
+"""The server's logger: JSON lines to a rotating file, and text to the terminal.
 
-The log must never contain a key's code, a picture, a token, a client's address or a query string.
-The code that logs passes only plain values. An exception is logged by its type and code locations,
-since its message may quote any of these. `redaction` filters every line as a second safeguard.
+The log must never contain the code of a key, a picture, a token, a client's address or a query
+string. Two things ensure this. Code that logs passes only values such as numbers and fixed words.
+Of an exception it passes the type and the code locations, because the message may contain
+secrets. Then `redaction` filters every line.
 
-Threads of their own write the file and the terminal, so that neither can block a request.
+Separate threads write to the file and to the terminal, so that neither can block a request.
 """
 
 from __future__ import annotations
@@ -23,15 +24,20 @@ from keylike.observability.background_log import BackgroundHandler
 from keylike.observability.log_file import LogFile, Terminal
 from keylike.observability.redaction import redact
 
+# Python's handler for libraries without one, to restore it when the logger is closed.
 _PYTHONS_LAST_RESORT = logging.lastResort
-# The outputs of the current logger. Python's loggers are global, too.
+# The handlers of the current logger, by name. They are global because Python's loggers are.
 _outputs: dict[str, BackgroundHandler] = {}
 _TIME_STAMPER = structlog.processors.TimeStamper(fmt="iso", utc=True)
 _SHARED: list[Processor] = [structlog.stdlib.add_log_level, _TIME_STAMPER]
 
 
 def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
-    """Return the server's logger, which writes to `folder`/api.log and stderr. Raises OSError."""
+    """Return the server's logger, which writes to api.log in `folder` and to stderr.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
     terminal = BackgroundHandler(Terminal(), _dropped_record)
     try:
         log_file = LogFile(folder / "api.log", say=lambda line: terminal.enqueue(_plain(line)))
@@ -56,7 +62,8 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
     logger = _add_handlers("keylike", level, [file, terminal])
     for library in ("waitress", "opentelemetry"):
         _add_handlers(library, "ERROR", [file, terminal])
-    # The text of a warning may quote what a library was given.
+    # Warnings of libraries go to the log too, where only their location is kept. Their text may
+    # contain data of a client.
     logging.captureWarnings(True)
     _add_handlers("py.warnings", "WARNING", [file, terminal])
     logging.lastResort = _LastResort([file, terminal])
@@ -74,7 +81,7 @@ def make_logger(folder: Path, level: str = "INFO") -> BoundLogger:
 
 
 def flush_logger() -> None:
-    """Wait until all lines are written. An output that is stuck is not waited for."""
+    """Wait until all lines are written. Give up if an output is stuck."""
     for output in _outputs.values():
         output.flush()
 
@@ -93,7 +100,7 @@ def close_logger() -> None:
 
 
 def _dropped_record(lines: int) -> logging.LogRecord:
-    """Return the record about dropped lines, in the format of the server's own lines."""
+    """Return a log record about dropped lines, in the format of the server's other lines."""
     record = _plain("")
     record.msg = _TIME_STAMPER(None, "warning", {"event": "log lines dropped", "lines": lines})
     record.msg["level"] = "warning"
@@ -102,14 +109,14 @@ def _dropped_record(lines: int) -> logging.LogRecord:
 
 
 def _plain(line: str) -> logging.LogRecord:
-    """Return the record of a line that needs no formatting."""
+    """Return a log record for a line that needs no formatting."""
     return logging.LogRecord("keylike", logging.WARNING, __file__, 0, line, None, None)
 
 
 class _LastResort(logging.Handler):
-    """A handler for warnings of libraries that have no handler.
+    """A handler for warnings of libraries that have no log handler.
 
-    Python would write them to stderr unfiltered.
+    Without it, Python would write these warnings to stderr without a filter.
     """
 
     def __init__(self, handlers: list[logging.Handler]) -> None:
@@ -125,7 +132,8 @@ class _LastResort(logging.Handler):
 def places(error: BaseException) -> list[str]:
     """Return the code locations of an exception as "module.py:line function", innermost last.
 
-    The message is left out. Locations that an exception carries from another process are appended.
+    The message of the exception is not included. If it was raised in a worker process, the
+    locations in that process follow.
     """
     own = [
         f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
@@ -135,12 +143,13 @@ def places(error: BaseException) -> list[str]:
 
 
 class _TerminalRenderer:
-    """A renderer of log lines that shortens requests: `POST / 200 207 ms`.
+    """A renderer of log lines that shows a request as `POST / 200 207 ms`.
 
-    Failures also have their code and the id by which api.log has the rest.
+    For a failure it adds the failure code and the request id, by which the details can be found in
+    api.log.
 
     Args:
-        other: Renders all other lines.
+        other: Renders lines that are not about a request.
     """
 
     def __init__(self, other: Processor) -> None:
@@ -164,9 +173,9 @@ def _formatter(renderer: Processor) -> ProcessorFormatter:
 
 
 def _library_event(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
-    """Reduce a library's log record to its location and the type of the error.
+    """Reduce a library's log record to its location and the type of the exception.
 
-    The text of the record may quote a client's address or a path.
+    The text of the record may contain a client's address or a path.
     """
     record = line["_record"]
     place = {

@@ -1,21 +1,21 @@
-"""Tuning of glibc's allocator: reuse memory while photos arrive, and release it when idle."""
+"""Configure glibc's memory allocator: reuse freed memory under load, and release it when idle."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
-# Options of mallopt(3). By default glibc returns the memory of every photo to the system. The
-# kernel then clears 1,200 pages for the next 640x480 capture and 8,000 for a photo of 12
-# megapixels, a tenth of their processor time (docs/LOG.md). With these options, freed memory stays
-# until the server is idle. There is one arena, since each thread would otherwise keep its own
-# memory.
+# Options of mallopt(3), and their values: keep up to 32 MiB of freed memory, use mmap only from 12
+# MiB on, and use one arena. By default, glibc returns the memory of every photo to the system. For
+# the next photo the kernel must then clear 1,200 pages (a capture of 640x480) or 8,000 pages (12
+# megapixels), which takes a tenth of the processor time of the photo (docs/LOG.md). With several
+# arenas, each thread would keep freed memory of its own.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _KEPT_BYTES, _MAPPED_FROM_BYTES, _ARENAS = 32 << 20, 12 << 20, 1
 
 
 def tune_malloc() -> None:
-    """Keep freed memory for reuse. Does nothing without glibc."""
+    """Make glibc keep freed memory for reuse. Without glibc this has no effect."""
     mallopt = _glibc("mallopt")
     if mallopt is not None:
         for option, value in (
@@ -27,7 +27,7 @@ def tune_malloc() -> None:
 
 
 def release_free_memory() -> None:
-    """Return free memory to the system."""
+    """Return freed memory to the system. Without glibc this has no effect."""
     malloc_trim = _glibc("malloc_trim")
     if malloc_trim is not None:
         malloc_trim(0)

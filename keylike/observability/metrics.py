@@ -1,6 +1,6 @@
-"""Prometheus counters and histograms, in a registry that the application passes in.
+"""Prometheus counters and histograms of requests and photos.
 
-Label values come from closed sets. They never contain text from a client, a key's code, a photo, a
+Label values come from fixed sets. They never contain text from a client, the code of a key, a
 token or an address.
 """
 
@@ -24,13 +24,14 @@ from keylike.observability.photo_trace import OUTCOMES, STAGES, PhotoTrace
 __all__ = ["CONTENT_TYPE", "Metrics", "RequestRecord"]
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST")
-# Stands for every value outside the closed sets.
+# The label for every value that is not in the fixed set.
 OTHER = "other"
+# Upper bounds of the histograms' buckets, in seconds and as probabilities.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _CONFIDENCE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 
-# Otherwise every series gets a second one with its creation time. The library has only this switch
-# for the whole process.
+# Without this, the library adds a second series with the creation time to every series. It can be
+# switched off only for the whole process.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
@@ -43,7 +44,7 @@ class RequestRecord:
         route: URL template, None for an unknown path.
         status: HTTP status.
         seconds: time from arrival to response.
-        crashed: True if the server failed, even for only one photo of several.
+        crashed: True if an unexpected error occurred in the server, even for one photo of several.
     """
 
     method: str
@@ -56,7 +57,7 @@ class RequestRecord:
 class Metrics:
     """The counters and histograms of one application.
 
-    All series of the known labels exist from the start, so that the first increment is visible.
+    The series of all known labels exist from the start, so that the first increment is visible.
 
     Args:
         registry: registry that the metrics are added to.
@@ -144,7 +145,7 @@ class Metrics:
         self._requests.labels(OTHER, OTHER, str(status)).inc()
 
     def record_rejection(self, reason: str) -> None:
-        """Record a rejected request or photo; `reason` must be one of those known at the start."""
+        """Record a rejected request or photo. `reason` must be one of `rejections`."""
         self._rejection[reason].inc()
 
     def record_failed_authentication(self, outcome: str) -> None:
@@ -180,6 +181,6 @@ class Metrics:
 
 
 def _counts(counter: Counter) -> dict[str, int]:
-    """Return the values of a counter by the values of its labels."""
+    """Return the values of a counter, by the values of their labels."""
     samples = [sample for family in counter.collect() for sample in family.samples]
     return {" ".join(sample.labels.values()): int(sample.value) for sample in samples}

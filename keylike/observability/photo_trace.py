@@ -1,4 +1,4 @@
-"""Timings and outcome of one photo, for metrics, statistics and traces."""
+"""Record the timings and the outcome of one photo, for metrics, statistics and traces."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 from keylike.errors import KeylikeError, UnreadableKey
 
 Stage = Literal["decode", "queue", "model", "assess"]
-# `refused`: an expected failure, such as a bad photo or a missed deadline; `crashed`: an unexpected
-# one.
+# "refused" is an expected failure, such as a bad photo or a missed deadline. "crashed" is an
+# unexpected one.
 Outcome = Literal["read", "unreadable", "refused", "crashed"]
 STAGES: tuple[Stage, ...] = ("decode", "queue", "model", "assess")
 OUTCOMES: tuple[Outcome, ...] = ("read", "unreadable", "refused", "crashed")
@@ -27,13 +27,17 @@ class StageTiming(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PhotoTrace:
-    """The timings and outcome of one photo; contains nothing that was read.
+    """The timings and the outcome of one photo. It does not contain the reading.
 
     Attributes:
-        timings: stages in order. A photo queues twice, for decoding and for the model. A cached
-            reading has neither.
-        confidence: of a reading, otherwise None.
-        reason: of an unreadable photo, otherwise None.
+        began: start, in seconds of the trace's clock.
+        ended: end, in seconds of the trace's clock.
+        timings: the stages in order. The stage "queue" occurs twice, before decoding and before the
+            model. If the reading was cached, none of the stages up to the model occurs.
+        outcome: what happened to the photo.
+        cached: True if the reading was computed for another request.
+        confidence: confidence of a reading, otherwise None.
+        reason: reason of an unreadable photo, otherwise None.
     """
 
     began: float
@@ -45,7 +49,7 @@ class PhotoTrace:
     reason: str | None
 
     def seconds(self) -> dict[Stage, float]:
-        """Return the total seconds in each stage that occurred."""
+        """Return the seconds spent in each stage. Stages that did not occur are missing."""
         spent: dict[Stage, float] = {}
         for stage, began, ended in self.timings:
             spent[stage] = spent.get(stage, 0.0) + ended - began
@@ -56,7 +60,7 @@ TraceListener = Callable[[PhotoTrace], None]
 
 
 class TraceBuilder:
-    """A recorder of the timings of one photo; `clock` returns seconds."""
+    """A recorder of the timings of one photo. `clock` returns monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
@@ -71,7 +75,7 @@ class TraceBuilder:
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        """Time the block, even if it fails."""
+        """Measure the time of the `with` block, even if it raises an exception."""
         began = self.clock()
         try:
             yield
@@ -95,7 +99,10 @@ class TraceBuilder:
 def traced(
     clock: Callable[[], float], listeners: Sequence[TraceListener]
 ) -> Iterator[TraceBuilder]:
-    """Record one photo, and pass its trace to all listeners however the block ends."""
+    """Record one photo in a `with` block, and then call all listeners with its trace.
+
+    The listeners are called even if the block raises an exception.
+    """
     builder = TraceBuilder(clock)
     outcome: Outcome = "crashed"
     reason = None

@@ -1,4 +1,4 @@
-"""The processor cores that this process may use."""
+"""Determine the processor cores that this process may use."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from keylike.observability.cgroups import MEMBERSHIP, MOUNT, cgroup_values
 
 @dataclass(frozen=True, slots=True)
 class Processors:
-    """The cores that this process may run on, and the quota of its container.
+    """The processor cores of this process, and the quota of its container.
 
     Attributes:
-        cores: cores that the scheduler may use for this process.
-        quota: processor time per second, in cores, as `docker run --cpus` limits it; None if
-            there is no limit.
+        cores: number of cores on which the process may run.
+        quota: processor seconds per second that the container may use, as set by `docker run
+            --cpus`; None if there is no limit.
     """
 
     cores: int
@@ -30,14 +30,19 @@ class Processors:
 
 
 def find_processors(mount: Path = MOUNT, membership: Path = MEMBERSHIP) -> Processors:
-    """Return the cores, and the smallest quota of the control groups of this process."""
+    """Return the cores and the smallest quota of all control groups of this process.
+
+    Args:
+        mount: folder of the control groups.
+        membership: file with the groups of this process.
+    """
     affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if affinity else os.cpu_count() or 1
     periods = [
         *cgroup_values("cpu", ("cpu.cfs_quota_us", "cpu.cfs_period_us"), mount, membership),
         *(tuple(text.split()) for (text,) in cgroup_values("cpu", ("cpu.max",), mount, membership)),
     ]
-    # "max" and -1 stand for no limit.
+    # The texts "max" and "-1" mean that there is no limit.
     quotas = [
         int(period[0]) / int(period[1])
         for period in periods

@@ -1,8 +1,7 @@
-"""The log's second safeguard: only known fields pass, and only values in their expected format.
+"""A filter for log lines: only known fields pass, and only with values in the expected format.
 
-The first safeguard is the code that logs, which passes plain values only. This module lists what
-may pass. An unexpected field, such as a header or a field of a new library, is then missing from
-the log instead of leaking.
+It is a second safeguard, because the code that logs should not pass secrets at all. A list of
+allowed fields is used so that an unexpected field, such as a header, is redacted and not logged.
 """
 
 from __future__ import annotations
@@ -13,19 +12,21 @@ from collections.abc import Callable, Mapping
 from structlog.typing import EventDict, WrappedLogger
 
 REDACTED = "[redacted]"
+# Largest length of a logged text, in characters.
 _MOST = 300
-# Not allowed in a sentence: absolute paths, IP addresses, key codes, control characters.
+# Pattern of what is not allowed in a sentence: absolute paths, IP addresses, codes of keys, and
+# control characters.
 _UNWANTED = re.compile(
     r"(?:^|[\s'\"(=])(?:/|[A-Za-z]:\\)\w|\d+\.\d+\.\d+\.\d+|::"
     r"|\d\s*[,\-]\s*\d\s*[,\-]\s*\d|[^ -~\u2013-\u2026]|://\S*@"
 )
-# User and password of an address, and a secret in its query.
+# Patterns of the user and password of a URL, and of a secret in its query.
 _USER_INFO = re.compile(r"([A-Za-z][\w+.-]*://)[^\s'\"]*@")
 _SECRET_PARAMETER = re.compile(r"([?&](?:password|token|secret)=)[^\s&'\"]+")
 
 
 def hide_credentials(text: str) -> str:
-    """Return the text without the credentials of the addresses that it contains."""
+    """Return the text with the credentials of all URLs in it replaced."""
     text = _USER_INFO.sub(rf"\1{REDACTED}@", text)
     return _SECRET_PARAMETER.sub(rf"\1{REDACTED}", text)
 
@@ -63,12 +64,13 @@ PLAIN: Mapping[str, Callable[[str], bool]] = {
     "status": _WORD,
     "timestamp": _like(r"[\dT:.+Z-]+"),
 }
-# Renderers turn these into tracebacks, which end with the message of the exception.
+# Fields that are always removed. Renderers would print them as tracebacks, which contain the
+# message of the exception.
 _NEVER = frozenset({"exc_info", "exception", "stack", "stack_info"})
 
 
 def redact(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
-    """Return the line with all field names, but only the values of allowed fields."""
+    """Return the line with the values of unknown fields, and values in a wrong format, redacted."""
     return {
         _name_of(field): _value_of(field, value)
         for field, value in line.items()
@@ -77,8 +79,9 @@ def redact(_logger: WrappedLogger, _name: str, line: EventDict) -> EventDict:
 
 
 def _name_of(field: str) -> str:
-    """Redact names that are not identifiers; code that logs headers as fields has names from
-    outside.
+    """Return the name of a field, redacted if it is not an identifier.
+
+    If code logged headers as fields, their names would come from the client.
     """
     return field if field in PLAIN or re.fullmatch(r"[a-z][a-z_]{0,40}", field) else REDACTED
 

@@ -1,4 +1,4 @@
-"""Processor time and memory of this process and its children, and memory that Pillow retains."""
+"""Measure processor time and memory of this process and its children, and of Pillow's blocks."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from PIL import Image
 
 @dataclass(frozen=True, slots=True)
 class ResourceUsage:
-    """Resources of this process and its children.
+    """Processor time and memory of this process and its child processes.
 
     Attributes:
         uptime_s: seconds since the application was created.
         cpu_s: processor seconds of all cores since the process started.
-        cpu_percent: average since the application was created, in percent of one core.
-        cores: number of processor cores.
-        rss: resident bytes; memory that processes share counts once.
-        peak: largest resident bytes, without the past of child processes.
-        free: bytes available on the machine.
+        cpu_percent: average processor use since the application was created, in percent of one
+            core.
+        cores: number of processor cores of the machine.
+        rss: resident memory in bytes. Memory that several processes share is counted once.
+        peak: largest resident memory in bytes. Of child processes, only their current memory is
+            included.
+        free: available memory of the machine in bytes.
     """
 
     uptime_s: float
@@ -38,14 +40,20 @@ class ResourceUsage:
 
 @dataclass(frozen=True, slots=True)
 class ImageBlocks:
-    """Memory blocks of freed pictures that Pillow keeps for reuse; `size` in bytes per block."""
+    """Memory blocks of freed pictures that Pillow keeps for reuse.
+
+    `kept` is the number of blocks. `size` is the size of one block in bytes.
+    """
 
     kept: int
     size: int
 
 
 class ProcessStats:
-    """Statistics of this process and its descendants; `clock` returns seconds since 1970."""
+    """Measurement of this process and all its child processes.
+
+    `clock` returns seconds since 1970.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -72,7 +80,7 @@ class ProcessStats:
         return _cpu_s(self._process) + sum(self._children(_cpu_s))
 
     def _children(self, figure: Callable[[psutil.Process], float]) -> Iterator[float]:
-        """Yield a figure of each descendant process."""
+        """Yield a figure for each child process and its children."""
         for process in self._process.children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 yield figure(process)
@@ -84,7 +92,10 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def _share(process: psutil.Process) -> int:
-    """Return a process's share of its memory in bytes; worker processes share most of it."""
+    """Return the memory of a process in bytes, with shared memory divided by its users.
+
+    Worker processes share most of their memory.
+    """
     try:
         memory = process.memory_full_info()
     except psutil.AccessDenied:
@@ -93,10 +104,10 @@ def _share(process: psutil.Process) -> int:
 
 
 def _estimated_share(process: psutil.Process) -> int:
-    """Return an estimate of a process's share.
+    """Return an estimate of the memory that only this process uses, in bytes.
 
-    Only root may read the details of processes that forbid core dumps. The estimate leaves out
-    memory that is mapped from files, and what a forked process got from its parent.
+    It is used because only root may read details of processes that forbid core dumps. It does not
+    include memory that is mapped from files, or memory that a forked process has from its parent.
     """
     size = _private(process)
     parent = process.parent()
@@ -116,9 +127,9 @@ def image_blocks() -> ImageBlocks:
 
 
 def traced_memory() -> tuple[int, int] | None:
-    """Return the current and peak bytes of Python objects, or None.
+    """Return the current and the largest memory of Python objects in bytes, or None.
 
-    Needs tracemalloc, which must be enabled when Python starts and costs time.
+    This works only if Python was started with tracemalloc, which makes it slower.
     """
     return tracemalloc.get_traced_memory() if tracemalloc.is_tracing() else None
 

@@ -1,4 +1,4 @@
-"""Statistics of the last few minutes, in bounded memory: time per stage, and failed requests."""
+"""Statistics of the last few minutes, in limited memory: time per stage, and failed requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SLOTS = 30
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Statistics of `count` durations in seconds; percentiles by the nearest rank."""
+    """Statistics of `count` durations, in seconds. Percentiles are by the nearest rank."""
 
     count: int
     min: float
@@ -30,7 +30,7 @@ class Summary:
 class RecentStages:
     """Durations of recent photos in each stage and in total.
 
-    Covers at most `size` photos of the last `window_s` seconds on `clock`.
+    It covers at most the last `size` photos of the last `window_s` seconds.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class RecentStages:
                 self._times[stage].append((now, seconds))
 
     def summaries(self) -> dict[str, Summary | None]:
-        """Return the statistics of each stage and of the total; None without photos."""
+        """Return the statistics of each stage and of the total, or None if there are no photos."""
         now = self._clock()
         with self._lock:
             kept = {
@@ -64,9 +64,10 @@ class RecentStages:
 
 
 class RecentErrors:
-    """The numbers of requests and of server failures in the last `window_s` seconds on `clock`.
+    """The numbers of requests and of server failures in the last `window_s` seconds.
 
-    Counts are kept in thirty time slots; the oldest slot is dropped as a whole.
+    The window is divided into thirty time slots with one count each. The oldest slot is dropped as
+    a whole.
     """
 
     def __init__(self, clock: Callable[[], float], *, window_s: float = 300.0) -> None:
@@ -84,7 +85,7 @@ class RecentErrors:
             self._slots[slot] = requests + 1, failures + request.crashed
 
     def counts(self) -> tuple[int, int]:
-        """Return the number of requests, and of those in which the server failed."""
+        """Return the number of requests, and the number of those that failed in the server."""
         with self._lock:
             self._now()
             return sum(requests for requests, _ in self._slots.values()), sum(
@@ -92,9 +93,9 @@ class RecentErrors:
             )
 
     def _now(self) -> int:
-        """Return the current slot, and drop slots outside the window.
+        """Return the number of the current slot, and drop slots outside the window.
 
-        Slots in the future exist if the clock was set back.
+        Slots in the future are dropped too. They exist if the clock was set back.
         """
         now = int(self._clock() // self._slot_s)
         for slot in [slot for slot in self._slots if not now - _SLOTS < slot <= now]:

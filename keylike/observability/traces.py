@@ -20,14 +20,14 @@ SETTING = "KEYLIKE_OTEL_ENDPOINT"
 _STANDARD = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _PATH = "/v1/traces"
-# How long shutdown waits for a collector that accepts no more spans.
+# Seconds that a shutdown waits for a collector that does not accept the last spans.
 _PATIENCE_S = 5.0
 
 
 class Traces:
-    """An exporter of finished photos as spans.
+    """An exporter that sends finished photos as spans.
 
-    `clock` is the clock of the traces; `wall` returns seconds since 1970.
+    `clock` is the clock of the photo traces. `wall` returns seconds since 1970.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Traces:
         whole.end(_ns(trace.ended + since))
 
     def close(self) -> None:
-        """Send the remaining spans, for a few seconds at most."""
+        """Send the remaining spans. Give up after _PATIENCE_S seconds."""
         sending = threading.Thread(target=self._provider.shutdown, name="traces", daemon=True)
         sending.start()
         sending.join(_PATIENCE_S)
@@ -78,13 +78,13 @@ def make_traces(
 ) -> Traces | None:
     """Return the exporter, or None if traces are not configured or not available.
 
-    They are unavailable if the packages are missing, or if the environment asks for an exporter or
-    protocol other than OTLP over HTTP. A warning is logged then.
+    They are not available if the packages are missing, or if environment variables select another
+    exporter or protocol than OTLP over HTTP. A warning is then logged.
 
     Args:
         endpoint: base address of a collector, such as http://127.0.0.1:4318; None to use `environ`.
         environ: environment with OpenTelemetry's standard variables.
-        clock: clock of the traces, in seconds.
+        clock: clock of the photo traces, in seconds.
         wall: returns seconds since 1970.
         log: receives the warning.
     """
@@ -134,9 +134,13 @@ def _word(environ: Mapping[str, str], name: str) -> str:
 
 
 def _provider(endpoint: str | None, environ: Mapping[str, str]) -> TracerProvider:
-    """Return a tracer provider. Raises ModuleNotFoundError.
+    """Return a tracer provider.
 
-    OpenTelemetry's own variables set sampling, headers, batches and resource attributes.
+    OpenTelemetry's environment variables configure sampling, headers, batches and resource
+    attributes.
+
+    Raises:
+        ModuleNotFoundError: OpenTelemetry is not installed.
     """
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
