@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keylike.__main__ import main
 
-# The import of typing would take time in which Ctrl-C prints a traceback.
+# `typing` is not imported at run time: Ctrl-C during that import would print a traceback.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -17,8 +17,8 @@ __all__ = ["create_app", "main"]
 def __getattr__(name: str) -> Any:
     """Import `create_app` and build `app` when they are first used.
 
-    Importing this module loads no packages and no model. The service behind `app` is closed when
-    the process ends.
+    Importing this module loads no packages and no model. The service of `app` is closed when the
+    process exits.
     """
     if name not in ("app", "create_app"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,13 @@
-"""Reading and formatting under the names of the older guide.
+"""Reading and formatting, under function names of the older guide.
 
-The guide returns an invented code when a reply has none, and a constant confidence. Here a failure
-is `{"success": False, "error": ..., "bitting": None, "confidence": 0.0}`. Depths are the maker's own
-numbers, 0 is the shallowest for Schlage. The guide's prompt counts from 1 (deepest) to 9, which no
-maker does; the manifest of a checkpoint says which scale it was trained on.
+The older guide is an earlier tutorial for a Keylike server. This module keeps its function names,
+so that code written for it still runs. Two things differ:
+
+- If a reply contains no code, the guide invents one, with a constant confidence. Here the result is
+  a failure: `{"success": False, "error": ..., "bitting": None, "confidence": 0.0}`.
+- Depths are the maker's numbers; for Schlage, 0 is the shallowest. The prompt of the guide counts
+  from 1 (deepest) to 9, which no maker does. The manifest of a checkpoint states the scale on which
+  it was trained.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from keylike.readers.reply import parse_reply
 from utils.response_formatter import FIELDS, format_error_response
 
 _log = logging.getLogger("keylike")
-# A Gemma model serves one thread at a time.
+# A lock, because only one thread may use a Gemma model at a time.
 _reading = threading.Lock()
 
 
@@ -41,14 +45,16 @@ def gemma3n_inference(
 
     Args:
         model: The reader from `model_loader.load_model_optimized`.
-        tokenizer: The second value from there. Not used, because the reader has its own.
+        tokenizer: The second value of that function. It is not used, because the reader contains
+            its tokenizer.
         image: The picture, in any mode and orientation.
         request_id: Identifier for the log.
 
     Returns:
-        `success`, `bitting`, `confidence`, `raw_response`, `keyway`, `brand` and `model_used`; or a
-        failure. The confidence is the probability that the whole code is right. `raw_response` is
-        the code in the guide's format, because constrained decoding produces no free text.
+        A dictionary with `success`, `bitting`, `confidence`, `raw_response`, `keyway`, `brand` and
+        `model_used`, or a failure. `confidence` is the probability that the whole code is right.
+        `raw_response` is the code in the format of the guide, because the model writes no free
+        text.
     """
     try:
         photo = photo_from_image(image)
@@ -75,9 +81,9 @@ def gemma3n_inference(
 def extract_bitting_pattern(response: str, request_id: str) -> dict[str, Any]:
     """Return the code in a model's reply as `bitting` and `confidence`, or a failure.
 
-    A reply without exactly one possible code is a failure; the guide takes any five digits, and
-    otherwise makes up a code. A reply without a keyway is read as SC1, as in the guide. `confidence`
-    is always 0.0, which means unknown: text carries no probabilities.
+    A reply without exactly one possible code is a failure. (The guide accepts any five digits, and
+    otherwise invents a code.) A reply without a keyway is read as SC1, as in the guide.
+    `confidence` is always 0.0, which means unknown, because a text contains no probabilities.
     """
     reply = parse_reply(response, KEYWAYS)
     if reply is None or (reply.keyway is None and reply.keyway_span is not None):
@@ -124,17 +130,25 @@ def format_api_response(
 
 
 def calculate_manufacturing_complexity(bitting: str | Sequence[int]) -> int:
-    """Return the guide's rough complexity of a code, 20 to 50. Raises ValueError without a code."""
+    """Return the rough complexity of a code by the formula of the guide, from 20 to 50.
+
+    Raises:
+        ValueError: `bitting` is not a code.
+    """
     return market(_sc1(bitting), "00000").manufacturing_complexity
 
 
 def estimate_annual_production(bitting: str | Sequence[int], zipcode: str = "00000") -> int:
-    """Return the guide's rough number of keys per year. Raises ValueError for a bad argument."""
+    """Return the rough number of keys made per year by the formula of the guide.
+
+    Raises:
+        ValueError: `bitting` is not a code, or `zipcode` does not have five digits.
+    """
     return market(_sc1(bitting), zipcode).estimated_annual_production
 
 
 def _sc1(bitting: str | Sequence[int]) -> Bitting:
-    """Parse a code as an SC1 key, which is what the guide takes every key for."""
+    """Parse a code as that of an SC1 key. The guide treats every key as SC1."""
     text = bitting if isinstance(bitting, str) else ",".join(map(str, bitting))
     return Bitting.parse(keyway("SC1"), text)
 

@@ -1,4 +1,8 @@
-"""Model loading under the names of the older guide."""
+"""Model loading, under function names of the older guide.
+
+The older guide is an earlier tutorial for a Keylike server. This module keeps its function names,
+so that code written for it still runs.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,16 @@ _log = logging.getLogger("keylike")
 
 
 def load_model_optimized(model_path: str | Path) -> tuple[Any, Any]:
-    """Load and warm the model in a folder, or log why that failed and return (None, None).
+    """Load and warm up the model in a folder.
 
-    The guide falls back to an untrained base model, which would invent codes. This function does
-    not: a folder that holds no trained model is a failure. The base of a LoRA adapter, the backend
-    and the precision come from the settings (KEYLIKE_BASE_MODEL, ...), as for the server.
+    If that fails, the reason is logged. The guide then loads an untrained base model, which would
+    invent codes; this function does not. The base model of a LoRA adapter, the backend and the
+    precision come from the settings, such as KEYLIKE_BASE_MODEL.
 
     Returns:
-        The reader that `inference_handler.gemma3n_inference` takes as `model`, and its processor,
-        which holds the tokenizer. The embedded reader has no processor, so the second value is then
-        None.
+        The reader, which is the argument `model` of `inference_handler.gemma3n_inference`, and its
+        processor, which contains the tokenizer. The processor is None for the embedded reader. Both
+        are None if the model cannot be loaded.
     """
     try:
         settings = load_settings().model_copy(update={"model_path": Path(model_path)})
@@ -42,7 +46,7 @@ def load_model_optimized(model_path: str | Path) -> tuple[Any, Any]:
 
 
 def optimize_memory() -> None:
-    """Return unused memory to the system, and unused GPU memory to the driver."""
+    """Return unused memory to the system, and unused GPU memory to the GPU driver."""
     gc.collect()
     release_free_memory()
     if "torch" in sys.modules:

@@ -1,7 +1,7 @@
-"""Location of the files that come with the package: models, samples, the web page and the locks.
+"""Paths of the files that come with the package: models, samples, web page and lock files.
 
-In a checkout they are next to the package. A wheel has no checkout around it, so the build copies
-what the server needs into `keylike/data` (see `tool.hatch` in pyproject.toml).
+In a checkout, they are next to the package. In an installed package, they are in `keylike/data`,
+into which the build has copied them (see `tool.hatch` in pyproject.toml).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SAMPLES = HOME / "samples"
 
 
 def shown(path: Path) -> str:
-    """Return a path as a shell takes it in the current folder, as short as possible."""
+    """Return a path, quoted for a shell, and relative to the current folder if it is inside."""
     try:
         if path.is_relative_to(Path.cwd()):
             path = path.relative_to(Path.cwd())
@@ -35,9 +35,9 @@ def shown(path: Path) -> str:
 
 
 def _program(path: Path) -> str:
-    """Return how a shell starts a program: by its name if that finds it, otherwise by its path."""
+    """Return the text with which a shell starts a program: its name if it is in PATH, or its path."""
     found = shutil.which(path.name)
-    # Resolved paths would not do: the python of a virtual environment is a link.
+    # The paths are not resolved, because the python of a virtual environment is a link.
     if found and os.path.abspath(found) == str(path):
         return path.name
     short = shown(path)
@@ -54,9 +54,9 @@ def _command() -> str:
 
 
 def _install(target: str, *locks: str) -> str:
-    """Return the command that installs locked packages: make's target, or pip without a checkout."""
+    """Return the command that installs pinned packages: make in a checkout, or else pip."""
     if not INSTALLED:
-        # The folder is named if it is not the current one.
+        # -C is needed if the checkout is not the current folder.
         folder = shown(HOME)
         return f"make {target}" if folder == "." else f"make -C {folder} {target}"
     options = " ".join(f"-r {shown(HOME / lock)}" for lock in locks)
@@ -72,9 +72,9 @@ INSTALL_GEMMA = _install("serve-gemma", "locks/torch.txt", "locks/gemma.txt")
 def state_folder() -> Path:
     """Return the default folder for logs and tokens.
 
-    In a checkout this is the checkout. An installed server must not write into site-packages, so it
-    uses the user's state folder, whatever the working directory: a token made in one folder is
-    valid for a server that is started in another.
+    In a checkout, it is the checkout. An installed server must not write into site-packages, so it
+    uses the state folder of the user. This does not depend on the current folder, so that a token
+    that was created in one folder is valid for a server that is started in another one.
     """
     if not INSTALLED:
         return HOME

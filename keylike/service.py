@@ -1,4 +1,4 @@
-"""The service: builds every component from the settings, starts them, and closes them."""
+"""The service: builds every component from the settings, and starts and closes the components."""
 
 from __future__ import annotations
 
@@ -67,25 +67,26 @@ Load = Callable[[], Reader]
 
 
 class Service:
-    """Every component of one server, in the order in which they depend on each other.
+    """All components of one server.
 
-    The constructor starts nothing. `load` loads the model, `listen` opens the socket, `close` stops
-    whatever was started; it may be called at any time and more than once.
+    The constructor only builds the components. `load` loads the model, `listen` opens the socket,
+    and `close` stops everything that was started. `close` may be called at any time and repeatedly.
 
         with Service(settings) as service:
             service.load()
             service.listen().run()
 
-    Parameters:
+    Args:
         settings: The settings.
-        load: Returns the reader, in place of the one that the settings name.
+        load: Returns the reader to use, instead of the one in the settings.
         spare: Returns the reader to use if `load` fails.
-        log: The logger; by default one that writes where the settings say.
-        cache: The cache of readings; by default as the settings say.
-        traces: Where traces go; by default as the settings and OpenTelemetry's variables say.
-        clock: Returns monotonic seconds, for deadlines and times.
-        wall: Returns seconds since 1970, for answers and tokens.
-        one_time_token: A token that is valid for this run, or None.
+        log: The logger. By default it is created from the settings.
+        cache: The cache of readings. By default it is created from the settings.
+        traces: The exporter of traces. By default it is created from the settings and from
+            OpenTelemetry's environment variables.
+        clock: Returns monotonic seconds, for deadlines and durations.
+        wall: Returns seconds since 1970, for responses and tokens.
+        one_time_token: A token that is valid until the process exits, or None.
     """
 
     def __init__(
@@ -144,9 +145,12 @@ class Service:
         self._server: Server | None = None
 
     def load(self) -> None:
-        """Load and warm the model, then admit photos. Raise ModelError.
+        """Load and warm up the model, and then admit photos.
 
-        The log gets a warning if other users can change the model.
+        If other users can change the files of the model, a warning is logged.
+
+        Raises:
+            ModelError: No model can be used.
         """
         if changeable_by_others(self.settings.model_folder):
             self.log.warning("model changeable by other users")
@@ -164,7 +168,7 @@ class Service:
         """Open the server's socket.
 
         Args:
-            clock: Returns monotonic seconds for connections; by default the service's.
+            clock: Returns monotonic seconds for connections. By default it is the service's clock.
 
         Raises:
             OSError: The address cannot be used.
@@ -187,7 +191,11 @@ class Service:
         return self._server
 
     def close(self) -> bool:
-        """Stop everything; return False if a reader is still busy after a few seconds."""
+        """Stop all components.
+
+        Returns:
+            False if a reader is still busy after a few seconds.
+        """
         self.draining.set()
         finished = self.inference.close()
         if self._server:
@@ -215,15 +223,16 @@ class Service:
         return self.slots.retry_after_s() if path in PHOTO_PATHS else None
 
     def _derived_secret(self, purpose: bytes) -> bytes:
-        """Return a secret for one purpose, the same in all replicas that share a Redis."""
+        """Return a secret for one purpose. It is the same in all replicas that share a Redis."""
         secret = self._secret or secrets.token_bytes(32)
         return hmac.digest(secret, b"keylike " + purpose, "sha256")
 
     def _build_engines(self, load: Load | None, spare: Load | None) -> EngineSlot:
-        """Return the holder of the engine.
+        """Return the holder of the engine. The engine is loaded later.
 
-        Worker processes are used for the embedded reader only: a GPU cannot be shared by fork. If the
-        model cannot be loaded, the embedded reader takes its place, unless the settings forbid it.
+        If the model cannot be loaded, the embedded reader replaces it, unless the settings forbid
+        this. Worker processes are used for the embedded reader only, because forked processes
+        cannot share a GPU.
         """
         settings = self.settings
         if load is not None:
@@ -270,7 +279,10 @@ class Service:
         )
 
     def _embedded_classifier(self) -> Classifier:
-        """Return the embedded reader as a classifier, the one that answers if it is in this process."""
+        """Return the embedded reader as a classifier.
+
+        If the engine uses it in this process, no second one is loaded.
+        """
         reader = self.engines.engine().reader
         if reader is None or reader.info.kind != "caliper":
             reader = loading.load(self.settings.models / "caliper")
@@ -308,12 +320,13 @@ class Service:
 
 
 def create_app(settings: Settings, *, loaded: bool = True, **parts: Any) -> OpenAPI:
-    """Return the application of a new service; `app.extensions["keylike"]` is the service.
+    """Return the Flask application of a new service. The service is `app.extensions["keylike"]`.
 
     Args:
         settings: The settings.
-        loaded: Load the model now. Without it, requests get ModelLoading until `Service.load`.
-        parts: As for Service.
+        loaded: True to load the model now. Otherwise requests get ModelLoading until
+            `Service.load` is called.
+        parts: Further arguments of `Service`.
 
     Raises:
         ModelError: The model cannot be loaded.

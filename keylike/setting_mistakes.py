@@ -1,4 +1,4 @@
-"""Plain words for unknown settings and bad values."""
+"""Messages for unknown settings and bad values."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 PREFIX = "KEYLIKE_"
-# Longer values are not shown: somebody may have put a token into the wrong setting.
+# Longest value, in characters, that a message shows. A longer one may be a token that was put into
+# the wrong setting.
 _LONGEST_SHOWN = 12
-# Kubernetes sets these in every pod for a service whose name starts with keylike, as Docker's
-# links do: KEYLIKE_SERVICE_HOST, KEYLIKE_PORT_5000_TCP_ADDR, KEYLIKE_REDIS_SERVICE_PORT_MAIN.
+# Pattern of variables that Kubernetes and Docker links set for a service whose name starts with
+# keylike, such as KEYLIKE_SERVICE_HOST, KEYLIKE_PORT_5000_TCP_ADDR or
+# KEYLIKE_REDIS_SERVICE_PORT_MAIN. They are not settings.
 _SERVICE_LINK = re.compile(
     r"KEYLIKE_([A-Z0-9_]+_)?"
     r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
@@ -25,7 +27,7 @@ _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 def is_service_link(name: str, value: str) -> bool:
-    """Return True for a variable that Kubernetes sets because of the name of a service."""
+    """Return True if Kubernetes has set a variable for a service whose name starts with keylike."""
     other_service = name.startswith(PREFIX) and name.endswith("_PORT")
     return bool(
         _SERVICE_LINK.fullmatch(name) or (other_service and _SERVICE_ADDRESS.fullmatch(value))
@@ -33,15 +35,17 @@ def is_service_link(name: str, value: str) -> bool:
 
 
 def unknown_names(names: Collection[str], known: Iterable[str]) -> Iterator[str]:
-    """Yield a line for each unknown setting: with the prefix, or one typing mistake off a name.
+    """Yield a line for each variable that is probably meant as a setting but is not one.
+
+    It begins with KEYLIKE_, or it differs from the name of a setting by one typing mistake.
 
     Args:
-        names: names of variables, of other programs too.
+        names: names of all environment variables, including those of other programs.
         known: names of all settings, in upper case.
     """
     known = list(known)
     given = {name.upper() for name in names}
-    # Compare without the prefix, which makes all names similar.
+    # Compare without the prefix, because it makes all names similar.
     ends = {one.removeprefix(PREFIX): one for one in known}
     for name in names:
         upper = name.upper()
@@ -58,7 +62,7 @@ def unknown_names(names: Collection[str], known: Iterable[str]) -> Iterator[str]
 
 
 def _one_mistake(typed: str, meant: str) -> bool:
-    """Return True if one letter is missing, extra or wrong, or two neighbours are swapped."""
+    """Return True if one letter is missing, added or wrong, or two neighbours are swapped."""
     if abs(len(typed) - len(meant)) > 1 or typed == meant:
         return False
     start = next(
@@ -70,7 +74,7 @@ def _one_mistake(typed: str, meant: str) -> bool:
 
 
 def bad_value(name: str, field: FieldInfo, error: ErrorDetails) -> str:
-    """Return a line for a value that a setting does not take."""
+    """Return a line for a value that is not valid for a setting."""
     value = str(error["input"])
     if name == f"{PREFIX}PORT" and _SERVICE_ADDRESS.fullmatch(value):
         return (
@@ -86,7 +90,7 @@ def bad_value(name: str, field: FieldInfo, error: ErrorDetails) -> str:
 
 
 def _expected(field: FieldInfo) -> str:
-    """Return a phrase for the values that a field takes."""
+    """Return a phrase that describes the valid values of a field."""
     if get_origin(field.annotation) is Literal:
         *others, last = get_args(field.annotation)
         return f"{', '.join(others)} or {last}"

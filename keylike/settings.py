@@ -19,24 +19,29 @@ from keylike.resources import MODELS, state_folder
 from keylike.secret_strength import LEAST_BITS, estimate_bits
 from keylike.setting_mistakes import PREFIX, bad_value, is_service_link, unknown_names
 
-# Size of sockaddr_un.sun_path on macOS, the smallest, without its final zero.
+# Longest path of a unix socket, in bytes: the size of sockaddr_un.sun_path on macOS, which is the
+# smallest of all systems, without its final zero.
 _LONGEST_SOCKET = 103
+# Smallest length of a token or secret, in characters.
 _SHORTEST_TOKEN = 16
-# Nothing that flask-cors would take for a pattern: https://*.example.org would also match
-# https://xexample.org.evil.example.
-# Other schemes belong to apps with a built-in browser, such as capacitor://localhost.
+# Pattern of an origin. It excludes * inside an origin, because flask-cors would use it as a regular
+# expression: https://*.example.org would also match https://xexample.org.evil.example. Schemes
+# other than http and https are for apps with a built-in browser, such as capacitor://localhost.
 _ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://([a-z0-9][a-z0-9._-]*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?", re.IGNORECASE
 )
 
 
 def _cores() -> int:
-    """Return the number of cores this process may use. More threads would only take more memory."""
+    """Return the number of cores that this process may use, at most 64.
+
+    More threads than cores would only take more memory.
+    """
     return min(64, find_processors().usable)
 
 
 class SettingsError(ValueError):
-    """Unknown settings or bad values. `mistakes` has one line for the operator per mistake."""
+    """An error for unknown settings or bad values. `mistakes` contains one line per mistake."""
 
     def __init__(self, *mistakes: str) -> None:
         super().__init__("; ".join(mistakes))
@@ -44,9 +49,10 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseSettings):
-    """Values of KEYLIKE_*, MODEL_PATH and NGROK_TOKEN.
+    """The values of the variables KEYLIKE_*, MODEL_PATH and NGROK_TOKEN.
 
-    The environment takes precedence over .env. An empty value counts as unset.
+    A variable in the environment takes precedence over the file .env. An empty value counts as
+    unset.
     """
 
     model_config = SettingsConfigDict(
@@ -236,12 +242,12 @@ class Settings(BaseSettings):
         if url is not None:
             from redis import Redis
 
-            # Other libraries call a socket's address redis+unix://.
+            # Other libraries write redis+unix:// for the address of a unix socket.
             url = SecretStr(
                 re.sub(r"(?i)\Aredis\+unix(?=://)", "unix", url.get_secret_value(), count=1)
             )
             try:
-                # This checks the options and does not connect yet.
+                # This checks the options in the address, but does not connect.
                 Redis.from_url(url.get_secret_value()).connection_pool.make_connection()
                 if url.get_secret_value().startswith("unix://") and not urlsplit(
                     url.get_secret_value()
@@ -257,7 +263,7 @@ class Settings(BaseSettings):
     @classmethod
     def _long_enough(cls, token: SecretStr | None) -> SecretStr | None:
         clear = token.get_secret_value() if token else None
-        # Other characters do not survive an HTTP header.
+        # Other characters cannot be sent in an HTTP header.
         if clear is not None and (
             len(clear) < _SHORTEST_TOKEN or not clear.isascii() or not clear.isprintable()
         ):
@@ -359,7 +365,7 @@ def _is_origin(text: str) -> bool:
     if not _ORIGIN.fullmatch(text):
         return False
     try:
-        # This raises ValueError for brackets around something other than an IPv6 address.
+        # urlsplit raises ValueError if there are brackets around anything but an IPv6 address.
         return urlsplit(text).hostname is not None
     except ValueError:
         return False
@@ -369,11 +375,12 @@ def load_settings(env_file: Path = Path(".env"), **options: Any) -> Settings:
     """Return the settings.
 
     Args:
-        env_file: file with settings that the environment does not have.
-        options: values by field that take precedence over both.
+        env_file: file with settings that are not in the environment.
+        options: values by field name, which take precedence over both.
 
     Raises:
-        SettingsError: Unknown names or bad values, all of them. The message shows no secret.
+        SettingsError: There are unknown names or bad values. The message lists all of them, but it
+            shows no secret.
     """
     try:
         in_file = dotenv_values(env_file) if env_file.is_file() else {}
@@ -393,7 +400,7 @@ def load_settings(env_file: Path = Path(".env"), **options: Any) -> Settings:
 
 
 def _name(field: str) -> str:
-    """Return the environment variable of a field, or of an alias as errors give it."""
+    """Return the environment variable of a field. An error names a field by its alias, if any."""
     alias = (
         Settings.model_fields[field].validation_alias if field in Settings.model_fields else field
     )

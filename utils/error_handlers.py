@@ -1,4 +1,8 @@
-"""Error handlers under the module name of the older guide."""
+"""Error handlers, under function names of the older guide.
+
+The older guide is an earlier tutorial for a Keylike server. This module keeps its function names,
+so that code written for it still runs.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,10 @@ from utils.response_formatter import format_error_response
 
 
 def register_error_handlers(app: Flask) -> None:
-    """Answer 413 and 500 of a Flask application with JSON. Keylike's own application does already."""
+    """Make a Flask application answer 413 and 500 with JSON.
+
+    It is not needed for Keylike's application, which does this already.
+    """
     app.register_error_handler(413, handle_file_too_large)
     app.register_error_handler(500, handle_internal_error)
 
@@ -22,7 +29,7 @@ def handle_file_too_large(error: RequestEntityTooLarge) -> tuple[Response, int]:
 
 
 def handle_internal_error(error: InternalServerError) -> tuple[Response, int]:
-    """Return the response for an unexpected error, without its text."""
+    """Return the response for an unexpected error. It does not contain the text of the error."""
     return _response(500)
 
 

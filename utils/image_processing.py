@@ -1,4 +1,8 @@
-"""Picture helpers under the names of the older guide."""
+"""Functions for pictures, under names of the older guide.
+
+The older guide is an earlier tutorial for a Keylike server. This module keeps its function names,
+so that code written for it still runs.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,24 @@ from keylike.images.photo import photo_from_image
 from keylike.readers.gemma.manifest import Picture
 from keylike.readers.gemma.picture import Framer
 
+# Side in pixels of the square that the guide's model sees.
 _SIDE = 336
+# Longer side in pixels of a picture for phones.
 _MOBILE_SIDE = 1024
 
 
 def preprocess_image(image: Image.Image) -> Image.Image:
-    """Return the picture as the guide shows it to the model: upright, RGB, squashed to 336x336.
+    """Return the picture as the guide's model sees it: upright, RGB, 336 by 336 pixels.
 
-    `gemma3n_inference` does not need it. It frames the key as the checkpoint's manifest says.
+    The aspect ratio is not kept. Do not call this before `gemma3n_inference`, which prepares the
+    picture itself as the manifest of the checkpoint says.
     """
     pixels = photo_from_image(image).pixels
     return Framer(Picture(crop="none", fit="squash", side=_SIDE), None).frame(pixels, _SIDE).square
 
 
 def enhance_image_for_locks(image: Image.Image) -> Image.Image:
-    """Return the picture in RGB with the guide's contrast (1.2) and sharpness (1.1)."""
+    """Return the picture in RGB, with the contrast (1.2) and sharpness (1.1) of the guide."""
     contrasted = ImageEnhance.Contrast(_rgb(image, max(image.size))).enhance(1.2)
     return ImageEnhance.Sharpness(contrasted).enhance(1.1)
 

@@ -1,4 +1,8 @@
-"""Response helpers under the names of the older guide."""
+"""Functions for responses, under names of the older guide.
+
+The older guide is an earlier tutorial for a Keylike server. This module keeps its function names,
+so that code written for it still runs.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +54,8 @@ def validate_api_response(response: Mapping[str, Any]) -> tuple[bool, list[str]]
     """Check the fields of a success that phone apps depend on.
 
     Returns:
-        Whether the response is complete, and a line per problem: a missing field, a wrong type or
-        range, or a code that the keyway does not allow.
+        True if the response is complete and valid, and one line per problem: a missing field, a
+        wrong type, a value out of range, or a code that the keyway does not allow.
     """
     try:
         Prediction.model_validate(dict(response), strict=True)

@@ -1,1 +1,1 @@
-"""Readers turn photos of keys into readings."""
+"""Readers, which turn photos of keys into readings."""

@@ -1,6 +1,6 @@
-"""Combination of two readers: the probability of a code that both give, and of differing codes.
+"""Combine two readers: compute the probability of a code on which they agree or disagree.
 
-The derivation and its costs are in docs/decisions/0009-two-readers.md.
+The derivation of the formulas is in docs/decisions/0009-two-readers.md.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ from keylike.readers.contract import (
 
 Code = tuple[str, tuple[int, ...]]
 
-# Reasons that concern the content of the photo: it does not show one readable key. All others
-# concern the quality of the photo.
+# Reasons of refusals which say that the photo does not show exactly one readable key. All other
+# reasons are about the quality of the photo.
 _NO_CODE = (Reason.NOT_A_KEY, Reason.SEVERAL_KEYS, Reason.NO_CUTS, Reason.UNSUPPORTED_KEYWAY)
 _ADVICE = (
     "Take another photo: one key flat on a plain surface in soft light, "
     "the phone straight above, the blade sharp."
 )
-# Probabilities are clipped, because two certain readers with different codes would divide 0 by 0.
+# Limits to which probabilities are clipped. Otherwise two readers that are certain of different
+# codes would cause a division of 0 by 0.
 _MIN_PROBABILITY, _MAX_PROBABILITY = 1e-6, 1 - 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Labelled photo that both readers read.
+    """A photo with a known code that both readers have read.
 
     Attributes:
-        truth: Labelled keyway and code.
+        truth: Correct keyway and code.
         first: Keyway and code from the first reader.
         second: Keyway and code from the second reader.
     """
@@ -51,16 +52,16 @@ class Outcome:
 
 
 class AgreeingReader:
-    """Reader that combines the results of two readers.
+    """A reader that combines the results of two readers.
 
-    Each reader's confidence is taken as the probability that its whole code is correct. Exceptions
-    of either reader propagate, including Overloaded.
+    The confidence of each reader is used as the probability that its whole code is correct.
+    Exceptions of either reader propagate, including Overloaded.
 
     Args:
         first: First reader.
         second: Second reader.
-        shared_error: Probability that two wrong readings show the same code, 0 to 1.
-        fitted: True if `shared_error` was measured.
+        shared_error: Probability that two wrong readings contain the same code, 0 to 1.
+        fitted: True if `shared_error` was measured on photos.
     """
 
     def __init__(self, first: Reader, second: Reader, shared_error: float, fitted: bool) -> None:
@@ -151,16 +152,16 @@ class AgreeingReader:
 
 
 def agreement_probability(p: float, q: float, shared_error: float) -> float:
-    """Return the probability that a code given by both readers is correct.
+    """Return the probability that a code is correct if both readers return it.
 
-    Either both are correct, or both made the same mistake. With c = `shared_error`, the result is
-    at least the larger of both probabilities if the smaller is at least c / (1 + c). A reader with
-    more doubt than that lowers the other's probability by agreeing.
+    Either both readers are correct, or both made the same mistake. Let c be `shared_error`. If both
+    probabilities are at least c / (1 + c), the result is at least the larger one. If one of them is
+    smaller, the result is below the other one, although the readers agree.
 
     Args:
         p: Probability that the first reader's code is correct.
         q: Probability that the second reader's code is correct.
-        shared_error: Probability that two wrong readings show the same code.
+        shared_error: Probability that two wrong readings contain the same code.
     """
     p, q = _clip(p), _clip(q)
     right, mistake = p * q, (1 - p) * (1 - q) * shared_error
@@ -170,12 +171,12 @@ def agreement_probability(p: float, q: float, shared_error: float) -> float:
 def rival_probabilities(p: float, q: float, shared_error: float) -> tuple[float, float]:
     """Return the probabilities that the first and the second of two different codes are correct.
 
-    The remainder is the probability that neither is.
+    Their sum is less than 1, because both codes can be wrong.
 
     Args:
-        p: Probability that the first reader's code is correct, from that reader.
-        q: The same for the second reader.
-        shared_error: Probability that two wrong readings show the same code.
+        p: The first reader's confidence in its code.
+        q: The second reader's confidence in its code.
+        shared_error: Probability that two wrong readings contain the same code.
     """
     p, q = _clip(p), _clip(q)
     first, second, neither = p * (1 - q), (1 - p) * q, (1 - p) * (1 - q) * (1 - shared_error)
@@ -193,27 +194,30 @@ def with_confidence(
 ) -> Reading:
     """Return the same reading with another confidence.
 
-    There are three cases: the code is correct (probability `confidence`), the rival's code is
-    correct (`rival_probability`), or neither is (n, the rest). In the first, every cut is correct.
-    In the second, those cuts are correct that both readings share. In the third, as many are
-    correct as the reader expects when its code is wrong.
+    The probabilities of cuts and candidates are adapted. There are three cases:
 
-    Let p be the reader's own confidence. In the third case, a cut with probability a is correct
-    with probability (a - p) / (1 - p), and a candidate with probability k with k / (1 - p).
-    Therefore:
+    1. The code is correct (probability `confidence`). Then every cut is correct.
+    2. The rival's code is correct (`rival_probability`). Then the cuts are correct that both
+       readings have in common.
+    3. Neither is correct (n, the remaining probability). Then each cut is correct with the
+       probability that the reader expects for a wrong code.
+
+    Let p be the original confidence. In the third case, a cut with the original probability a is
+    correct with probability (a - p) / (1 - p), and a candidate with the original probability k is
+    correct with probability k / (1 - p). Therefore the new probabilities are:
 
     cut        confidence + rival_probability * (1 if shared, else 0) + n * (a - p) / (1 - p)
     candidate  n * k / (1 - p); the rival's own code has rival_probability
 
-    No cut is less probable than the whole code, and the candidates sum to at most 1. A rival of
-    another keyway is not a candidate.
+    No cut is less probable than the whole code, and the probabilities of the candidates sum to at
+    most 1. The rival's code is a candidate only if it has the same keyway.
 
     Args:
         reading: Reading to change.
         confidence: New confidence.
         calibrated: True if the new confidence is calibrated.
-        rival: Different reading of the other reader, or None.
-        rival_probability: Probability that the rival is correct.
+        rival: Reading of the other reader with a different code, or None.
+        rival_probability: Probability that the rival's code is correct.
     """
     neither = max(0.0, 1 - confidence - rival_probability)
     doubt = max(1e-9, 1 - reading.confidence)
@@ -248,10 +252,13 @@ def with_confidence(
 
 
 def fit_shared_error(outcomes: Iterable[Outcome]) -> tuple[float, int]:
-    """Return the probability that two wrong readings agree, and the number of photos behind it.
+    """Estimate the probability that two wrong readings contain the same code.
 
-    Laplace's rule of succession is used: (same + 1) / (both wrong + 2). The result is one half
-    without any photo that both misread, and never exactly 0 or 1.
+    Laplace's rule of succession is used: (same + 1) / (both wrong + 2). The result is never exactly
+    0 or 1, and it is one half if both readers misread no photo.
+
+    Returns:
+        The probability, and the number of photos that both readers misread.
     """
     wrong = [item for item in outcomes if item.truth not in (item.first, item.second)]
     same = sum(item.first == item.second for item in wrong)
@@ -264,9 +271,9 @@ def code_of(reading: Reading) -> Code:
 
 
 def _after_refusal(reading: Reading, by: ReaderInfo, refusal: Unreadable) -> Reading | Unreadable:
-    """Return the result if only one reader gives a code.
+    """Return the result if only one reader returns a code.
 
-    The reading stands, unless the other reader saw that there is no such code.
+    It is that reading, unless the other reader found that the photo shows no readable key.
     """
     if refusal.reason not in _NO_CODE:
         return reading

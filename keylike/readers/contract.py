@@ -1,4 +1,4 @@
-"""Interface of a reader: photos in, one reading or refusal per photo out."""
+"""The interface of a reader: it takes photos and returns one reading or refusal per photo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Point = tuple[float, float]
 
 
 class Reason(StrEnum):
-    """Reason of a refusal."""
+    """The reason of a refusal."""
 
     NOT_A_KEY = "not_a_key"
     SEVERAL_KEYS = "several_keys"
@@ -34,10 +34,11 @@ class Cut:
     """One cut of a key.
 
     Attributes:
-        position: Number from 1 at the bow.
+        position: Number of the cut, from 1 at the bow.
         depth: The maker's depth number.
-        probability: Probability that the depth is correct, calibrated together with the whole code.
-        depth_mm: Height of the blade under the cut in millimetres.
+        probability: Probability that the depth is correct. It is consistent with the calibrated
+            confidence of the whole code.
+        depth_mm: Height of the blade that is left under the cut, in millimetres.
     """
 
     position: int
@@ -48,7 +49,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Whole code that the keyway allows, bow to tip, with the probability that it is correct."""
+    """A possible code, bow to tip, with the probability that it is correct."""
 
     codes: tuple[int, ...]
     probability: float
@@ -62,8 +63,8 @@ class Quality:
         px_per_mm: Photo pixels per millimetre at the blade.
         px_per_depth_step: Photo pixels per depth step of the keyway.
         tilt_deg: Angle in degrees between the plane of the key and that of the picture.
-        sharpness: 0 to 1.
-        contrast: 0 to 1.
+        sharpness: Sharpness of the picture, from 0 (blurred) to 1.
+        contrast: Contrast between blade and background, from 0 (none) to 1.
         worn_cuts: Positions of cuts nearly midway between two depths, as on a worn or copied key.
         other_keys: True if other keys seem to be in the picture. The largest key is read.
     """
@@ -79,7 +80,13 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class CutLine:
-    """Position of a cut in the photo in pixels, from the uncut edge to the root of the cut."""
+    """The position of a cut in the photo, as a line from the uncut edge to the root of the cut.
+
+    Attributes:
+        position: Number of the cut, from 1 at the bow.
+        foot: Point on the uncut edge, in pixels.
+        root: Point at the root of the cut, in pixels.
+    """
 
     position: int
     foot: Point
@@ -88,7 +95,7 @@ class CutLine:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Geometry of a reading in photo pixels (x right, y down), for drawing it on the picture.
+    """The coordinates for drawing a reading on its photo, in pixels (x to the right, y down).
 
     Attributes:
         outline: Outline of the key.
@@ -103,7 +110,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Result of reading one photo.
+    """The code of a key in a photo.
 
     Attributes:
         keyway: Name of the keyway.
@@ -111,9 +118,9 @@ class Reading:
         confidence: Probability that the whole code is correct.
         calibrated: True if `confidence` comes from a fitted calibration.
         cuts: One entry per cut.
-        candidates: Ranked codes; the first is `codes`.
+        candidates: Possible codes, most probable first. The first is `codes`.
         quality: Measurements of the photo.
-        drawing: Geometry, or None if the reader does not measure it.
+        drawing: Coordinates for drawing, or None if the reader does not measure them.
     """
 
     keyway: str
@@ -128,7 +135,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """Reading of one of two readers that disagree. `model` is the name of the reader."""
+    """The code from one of two readers that disagree. `model` is the name of the reader."""
 
     model: str
     keyway: str
@@ -138,14 +145,14 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Refusal of a photo.
+    """The refusal of a photo.
 
     Attributes:
-        reason: Reason code.
-        message: Sentence that says what was seen.
-        advice: Sentence that helps to take a better photo.
+        reason: Reason, as a word for programs.
+        message: Sentence that says what the reader found.
+        advice: Sentence that tells how to take a better photo.
         quality: Measurements of the photo.
-        opinions: Reading of each reader, if two disagree.
+        opinions: The codes of the readers, if two readers disagree.
     """
 
     reason: Reason
@@ -157,7 +164,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class ReaderInfo:
-    """Description of a reader.
+    """The description of a reader.
 
     Attributes:
         name: Name from the manifest.
@@ -165,8 +172,8 @@ class ReaderInfo:
         kind: Kind of model, such as "caliper" or "gemma-lora".
         keyways: Keyways that the reader knows.
         digest: Digest of the model files.
-        max_batch: Largest useful batch.
-        workers: Largest useful number of threads; None for one per core.
+        max_batch: Largest number of photos that it is useful to read at once.
+        workers: Largest number of threads that it is useful to read in; None for one per core.
     """
 
     name: str
@@ -184,7 +191,7 @@ class ReaderInfo:
 
 
 class Reader(Protocol):
-    """Reader of keys. It is loaded once and used from many threads."""
+    """A reader of keys. It is loaded once and used by many threads."""
 
     @property
     def info(self) -> ReaderInfo:
@@ -194,7 +201,7 @@ class Reader(Protocol):
         """Read a synthetic photo once, so that the first request is not slower."""
 
     def read(self, photos: Sequence[Photo]) -> list[Reading | Unreadable]:
-        """Return one result per photo, in order. An unreadable photo never affects another.
+        """Return one result per photo, in order. An unreadable photo does not affect the others.
 
         Raises:
             Overloaded: There is not enough memory.

@@ -27,21 +27,22 @@ if TYPE_CHECKING:
     from keylike.readers.caliper.reader import CaliperReader
 
 KINDS = ("caliper", "gemma-lora", "gemma-merged")
-# Shared error and whether it was fitted, for a model without a fitted value.
+# Probability that two wrong readings contain the same code, and whether it was fitted, for a model
+# without a fitted value.
 UNFITTED = (0.5, False)
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """Options for loading a model, as the settings of the same names describe.
+    """Options for loading a model. The settings with the same names describe them.
 
     Attributes:
-        models: Folder that may hold base models.
+        models: Folder that may contain base models.
         base_model: Base model of an adapter.
         backend: Library that runs Gemma.
         precision: Precision of the weights.
         max_batch: Largest batch for Gemma.
-        finder_folder: Folder of a caliper that locates the key for other readers.
+        finder_folder: Folder of a caliper that finds the key in a photo for other readers.
     """
 
     models: Path | None = None
@@ -58,7 +59,7 @@ DEFAULTS = Choices()
 def why(error: BaseException) -> str:
     """Return why a model could not be loaded, in one line for /health.
 
-    Messages of libraries are left out, because they may contain paths.
+    It does not contain messages of libraries, because these may contain paths.
     """
     if isinstance(error, Overloaded):
         return (
@@ -102,7 +103,7 @@ def is_caliper(folder: Path) -> bool:
 
 
 def look(folder: Path, choices: Choices = DEFAULTS) -> str:
-    """Check a model folder without loading it. Return a sentence that describes it.
+    """Check a model folder without loading the model, and return a sentence that describes it.
 
     Raises:
         ModelError: The folder is invalid. The message is one line.
@@ -123,7 +124,7 @@ def look(folder: Path, choices: Choices = DEFAULTS) -> str:
     assumption = (
         ""
         if has_manifest(folder)
-        else f"; no {MANIFEST}: assumed to be trained as the older guide describes"
+        else f"; no {MANIFEST}: assumed to be a model of the earlier tutorial (docs/gemma.md)"
     )
     return (
         f"{checkpoint.manifest.name} {checkpoint.manifest.version} "
@@ -138,7 +139,7 @@ def _refuse_base_model(folder: Path) -> None:
         refuse_base_model(folder.resolve().name)
 
 
-# Readers are imported on use, so that the command line need not load their libraries.
+# Readers are imported when they are used, so that the command line does not load their libraries.
 def _caliper(folder: Path) -> CaliperReader:
     from keylike.readers.caliper.reader import CaliperReader
 
@@ -175,7 +176,7 @@ def load_agreeing(folder: Path, caliper: Path, choices: Choices = DEFAULTS) -> R
 
 
 def agreement_of(folder: Path) -> tuple[float, bool]:
-    """Return the shared error from a model's manifest, and whether it was fitted."""
+    """Return the probability of the same mistake from a manifest, and True if it was fitted."""
     table = read_manifest(folder).get("agreement") if has_manifest(folder) else None
     return (float(table["shared_error"]), True) if table else UNFITTED
 
@@ -186,14 +187,15 @@ def agreeing(first: Reader, caliper: Reader, agreement: tuple[float, bool]) -> R
     Args:
         first: Any reader.
         caliper: The embedded reader.
-        agreement: Probability that two wrong readings agree, and whether it was fitted.
+        agreement: Probability that two wrong readings contain the same code, and True if it was
+            fitted.
     """
     shared_error, fitted = agreement
     return AgreeingReader(first, caliper, shared_error, fitted)
 
 
 def load_classifier(folder: Path) -> Classifier:
-    """Load a classifier from a folder of kind onnx-classifier without warming it up.
+    """Load a classifier from a folder of kind onnx-classifier. It is not warmed up.
 
     Raises:
         ModelError: The folder is invalid. The message is one line.

@@ -1,9 +1,11 @@
-"""Manifest of a model folder, and comparison of its files with their SHA-256.
+"""Read the manifest of a model folder, and compare its files with their SHA-256.
 
-Messages name folders, never whole paths. The folder itself may be a link, because the settings name
-it deliberately. A link inside may lead to any place inside, as in a Kubernetes volume (..data). In
-a download from the Hugging Face hub it may lead to the blobs next to the snapshots. Any other link
-could open files that neither the folder nor its manifest shows.
+Error messages contain names of folders and files, never whole paths.
+
+Symbolic links are accepted in three cases only, because others could open unexpected files. The
+model folder itself may be a link. A link in the folder may lead to another file in it, as in a
+Kubernetes volume (..data). In a download from the Hugging Face hub, a link may lead to the folder
+`blobs` next to `snapshots`.
 """
 
 from __future__ import annotations
@@ -22,19 +24,22 @@ from keylike.errors import ModelError
 
 MANIFEST = "manifest.toml"
 _MAX_MANIFEST_BYTES = 1_000_000
-# Limit of protocol buffers, and therefore of ONNX files.
+# Largest size in bytes of a file that is read completely: the limit of protocol buffers, and
+# therefore of ONNX files.
 _MAX_READ_BYTES = 2**31
-# tomllib needs quadratic time for a dotted key of many parts.
+# Pattern of a dotted key with more than 65 parts, which is refused because tomllib needs quadratic
+# time for it.
 _LONG_DOTTED_KEY = re.compile(r"""(?:\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*){65}""")
-# Names that lead elsewhere on some system, or that cannot be printed.
+# Pattern of file names that lead to another folder on some system, or that cannot be printed.
 _UNSAFE_NAME = re.compile(r"[/\\:\x00-\x1f\x7f-\x9f]|\A\.{0,2}\Z")
+# Largest number of characters of a value in an error message.
 _MAX_PRINTED = 80
 
 
 def has_manifest(folder: Path) -> bool:
-    """Return True if there is a manifest, even as a dangling link.
+    """Return True if there is a manifest, even if it is a symbolic link to a missing file.
 
-    A folder with a dangling link must not be treated as a folder without a manifest.
+    A folder with such a link must not be treated as a folder without a manifest.
     """
     return os.path.lexists(folder / MANIFEST)
 
@@ -43,7 +48,7 @@ def manifest_bytes(folder: Path) -> bytes:
     """Return the content of the manifest.
 
     Raises:
-        ModelError: It is missing, too large, not a regular file, or a link out of the folder.
+        ModelError: It is missing, too large, not a regular file, or a link to another folder.
     """
     path = folder / MANIFEST
     refuse_escaping_links(folder, [MANIFEST])
@@ -96,7 +101,7 @@ def check_files(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Compare every listed file with its SHA-256.
 
     Raises:
-        ModelError: A file is missing, altered or outside the folder.
+        ModelError: A file is missing, changed or outside the folder.
     """
     for name, expected in _listed(folder, manifest).items():
         _compare(folder / name, sha256(folder / name), expected)
@@ -114,7 +119,11 @@ def read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def refuse_escaping_links(folder: Path, names: Iterable[str]) -> None:
-    """Raise ModelError if one of these files is a link that leads out of the folder."""
+    """Check symbolic links in a model folder.
+
+    Raises:
+        ModelError: One of the files `names` is a link that leads out of the folder.
+    """
     root = Path(os.path.realpath(folder))
     roots = (root, root.parent.parent / "blobs") if root.parent.name == "snapshots" else (root,)
     for name in names:
@@ -128,7 +137,7 @@ def refuse_escaping_links(folder: Path, names: Iterable[str]) -> None:
 def footprint(folder: Path, names: Iterable[str]) -> tuple[tuple[object, ...], ...]:
     """Return values that change when one of these files is replaced or written.
 
-    No content is read.
+    The content of the files is not read.
 
     Raises:
         ModelError: A file is missing.
@@ -147,7 +156,8 @@ def open_file(path: Path) -> BufferedReader:
     """Open a regular file for reading.
 
     Raises:
-        OSError: It is anything else. A pipe would block forever, and a device may never end.
+        OSError: It cannot be opened, or it is not a regular file: a pipe would block forever, and a
+            device may have no end.
     """
     flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, os.O_RDONLY | flags)
@@ -160,7 +170,7 @@ def open_file(path: Path) -> BufferedReader:
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal.
 
-    The file is read in pieces, because shards may exceed memory.
+    The file is read in pieces, because a weight file may be larger than the memory.
 
     Raises:
         ModelError: The file is missing or cannot be read.
@@ -173,12 +183,15 @@ def sha256(path: Path) -> str:
 
 
 def display_name(path: Path) -> str:
-    """Return the name of a file for messages: its folder and its own name."""
+    """Return the name of a file for messages: the name of its folder and its name."""
     return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 
 
 def printable(value: object) -> str:
-    """Return a value from a model folder for messages: short and without control characters."""
+    """Return a value of a model's manifest as text for an error message.
+
+    It is shortened, with "?" for each unprintable character.
+    """
     try:
         text = str(value)
     except ValueError:  # an integer with thousands of digits

@@ -1,4 +1,4 @@
-"""Parse the reply of a language model: its keyway, its numbers and their positions in the text."""
+"""Parse the reply of a language model: the keyway, the numbers, and their positions in the text."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from keylike.keys.keyways import UnknownKeyway, keyway, keyways
 from keylike.readers.gemma.model_output import Trust
 
 Span = tuple[int, int]
+# Largest number of characters of a reply that are parsed.
 _LIMIT = 4000
 _COUNTS = frozenset(count for record in keyways().values() for count in record.cut_counts)
 
@@ -20,13 +21,13 @@ _SEPARATORS = (
 )
 _FIGURES = "confidence|production|complexity"
 _LABELS = f"keyway|bitting|brand|{_FIGURES}"
-_START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # of a word, underscores being decoration
+_START, _END = r"(?<![^\W_])", r"(?![^\W_])"  # of a word; underscores do not belong to it
 _OPEN, _CLOSE = r"[\s*_`\"'\[(|]*", r"[*_`\"')\].!]{0,8}"
 _BOW_TO_TIP = rf"(?:{_BLANK}?\(?(?:from )?bow to tip)?"
 
 
 def _run(number: str) -> str:
-    """Return a pattern for numbers with one kind of separator, or for adjacent digits."""
+    """Return a pattern for numbers with the same separator between them, or for adjacent digits."""
     return (
         "(?P<run>"
         + "|".join(rf"{number}(?:{mark}{number})+" for mark in _SEPARATORS)
@@ -34,7 +35,7 @@ def _run(number: str) -> str:
     )
 
 
-# A label starts its line, or is inside the line and followed by a colon.
+# Pattern of a label. It is at the start of its line, or inside a line and followed by a colon.
 _LABEL = re.compile(
     r"(?:(?P<opens>^[\s*_`\"'#>|{\[(+-]{0,8})"
     rf"|[*_`\"')\]}}.|;]{{0,4}},?[\s*_`\"'{{|]{{0,4}}{_START})"
@@ -43,7 +44,7 @@ _LABEL = re.compile(
     rf"(?(opens)(?:[:=]|(?:is|are)\b)?|[:=]){_OPEN}",
     re.IGNORECASE,
 )
-# Values that continue on the next line: after a heading, or in a list with a comma.
+# Patterns of values that continue on the next line: after a heading, or at a comma in a list.
 _HEADING = rf"(?:[:=]|^[#*_> -]{{0,6}}(?:(?:{_FIGURES})[^0-9\r\n]{{0,40}}|{_LABELS}))[*_`]{{0,4}}"
 _RUNS_ON = re.compile(
     rf"{_HEADING}\s+(?![\W_]{{0,8}}(?:{_LABELS}))|(?<=\S)\s+(?=[,;])", re.IGNORECASE | re.MULTILINE
@@ -51,8 +52,8 @@ _RUNS_ON = re.compile(
 _VALUE = re.compile(
     rf"{_run('[0-9]{1,2}')}{_BOW_TO_TIP}{_CLOSE}(?:(?<=[\"'\]]),)?[\s}}|]*", re.IGNORECASE
 )
-# Unlabelled runs exclude two-digit numbers, which are dates, times and phone numbers more often
-# than depths.
+# Patterns of codes without a label. They exclude two-digit numbers, which are more often parts of
+# dates, times and phone numbers than depths.
 _OWN_LINE = rf"^\s{{0,8}}(?:[-*>#+]\s)?{_OPEN}"
 _CODE = rf"(?:(?:^[\s*_#>-]{{0,8}}|\b(?:the|its|key|key's)\s)code|{_START}(?:answer|bitting|cuts))"
 _CALLED_CODE = rf"{_CODE}(?:\s(?:is|are|reads)\b\s?[:=]?|[\s*_]{{0,3}}[:=]){_OPEN}"
@@ -68,17 +69,17 @@ _NONE = re.compile(rf"[\W_]*(?:none|no[ _-]?key|not[ _-]a[ _-]key){_END}", re.IG
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Code as the model wrote it.
+    """The code as the model wrote it.
 
-    The numbers are excluded from the repr, because a code opens a door.
+    The repr does not contain the numbers, because a code opens a door.
 
     Attributes:
-        keyway: Name of a keyway that the reader knows. None with a `keyway_span` means that the
-            text names another keyway. None without one means that it names none.
-        digits: The model's own numbers, 0 to 99.
+        keyway: Name of a keyway that the reader knows. If it is None, `keyway_span` tells the
+            reason: the text names another keyway, or (if that is None too) no keyway.
+        digits: The numbers that the model wrote, 0 to 99.
         spans: Start and end of each number in the text.
-        keyway_span: Start and end of the keyway, or None.
-        trust: How the code was marked.
+        keyway_span: Start and end of the keyway's name, or None.
+        trust: How the code was found.
     """
 
     keyway: str | None
@@ -91,8 +92,8 @@ class Reply:
 def parse_reply(text: str, known: Sequence[str]) -> Reply | None:
     """Return the code in generated text, or None if there is none or more than one.
 
-    Only whole lines within the first 4,000 characters are read. The number of cuts is one that the
-    keyway allows. The caller must check the depths.
+    Only whole lines within the first 4,000 characters are parsed. The keyway allows the number of
+    cuts of the returned code. The caller must check the depths.
 
     Args:
         text: Generated text without the prompt.
@@ -117,9 +118,9 @@ def parse_reply(text: str, known: Sequence[str]) -> Reply | None:
 
 
 def says_none(text: str) -> bool:
-    """Return True if a labelled line says that there is no key, such as "KEYWAY: NONE".
+    """Return True if a line with a label says that there is no key, such as "KEYWAY: NONE".
 
-    No labelled line may name a keyway or a number.
+    If such a line contains a keyway or a number, the result is False.
     """
     text = _truncate(text)
     values, _ = _split_labels(text)
@@ -133,9 +134,10 @@ def says_none(text: str) -> bool:
 
 
 def _truncate(text: str) -> str:
-    """Return the start of the text with unchanged character positions.
+    """Return the start of the text, with all characters at the same positions.
 
-    A line that exceeds the limit is dropped, because half a line could be another code.
+    The line at the limit is dropped, because a part of a line could be another code. Line breaks
+    inside a value become blanks.
     """
     if len(text) > _LIMIT:
         text = "".join(text[:_LIMIT].splitlines(keepends=True)[:-1])
@@ -158,9 +160,9 @@ def _split_labels(text: str) -> tuple[dict[str, list[Span]], list[Span]]:
 
 
 def _find_keyways(text: str, values: list[Span]) -> list[tuple[str | None, Span]]:
-    """Return the keyways named by the labelled values, or else by the whole text.
+    """Return the keyways in the values after the label, or in the whole text if there is no label.
 
-    None stands for an unknown keyway.
+    None means an unknown keyway.
     """
     if not values:
         return [(keyway(found[0]).name, found.span()) for found in _NAME.finditer(text)]
@@ -182,15 +184,16 @@ def _keyways_in(text: str, span: Span) -> list[tuple[str | None, Span]]:
 
 
 def _parse_value(text: str, span: Span) -> tuple[Span, ...]:
-    """Return the numbers of a value, or nothing if it contains anything else."""
+    """Return the spans of the numbers in a value, or () if it contains anything else."""
     found = _VALUE.fullmatch(text, *span)
     return _numbers(found, 0) if found else ()
 
 
 def _find_loose_runs(text: str, prose: list[Span]) -> list[tuple[Span, ...]]:
-    """Return the runs that are a line of their own or are called the code.
+    """Return the sequences of numbers that make up a whole line, or that the text calls the code.
 
-    If there are any, all other runs that could be a code are included for comparison.
+    If there are any, all other sequences that could be a code are returned too, so that the caller
+    can notice a contradiction.
     """
     lines = [(start, text[start:end]) for start, end in prose]
     runs = [_numbers(found, start) for start, line in lines for found in _LOOSE.finditer(line)]

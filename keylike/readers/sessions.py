@@ -1,4 +1,4 @@
-"""ONNX sessions that read nothing but checked bytes, with limits on run time and memory."""
+"""Open ONNX sessions from checked bytes, and limit their run time and memory."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# onnxruntime would otherwise report networks, errors and a machine identifier to its maker.
+# Without this, onnxruntime would report networks, errors and a machine identifier to its maker.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 _EXTERNAL_DATA_KEY = "session.model_external_initializers_file_folder_path"
-# Memory limit in bytes for the intermediate results of all bounded sessions together. File sizes
-# bound the weights.
+# Memory limit in bytes for the intermediate results of all bounded sessions together. The memory
+# of the weights is limited by the sizes of the files.
 MAX_BYTES = 4_000_000_000
 
 
 def open_network(data: bytes, *, bounded: bool = False) -> Any:
     """Open a session that uses one thread.
 
-    Photos are processed in parallel, not parts of one photo.
+    Several photos can be processed in parallel, but one photo uses one core only.
 
     Args:
         data: Content of the ONNX file.
-        bounded: True for a network of unknown origin. A run fails if it needs more than MAX_BYTES.
+        bounded: True for a network of unknown origin: the memory of its runs is limited by
+            MAX_BYTES.
 
     Raises:
         Exception: Whatever onnxruntime raises.
@@ -35,15 +36,15 @@ def open_network(data: bytes, *, bounded: bool = False) -> Any:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    # External weights would be neither listed nor checked. They are searched below this path, which
-    # is a file, so none can exist.
+    # Weights in other files would not have been checked. onnxruntime searches them in this folder,
+    # but the path is that of a file, so it cannot find any.
     options.add_session_config_entry(_EXTERNAL_DATA_KEY, str(Path(__file__).resolve()))
     if bounded:
         _bound_memory()
         options.add_session_config_entry("session.use_env_allocators", "1")
-        # Weights in the shared arena would not be freed with the session.
+        # Keep the weights out of the shared arena, where they would not be freed with the session.
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
-    # Constant folding would compute while opening the network, without any memory limit.
+    # Constant folding computes while the network is opened, without the memory limit.
     disabled = ["ConstantFolding"] if bounded else []
     return onnxruntime.InferenceSession(
         data, options, providers=["CPUExecutionProvider"], disabled_optimizers=disabled
@@ -55,7 +56,7 @@ def run_within(
 ) -> list[Any]:
     """Run a bounded session and release its memory.
 
-    A run that exceeds its time ends after the operator that is being computed.
+    A run that takes too long is stopped when the current operator has finished.
 
     Raises:
         TimeoutError: The run exceeded `seconds`.
@@ -86,7 +87,7 @@ def run_within(
 
 @cache
 def _bound_memory() -> None:
-    """Create onnxruntime's memory arena that all sessions share, once per process."""
+    """Create the memory arena that all bounded sessions share, once per process."""
     memory = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )

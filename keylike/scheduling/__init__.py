@@ -1,1 +1,1 @@
-"""Admit photos, queue them fairly, batch them, and drop those that nobody waits for."""
+"""Admit photos, queue them fairly, batch them, and drop photos whose client no longer waits."""

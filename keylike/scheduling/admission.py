@@ -1,4 +1,4 @@
-"""Admission of photos to the engine: a bound on the whole, fair turns, deadlines."""
+"""Admission control: limit the photos in the server, and let clients use the engine in turn."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from keylike.scheduling.client import NO_CLIENT, Client, shutting_down
 from keylike.scheduling.fair_queue import FairQueue
 from keylike.scheduling.queue_metrics import LoadMeter
 
-# The drain rate averages over this many photos: enough to even out batches, few enough to follow a
-# model that slows down.
+# Number of photos over which the average time per photo is computed. It is large enough to even out
+# batches, and small enough to adapt when the model becomes slower.
 _AVERAGED_PHOTOS = 16
-# The last quarter of the queue is shared between clients: one of them cannot take all of it.
+# One in this many positions of the queue is reserved: the last quarter of the queue is divided
+# equally among the clients, so that one client cannot fill all of it.
 _RESERVED_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Capacity of an engine.
+    """The capacity of an engine.
 
     Attributes:
-        turns: Photos that may be in the engine at the same time.
-        batch: Photos that its reader works on at the same time.
+        turns: Number of photos that may be in the engine at the same time.
+        batch: Number of photos that its reader processes at the same time.
     """
 
     turns: int
@@ -38,7 +39,7 @@ class Capacity:
 
 
 class Permit:
-    """The places of one request. `one` uses up one of them, `release` returns the rest."""
+    """The queue capacity that one request holds: one unit for each of its photos."""
 
     def __init__(self, leave: Callable[[int], None], photos: int) -> None:
         self._leave = leave
@@ -47,14 +48,14 @@ class Permit:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Hold one place for the duration of the block."""
+        """Give back the capacity for one photo at the end of the block."""
         try:
             yield
         finally:
             self._give_back(1)
 
     def release(self) -> None:
-        """Return every place that is still held."""
+        """Give back all capacity that the request still holds."""
         self._give_back(self._left)
 
     def _give_back(self, photos: int) -> None:
@@ -66,7 +67,7 @@ class Permit:
 
 
 class _Ticket:
-    """One photo that waits for its turn."""
+    """A photo that waits for its turn."""
 
     def __init__(self, client: Client, lock: threading.Lock, now: float) -> None:
         self.client = client
@@ -77,16 +78,16 @@ class _Ticket:
 
 
 class AdmissionControl:
-    """Bounds the photos in the server and gives clients fair turns at the engine.
+    """A limit on the photos in the server, and a queue in which clients take turns.
 
-    `admit` decides before decoding whether the queue can take a request's photos. Once the queue is
-    three quarters full, each client gets only its share of the last quarter. `turn` then waits until
-    the engine can take one photo. Both refuse until `open` is called.
+    `admit` decides before decoding whether the queue has capacity for the photos of a request. When
+    the queue is three quarters full, its last quarter is divided equally among the clients. `turn`
+    waits until the engine can take one photo. Both raise ModelLoading until `open` is called.
 
-    Parameters:
-        queue: Photos that may wait in addition to those that the reader works on.
-        meter: Counts the work of the reader; tells whether it is stuck.
-        longest_s: Longest time of a request in seconds; bounds Retry-After.
+    Args:
+        queue: Number of photos that may wait, in addition to those that the reader processes.
+        meter: Measures the batches of the reader, and tells whether it is stuck.
+        longest_s: Longest time that a request may take, in seconds. Retry-After is never longer.
         clock: Returns monotonic seconds.
     """
 
@@ -113,13 +114,13 @@ class AdmissionControl:
         self._in_flight = 0
 
     def open(self, capacity: Capacity) -> None:
-        """Admit photos from now on, as many as the engine can take."""
+        """Admit photos from now on. `capacity` is that of the engine."""
         with self._lock:
             self._capacity = capacity
             self._grant()
 
     def close(self) -> None:
-        """Refuse new photos and turn away those that wait."""
+        """Refuse new photos and photos that wait."""
         with self._lock:
             self._closed = True
             while self._waiting:
@@ -127,14 +128,14 @@ class AdmissionControl:
 
     @contextmanager
     def admit(self, photos: int, client: Client = NO_CLIENT) -> Iterator[Permit]:
-        """Hold places for all photos of a request for the duration of the block.
+        """Hold queue capacity for all photos of a request until the end of the block.
 
-        A request larger than the whole queue is admitted when nothing else is inside.
+        A request with more photos than the whole queue is admitted if there are no other photos.
 
         Raises:
             ModelLoading: No engine is ready.
-            Overloaded: The queue is full, the client has its share of a crowded queue, or the
-                reader is stuck.
+            Overloaded: The queue is full, or it is nearly full and the client has used its share,
+                or the reader is stuck.
         """
         with self._lock:
             self._check_limit(photos, client.name)
@@ -150,7 +151,7 @@ class AdmissionControl:
 
     @contextmanager
     def turn(self, client: Client, trace: TraceBuilder) -> Iterator[None]:
-        """Wait for the client's turn and hold it for the duration of the block.
+        """Wait for the client's turn, and occupy the engine until the end of the block.
 
         Raises:
             DeadlineExceeded, ClientGone: The client no longer waits.
@@ -170,31 +171,38 @@ class AdmissionControl:
 
     @property
     def at_a_time(self) -> int:
-        """Photos of one request worth working on at once. Raise ModelLoading before `open`."""
+        """Number of photos of one request that are worth processing in parallel.
+
+        Raises:
+            ModelLoading: No engine is ready.
+        """
         with self._lock:
             return self._ready().turns
 
     @property
     def admitted(self) -> int:
-        """Photos inside, waiting or not."""
+        """Number of admitted photos, waiting or being processed."""
         return self._admitted
 
     @property
     def in_flight(self) -> int:
-        """Photos that hold a turn."""
+        """Number of photos that are in the engine."""
         return self._in_flight
 
     def waiting_since(self) -> list[float]:
-        """Return the time of arrival of each photo that waits for a turn."""
+        """Return the arrival times of photos that wait for their turn."""
         with self._lock:
             return [ticket.since for ticket in self._waiting]
 
     def is_stuck(self) -> bool:
-        """Return True if every reader thread is on a batch for longer than a request may take."""
+        """Return True if each reader thread has been busy with a batch for too long.
+
+        That is longer than a request may take.
+        """
         return self._meter.stuck(self._longest_s)
 
     def retry_after_s(self) -> int | None:
-        """Return Retry-After in seconds if another photo would be refused, otherwise None."""
+        """Return the seconds for Retry-After if another photo would be refused, or else None."""
         with self._lock:
             if self._closed or self._capacity is None or self._admitted < self._limit():
                 return None
@@ -248,7 +256,7 @@ class AdmissionControl:
                 ticket.changed.wait(patience)
 
     def _grant(self) -> None:
-        """Give free turns to the next clients that still wait."""
+        """Let the next photos into the engine, as far as it has capacity."""
         turns = 0 if self._closed or self._capacity is None else self._capacity.turns
         while self._in_flight < turns and self._waiting:
             ticket = self._waiting.take()
@@ -280,7 +288,7 @@ class AdmissionControl:
 
     def _estimate_s(self) -> int:
         """Return the estimated whole seconds until the current photos finish."""
-        # When the wait for the next photo already exceeds the average, that wait is the pace.
+        # The average time per photo; or the time since the last photo finished, if that is longer.
         pace = max(self._pace_s or 0.0, self.clock() - self._last_change)
         estimate = max(max(self._admitted, 1) * pace, 1.0)
         return math.ceil(min(estimate, max(self._longest_s, 1.0)))

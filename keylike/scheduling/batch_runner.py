@@ -1,4 +1,4 @@
-"""Runs a reader on a batch so that every photo gets a result or an error, whatever the reader does."""
+"""Run a reader on a batch, so that each photo gets a result or an error in every case."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Outcome = Result | Exception
 
 
 def run_reader(reader: Reader, photos: Sequence[Photo]) -> list[Outcome] | Exception:
-    """Return a result or an error per photo, or the exception of the whole batch.
+    """Return a result or an error for each photo, or one exception if the whole batch failed.
 
-    Every result is checked. `BaseException` is caught as well: native libraries raise such kinds, and
-    the waiting clients need an answer. A full memory becomes Overloaded.
+    Every result is checked. `BaseException` is caught too, because some native libraries raise it
+    and the waiting clients need a response. A MemoryError is returned as Overloaded.
     """
     try:
         results = reader.read(photos)
@@ -42,10 +42,16 @@ def run_batch(
     meter: LoadMeter,
     unwanted: Callable[[int], KeylikeError | None],
 ) -> list[Outcome]:
-    """Return a result or an error per photo, in order.
+    """Return a result or an error for each photo, in order.
 
-    If a batch of several photos fails, each is read once more on its own, so that one bad photo spoils
-    only itself. `unwanted` returns why the photo at an index need not be read any more, or None.
+    If a batch of several photos fails, each photo is read again in a batch of one, so that a bad
+    photo does not affect the others.
+
+    Args:
+        reader: The reader.
+        photos: The photos of the batch.
+        meter: Measures the batches.
+        unwanted: Returns, for the index of a photo, why it need not be read again, or None.
     """
     with meter.batch(len(photos)):
         outcomes = run_reader(reader, photos)
@@ -63,7 +69,7 @@ def _run_one(reader: Reader, photo: Photo, meter: LoadMeter) -> Outcome:
 
 
 def check_result(result: object) -> Outcome:
-    """Return the result, or an error if it is impossible, such as an unknown keyway or code."""
+    """Return the result, or an error if it is not possible, such as an unknown keyway."""
     if isinstance(result, Unreadable):
         return result
     if not isinstance(result, Reading):
@@ -71,7 +77,7 @@ def check_result(result: object) -> Outcome:
     try:
         Bitting(keyway(result.keyway), result.codes).validate()
         if not 0 <= result.confidence <= 1:
-            raise ValueError("the reader returned a confidence that is no probability")
+            raise ValueError("the reader returned a confidence that is not a probability")
     except Exception as error:
         return error
     return result

@@ -1,4 +1,4 @@
-"""The client of a request, as the queue sees it: a name for fairness, a deadline, and a connection."""
+"""The client of a request in the queue: a name for fairness, a deadline and a connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from keylike.errors import RETRY_AFTER_S, ClientGone, DeadlineExceeded, KeylikeError, ModelLoading
 
-# Seconds between two checks whether a waiting client is still connected.
+# Interval in seconds at which the queue checks whether a waiting client is still connected.
 POLL_S = 0.5
 
 
@@ -17,9 +17,11 @@ class Client:
     """The sender of one request.
 
     Attributes:
-        name: Identifies the client among others for fair turns. Opaque and never logged.
-        deadline: Seconds on the queue's clock after which the answer is of no use.
-        hung_up: Returns True once the connection is closed. Called often, so it must not block.
+        name: Identifies the client, so that clients can take turns. It is a digest and never
+            logged.
+        deadline: Time, in seconds of the queue's clock, until which the client waits.
+        hung_up: Returns True if the client has closed the connection. It is called often, so it
+            must not block.
     """
 
     name: str = field(default="", repr=False)
@@ -27,7 +29,7 @@ class Client:
     hung_up: Callable[[], bool] = field(default=lambda: False, repr=False)
 
     def failure(self, now: float) -> KeylikeError | None:
-        """Return why the answer is no longer wanted at `now`, or None."""
+        """Return why the client no longer waits at the time `now`, or None if it still waits."""
         if self.hung_up():
             return ClientGone("The client disconnected before the answer was ready.")
         if now >= self.deadline:
@@ -49,10 +51,10 @@ class Client:
         return min(POLL_S, max(0.0, self.deadline - now))
 
 
-# Waits without limit and never disconnects.
+# A client that waits without limit and never disconnects.
 NO_CLIENT = Client()
 
 
 def shutting_down() -> ModelLoading:
-    """Return the error for requests that arrive after the queue was closed."""
+    """Return the error for photos that wait or arrive when the queue is closed."""
     return ModelLoading("The server is shutting down.", retry_after_s=RETRY_AFTER_S)

@@ -1,4 +1,4 @@
-"""A queue in which clients take turns; items of one client keep their order."""
+"""A queue in which clients take turns. Items of one client keep their order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """Waiting items by client. Not thread-safe: the owner holds a lock."""
+    """A queue of items by client. It is not thread-safe, so the caller must hold a lock."""
 
     def __init__(self) -> None:
         self._lanes: dict[str, deque[T]] = {}
@@ -23,11 +23,15 @@ class FairQueue(Generic[T]):
         return chain.from_iterable(self._lanes.values())
 
     def put(self, client: str, item: T) -> None:
-        """Append an item to its client's lane. A new client takes its turn after the others."""
+        """Append an item for a client. A client without waiting items gets the last turn."""
         self._lanes.setdefault(client, deque()).append(item)
 
     def take(self) -> T:
-        """Remove and return the next client's oldest item. Raise StopIteration if empty."""
+        """Remove and return the oldest item of the client whose turn it is.
+
+        Raises:
+            StopIteration: The queue is empty.
+        """
         client = next(iter(self._lanes))
         lane = self._lanes.pop(client)
         item = lane.popleft()
@@ -36,7 +40,11 @@ class FairQueue(Generic[T]):
         return item
 
     def remove(self, client: str, item: T) -> None:
-        """Remove one item from the middle. Raise KeyError or ValueError if it does not wait."""
+        """Remove an item from any position.
+
+        Raises:
+            KeyError, ValueError: The item is not in the queue.
+        """
         lane = self._lanes[client]
         lane.remove(item)
         if not lane:

@@ -1,4 +1,4 @@
-"""Collects decoded photos into small batches and runs the reader on them in its own threads."""
+"""Collect decoded photos into small batches, and run the reader on them in its own threads."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from keylike.scheduling.client import Client, shutting_down
 from keylike.scheduling.fair_queue import FairQueue
 from keylike.scheduling.queue_metrics import LoadMeter
 
-# A batch that is not full waits for further photos: a share of the last batch's time, and a bound.
+# A batch that is not full waits for further photos: for this share of the time that the last batch
+# took, but for at most this number of seconds.
 _WINDOW_SHARE = 0.1
 _WINDOW_MOST_S = 0.05
 
 
 class _Entry:
-    """A decoded photo on its way through the reader."""
+    """A decoded photo that waits for the reader or is being read."""
 
     def __init__(self, photo: Photo, client: Client, lock: threading.Lock, now: float) -> None:
         self.photo: Photo | None = photo
@@ -35,14 +36,14 @@ class _Entry:
         self.done = threading.Condition(lock)
 
     def finish(self, outcome: Outcome, now: float) -> None:
-        """Store the outcome and wake the waiting client. The pixels are dropped at once."""
+        """Store the outcome, free the pixels, and wake the waiting thread."""
         self.photo = None
         self.outcome = outcome
         self.ended = now
         self.done.notify()
 
     def timings(self, now: float) -> list[StageTiming]:
-        """Return the time spent waiting and reading so far."""
+        """Return the times of waiting and reading so far."""
         ended = now if self.ended is None else self.ended
         if self.read_from is None:
             return [StageTiming("queue", self.since, ended)]
@@ -52,8 +53,13 @@ class _Entry:
         ]
 
     def result(self) -> Result:
-        """Return the reader's result, or raise its error."""
-        # The entry must not keep the exception: its traceback refers to the entry.
+        """Return the reader's result.
+
+        Raises:
+            Exception: Whatever the reader raised for this photo.
+        """
+        # The entry must not keep the exception. Its traceback refers to the entry, so neither would
+        # be freed.
         outcome, self.outcome = self.outcome, None
         if isinstance(outcome, Exception):
             try:
@@ -65,12 +71,12 @@ class _Entry:
 
 
 class MicroBatcher:
-    """Runs a reader in `threads` threads on batches of decoded photos, fairly by client.
+    """A runner of a reader on batches of decoded photos, in which clients take turns.
 
-    Parameters:
-        reader: A loaded and warmed reader.
-        threads: Reader threads; they start with the first photo.
-        meter: Counts threads and batches.
+    Args:
+        reader: A loaded reader.
+        threads: Number of threads that run the reader. They start with the first photo.
+        meter: Counts threads and measures batches.
         clock: Returns monotonic seconds.
     """
 
@@ -97,7 +103,10 @@ class MicroBatcher:
 
     @contextmanager
     def expect(self) -> Iterator[None]:
-        """Announce a photo that is being decoded: a batch that is not full waits for it briefly."""
+        """Announce a photo while it is decoded in the `with` block.
+
+        A batch that is not full waits a short time for announced photos.
+        """
         with self._lock:
             self._expected += 1
         try:
@@ -107,16 +116,17 @@ class MicroBatcher:
                 self._expected -= 1
                 self._work.notify_all()
             raise
-        # The photo arrives next. To wake the reader before that would start a smaller batch.
+        # Do not wake the reader here. The photo arrives next, and without it the batch would be
+        # smaller.
         with self._lock:
             self._expected -= 1
 
     def read(self, photo: Photo, client: Client, trace: TraceBuilder) -> Result:
-        """Wait for the reader's result for one photo.
+        """Put one photo into a batch, and wait for the reader's result.
 
         Raises:
-            DeadlineExceeded, ClientGone: The client no longer waits. A batch that has begun is
-                finished nevertheless.
+            DeadlineExceeded, ClientGone: The client no longer waits. A batch that has started is
+                not interrupted.
             ModelLoading: The batcher is closed.
             Exception: Whatever the reader raised for this photo.
         """
@@ -133,15 +143,15 @@ class MicroBatcher:
         return entry.result()
 
     def waiting_since(self) -> list[float]:
-        """Return the time of arrival of each photo that waits for the reader."""
+        """Return the arrival times of photos that wait for the reader."""
         with self._lock:
             return [entry.since for entry in self._queue]
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """Turn away waiting photos and let the reader finish its batches.
+        """Refuse waiting photos, and let the reader finish its current batches.
 
         Returns:
-            True if every thread ended within `timeout_s` seconds.
+            True if all threads have stopped within `timeout_s` seconds.
         """
         with self._lock:
             self._closed = True
@@ -163,7 +173,7 @@ class MicroBatcher:
             try:
                 thread.start()
             except RuntimeError:
-                # No memory for another thread, or the limit is reached.
+                # There is no memory for another thread, or the limit of threads is reached.
                 if self._threads:
                     return
                 raise Overloaded(
@@ -183,7 +193,7 @@ class MicroBatcher:
             entry.done.wait(patience)
 
     def _next(self) -> _Entry | None:
-        """Return the next photo that is still wanted; drop the others."""
+        """Return the next photo whose client still waits, and drop those before it."""
         while self._queue:
             entry = self._queue.take()
             entry.taken = True
@@ -205,12 +215,12 @@ class MicroBatcher:
             del photos
             self._batch_s = self._clock() - started
             self._finish(batch, outcomes)
-            # An idle thread must not keep ten megabytes of pixels per photo.
+            # While it waits, a thread must not keep the pixels, about 10 MB per photo.
             del batch
         self._meter.thread_ended()
 
     def _gather(self) -> list[_Entry]:
-        """Return the next batch; an empty one once the batcher is closed."""
+        """Wait for the next batch and return it; return an empty one if the batcher is closed."""
         with self._lock:
             while not (batch := self._fill([])):
                 if self._closed:

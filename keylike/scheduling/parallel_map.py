@@ -1,4 +1,4 @@
-"""A parallel map for the photos of one request."""
+"""Apply a function to the photos of one request in parallel."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ R = TypeVar("R")
 
 
 def parallel_map(function: Callable[[T], R], items: Sequence[T], threads: int) -> list[R]:
-    """Apply `function`, which must not raise, to every item; return the results in order.
+    """Apply `function` to every item, and return the results in order.
 
-    The calling thread works too, with up to `threads` - 1 helpers. It returns only when every helper
-    has finished, also when the system refuses to start some of them. Helpers are daemon threads: the
-    threads of an executor would keep a server from stopping at once.
+    `function` must not raise exceptions. The calling thread works too, with at most `threads` - 1
+    helper threads. It returns when all helpers have finished. If the system refuses to start
+    helpers, the others do all the work. Helpers are daemon threads, because Python would wait for
+    the threads of an executor when the server exits.
     """
     results: dict[int, R] = {}
     left: SimpleQueue[int] = SimpleQueue()
@@ -38,7 +39,7 @@ def parallel_map(function: Callable[[T], R], items: Sequence[T], threads: int) -
             helper.start()
             helpers.append(helper)
     except RuntimeError:
-        # No memory for another thread, or the limit is reached: those that run do the work.
+        # There is no memory for another thread, or the limit of threads is reached.
         pass
     work()
     for helper in helpers:

@@ -1,4 +1,4 @@
-"""Figures about the queue: what waits, what is read, and in what batches."""
+"""Measure the queue and the reader: waiting photos, photos being read, and batches."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LoadSnapshot:
-    """The queue at one moment.
+    """The state of the queue at one moment.
 
     Attributes:
-        waiting: Photos that wait for a turn or for the reader.
+        waiting: Number of photos that wait for their turn or for the reader.
         oldest_s: Seconds that the oldest of them has waited.
         room: Largest number of photos that may wait.
-        decoding: Photos that are being decoded.
-        reading: Photos that the reader works on.
-        reading_s: Seconds that its oldest batch has taken so far.
-        batches: Number of batches since the start, by size.
-        model_s: Seconds that the reader took for them, all threads together.
+        decoding: Number of photos that are being decoded.
+        reading: Number of photos that the reader is processing.
+        reading_s: Seconds that the reader's oldest batch has taken so far.
+        batches: Number of batches since the start, by number of photos.
+        model_s: Seconds that the reader took for these batches, summed over its threads.
     """
 
     waiting: int
@@ -35,9 +35,9 @@ class LoadSnapshot:
 
 
 class LoadMeter:
-    """Times the batches of a reader. Safe to use from any of its threads.
+    """A thread-safe meter of the batches of a reader.
 
-    Parameters:
+    Args:
         clock: Returns monotonic seconds.
     """
 
@@ -55,13 +55,13 @@ class LoadMeter:
             self._threads += 1
 
     def thread_ended(self) -> None:
-        """Count one reader thread less."""
+        """Count one fewer reader thread."""
         with self._lock:
             self._threads -= 1
 
     @contextmanager
     def batch(self, photos: int) -> Iterator[None]:
-        """Time the reading of one batch."""
+        """Measure the time of one batch, which is read in the `with` block."""
         thread = threading.get_ident()
         began = self._clock()
         with self._lock:
@@ -75,19 +75,19 @@ class LoadMeter:
                 self._model_s += self._clock() - began
 
     def stuck(self, longest_s: float) -> bool:
-        """Return True if every reader thread has worked on its batch for more than `longest_s`."""
+        """Return True if every thread has been busy with its batch for over `longest_s` seconds."""
         now = self._clock()
         with self._lock:
             overdue = sum(now - began > longest_s for _, began in self._under_way.values())
             return 0 < self._threads <= overdue
 
     def snapshot(self, waiting_since: Sequence[float], *, room: int, decoding: int) -> LoadSnapshot:
-        """Return the figures of this moment.
+        """Return the current state.
 
         Args:
-            waiting_since: Time of arrival of each waiting photo, in seconds on the meter's clock.
-            room: Photos that may wait.
-            decoding: Photos that are being decoded.
+            waiting_since: Arrival time of each waiting photo, in seconds of the meter's clock.
+            room: Largest number of photos that may wait.
+            decoding: Number of photos that are being decoded.
         """
         now = self._clock()
         with self._lock:

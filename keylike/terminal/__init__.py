@@ -1,1 +1,1 @@
-"""Terminal output: tables and messages, and the implementation of the larger commands."""
+"""The output of the commands: tables and messages; and the code of the larger commands."""

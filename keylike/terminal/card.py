@@ -1,7 +1,7 @@
-"""Updates the figures in a model card from an evaluation.
+"""Update the figures in a model card from an evaluation.
 
-`python -m keylike.terminal.card CARD MANIFEST` reads the output of `evaluate` from standard input.
-It rewrites the text between the two markers and leaves the rest of the card unchanged.
+`python -m keylike.terminal.card CARD MANIFEST` reads the output of `evaluate` from stdin. It
+replaces the text between two markers in CARD and leaves the rest unchanged.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ _NAMES = {"none": "no key", "blank": "an uncut blank", "other": "a key of anothe
 
 
 def with_figures(card: str, run: Mapping[str, Any], manifest: Mapping[str, Any], day: str) -> str:
-    """Return the card with new figures. Raises ValueError if the markers are missing or swapped.
+    """Return the model card with new figures.
 
     Args:
         card: text of the model card.
         run: the parsed line of JSON that `evaluate` prints.
         manifest: the model's manifest.
         day: date of the evaluation.
+
+    Raises:
+        ValueError: A marker is missing, or they are in the wrong order.
     """
     before, begin, rest = card.partition(BEGIN)
     _, end, after = rest.partition(END)

@@ -1,4 +1,4 @@
-"""Errors of commands: one line on stderr and exit status 2."""
+"""Print errors of commands as one line on stderr, and exit with status 2."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from rich.console import Console
 
 from keylike.errors import KeylikeError, ModelError
 
+# Exit status of a command that was used wrongly.
 USAGE = 2
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def say(line: str) -> None:
-    """Print a line to stderr, if that is possible."""
+    """Print a line to stderr. Errors are ignored, for example if stderr is closed."""
     with suppress(OSError):
         _err.print(f"keylike: {line}", markup=False)
 
 
 def stop(*lines: str) -> typer.Exit:
-    """Print why the command stops, a reason per line, and return the exception to raise."""
+    """Print the reasons why the command stops, one per line, and return the exception to raise."""
     for line in lines:
         say(line)
     return typer.Exit(USAGE)
@@ -30,7 +31,10 @@ def stop(*lines: str) -> typer.Exit:
 
 @contextmanager
 def exit_on_dataset_error() -> Iterator[None]:
-    """Exit with one line for an error in a labelled folder, its photos or the reader."""
+    """Convert errors in the `with` block to one line on stderr, and exit.
+
+    They are errors of a labelled folder, of its photos, or of the reader.
+    """
     try:
         yield
     except OSError as error:
@@ -43,13 +47,13 @@ def exit_on_dataset_error() -> Iterator[None]:
 
 
 def check_output(option: str, target: Path, inputs: Iterable[Path], *, force: bool) -> None:
-    """Exit with one line if a file that an option names must not or cannot be written.
+    """Check that the output file of an option may be written. If not, print a line and exit.
 
     Args:
         option: name of the option.
         target: file to write.
-        inputs: files that the command reads; `force` does not allow to overwrite them.
-        force: True if another existing file may be overwritten.
+        inputs: files that the command reads. They are never overwritten, even with `force`.
+        force: True if other existing files may be overwritten.
     """
     if not target.absolute().parent.is_dir():
         raise stop(f"{option}: the folder {target.parent} does not exist")
@@ -64,7 +68,7 @@ def check_output(option: str, target: Path, inputs: Iterable[Path], *, force: bo
 
 
 def write(option: str, target: Path, writing: Callable[[], None]) -> None:
-    """Write a file that an option names, or exit with one line."""
+    """Write the output file of an option. If that fails, print a line and exit."""
     try:
         writing()
     except (OSError, ValueError) as error:

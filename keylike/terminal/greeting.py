@@ -1,4 +1,4 @@
-"""Messages that the server prints at startup: its address, and a command to try it."""
+"""The messages that the server prints at startup: its address, and an example command."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _UNIX = "unix:"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A sample photo and its reading; `photo` is a path for a command line."""
+    """A sample photo and its reading. `photo` is its path, quoted for a shell."""
 
     photo: str
     reading: str
 
 
 def first_sample(samples: Path) -> Sample | None:
-    """Return the first labelled sample that exists, with its path quoted for a shell, or None."""
+    """Return the first labelled sample photo that exists, or None."""
     labels = samples / "labels.jsonl"
     if not labels.is_file():
         return None
@@ -55,12 +55,12 @@ class Greeting:
     Attributes:
         address: URL of the server.
         model: name of the model.
-        sample: photo for the suggested command, if there is one.
-        embedded: the embedded reader is configured, so the reading of the sample is known.
-        token: name of the variable that holds a token, "" if none is needed, None if one is needed
-            and none exists.
-        tunnel: a tunnel will be opened, which then brings a token of its own.
-        spare: an ngrok token is set, but no tunnel is wanted.
+        sample: photo for the example command, or None.
+        embedded: True if the embedded reader is configured, so that the sample's reading is known.
+        token: name of the variable that contains a token. It is "" if no token is needed, and None
+            if one is needed but none exists.
+        tunnel: True if a tunnel will be opened. If no token exists, one is created for the tunnel.
+        spare: True if an ngrok token is set but no tunnel is configured.
     """
 
     address: str
@@ -73,11 +73,11 @@ class Greeting:
 
     @property
     def _socket(self) -> str | None:
-        """Path of the unix socket, or None."""
+        """Return the path of the unix socket, or None."""
         return self.address.removeprefix(_UNIX) if self.address.startswith(_UNIX) else None
 
     def serving(self, *, loading: bool) -> Iterator[str]:
-        """Yield the address of the server, and what concerns the tunnel."""
+        """Yield lines with the address of the server, and about the tunnel."""
         state = ", which is still loading" if loading else ""
         yield (
             f"Keylike serves on {self.address} with the model {self.model}{state}; its "
@@ -89,7 +89,10 @@ class Greeting:
             yield "Opening a tunnel: a link and a QR code follow."
 
     def try_it(self, *, degraded: bool) -> Iterator[str]:
-        """Yield a command for a first photo; `degraded` if the embedded reader had to step in."""
+        """Yield lines with a command that sends a sample photo.
+
+        `degraded` is True if the embedded reader replaces the configured model.
+        """
         if self.token is None and self.tunnel:
             return
         if self.token is None:

@@ -1,4 +1,4 @@
-"""The `read` command: reads photo files as the server would and prints the results."""
+"""The `read` command: reads photo files in the same way as the server, and prints the results."""
 
 from __future__ import annotations
 
@@ -45,18 +45,21 @@ def show(
     as_json: bool,
     force: bool,
 ) -> bool:
-    """Read all photos and print the results; return True if every photo was read.
+    """Read all photos and print the results.
 
-    Mistakes in the arguments end the command before the model is loaded.
+    The arguments are checked before the model is loaded. If one is wrong, the command exits.
 
     Args:
         console: receives the table.
         load: loads the model.
         photos: files to read.
-        zipcode: ZIP code for the market figures.
-        overlay: file to draw a single reading into, or None.
-        as_json: print one line of JSON per photo instead of a table.
-        force: overwrite `overlay` if it exists.
+        zipcode: five digits, for the market figures.
+        overlay: file for a picture with the reading of a single photo, or None.
+        as_json: True to print one line of JSON per photo instead of a table.
+        force: True to overwrite `overlay` if it exists.
+
+    Returns:
+        True if every photo was read.
     """
     if overlay and len(photos) > 1:
         raise stop("--overlay takes a single photo")

@@ -1,4 +1,4 @@
-"""QR codes on the terminal: black on white in any colour scheme, two rows per line of text."""
+"""Print QR codes on the terminal, in black on white, with two rows per line of text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-# The white margin that cameras need to find the code.
+# Width of the white margin, in modules (squares of the code). Cameras need it to find the code.
 _BORDER = 4
 _BLACK, _WHITE = "#000000", "#ffffff"
 _STYLES = {
@@ -14,8 +14,8 @@ _STYLES = {
     for upper in (_BLACK, _WHITE)
     for lower in (_BLACK, _WHITE)
 }
-# Without colours, white modules take the terminal's text colour. On a light terminal the code is
-# inverted, which phones can read as well.
+# Characters for a terminal without colours, where white modules have the colour of text. On a
+# terminal with a light background, the code is then inverted, which phones can read too.
 _PLAIN = {
     (_WHITE, _WHITE): "█",
     (_WHITE, _BLACK): "▀",
@@ -25,9 +25,10 @@ _PLAIN = {
 
 
 def qr_code(content: str, console: Console) -> list[Text]:
-    """Return the lines to print, or an empty list if the code does not fit or nobody sees it.
+    """Return the lines to print.
 
-    A code whose lines are wrapped cannot be read.
+    The list is empty if the output is not a terminal, or if the code is wider than the terminal: a
+    code whose lines are wrapped cannot be read.
     """
     if not console.is_terminal:
         return []

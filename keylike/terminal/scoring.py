@@ -1,4 +1,4 @@
-"""The `evaluate` command: scores of a reader on labelled photos as a table, a page and JSON."""
+"""The `evaluate` command: scores a reader on labelled photos, as a table, a page and JSON."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ def score(
 ) -> None:
     """Score the reader on all photos of `folders` and print the results.
 
-    Mistakes in the arguments and the labels end the command before the model is loaded.
+    The arguments and labels are checked before the model is loaded. If one is wrong, the command
+    exits.
 
     Args:
         console: receives the table.
         load: loads the reader.
         folders: labelled folders.
         page: file for the HTML page, or None.
-        misses: print a line for each photo that was not read correctly.
-        force: overwrite `page` if it exists.
+        misses: True to print a line for each photo that was not read correctly.
+        force: True to overwrite `page` if it exists.
     """
     with exit_on_dataset_error():
         labelled = [shot for folder in folders for shot in shots(folder)]

@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or read by nobody."""
+"""Handle standard streams that are closed, full or stuck."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from keylike.observability.background_log import BackgroundHandler
 from keylike.observability.log_file import write_all, write_to_terminal
 from keylike.observability.redaction import hide_credentials
 
-# Errors of a stream whose reader is gone, whose device is full, or whose terminal is closed.
+# Error numbers of writing to a stream that nobody reads any more, to a full disk, or to a closed
+# terminal.
 _UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG})
 
 
 @contextmanager
 def tolerate_unwritable_streams() -> Iterator[None]:
-    """Run a command whose standard streams may be closed or become unwritable.
+    """Run a command in the `with` block, whose standard streams may be closed or unwritable.
 
-    A command that cannot write its output ends with exit status 1 and without a traceback. The
-    traceback of any other exception shows no credentials.
+    A command that cannot write its output exits with status 1 and without a traceback. Tracebacks
+    of other exceptions are printed without credentials.
     """
     _open_closed_streams()
     sys.excepthook = _print_traceback
@@ -53,7 +54,7 @@ def _print_traceback(
 ) -> None:
     """Print the traceback of an unexpected exception without credentials.
 
-    Libraries quote addresses in their messages, such as that of Redis with its password.
+    Messages of libraries may contain addresses, such as that of Redis with its password.
     """
     write_to_terminal(hide_credentials("".join(traceback.format_exception(kind, error, trace))))
 
@@ -61,24 +62,27 @@ def _print_traceback(
 def _open_closed_streams() -> None:
     """Open the null device in place of closed standard streams.
 
-    Otherwise the next file or connection would get the number of a standard stream, and whatever
-    libraries print would go into it.
+    Otherwise the next opened file or connection would get the descriptor of a standard stream, and
+    libraries would print into it.
     """
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest free number is the one that is missing.
+            # os.open returns the lowest free descriptor, which is the missing one.
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 def _discard_unwritable_output() -> bool:
-    """Flush stdout and stderr; return False if that failed.
+    """Flush stdout and stderr, and discard output that cannot be written.
 
-    What cannot be written is discarded: Python would try again at the end of the process, print a
-    traceback and change the exit status.
+    Otherwise Python would try to write it again at exit, print a traceback and change the exit
+    status.
+
+    Returns:
+        False if output was discarded.
     """
     written = True
     for stream in (sys.stdout, sys.stderr):
@@ -95,7 +99,7 @@ def _discard_unwritable_output() -> bool:
 
 
 class BackgroundStream(io.TextIOBase):
-    """A text stream whose text a thread writes to stdout, so that no write blocks.
+    """A text stream that never blocks, because a background thread writes its text to stdout.
 
     Text that stdout does not accept is dropped.
     """
@@ -126,7 +130,7 @@ class BackgroundStream(io.TextIOBase):
         return len(text)
 
     def close(self) -> None:
-        """Write what waits, unless stdout is stuck."""
+        """Write the waiting text. Give up if stdout is stuck."""
         self._handler.close()
         super().close()
 
@@ -140,7 +144,7 @@ class _Stdout(logging.Handler):
         try:
             descriptor = sys.stdout.fileno()
         except (OSError, ValueError):
-            # A substitute without a descriptor, as in tests.
+            # stdout is an object without a file descriptor, as in tests.
             sys.stdout.write(text)
             return
         with suppress(OSError):

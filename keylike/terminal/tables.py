@@ -1,4 +1,4 @@
-"""Results as tables and lines: readings and refusals, scores, and the findings of `doctor`."""
+"""Format results as tables and lines: readings, refusals, scores, and findings of `doctor`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def readings(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -
 
 
 def refusals(photos: Sequence[Path], results: Sequence[Answer | KeylikeError]) -> Iterator[str]:
-    """Yield a line per photo without a code: the reason, both readers' opinions, and advice."""
+    """Yield a line per photo that was not read: message, the codes of two readers, and advice."""
     for photo, result in zip(photos, results, strict=True):
         if isinstance(result, KeylikeError):
             advice = f" {result.advice}" if isinstance(result, UnreadableKey) else ""
@@ -71,9 +71,9 @@ def _opinions(refused: KeylikeError) -> str:
 
 
 def miss(verdict: Verdict) -> str | None:
-    """Return a line for a photo that was not read correctly, otherwise None.
+    """Return a line for a photo that was not read correctly, or None for a correct result.
 
-    A photo without a code that was refused is correct.
+    A refusal is the correct result for a photo without a code.
     """
     result, shot = verdict.result, verdict.shot
     if verdict.whole or (shot.codes is None and not isinstance(result, Reading)):
@@ -87,7 +87,10 @@ def miss(verdict: Verdict) -> str | None:
 
 
 def miss_printer(console: Console, misses: bool) -> Callable[[Verdict], None]:
-    """Return a callback that prints each miss; it prints nothing unless `misses` is True."""
+    """Return a callback that prints a line for each photo that was not read correctly.
+
+    If `misses` is False, it prints nothing.
+    """
 
     def print_miss(verdict: Verdict) -> None:
         if misses and (line := miss(verdict)):
@@ -97,7 +100,7 @@ def miss_printer(console: Console, misses: bool) -> Callable[[Verdict], None]:
 
 
 def scores(report: Report) -> Table:
-    """Return a table with one row per group of photos; its caption states calibration and time."""
+    """Return a table with one row per group of photos. Its caption has calibration and times."""
     table = Table(
         "",
         "photos",
@@ -146,7 +149,7 @@ def checks(findings: Sequence[Finding]) -> Table:
     table = Table("state", "check", "what was seen", "what to do")
     for finding in findings:
         state = Text(finding.state.value, _COLOURS[finding.state.value])
-        # Fold long texts, since a truncated path is of no use.
+        # Wrap long texts, because a truncated path is useless.
         table.add_row(
             state,
             finding.name,
@@ -157,7 +160,11 @@ def checks(findings: Sequence[Finding]) -> Table:
 
 
 def print_checks(console: Console, findings: Sequence[Finding], *, as_json: bool) -> bool:
-    """Print the findings as a table or a line of JSON; return True if there is a fault."""
+    """Print the findings as a table or as a line of JSON.
+
+    Returns:
+        True if there is a fault.
+    """
     faults = sum(finding.state is State.FAULT for finding in findings)
     if as_json:
         print(

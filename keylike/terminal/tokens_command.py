@@ -29,7 +29,7 @@ _Name = Annotated[
 
 
 def tokens_cli(open_store: Callable[[], TokenStore]) -> typer.Typer:
-    """Return the commands for the store that `open_store` returns."""
+    """Return the `tokens` commands. They open the store of tokens with `open_store`."""
     cli = typer.Typer(
         help=(
             "Create, list and revoke the tokens that clients send. Also works while a server runs."
@@ -127,7 +127,7 @@ def _time(seconds: float) -> str:
 
 
 def _warn_if_shared(path: Path) -> None:
-    """Warn if other users of this machine can read the file, or add tokens to it."""
+    """Print a warning if other users of this machine can access the file."""
     try:
         open_to_others = path.stat().st_mode & 0o077
     except OSError:

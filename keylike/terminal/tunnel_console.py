@@ -1,4 +1,4 @@
-"""Messages of the tunnel on the terminal: its address as a link and a QR code, and its faults."""
+"""Print the messages of the tunnel: its address as a link and a QR code, and its faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keylike.tunnel.watchdog import TunnelStatus
 def link(address: str, token: str | None) -> str:
     """Return the URL of the web page, with the token in its fragment.
 
-    Browsers never send the fragment of a URL to a server.
+    Browsers never send the fragment of a URL to a server, so the token does not appear in logs.
     """
     return f"{address}/" + (f"#token={token}" if token else "")
 
@@ -27,11 +27,11 @@ class TunnelConsole:
     """A listener that prints the tunnel's events and logs them without secrets.
 
     Args:
-        console: receives addresses and the token, which the log must not contain.
+        console: receives all messages. They contain the address and the token.
         log: receives only the kind of each event.
         local: address of the server on this machine.
-        token: Keylike token for this run, if one was made.
-        sample: photo for the suggested curl command, if there is one.
+        token: Keylike token that was created for this run, or None.
+        sample: photo for the example command, or None.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class TunnelConsole:
         stopped: threading.Event,
     ) -> AbstractContextManager[None]:
         """Return a context manager that keeps a tunnel open and reports its events here."""
-        # Imported late: only tunnels need pyngrok.
+        # Imported here, because only tunnels need pyngrok.
         from keylike.tunnel.session import TunnelOptions, open_tunnel
 
         return open_tunnel(TunnelOptions(self._local, ngrok_token, domain), self, status, stopped)

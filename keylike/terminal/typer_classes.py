@@ -1,4 +1,4 @@
-"""Typer's commands with help texts that show switches without a type."""
+"""Typer's command classes, changed so that the help shows no type for switches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 
 def _without_types(params: list[Any]) -> list[Any]:
-    """Return the parameters; the help shows no "<bool>" for those that take no value."""
+    """Return the parameters, changed so that the help does not show "<bool>" for switches."""
     for param in params:
         if isinstance(param, TyperOption) and param.is_bool_flag and param.metavar is None:
             param.metavar = ""

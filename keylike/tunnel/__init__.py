@@ -1,1 +1,1 @@
-"""A public address for the local server, through a supervised ngrok agent."""
+"""A public address for the local server, through an ngrok agent that is started and monitored."""

@@ -1,7 +1,7 @@
-"""The files and settings that an ngrok agent starts with.
+"""Write the files and settings with which an ngrok agent starts.
 
-pyngrok can neither filter the agent's environment nor discard its stderr, which quotes secrets. It
-runs any program it is given, so it gets a launcher script that does both.
+pyngrok cannot filter the environment of the agent, and it cannot discard the agent's stderr, which
+may contain secrets. So it runs a launcher script that does both and then becomes the agent.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from pyngrok.conf import PyngrokConfig
 from pyngrok.log import NgrokLog
 
-# The variables that a program needs to run, and that ngrok needs to reach the network. All others
-# are withheld from the agent, since some hold tokens.
+# Pattern of the environment variables that the agent gets: those that it needs to run and to reach
+# the network. All others are removed, because some contain tokens.
 _PASSED = re.compile(
     r"PATH|HOME|USER|LANG|TMPDIR|LC_\w+|XDG_\w+|SSL_CERT_(FILE|DIR)|(http|https|all|no)_proxy|(HTTP|HTTPS|ALL|NO)_PROXY"
 )
@@ -27,7 +27,11 @@ _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def write_launcher(folder: Path, program: Path, environ: Mapping[str, str]) -> Path:
-    """Write a shell script to `folder` that replaces itself with `program`. Raises OSError."""
+    """Write a shell script to `folder` that removes variables and then becomes `program` (exec).
+
+    Raises:
+        OSError: The script cannot be written.
+    """
     withheld = [
         name for name in environ if _SHELL_NAME.fullmatch(name) and not _PASSED.fullmatch(name)
     ]
@@ -40,14 +44,14 @@ def write_launcher(folder: Path, program: Path, environ: Mapping[str, str]) -> P
 
 @contextmanager
 def config_file(path: Path, token: str) -> Iterator[Path]:
-    """Write the agent's configuration, readable by this user only, and delete it on exit.
+    """Write the agent's configuration file, and delete it at the end of the `with` block.
 
-    The file holds the token, so it exists only until the agent has its session. It is written as
-    JSON, which is valid YAML. The configuration:
+    Only this user can read the file. It contains the token, so it should exist only until the agent
+    is connected. It is written as JSON, which is valid YAML. The configuration:
 
-    - keeps no traffic for the agent's inspection page, which every local program can read;
+    - stores no traffic for the agent's inspection page, which every local program can read;
     - forbids stopping or replacing the agent from ngrok's dashboard;
-    - uses a free port instead of 4040, which another agent may occupy.
+    - uses a free port instead of 4040, which another agent may use.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -84,10 +88,11 @@ def pyngrok_config(
         monitor_thread=False,
         log_event_callback=on_log,
         startup_timeout=max(1, int(timeout_s)),
-        # Ctrl-C in the terminal must reach only the server, which still answers requests that have
-        # come through the tunnel.
+        # In its own session, the agent does not get Ctrl-C from the terminal. It must keep running
+        # while the server answers the last requests that came through the tunnel.
         start_new_session=True,
     )
-    # Otherwise pyngrok takes NGROK_AUTHTOKEN and puts it into the command line.
+    # Otherwise pyngrok reads NGROK_AUTHTOKEN and puts it into the command line, where other users
+    # can see it.
     config.auth_token = None
     return config

@@ -1,11 +1,11 @@
-"""Starts the ngrok agent through pyngrok, opens one address with it, and ends it.
+"""Start the ngrok agent through pyngrok, open one address with it, and stop it.
 
-This module reaches into pyngrok's private attributes, hence the exact version pin. Used as
-documented, pyngrok would:
+This module uses private attributes of pyngrok, so its version is pinned exactly. With its public
+interface only, pyngrok would:
 
-- put the token from its own environment variable into the command line;
+- put the token from its environment variable into the command line;
 - wait forever for an agent that logs nothing;
-- keep a handle of every agent that failed;
+- keep a reference to every agent that failed;
 - download a missing agent without asking.
 """
 
@@ -42,18 +42,22 @@ from keylike.tunnel.faults import (
 )
 from keylike.tunnel.reaper import Reaper
 
-# pyngrok repeats the agent's log, which quotes an invalid token.
+# Switch off pyngrok's log: it repeats the log of the agent, which contains an invalid token.
 logging.getLogger("pyngrok").setLevel(logging.CRITICAL + 1)
 
+# Seconds in which an agent must start and connect.
 START_S = 15.0
+# Timeout of a request to the agent's local API, in seconds.
 _REQUEST_S = 2.0
+# Interval in seconds at which a starting agent is checked.
 _POLL_S = 0.02
+# Longest time to wait for a killed agent, in seconds.
 _KILL_S = 5.0
 _API_ERRORS = (PyngrokError, OSError, http.client.HTTPException, ValueError)
 
 
 class NgrokAgent:
-    """A running agent that has one address open."""
+    """A running agent that has opened a public address."""
 
     def __init__(
         self, address: str, api: str, process: subprocess.Popen[str], errors: threading.Event
@@ -81,15 +85,15 @@ class NgrokAgent:
 
 
 class NgrokLauncher:
-    """A launcher that makes the server public, with one agent at a time.
+    """A launcher of ngrok agents. It runs at most one agent at a time.
 
     Args:
-        find_program: returns the ngrok program, or None.
-        token: ngrok's authtoken.
+        find_program: returns the path of the ngrok program, or None.
+        token: authtoken of the ngrok account, or None.
         upstream: address of the server on this machine.
         domain: domain of the ngrok account; None for an address that ngrok chooses.
-        start_s: seconds in which an agent must establish its session.
-        clock: returns seconds.
+        start_s: seconds in which an agent must start and connect.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -118,12 +122,16 @@ class NgrokLauncher:
         self._errors = threading.Event()
 
     def open(self) -> NgrokAgent:
-        """Start a new agent, after ending the previous one. Raises TunnelFault."""
+        """Stop the previous agent, if any, and start a new one.
+
+        Raises:
+            TunnelFault: The tunnel cannot be opened.
+        """
         with self._lock:
             return self._open()
 
     def close(self) -> None:
-        """End the agent, even while it starts."""
+        """Stop the agent, even if it is still starting."""
         self._closed.set()
         if (running := self._process) is not None:
             _kill(running)
@@ -197,7 +205,7 @@ class NgrokLauncher:
         return address.rstrip("/")
 
     def _on_log(self, line: NgrokLog) -> None:
-        """Note from the log of a starting agent that it has a session, and its gravest fault."""
+        """Read the log of a starting agent: is it connected, and what is its most serious fault?"""
         self._has_session = self._has_session or "session established" in (line.msg or "")
         found = fault_in(line.line) if line.lvl in ("WARNING", "ERROR", "CRITICAL") else None
         if found and not (self._fault and self._fault.final):
@@ -205,7 +213,10 @@ class NgrokLauncher:
 
     @contextmanager
     def _supervised(self, launcher: str) -> Iterator[None]:
-        """Supervise an agent while it starts; pyngrok blocks until the agent logs something."""
+        """Monitor an agent in a thread while it starts in the `with` block.
+
+        The thread is needed because pyngrok blocks until the agent logs something.
+        """
         started = threading.Event()
         supervisor = threading.Thread(
             target=self._supervise, args=(launcher, started), name="ngrok start", daemon=True
@@ -218,10 +229,10 @@ class NgrokLauncher:
             supervisor.join()
 
     def _supervise(self, launcher: str, started: threading.Event) -> None:
-        """Register the agent with the reaper as soon as it exists, and kill it if it cannot start.
+        """Register the agent with the reaper when it exists, and kill it if it must not start.
 
-        That is the case when its time is up or when the tunnel is being closed. It is also the
-        case after a final fault, which the agent would retry forever.
+        It is killed if it needs too long, if the tunnel is being closed, or after a final fault,
+        because the agent would try again forever.
         """
         deadline = self._clock() + self._start_s
         while not started.wait(_POLL_S):
@@ -240,8 +251,8 @@ class NgrokLauncher:
 
     def _end(self) -> None:
         running, self._process = self._process, None
-        # pyngrok registers every agent to be ended at exit and so keeps it alive in memory. The
-        # reaper does that job here.
+        # pyngrok registers a function that stops each agent at exit, and so keeps it in memory. It
+        # is removed, because here the reaper stops agents.
         atexit.unregister(process._terminate_process)
         if running is None:
             return
@@ -258,9 +269,10 @@ class NgrokLauncher:
 
 
 def _kill(running: subprocess.Popen[str]) -> None:
-    """Kill the agent and its children, which package managers' wrapper scripts start.
+    """Kill the agent and its child processes. Wrapper scripts of package managers start some.
 
-    A stopped process would not receive a gentler signal. ngrok notices the closed connections.
+    SIGKILL is used because it also works for a suspended process. ngrok's service notices that the
+    connections are closed.
     """
     if running.poll() is None:
         with suppress(OSError):
@@ -273,7 +285,10 @@ def _address(endpoint: dict[str, Any]) -> str | None:
 
 
 def _drain_log(running: subprocess.Popen[str], errors: threading.Event) -> None:
-    """Read the agent's log, since a full pipe would block the agent; set `errors` on an error."""
+    """Read the agent's log until it ends, because a full pipe would block the agent.
+
+    Set `errors` if the log contains an error.
+    """
     assert running.stdout is not None
     with running.stdout as log:
         while lines := os.read(log.fileno(), 65536):

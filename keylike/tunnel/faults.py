@@ -1,6 +1,6 @@
-"""Reasons why a tunnel cannot open, each with the next step for the operator.
+"""The reasons why a tunnel cannot be opened, each with advice for the operator.
 
-The texts never repeat ngrok's messages, which quote the token.
+The texts never repeat messages of ngrok, because these may contain the token.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 
 _CODE = re.compile(r"ERR_NGROK_\d+")
-# Messages of Go's network library in the agent's log.
+# Pattern of messages of Go's network library in the agent's log. They mean that there is no
+# connection.
 _NETWORK = re.compile(
     r"dial tcp|no such host|i/o timeout|connection refused|unreachable|no route"
     r"|deadline exceeded|connection reset|TLS handshake"
@@ -19,13 +20,13 @@ _DASHBOARD = "https://dashboard.ngrok.com"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A reason why the tunnel cannot open.
+    """A reason why the tunnel cannot be opened.
 
     Attributes:
-        name: one word for logs.
-        message: what was observed.
+        name: a word for logs.
+        message: what went wrong.
         advice: what the operator can do.
-        final: True if retrying cannot help, since only the operator can fix it.
+        final: True if another attempt cannot succeed before the operator has fixed it.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Fault:
 
 
 class TunnelFault(Exception):
-    """A failure to open the tunnel, for the reason in `fault`."""
+    """An error for a tunnel that cannot be opened. `fault` is the reason."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.name)
@@ -120,7 +121,7 @@ _BY_CODE = {
 
 
 def fault_in(text: str) -> Fault | None:
-    """Return the fault that a log line or an answer of the agent reports, or None."""
+    """Return the fault in a log line or a response of the agent, or None if there is none."""
     code = _CODE.search(text)
     if code:
         return _BY_CODE.get(code[0]) or _unknown(code[0])

@@ -1,4 +1,4 @@
-"""Search for the ngrok program, skipping wrappers of the same name."""
+"""Find the ngrok program, and skip pyngrok's script of the same name."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import os
 import shutil
 from pathlib import Path
 
+# Number of bytes at the start of a file in which the word pyngrok is searched.
 _HEAD_BYTES = 1000
 
 
 def find_ngrok(path: str | None = None) -> Path | None:
     """Return the ngrok program, or None if there is none.
 
-    The search covers `path` (by default PATH), then the place where pyngrok stores its download.
+    It is searched in `path` (by default PATH), and then where pyngrok stores its download.
     """
-    from pyngrok import conf  # imported late: only tunnels need pyngrok
+    from pyngrok import conf  # imported here, because only tunnels need pyngrok
 
     folders = os.get_exec_path() if path is None else path.split(os.pathsep)
     downloaded = Path(conf.DEFAULT_NGROK_PATH)
@@ -30,7 +31,8 @@ def find_ngrok(path: str | None = None) -> Path | None:
 def _is_wrapper(program: Path) -> bool:
     """Return True for the script named `ngrok` that pyngrok installs.
 
-    It downloads the agent and runs it as a child process, which would outlive the script.
+    It downloads the agent and runs it as a child process, which would keep running if the script is
+    killed.
     """
     try:
         with program.open("rb") as file:

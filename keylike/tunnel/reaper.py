@@ -1,8 +1,8 @@
-"""A helper process that ends the ngrok agent when the server dies, however that happens.
+"""A helper process that kills the ngrok agent when the server exits, even if the server is killed.
 
-The helper blocks on a pipe whose other end belongs to the server. A server that is killed cannot
-run cleanup code, but the kernel closes its end of the pipe. Run as a script, this module is the
-helper; it needs only Python's standard library.
+The helper waits for input from a pipe to which the server writes. A server that is killed cannot
+run cleanup code, but the kernel closes the pipe, and the helper notices that. This module run as a
+script is the helper. It needs only Python's standard library.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+# Longest time to wait for the helper at the end, in seconds.
 _WAIT_S = 5.0
 
 
 class Reaper:
-    """A handle on the helper process, which kills the watched processes when this process ends.
+    """The helper process, which kills the watched processes when this process exits.
 
-    `folder` is private to this user and is removed at the end. Raises OSError.
+    `folder` is a temporary folder that only this user can access. The helper removes it at the end.
+
+    Raises:
+        OSError: The helper cannot be started.
     """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="keylike-tunnel-"))
         command = [sys.executable, "-I", "-S", __file__, str(self.folder)]
-        # A new session: Ctrl-C and the closing of the terminal must reach only the server. The
-        # helper learns of the server's end by the pipe.
+        # In a new session, the helper does not get Ctrl-C from the terminal, or the signal when the
+        # terminal is closed. It must run until the server has exited.
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -41,20 +45,21 @@ class Reaper:
         )
 
     def watch(self, pid: int) -> None:
-        """Kill the process group of `pid` when this process ends.
+        """Make the helper kill the process group of `pid` when this process exits.
 
-        `pid` must be a child process that leads a process group of its own.
+        `pid` must be a child process that is the leader of its process group.
         """
         self._send(f"+{pid}")
 
     def forget(self, pid: int) -> None:
-        """Stop watching a process that has ended, since the system may reuse its number."""
+        """Stop watching a process that has exited, because the system may reuse its id."""
         self._send(f"-{pid}")
 
     def is_intact(self) -> bool:
         """Return True if the helper runs and its folder still belongs to this user.
 
-        Systems delete old temporary folders, and then another user could create the same one.
+        Some systems delete old temporary folders. Another user could then create a folder with the
+        same name.
         """
         try:
             return self._process.poll() is None and self.folder.lstat().st_uid == os.getuid()
@@ -71,7 +76,7 @@ class Reaper:
 
     def _send(self, line: str) -> None:
         assert self._process.stdin is not None
-        # The tunnel works without the helper, which may have been killed or closed.
+        # Ignore the error if the helper was killed or closed: the tunnel works without it.
         with suppress(OSError, ValueError):
             print(line, file=self._process.stdin, flush=True)
 

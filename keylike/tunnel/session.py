@@ -1,4 +1,4 @@
-"""A tunnel for as long as the server runs, assembled from the ngrok agent and the watchdog."""
+"""Keep a tunnel open while the server runs, with the ngrok agent and the watchdog."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from keylike.tunnel.agents import NgrokLauncher
 from keylike.tunnel.ngrok_binary import find_ngrok
 from keylike.tunnel.watchdog import Listener, Tunnel, TunnelStatus
 
-# The only route that needs no token under any policy. ngrok shows browsers a warning page first,
-# which the header skips.
+# Path and headers of the requests to the public address. This route never needs a token. The first
+# header prevents ngrok's warning page for browsers.
 _ALIVE_PATH = "/health/live"
 _HEADERS = {"ngrok-skip-browser-warning": "1", "User-Agent": "keylike-watchdog"}
+# Largest number of bytes of a response that are read.
 _MAX_BYTES = 1000
 _NO_PROXY = ("no_proxy", "NO_PROXY")
 
@@ -31,7 +32,7 @@ class TunnelOptions:
 
     Attributes:
         local: address of the server on this machine.
-        token: ngrok's authtoken.
+        token: authtoken of the ngrok account, or None.
         domain: domain of the ngrok account; None for an address that ngrok chooses.
     """
 
@@ -44,9 +45,9 @@ class TunnelOptions:
 def open_tunnel(
     options: TunnelOptions, listener: Listener, status: TunnelStatus, stopped: threading.Event
 ) -> Iterator[None]:
-    """Keep a tunnel open while the block runs.
+    """Keep a tunnel open until the end of the `with` block.
 
-    The watchdog stops when `stopped` is set, at the latest on exit. The tunnel closes on exit.
+    The watchdog stops when `stopped` is set, and at the latest at the end of the block.
     """
     launcher = NgrokLauncher(find_ngrok, options.token, options.local, options.domain)
     tunnel = Tunnel(
@@ -69,9 +70,9 @@ def open_tunnel(
 
 
 def is_alive(address: str, timeout_s: float = 5.0) -> bool:
-    """Return True if Keylike answers at `address`, as any HTTP client would see it.
+    """Send one request to `address`, and return True if Keylike answers.
 
-    Sends one request; each step of it may take `timeout_s`.
+    Connecting and each read may take `timeout_s` seconds.
     """
     try:
         request = Request(address + _ALIVE_PATH, headers=_HEADERS)
@@ -84,9 +85,9 @@ def is_alive(address: str, timeout_s: float = 5.0) -> bool:
 
 @contextmanager
 def _no_proxy_for_localhost() -> Iterator[None]:
-    """Exempt this machine from proxies, and restore the environment on exit.
+    """Exclude this machine from HTTP proxies until the end of the `with` block.
 
-    Otherwise pyngrok would send its requests to the local agent through the proxy.
+    Otherwise pyngrok would send its requests to the local agent through a configured proxy.
     """
     before = {name: os.environ.get(name) for name in _NO_PROXY}
     for name, value in before.items():

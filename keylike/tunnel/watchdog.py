@@ -1,4 +1,4 @@
-"""Keeps one public address open: opens it, monitors it, and reopens it with growing pauses."""
+"""Keep a public address open: open it, monitor it, and reopen it after increasing delays."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from typing import Protocol
 
 from keylike.tunnel.faults import NO_ANSWER, Fault, TunnelFault
 
-# The local agent is polled every second, which costs nothing. Requests to the public address count
-# towards the 20,000 requests per month of a free account: one in five minutes makes 8,640.
+# Intervals in seconds at which the local agent and the public address are checked. Requests to the
+# public address count towards the 20,000 requests per month of a free account; one in five minutes
+# makes 8,640 per month.
 POLL_S = 1.0
 PROBE_S = 300.0
-# After a failed check the next one follows sooner. This many failures in a row are a loss.
+# Seconds between a failed check and the next one, and the number of failed checks in a row after
+# which the tunnel counts as lost.
 RECHECK_S = 0.5
 MAX_MISSES = 2
-# How long a new address may take until it answers.
+# Seconds in which a new address must answer.
 FIRST_ANSWER_S = 15.0
+# Longest delay in seconds before another attempt.
 MAX_BACKOFF_S = 60.0
-# A tunnel that was open for this long is reopened without a pause.
+# Seconds. A tunnel that was open for at least this long is reopened without a delay.
 STABLE_S = 30.0
-# How long `close` waits for the thread, which may be requesting the public address.
+# Seconds that `close` waits for the thread, which may be sending a request to the public address.
 _CLOSE_S = 15.0
 
 
 class RunningAgent(Protocol):
-    """An agent that has opened its public address."""
+    """A running agent that has opened a public address."""
 
     address: str
 
@@ -38,26 +41,30 @@ class RunningAgent(Protocol):
 
 
 class AgentLauncher(Protocol):
-    """An interface that starts and ends agents, one at a time."""
+    """A launcher that starts and stops agents, at most one at a time."""
 
     def open(self) -> RunningAgent:
-        """Start an agent in place of the previous one. Raises TunnelFault."""
+        """Stop the previous agent, if any, and start a new one.
+
+        Raises:
+            TunnelFault: The tunnel cannot be opened.
+        """
 
     def close(self) -> None:
-        """End the agent."""
+        """Stop the agent."""
 
 
 class Listener(Protocol):
-    """A receiver of the tunnel's events, called from the tunnel's thread."""
+    """A receiver of the tunnel's events. The tunnel's thread calls it."""
 
     def opened(self, address: str, *, new: bool) -> None:
-        """Handle an open tunnel; `new` if the address differs from the previous one."""
+        """Handle an opened tunnel. `new` is True if its address differs from the previous one."""
 
     def lost(self) -> None:
         """Handle the loss of a tunnel that was open."""
 
     def refused(self, fault: Fault) -> None:
-        """Handle a failed attempt; not called again for the same fault."""
+        """Handle a failed attempt to open a tunnel. It is not called twice for the same fault."""
 
 
 class Stage(StrEnum):
@@ -71,7 +78,7 @@ class Stage(StrEnum):
 
 
 class TunnelStatus:
-    """The current stage of the tunnel, shared with the routes that report it."""
+    """The current state of the tunnel. HTTP routes read it."""
 
     def __init__(self) -> None:
         self.stage = Stage.OFF
@@ -83,10 +90,10 @@ class TunnelStatus:
 
 
 class Tunnel:
-    """A tunnel that a thread of its own opens and monitors.
+    """A tunnel that is opened and monitored by its own thread.
 
-    The thread ends when `wait` returns True. The address then stays open until `close`, so that
-    requests which came through it are still answered.
+    The thread stops when `wait` returns True. The address stays open until `close`, so that the
+    last requests that came through it are still answered.
 
     Args:
         launcher: starts and ends the agent.
@@ -94,9 +101,9 @@ class Tunnel:
         local: address of the server on this machine.
         listener: receives the events.
         status: receives the current stage.
-        wait: waits for a number of seconds, and returns True once the server stops.
-        clock: returns seconds.
-        random: returns a number from 0 to 1.
+        wait: waits for a number of seconds. It returns True at once if the server is stopping.
+        clock: returns monotonic seconds.
+        random: returns a random number from 0 to 1.
     """
 
     def __init__(
@@ -129,14 +136,14 @@ class Tunnel:
         self._thread.start()
 
     def close(self) -> None:
-        """End the agent and join the thread. `wait` must return True by now."""
+        """Stop the agent, and wait for the thread. Call this only when `wait` returns True."""
         self._launcher.close()
         if self._thread.is_alive():
             self._thread.join(_CLOSE_S)
         self._status.stage = Stage.OFF
 
     def run(self) -> None:
-        """Keep the tunnel open until the server stops or a fault is final."""
+        """Keep the tunnel open until the server stops or a final fault occurs."""
         failures, reported = 0, None
         while not self._wait(self._backoff_s(failures)):
             try:
@@ -159,9 +166,9 @@ class Tunnel:
                 failures = 0 if self._clock() - since >= STABLE_S else failures + 1
 
     def _backoff_s(self, failures: int) -> float:
-        """Return the pause before the next attempt: none at first, then exponential.
+        """Return the delay before the next attempt in seconds: 0 at first, then increasing.
 
-        The random part keeps servers that lost the same network from retrying in step.
+        The random part prevents that servers which lost the same network try again simultaneously.
         """
         longest = min(MAX_BACKOFF_S, 2.0 ** min(failures - 1, 10)) if failures else 0.0
         return longest * (1 + self._random()) / 2
@@ -180,7 +187,7 @@ class Tunnel:
         self._listener.opened(agent.address, new=new)
 
     def _wait_for_loss(self, agent: RunningAgent) -> bool:
-        """Return True when the tunnel is lost, False when the server stops first."""
+        """Wait until the tunnel is lost or the server stops. Return True if it was lost."""
         misses = 0
         while misses < MAX_MISSES:
             if self._wait(RECHECK_S if misses else POLL_S):
@@ -195,9 +202,9 @@ class Tunnel:
         return not due or self._answers(agent)
 
     def _answers(self, agent: RunningAgent) -> bool:
-        """Return True if the public address answers, or if the local one does not either.
+        """Return True if the public address answers, or if the local address does not answer.
 
-        A server that is too busy to answer this machine is no fault of the tunnel.
+        In the second case, the server is too busy and the tunnel is not at fault.
         """
         self._probed = self._clock()
         return self._is_alive(agent.address) or not self._is_alive(self._local)

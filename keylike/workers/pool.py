@@ -1,4 +1,4 @@
-"""The server's side of the worker processes: who is free, and what happens when one ends or hangs."""
+"""The pool of worker processes: assigns pictures to them, and replaces those that crash or hang."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ from keylike.workers.replies import Reply, WorkerFailed, decode_reply
 from keylike.workers.wire import MessageType, is_closed, receive, send, timeval
 from keylike.workers.zygote import WorkerSpec
 
-# Settings, some of them secret. An attacker who takes over a worker with a picture finds none.
+# Prefixes of settings, which are removed from the environment of workers. An attacker who takes
+# control of a worker with a malicious picture then finds no secrets there.
 _WITHHELD = ("KEYLIKE_", "NGROK_", "OTEL_")
 _START = "from keylike.workers.zygote import main; main({})"
-# A reading takes a few kilobytes.
+# Largest accepted reply of a worker in bytes. A reading takes a few kilobytes.
 _MAX_REPLY_BYTES = 1_000_000
-# A worker that accepts no bytes for so many seconds never will.
+# Seconds after which a worker that accepts no bytes counts as failed.
 _SEND_TIMEOUT_S = 5.0
 
 
 class WorkerPool:
-    """`count` processes that decode and read, forked from a zygote that holds the model.
+    """A pool of worker processes that decode and read pictures.
 
-    A worker that takes too long, or far too much memory, is killed and replaced, as is one that
-    crashes. A pool is loaded once, started once, and closed for good.
+    The workers are forked from one process, the zygote, which has loaded the model. A worker that
+    crashes, takes too long or takes too much memory is killed and replaced. A pool cannot be used
+    again after it was closed.
 
-    Parameters:
-        spec: What the workers do.
+    Args:
+        spec: The functions that the workers run.
         count: Number of workers.
-        longest_s: Longest time for one photo in seconds.
-        least_s: Shortest time for one photo, however little the client allows: to replace a worker
-            costs other clients more.
+        longest_s: Maximum time limit for one photo in seconds, even if the client waits longer.
+        least_s: Minimum time limit for one photo in seconds, even if the client's deadline is
+            sooner, because killing and replacing a worker delays other clients more.
     """
 
     def __init__(
@@ -53,12 +55,15 @@ class WorkerPool:
         self._zygote: _Zygote | None = None
         self._fork_lock = threading.Lock()
         self._changed = threading.Condition()
-        # None stands for a worker that is still to be forked.
+        # Free workers. None means a worker that has not been forked yet.
         self._free: list[_Worker | None] = [None] * count
         self._closed = False
 
     def load(self) -> ReaderInfo:
-        """Start the zygote, which loads and warms the reader; return the reader's info.
+        """Start the zygote, which loads and warms up the reader.
+
+        Returns:
+            The description of the reader.
 
         Raises:
             ModelError: The reader could not be loaded.
@@ -68,7 +73,11 @@ class WorkerPool:
             return self._living_zygote().info
 
     def start(self) -> None:
-        """Fork all workers now rather than with the first photos. Raise ModelError."""
+        """Fork all workers now, so that the first photos do not wait for it.
+
+        Raises:
+            ModelError: The zygote has exited, and the model cannot be loaded again.
+        """
         workers = [self._fork() for _ in range(self.count)]
         with self._changed:
             self._free = list(workers)
@@ -78,20 +87,21 @@ class WorkerPool:
 
         Args:
             data: The picture.
-            left_s: Seconds that the client waits.
+            left_s: Seconds that the client still waits.
 
         Raises:
             KeylikeError: The picture cannot be decoded, or memory is short.
             DeadlineExceeded: No worker became free in time, or the worker had to be killed.
             ModelLoading: The pool is closed.
-            WorkerFailed: Two workers ended over this picture, or the reader crashed.
+            WorkerFailed: Two workers exited while they read this picture, or the reader crashed.
         """
         until = time.monotonic() + min(self._longest_s, max(left_s, self._least_s))
         try:
             try:
                 return self._ask(data, until)
             except (EOFError, ConnectionError):
-                # The worker was killed from outside, or by this picture: a second one will tell.
+                # Either this picture crashed the worker, or something else killed it. Try it once
+                # more with another worker.
                 return self._ask(data, until)
         except TimeoutError:
             raise _too_late() from None
@@ -99,7 +109,7 @@ class WorkerPool:
             raise WorkerFailed("the process that read the photo ended") from None
 
     def close(self) -> None:
-        """Kill all workers and the zygote. Reads that follow raise ModelLoading."""
+        """Kill all workers and the zygote. `read` then raises ModelLoading."""
         with self._changed:
             self._closed = True
             for worker in self._free:
@@ -111,7 +121,10 @@ class WorkerPool:
             self._kill_zygote()
 
     def _ask(self, data: bytes, until: float) -> Reply:
-        """Send a picture to a free worker; replace the worker first if it has ended."""
+        """Send a picture to a free worker and return its reply.
+
+        A free worker that has exited is replaced first.
+        """
         worker = self._take(until)
         try:
             if worker and worker.is_closed():
@@ -123,7 +136,10 @@ class WorkerPool:
             self._put(worker)
 
     def _take(self, until: float) -> _Worker | None:
-        """Return the worker that was used last, whose memory is still warm."""
+        """Wait for a free worker, and return the last used one. None means: fork a new worker.
+
+        The last used worker has probably not yet returned its free memory to the system.
+        """
         with self._changed:
             while not self._free:
                 if self._closed:
@@ -142,7 +158,7 @@ class WorkerPool:
             worker.kill()
 
     def _fork(self) -> _Worker:
-        """Return a new worker, from a new zygote if the old one has ended."""
+        """Return a new worker. If the zygote has exited, a new zygote is started first."""
         with self._fork_lock:
             try:
                 return self._living_zygote().fork()
@@ -168,7 +184,7 @@ def _too_late() -> KeylikeError:
 
 
 class _Worker:
-    """One worker process, used by one thread at a time."""
+    """One worker process. Only one thread uses it at a time."""
 
     def __init__(self, sock: socket.socket, pidfd: int) -> None:
         self._sock = sock
@@ -178,8 +194,10 @@ class _Worker:
     def ask(self, data: bytes, until: float) -> Reply:
         """Send a picture and return the reply.
 
-        Raises the failures that the worker reports. On EOFError, OSError and ValueError (it ended, was
-        too slow, or broke the protocol) the worker has been killed.
+        Raises:
+            KeylikeError, WorkerFailed: The failure that the worker reports.
+            EOFError, OSError, ValueError: The worker exited, was too slow, or sent an invalid
+                message. It has been killed.
         """
         try:
             send(self._sock, MessageType.PICTURE, data)
@@ -189,11 +207,11 @@ class _Worker:
             raise
 
     def is_closed(self) -> bool:
-        """Return True if the process has ended."""
+        """Return True if the process has exited."""
         return self._sock.fileno() < 0 or is_closed(self._sock)
 
     def kill(self) -> None:
-        """Kill the process, unless it was killed before."""
+        """Kill the process. Further calls have no effect."""
         if self._sock.fileno() < 0:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -203,7 +221,11 @@ class _Worker:
 
 
 class _Zygote:
-    """The process that loads the model and from which workers are forked. Raises ModelError."""
+    """The process that loads the model and forks the workers.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+    """
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._sock, theirs = socket.socketpair()
@@ -213,7 +235,8 @@ class _Zygote:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env=_environment(),
-                # Ctrl-C in the terminal must reach the server only: it drains first.
+                # In its own process group, it does not get Ctrl-C from the terminal. It must run
+                # until the server has answered its last requests.
                 process_group=0,
             )
         try:
@@ -223,7 +246,11 @@ class _Zygote:
             raise
 
     def fork(self) -> _Worker:
-        """Return one more worker. Raise EOFError or OSError if the zygote has ended."""
+        """Fork one more worker and return it.
+
+        Raises:
+            EOFError, OSError: The zygote has exited.
+        """
         send(self._sock, MessageType.FORK, b"")
         _, descriptors, _, _ = socket.recv_fds(self._sock, 1, 2)
         if not descriptors:
@@ -232,7 +259,7 @@ class _Zygote:
         return _Worker(socket.socket(fileno=sock), pidfd)
 
     def kill(self) -> None:
-        """Kill the zygote; the kernel then kills the workers forked from it."""
+        """Kill the zygote. The kernel then kills the workers that it has forked."""
         self._sock.close()
         self._process.kill()
         self._process.wait()
@@ -253,8 +280,8 @@ def _environment() -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(_WITHHELD)
     }
-    # Installed, the package is on the path already, and site-packages must not precede the standard
-    # library as an entry of PYTHONPATH would.
+    # In a checkout, the zygote needs PYTHONPATH to find the package. An installed package is found
+    # anyway, and its folder site-packages must not be searched before the standard library.
     root = "" if INSTALLED else str(PACKAGE.parent)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     return {**kept, "PYTHONPATH": path} if path else kept

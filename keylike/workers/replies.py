@@ -1,4 +1,8 @@
-"""A worker's reply as JSON: the server never unpickles bytes from a process that parses pictures."""
+"""Encode and decode the replies of workers as JSON.
+
+Pickle is not used, because unpickling bytes from a process that an attacker controls could run code
+in the server.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,10 @@ _NAMED: dict[str, type[KeylikeError]] = {
 
 
 class WorkerFailed(Exception):
-    """A worker ended, or its reader crashed. `places` are the lines of the crash in the worker."""
+    """An error for a worker that exited or whose reader crashed.
+
+    `places` are the code locations of the crash in the worker.
+    """
 
     def __init__(self, message: str, places: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -33,7 +40,7 @@ class WorkerFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A result, and the seconds that decoding and reading took."""
+    """The result for a picture, and the seconds that decoding and reading took."""
 
     result: Reading | Unreadable
     decode_s: float
@@ -42,7 +49,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """A KeylikeError: what is wrong with the photo, or a shortage of memory."""
+    """A KeylikeError of a worker: a failure of the photo, or a lack of memory."""
 
     code: str
     message: str
@@ -62,7 +69,7 @@ _CRASH = TypeAdapter(_Crash)
 
 
 def encode_reply(reply: Reply | BaseException) -> tuple[MessageType, bytes]:
-    """Return the message for a reply or an exception."""
+    """Return the type and the bytes of the message for a reply or an exception."""
     if isinstance(reply, Reply):
         return MessageType.RESULT, _REPLY.dump_json(reply)
     if isinstance(reply, Overloaded):
@@ -81,7 +88,7 @@ def decode_reply(message: Message) -> Reply:
     Raises:
         KeylikeError: The failure that the worker reports.
         WorkerFailed: The reader crashed.
-        ValueError: The message is no reply.
+        ValueError: The message is not a reply.
     """
     match message.kind:
         case MessageType.RESULT:

@@ -1,4 +1,4 @@
-"""The protocol between the server and a worker process: one message at a time, a type and bytes."""
+"""The protocol between the server and a worker process. A message has a type and bytes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from enum import IntEnum
 from typing import NamedTuple
 
 _HEAD = struct.Struct("<BI")
-# Messages up to this size take one system call each way: every call hands over the interpreter lock.
+# Size in bytes up to which a message is sent and received with one system call. Fewer calls are
+# faster, because Python releases the interpreter lock for each call.
 _ONE_CALL_BYTES = 65_536
 _TIMEVAL = struct.Struct("@ll")
 
 
 class MessageType(IntEnum):
-    """Type of a message.
+    """The type of a message.
 
-    To a worker: an encoded picture. From a worker: a result, a named failure, or a crash. To the
-    zygote: a pickled WorkerSpec, or the request for one more worker. From the zygote: the pickled
-    ReaderInfo, or why the model cannot be used.
+    To a worker: PICTURE, an encoded picture. From a worker: RESULT, FAILURE (an expected failure)
+    or CRASH. To the zygote: LOAD with a pickled WorkerSpec, or FORK, which requests one more
+    worker. From the zygote: LOADED with a pickled ReaderInfo, or UNUSABLE with the reason.
     """
 
     PICTURE = 0
@@ -40,7 +41,11 @@ class Message(NamedTuple):
 
 
 def send(sock: socket.socket, kind: MessageType, data: bytes) -> None:
-    """Send one message. Raise OSError if the other end is closed."""
+    """Send one message.
+
+    Raises:
+        OSError: The other process has closed the socket.
+    """
     head = _HEAD.pack(kind, len(data))
     if len(data) <= _ONE_CALL_BYTES:
         sock.sendall(head + data)
@@ -58,9 +63,9 @@ def receive(sock: socket.socket, max_bytes: int, until: float | None = None) -> 
         until: Time of `time.monotonic()` at which to give up; None waits without limit.
 
     Raises:
-        EOFError: The other end is closed.
+        EOFError: The other process has closed the socket.
         TimeoutError: `until` has passed.
-        ValueError: The bytes are no message; nothing more can be received.
+        ValueError: The bytes are not a message. Nothing more can be received.
     """
     got = _receive_some(sock, _ONE_CALL_BYTES, until)
     while len(got) < _HEAD.size:
@@ -87,15 +92,15 @@ def receive(sock: socket.socket, max_bytes: int, until: float | None = None) -> 
 
 
 def timeval(seconds: float | None) -> bytes:
-    """Return `seconds` for SO_RCVTIMEO and SO_SNDTIMEO; None waits without limit."""
+    """Return `seconds` as a value for SO_RCVTIMEO and SO_SNDTIMEO. None means without limit."""
     if seconds is None:
         return _TIMEVAL.pack(0, 0)
-    # Zero would mean no limit as well.
+    # At least one microsecond, because zero means without limit.
     return _TIMEVAL.pack(int(seconds), max(1, int(seconds % 1 * 1e6)))
 
 
 def is_closed(sock: socket.socket) -> bool:
-    """Return True if the other end is closed, or has sent something out of turn."""
+    """Return True if the other process has closed the socket, or has sent unexpected bytes."""
     try:
         sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
@@ -117,7 +122,7 @@ def _receive_some(sock: socket.socket, max_bytes: int, until: float | None) -> b
 
 
 def _set_timeout(sock: socket.socket, until: float | None) -> None:
-    """Bound the next call in the kernel: Python's own timeouts cost a second system call."""
+    """Set the kernel's timeout for the next call. Python's timeouts need a second system call."""
     left = None if until is None else until - time.monotonic()
     if left is not None and left <= 0:
         raise TimeoutError

@@ -1,4 +1,4 @@
-"""The main loop of a worker process: decode and read one picture after the other."""
+"""The main loop of a worker process: it decodes and reads one picture after another."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from keylike.scheduling.batch_runner import run_reader
 from keylike.workers.replies import Reply, encode_reply
 from keylike.workers.wire import Message, receive, send
 
-# The largest size that a header can announce; the server has already bounded the picture.
+# Largest accepted message in bytes: the largest size that a header can state. The server has
+# already limited the size of the picture.
 _MAX_BYTES = (1 << 32) - 1
+# Seconds without a picture after which free memory is returned to the system.
 _IDLE_S = 3.0
 
 
 def serve(server: socket.socket, reader: Reader, open_photo: Callable[[bytes], Photo]) -> NoReturn:
-    """Answer until the server closes the socket, then end the process.
+    """Answer messages until the server closes the socket, and then exit the process.
 
-    It never returns: the code of the zygote must not run a second time in a forked process.
+    It never returns, because the forked process must not continue with the code of the zygote.
     """
     try:
         while True:
@@ -36,7 +38,7 @@ def serve(server: socket.socket, reader: Reader, open_photo: Callable[[bytes], P
 
 
 def _next(server: socket.socket) -> Message:
-    """Wait for a picture; after an idle time, return free memory to the system."""
+    """Wait for a picture. After _IDLE_S seconds, return free memory to the system."""
     try:
         return receive(server, _MAX_BYTES, time.monotonic() + _IDLE_S)
     except TimeoutError:

@@ -1,7 +1,7 @@
-"""The process that loads the reader and forks workers, which share its memory.
+"""The zygote: a process that loads the reader and forks workers, which share its memory.
 
-It has one thread and never sees a picture. A worker forked after hours is therefore in the same state
-as one forked right after the reader was warmed. It ends when the server closes the socket.
+It has only one thread and never decodes a picture, so a worker that is forked later is in the same
+state as the first one. It exits when the server closes the socket.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from keylike.readers.contract import Reader
 from keylike.workers.wire import MessageType, receive, send
 from keylike.workers.worker import serve
 
-# A request to the zygote takes a few hundred bytes.
+# Largest accepted message to the zygote in bytes. A message takes a few hundred bytes.
 _MAX_BYTES = 1_000_000
-# linux/prctl.h
+# Option of prctl for the signal that a process gets when its parent exits (linux/prctl.h).
 _PR_SET_PDEATHSIG = 1
-# Address space for reading, in addition to what decoding may take.
+# Address space in bytes that a worker may use for reading, in addition to that for decoding.
 _READING_BYTES = 500_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """Task of the workers; sent pickled to the zygote.
+    """The functions that workers run. It is pickled and sent to the zygote.
 
     Attributes:
         load: Returns the reader.
         open_photo: Decodes a picture.
-        decoding_bytes: Memory that decoding one picture may take.
+        decoding_bytes: Largest memory for decoding one picture, in bytes.
     """
 
     load: Callable[[], Reader]
@@ -51,7 +51,10 @@ class WorkerSpec:
 
 
 def main(descriptor: int) -> NoReturn:
-    """Serve the server's requests on the socket of this descriptor."""
+    """Load the reader, and fork a worker for each message from the server.
+
+    `descriptor` is the file descriptor of the socket that is connected to the server.
+    """
     forbid_core_dumps()
     _ignore_signals()
     tune_malloc()
@@ -60,8 +63,8 @@ def main(descriptor: int) -> NoReturn:
         try:
             spec: WorkerSpec = pickle.loads(receive(server, _MAX_BYTES).data)
             reader = _load(server, spec)
-            # A forked process copies only the pages it writes to: keep the collector away from the
-            # objects that all of them share.
+            # Forked processes share pages until they write to them. gc.freeze prevents the garbage
+            # collector from writing to the shared objects.
             gc.collect()
             gc.freeze()
             release_free_memory()
@@ -73,7 +76,10 @@ def main(descriptor: int) -> NoReturn:
 
 
 def _ignore_signals() -> None:
-    """Leave signals to the server: photos in flight are still to be read. Reap no children."""
+    """Ignore the signals that stop the server, because the last photos must still be read.
+
+    SIGCHLD is ignored so that the kernel removes workers that have exited.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -84,7 +90,7 @@ def _load(server: socket.socket, spec: WorkerSpec) -> Reader:
         reader = spec.load()
         reader.warm()
     except Exception as error:
-        # A library's own message may contain paths.
+        # The message of a library may contain paths.
         if isinstance(error, ModelError):
             reason = str(error)
         else:
@@ -96,7 +102,10 @@ def _load(server: socket.socket, spec: WorkerSpec) -> Reader:
 
 
 def _fork(server: socket.socket, spec: WorkerSpec, reader: Reader) -> None:
-    """Fork a worker; send its socket and its pidfd, since a process id may be reused."""
+    """Fork a worker, and send its socket and its pidfd to the server.
+
+    A pidfd is used because a process id may be reused when the worker has exited.
+    """
     mine, theirs = socket.socketpair()
     pid = os.fork()
     if not pid:
@@ -112,9 +121,10 @@ def _fork(server: socket.socket, spec: WorkerSpec, reader: Reader) -> None:
 
 
 def _limit(decoding_bytes: int) -> None:
-    """Bound this worker: it dies with the zygote and has limited memory.
+    """Limit the memory of this worker, and make the kernel kill it when the zygote exits.
 
-    Decoding gets twice its memory as address space, because freed blocks leave gaps.
+    The limit is on address space. It includes twice the memory for decoding, because freed blocks
+    leave gaps.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -1,4 +1,4 @@
-"""Classifiers by name, loaded on first use and evicted when least recently used."""
+"""Load classifiers by name on first use, and evict the least recently used one."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from keylike.readers.classifiers.contract import Classifier
 from keylike.readers.classifiers.manifest import KIND
 from keylike.readers.model_files import has_manifest, read_manifest
 
-# Plain folder name that cannot lead to another folder.
+# Pattern of the name of a classifier, which is the name of its folder. It excludes paths that lead
+# to other folders.
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+# Largest number of classifiers in memory.
 _MAX_LOADED = 4
 
 
 class Classifiers:
-    """Cache of loaded classifiers.
+    """A cache of loaded classifiers.
 
     Args:
-        models: Folder of the model folders.
+        models: Folder that contains the model folders.
         embedded: Function that loads the default classifier.
         load: Function that loads a classifier from its folder.
         log: Log for loading errors.
@@ -50,13 +52,13 @@ class Classifiers:
         self._loading = threading.Lock()
 
     def choose(self, name: str | None) -> Callable[[], Classifier]:
-        """Return a function that gets the classifier of this name, or the embedded one for None.
+        """Return a function that returns a classifier, and loads it if necessary.
 
-        The function loads the classifier if needed.
+        `name` is the name of the classifier, or None for the embedded one.
 
         Raises:
-            NotFound: There is no such folder.
-            BadRequest: The folder holds another kind of model.
+            NotFound: There is no folder with this name.
+            BadRequest: The folder contains another kind of model.
             ModelError: The manifest cannot be read.
         """
         if name is None:
@@ -75,7 +77,7 @@ class Classifiers:
         return partial(self._get, name, partial(self._load, folder))
 
     def _get(self, name: str, load: Callable[[], Classifier]) -> Classifier:
-        """Return a loaded classifier, or load it.
+        """Return a classifier, and load it if necessary.
 
         Only one classifier is loaded at a time. Requests for a loaded one do not wait.
         """
@@ -103,6 +105,6 @@ class Classifiers:
         return classifier
 
     def _logged(self, name: str, error: ModelError) -> ModelError:
-        """Log the error for the operator and return it. Clients learn nothing about the folder."""
+        """Log the error and return it. Only the operator sees its text, not the client."""
         self._log.error("classifier_unusable", model=name or "embedded", reason=str(error))
         return error

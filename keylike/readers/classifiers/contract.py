@@ -1,4 +1,4 @@
-"""Interface of a classifier: a photo in, a probability per class or a refusal out."""
+"""The interface of a classifier: it takes a photo and returns a probability for each class."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keylike.readers.contract import Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Probability of every class in the classifier's order, summing to 1."""
+    """The probability of every class, in the order of the classifier. They sum to 1."""
 
     probabilities: Mapping[str, float]
 
     @classmethod
     def of(cls, labels: Iterable[str], shares: Iterable[float]) -> Classification:
-        """Normalise shares whose sum is about 1.
+        """Return the shares as the probabilities of `labels`, scaled so that they sum to 1.
 
         Raises:
             ValueError: A share is negative, or the sum is 0 or not finite.
@@ -32,7 +32,7 @@ class Classification:
 
     @property
     def predicted(self) -> str:
-        """Return the most probable class, or the first of several."""
+        """Return the most probable class. If several are equally probable, return the first."""
         return max(self.probabilities, key=lambda label: self.probabilities[label])
 
     @property
@@ -43,7 +43,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class ClassifierInfo:
-    """Description of a classifier: name and version from its manifest, and its classes."""
+    """The description of a classifier: name and version from its manifest, and its classes."""
 
     name: str
     version: str
@@ -51,7 +51,7 @@ class ClassifierInfo:
 
 
 class Classifier(Protocol):
-    """Classifier of photos. It is loaded once and used from many threads."""
+    """A classifier of photos. It is loaded once and used by many threads."""
 
     @property
     def info(self) -> ClassifierInfo:
@@ -65,7 +65,7 @@ class Classifier(Protocol):
         """
 
     def classify(self, photo: Photo) -> Classification | Unreadable:
-        """Return the probability of every class, or a refusal of an unusable photo.
+        """Return the probability of every class, or a refusal if the photo cannot be used.
 
         Raises:
             ModelError: The output is not a probability distribution.

@@ -1,4 +1,4 @@
-"""Typed manifest of an ONNX classifier: labels, preprocessing and output."""
+"""The manifest of an ONNX classifier: labels, preprocessing and output."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Preprocessing(BaseModel):
-    """Conversion of an upright photo into the network's input.
+    """The conversion of an upright photo into the network's input.
 
-    The photo is resized, then each channel becomes (pixel * `scale` - `mean`) / `std`.
+    The photo is resized. Then each channel is converted to (pixel * `scale` - `mean`) / `std`.
 
     Attributes:
         width: Width of the input in pixels.
         height: Height of the input in pixels.
-        resize: "stretch" to that size; "letterbox" to fit inside it, centred; or "centre-crop" to
-            cut out the middle.
-        crop_share: Share of the largest possible centre crop; 0.875 is 224 of 256 pixels.
-        fill: Grey value of the letterbox borders, 0 to 255.
-        channels: Order of the channels.
-        scale: Factor for pixel values.
+        resize: "stretch" changes the aspect ratio. "letterbox" keeps it and adds borders.
+            "centre-crop" keeps it and uses only the middle of the photo.
+        crop_share: For "centre-crop", the side of the crop as a share of the largest possible one,
+            such as 0.875 (224 of 256 pixels).
+        fill: Grey value of the borders of "letterbox", 0 to 255.
+        channels: Order of the colour channels.
+        scale: Factor by which pixel values (0 to 255) are multiplied.
         mean: Mean per channel, in the order of `channels`.
         std: Standard deviation per channel, in the order of `channels`.
-        layout: Order of the input's four dimensions.
+        layout: Order of the input's dimensions: photo (N), channel (C), height (H) and width (W).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,10 +56,10 @@ class Preprocessing(BaseModel):
 
 
 class ClassifierManifest(BaseModel):
-    """Complete manifest of an ONNX classifier.
+    """The complete manifest of an ONNX classifier.
 
     Attributes:
-        files: SHA-256 of every file, one of which is the ONNX file.
+        files: SHA-256 of every file. Exactly one of them is an ONNX file.
         input: Name of the network's input, if there is more than one.
         output: Name of the network's output, if there is more than one.
         gives: Meaning of the output, which has one number per label.
@@ -92,7 +93,7 @@ class ClassifierManifest(BaseModel):
 
 
 def classifier_manifest(table: Mapping[str, Any]) -> ClassifierManifest:
-    """Validate a manifest's table.
+    """Validate the content of a manifest.
 
     Raises:
         ModelError: The manifest is invalid. The message names the first fault.

@@ -1,4 +1,4 @@
-"""ONNX network as a classifier, from a folder with a manifest of kind onnx-classifier."""
+"""A classifier that runs the ONNX network of a model folder of kind onnx-classifier."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from keylike.readers.classifiers.picture import preprocess
 from keylike.readers.model_files import display_name, read_files, read_manifest
 from keylike.readers.sessions import open_network, run_within
 
-# Seconds. A large network on a slow CPU needs a tenth of it per photo.
+# Seconds after which a run is stopped. Even a large network on a slow processor needs only a tenth
+# of this per photo.
 TIMEOUT_S = 10.0
-# Tolerance for the sum of probabilities: half-precision and 8-bit outputs are rounded.
+# Largest difference between 1 and the sum of the probabilities. It allows for the rounding of
+# half-precision and 8-bit outputs.
 _SUM_TOLERANCE = 0.02
 
 
 class NetworkClassifier:
-    """Classifier with one session, safe for use from many threads.
+    """A thread-safe classifier with one ONNX session.
 
-    It computes in the calling thread. Photos are processed in parallel, not parts of one photo.
+    It computes in the calling thread. Several photos can be processed in parallel, but one photo
+    uses one core only.
     """
 
     def __init__(
@@ -43,9 +46,9 @@ class NetworkClassifier:
 
     @classmethod
     def load(cls, folder: Path, timeout_s: float = TIMEOUT_S) -> NetworkClassifier:
-        """Check the hashes of a folder and open its network.
+        """Check the files of a folder against their hashes, and open its network.
 
-        A run of more than `timeout_s` seconds is stopped.
+        Runs that take longer than `timeout_s` seconds are stopped.
 
         Raises:
             ModelError: The folder is invalid.
@@ -108,8 +111,8 @@ class NetworkClassifier:
         """Convert the output to probabilities.
 
         Raises:
-            ValueError: Values are not finite, or probabilities do not sum to 1. The latter are
-                logits, or labels that do not exclude each other.
+            ValueError: A value is not finite, or the probabilities do not sum to 1. In the second
+                case they are probably logits, or the labels do not exclude each other.
         """
         if self._manifest.gives == "logits":
             if not np.isfinite(values).all():
@@ -122,7 +125,11 @@ class NetworkClassifier:
 
 
 def _find(kind: str, name: str | None, available: Any) -> Any:
-    """Return the input or output called `name`, or the only one."""
+    """Return the input or output with this name; without a name, the only one.
+
+    Raises:
+        ModelError: There is none with this name, or there are several and no name is given.
+    """
     found = [item for item in available if name in (None, item.name)]
     if len(found) == 1:
         return found[0]

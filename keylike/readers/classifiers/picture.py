@@ -1,4 +1,4 @@
-"""Preprocessing of a photo for an ONNX classifier as its manifest specifies."""
+"""Convert a photo into the input of an ONNX classifier, as its manifest specifies."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _Pixels = NDArray[Any]
 
 
 def preprocess(pixels: _Pixels, spec: Preprocessing) -> NDArray[np.float32]:
-    """Return the input for one photo, with shape `spec.shape`.
+    """Return the network's input for one photo, with shape `spec.shape`.
 
-    `pixels` is uint8 RGB with shape (height, width, 3).
+    `pixels` is an RGB picture of type uint8 and shape (height, width, 3).
     """
     fitted = _RESIZE[spec.resize](pixels, spec)
     ordered = fitted if spec.channels == "RGB" else fitted[..., ::-1]
@@ -52,7 +52,7 @@ def _centre_crop(pixels: _Pixels, spec: Preprocessing) -> _Pixels:
 
 
 def _resize(pixels: _Pixels, width: int, height: int) -> _Pixels:
-    """Resize the picture. Averaging when shrinking avoids aliasing."""
+    """Resize the picture. If it becomes smaller, pixels are averaged to avoid aliasing."""
     shrinks = width * height < pixels.shape[0] * pixels.shape[1]
     return np.asarray(
         cv2.resize(

@@ -1,4 +1,4 @@
-"""Evaluation of a reader on labelled photos: one verdict per photo, and metrics over them."""
+"""Evaluate a reader on photos with known codes: one verdict per photo, and metrics."""
 
 from keylike.readers.evaluation.calibration import Bin, calibration_error, reliability
 from keylike.readers.evaluation.coverage import CoveragePoint, coverage_curve, point_at_coverage

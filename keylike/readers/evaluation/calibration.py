@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from keylike.readers.evaluation.statistics import wilson
 
+# Number of bins of confidence.
 BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Readings whose confidence is between `low` and `high`.
+    """The readings whose confidence is between `low` and `high`.
 
     Attributes:
-        low: Lower end of the bin.
-        high: Upper end of the bin.
+        low: Lower limit of the confidence.
+        high: Upper limit of the confidence.
         readings: Number of readings.
         confidence: Mean confidence.
         right: Number of correct readings.
@@ -35,14 +36,15 @@ class Bin:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the accuracy."""
+        """Return the 95 % confidence interval of the accuracy."""
         return wilson(self.right, self.readings)
 
 
 def reliability(pairs: Sequence[tuple[float, bool]]) -> list[Bin]:
-    """Return the non-empty ones of ten equal bins of confidence.
+    """Divide readings into ten bins of equal width by their confidence.
 
-    `pairs` has the confidence of each reading, and True if its whole code is correct.
+    `pairs` contains, for each reading, its confidence, and True if its whole code is correct. Empty
+    bins are left out.
     """
     bins: dict[int, list[tuple[float, bool]]] = {}
     for confidence, right in pairs:
@@ -60,7 +62,10 @@ def reliability(pairs: Sequence[tuple[float, bool]]) -> list[Bin]:
 
 
 def calibration_error(pairs: Sequence[tuple[float, bool]]) -> float | None:
-    """Return the expected calibration error over ten bins, or None without readings."""
+    """Return the expected calibration error over ten bins, or None if there are no readings.
+
+    It is the mean difference between confidence and accuracy, from 0 to 1.
+    """
     if not pairs:
         return None
     return round(

@@ -1,4 +1,4 @@
-"""Accuracy against coverage, when only the most confident codes are given."""
+"""The accuracy of the most confident readings, by the share of photos that they cover."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from keylike.readers.evaluation.statistics import wilson
 
 @dataclass(frozen=True, slots=True)
 class CoveragePoint:
-    """Result of giving only codes with at least this confidence.
+    """The result if all codes with less than a certain confidence were refused.
 
     Attributes:
         photos: Number of photos of readable keys.
-        given: Number of photos that get a code.
-        right: Number of correct codes.
-        confidence: Least confidence of a given code.
+        given: Number of photos for which a code is given.
+        right: Number of correct codes among them.
+        confidence: Lowest confidence with which a code is given.
     """
 
     photos: int
@@ -27,7 +27,7 @@ class CoveragePoint:
 
     @property
     def coverage(self) -> float:
-        """Return the share of photos that get a code."""
+        """Return the share of photos for which a code is given."""
         return self.given / self.photos
 
     @property
@@ -37,7 +37,7 @@ class CoveragePoint:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval of the accuracy."""
+        """Return the 95 % confidence interval of the accuracy."""
         return wilson(self.right, self.given)
 
     def to_dict(self) -> dict[str, object]:
@@ -52,10 +52,10 @@ class CoveragePoint:
 
 
 def coverage_curve(pairs: Sequence[tuple[float, bool]], photos: int) -> list[CoveragePoint]:
-    """Return one point per distinct confidence, highest first.
+    """Return one point for each confidence that occurs, highest first.
 
     Args:
-        pairs: Confidence of each reading, and True if its whole code is correct.
+        pairs: For each reading, its confidence, and True if its whole code is correct.
         photos: Number of photos, including refused ones.
     """
     points, given, right = [], 0, 0

@@ -1,7 +1,7 @@
-"""Comparison of depths cut by cut: confusions, and errors of measured heights in millimetres.
+"""Compare depths cut by cut: confusion matrices, and errors of measured heights in millimetres.
 
-Only readings with the correct keyway and number of cuts count, because depth numbers of another
-family mean other heights.
+Only readings with the correct keyway and number of cuts are compared, because the same depth number
+means another height in another family.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from keylike.keys.keyways import Keyway, UnknownKeyway, keyway
 from keylike.readers.contract import Cut, Reading
 from keylike.readers.evaluation.verdict import Verdict
 
+# Largest difference in millimetres at which a height counts as equal to the height in the maker's
+# table.
 _NOMINAL_MM = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Confusion matrix of the depths of one keyway.
+    """The confusion matrix of the depths of one keyway.
 
     Attributes:
         keyway: Name of the keyway.
@@ -38,7 +40,7 @@ class Confusion:
         return sum(self.counts.values())
 
     def of(self, true: int) -> int:
-        """Return the number of cuts that truly have this depth."""
+        """Return the number of cuts whose true depth is `true`."""
         return sum(count for (depth, _), count in self.counts.items() if depth == true)
 
     def mistakes(self) -> dict[str, int]:
@@ -51,7 +53,7 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Errors of some cuts in mm, read minus true. They are positive if too much blade was seen.
+    """The errors of the heights of some cuts, in millimetres: measured minus true height.
 
     Attributes:
         cuts: Number of cuts.
@@ -68,11 +70,11 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Errors of one keyway.
+    """The errors of the heights of one keyway.
 
     Attributes:
         keyway: Name of the keyway.
-        step_mm: Size of one depth step.
+        step_mm: Height difference of one depth step, in millimetres.
         all: Errors of all cuts.
         by_cut: Errors by position, from 1 at the bow.
     """
@@ -92,7 +94,7 @@ def confusions(verdicts: Sequence[Verdict]) -> list[Confusion]:
 
 
 def errors(verdicts: Sequence[Verdict]) -> list[Errors]:
-    """Return the errors of each keyway that was read and whose heights are known."""
+    """Return the errors of each keyway that was read and whose true heights are known."""
     differences: dict[str, dict[int, list[float]]] = {}
     for name, key_type, true, cut in _cuts(verdicts):
         if key_type is not None and true in key_type.depths_mm:
@@ -103,7 +105,10 @@ def errors(verdicts: Sequence[Verdict]) -> list[Errors]:
 
 
 def measured(verdicts: Sequence[Verdict]) -> bool:
-    """Return True if the reader measures heights, that is, if any height is not the nominal one."""
+    """Return True if the reader measures heights.
+
+    A reader that does not measure returns the height in the maker's table for every cut.
+    """
     return any(
         abs(cut.depth_mm - key_type.depths_mm[cut.depth]) > _NOMINAL_MM
         for _, key_type, _, cut in _cuts(verdicts)
@@ -134,7 +139,7 @@ def _keyway_or_none(name: str) -> Keyway | None:
 
 
 def _depths(name: str, pairs: Mapping[tuple[int, int], int]) -> tuple[int, ...]:
-    """Return the keyway's depths, and any other depths in labels or readings."""
+    """Return the depths of the keyway, followed by other depths in labels or readings."""
     key_type = _keyway_or_none(name)
     own = tuple(key_type.depths_mm) if key_type else ()
     return (*own, *sorted({depth for pair in pairs for depth in pair} - set(own)))

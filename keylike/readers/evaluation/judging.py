@@ -1,4 +1,4 @@
-"""Evaluation run: every photo is read, timed and judged."""
+"""Run an evaluation: read every photo, measure the time, and compare the code with the label."""
 
 from __future__ import annotations
 

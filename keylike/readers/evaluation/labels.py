@@ -1,4 +1,4 @@
-"""Labelled folders: images/ and labels.jsonl with file, keyway, bitting and tier per line."""
+"""Read labelled folders: images/, and labels.jsonl with file, keyway, bitting and tier per line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _shot(folder: Path, row: dict[str, object]) -> Shot:
 
 
 def _family(name: str) -> str:
-    """Return the family of a keyway outside the tiers, written as `other:Maker(SC4)`.
+    """Return the family in a keyway that is written as `other:Maker(SC4)`, here SC4.
 
     Other names are returned unchanged.
     """

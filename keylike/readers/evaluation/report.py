@@ -1,4 +1,4 @@
-"""Verdicts of an evaluation and the metrics derived from them."""
+"""The verdicts of an evaluation, and the metrics that are computed from them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from keylike.readers.evaluation.score import Score
 from keylike.readers.evaluation.statistics import percentile
 from keylike.readers.evaluation.verdict import Verdict
 
+# Shares of photos at which the report states the accuracy of the most confident codes.
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-# Refusals follow wrong codes, but a poor reader must not displace all of them.
+# Largest number of failures in the gallery, and how many of them are kept for refusals. Wrong codes
+# come first, but they must not displace all refusals.
 _WORST, _RESERVED_FOR_REFUSALS = 24, 6
 
 
 @dataclass
 class Report:
-    """Verdicts of one evaluation. `keyways` are those that the reader claims to know."""
+    """The verdicts of one evaluation. `keyways` are the keyways that the reader knows."""
 
     keyways: tuple[str, ...] = ()
     verdicts: list[Verdict] = field(default_factory=list)
@@ -32,17 +34,17 @@ class Report:
 
     @property
     def coded(self) -> list[Verdict]:
-        """Return the verdicts on readable keys: those with a code of a known keyway."""
+        """Return the verdicts on readable keys: the label has a code and a known keyway."""
         return [verdict for verdict in self.verdicts if self._has_code(verdict)]
 
     @property
     def uncoded(self) -> list[Verdict]:
-        """Return all other verdicts: no key, no cuts, or another family."""
+        """Return all other verdicts: photos without a key, uncut keys, and other families."""
         return [verdict for verdict in self.verdicts if not self._has_code(verdict)]
 
     @property
     def confidences(self) -> list[tuple[float, bool]]:
-        """Return the confidence and correctness of each reading of a readable key."""
+        """Return, for each reading of a readable key, its confidence, and True if it is correct."""
         return [
             (verdict.result.confidence, verdict.whole)
             for verdict in self.coded
@@ -61,7 +63,10 @@ class Report:
 
     @property
     def by_group(self) -> dict[str, Score]:
-        """Return the scores of all readable keys, by tier and by keyway, or nothing without any."""
+        """Return the scores of readable keys: of all, by tier and by keyway.
+
+        The result is empty if there are no readable keys.
+        """
         return (
             {"all": Score.of(coded), **self.by_tier, **self.by_keyway}
             if (coded := self.coded)
@@ -70,20 +75,23 @@ class Report:
 
     @property
     def families(self) -> dict[str, Counter[str]]:
-        """Return the results for photos without a readable code, by labelled keyway.
+        """Return the counts for photos without a readable code, by labelled keyway.
 
-        The counters have the entries photos, refused and read_as_SC1, read_as_SC4 and so on.
+        The entries of a counter are photos, refused, read_as_SC1, read_as_SC4 and so on.
         """
         return _outcomes((verdict.shot.keyway, verdict) for verdict in self.uncoded)
 
     @property
     def unreadable(self) -> dict[str, Counter[str]]:
-        """Return the same results with all `other:` families combined."""
+        """Return the same counts as `families`, with all keyways `other:...` combined."""
         return _outcomes((verdict.shot.keyway.split(":")[0], verdict) for verdict in self.uncoded)
 
     @property
     def wrong(self) -> list[Verdict]:
-        """Return wrong codes by descending confidence, including those on photos without a code."""
+        """Return the verdicts with a wrong code, highest confidence first.
+
+        They include codes that were read on photos without a readable key.
+        """
         read = [
             (verdict.result.confidence, verdict)
             for verdict in self.verdicts
@@ -98,16 +106,16 @@ class Report:
         return [verdict for verdict in self.coded if isinstance(verdict.result, Unreadable)]
 
     def worst(self, limit: int = _WORST, reserved: int = _RESERVED_FOR_REFUSALS) -> list[Verdict]:
-        """Return at most `limit` failures: wrong codes, then refused readable keys.
+        """Return at most `limit` failures: wrong codes, then refusals of readable keys.
 
-        Up to `reserved` places are kept for refusals.
+        Up to `reserved` of them are refusals, even if there are more wrong codes than `limit`.
         """
         codes, refused = self.wrong, self.refused
         codes = codes[: limit - min(len(refused), reserved)]
         return [*codes, *refused[: limit - len(codes)]]
 
     def to_dict(self) -> dict[str, object]:
-        """Return all metrics as JSON-compatible values. They contain no code."""
+        """Return all metrics as JSON-compatible values. They contain no codes of keys."""
         coded, ms = self.coded, [verdict.ms for verdict in self.verdicts]
         curve = coverage_curve(self.confidences, len(coded))
         points = [point_at_coverage(curve, share) for share in SHARES]

@@ -1,4 +1,4 @@
-"""Counts and shares of the verdicts on readable keys."""
+"""Count the verdicts on readable keys, and compute shares with confidence intervals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Counts of photos. Refusals count as wrong.
+    """The counts of a group of photos. Refusals count as wrong.
 
     Attributes:
         photos: Number of photos.
@@ -50,22 +50,25 @@ class Score:
 
     @property
     def cut(self) -> float:
-        """Return the share of correct cuts, regardless of the keyway."""
+        """Return the share of correct cuts. A wrong keyway does not matter."""
         return sum(right for right, _ in self.cuts) / max(1, sum(count for _, count in self.cuts))
 
     @property
     def whole_95(self) -> Interval:
-        """Return the 95 % interval of the share of correct whole codes."""
+        """Return the 95 % confidence interval of the share of correct whole codes."""
         return wilson(self.whole, self.photos)
 
     @property
     def keyway_95(self) -> Interval:
-        """Return the 95 % interval of the share of correct keyways."""
+        """Return the 95 % confidence interval of the share of correct keyways."""
         return wilson(self.keyway, self.photos)
 
     @property
     def cut_95(self) -> Interval:
-        """Return the 95 % interval of `cut`, which is wider than for independent cuts."""
+        """Return the 95 % confidence interval of `cut`.
+
+        It takes into account that cuts of one photo are not independent.
+        """
         return clustered(self.cuts)
 
     def to_dict(self) -> dict[str, object]:

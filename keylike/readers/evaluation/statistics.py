@@ -1,4 +1,4 @@
-"""Confidence intervals of shares, and percentiles."""
+"""Compute confidence intervals of shares, and percentiles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Z_95 = 1.96
 
 
 def wilson(hits: float, total: float) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson, 1927)."""
+    """Return the 95 % confidence interval of the share `hits` / `total` (Wilson, 1927)."""
     if not total:
         return 0.0, 1.0
     p, z2 = hits / total, Z_95**2
@@ -20,11 +20,12 @@ def wilson(hits: float, total: float) -> tuple[float, float]:
 
 
 def clustered(rows: Sequence[tuple[int, int]]) -> tuple[float, float]:
-    """Return the 95 % interval of the share of correct cuts.
+    """Return the 95 % confidence interval of the share of correct cuts.
 
-    Cuts of one photo tend to be wrong together, so the effective sample is smaller than the number
-    of cuts. That number is divided by the design effect (Kish, 1965): how much more the photos vary
-    than independent cuts would. If nothing varies, photos are counted instead.
+    Cuts of one photo tend to be wrong together, so the effective sample size is smaller than the
+    number of cuts. That number is divided by the design effect (Kish, 1965): the variance between
+    photos relative to that of independent cuts. If all cuts are correct or all are wrong, the
+    sample size is the number of photos.
 
     Args:
         rows: For each photo, the number of correct cuts and of all cuts.
@@ -47,6 +48,6 @@ def clustered(rows: Sequence[tuple[int, int]]) -> tuple[float, float]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value below which `share` (0 to 1) of the values are, or 0.0 for no values."""
+    """Return the value below which a `share` (0 to 1) of the values lies; 0.0 without values."""
     ordered = sorted(values) or [0.0]
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -1,4 +1,4 @@
-"""Labelled photo, and the verdict on its reading."""
+"""A labelled photo, and the verdict on its reading."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from keylike.readers.contract import Reading, Unreadable
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """Labelled photo. `codes` is None if there is no code to read."""
+    """A labelled photo. `codes` is None if the photo shows no code, such as an uncut key.
+
+    `tier` is the group of photos that it belongs to, such as a degree of difficulty.
+    """
 
     path: Path
     keyway: str
@@ -20,7 +23,7 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Result of reading a shot. `ms` is the time from bytes to reading."""
+    """The result of reading a labelled photo. `ms` is the time from its bytes to the result."""
 
     shot: Shot
     result: Reading | Unreadable
@@ -49,7 +52,7 @@ class Verdict:
 
     @property
     def right_cuts(self) -> int:
-        """Return the number of correct cuts, regardless of the keyway; 0 for a refusal."""
+        """Return the number of correct cuts. A wrong keyway does not matter; a refusal has 0."""
         if not isinstance(self.result, Reading) or self.shot.codes is None:
             return 0
         return sum(a == b for a, b in zip(self.result.codes, self.shot.codes, strict=False))

@@ -1,1 +1,1 @@
-"""Reader for fine-tuned Gemma 3n models. Only modules that load or run a model import PyTorch."""
+"""The reader for fine-tuned Gemma 3n models. Only modules that load or run one import PyTorch."""

@@ -15,6 +15,7 @@ from keylike.errors import ModelError
 from keylike.readers.gemma.weights import adapter_file, tensors
 from keylike.readers.model_files import display_name
 
+# Pattern of the key and value projections of a layer, in the name of an adapter's tensor.
 _SHARED = re.compile(r"\.language_model\.layers\.(\d+)\.self_attn\.[kv]_proj\.")
 
 
@@ -22,13 +23,13 @@ def attach(model: Any, adapter: Path, device: str) -> Any:
     """Return `model` with the adapter attached for inference.
 
     Raises:
-        ModelError: The adapter was made for another model.
+        ModelError: The adapter does not fit the model.
     """
     from peft import PeftModel, get_peft_model_state_dict
 
     try:
         with warnings.catch_warnings():
-            # _compare below checks every key, so PEFT's warning is redundant.
+            # PEFT's warning is not needed, because _compare below checks every tensor.
             warnings.filterwarnings(
                 "ignore", message="Found missing adapter keys", category=UserWarning
             )
@@ -50,7 +51,11 @@ def attach(model: Any, adapter: Path, device: str) -> Any:
 
 
 def _compare(path: Path, loaded: Mapping[str, tuple[int, ...]], first_shared: int) -> None:
-    """Raise ModelError unless the file holds exactly the tensors that the model loaded."""
+    """Compare the tensors in an adapter's file with the tensors that the model has loaded.
+
+    Raises:
+        ModelError: They differ in name or shape.
+    """
     stored = {
         name: tensor.shape
         for name, tensor in tensors(path).items()
@@ -69,10 +74,10 @@ def _compare(path: Path, loaded: Mapping[str, tuple[int, ...]], first_shared: in
 
 
 def _is_shared_projection(name: str, first_shared: int) -> bool:
-    """Return True for a projection of a layer that shares keys and values with an earlier layer.
+    """Return True for a projection of a layer that uses the keys and values of an earlier layer.
 
-    Older versions of transformers kept those projections and trained adapters for them. Current
-    versions have no such projections.
+    Older versions of transformers had such projections and trained adapters for them. Current
+    versions do not have them, so they are not compared.
     """
     found = _SHARED.search(name)
     return found is not None and int(found[1]) >= first_shared

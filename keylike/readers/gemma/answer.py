@@ -1,4 +1,4 @@
-"""Turn the model's scores into a reading or a refusal."""
+"""Convert the model's scores into a reading or a refusal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def answer(
             Quality(px_per_mm=px_per_mm),
         )
     first = scores.choices[0]
-    # The calibration was fitted on labelled codes only.
+    # The calibration was fitted only on codes that the model wrote after a label, such as BITTING.
     calibration = None if scores.trust is Trust.LOOSE else manifest.calibration
     probability = confidence.code_probability(first, calibration)
     key_type = keyway(first.keyway)

@@ -14,7 +14,7 @@ _PACKAGES = ("torch", "torchvision", "timm", "transformers", "peft", "accelerate
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Loaded model that is ready for inference.
+    """A loaded model that is ready for inference.
 
     Attributes:
         model: Model in eval mode.
@@ -32,7 +32,7 @@ class Loaded:
 
 
 class Backend(Protocol):
-    """Loader of inspected checkpoints."""
+    """A library that loads checkpoints. They were checked before."""
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ class Backend(Protocol):
         """Return the model in eval mode with frozen parameters.
 
         Args:
-            checkpoint: Checkpoint that was inspected.
+            checkpoint: Checked checkpoint.
             precision: "auto", "bf16", "nf4" or "fp32".
 
         Raises:

@@ -17,14 +17,15 @@ def find_base(
 ) -> Path:
     """Return the folder of the adapter's base model.
 
-    The search order is: `base_model`; each name as an absolute path; `models`; the folder that
-    contains the adapter; the Hugging Face cache; each name as a relative path.
+    If `base_model` is given, only that folder is used. Otherwise each name is searched in this
+    order: as an absolute path; in `models`; in the folder that contains the adapter's folder; in
+    the Hugging Face cache; as a relative path.
 
     Args:
         adapter: Folder of the adapter.
-        names: Possible folder or hub names of the base, most likely first.
-        base_model: Folder to use instead of searching, or None.
-        models: Further folder to search, or None.
+        names: Possible folder names or hub names of the base model, most likely first.
+        base_model: Folder of the base model, or None to search for it.
+        models: Folder with models to search, or None.
 
     Raises:
         ModelError: The base was not found. The message names it.
@@ -45,7 +46,7 @@ def find_base(
 
 
 def base_label(name: str) -> str:
-    """Return the name of a base for messages: a full hub name, or the last part of a path."""
+    """Return the name of a base model for messages: a full hub name, or the last part of a path."""
     return name if _HUB_NAME.fullmatch(name) else last_part(name)
 
 
@@ -55,7 +56,7 @@ def last_part(name: str) -> str:
 
 
 def _possible_folders(name: str, adapter: Path, models: Path | None) -> Iterator[Path | None]:
-    # A relative path refers to the training machine, so it is tried last.
+    # A relative path was valid on the machine that trained the adapter, so it is tried last.
     yield _first(path for path in (Path(name),) if path.is_absolute() and path.is_dir())
     yield _subfolder(models, name)
     yield _subfolder(adapter.parent, name)
@@ -64,9 +65,9 @@ def _possible_folders(name: str, adapter: Path, models: Path | None) -> Iterator
 
 
 def _subfolder(folder: Path | None, name: str) -> Path | None:
-    """Return the subfolder whose name matches `name` case-insensitively.
+    """Return the subfolder with this name, in upper or lower case, or None.
 
-    Unsloth writes names in lower case.
+    Case is ignored because Unsloth writes names in lower case.
     """
     if folder is None or not folder.is_dir():
         return None

@@ -24,14 +24,14 @@ from keylike.readers.gemma.manifest import Agreement, GemmaManifest
 from keylike.readers.gemma.manifest_file import write_fitted
 from keylike.readers.gemma.model_output import Choice, Scores, Trust
 
-# Photos decoded at the same time. Each takes up to 12 MB.
+# Number of photos that are decoded at the same time. Each takes up to 12 MB.
 GROUP = 8
 Show = Callable[[Sequence[Sequence[Shot]]], Iterable[Sequence[Shot]]]
 
 
 @runtime_checkable
 class ScoringReader(Protocol):
-    """Reader that exposes the raw scores of its model."""
+    """A reader that can also return the raw scores of its model."""
 
     @property
     def info(self) -> ReaderInfo:
@@ -60,12 +60,13 @@ def calibrate(
         reader: Reader to calibrate.
         folder: Folder of its model.
         shots: Labelled photos.
-        second_reader: Optional second reader. If given, the rate of shared mistakes is fitted too.
-        models: Folder that may hold the base model.
-        show: Wrapper around the groups of photos that displays progress.
+        second_reader: A second reader, or None. If given, the probability that both readers make
+            the same mistake is fitted too.
+        models: Folder that may contain the base model.
+        show: Function that displays progress while it yields the groups of photos.
 
     Raises:
-        ValueError: Too few readings to fit anything, or a photo that cannot be decoded.
+        ValueError: There are too few readings, or a photo cannot be decoded.
         OSError: A photo is missing.
         Overloaded: Not even one photo fits into memory.
         ModelError: The manifest cannot be written. The folder is then unchanged.
@@ -99,7 +100,7 @@ def calibrate(
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Labelled photo with the model's scores and the result of the second reader, if any."""
+    """A labelled photo with the model's scores and the result of the second reader, if any."""
 
     shot: Shot
     scores: Scores | Unreadable
@@ -107,14 +108,14 @@ class Sample:
 
     @property
     def truth(self) -> Code:
-        """Return the labelled keyway and code."""
+        """Return the correct keyway and code."""
         return self.shot.keyway, self.shot.codes or ()
 
 
 def score_shots(
     reader: ScoringReader, second_reader: Reader | None, shots: Sequence[Shot], show: Show
 ) -> list[Sample]:
-    """Score each photo, in order."""
+    """Return the scores of each photo, in order."""
     samples: list[Sample] = []
     for group in show([shots[start : start + GROUP] for start in range(0, len(shots), GROUP)]):
         photos = [_open(shot) for shot in group]
@@ -126,7 +127,10 @@ def score_shots(
 def calibration_rows(
     samples: Iterable[Sample], manifest: GemmaManifest
 ) -> tuple[list[Row], Counter[str]]:
-    """Return the accepted first choices with their correctness, and counts of refusal reasons."""
+    """Return the rows for fitting a calibration, and the number of refusals by reason.
+
+    A row is the model's most probable code, and True if that code is correct.
+    """
     rows: list[Row] = []
     refused: Counter[str] = Counter()
     for sample in samples:
@@ -139,7 +143,7 @@ def calibration_rows(
 
 
 def agreement_of(samples: Iterable[Sample], manifest: GemmaManifest) -> Agreement | None:
-    """Return how often two wrong readings agree, or None if both readers misread no photo."""
+    """Return how often two wrong readings agree, or None if no photo was misread by both."""
     outcomes = []
     for sample in samples:
         first = _first(sample.scores, manifest)
@@ -152,9 +156,10 @@ def agreement_of(samples: Iterable[Sample], manifest: GemmaManifest) -> Agreemen
 
 
 def _first(scores: Scores | Unreadable, manifest: GemmaManifest) -> Choice | str:
-    """Return the first choice, or the reason why the reader would refuse or not calibrate it.
+    """Return the model's most probable code, or the reason why it cannot be used for fitting.
 
-    The confidence threshold is not applied, because confidence depends on the calibration.
+    The smallest confidence of the manifest is not applied, because the confidence depends on the
+    calibration that is being fitted.
     """
     if isinstance(scores, Unreadable):
         return scores.reason.value

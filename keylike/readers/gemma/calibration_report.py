@@ -1,4 +1,4 @@
-"""Report of a calibration: metrics, a table and sentences."""
+"""The report of a calibration: metrics, a table and sentences."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from keylike.readers.gemma.manifest import Agreement, Temperature
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Metrics of predicted probabilities.
+    """The metrics of predicted probabilities.
 
     Attributes:
         confidence: Mean confidence, 0 to 1.
         right: Share of correct codes, 0 to 1.
         calibration_error: Expected calibration error, 0 to 1.
-        log_loss: Mean log loss in nats.
+        log_loss: Mean negative logarithm of the probability of what happened, in nats.
     """
 
     confidence: float
@@ -31,7 +31,7 @@ class Figures:
 
     @classmethod
     def of(cls, predicted: Sequence[float], right: Sequence[bool]) -> Figures:
-        """Compute the metrics over at least one row."""
+        """Compute the metrics of at least one prediction."""
         pairs = list(zip(predicted, right, strict=True))
         return cls(
             sum(predicted) / len(pairs),
@@ -43,19 +43,19 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationReport:
-    """Result of a calibration and the photos it was fitted on.
+    """The result of a calibration, and figures about the photos that it was fitted on.
 
     Attributes:
         model: Name and version of the model.
-        photos: Number of photos of the model's keyways.
-        left_out: Number of photos without a code that the model can read.
+        photos: Number of photos with a code of one of the model's keyways.
+        left_out: Number of other photos, which were not used.
         refused: Number of refused photos by reason.
         calibrated_before: True if the old manifest had a calibration.
         before: Metrics with the old manifest.
-        after: Metrics on held-back photos.
+        after: Metrics with the new calibration, each on photos that it was not fitted on.
         calibration: Fitted calibration.
         second_reader: True if a second reader read the photos too.
-        agreement: Fitted rate of shared mistakes, or None if no photo was misread by both.
+        agreement: Fitted probability of the same mistake, or None if no photo was misread by both.
     """
 
     model: str
@@ -99,7 +99,7 @@ class CalibrationReport:
         return table
 
     def lines(self) -> list[str]:
-        """Return sentences about the photos used and refused, and the agreement of readers."""
+        """Return sentences about the used and refused photos, and about the second reader."""
         curve = (
             "A temperature" if isinstance(self.calibration, Temperature) else "An isotonic curve"
         )

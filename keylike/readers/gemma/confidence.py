@@ -1,4 +1,4 @@
-"""Derive the probabilities of a reading: the whole code, each cut and the alternatives."""
+"""Compute the probabilities of a reading: of the whole code, each cut and the alternatives."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from keylike.readers.contract import Candidate
 from keylike.readers.gemma.manifest import Isotonic, Temperature
 from keylike.readers.gemma.model_output import Choice, Slot
 
-# Half precision rounds values near 1 to 1. Clipping lets every slot carry part of the uncertainty.
+# Limits to which the probabilities of slots are clipped. Half precision rounds values near 1 to 1,
+# and such a slot would not share in the uncertainty of the whole code.
 _MIN_PROBABILITY, _MAX_PROBABILITY = 1e-12, 1 - 1e-6
 
 
 def code_probability(choice: Choice, calibration: Temperature | Isotonic | None) -> float:
     """Return the probability that the whole code is correct.
 
-    Without a calibration this is the model's own probability.
+    Without a calibration, this is the probability that the model assigns to the code.
     """
     if isinstance(calibration, Temperature):
         return choice.at_temperature(calibration.temperature)
@@ -28,7 +29,10 @@ def code_probability(choice: Choice, calibration: Temperature | Isotonic | None)
 
 
 def interpolate(points: Sequence[tuple[float, float]], x: float) -> float:
-    """Return the value at `x` of the monotone line through `points`, constant beyond its ends."""
+    """Return the value at `x` of the line through `points`.
+
+    Before the first point and after the last one, the value is constant.
+    """
     xs, ys = zip(*points, strict=True)
     return float(np.clip(np.interp(x, xs, ys), ys[0], ys[-1]))
 
@@ -36,8 +40,9 @@ def interpolate(points: Sequence[tuple[float, float]], x: float) -> float:
 def cut_probabilities(choice: Choice, confidence: float) -> tuple[float, ...]:
     """Return the probability of each cut, bow to tip.
 
-    Each slot's probability is raised to the one power that makes the product of all slots equal
-    `confidence`. No cut is then below the whole code, and the order of the cuts is preserved.
+    The probabilities of all slots are raised to the same power, chosen so that their product is
+    `confidence`. Then no cut is less probable than the whole code, and a cut that was more probable
+    than another one still is.
     """
     if confidence <= 0:
         return (0.0,) * len(choice.digits)
@@ -55,10 +60,11 @@ def _log_probability(slot: Slot) -> float:
 
 
 def candidates(choices: Sequence[Choice], confidence: float) -> tuple[Candidate, ...]:
-    """Return the ranked codes of the first choice's keyway. The first has `confidence`.
+    """Return the codes with the keyway of the most probable code, most probable first.
 
-    The remaining probability is divided among everything else the model might have said, in the
-    model's proportions. The alternatives sum to less if the model considered more than is listed.
+    The first code has the probability `confidence`. The remaining probability is divided among all
+    other replies of the model, in proportion to their probabilities. The sum of the listed codes is
+    less than 1 if there are other replies that are not listed.
     """
     first, *rest = choices
     remaining = max(1 - first.probability, math.fsum(choice.probability for choice in rest))

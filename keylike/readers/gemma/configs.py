@@ -17,25 +17,28 @@ _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _PROCESSOR = ("processor_config.json", "preprocessor_config.json")
 _TEMPLATE = ("chat_template.jinja", "chat_template.json")
 _MORE_TEMPLATES = "additional_chat_templates"
-# transformers would load any other value as a package of code, from the hub or its cache.
+# Accepted values of attn_implementation. transformers would load any other value as code, from the
+# Hugging Face hub or its cache.
 _ATTENTION = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
-# Other transformers classes open files that have not been checked.
+# Accepted class names of transformers, by setting. Other classes open files that were not checked.
 _CLASSES = {
     "tokenizer_class": r"Gemma3?n?Tokenizer(Fast)?|PreTrainedTokenizerFast|TokenizersBackend",
     "processor_class": r"Gemma3nProcessor",
     "image_processor_type": r"Siglip\w*",
     "feature_extractor_type": r"Gemma3nAudioFeatureExtractor",
 }
+# Pattern of the name of a timm network, and beginnings of timm arguments that name a location.
 _NETWORK = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)?")
 _LOCATION_PREFIXES = ("pretrained", "checkpoint", "cache")
 _CONFIGS = (MODEL, ADAPTER, "tokenizer_config.json", "generation_config.json", *_PROCESSOR)
 
 
 def refuse_code(folder: Path) -> None:
-    """Raise ModelError if the folder brings or requests code.
+    """Check that a folder contains no code, and that its configuration does not load any.
 
-    The folder must hold no Python files, and its configuration must not load code, weights or
-    chat templates from elsewhere.
+    Raises:
+        ModelError: There is a Python file, or the configuration names code, unknown classes or
+            further chat templates.
     """
     code = next(iter(sorted(folder.glob("*.py"))), None)
     if code is not None:
@@ -71,9 +74,9 @@ def _refuse_code_references(path: Path, config: dict[str, Any]) -> None:
 
 
 def _tables(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield every object in the configuration, outermost first.
+    """Yield every object in the configuration, the outermost one first.
 
-    The traversal is iterative, because JSON may be nested deeper than Python's recursion limit.
+    It does not use recursion, because JSON can be nested deeper than Python's recursion limit.
     """
     pending: list[Any] = [config]
     while pending:
@@ -86,7 +89,10 @@ def _tables(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def check_model(folder: Path) -> bool:
-    """Check the configuration and weights of a whole model. Return True if it is stored in 4 bits.
+    """Check the configuration and the weights of a complete model.
+
+    Returns:
+        True if its weights are stored in 4 bits.
 
     Raises:
         ModelError: A check failed.
@@ -116,7 +122,11 @@ def check_model(folder: Path) -> bool:
 
 
 def _check_sources(path: Path, config: dict[str, Any]) -> None:
-    """Raise ModelError if transformers or timm would open weights that the folder does not list."""
+    """Check that the configuration makes transformers and timm open no other weights.
+
+    Raises:
+        ModelError: They would open weights that are not in the folder.
+    """
     if config.get("transformers_weights") is not None:
         raise ModelError(
             f"{display_name(path)}: transformers_weights names weights outside the folder"
@@ -142,7 +152,7 @@ def _check_sources(path: Path, config: dict[str, Any]) -> None:
 def _is_safe_model_arg(name: str, value: object) -> bool:
     """Return True if timm cannot open a file or address through this model argument.
 
-    timm recognises locations by these argument names, and by string values.
+    timm uses arguments whose names begin with _LOCATION_PREFIXES, and text values, as locations.
     """
     return not name.startswith(_LOCATION_PREFIXES) and all(
         isinstance(item, int | float) for item in (value if isinstance(value, list) else [value])
@@ -150,7 +160,7 @@ def _is_safe_model_arg(name: str, value: object) -> bool:
 
 
 def check_adapter(folder: Path) -> dict[str, Any]:
-    """Check the weights and configuration of a LoRA adapter. Return its configuration.
+    """Check the weights and the configuration of a LoRA adapter, and return its configuration.
 
     Raises:
         ModelError: A check failed.
@@ -164,7 +174,7 @@ def check_adapter(folder: Path) -> dict[str, Any]:
             "only 'LORA' is supported"
         )
     # Both settings name modules that PEFT would import. auto_mapping is harmless if it names
-    # transformers' own classes.
+    # classes of transformers.
     mapping = config.get("auto_mapping") or {}
     library = mapping.get("parent_library") if isinstance(mapping, dict) else mapping
     if (
@@ -181,7 +191,7 @@ def tokenizer_folder(*folders: Path) -> Path:
     """Return the first folder with a complete tokenizer and processor.
 
     Raises:
-        ModelError: No folder has them. The message names the file that the last folder lacks.
+        ModelError: No folder has both. The message names a file that the last folder lacks.
     """
     for folder in folders:
         if not _missing_file(folder):
@@ -195,7 +205,7 @@ def tokenizer_folder(*folders: Path) -> Path:
 
 
 def _missing_file(folder: Path) -> str | None:
-    """Return the name of the first missing file, or None.
+    """Return the name of the first missing file of tokenizer and processor, or None.
 
     The chat template may also be part of the tokenizer's configuration.
     """

@@ -20,24 +20,30 @@ from keylike.readers.gemma.model_output import Choice
 
 Row = tuple[Choice, bool]
 Curve = Temperature | Isotonic
+# A row is the model's most probable code for one photo, and True if that code is correct. These are
+# the smallest numbers of rows for any calibration and for an isotonic curve.
 MIN_ROWS = 20
 MIN_ROWS_ISOTONIC = 100
+# Number of folds of the cross-validation.
 FOLDS = 5
-# 0.05 to 20 in steps of 5 %, finer than a few hundred photos can distinguish.
+# Temperatures to try: 0.05 to 20 in steps of 5 %. A few hundred photos cannot distinguish smaller
+# steps.
 TEMPERATURES: tuple[float, ...] = tuple(0.05 * 400.0 ** (step / 120) for step in range(121))
-# Bounds the loss of a wrong prediction of 0 or 1.
+# Smallest probability in the log loss. Without it, a wrong prediction of 0 or 1 would have an
+# infinite loss.
 _CLIP = 1e-6
-# Replaces 0, whose logarithm is undefined.
+# Replaces a probability of 0, which has no logarithm.
 _TINY = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Calibration fitted on all rows.
+    """A calibration that was fitted on all rows.
 
     Attributes:
         calibration: Fitted calibration.
-        predicted: For each row, the probability from a calibration fitted without that row.
+        predicted: For each row, the probability from a calibration that was fitted without that
+            row.
     """
 
     calibration: Curve
@@ -48,19 +54,20 @@ def fit(rows: Sequence[Row]) -> Curve:
     """Return the calibration for `rows`. Its `error` is measured on held-back rows.
 
     Args:
-        rows: First choices, each with True if the whole code was correct.
+        rows: For each photo, the model's most probable code, and True if it is correct.
 
     Raises:
-        ValueError: There are too few rows. The message says what is missing.
+        ValueError: There are too few rows, or all are correct or all wrong. The message says how
+            many photos to add.
     """
     return cross_fit(rows).calibration
 
 
 def cross_fit(rows: Sequence[Row]) -> Fitted:
-    """Return the calibration for `rows` with the predictions for held-back rows.
+    """Return the calibration for `rows`, and predictions for rows that were held back.
 
     Raises:
-        ValueError: As in `fit`.
+        ValueError: There are too few rows, or all are correct or all wrong.
     """
     check_enough_rows(rows)
     methods: list[Callable[[Sequence[Row]], Curve]] = [fit_temperature]
@@ -76,9 +83,11 @@ def cross_fit(rows: Sequence[Row]) -> Fitted:
 
 
 def check_enough_rows(rows: Sequence[Row]) -> None:
-    """Raise ValueError for fewer than MIN_ROWS rows, or if all are correct or all are wrong.
+    """Check that a calibration can be fitted on `rows`.
 
-    The message says how many photos to add.
+    Raises:
+        ValueError: There are fewer than MIN_ROWS rows, or all are correct or all wrong. The message
+            says how many photos to add.
     """
     if len(rows) < MIN_ROWS:
         raise ValueError(
@@ -107,7 +116,7 @@ def _loss(probability: float, right: bool) -> float:
 def _cross_predict(rows: Sequence[Row], method: Callable[[Sequence[Row]], Curve]) -> list[float]:
     """Return the prediction for each row from a calibration fitted on the other folds.
 
-    Folds are stratified by correctness.
+    Each fold has about the same share of correct rows.
     """
     order = list(range(len(rows)))
     random.Random(0).shuffle(order)
@@ -122,9 +131,9 @@ def _cross_predict(rows: Sequence[Row], method: Callable[[Sequence[Row]], Curve]
 
 
 def fit_temperature(rows: Sequence[Row]) -> Temperature:
-    """Return the temperature with the least log loss.
+    """Return the temperature with the smallest log loss.
 
-    A weak prior around 1 keeps a few photos from pushing it to either end.
+    A weak prior around 1 prevents an extreme temperature if there are only a few photos.
     """
     right = np.array([correct for _, correct in rows])
     probabilities_at = _probability_function([choice for choice, _ in rows])
@@ -139,15 +148,16 @@ def fit_temperature(rows: Sequence[Row]) -> Temperature:
 
 
 def _probability_function(choices: Sequence[Choice]) -> Callable[[float], NDArray[np.float64]]:
-    """Return a vectorised `Choice.at_temperature` over all choices.
+    """Return a function from a temperature to the probabilities of all choices.
 
-    A hundred temperatures over thousands of slots would take minutes one by one.
+    It does the same as `Choice.at_temperature`, but with arrays. Without arrays, a hundred
+    temperatures and thousands of slots would take minutes.
     """
     slots = [(*choice.other_slots, *choice.digits) for choice in choices]
     all_slots = [slot for code_slots in slots for slot in code_slots]
     starts = np.cumsum([0, *map(len, slots[:-1])])
-    # Log odds against the chosen option, shape (slots, widest slot). Missing options are infinitely
-    # unlikely.
+    # Log odds of each option against the chosen one, shape (slots, options of the largest slot).
+    # For missing options they are -inf.
     odds = np.full((len(all_slots), max(len(slot.probabilities) for slot in all_slots)), -np.inf)
     for row, slot in zip(odds, all_slots, strict=True):
         logs = np.log(np.maximum(slot.probabilities, _TINY))
@@ -159,11 +169,11 @@ def _probability_function(choices: Sequence[Choice]) -> Callable[[float], NDArra
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Neighbouring rows pooled together.
+    """A group of rows with neighbouring probabilities.
 
     Attributes:
-        low: Least raw probability.
-        high: Greatest raw probability.
+        low: Smallest raw probability.
+        high: Largest raw probability.
         count: Number of rows.
         hits: Number of correct rows.
     """
@@ -179,7 +189,7 @@ class _Block:
 
     @property
     def smoothed(self) -> float:
-        """Return the share by Laplace's rule of succession, which is never 0 or 1."""
+        """Return the share of correct rows by Laplace's rule of succession. It is never 0 or 1."""
         return (self.hits + 1) / (self.count + 2)
 
     def __add__(self, higher: _Block) -> _Block:
@@ -187,10 +197,10 @@ class _Block:
 
 
 def fit_isotonic(rows: Sequence[Row]) -> Isotonic:
-    """Return a rising curve fitted by pooling adjacent violators (Ayer et al., 1955).
+    """Return a rising curve, fitted with the pool adjacent violators algorithm (Ayer et al., 1955).
 
-    Blocks are pooled first by their shares, then by the smoothed shares. The curve is constant
-    within a block and linear between blocks.
+    Blocks are merged until first their shares of correct rows, and then their smoothed shares, rise
+    from block to block. The curve is constant within a block and linear between blocks.
     """
     outcomes: dict[float, list[bool]] = {}
     for choice, correct in rows:
@@ -209,7 +219,7 @@ def fit_isotonic(rows: Sequence[Row]) -> Isotonic:
 
 
 def _pool(blocks: Sequence[_Block], height: Callable[[_Block], float]) -> list[_Block]:
-    """Merge neighbours until their heights increase."""
+    """Merge neighbouring blocks until their heights increase from block to block."""
     merged: list[_Block] = []
     for block in blocks:
         while merged and height(merged[-1]) >= height(block):

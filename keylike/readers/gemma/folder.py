@@ -1,6 +1,6 @@
-"""Inspect a Gemma folder before any library opens it.
+"""Check a Gemma folder before any library opens it.
 
-The checks cover its kind, its completeness, and that it brings no code.
+It must be of a known kind, it must be complete, and it must not contain code.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ OPENED = (".json", ".jinja", ".model", ".safetensors")
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Folder that passed all checks.
+    """A folder that passed all checks.
 
     Attributes:
         folder: The folder itself.
-        kind: LoRA adapter or whole model.
-        manifest: Its manifest, or the defaults for a folder without one.
-        base: Folder of an adapter's base model, else None.
+        kind: LoRA adapter or complete model.
+        manifest: Its manifest, or default values for a folder without one.
+        base: Folder of an adapter's base model; None for a complete model.
         tokenizer_folder: Folder whose tokenizer and processor are used.
         quantised: True if the weights are stored in 4 bits.
-        digest: Digest of everything that affects answers. A base counts with its name, file sizes
-            and configuration only.
-        fingerprint: Identity of the files when they were checked.
+        digest: Digest of everything that affects answers. Of a base model, only its name, its file
+            sizes and its configuration are included.
+        fingerprint: Values that change if a file is changed after the checks.
     """
 
     folder: Path
@@ -66,13 +66,14 @@ class Checkpoint:
 
     @property
     def weights_folder(self) -> Path:
-        """Return the folder of the whole model: an adapter's base, else the folder itself."""
+        """Return the folder of the complete model: the base of an adapter, or the folder itself."""
         return self.base or self.folder
 
     def refuse_changed(self) -> None:
-        """Raise ModelError if a file has changed since the checks.
+        """Check that no file has changed since the checks. The libraries open the files again.
 
-        The libraries reopen the files by name.
+        Raises:
+            ModelError: A file has changed.
         """
         if _fingerprint(self.folder, self.base) != self.fingerprint:
             raise ModelError(
@@ -85,8 +86,8 @@ def inspect(folder: Path, *, base_model: Path | None, models: Path | None) -> Ch
 
     Args:
         folder: Folder to check.
-        base_model: Base to use regardless of the adapter's configuration, or None.
-        models: Further folder to search for the base, or None.
+        base_model: Folder of the base model, or None to search for it.
+        models: Folder with models in which the base model is searched, or None.
 
     Raises:
         ModelError: Something is missing, damaged or contradictory. The message names it.
@@ -145,7 +146,10 @@ def _kind(folder: Path) -> Kind:
 
 
 def _manifest(folder: Path, kind: Kind) -> GemmaManifest:
-    """Return the folder's manifest after checking its files, or the defaults of the older guide."""
+    """Return the folder's manifest after checking its files.
+
+    A folder without a manifest gets the default one of `legacy_manifest`.
+    """
     _refuse_escaping_links(folder)
     if not has_manifest(folder):
         return legacy_manifest(folder.resolve().name, kind)
@@ -159,7 +163,11 @@ def _manifest(folder: Path, kind: Kind) -> GemmaManifest:
 
 
 def _check_listed(folder: Path) -> Mapping[str, Any]:
-    """Check that every file matches its hash, and that no unlisted file would be opened."""
+    """Check that every file matches its hash, and that all files to be opened are listed.
+
+    Raises:
+        ModelError: A check failed.
+    """
     table = read_manifest(folder)
     check_files(folder, table)
     unlisted = [path.name for path in _loadable_files(folder) if path.name not in table["files"]]
@@ -183,9 +191,10 @@ def _fingerprint(folder: Path, base: Path | None) -> tuple[object, ...]:
 
 
 def _base_names(folder: Path, manifest: GemmaManifest, adapter: Mapping[str, Any]) -> list[str]:
-    """Return possible names of the base, most likely first.
+    """Return possible names of the base model, most likely first.
 
-    A manifest is trusted more than the adapter's configuration. The default manifest is not.
+    The name in a manifest comes before the name in the adapter's configuration. Without a manifest,
+    the default name comes last.
     """
     trained_on = str(adapter.get("base_model_name_or_path") or "")
     names = [manifest.base or "", trained_on]
@@ -193,10 +202,13 @@ def _base_names(folder: Path, manifest: GemmaManifest, adapter: Mapping[str, Any
 
 
 def _check_base(base: Path, trained_on: Mapping[str, str]) -> bool:
-    """Check a base model. Return True if its weights are stored in 4 bits.
+    """Check a base model.
+
+    Returns:
+        True if its weights are stored in 4 bits.
 
     Raises:
-        ModelError: The base is incomplete, or not the one that the adapter was trained on.
+        ModelError: The base model is incomplete, or not the one that the adapter was trained on.
     """
     if _kind(base) != "gemma-merged":
         raise ModelError(
@@ -207,7 +219,8 @@ def _check_base(base: Path, trained_on: Mapping[str, str]) -> bool:
         _check_listed(base)
     refuse_code(base)
     quantised = check_model(base)
-    # Another base with the same shapes would accept the adapter silently and read worse.
+    # The adapter also fits another base model with the same shapes, without any error, but such a
+    # combination reads worse.
     for name, digest in trained_on.items():
         if sha256(base / Path(name).name) != digest:
             raise ModelError(

@@ -1,6 +1,6 @@
-"""Read free text from the model, for checkpoints whose reply has no fixed template.
+"""Let the model write free text, for checkpoints whose reply has no fixed template.
 
-Rules extract the code. Its probability comes from the tokens that were generated.
+Rules extract the code from the text. Its probability is that of the generated tokens.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _DIGIT = re.compile("[0-9]")
 
 @dataclass(frozen=True, slots=True)
 class GeneratedText:
-    """Text that the model generated for one photo, without the prompt.
+    """The text that the model generated for one photo, without the prompt.
 
     Attributes:
         tokens: Generated tokens.
-        logits: Logits that each token was taken from, shape (steps, vocabulary).
+        logits: Logits at each token, shape (tokens, vocabulary).
         text: Decoded text.
         ends: Position in the text at which each token ends.
         finished: True if the model ended its turn before the token limit.
@@ -52,9 +52,10 @@ class GeneratedText:
 
 
 def read_free(model: Any, inputs: Any, tokenizer: Any, manifest: GemmaManifest) -> list[Scores]:
-    """Generate greedily for each row of `inputs` and score the text.
+    """Generate text for each row of `inputs`, and return the scores of the code in it.
 
-    Generation stops at the end of the turn or after `max_new_tokens`.
+    Each token is the most probable one. Generation stops at the end of the turn, or after the
+    manifest's `max_new_tokens`.
     """
     return [
         score_text(generated, tokenizer, manifest)
@@ -63,7 +64,7 @@ def read_free(model: Any, inputs: Any, tokenizer: Any, manifest: GemmaManifest) 
 
 
 def generate(model: Any, inputs: Any, tokenizer: Any, max_new_tokens: int) -> list[GeneratedText]:
-    """Generate greedily. The result excludes the prompt."""
+    """Generate text for each row, always with the most probable token, without the prompt."""
     ends = {end_of_turn(tokenizer), int(tokenizer.eos_token_id)}
     with torch.inference_mode():
         output = model.generate(
@@ -98,12 +99,12 @@ def _generated_text(
 
 
 def score_text(generated: GeneratedText, tokenizer: Any, manifest: GemmaManifest) -> Scores:
-    """Return the code in the generated text, if any, with its probabilities."""
+    """Return the code in the generated text and its probabilities, or empty scores."""
     none = none_text(manifest.reply)
     if says_none(generated.text) or (none is not None and generated.text.strip() == none):
         return Scores((), 1.0, 1.0, Trust.LABELLED)
     reply = parse_reply(generated.text, manifest.keyways)
-    # A code at the very end of truncated text may be incomplete.
+    # If the text was truncated, a code at its end may be incomplete.
     cut_off = (
         reply is not None and not generated.finished and reply.spans[-1][1] == len(generated.text)
     )
@@ -116,12 +117,12 @@ def score_text(generated: GeneratedText, tokenizer: Any, manifest: GemmaManifest
 def _choice(
     reply: Reply, generated: GeneratedText, tokenizer: Any, manifest: GemmaManifest
 ) -> Choice | None:
-    """Return the code on the maker's scale, or None if no such key is possible.
+    """Return the code in the maker's numbers, or None if it is not possible.
 
-    A code without a keyway must fit exactly one known keyway.
+    If the reply does not name a keyway, the code must be possible for exactly one known keyway.
     """
     if reply.keyway is None and reply.keyway_span is not None:
-        return None  # names a keyway that this checkpoint was not trained on
+        return None  # the reply names a keyway that this checkpoint was not trained on
     matching = [
         name
         for name in ([reply.keyway] if reply.keyway else manifest.keyways)
@@ -150,10 +151,10 @@ def _codes(reply: Reply, name: str, manifest: GemmaManifest) -> tuple[int, ...]:
 
 
 def _other_tokens(generated: GeneratedText, reply: Reply) -> list[int]:
-    """Return the indices of the other tokens that the reading depends on.
+    """Return the indices of the tokens that are not digits but that the reading depends on.
 
-    For a labelled code these are the keyway's tokens. For an unlabelled one they are all tokens up
-    to the end of the code.
+    For a code after a label, these are the tokens of the keyway. For a code without a label, they
+    are all tokens up to the end of the code.
     """
     digits = {i for span in reply.spans for i in generated.tokens_in(*span)}
     if reply.trust is Trust.LOOSE:
@@ -164,9 +165,9 @@ def _other_tokens(generated: GeneratedText, reply: Reply) -> list[int]:
 def _slot(
     generated: GeneratedText, span: tuple[int, int], tokenizer: Any, numbers: Sequence[int]
 ) -> Slot:
-    """Return one number among all that could stand in its place.
+    """Return a slot for one number of the code. Its options are all possible numbers.
 
-    If its token holds more than the digit, the alternatives are that token or any other.
+    If the number is only a part of a token, the options are that token and all others together.
     """
     index = generated.tokens_in(*span)[0]
     token = generated.tokens[index]
@@ -182,6 +183,6 @@ def _slot(
 
 
 def _token_slot(generated: GeneratedText, index: int) -> Slot:
-    """Return a slot that contrasts one token with all others."""
+    """Return a slot with two options: one token, and all other tokens together."""
     probability = float(generated.logits[index].float().softmax(-1)[generated.tokens[index]])
     return Slot((probability, 1 - probability), 0)

@@ -1,4 +1,4 @@
-"""Step-by-step decoding on the model's key-value cache."""
+"""Feed tokens to the model step by step, with a key-value cache."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from keylike.readers.gemma.slots import Tokens
 
 
 class KVSession:
-    """Batch of token sequences that share one key-value cache. Not thread-safe.
+    """A batch of token sequences (rows) with one key-value cache. It is not thread-safe.
 
-    Rows can be copied, dropped, and have different lengths.
+    Rows can be copied and dropped, and can have different lengths.
 
     Attributes:
         first_logits: Logits of the token after the prefix, shape (rows, vocabulary).
     """
 
     def __init__(self, model: Any, inputs: Any, prefix: Tokens) -> None:
-        """Run the prompt and the prefix of the reply.
+        """Feed the prompt and the first tokens of the reply to the model.
 
         Args:
             model: Gemma model.
-            inputs: Tensors of the processor, one row per photo.
+            inputs: Tensors from the processor, one row per photo.
             prefix: First tokens of the reply, the same for all rows.
         """
         rows = inputs["input_ids"].shape[0]
@@ -50,7 +50,7 @@ class KVSession:
         self.first_logits: torch.Tensor = output.logits[:, -1].float()
 
     def feed(self, rows: Sequence[int], pieces: Sequence[Tokens]) -> list[torch.Tensor]:
-        """Keep the given rows and append tokens to each.
+        """Keep the given rows, drop all others, and append tokens to each row.
 
         Args:
             rows: Indices of the rows to keep. An index may occur more than once.

@@ -1,4 +1,7 @@
-"""Default manifest for checkpoints without one, trained as the older guide describes."""
+"""The default manifest for checkpoints without one, as an earlier tutorial trained them.
+
+The tutorial described a Keylike server with a fine-tuned Gemma; its checkpoints have no manifest.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,12 @@ Analyze this key image:"""
 
 
 def legacy_manifest(name: str, kind: Literal["gemma-lora", "gemma-merged"]) -> GemmaManifest:
-    """Return the manifest for a folder called `name` that has none.
+    """Return a manifest for a folder called `name` that has none.
 
-    The text precedes the picture, the whole photo is squashed to 336 pixels, and there is no
-    calibration. Depths are assumed to be the maker's. The guide trained on the makers' codes,
-    although its prompt for serving called 1 the deepest.
+    The prompt's text precedes the picture, the whole photo is resized to a square of 336 pixels,
+    and there is no calibration. The model's numbers are assumed to be the maker's depth numbers,
+    because the tutorial trained on the makers' codes. (Its prompt for serving said that 1 is the
+    deepest cut.)
     """
     safe_name = re.sub(r"[^A-Za-z0-9._-]", "-", name).lstrip("._-")[:64]
     return GemmaManifest(
@@ -47,9 +51,12 @@ def legacy_manifest(name: str, kind: Literal["gemma-lora", "gemma-merged"]) -> G
 
 
 def refuse_base_model(name: str) -> None:
-    """Raise ModelError for the name of an untuned base model.
+    """Check that a folder without a manifest does not have the name of a base model.
 
-    A base model would fill the slots with codes that it never learned to read.
+    A base model was not trained to read keys, and would fill the slots with invented codes.
+
+    Raises:
+        ModelError: The name is that of a base model.
     """
     if _BASES.fullmatch(name):
         raise ModelError(

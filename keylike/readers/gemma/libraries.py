@@ -1,4 +1,4 @@
-"""Import settings of the large libraries: offline and quiet, in this process only."""
+"""Settings of the large libraries, for this process: work offline, and print no messages."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SETTINGS = {
 
 
 def go_offline() -> None:
-    """Set the libraries to offline mode. Values that are already set are kept.
+    """Set the environment variables for offline mode. Variables that are already set are kept.
 
-    Call this before the first import: the libraries read the variables once.
+    Call this before the first import of the libraries, because they read the variables only then.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -25,11 +25,11 @@ def go_offline() -> None:
 def silence() -> None:
     """Disable progress bars and warnings of transformers and bitsandbytes.
 
-    Every problem that matters here is checked and raised explicitly.
+    The code that uses them checks for problems and raises an error.
     """
     import transformers
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    # It warns about a kernel that it would download if it could.
+    # bitsandbytes warns about a kernel that it would download if it were online.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

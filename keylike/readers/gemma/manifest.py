@@ -1,4 +1,4 @@
-"""Typed manifest of a Gemma folder: prompt, picture, reply, depth scale and calibration."""
+"""The manifest of a Gemma folder: prompt, picture, reply, depth scale and calibration."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ class _Table(BaseModel):
 
 
 class Prompt(_Table):
-    """Prompt of the model, and whether the picture precedes or follows it.
-
-    The prompt must never contain the true code.
-    """
+    """The prompt of the model. `image` says whether the picture comes before or after the text."""
 
     text: str = Field(
         "Read the key in this photo: its keyway, and its bitting from bow to tip.",
@@ -32,15 +29,15 @@ class Prompt(_Table):
 
 
 class Picture(_Table):
-    """Conversion of a photo into the square that the model sees.
+    """The conversion of a photo into the square picture that the model sees.
 
     Attributes:
-        crop: "level" for the key turned level (bow left), "box" for its bounding box, "none" for
-            the whole photo.
-        fit: Pad to a square, or squash into one.
-        side: Pixels; None for the processor's own size.
-        contrast: Pillow's enhancement factor, 1 for no change.
-        sharpness: Pillow's enhancement factor, 1 for no change.
+        crop: "level" for the blade, turned so that it is horizontal with the bow on the left; "box"
+            for the bounding box of the key; "none" for the whole photo.
+        fit: "pad" adds borders to get a square; "squash" changes the aspect ratio.
+        side: Side of the square in pixels; None for the size in the processor's configuration.
+        contrast: Factor of Pillow's contrast enhancement; 1 means no change.
+        sharpness: Factor of Pillow's sharpness enhancement; 1 means no change.
     """
 
     crop: Literal["level", "box", "none"] = "level"
@@ -51,18 +48,19 @@ class Picture(_Table):
 
 
 class ReplyShape(_Table):
-    """Format of the model's reply and how it is read.
+    """The format of the model's reply, and how it is read.
 
     Attributes:
-        decoding: "slots" forces the template and lets the model fill its slots; "free" generates
-            text.
-        template: Reply with {keyway} and {bitting}.
-        none: Text in place of the keyway if there is no key; None if the model cannot say so.
-        max_new_tokens: Limit for free decoding.
-        beams: Number of codes followed in parallel.
-        least_mass: Minimum share of digits in the model's unconstrained probability. Below it there
-            is no code.
-        least_confidence: Minimum confidence. A code below it is refused.
+        decoding: "slots" prescribes the text of the template, so that the model chooses only the
+            keyway and the numbers; "free" lets the model write any text.
+        template: Text of a reply with {keyway} and {bitting}.
+        none: Text in place of the keyway if there is no key; None if the model was not trained to
+            say this.
+        max_new_tokens: Largest number of tokens for "free".
+        beams: Number of codes that the beam search keeps at each cut.
+        least_mass: Smallest probability that the model gives to all digits together where a digit
+            must follow. Below it, the reply counts as one without a code.
+        least_confidence: Smallest confidence. A code with less is refused.
     """
 
     decoding: Literal["slots", "free"] = "slots"
@@ -75,7 +73,7 @@ class ReplyShape(_Table):
 
 
 class Temperature(_Table):
-    """Calibration that divides all logits by one number."""
+    """A calibration that divides all logits by one number."""
 
     method: Literal["temperature"] = "temperature"
     temperature: float = Field(gt=0, le=100)
@@ -84,7 +82,10 @@ class Temperature(_Table):
 
 
 class Isotonic(_Table):
-    """Calibration by a rising curve through points of (raw probability, share that was correct)."""
+    """A calibration by a rising curve.
+
+    Its points are (probability before the calibration, probability after it).
+    """
 
     method: Literal["isotonic"] = "isotonic"
     points: tuple[tuple[Share, Share], ...] = Field(min_length=2)
@@ -103,19 +104,19 @@ Calibration = Annotated[Temperature | Isotonic, Field(discriminator="method")]
 
 
 class Agreement(_Table):
-    """Rate at which two wrong readings show the same wrong code, for reading with two readers."""
+    """The probability that two wrong readings contain the same code, for use with two readers."""
 
     shared_error: Share
     fitted_on: int = Field(ge=1)
 
 
 class GemmaManifest(_Table):
-    """Complete manifest of a Gemma folder.
+    """The complete manifest of a Gemma folder.
 
     Attributes:
-        base_files: SHA-256 of each weights file of the base that an adapter was trained on.
-        depths: Per keyway, the maker's depth for each of the model's numbers. A keyway without a
-            table uses the maker's numbers.
+        base_files: SHA-256 of each weight file of the base model that an adapter was trained on.
+        depths: For a keyway, the maker's depth number for each number that the model writes. For a
+            keyway without an entry, the model writes the maker's numbers.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -150,13 +151,13 @@ class GemmaManifest(_Table):
         return self
 
     def maker_depth(self, name: str, number: int) -> int | None:
-        """Return the maker's depth for the model's number, or None if it is outside the scale."""
+        """Return the maker's depth for a number that the model wrote, or None if there is none."""
         table = self.depths.get(name)
         return number if table is None else table.get(number)
 
 
 def gemma_manifest(table: Mapping[str, Any]) -> GemmaManifest:
-    """Validate a manifest's table.
+    """Validate the content of a manifest.
 
     Raises:
         ModelError: The manifest is invalid. The message names the first fault.

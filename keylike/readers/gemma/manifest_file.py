@@ -39,16 +39,16 @@ def write_fitted(
     *,
     models: Path | None = None,
 ) -> None:
-    """Set [calibration], and [agreement] if given, in the folder's manifest.
+    """Write [calibration], and [agreement] if given, to the folder's manifest.
 
     Everything else stays unchanged, including comments.
 
     Args:
         folder: Folder of the model.
-        manifest: Manifest in use, written in full if the folder has none.
+        manifest: Manifest in use. All of it is written if the folder has no manifest file.
         calibration: Fitted calibration.
-        agreement: Fitted rate of shared mistakes, or None.
-        models: Further folder to search for the base model.
+        agreement: Fitted probability of the same mistake, or None.
+        models: Folder in which the base model is searched, or None.
 
     Raises:
         ModelError: The manifest cannot be written.
@@ -64,7 +64,7 @@ def write_fitted(
         if agreement:
             _set(document, "agreement", agreement)
         text = tomlkit.dumps(document)
-        # A manifest that cannot be read back must never replace the old one.
+        # Parse the new text first: an invalid manifest must not replace the old one.
         gemma_manifest(tomllib.loads(text))
         _replace(path, text.encode())
     except OSError as error:
@@ -76,7 +76,8 @@ def full_manifest(
 ) -> tomlkit.TOMLDocument:
     """Return the complete manifest of a folder.
 
-    It contains the manifest in use, the `extra` entries, and the SHA-256 of every loadable file.
+    It contains the manifest in use, the `extra` entries, and the SHA-256 of every file that the
+    libraries may open.
     """
     document = tomlkit.document()
     for name in ("name", "version", "kind", "base", "keyways"):
@@ -85,7 +86,7 @@ def full_manifest(
             document[name] = list(value) if isinstance(value, tuple) else value
     for name, value in (extra or {}).items():
         document[name] = value
-    # The loader refuses loadable files that are not listed.
+    # All such files must be listed, because the loader refuses a folder with unlisted ones.
     files = sorted(path for path in folder.iterdir() if path.suffix in OPENED)
     document["files"] = _table({path.name: sha256(path) for path in files})
     if manifest.base_files:
@@ -101,9 +102,10 @@ def full_manifest(
 
 
 def _with_base(folder: Path, manifest: GemmaManifest, models: Path | None) -> GemmaManifest:
-    """Return the manifest with the name of the adapter's base.
+    """Return the manifest with the name of the adapter's base model.
 
-    The name in the adapter's configuration precedes the default only while there is no manifest.
+    It is the name in the adapter's configuration or the default name: the first one for which a
+    folder is found.
     """
     if manifest.kind != "gemma-lora":
         return manifest
@@ -127,7 +129,7 @@ def _base_exists(folder: Path, name: str, models: Path | None) -> bool:
 
 
 def _set(document: tomlkit.TOMLDocument, name: str, value: BaseModel) -> None:
-    """Update the values of a table and keep its comments, or append a new table."""
+    """Replace the values of a table but keep its comments, or append a new table."""
     values = _plain(value)
     if name not in document:
         document.add(tomlkit.nl())
@@ -148,7 +150,7 @@ def _table(values: Mapping[str, Any]) -> Table:
 
 
 def _item(value: Any) -> Item:
-    """Return a TOML item. Lists of points get one line per point."""
+    """Return a TOML item. A list of points is written with one point per line."""
     item = tomlkit.item(value)
     return item.multiline(True) if isinstance(item, Array) and isinstance(value[0], list) else item
 

@@ -1,6 +1,6 @@
-"""Probabilities that the model assigned for one photo.
+"""The probabilities of the model for one photo.
 
-These are plain values, so that calibration and tests need no PyTorch.
+They are plain numbers, so that calibration and tests do not need PyTorch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,11 @@ from enum import StrEnum
 
 
 class Trust(StrEnum):
-    """How a code was obtained: from forced slots, from a labelled line, or from loose digits."""
+    """How a code was found.
+
+    SLOTS: in the slots of the template. LABELLED: in free text, after a label such as BITTING.
+    LOOSE: in free text without a label.
+    """
 
     SLOTS = "slots"
     LABELLED = "labelled"
@@ -20,7 +24,7 @@ class Trust(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One choice of the model.
+    """A part of the reply for which the model chose one of several options.
 
     Attributes:
         probabilities: Probabilities of all options, summing to 1.
@@ -36,10 +40,7 @@ class Slot:
         return self.probabilities[self.chosen]
 
     def at_temperature(self, temperature: float) -> float:
-        """Return the same probability with the model's logits divided by `temperature`.
-
-        This equals softmax(logits / temperature).
-        """
+        """Return the probability of the chosen option if all logits are divided by `temperature`."""
         peak = max(self.probabilities)
         powers = [(p / peak) ** (1 / temperature) if p > 0 else 0.0 for p in self.probabilities]
         return powers[self.chosen] / sum(powers)
@@ -47,7 +48,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One whole code, bow to tip, in the maker's numbers.
+    """One possible code, bow to tip, in the maker's numbers.
 
     Attributes:
         keyway: Name of the keyway.
@@ -63,11 +64,11 @@ class Choice:
 
     @property
     def probability(self) -> float:
-        """Return the uncalibrated joint probability of the whole code."""
+        """Return the probability of the whole code without calibration: the product of all slots."""
         return self.at_temperature(1.0)
 
     def at_temperature(self, temperature: float) -> float:
-        """Return the joint probability with all logits divided by `temperature`."""
+        """Return the probability of the whole code if all logits are divided by `temperature`."""
         return math.prod(
             slot.at_temperature(temperature) for slot in (*self.other_slots, *self.digits)
         )
@@ -75,14 +76,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Scores of the model for one photo.
+    """The scores of the model for one photo.
 
     Attributes:
-        choices: Ranked possible codes; empty if there are none.
+        choices: Possible codes, most probable first; empty if there are none.
         no_key: Probability of the reply that there is no key.
-        mass: Least share of unconstrained probability that digits have at the first choice's cuts.
-            A low value means that the model did not want to write a code.
-        trust: How the codes were obtained.
+        mass: Probability that the model gives to all allowed tokens together, at the position where
+            it is smallest. A low value means that the model would not have written a code.
+        trust: How the codes were found.
     """
 
     choices: tuple[Choice, ...]

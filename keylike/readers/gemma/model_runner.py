@@ -1,4 +1,4 @@
-"""Inference with the loaded model: square pictures in, scores out."""
+"""Run the loaded model: it takes square pictures and returns scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from keylike.readers.gemma.slots import build_layout
 
 
 class ModelRunner:
-    """Loaded model that scores square pictures.
+    """A loaded model that returns scores for square pictures.
 
     Raises:
         ModelError: The tokenizer of the checkpoint does not match its manifest.
@@ -37,7 +37,7 @@ class ModelRunner:
 
     @property
     def processor(self) -> Any:
-        """Return the checkpoint's processor: its tokenizer and its picture processor."""
+        """Return the processor of the checkpoint, which contains tokenizer and image processor."""
         return self._loaded.processor
 
     @property

@@ -1,4 +1,4 @@
-"""Batches that fit into memory: a batch is halved when memory runs out."""
+"""Process batches, and halve a batch if memory runs out."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import torch
 
 from keylike.errors import Overloaded
 
+# Seconds after which a client may retry if memory ran out.
 RETRY_AFTER_S = 10
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# Message of PyTorch's CPU allocator, which has no exception class of its own.
+# Part of the message of PyTorch's CPU allocator, which raises a general RuntimeError.
 _CPU_OUT_OF_MEMORY = "can't allocate memory"
 
 
 class AdaptiveBatcher(Generic[Item, Result]):
-    """Runner of batches of limited size, one thread at a time.
+    """A runner of batches of limited size. Only one thread runs at a time.
 
     Args:
         run: Function that processes a batch and returns one result per item, in order.
@@ -65,8 +66,8 @@ class AdaptiveBatcher(Generic[Item, Result]):
     def _try(self, batch: Sequence[Item]) -> list[Result] | None:
         """Return the results, or None if memory ran out.
 
-        The exception must not escape: its traceback would keep the tensors of the failed batch
-        alive.
+        It returns None instead of raising, because the traceback of an exception would keep the
+        tensors of the failed batch in memory.
         """
         try:
             return self._run(batch)

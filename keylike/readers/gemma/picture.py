@@ -1,4 +1,4 @@
-"""Convert a photo into the square that Gemma sees: crop the key, fit it and enhance it."""
+"""Convert a photo into the square picture that Gemma sees: crop, resize and enhance it."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from keylike.readers.gemma.manifest import Picture
 
 Array = NDArray[Any]
 
-# Millimetres in the key's plane (see readers/caliper/frames.py). The square covers the blade, the
-# shoulder and the edge of the bow. At 768 pixels this is 16 pixels per millimetre, or 6 per Schlage
-# depth step.
+# Coordinates in millimetres in the plane of the key (see readers/caliper/frames.py): the centre and
+# the side of the square for crop "level", and the corners of the whole key for crop "box". The
+# square contains the blade, the shoulder and the edge of the bow. If it has 768 pixels, there are
+# 16 pixels per millimetre, or 6 per Schlage depth step.
 _BLADE_MIDDLE, _BLADE_SIDE = (10.0, 4.3), 48.0
 _WHOLE_KEY = np.array([[-34.0, -10.0], [34.0, -10.0], [34.0, 19.0], [-34.0, 19.0]])
 
 
 class KeyFinder(Protocol):
-    """Locator of the key in an RGB photo of shape (height, width, 3)."""
+    """An object that finds the key in an RGB photo of shape (height, width, 3)."""
 
     def spot(self, picture: Array) -> Array | None:
-        """Return the matrix (3, 3) from mm in the key's plane to pixels, without tilt.
+        """Return the matrix, shape (3, 3), from millimetres in the key's plane to pixels, or None.
 
-        Returns None if no key is found.
+        It contains shift, rotation and scale, but no tilt. None means that no key was found.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """Square picture for the model.
+    """A square picture for the model.
 
     Attributes:
         square: The picture.
@@ -47,9 +48,9 @@ class Framed:
 
 @dataclass(frozen=True, slots=True)
 class Framer:
-    """Converter of photos as the manifest specifies.
+    """A converter of photos, as the manifest specifies.
 
-    The whole photo is used without a finder, or if the finder sees no key.
+    It uses the whole photo if there is no finder, or if the finder finds no key.
     """
 
     picture: Picture
@@ -80,9 +81,9 @@ class Framer:
 
 
 def level(pixels: Array, pose: Array, side: int) -> Array:
-    """Return the levelled blade, bow left and tip right, with shape (side, side, 3).
+    """Return the blade, turned so that it is horizontal with the bow on the left.
 
-    Areas outside the photo are grey.
+    The result has the shape (side, side, 3). Areas outside the photo are grey.
     """
     centre = project(pose, np.array([_BLADE_MIDDLE]))[0]
     along = pose[:2, 0]

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from keylike.errors import ModelError
 from keylike.observability.free_memory import free_memory
 
-# Factor for activations, the key-value cache and the overhead of loading.
+# Memory of the model as a multiple of its weights: with activations, the key-value cache and the
+# overhead of loading.
 _OVERHEAD = 1.3
 _BYTES = {"fp32": 4, "bf16": 2}
-# Modules kept at full precision. In four bits, the towers and their projections to the text would lose the most accuracy.
-# AltUp and LAuReL have only a few coefficients, and 4-bit products on CPUs need widths in multiples
-# of 64. Each pattern matches the start of a module's full name, or its end.
+# Modules that are not stored in 4 bits. The vision and audio towers and their projections to the
+# text model would lose the most accuracy. AltUp and LAuReL have only a few coefficients, and 4-bit
+# products on CPUs need widths that are multiples of 64. Each pattern matches the start or the end
+# of a module's full name.
 NEVER_4_BIT = (
     r"model\.(vision_tower|audio_tower|embed_vision|embed_audio)",
     r"lm_head",
@@ -26,12 +28,12 @@ NEVER_4_BIT = (
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Device that runs the model.
+    """The device that runs the model.
 
     Attributes:
         name: PyTorch's name of the device.
         free: Free memory in bytes.
-        bf16: True if it computes in bfloat16.
+        bf16: True if it can compute in bfloat16.
     """
 
     name: str
@@ -40,7 +42,7 @@ class Device:
 
 
 def find_device() -> Device:
-    """Return the first CUDA GPU, else Apple's GPU, else the CPU."""
+    """Return the first CUDA GPU, or else Apple's GPU, or else the CPU."""
     import torch
 
     if torch.cuda.is_available():
@@ -56,19 +58,20 @@ def find_device() -> Device:
 
 
 def choose_precision(requested: str, device: Device, parameters: int) -> str:
-    """Return "fp32", "bf16" or "nf4" for a model of `parameters` numbers.
+    """Return "fp32", "bf16" or "nf4", by the device and its free memory.
 
-    A GPU gets bf16 if it fits, else nf4. If bf16 is missing, fp32 replaces it, since fp16 gives
-    NaNs with Gemma. The CPU gets fp32 if it fits, else bf16, which only saves memory there.
+    An NVIDIA GPU gets bf16 if it fits, or else nf4. Apple's GPU gets bf16. A GPU without bf16 gets
+    fp32 instead of it, because Gemma's results are NaN in fp16. The CPU gets fp32 if it fits, or
+    else bf16, which saves memory but no time there.
 
     Args:
-        requested: Precision from the settings; anything but "auto" is returned unchanged.
+        requested: Precision from the settings. Anything but "auto" is returned unchanged.
         device: Device that will run the model.
-        parameters: Number of parameters.
+        parameters: Number of parameters of the model.
 
     Raises:
-        ModelError: No precision fits into the CPU's memory. A process killed for its memory use
-            could not report the reason.
+        ModelError: The model does not fit into the CPU's memory. Otherwise the system might kill
+            the process, which could then not report the reason.
     """
     if requested != "auto":
         return requested
@@ -88,7 +91,7 @@ def choose_precision(requested: str, device: Device, parameters: int) -> str:
 
 
 def stored_precision(requested: str, name: str) -> str:
-    """Return the precision of weights that are stored in 4 bits.
+    """Return "nf4", the precision of weights that are stored in 4 bits.
 
     Raises:
         ModelError: Another precision is requested.

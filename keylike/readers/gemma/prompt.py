@@ -1,4 +1,4 @@
-"""Prompt of the model and the reply it was trained to give."""
+"""Build the prompt of the model, and the text of the reply that it was trained to give."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def prompt_inputs(processor: Any, prompt: Prompt, squares: Sequence[Image.Image]
 
 
 def reply_text(reply: ReplyShape, keyway: str, codes: Sequence[int]) -> str:
-    """Return the reply for a key whose numbers are on the model's own scale."""
+    """Return the reply for a key. `codes` are the numbers that the model writes."""
     return reply.template.replace("{keyway}", keyway).replace(
         "{bitting}", ",".join(map(str, codes))
     )
@@ -38,7 +38,7 @@ def reply_text(reply: ReplyShape, keyway: str, codes: Sequence[int]) -> str:
 def none_text(reply: ReplyShape) -> str | None:
     """Return the reply for a picture without a key, or None if the model has none.
 
-    It is the template's line with the keyway, with `reply.none` in the keyway's place.
+    It is the line of the template with the keyway, and with `reply.none` instead of the keyway.
     """
     if reply.none is None or "{keyway}" not in reply.template:
         return None

@@ -1,4 +1,4 @@
-"""Reader that crops the key, runs Gemma and returns a reading or a refusal."""
+"""A reader that crops the key, runs Gemma, and returns a reading or a refusal."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class GemmaReader:
-    """Reader of keys with a fine-tuned Gemma 3n.
+    """A reader of keys with a fine-tuned Gemma 3n.
 
     Args:
         runner: Loaded model.
         info: Description of the reader.
         manifest: Manifest of the model.
-        finder: Locator of the key. Without it, the model always gets the whole photo.
+        finder: Finds the key in a photo. If it is None, the model always gets the whole photo.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class GemmaReader:
         """
         manifest = checkpoint.manifest
         loaded = choose(backend).load(checkpoint, precision)
-        # Imported late because it needs PyTorch, and `choose` reports if that is missing.
+        # Imported here because it needs PyTorch. If PyTorch is missing, `choose` has reported it.
         from keylike.readers.gemma.model_runner import ModelRunner
 
         checkpoint.refuse_changed()
@@ -92,7 +92,7 @@ class GemmaReader:
 
     @property
     def processor(self) -> Any:
-        """Return the checkpoint's processor: its tokenizer and its picture processor."""
+        """Return the processor of the checkpoint, which contains tokenizer and image processor."""
         return self._runner.processor
 
     def warm(self) -> None:
@@ -117,7 +117,7 @@ class GemmaReader:
     def score(self, photos: Sequence[Photo]) -> list[Scores | Unreadable]:
         """Return the scores of each photo, or a refusal if no key was found.
 
-        Calibrations are fitted on these scores.
+        Calibrations are fitted with these scores.
         """
         return self._score(
             [self._framer.frame(photo.pixels, self._runner.side) for photo in photos]
@@ -130,8 +130,9 @@ class GemmaReader:
         return [next(scores) if self._accepts(frame) else not_found for frame in framed]
 
     def _accepts(self, frame: Framed) -> bool:
-        """Return False if the finder saw no key.
+        """Return False if there is a finder and it found no key.
 
-        The model has seen few pictures without a key in training, if any, and would invent a code.
+        In training, the model has seen few pictures without a key or none, so it would invent a
+        code.
         """
         return frame.px_per_mm is not None or self._framer.finder is None

@@ -1,6 +1,6 @@
-"""Beam search over keyways and cuts with exact probabilities and one forward pass per cut.
+"""Beam search over keyways and cuts, with exact probabilities and one forward pass per cut.
 
-Impossible codes are excluded.
+Codes that the keyway does not allow are excluded.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from keylike.readers.gemma.kv_session import KVSession
 from keylike.readers.gemma.model_output import Choice, Scores, Slot, Trust
 from keylike.readers.gemma.slots import Layout, Option, Tokens
 
-# Paths below this fraction of the likeliest path's probability are pruned.
+# A path is dropped if its probability is below this share of that of the most probable path.
 _PRUNE_RATIO = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
 class _Path:
-    """Incomplete code.
+    """A code of which only the first cuts have been chosen.
 
     Attributes:
         photo: Index of the photo.
-        row: Row of the session that the code continues.
+        row: Row of the session with the tokens of the code so far.
         option: Keyway of the code.
         choice: Slots chosen so far.
-        mass: Least share of unconstrained probability on the allowed tokens so far.
+        mass: Probability that the model gives to all allowed tokens together, at the position where
+            it is smallest so far.
         last: Last chosen token.
-        stopped: True if the code ended before the maximum number of cuts.
+        stopped: True if the code has ended with fewer cuts than the keyway's largest number.
     """
 
     photo: int
@@ -50,7 +51,7 @@ class _Path:
 def read_slots(model: Any, inputs: Any, layout: Layout, beams: int) -> list[Scores]:
     """Return the scores for each row of `inputs`.
 
-    The model runs once for the prompt, once for the keyways and once per further cut.
+    The model runs once for the prompt, once for the keyways, and once for each further cut.
     """
     session = KVSession(model, inputs, layout.common)
     heads = _score_heads(session, layout)
@@ -69,15 +70,16 @@ def read_slots(model: Any, inputs: Any, layout: Layout, beams: int) -> list[Scor
 
 @dataclass(frozen=True, slots=True)
 class _Heads:
-    """Scores of all options for one photo.
+    """The scores of all options for one photo.
 
     Attributes:
         photo: Index of the photo.
         options: Options of the layout.
         probabilities: Probability of each option.
-        mass: Share of unconstrained probability on the options.
-        rows: Row of the session after each option.
-        next_logits: Logits after each option.
+        mass: Probability that the model gives to all options together, at the position where it is
+            smallest.
+        rows: For each option, the row of the session with its tokens.
+        next_logits: For each option, the logits of the token that follows it.
     """
 
     photo: int
@@ -91,7 +93,8 @@ class _Heads:
 def _score_heads(session: KVSession, layout: Layout) -> list[_Heads]:
     """Score every option of every photo in one pass.
 
-    With a single option the pass of the prompt is enough.
+    With a single option no extra pass is needed: the forward pass over the prompt already gives the
+    logits.
     """
     photos, options = range(len(session.first_logits)), layout.options
     heads = [option.head for option in options]
@@ -116,10 +119,11 @@ def _score_heads(session: KVSession, layout: Layout) -> list[_Heads]:
 def _head_probabilities(
     heads: Sequence[Tokens], steps: Sequence[torch.Tensor]
 ) -> tuple[tuple[float, ...], float]:
-    """Return the probability of each head, and the mass of the likeliest one.
+    """Return the probability of each head, and the mass of the most probable one.
 
-    At every fork only the tokens of the heads are allowed, so the probabilities sum to 1. The mass
-    is the least share of unconstrained probability that those tokens have at any fork.
+    A head is the sequence of tokens before the first digit. Where heads differ, only their tokens
+    are allowed, so their probabilities sum to 1. The mass is the probability that the model gives
+    to the allowed tokens together, at the position where it is smallest.
     """
     probabilities, masses = [1.0] * len(heads), [1.0] * len(heads)
     for index, head in enumerate(heads):
@@ -135,9 +139,9 @@ def _head_probabilities(
 
 
 def _choose(logits: torch.Tensor, tokens: Sequence[int], chosen: int) -> tuple[Slot, float]:
-    """Return the slot over `tokens` and their share of the whole vocabulary's probability.
+    """Return a slot with `tokens` as options, and the probability of all these tokens together.
 
-    The share is 0 if half precision has overflowed.
+    That probability is 0 if the logits have overflowed in half precision.
     """
     log_all = logits.log_softmax(-1)[list(tokens)]
     if not bool(log_all.isfinite().any()) or bool(log_all.isnan().any()):
@@ -148,7 +152,7 @@ def _choose(logits: torch.Tensor, tokens: Sequence[int], chosen: int) -> tuple[S
 
 
 def _first_cuts(heads: _Heads, option: Option) -> list[_Path]:
-    """Return the paths for the first cut of one option."""
+    """Return one path for each depth of the first cut of an option."""
     if option.keyway is None:
         return []
     index = heads.options.index(option)
@@ -164,7 +168,7 @@ def _first_cuts(heads: _Heads, option: Option) -> list[_Path]:
 
 
 def _next_cuts(path: _Path, logits: torch.Tensor) -> list[_Path]:
-    """Return the path extended by each depth that may come next."""
+    """Return the path, extended by each depth that the next cut may have."""
     codes, digits = path.choice.codes, path.option.digits[len(path.choice.codes)]
     slot, mass = _choose(logits, list(digits), next(iter(digits)))
     extended = []
@@ -195,7 +199,7 @@ def _piece(path: _Path) -> Tokens:
 def _extend(path: _Path, after: torch.Tensor) -> list[_Path]:
     """Return the paths for the next cut, and for the end of the code if the keyway allows it here.
 
-    `after` holds the logits after each token of the piece.
+    `after` contains the logits after each token that was fed.
     """
     if len(path.choice.codes) not in path.option.counts:
         return _next_cuts(path, after[-1])

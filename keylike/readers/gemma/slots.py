@@ -1,4 +1,4 @@
-"""Token layout of the reply template: fixed text, one slot for the keyway and one slot per cut."""
+"""The tokens of the reply template: fixed text, a slot for the keyway, and a slot for each cut."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Encode = Callable[[str], Tokens]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """Reply for one keyway as tokens, or the reply that there is no key.
+    """The reply for one keyway as tokens, or the reply that there is no key.
 
     Attributes:
         keyway: Keyway, or None for "no key".
         head: Tokens before the first digit.
         gaps: Tokens between each digit and the next.
         stop: First token after the last digit.
-        digits: For each cut, the token of each of the model's numbers and the maker's depth.
+        digits: For each cut, the tokens of its possible numbers, each with the maker's depth.
         counts: Possible numbers of cuts.
     """
 
@@ -39,11 +39,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Options of a reply.
+    """The options of a reply.
 
     Attributes:
-        common: Tokens that every option begins with.
-        options: Options, whose heads follow the common tokens.
+        common: First tokens, which are the same for all options.
+        options: Options. Their heads do not include the common tokens.
     """
 
     common: Tokens
@@ -51,7 +51,7 @@ class Layout:
 
 
 def encoder(tokenizer: Any) -> Encode:
-    """Return a function that converts text to tokens without special tokens."""
+    """Return a function that converts text to tokens, without adding special tokens."""
     return lambda text: tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
@@ -64,7 +64,7 @@ def end_of_turn(tokenizer: Any) -> int:
 
 
 def reply_ids(tokenizer: Any, text: str) -> Tokens:
-    """Return the tokens of a whole reply with the end of turn, for both training and reading."""
+    """Return the tokens of a complete reply with the end of the turn, as used in training."""
     return (*encoder(tokenizer)(text), end_of_turn(tokenizer))
 
 
@@ -94,7 +94,7 @@ def _option(manifest: GemmaManifest, name: str, encode: Encode, end: int) -> Opt
         if maker_depth is not None and maker_depth in key_type.depths_mm
     }
     counts = tuple(sorted(key_type.cut_counts))
-    # Replies that repeat one number at every cut differ only where the digits are.
+    # To find the positions of the digits, compare replies that repeat one number at every cut.
     replies = {
         number: (*encode(reply_text(manifest.reply, name, [number] * counts[-1])), end)
         for number in depths

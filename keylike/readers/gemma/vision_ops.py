@@ -1,9 +1,9 @@
 """Make torchvision importable with a PyTorch build without CUDA.
 
 Gemma's vision network comes from timm, which imports torchvision. The usual torchvision wheel is
-built for CUDA. Its compiled part cannot be loaded then, the two operators that it would define are
-missing, and `import torchvision` fails when it registers their shapes. Declaring their schemas is
-enough, because nothing here calls them.
+built for CUDA, so its compiled part cannot be loaded. Then the two operators that this part defines
+are missing, and `import torchvision` fails. Declaring the signatures of the operators is enough,
+because nothing here calls them.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-# A Library object removes its operators when it is garbage-collected.
+# Library objects with the declared operators. They are kept because an operator is removed when its
+# Library object is garbage-collected.
 _declared: list[Any] = []
 
 
 def declare_operators() -> bool:
-    """Declare the operators that torchvision's compiled part would define, if it cannot be loaded.
+    """Declare the operators of torchvision's compiled part, if that part cannot be loaded.
 
     Call this before importing timm or torchvision.
 
     Returns:
-        True if the operators were declared here.
+        True if this call has declared the operators.
     """
     import torch
 
@@ -43,7 +44,7 @@ def declare_operators() -> bool:
 
 
 def _loads(package: Path) -> bool:
-    """Return True if the compiled part matches the installed PyTorch."""
+    """Return True if the compiled part can be loaded with the installed PyTorch."""
     import torch
 
     try:

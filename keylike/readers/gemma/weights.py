@@ -1,4 +1,4 @@
-"""Inspect safetensors files without PyTorch: headers, completeness and the set of weight files."""
+"""Check safetensors files without PyTorch: their headers, and that all files are complete."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 # Training state that trainers save next to the weights.
 _TRAINING_STATE = ("training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth")
 _LFS = b"version https://git-lfs"
-# Bytes. The header of Gemma 3n's 2,000 tensors has 250 KB; parsing takes several times as much
-# memory.
+# Largest sizes in bytes of a safetensors header and of a JSON file. The header of Gemma 3n with its
+# 2,000 tensors has 250 kB. Parsing takes several times as much memory.
 _MAX_HEADER_BYTES = 10_000_000
 _MAX_JSON_BYTES = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Tensor as announced by a header. `dtype` uses safetensors' names, such as "BF16"."""
+    """A tensor as a header describes it. `dtype` is a name of safetensors, such as "BF16"."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
 def model_files(folder: Path) -> list[Path]:
-    """Return the weight files of a whole model after checking that each is complete.
+    """Return the weight files of a complete model after checking that each file is complete.
 
     Raises:
         ModelError: A file is missing or damaged.
@@ -107,7 +107,7 @@ def _data_end(header: Mapping[str, Any]) -> int:
 
 
 def parameters(folder: Path) -> int:
-    """Return the number of stored parameters of a whole model."""
+    """Return the number of stored parameters of a complete model."""
     return sum(
         math.prod(tensor.shape) for path in model_files(folder) for tensor in tensors(path).values()
     )
@@ -139,7 +139,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def refuse_pointer(path: Path) -> None:
-    """Raise ModelError if the file is only a Git LFS pointer."""
+    """Check that a file is not a Git LFS pointer.
+
+    Raises:
+        ModelError: The file is a Git LFS pointer, or cannot be read.
+    """
     try:
         with open_file(path) as file:
             start = file.read(len(_LFS))
@@ -173,7 +177,7 @@ def _header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
 
 
 def _shards(folder: Path, index: Path) -> list[Path]:
-    """Return every file in the index after checking that each holds the tensors it should."""
+    """Return the files in the index after checking that each contains the tensors it should."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise ModelError(f"{display_name(index)} names no weights")

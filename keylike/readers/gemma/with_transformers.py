@@ -1,4 +1,4 @@
-"""Backend that runs Gemma with transformers, PEFT and bitsandbytes on a GPU or the CPU."""
+"""A backend that runs Gemma with transformers, PEFT and bitsandbytes, on a GPU or the CPU."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from keylike.readers.gemma.weights import parameters
 
 
 class TransformersBackend:
-    """Loader that reads only from the folder: no network, no code, no pickles."""
+    """A backend that loads from the folder only. It uses no network, no code and no pickles."""
 
     name = "transformers"
 
@@ -44,7 +44,7 @@ class TransformersBackend:
 
 
 def prepare() -> None:
-    """Apply the settings that must precede the first import of transformers."""
+    """Apply settings that must be made before transformers is first imported."""
     go_offline()
     declare_operators()
     silence()
@@ -86,7 +86,11 @@ def load_processor(folder: Path) -> Any:
 
 
 def check_complete(folder: Path, loading_info: Mapping[str, Any]) -> None:
-    """Raise ModelError if transformers reports missing weights or weights of another size."""
+    """Check what transformers reports about the loaded weights.
+
+    Raises:
+        ModelError: Weights are missing or have another size.
+    """
     wrong = sorted(
         {*loading_info["missing_keys"], *(key for key, *_ in loading_info["mismatched_keys"])}
     )
@@ -123,7 +127,7 @@ def _load_model(checkpoint: Checkpoint, precision: str, device: Device) -> Any:
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
-            # Reported rather than raised, so that our error can name the first weight.
+            # Wrong sizes are then reported in loading_info, and our error can name the weight.
             ignore_mismatched_sizes=True,
             **options,
         )

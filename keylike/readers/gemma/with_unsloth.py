@@ -1,4 +1,4 @@
-"""Backend that runs Gemma with Unsloth, on NVIDIA GPUs only.
+"""A backend that runs Gemma with Unsloth, on NVIDIA GPUs only.
 
 Unsloth patches transformers and PEFT when it is imported.
 """
@@ -28,14 +28,14 @@ from keylike.readers.gemma.with_transformers import (
     resolve_precision,
 )
 
-# Tokens: the prompt, 256 for the picture, and the reply.
+# Largest number of tokens of the prompt, the picture (256) and the reply together.
 _MAX_TOKENS = 4096
 
 
 class UnslothBackend:
-    """Loader of base and merged models with Unsloth.
+    """A backend that loads complete models with Unsloth.
 
-    An adapter is attached as in the other backend, so that it is checked in the same way.
+    An adapter is attached with PEFT as in the other backend, so that it is checked in the same way.
     """
 
     name = "unsloth"
@@ -50,7 +50,8 @@ class UnslothBackend:
         prepare()
         device = find_device()
         chosen = resolve_precision(checkpoint, precision, device)
-        # Unsloth prints a banner to standard output, which may have to contain only JSON.
+        # Unsloth prints a banner to stdout. It goes to stderr, because some commands print JSON to
+        # stdout.
         with contextlib.redirect_stdout(sys.stderr):
             model = _load_model(fast, checkpoint, chosen, device)
             if checkpoint.base is not None:
@@ -75,8 +76,8 @@ def import_unsloth() -> Any:
         )
     go_offline()
     declare_operators()
-    # Unsloth writes Python files and imports them. In the working directory, others might place
-    # files with the same names.
+    # Unsloth writes Python files and imports them, by default in the working directory, where other
+    # users might place files with the same names.
     if "UNSLOTH_COMPILE_LOCATION" not in os.environ:
         os.environ["UNSLOTH_COMPILE_LOCATION"] = tempfile.mkdtemp(prefix="keylike-unsloth-")
     try:
@@ -102,7 +103,8 @@ def _load_model(fast: Any, checkpoint: Checkpoint, precision: str, device: Devic
             max_seq_length=_MAX_TOKENS,
             dtype=compute_type(precision, device),
             load_in_4bit=precision == "nf4",
-            # Otherwise Unsloth replaces a known name by its own 4-bit repository.
+            # Otherwise Unsloth would load its own 4-bit repository in place of a model that it
+            # knows.
             use_exact_model_name=True,
             use_gradient_checkpointing=False,
             local_files_only=True,
@@ -124,9 +126,12 @@ def _load_model(fast: Any, checkpoint: Checkpoint, precision: str, device: Devic
 
 
 def check_weights(folder: Path) -> None:
-    """Check a folder against the model's shapes without reading its weights.
+    """Compare the weights in a folder with the shapes of the model, without reading the weights.
 
-    Unsloth does not report which weights are missing.
+    This is needed because Unsloth does not report missing weights.
+
+    Raises:
+        ModelError: Weights are missing or have another size.
     """
     from transformers import Gemma3nForConditionalGeneration
 

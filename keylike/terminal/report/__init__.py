@@ -1,4 +1,4 @@
-"""The evaluation of a reader as one self-contained HTML page."""
+"""Write the evaluation of a reader as one self-contained HTML page."""
 
 from keylike.terminal.report.page import render, write_page
 

@@ -1,4 +1,4 @@
-"""Coordinates of the charts, in units of each chart's viewBox; the template draws them."""
+"""Compute the coordinates of the charts, in units of their SVG viewBox. The template draws them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from keylike.readers.evaluation.depths import Confusion, Errors
 from keylike.terminal.report.formatting import MINUS, percent
 
 Tick = tuple[float, str]
-LEAST_GIVEN = 5  # with fewer codes the curve means nothing
+# Number of codes at which the coverage curve starts. Fewer codes give no meaningful accuracy.
+LEAST_GIVEN = 5
+# Largest number of points of the curve.
 _MOST_POINTS = 160
+# Number of shades of a cell in a confusion matrix.
 _SHADES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A linear map from `low` .. `high` to `start` .. `end`."""
+    """A linear map from values (`low` to `high`) to coordinates (`start` to `end`)."""
 
     low: float
     high: float
@@ -32,7 +35,7 @@ class Scale:
         )
 
     def ticks(self, values: Sequence[float], label: Callable[[float], str]) -> list[Tick]:
-        """Return each value's position with its label."""
+        """Return the coordinate and the label of each value."""
         return [(self(value), label(value)) for value in values]
 
 
@@ -48,10 +51,10 @@ INTERVAL_TICKS = INTERVAL.ticks(
 
 @dataclass(frozen=True, slots=True)
 class CoverageChart:
-    """The accuracy by coverage.
+    """A chart of the accuracy by coverage.
 
-    `line` and `band` are SVG point lists. `mark` is the point of the stated coverage: x, y and
-    label.
+    `line` is the curve and `band` its confidence interval, as SVG point lists. `mark` is the point
+    at the coverage that the page states: x, y and label.
     """
 
     x_ticks: list[Tick]
@@ -63,7 +66,19 @@ class CoverageChart:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """One bin: its centre, its interval from `low` to `high`, and the bar of its count below."""
+    """One bin of confidence.
+
+    Attributes:
+        x: Coordinate of the mean confidence.
+        y: Coordinate of the accuracy.
+        low: Coordinate of the lower end of the accuracy's interval.
+        high: Coordinate of the upper end of the accuracy's interval.
+        readings: Number of readings.
+        bar_x: Left edge of the bar that shows this number.
+        bar_y: Upper edge of the bar.
+        bar_width: Width of the bar.
+        bar_height: Height of the bar.
+    """
 
     x: float
     y: float
@@ -78,7 +93,10 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityChart:
-    """The accuracy by confidence, both from 0 to 1; `most` is the count of the tallest bar."""
+    """A chart of the accuracy by confidence, both from 0 to 1.
+
+    `largest` is the number of readings of the tallest bar.
+    """
 
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -88,9 +106,10 @@ class ReliabilityChart:
 
 @dataclass(frozen=True, slots=True)
 class ErrorChart:
-    """The errors of one keyway: ticks, the lines at zero and at half a step, and the cuts.
+    """A chart of the height errors of one keyway.
 
-    Each cut is (x, signed error, absolute error).
+    `zero` and `half_step` are the y coordinates of lines at no error and at plus and minus half a
+    depth step. Each entry of `cuts` is x, and the y of the mean signed and mean absolute error.
     """
 
     keyway: str
@@ -103,7 +122,10 @@ class ErrorChart:
 
 
 def coverage_chart(curve: Sequence[CoveragePoint], stated: float) -> CoverageChart:
-    """Return the curve in 400 by 300 units; it starts at the fifth code."""
+    """Return the chart in 400 by 300 units. The curve starts at the fifth code.
+
+    `stated` is the coverage to mark, from 0 to 1.
+    """
     drawn = [point for point in curve if point.given >= LEAST_GIVEN] or list(curve[-1:])
     drawn = [*drawn[:: math.ceil(len(drawn) / _MOST_POINTS)], drawn[-1]]
     floor = min(0.9, math.floor(min(point.interval[0] for point in drawn) * 10) / 10)
@@ -123,7 +145,7 @@ def coverage_chart(curve: Sequence[CoveragePoint], stated: float) -> CoverageCha
 
 
 def reliability_chart(bins: Sequence[Bin]) -> ReliabilityChart:
-    """Return the chart in 400 by 300 units, with the counts as bars in the lowest 56."""
+    """Return the chart, 400 units wide. Below it, bars show the number of readings of each bin."""
     x, y = Scale(0, 1, 46, 380), Scale(0, 1, 246, 14)
     largest = max(each.readings for each in bins)
     height = Scale(0, largest, 0, 40)
@@ -146,7 +168,7 @@ def reliability_chart(bins: Sequence[Bin]) -> ReliabilityChart:
 
 
 def error_charts(errors: Sequence[Errors]) -> list[ErrorChart]:
-    """Return one chart per keyway in 300 by 220 units, all on the same scale in mm."""
+    """Return one chart per keyway in 300 by 220 units. All have the same scale in millimetres."""
     if not errors:
         return []
     ends = [
@@ -178,9 +200,9 @@ def _error_chart(errors: Errors, y: Scale) -> ErrorChart:
 
 
 def shade(confusion: Confusion, true: int, read: int) -> str:
-    """Return the CSS class of a cell by its share of the row, "" for an empty cell.
+    """Return the CSS class of a cell by its share of the row, or "" for an empty cell.
 
-    r1 to r5 mark depths that were read correctly, w1 to w5 those that were not.
+    The classes r1 to r5 are for depths that were read correctly, and w1 to w5 for wrong ones.
     """
     count = confusion.counts.get((true, read), 0)
     if not count:

@@ -16,19 +16,22 @@ from keylike.readers.caliper.overlay import draw_overlay
 from keylike.readers.contract import CutLine, Drawing, Point, Reading
 from keylike.readers.evaluation.verdict import Verdict
 
-SIZE = (420, 280)  # on a card 300 pixels wide the overlay's letters stay legible
-# 24 pictures of this size take 480 kB of base64. Noisier pictures get a lower quality, then a
-# smaller size.
+# Width and height of a picture in pixels. It is shown 300 pixels wide, and the letters of the
+# overlay are then still legible.
+SIZE = (420, 280)
+# Largest size of a JPEG in bytes; 24 of them take 480 kB of base64. If a noisy picture is larger,
+# it gets a lower quality first, and then a smaller size.
 MOST_BYTES = 15_000
 _SCALES, _QUALITIES = (1.0, 0.75, 0.5), (78, 66, 54, 42)
-# The largest share of the picture's width or height that the blade may take.
+# Largest share of the picture's width or height that the blade takes.
 _FILLED = 0.66
+# RGB colour of the area outside the photo.
 _BEYOND = (38, 40, 43)
 
 
 @dataclass(frozen=True, slots=True)
 class Digit:
-    """The true depth of one cut and the depth that was read; None where there is none."""
+    """The true depth of one cut and the depth that was read. One of them may be missing (None)."""
 
     truth: int | None
     read: int | None
@@ -36,10 +39,10 @@ class Digit:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One card of the gallery; `coded` is True if the photo has a code to read.
+    """One entry of the gallery.
 
-    `read_keyway` and `confidence` are None for a refusal. `refusal` (reason, message) is None for a
-    reading.
+    `coded` is True if the photo's label has a code. `read_keyway` and `confidence` are None for a
+    refusal. `refusal` is the reason and the message of a refusal, and None for a reading.
     """
 
     file: str
@@ -55,7 +58,7 @@ class Failure:
 
 
 def failure(verdict: Verdict) -> Failure:
-    """Return the card of one verdict; opens its photo again."""
+    """Return the entry for one verdict. Its photo is opened again."""
     shot, result = verdict.shot, verdict.result
     read = result if isinstance(result, Reading) else None
     image = picture(open_photo(shot.path.read_bytes()), read)
@@ -77,10 +80,10 @@ def failure(verdict: Verdict) -> Failure:
 
 
 def picture(photo: Photo, reading: Reading | None) -> Image.Image:
-    """Return the photo as a thumbnail.
+    """Return a small version of the photo.
 
-    If the reader gave geometry, the blade with the reading drawn on it is turned so that its tip
-    points right.
+    If the reading has coordinates, it is drawn on the blade, and the picture is turned so that the
+    tip points to the right.
     """
     image = Image.fromarray(photo.pixels)
     if not reading or not reading.drawing:
@@ -89,7 +92,7 @@ def picture(photo: Photo, reading: Reading | None) -> Image.Image:
     turn, scale, corner = _layout(reading.drawing)
     back = turn.T / scale
     offset = turn.T @ corner
-    # Maps each pixel of the thumbnail to its place in the photo.
+    # Affine transformation from each pixel of the small picture to its position in the photo.
     affine = (back[0, 0], back[0, 1], offset[0], back[1, 0], back[1, 1], offset[1])
     small = image.transform(
         SIZE, Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC, fillcolor=_BEYOND
@@ -108,9 +111,11 @@ def picture(photo: Photo, reading: Reading | None) -> Image.Image:
 
 
 def _layout(drawing: Drawing) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
-    """Return how to place the blade in a picture of SIZE.
+    """Return the transformation that moves the blade to the centre of a picture of SIZE.
 
-    That is a rotation (2, 2), the scale, and the rotated upper left corner in photo pixels.
+    Returns:
+        A rotation matrix of shape (2, 2), the scale, and the upper left corner of the picture in
+        pixels of the rotated photo.
     """
     feet = [line.foot for line in drawing.cut_lines]
     along = np.subtract(feet[-1], feet[0]) if len(feet) > 1 else np.array([1.0, 0.0])
@@ -125,7 +130,10 @@ def _layout(drawing: Drawing) -> tuple[NDArray[np.float64], float, NDArray[np.fl
 
 
 def _jpeg(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
-    """Return the first JPEG that is small enough, or the last one, with its size in pixels."""
+    """Return the picture as a JPEG of at most MOST_BYTES, and its width and height in pixels.
+
+    If even the smallest version is larger, it is returned.
+    """
     attempts = list(product(_SCALES, _QUALITIES))
     for scale, quality in attempts:
         smaller = image.copy()

@@ -1,7 +1,7 @@
-"""Assembles the evaluation page and writes it.
+"""Build the evaluation page and write it to a file.
 
-The page embeds its pictures and its style and has no scripts; its Content-Security-Policy allows
-nothing else. All text is escaped.
+The page contains its pictures and its style sheet, and no scripts. Its Content-Security-Policy
+allows nothing else. All text is escaped.
 """
 
 from __future__ import annotations
@@ -30,15 +30,20 @@ from keylike.terminal.report import charts, formatting
 from keylike.terminal.report.failure_gallery import failure
 
 HERE = Path(__file__).parent
+# Coverage at which the page states the accuracy of the most confident codes.
 STATED = 0.8
-# A label may name any family. Families beyond this number share a row, to keep the page small.
+# Largest number of families with a row of their own. The others share one row, because labels may
+# name any number of families and the page should stay small.
 MAX_FAMILIES = 30
 FAMILY_NAMES = {"none": "no key", "blank": "uncut blank", "other": "other families"}
 
 
 @dataclass(frozen=True, slots=True)
 class FamilyOutcome:
-    """The readings of one family without a readable code; `read_as` counts them by keyway."""
+    """The results for photos of one family without a readable code.
+
+    `read_as` contains the number of wrong readings by keyway.
+    """
 
     name: str
     photos: int
@@ -49,24 +54,27 @@ class FamilyOutcome:
 def write_page(
     target: Path, report: Report, reader: ReaderInfo, folders: Sequence[Path], now: float
 ) -> None:
-    """Write the page. Raises OSError.
+    """Write the page.
 
     Args:
         target: file to write.
         report: results of the evaluation.
         reader: the reader that was evaluated.
-        folders: labelled folders, of which the page shows only the names.
-        now: seconds since 1970.
+        folders: labelled folders. The page shows only their names.
+        now: current time in seconds since 1970.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     # A file name that is not UTF-8 contains lone surrogates, which cannot be encoded.
     target.write_bytes(render(report, reader, folders, now).encode("utf-8", "replace"))
 
 
 def render(report: Report, reader: ReaderInfo, folders: Sequence[Path], now: float) -> str:
-    """Return the page; opens the photos of the failures that it shows."""
+    """Return the page as HTML. The photos of the failures that it shows are opened again."""
     style = (HERE / "page.css").read_text(encoding="utf-8")
     day = time.strftime("%Y-%m-%d", time.gmtime(now))
-    # The style sheet is trusted, and the hash must match these exact bytes.
+    # The hash in the Content-Security-Policy must match the exact bytes of the style sheet.
     style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     page = _environment().get_template("page.html")
     values = {**_scores(report), **_confidence(report), **_depths(report), **_refusals(report)}
@@ -127,7 +135,10 @@ def _refusals(report: Report) -> dict[str, Any]:
 
 
 def family_outcomes(families: Mapping[str, Counter[str]]) -> list[FamilyOutcome]:
-    """Return one row per family, the most often read first; rare families share the last row."""
+    """Return one row per family, those with the most wrong readings first.
+
+    If there are more than MAX_FAMILIES, the remaining ones share the last row.
+    """
     ordered = sorted(
         families.items(), key=lambda family: family[1]["refused"] - family[1]["photos"]
     )
