@@ -1,6 +1,9 @@
-// Sends one photo and returns the reading. Works in browsers and Node 18 or later; needs only fetch and FormData.
+// Sends one photo and returns the reading. Works in browsers and in Node 18 or later. It needs only fetch and FormData.
 
-/** A failure: `code` for programs, `reason` and `advice` for an unreadable photo, and the server's `retryAfter` in seconds, if any. */
+/**
+ * A failure. It has a `code`, and for an unreadable photo a `reason` and `advice`. `retryAfter` is the server's Retry-After in seconds, or
+ * undefined.
+ */
 export class KeylikeError extends Error {
   constructor(status, body, retryAfter) {
     super(body?.error ?? `The response with status ${status} is not from a Keylike server.`)

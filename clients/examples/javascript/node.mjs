@@ -1,4 +1,5 @@
-// Usage: node node.mjs http://127.0.0.1:5000 photo.jpg …      KEYLIKE_TOKEN has the token, if the server requires one.
+// Usage: node node.mjs http://127.0.0.1:5000 photo.jpg …
+// If the server requires a token, set it in the environment variable KEYLIKE_TOKEN.
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KeylikeError, read } from './keylike.mjs'
@@ -6,7 +7,7 @@ import { KeylikeError, read } from './keylike.mjs'
 const [address, ...paths] = process.argv.slice(2)
 const token = process.env.KEYLIKE_TOKEN
 
-/** Reads a photo and retries once if the server deferred it and sent Retry-After. */
+/** Reads a photo. If the response has status 429 or 503 and Retry-After, waits (30 s at most) and tries once more. */
 async function readWithRetry(path) {
   const photo = new Blob([await readFile(path)])
   try {

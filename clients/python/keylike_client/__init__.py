@@ -1,5 +1,7 @@
-"""Python client that reads house keys from photos with a Keylike server: `from keylike_client
-import Client`."""
+"""Python client for a Keylike server, which reads house keys from photos.
+
+Start with `from keylike_client import Client`.
+"""
 
 from __future__ import annotations
 

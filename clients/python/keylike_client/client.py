@@ -20,8 +20,8 @@ from keylike_client.parallel import Outcome, Progress, map_in_order
 from keylike_client.photos import Photo, upload
 from keylike_client.retries import RetryPolicy, Sleep, retry_after_s, sleep
 
-# The server's deadline is a little shorter than the client's, so that its own response still
-# arrives.
+# Deadline that the client sends to the server, as a fraction of its own timeout. It is a little
+# shorter, so that the server's own response to a missed deadline still arrives in time.
 _SERVER_DEADLINE_SHARE = 0.9
 
 
@@ -29,18 +29,18 @@ class Client:
     """Client of one server. It is safe to use from many threads, and it is a context manager.
 
     The token is sent to this server only: redirects are not followed, and nothing is logged.
-    Requests that the server defers (429, 503) and failed connections are retried.
+    Requests with the response status 429 or 503 and failed connections are retried.
 
     Args:
-        address: Address of the server, like https://keys.example.org.
+        address: Address of the server, such as https://keys.example.org.
         token: API token.
         timeout_s: Longest time for a response, in seconds.
-        patience_s: Longest total time for retries of one call, in seconds.
-        ca_file: Certificates of a private authority. Certificates are always checked.
-        clock: Seconds of a monotonic clock, for tests.
-        wall: Seconds since 1970, for tests.
-        sleep: Function that waits, for tests.
-        jitter: Random numbers from 0 to 1, for tests.
+        patience_s: Longest total time for the retries of one call, in seconds.
+        ca_file: File with the certificates of a private certificate authority.
+        clock: Function that returns the seconds of a monotonic clock. Tests replace it.
+        wall: Function that returns the seconds since 1970. Tests replace it.
+        sleep: Function that waits. Tests replace it.
+        jitter: Function that returns random numbers from 0 to 1. Tests replace it.
 
     Raises:
         ValueError: The address or the token is invalid.
@@ -78,14 +78,14 @@ class Client:
         """Read the key on a photo.
 
         Args:
-            photo: Bytes or another buffer, a path, a file opened in binary mode, an image of Pillow,
+            photo: Bytes or another buffer, a path, a file opened in binary mode, a Pillow image,
                 or an array of RGB or grey pixels (uint8).
             zipcode: US ZIP code of five digits.
-            fresh: Read the photo again even if the server has a cached reading.
+            fresh: True to read the photo again even if the server has a cached reading.
 
         Raises:
-            Unreadable: The server cannot read the photo; has a reason and advice.
-            Refused: The server refused the request; has its error code.
+            Unreadable: The server cannot read a key in the photo.
+            Refused: The server reports any other failure.
             Unreachable: No response arrived.
             UnexpectedAnswer: The response is not from a Keylike server of this version.
             UnusablePhoto: The file cannot be read.
@@ -101,18 +101,18 @@ class Client:
         at_once: int = 4,
         progress: Progress | None = None,
     ) -> Iterator[Outcome]:
-        """Read many photos concurrently and yield their outcomes in order.
+        """Read many photos at the same time, and yield their outcomes in the order of the photos.
 
-        A failed photo does not affect the others. Photos are taken from an iterator only as needed.
-        A loop that ends early waits for the requests in progress.
+        A failed photo does not affect the others. Photos are taken from an iterator only when they
+        are needed. If a loop over the outcomes ends early, it waits for the requests in progress.
 
         Args:
-            photos: Photos as `read` takes them.
+            photos: Photos of the types that `read` accepts.
             zipcode: US ZIP code of five digits.
-            fresh: Read photos again even if the server has cached readings.
-            at_once: Number of concurrent requests.
-            progress: Function that receives the number of finished photos and the total, which is
-                None for an iterator. It runs in the calling thread.
+            fresh: True to read photos again even if the server has cached readings.
+            at_once: Number of requests at the same time.
+            progress: Function that receives the number of finished photos and the total number,
+                which is None for an iterator. It runs in the calling thread.
         """
         if at_once < 1:
             raise ValueError("at_once must be at least 1")
@@ -125,14 +125,17 @@ class Client:
     def health(self) -> Health:
         """Return the state of the server.
 
-        Raises the same errors as `read`, except Unreadable and UnusablePhoto.
+        Raises:
+            Refused: The server reports a failure.
+            Unreachable: No response arrived.
+            UnexpectedAnswer: The response is not from a Keylike server of this version.
         """
         return self._request_model(
             Request("GET", "/health", self._headers), Health, threading.Event()
         )
 
     def close(self) -> None:
-        """Close all kept connections."""
+        """Close all open connections."""
         self._connections.close()
 
     def __enter__(self) -> Self:
@@ -210,7 +213,7 @@ class Client:
 
 
 def _error_from_body(body: dict[str, Any], status: int, retry_s: float | None) -> KeylikeError:
-    """Return the exception for a failure in the format of the contract."""
+    """Return the exception for a failure in the format of the API contract."""
     details = body.get("details")
     details = details if isinstance(details, dict) else {}
     if body["code"] == "unreadable":

@@ -1,4 +1,4 @@
-"""Persistent connections to one server. Each carries one request at a time."""
+"""Connections to one server, which are kept open for further requests."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from keylike_client.errors import Unreachable
 
-# Ten times the size of the longest response for one photo.
+# Largest accepted response. The largest response for one photo has a tenth of this size.
 _MAX_RESPONSE_BYTES = 4_000_000
-_CHUNK_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 16  # bytes that are read at once
 
 
 class NotConnected(Unreachable):
@@ -25,7 +25,7 @@ class NotConnected(Unreachable):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """HTTP request. Each call of `body` returns the pieces of the body from the beginning."""
+    """HTTP request. Each call of `body` returns all pieces of the body from the beginning."""
 
     method: str
     path: str
@@ -45,14 +45,15 @@ class Response:
 class Connections:
     """Pool of connections to one server.
 
-    Certificates are checked against the system's authorities or those in `ca_file`. This cannot be
-    turned off.
+    Certificates are checked against the system's certificate authorities or those in `ca_file`.
+    This cannot be turned off.
 
     Args:
         address: http:// or https:// address of the server, with an optional path prefix.
-        timeout_s: Longest silence, and longest duration of a response after its first bytes.
-        ca_file: Certificates of a private authority.
-        clock: Seconds of a monotonic clock.
+        timeout_s: Longest wait for bytes, and longest duration of a response after its first bytes,
+            in seconds.
+        ca_file: File with the certificates of a private certificate authority.
+        clock: Function that returns the seconds of a monotonic clock.
 
     Raises:
         ValueError: The address is invalid.
@@ -89,16 +90,16 @@ class Connections:
         """Send a request and return the response.
 
         Raises:
-            NotConnected: Nothing was sent.
-            Unreachable: The server may have received the request.
+            NotConnected: The connection failed before anything was sent.
+            Unreachable: The connection failed later, so the server may have received the request.
         """
         idle = self._take()
         if idle is not None:
             try:
                 return self._exchange(idle, request)
             except _ClosedByServer:
-                # Servers close idle connections. This one sent no response, so a new connection is
-                # safe.
+                # Servers close idle connections. The server sent no response, so it is safe to send
+                # the request again on a new connection.
                 pass
         connection = self._connect()
         try:
@@ -107,7 +108,7 @@ class Connections:
             raise Unreachable("The connection was closed before a response arrived.") from error
 
     def close(self) -> None:
-        """Close all idle connections, and from now on each connection after its request."""
+        """Close all idle connections. Connections in use are closed after their request."""
         with self._lock:
             idle, self._idle, self._closed = self._idle, [], True
         for connection in idle:
@@ -159,7 +160,7 @@ class Connections:
             )
         except (BrokenPipeError, ConnectionResetError):
             # A server that refuses a large photo may close the connection during the upload. Its
-            # response can still be read.
+            # response may still arrive.
             pass
         sock = connection.sock
         try:
@@ -175,7 +176,11 @@ class Connections:
         return Response(response.status, response.headers, body)
 
     def _read(self, response: http.client.HTTPResponse, sock: socket.socket) -> bytes:
-        """Return the body. It must arrive within the timeout."""
+        """Return the body of a response.
+
+        Raises:
+            TimeoutError: The body did not arrive within the timeout, or it is too large.
+        """
         body, deadline = bytearray(), self._clock() + self._timeout_s
         while chunk := response.read1(_CHUNK_BYTES):
             body += chunk
@@ -189,7 +194,7 @@ class Connections:
         return bytes(body)
 
     def _take(self) -> http.client.HTTPConnection | None:
-        """Return an idle connection that is still open, if any."""
+        """Return an idle connection that is still open, or None."""
         while True:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
@@ -206,7 +211,7 @@ class Connections:
 
 
 def _is_readable(sock: socket.socket) -> bool:
-    """Return True if the socket is readable. An idle socket is readable only if it was closed."""
+    """Return True if the socket can be read. For an idle one, this means that it was closed."""
     with selectors.DefaultSelector() as selector:
         selector.register(sock, selectors.EVENT_READ)
         return bool(selector.select(0))

@@ -1,5 +1,4 @@
-"""Decoding of JSON into frozen dataclasses. Types are checked strictly, and unknown fields are
-ignored."""
+"""Converts JSON to frozen dataclasses. Types are checked strictly. Unknown fields are ignored."""
 
 from __future__ import annotations
 
@@ -12,8 +11,10 @@ T = TypeVar("T")
 
 
 class DecodeError(ValueError):
-    """JSON that does not have the expected type. The message has the name of the field, never its
-    value."""
+    """A field of the JSON is missing or has the wrong type.
+
+    The message contains the name of the field, but never its value.
+    """
 
 
 def decode(target: type[T], value: object) -> T:

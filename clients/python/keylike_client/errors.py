@@ -1,4 +1,4 @@
-"""Errors of the client: one class per case that an application handles differently."""
+"""Errors of the client. There is one class for each case that an application may handle."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ class KeylikeError(Exception):
 
 
 class Unreadable(KeylikeError):
-    """The server examined the photo and cannot read a key on it.
+    """The server cannot read a key in the photo.
 
     Attributes:
-        reason: Reason for programs.
-        advice: What to do better on the next photo.
+        reason: Reason of the refusal, such as too_blurred.
+        advice: Sentence that tells the user how to take a better photo.
+        model_used: Name and version of the model, or None.
+        details: Further details for programs.
     """
 
     def __init__(
@@ -52,10 +54,11 @@ class Unreadable(KeylikeError):
 
 
 class Refused(KeylikeError):
-    """Any other failure that the server reports, such as unauthorized, image_too_large or
-    rate_limited.
+    """The server reports any other failure, such as unauthorized, image_too_large or rate_limited.
 
-    `retry_after_s` is the server's Retry-After in seconds, or None.
+    Attributes:
+        details: Further details for programs.
+        retry_after_s: The server's Retry-After in seconds, or None.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class Refused(KeylikeError):
 
 
 class UnexpectedAnswer(KeylikeError):
-    """The response is not from a Keylike server of this version: a proxy's page, a redirect or
-    other JSON."""
+    """The response is not from a Keylike server of this version.
+
+    For example, it is the page of a proxy, a redirect, or other JSON.
+    """
 
     def __init__(self, message: str, *, status: int, retry_after_s: float | None = None) -> None:
         super().__init__(message, code="unexpected_answer", status=status)
@@ -90,7 +95,7 @@ class Unreachable(KeylikeError):
 
 
 class UnusablePhoto(KeylikeError):
-    """The photo cannot be read from its file, or changed during the upload."""
+    """The photo has a wrong type, or its file cannot be read or became shorter while uploading."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="unusable_photo")

@@ -1,8 +1,8 @@
-"""Responses of a server as frozen, fully typed values.
+"""Responses of the server as frozen, typed dataclasses.
 
-Names are those of the HTTP contract in Python's spelling: `estimatedAnnualProduction` becomes
-`estimated_annual_production`. Fields that reveal the code of a key are not part of `repr`, so a
-logged reading does not contain it.
+The names are those of the HTTP API in Python's style: `estimatedAnnualProduction` becomes
+`estimated_annual_production`. Fields that reveal the code of a key are left out of `repr`, so that
+a logged reading does not contain the code.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Cut:
         position: Number of the cut, from 1 at the bow.
         depth: The maker's number for the depth.
         probability: Probability that the depth is right.
-        depth_mm: Blade height left under the cut, in millimetres. A deeper cut has a smaller one.
-        height_in: The same height in inches, as makers' tables give it.
+        depth_mm: Blade height left under the cut, in millimetres. It is smaller for a deeper cut.
+        height_in: The same height in inches, the unit of the makers' tables.
     """
 
     position: int
@@ -41,7 +41,13 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutLine:
-    """Position of a cut on the photo, in pixels: its foot on the uncut edge, and its root."""
+    """Position of a cut in the photo, in pixels.
+
+    Attributes:
+        position: Number of the cut, from 1 at the bow.
+        foot: The point (x, y) on the uncut edge, opposite the cut.
+        root: The deepest point (x, y) of the cut.
+    """
 
     position: int
     foot: Point
@@ -50,7 +56,14 @@ class CutLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """Outline and cuts of the key, in pixels of the upright photo of `width` by `height`."""
+    """Outline and cuts of the key, in pixels of the upright photo.
+
+    Attributes:
+        width: Width of the photo.
+        height: Height of the photo.
+        outline: Points of the blade's outline.
+        cuts: Position of each cut.
+    """
 
     width: int
     height: int
@@ -64,12 +77,12 @@ class Quality:
 
     Attributes:
         px_per_mm: Pixels per millimetre.
-        px_per_depth_step: Pixels per step between neighbouring depths.
-        tilt_deg: Tilt of the key in degrees.
-        sharpness: From 0 to 1.
-        contrast: From 0 to 1.
-        worn_cuts: Positions of cuts that look worn.
-        other_keys: Whether other keys seem to be in the picture.
+        px_per_depth_step: Pixels per difference between neighbouring depths.
+        tilt_deg: Estimated tilt of the key in degrees.
+        sharpness: Sharpness from 0 (blurred) to 1.
+        contrast: Contrast from 0 to 1.
+        worn_cuts: Numbers of the cuts whose measured height is between two depths.
+        other_keys: True if other keys seem to be in the picture.
     """
 
     px_per_mm: float | None
@@ -83,7 +96,16 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySpace:
-    """Number of possible codes: in theory, within MACS, and without weak patterns."""
+    """Number of possible codes of a keyway.
+
+    Attributes:
+        cuts: Number of cuts.
+        depths: Possible depths.
+        theoretical: Number of all combinations of depths.
+        after_macs: Number of codes that keep MACS, the largest allowed difference between
+            neighbouring depths.
+        without_weak: Number of these codes that have no weak pattern.
+    """
 
     cuts: int
     depths: tuple[int, ...]
@@ -94,7 +116,13 @@ class KeySpace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyedAlike:
-    """Risk of an equal key: at best one in `one_in` keys has the same code."""
+    """Risk that another key has the same code.
+
+    Attributes:
+        one_in: At best, one in this many keys has the same code.
+        sentence: The risk as a sentence.
+        source: Source of the number.
+    """
 
     one_in: int
     sentence: str
@@ -103,7 +131,7 @@ class KeyedAlike:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeakPattern:
-    """Weakness of the code, and the points it costs."""
+    """Weakness of a code. `cost` is the number of points that it takes from the score."""
 
     name: str
     explanation: str
@@ -113,7 +141,7 @@ class WeakPattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Statement with a word for programs, an explanation for people and a source."""
+    """Statement with a value for programs, an explanation for users, and a source."""
 
     value: str
     explanation: str
@@ -122,7 +150,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Part of the score: `points` out of `of`, with the reason."""
+    """Part of the score: `points` of at most `of` points, with the reason `why`."""
 
     name: str
     points: int
@@ -155,7 +183,7 @@ class Reading:
     Attributes:
         confidence: Probability that the whole code is right.
         timestamp: Milliseconds since 1970.
-        processing_ms: Time that the server took.
+        processing_ms: Time that the server took, in milliseconds.
 
     The other attributes are described in the API documentation of the server.
     """
@@ -196,11 +224,12 @@ class Health:
     """State of a server.
 
     Attributes:
-        status: healthy, degraded (a fallback model answers; see `reason`), loading or draining.
-        reason: Explanation of a degraded state.
-        model_loaded: Whether a model is ready.
-        model: Name and version of the model.
-        gpu_available: Whether the server has a GPU.
+        status: healthy, degraded (for example, the embedded reader replaces the configured model),
+            loading or draining (shutting down).
+        reason: Explanation of a degraded state, or None.
+        model_loaded: True if a model is ready.
+        model: Name and version of the model, or None.
+        gpu_available: True if the server has a GPU.
         gpu_memory_mb: GPU memory in use, in megabytes.
         api_version: Version of the HTTP API.
         timestamp: Milliseconds since 1970.

@@ -1,4 +1,4 @@
-"""Concurrent processing of many photos with results in order."""
+"""Processes many photos at the same time and returns the results in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from keylike_client.errors import KeylikeError
 from keylike_client.models import Reading
 from keylike_client.photos import Photo
 
-# Queue one more photo per concurrent request, so that a slow one does not hold up the others.
+# Number of submitted photos per concurrent request. With one more photo than requests, a slow photo
+# does not delay the others.
 _QUEUED_PER_REQUEST = 2
 
 Progress = Callable[[int, int | None], object]
@@ -22,7 +23,7 @@ ReadOne = Callable[[Photo, threading.Event], Reading]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Outcome of one photo: a `reading` or an `error`. `index` counts from 0."""
+    """Outcome of one photo: a `reading` or an `error`. `index` is its position, from 0."""
 
     index: int
     photo: Photo = field(repr=False)
@@ -36,7 +37,7 @@ def map_in_order(
     """Call `read_one` for each photo and yield the outcomes in order.
 
     Args:
-        read_one: Function that reads a photo. Its event is set once its result is no longer needed.
+        read_one: Function that reads a photo. Its event is set when its result is not needed.
         photos: Photos to read.
         at_once: Number of concurrent calls.
         progress: Function that receives the number of finished photos and the total, if known.

@@ -1,4 +1,7 @@
-"""Photos to upload: bytes, paths, files or pixels, sent in chunks and repeatable."""
+"""Prepares photos for uploading: bytes, paths, files, images or pixels.
+
+A photo is sent in chunks, and can be sent again for a retry.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ from keylike_client.pixels import encode_image, encode_pixels
 
 
 class Buffer(Protocol):
-    """An object with the buffer protocol: bytes, bytearray, memoryview, mmap, an array of NumPy."""
+    """An object with the buffer protocol: bytes, bytearray, memoryview, mmap, or a NumPy array."""
 
     def __buffer__(self, flags: int, /) -> memoryview:
         """Return a view of the memory."""
 
 
 class Array(Protocol):
-    """An array of NumPy; its types do not show the buffer protocol before Python 3.12."""
+    """A NumPy array. Before Python 3.12, its type hints do not include the buffer protocol."""
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
@@ -29,7 +32,7 @@ class Array(Protocol):
 
 
 class Image(Protocol):
-    """An image of Pillow, which the client does not import by itself."""
+    """A Pillow image. The client does not import Pillow for it."""
 
     def getexif(self) -> Any:
         """Return the EXIF data."""
@@ -40,14 +43,14 @@ class Image(Protocol):
 
 Photo: TypeAlias = Buffer | Array | str | os.PathLike[str] | BinaryIO | Image
 _Source = bytes | str | os.PathLike[str] | BinaryIO
-_CHUNK_BYTES = 1 << 16
-_HEAD_BYTES = 16
+_CHUNK_BYTES = 1 << 16  # bytes that are sent at once
+_HEAD_BYTES = 16  # bytes that show the format of a photo
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Photo of `length` bytes that begins at position `start` of its file."""
+    """Photo to upload: `length` bytes from position `start` of its file."""
 
     photo: _Source
     start: int
@@ -55,7 +58,7 @@ class Upload:
     content_type: str
 
     def chunks(self) -> Iterator[bytes]:
-        """Return the bytes of the photo in chunks, from the beginning on each call.
+        """Yield the bytes of the photo in chunks. Each call starts from the beginning.
 
         Raises:
             UnusablePhoto: The file is now shorter than before.
@@ -72,9 +75,10 @@ class Upload:
 
 
 def upload(photo: Photo) -> Upload:
-    """Measure a photo and return its upload. A file that cannot seek is read to its end.
+    """Determine size and type of a photo and return its upload.
 
-    Buffers and images are copied, so the application may change them afterwards.
+    A file that cannot seek is read to its end. Buffers and images are copied, so the application
+    may change them afterwards.
 
     Raises:
         UnusablePhoto: The photo cannot be read.
@@ -100,7 +104,7 @@ def _source(photo: Photo) -> _Source:
         return encode_image(other)
     with suppress(TypeError, BufferError):
         view = memoryview(other)
-        # An array of one dimension holds an encoded file, as OpenCV's imencode returns it.
+        # An array with one dimension contains an encoded file, as OpenCV's imencode returns it.
         one_column = view.ndim == 2 and view.shape is not None and view.shape[1] == 1
         return view.tobytes() if view.ndim <= 1 or one_column else encode_pixels(view)
     if not hasattr(other, "read"):
@@ -118,7 +122,7 @@ def _source(photo: Photo) -> _Source:
 
 @contextmanager
 def _opened(photo: _Source) -> Iterator[BinaryIO]:
-    """Open the photo. A file object of the application stays open."""
+    """Open the photo. A file object that the application passed is not closed afterwards."""
     if isinstance(photo, bytes):
         yield io.BytesIO(photo)
     elif isinstance(photo, str | os.PathLike):
@@ -134,7 +138,7 @@ def _opened(photo: _Source) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _file_errors() -> Iterator[None]:
-    """Raise errors of the file as UnusablePhoto, to tell them from connection errors."""
+    """Convert errors of a file to UnusablePhoto, so that they do not look like network errors."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -147,7 +151,7 @@ def _unusable(error: Exception) -> UnusablePhoto:
 
 
 def _content_type(head: bytes) -> str:
-    """Return the content type for the first bytes. The server checks the format itself."""
+    """Return the content type for the first bytes of a file. The server checks the real format."""
     if head.startswith(b"\xff\xd8"):
         return "image/jpeg"
     if head.startswith(b"\x89PNG"):

@@ -1,4 +1,4 @@
-"""Encode pixels of the application: images of Pillow, and arrays such as NumPy's."""
+"""Encodes Pillow images and arrays of pixels as JPEG or PNG."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 
 from keylike_client.errors import UnusablePhoto
 
-# Chroma is not subsampled, so that the edges of the cuts stay sharp.
+# Options of JPEG. Without subsampling of the colours, the edges of the cuts stay sharp.
 _JPEG = {"quality": 95, "subsampling": 0}
 _ORIENTATION = 0x0112
-# PNG 1.2, 4.1.1: colour types by the number of channels.
+# PNG's colour type by the number of channels (PNG 1.2, 4.1.1).
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-_FAST = 1
+_FAST = 1  # zlib's compression level
 
 
 def encode_image(image: Any) -> bytes:
-    """Return an image of Pillow as JPEG, or as PNG if it has transparent parts.
+    """Return a Pillow image as JPEG, or as PNG if it has transparent parts.
 
-    The server turns it upright and places it over white. Of the metadata only the orientation is
-    sent.
+    The orientation is the only metadata that is sent. The server turns the picture upright and puts
+    transparent parts on white.
     """
     if image.mode.startswith(("I", "F")):
         raise UnusablePhoto(f"An image of mode {image.mode} must be converted to RGB first.")
@@ -38,13 +38,13 @@ def encode_image(image: Any) -> bytes:
 
 
 def encode_pixels(pixels: memoryview) -> bytes:
-    """Return an array of pixels as a picture.
+    """Return an array of pixels as an encoded picture.
 
-    It is a JPEG if Pillow is installed, otherwise a PNG, which is several times larger.
+    It is a JPEG if Pillow is installed. Otherwise it is a PNG, which is several times larger.
 
     Args:
-        pixels: 8-bit samples of shape (height, width), or (height, width, channels) with one channel
-            (grey), three (RGB) or four (RGBA). OpenCV's order is BGR.
+        pixels: 8-bit samples of shape (height, width) or (height, width, channels). There may be
+            one channel (grey), two (grey, alpha), three (RGB) or four (RGBA).
 
     Raises:
         UnusablePhoto: The array has another type or shape.
@@ -71,7 +71,7 @@ def encode_pixels(pixels: memoryview) -> bytes:
 
 def _png(samples: bytes, width: int, height: int, channels: int) -> bytes:
     row = width * channels
-    # Each row begins with the number of its filter: none.
+    # Each row begins with the number of its filter. 0 means that no filter is used.
     rows = b"".join(b"\0" + samples[at : at + row] for at in range(0, height * row, row))
     header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, _FAST)), (b"IEND", b""))

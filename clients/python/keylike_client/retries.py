@@ -1,4 +1,4 @@
-"""Retry policy: which failures are safe to retry, after how long, and when to give up."""
+"""Retry policy: which requests are sent again, after how many seconds, and when to give up."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from email.utils import parsedate_to_datetime
 from keylike_client.connections import NotConnected
 from keylike_client.errors import KeylikeError, Refused, UnexpectedAnswer
 
-# The server did no work for these requests.
+# Statuses after which a request is sent again. The server has not processed these requests.
 _RETRIED_STATUSES = (429, 503)
+# First and longest wait before a retry in seconds. Each wait is twice as long as the one before.
 _FIRST_WAIT_S = 0.5
 _MAX_BACKOFF_S = 8.0
-# Largest random addition to a wait, as a share of it. It keeps deferred clients from returning all
-# at once.
+# Largest random addition to a wait, as a fraction of the wait. Without it, many clients would retry
+# at the same moment.
 _MAX_JITTER = 0.25
 
 Sleep = Callable[[float, threading.Event], object]
 
 
 def sleep(seconds: float, cancelled: threading.Event) -> None:
-    """Wait, or return early when the event is set."""
+    """Wait for `seconds`, or until the event is set."""
     cancelled.wait(seconds)
 
 
 class RetryPolicy:
     """Retry policy that all requests of a client share.
 
-    Once the server defers one request, the others wait as well.
+    If the server asks one request to wait (Retry-After), the other requests wait too.
 
     Args:
-        patience_s: Longest total time for retries of one call, in seconds.
-        clock: Seconds of a monotonic clock.
+        patience_s: Longest total time for the retries of one call, in seconds.
+        clock: Function that returns the seconds of a monotonic clock.
         sleep: Function that waits.
-        jitter: Random numbers from 0 to 1.
+        jitter: Function that returns random numbers from 0 to 1.
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class RetryPolicy:
         self._not_before = clock()
 
     def run(self, attempt: Callable[[], bytes], cancelled: threading.Event) -> bytes:
-        """Return the result of `attempt`, after retries if necessary.
+        """Call `attempt`, again if needed, and return its result.
 
-        Raises the last error if a retry is not safe or there is no time left.
+        Raises:
+            KeylikeError: The last error, if a retry is not safe or if there is no time left.
         """
         deadline, retries = self._clock() + self._patience_s, 0
         self._wait(self._remaining_delay(), cancelled)
@@ -75,7 +77,7 @@ class RetryPolicy:
             if error.status not in _RETRIED_STATUSES:
                 return None
             requested_s = error.retry_after_s or 0.0
-            # A wait beyond the patience is reported as an error. It does not delay other
+            # A wait that is longer than `patience_s` causes an error. It does not delay other
             # requests.
             if requested_s <= self._patience_s:
                 with self._lock:
