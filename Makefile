@@ -1,14 +1,15 @@
-# `make help` lists the targets. Each installs what it needs into .venv first, from requirements.txt
-# and locks/, with pip and the hashes in those files. uv is only needed for `make lock`.
+# `make help` lists the targets. Each target first installs the packages that it needs into .venv, with
+# pip, from requirements.txt and locks/, and checks their hashes. Only `make lock` needs uv.
 PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
 	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { echo $$each; break; }; done)
 VENV := .venv
-# Rendered pictures (12 GB) and checkpoints, and the version that `make train` writes into the manifest.
+# WORK is the folder for rendered pictures (12 GB), checkpoints and other output. FURTHER=1 makes
+# `make train` start from the shipped networks. VERSION is the version that it writes into the manifest.
 WORK ?= work
 FURTHER ?=
 VERSION ?= 1.3.0
-# Environments of the benchmark's load generator and of each peer server; seconds per measurement,
-# rounds over all servers, and the folder of the report.
+# For `make bench`: folder of the virtual environments of the load generator and of the other servers,
+# names of these environments, seconds per measurement, number of rounds, and folder of the report.
 ENVS ?= tools/benchmarks/.envs
 PEERS := load fastapi litserve bentoml
 SECONDS ?= 8
@@ -17,16 +18,17 @@ DOCS ?= docs/benchmarks
 COUNT ?= 100000
 REDOCLY := 2.77.0
 SBOM := $(WORK)/sbom
-# pip repeats a lost connection for every package and attempt; one line is enough.
+# pip, with a single line of output if it cannot reach the package index. By itself, it prints an error
+# for every package and attempt.
 PIP := sh -c 'said=$$($(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --retries 2 "$$@" 2>&1) && exit; \
 	case $$said in \
 	*"connection broken by"*) echo "pip cannot reach the package index: connect this machine to the internet, or set PIP_INDEX_URL to an index in your network";; \
 	*) echo "$$said";; esac >&2; exit 1' pip
 LOCKED := $(PIP) --require-hashes -r
-# Address of another PyTorch index. The one with CPU builds saves 4 GB of CUDA on a machine without
-# a GPU. Its hashes are in no lock, so torch is then installed by version only. TORCH_HASHES=no does
-# the same with the index that pip uses anyway. A build of the right version that is already
-# installed is kept.
+# TORCH_INDEX is the address of another package index for PyTorch. On a machine without a GPU, the index
+# with CPU builds saves 4 GB of CUDA packages. No lock contains the hashes of its files, so PyTorch is
+# then installed by version only. TORCH_HASHES=no does the same with pip's usual index. If the right
+# version is installed already, it is kept.
 TORCH_INDEX ?=
 TORCH_HASHES ?= yes
 TORCH_PINS = $(shell sed -nE 's/^ *"((torch|torchvision)==[^"]+)".*/\1/p' pyproject.toml | sort -u)
@@ -41,7 +43,7 @@ WITHOUT_TORCH = $$(sed -nE 's/^(torch|torchvision|triton|cuda-[a-z]+|nvidia-[a-z
 # One process per core, at most four. A process that runs out of tests takes some from another.
 PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
-# Two installations must not change the same environment at once.
+# Targets run one after the other, because two installations must not change an environment at once.
 .NOTPARALLEL:
 .PHONY: help serve serve-gemma test test-slow test-gemma lint lint-api advisories bench stress bench-gemma fuzz hostile-load train evaluate evaluation-docs lock sbom wheel
 
@@ -118,8 +120,8 @@ $(WORK)/judged-without/labels.jsonl: | $(VENV)/server
 wheel: $(VENV)/dev ## build the installable package into $(WORK)/dist
 	@$(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(WORK)/dist .
 
-# A package keeps its locked version unless pyproject.toml asks for another. PyTorch and its own
-# dependencies are in torch.txt only (see TORCH_INDEX), so the other locks leave them out.
+# A package keeps its locked version unless pyproject.toml requires another one. PyTorch and its
+# dependencies are only in torch.txt (see TORCH_INDEX), so the other locks do not contain them.
 lock: $(VENV)/dev ## write requirements.txt and locks/ from pyproject.toml
 	@$(LOCK) pyproject.toml -o requirements.txt
 	@$(LOCK) pyproject.toml --extra otel -o locks/otel.txt
@@ -149,7 +151,7 @@ $(VENV)/made:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# Stamp files: nothing is installed again until the locked versions change.
+# Stamp files: packages are installed again only if the lock files have changed.
 $(VENV)/server: $(VENV)/made requirements.txt
 	@echo "Installing the server into $(VENV) (about a minute) ..."
 	@$(LOCKED) requirements.txt

@@ -1,2 +1,1 @@
-"""Helpers of the notebook. They keep its cells a few lines long and turn failures into readable
-messages."""
+"""Helper modules of the notebook. They keep its cells short and give readable error messages."""

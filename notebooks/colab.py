@@ -1,4 +1,4 @@
-"""Colab's secrets, Google Drive and file uploads, with substitutes for other notebooks."""
+"""Colab's secrets, Google Drive and file uploads, with replacements outside Colab."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def photo(source: str, sample: Path) -> bytes:
     files = _colab_module("files")
     if files is None:
         raise ValueError("Only Colab supports uploads. Elsewhere, enter the path of a photo.")
-    # Colab writes uploads to disk, so use a folder that is deleted at once.
+    # Colab writes uploads to disk, so they go into a folder that is deleted at once.
     with tempfile.TemporaryDirectory() as folder:
         upload = Path(folder) / "photo"
         files.upload_file(str(upload))
@@ -77,7 +77,7 @@ def _secret(name: str) -> str | None:
         return None
     try:
         return str(userdata.get(name)).strip() or None
-    # Colab's own exceptions: the secret is missing, or this notebook has no access to it.
+    # Colab raises its own exceptions if the secret is missing or this notebook may not access it.
     except Exception as error:
         print(
             f"Colab has no secret {name} that this notebook can access ({type(error).__name__}). "
@@ -89,7 +89,7 @@ def _secret(name: str) -> str | None:
 def _prompt(question: str) -> str | None:
     try:
         return getpass.getpass(question).strip() or None
-    # A notebook that runs unattended takes no input.
+    # These exceptions mean that the notebook runs without a user who could enter the token.
     except Exception as error:
         if type(error).__name__ not in ("StdinNotImplementedError", "EOFError"):
             raise
@@ -97,7 +97,7 @@ def _prompt(question: str) -> str | None:
 
 
 def _colab_module(name: str) -> Any:
-    """Return a module of Colab, or None elsewhere."""
+    """Return a module of Colab, or None outside Colab."""
     try:
         return importlib.import_module(f"google.colab.{name}")
     except ImportError:

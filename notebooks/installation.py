@@ -1,6 +1,7 @@
-"""Choice of the Python interpreter that runs the server.
+"""Selects the Python interpreter that runs the server, and installs missing packages.
 
-It is the notebook's own if it has all packages, or else a virtual environment next to the notebook.
+It is the notebook's interpreter if that has all packages. Otherwise it is the one of a virtual
+environment in the Keylike folder.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 # Oldest and newest Python version of the locked packages.
 _PYTHON_RANGE = ((3, 11), (3, 13))
-# Exits with 0 if every locked package is installed in the locked version.
+# Script that exits with status 0 if every locked package is installed in the locked version.
 _COMPARE_SCRIPT = """
 import sys
 from pathlib import Path
@@ -19,14 +20,14 @@ from keylike.doctor.packages import compare
 found = compare(*map(Path, sys.argv[1:]))
 sys.exit(bool(found.lacking or found.other))
 """
-_SHOWN_LINES = 15
+_SHOWN_LINES = 15  # last lines of a failed command's output that are shown
 
 
 def server_python(home: Path, *, gemma: bool) -> Path:
-    """Return a Python interpreter with the server's packages, and Gemma's if needed.
+    """Return a Python interpreter with the server's packages, and with Gemma's if `gemma` is True.
 
-    Missing packages are installed into a new environment. The notebook's own environment does not
-    change: Colab has already imported its packages, and other versions would need a new session.
+    Missing packages are installed into a new environment. The notebook's environment stays as it is,
+    because Colab has already imported its packages. Other versions would need a new session.
 
     Raises:
         RuntimeError: The Python version is unsupported, or the installation failed.
@@ -51,7 +52,7 @@ def server_python(home: Path, *, gemma: bool) -> Path:
 
 
 def has_packages(python: Path, home: Path, *, gemma: bool) -> bool:
-    """Return True if that interpreter has all packages in their locked versions."""
+    """Return True if the interpreter `python` has all packages in their locked versions."""
     files = ["requirements.txt", *(["locks/torch.txt", "locks/gemma.txt"] if gemma else [])]
     return (
         python.exists()
@@ -63,13 +64,13 @@ def has_packages(python: Path, home: Path, *, gemma: bool) -> bool:
 
 
 def install(home: Path, locks: list[str]) -> None:
-    """Install locked packages into `home`/.venv, with their hashes checked.
+    """Install locked packages into `home`/.venv and check their hashes.
 
-    The notebook's pip installs them, because Colab's and Debian's Python cannot add pip to a new
+    The notebook's pip is used, because the Python of Colab and Debian cannot add pip to a new
     environment.
 
     Raises:
-        RuntimeError: A command failed. The message has the end of its output.
+        RuntimeError: A command failed. The message contains the end of its output.
     """
     environment_python = home / ".venv"
     if not (environment_python / "bin" / "python").exists():

@@ -1,8 +1,8 @@
-"""Pictures for the notebook's cells: a QR code, and a photo with its reading drawn on it.
+"""Draws pictures for the notebook: a QR code, and a photo with its reading drawn on it.
 
-The server's Python draws them (`python -m notebooks.pictures qr | overlay`), because it has the
-packages and opens every photo format. The secret input goes through a pipe: other users can see the
-arguments of a program.
+The server's Python interpreter draws them (`python -m notebooks.pictures qr` or `overlay`), because
+it has the packages for it. The input contains secrets, so it is sent through a pipe: other users
+can see the arguments of a program.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import keylike_client
 
-_SCALE = 6
+_SCALE = 6  # pixels per square of the QR code
 
 
 def qr_code(python: Path, home: Path, link: str) -> bytes:
@@ -25,7 +25,7 @@ def qr_code(python: Path, home: Path, link: str) -> bytes:
 
 
 def overlay(python: Path, home: Path, photo: bytes, reading: keylike_client.Reading) -> bytes:
-    """Return the upright photo as a JPEG with the outline, the cuts and their depths."""
+    """Return the upright photo as a JPEG with outline, cuts and depths drawn on it."""
     return _draw(python, home, "overlay", _serialize(reading) + b"\n" + photo)
 
 

@@ -1,4 +1,4 @@
-"""Server process of a notebook: started, monitored until it is ready, and stopped with it."""
+"""Starts the server process for the notebook, waits until it is ready, and stops it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from pathlib import Path
 
 from keylike.tunnel.reaper import Reaper
 
-# A large model on Google Drive is read twice: the first time for its hashes.
+# Longest time in seconds until the server is ready. A large model on Google Drive takes long: it is
+# read once for the hashes and once for loading.
 _READY_S = 1800.0
-_STOP_S = 30.0
+_STOP_S = 30.0  # seconds after which a server that does not stop is killed
+# Lines of the server's output, and the form of a token.
 _LOCAL_ADDRESS = re.compile(r"serves on (\S+) with the model")
 _TUNNEL_OPEN = re.compile(r"Open on the phone:  ((?:[^\s#]+)/(?:#token=(\S+))?)")
 _TUNNEL_FAILED = re.compile(r"The local server keeps running:  [^\s#]+/(?:#token=(\S+))?")
@@ -28,7 +30,7 @@ find_ngrok() or installer.install_ngrok(conf.DEFAULT_NGROK_PATH)
 
 
 def fetch_agent(python: Path, home: Path) -> None:
-    """Download ngrok's program to pyngrok's folder, unless it is already installed.
+    """Download the ngrok program to pyngrok's folder, unless ngrok is already installed.
 
     Raises:
         RuntimeError: The download failed.
@@ -51,11 +53,11 @@ def fetch_agent(python: Path, home: Path) -> None:
 class Server:
     """Server process that runs `app.py` in `home` on a free port.
 
-    It has a tunnel if there is an `ngrok_token`.
+    It opens a tunnel if `ngrok_token` is given.
 
     Attributes:
-        local: Local address of the server.
-        link: Address for a phone, or None without a tunnel.
+        local: Address of the server on this machine.
+        link: Public address with the token, for a phone. None without a tunnel.
         token: API token of the server, or None if it needs none.
 
     Raises:
@@ -73,8 +75,8 @@ class Server:
         self._loaded = False
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._reaper = Reaper()
-        # The server creates a token for this run only if there are none from other runs, so it gets
-        # an empty token file.
+        # The server creates a temporary token only if no tokens exist, so it gets an empty token
+        # file.
         settings = {
             "KEYLIKE_PORT": "0",
             "KEYLIKE_LOG_LEVEL": "ERROR",
@@ -93,7 +95,8 @@ class Server:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                # Interrupting a cell must not stop the server, and the reaper ends process groups.
+                # In a new session, the server does not end when a cell is interrupted. The reaper
+                # needs a process group of its own.
                 start_new_session=True,
             )
         except OSError:
@@ -108,7 +111,7 @@ class Server:
     ) -> None:
         """Show the server's output until the model is loaded and the tunnel is open or has failed.
 
-        The token is not shown. On any error the server is stopped.
+        Tokens in the output are hidden. On any error the server is stopped.
 
         Args:
             show: Function that receives each line.
@@ -134,7 +137,7 @@ class Server:
             raise
 
     def stop(self) -> None:
-        """Stop the server and its tunnel after the requests in progress. Is safe to call twice."""
+        """Stop the server and its tunnel after the requests in progress. It may be called twice."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)
@@ -150,7 +153,7 @@ class Server:
         return self._loaded and (self._tunnel_settled or not self._tunnel)
 
     def _listen(self) -> None:
-        """Read all output while the server runs. It would block on a full pipe."""
+        """Read all output of the server. Otherwise it would block on a full pipe."""
         assert self._process.stdout is not None
         with self._process.stdout as output:
             for line in output:
