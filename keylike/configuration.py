@@ -1,4 +1,4 @@
-"""Values that the components of a service derive from the settings."""
+"""Derive the values that the components of the service need from the settings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def picture_limits(settings: Settings) -> Limits:
-    """Return the largest picture that is accepted."""
+    """Return the limits on the size of a picture."""
     return Limits(settings.max_bytes, settings.max_pixels, settings.max_memory)
 
 

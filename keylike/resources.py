@@ -28,14 +28,14 @@ def shown(path: Path) -> str:
     try:
         if path.is_relative_to(Path.cwd()):
             path = path.relative_to(Path.cwd())
-    # The current folder was removed.
+    # Path.cwd() raises this if the current folder was removed.
     except FileNotFoundError:
         pass
     return shlex.quote(str(path))
 
 
 def _program(path: Path) -> str:
-    """Return the text with which a shell starts a program: its name if it is in PATH, or its path."""
+    """Return how a shell starts a program: by its name if it is in PATH, or else by its path."""
     found = shutil.which(path.name)
     # The paths are not resolved, because the python of a virtual environment is a link.
     if found and os.path.abspath(found) == str(path):

@@ -48,9 +48,12 @@ def chosen_policy(setting: str, *, loopback: bool, one_token: bool) -> Policy:
 
 
 def tunnel_refusal(setting: str, *, loopback: bool, open_allowed: bool) -> str | None:
-    """Return why the settings forbid a tunnel, or None.
+    """Return why the settings forbid a tunnel, or None if they allow one.
 
-    `open_allowed` permits a tunnel without tokens.
+    Args:
+        setting: Value of KEYLIKE_POLICY.
+        loopback: True if only this machine can reach the server.
+        open_allowed: True if a tunnel without tokens is allowed (KEYLIKE_TUNNEL_OPEN).
     """
     if not loopback:
         return (

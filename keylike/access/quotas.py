@@ -12,9 +12,9 @@ from limits.storage import MovingWindowSupport, Storage
 
 from keylike.access.tokens import Tier, Token
 
-# Largest number of windows in memory. Each client has three. With this number of windows, all full,
-# clients without a token take about 40 MB. If there are more, the window that has not been used for
-# the longest time is dropped together with its count.
+# Largest number of windows in memory. Each client has three: per minute, per hour and per day. If
+# all are full, this number of windows takes about 40 MB for clients without a token. If there are
+# more, the window that has not been used for the longest time is dropped together with its count.
 MAX_WINDOWS = 30_000
 
 

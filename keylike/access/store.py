@@ -64,7 +64,7 @@ class TokenStore:
         self._recorded_uses: dict[bytes, float] = {}
 
     def new(self, name: str, tier: Tier, lifetime_s: float | None) -> str:
-        """Store a new token and return it in plain text, which is possible only now.
+        """Store a new token, and return it in plain text. It cannot be read again later.
 
         Args:
             name: unique name.

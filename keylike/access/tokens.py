@@ -21,13 +21,13 @@ MAX_NAME_LENGTH = 64
 
 
 class TokenError(ValueError):
-    """An invalid request for a token; the message is one line for the user."""
+    """An error for an invalid request for a token. The message is one line for the user."""
 
 
 class TokensUnreadable(Exception):
-    """A token store that is corrupt, locked or not accessible; no token can be verified.
+    """An error for a token store that is corrupt, locked or not accessible.
 
-    The message contains no path.
+    No token can then be verified. The message does not contain a path.
     """
 
 
@@ -49,7 +49,7 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """The properties of a token, without the token itself; times are seconds since 1970."""
+    """The properties of a token, without its secret text. Times are in seconds since 1970."""
 
     name: str
     tier: Tier

@@ -1,4 +1,4 @@
-"""Builds the Flask application from the parts that the service has built."""
+"""Build the Flask application from the components of the service."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Authentication:
             )
 
     def record(self, request: Request, client: ClientIdentity) -> None:
-        """Count a wrong token, or remember a right one."""
+        """Count the token of a request if it is wrong, or remember it if it is valid."""
         token = sent_token(request)
         if not token:
             return

@@ -56,7 +56,7 @@ def identify(request: Request, credentials: Credentials, salt: bytes) -> ClientI
 
     Args:
         request: The request.
-        credentials: Finds the token.
+        credentials: The valid tokens.
         salt: Key of the name's digest, at most 64 bytes.
 
     Raises:

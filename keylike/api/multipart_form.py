@@ -124,7 +124,8 @@ class _BlankRemover:
     def __init__(self, boundary: bytes) -> None:
         self._line = b"--" + boundary
         self._follows = len(boundary) <= _LONGEST_BOUNDARY
-        # The parser accepts a line break before the first delimiter.
+        # Start with a line break, so that the first delimiter looks like all others. The parser
+        # accepts it.
         self._held = b"\r\n"
 
     def clean(self, chunk: bytes) -> bytes:

@@ -209,7 +209,9 @@ def _is_small_json(text: bytes) -> bool:
 
 
 def _from_base64(text: str) -> bytes:
-    """Decode base64 of either alphabet, with or without line breaks, padding or a data URL prefix.
+    """Decode standard or URL-safe base64.
+
+    Line breaks, padding and the prefix of a data URL are optional.
 
     Raises:
         BadImage: The text is not base64.

@@ -177,7 +177,7 @@ class Part(Body):
 
 
 class Assessment(Body):
-    """The weaknesses of a code, without the code itself."""
+    """What the code means for the owner of the key. It does not contain the code itself."""
 
     keyway: str = Field(description="Keyway of the key", examples=["SC1"])
     key_space: KeySpace = Field(description="The number of different keys of this keyway")

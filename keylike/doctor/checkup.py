@@ -144,7 +144,7 @@ def _memory(inputs: DoctorInput, torch: compute.Torch | None) -> list[Finding]:
 
 
 def _torch() -> tuple[compute.Torch | None, bool]:
-    """Return PyTorch, and whether it is installed but cannot be imported."""
+    """Return PyTorch or None, and True if PyTorch is installed but cannot be imported."""
     try:
         return compute.find_torch(), False
     except ImportError:

@@ -1,4 +1,4 @@
-"""Checks of Gemma's requirements: PyTorch, a GPU, and the libraries that need a GPU."""
+"""Check the requirements of Gemma: PyTorch, a GPU, and the libraries that need a GPU."""
 
 from __future__ import annotations
 

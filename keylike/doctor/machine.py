@@ -1,6 +1,7 @@
-"""Checks of processors, memory, disk space and the log folder.
+"""Check processors, memory, disk space and the log folder.
 
-os.path.exists is used because it returns False without permission, where Path.exists raises.
+os.path.exists is used because, without permission, it returns False while Path.exists raises an
+exception.
 """
 
 from __future__ import annotations

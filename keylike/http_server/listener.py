@@ -162,7 +162,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
             super().set_socket_options(conn)
 
     def accept(self) -> Any:
-        """Accept one connection; pause when the process has no resources for it."""
+        """Accept one connection. Stop accepting for a moment if there are no resources for it."""
         try:
             pair = super().accept()
         except OSError as error:
@@ -231,7 +231,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         self._drop_waiting(now)
 
     def admit_all(self) -> None:
-        """Create channels for all waiting connections, whatever the limits."""
+        """Create channels for all waiting connections, even above the limits."""
         for network, queue in self._waiting.items():
             for waiting in queue:
                 self._open_channel(waiting, network, _Slot.NORMAL)

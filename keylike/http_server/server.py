@@ -1,4 +1,4 @@
-"""The HTTP server: waitress with bounded bodies, JSON errors and graceful shutdown."""
+"""The HTTP server: waitress with limited bodies, JSON errors and graceful shutdown."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Server:
         return int(self._listener.effective_port)
 
     def run(self) -> None:
-        """Serve until `stop` is called, then wait at most `drain_s` seconds for the last requests."""
+        """Serve until `stop` is called, then finish requests for at most `drain_s` seconds."""
         while not self._draining.is_set():
             self._poll(_WAITING_POLL_S if self._listener.has_waiting else 1.0)
             self._listener.admit_waiting()

@@ -1,1 +1,1 @@
-"""Decode untrusted pictures into upright, size-bounded RGB photos."""
+"""Decode untrusted pictures into upright RGB photos of limited size."""

@@ -123,7 +123,7 @@ def jpeg_structure(data: bytes) -> JpegStructure:
 
 
 def _count_coefficients(header: bytes, known: dict[int, set[int]], progressive: bool) -> None:
-    """Add the coefficients that a scan completes (T.81, B.2.3), by component."""
+    """Add the coefficients whose last bits are in a scan to `known` (T.81, B.2.3)."""
     components = header[1 : 1 + 2 * header[0] : 2] if header else b""
     first, last, bits = 0, 63, 0
     if progressive:

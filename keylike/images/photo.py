@@ -1,4 +1,4 @@
-"""Decode the bytes of a picture into one upright, size-bounded RGB photo, or refuse them."""
+"""Decode the bytes of a picture into an upright RGB photo of limited size, or refuse them."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def cgroup_values(
     for root, group in _groups(controller, mount, membership):
         folder = root / group.lstrip("/")
         for each in (folder, *folder.parents):
-            # In a container, only the folders of the container's group and its children may exist.
+            # A folder may be missing: in a container, often only the container's group is mounted.
             with suppress(OSError):
                 yield tuple((each / name).read_text(encoding="utf-8").strip() for name in names)
             if each == root:

@@ -123,7 +123,10 @@ class AgreeingReader:
         return self._choose(first, second, calibrated)
 
     def _choose(self, first: Reading, second: Reading, calibrated: bool) -> Reading | Unreadable:
-        """Return the likelier of two different codes, if its probability is at least one half."""
+        """Return the more probable of two different codes.
+
+        If its probability is below one half, return a refusal.
+        """
         first_probability, second_probability = rival_probabilities(
             first.confidence, second.confidence, self._shared_error
         )
@@ -266,7 +269,7 @@ def fit_shared_error(outcomes: Iterable[Outcome]) -> tuple[float, int]:
 
 
 def code_of(reading: Reading) -> Code:
-    """Return the parts of a reading that must match for two readings to agree."""
+    """Return the keyway and the code of a reading. Two readings agree if these are equal."""
     return reading.keyway, reading.codes
 
 

@@ -108,8 +108,8 @@ class AdmissionControl:
         self._closed = False
         self._admitted = 0
         self._admitted_by: Counter[str] = Counter()
-        self._last_change = 0.0  # when a photo last left, or the first one entered
-        self._pace_s: float | None = None  # average seconds between two photos that leave
+        self._last_change = 0.0  # time of the last change: a photo finished, or the first one came
+        self._pace_s: float | None = None  # average seconds per photo
         self._waiting = FairQueue[_Ticket]()
         self._in_flight = 0
 
@@ -287,7 +287,7 @@ class AdmissionControl:
                 del self._admitted_by[client]
 
     def _estimate_s(self) -> int:
-        """Return the estimated whole seconds until the current photos finish."""
+        """Return the estimated time until the current photos finish, in whole seconds."""
         # The average time per photo; or the time since the last photo finished, if that is longer.
         pace = max(self._pace_s or 0.0, self.clock() - self._last_change)
         estimate = max(max(self._admitted, 1) * pace, 1.0)

@@ -68,7 +68,7 @@ class Listener(Protocol):
 
 
 class Stage(StrEnum):
-    """The state of the tunnel; `off` if no tunnel is configured."""
+    """The state of the tunnel. It is OFF if no tunnel is configured."""
 
     OFF = "off"
     OPENING = "opening"

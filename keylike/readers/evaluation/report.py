@@ -155,7 +155,7 @@ class Report:
 
 
 def refusals(verdicts: Iterable[Verdict]) -> Counter[str]:
-    """Return how often each reason was given."""
+    """Return the number of refusals by reason."""
     return Counter(
         verdict.result.reason.value
         for verdict in verdicts

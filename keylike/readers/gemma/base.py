@@ -51,7 +51,7 @@ def base_label(name: str) -> str:
 
 
 def last_part(name: str) -> str:
-    """Return the part after the last slash or, for adapters trained on Windows, backslash."""
+    """Return the part of a path after the last slash, or after the last backslash (Windows)."""
     return re.split(r"[/\\]", name.rstrip("/\\"))[-1]
 
 

@@ -126,7 +126,7 @@ class CalibrationReport:
 
 
 def refusal_summary(refused: Counter[str]) -> str:
-    """Return the reasons with their counts as the end of a sentence."""
+    """Return the reasons with their counts, as text to append to a sentence."""
     return (
         f"; refused: {', '.join(f'{reason} {count}' for reason, count in refused.most_common())}"
         if refused

@@ -69,7 +69,7 @@ def reply_ids(tokenizer: Any, text: str) -> Tokens:
 
 
 def build_layout(manifest: GemmaManifest, tokenizer: Any) -> Layout:
-    """Return the slots of a checkpoint.
+    """Return the token layout of a checkpoint's replies.
 
     Raises:
         ModelError: The tokenizer does not encode each digit as a separate token.
