@@ -214,7 +214,7 @@ def test_wrong_arguments_exit_with_2(words: list[str]) -> None:
         ({"KEYLIKE_MODELS": "/none"}, "keylike: /none/caliper: caliper does not exist"),
         (
             {"MODEL_PATH": "/none/gemma", "KEYLIKE_MODELS": "/none"},
-            "; and in its place: caliper does not exist",
+            "; the fallback reader failed too: caliper does not exist",
         ),
         (
             {"KEYLIKE_AGREE": "1", "KEYLIKE_STRICT": "1"},

@@ -124,8 +124,8 @@ def _inspect_folder(name: str, folder: Path, inspect: Inspect, advice: str) -> F
                 name,
                 State.WARN,
                 f"{description}; other users can change {', '.join(changeable[:3])}",
-                "whoever changes a model decides what is read: take away their permission to write "
-                "(chmod -R go-w) and make the folder yours or root's",
+                "whoever can change a model controls its readings: remove their write permission "
+                "(chmod -R go-w), and make yourself or root the owner",
             )
         return Finding(name, State.OK, description)
     except ModelError as error:

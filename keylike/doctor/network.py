@@ -63,7 +63,7 @@ def access(host: str, *, needs_token: bool, tokens: bool | None, tunnel: bool = 
     who = (
         "only this machine can reach it"
         if local_only
-        else "a tunnel leads to it"
+        else "a tunnel makes it public"
         if tunnel
         else "other machines can reach it"
     )

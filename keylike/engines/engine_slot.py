@@ -63,7 +63,11 @@ class EngineSlot:
             gc.collect()
             engine = self._attempt(self._spare)
         if isinstance(engine, str):
-            cause = engine if reason in (None, engine) else f"{reason}; and in its place: {engine}"
+            cause = (
+                engine
+                if reason in (None, engine)
+                else f"{reason}; the fallback reader failed too: {engine}"
+            )
             raise ModelError(cause)
         self._publish(engine, reason)
 

@@ -83,7 +83,7 @@ def test_access_check_with_a_tunnel_announces_a_token_if_none_exists(
     needs_token: bool, tokens: bool | None, state: State
 ) -> None:
     found = network.access("127.0.0.1", needs_token=needs_token, tokens=tokens, tunnel=True)
-    assert found.state is state and "a tunnel leads to it" in found.saw
+    assert found.state is state and "a tunnel makes it public" in found.saw
     assert ("one is created at startup" in found.saw) == (tokens is False)
 
 

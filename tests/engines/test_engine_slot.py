@@ -126,7 +126,7 @@ def test_failed_load_without_a_spare_reader_raises_model_error() -> None:
 
 
 def test_model_error_names_both_failures_if_the_spare_reader_fails_too() -> None:
-    with pytest.raises(ModelError, match=r"^one; and in its place: two$"):
+    with pytest.raises(ModelError, match=r"^one; the fallback reader failed too: two$"):
         slot_of(failing(ModelError("one")), failing(ModelError("two"))).load()
     with pytest.raises(ModelError, match=r"^one$"):
         slot_of(failing(ModelError("one")), failing(ModelError("one"))).load()
