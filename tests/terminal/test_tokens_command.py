@@ -94,7 +94,7 @@ def test_tokens_revoke_takes_effect_in_a_running_server(path: Path) -> None:
         (("new", "phone"), "a token named phone already exists"),
         (("new", "a\nb"), "printable characters"),
         (("new", "x" * 65), "1 to 64 characters"),
-        (("new", "KEYLIKE_API_KEY"), "that setting"),
+        (("new", "KEYLIKE_API_KEY"), "KEYLIKE_API_KEY is reserved"),
         (("new", "desk", "--tier", "root"), "free"),
         (("new", "desk", "--days", "0"), "--days"),
         (("new", "desk", "--days", "nan"), "--days"),
