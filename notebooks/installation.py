@@ -26,8 +26,8 @@ _SHOWN_LINES = 15  # last lines of a failed command's output that are shown
 def server_python(home: Path, *, gemma: bool) -> Path:
     """Return a Python interpreter with the server's packages, and with Gemma's if `gemma` is True.
 
-    Missing packages are installed into a new environment. The notebook's environment stays as it is,
-    because Colab has already imported its packages. Other versions would need a new session.
+    Missing packages are installed into a new environment. The notebook's environment stays as it
+    is, because Colab has already imported its packages. Other versions would need a new session.
 
     Raises:
         RuntimeError: The Python version is unsupported, or the installation failed.
