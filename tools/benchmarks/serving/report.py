@@ -15,19 +15,22 @@ from tools.benchmarks.serving.targets import CLIENTS, targets
 
 _WORDS = f"""\
 - Every server decodes photos with `keylike.images.photo` and reads them with the same embedded
-  reader. Only {GUIDE} decodes at full size, with Pillow.
+  reader. Only {GUIDE} decodes them at full size, with Pillow. The older guide is
+  an earlier tutorial for a key reading server.
 - The photos are the shipped samples at 640x480 and 4000x3000 pixels. Each is sent with a unique
-  comment, so that no cache can answer it.
-- A client sends the next photo when the previous one is answered.
-- The load generator runs on the same cores as the server. Processor time therefore says more than
-  throughput: it is the user and system time of all processes of the server per photo read.
+  comment, so that no cache can answer instead of the reader.
+- A client sends the next photo when the response to the previous one has arrived.
+- The load generator runs on the same cores as the server and takes some of their time. So
+  processor time is more reliable than throughput. It is the user and system time of all processes
+  of the server per photo read.
 - Memory is the peak over all numbers of clients. Pages that processes share count once.
-- "No server" is decoding and reading in a plain loop, one process per core.
-- Figures are medians over the rounds. Ratios are computed within a round, because the speed of a
-  machine drifts.
-- The overload offers three times the throughput that waiting clients just reached, whether or not
-  the server keeps up. Accepted requests are counted while it lasts. The peak next to them is the
-  throughput of waiting clients right before and after. The second server is the fastest peer."""
+- "No server" means that the reader runs in a plain loop, in one process per core.
+- Figures are medians over the rounds. Because the speed of a machine drifts, ratios are computed
+  within a round.
+- In the overload, requests are sent at three times the peak throughput, even if the server cannot
+  answer them in time. The peak is the throughput of clients that wait for their responses, measured
+  just before and after. Only responses during the overload count as accepted. The second server is
+  the fastest one apart from Keylike and the older guide's server."""
 
 
 def page(results: ComparisonResults, sizes: Sequence[str], plots: Sequence[str]) -> str:
@@ -120,7 +123,7 @@ def _targets(results: ComparisonResults) -> str:
         )
         for target in targets(results)
     ]
-    return _table(("", "measured", "target", ""), rows)
+    return _table(("figure", "measured", "target", "result"), rows)
 
 
 def _at_one_count(results: ComparisonResults, size: str) -> str:
@@ -197,7 +200,7 @@ def _overload(results: ComparisonResults) -> str:
         )
     return _table(
         (
-            "",
+            "server",
             "offered/s",
             "accepted/s of peak/s",
             "accepted p99 ms",
