@@ -1,8 +1,8 @@
 """Entry point of the command line.
 
 It checks the Python version and the installed packages, and handles Ctrl-C, before it imports the
-rest of Keylike. It also runs on
-older versions of Python, so it imports only the standard library at the top.
+rest of Keylike. It must also run on older versions of Python, to report that they are too old. So
+it imports only the standard library at the top.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _RETRY_AFTER_S = 1
 
 
 class BodyBudget:
-    """Memory shared by all request bodies, beyond the first 200 kB of each.
+    """The memory for all request bodies together, without the first 200 kB of each.
 
     When the budget is used up, a new reservation evicts uploads that have stalled.
     """

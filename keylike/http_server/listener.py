@@ -401,7 +401,7 @@ class _ConnectionCount:
         """Close the least recently used idle connection of `network`; of any network if it is None.
 
         Returns:
-            False if no connection was unused for `least_idle_s` seconds.
+            False if there is no idle connection that was unused for `least_idle_s` seconds.
         """
         channel = self._evict(lambda each: _matches(each, network))
         if channel is None:

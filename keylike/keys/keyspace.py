@@ -1,4 +1,4 @@
-"""The number of possible codes of a keyway: all, those that MACS allows, and those not weak."""
+"""The number of codes of a keyway: all, those that MACS allows, and those without weak patterns."""
 
 from __future__ import annotations
 

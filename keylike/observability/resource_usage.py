@@ -1,4 +1,4 @@
-"""Measure processor time and memory of this process and its children, and of Pillow's blocks."""
+"""Measure processor time and memory of this process and its children, and Pillow's free blocks."""
 
 from __future__ import annotations
 
@@ -92,9 +92,9 @@ def _cpu_s(process: psutil.Process) -> float:
 
 
 def _share(process: psutil.Process) -> int:
-    """Return the memory of a process in bytes, with shared memory divided by its users.
+    """Return the memory of a process in bytes.
 
-    Worker processes share most of their memory.
+    Memory that several processes share is divided among them. Worker processes share most of it.
     """
     try:
         memory = process.memory_full_info()

@@ -258,7 +258,7 @@ def fit_shared_error(outcomes: Iterable[Outcome]) -> tuple[float, int]:
     """Estimate the probability that two wrong readings contain the same code.
 
     Laplace's rule of succession is used: (same + 1) / (both wrong + 2). The result is never exactly
-    0 or 1, and it is one half if both readers misread no photo.
+    0 or 1, and it is one half if no photo was misread by both readers.
 
     Returns:
         The probability, and the number of photos that both readers misread.
