@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import mimetypes
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from keylike.api.responses import API_VERSION
 from keylike.api.schemas import Failure, VersionOut, Welcome
 from keylike.engines.engine_slot import EngineSlot
 
+# Python before 3.13 knows it only from files of the operating system.
+mimetypes.add_type("image/webp", ".webp")
 _START = Tag(name="start")
 _ROOT: dict[Any, Any] = {
     200: {

@@ -1,5 +1,5 @@
 // The service worker. It caches the files of the page, so that the page opens without the server.
-// It never handles readings, tokens or photos. The server prepends VERSION, a digest of all files.
+// It never stores readings, tokens or photos. The server prepends VERSION, a digest of all files.
 // When it changes, the browser installs this worker and its files again.
 
 // The path of the page: "/", or another one behind a reverse proxy, such as "/keys/".
@@ -10,10 +10,15 @@ const FILES = [
   "web/page.js",
   ...[
     "assessment",
+    "camera-hints",
     "camera",
+    "corrections",
+    "csv",
     "dom",
     "encrypted-store",
     "history",
+    "language-menu",
+    "language",
     "level",
     "overlay",
     "photo",
@@ -24,15 +29,23 @@ const FILES = [
     "server-status",
     "server",
     "share",
+    "shared-photo",
     "token-dialog",
     "token",
+    "units",
   ].map(name => `web/parts/${name}.js`),
+  ...["en", "es", "de", "fr"].map(name => `web/languages/${name}.js`),
   ...["base", "stage", "result"].map(name => `web/styles/${name}.css`),
   "web/manifest.webmanifest",
   "web/icons/icon.svg",
 ].map(file => ROOT + file)
 // Without this header a tunnel may answer with a page of its own, which must not be cached.
 const SKIP_TUNNEL_PAGE = { "ngrok-skip-browser-warning": "true" }
+
+// Other apps share photos with this path, see share_target in the manifest.
+const SHARE = `${ROOT}share`
+// The photo that another app has shared, until the page asks for it. It is never stored.
+let shared = null
 
 addEventListener("install", event => event.waitUntil(cacheFiles().then(() => skipWaiting())))
 addEventListener("activate", event =>
@@ -41,10 +54,26 @@ addEventListener("activate", event =>
 addEventListener("fetch", event => {
   const { request } = event
   const { origin, pathname } = new URL(request.url)
+  if (request.method === "POST" && request.mode === "navigate" && pathname === SHARE)
+    event.respondWith(takeShare(request))
   if (request.method !== "GET" || origin !== location.origin) return
   if (pathname === ROOT ? request.mode === "navigate" : FILES.includes(pathname))
     event.respondWith(networkFirst(request, pathname))
 })
+
+addEventListener("message", event => {
+  if (event.data !== "take shared photo") return
+  event.ports[0].postMessage(shared)
+  shared = null
+})
+
+/** Keeps a shared photo in memory and opens the page, which asks for it. */
+async function takeShare(request) {
+  const form = await request.formData().catch(() => null)
+  const photo = form?.get("image")
+  shared = photo instanceof File ? photo : null
+  return Response.redirect(`${ROOT}?shared`, 303)
+}
 
 async function cacheFiles() {
   const cache = await caches.open(SHELL)

@@ -1,6 +1,7 @@
 """Take the screenshots of the web page: python -m tests.browser.gallery docs/screenshots
 
-They use the real server and the sample photos, one of them in front of the fake camera.
+They use the real server and the sample photos, one of them in front of the fake camera. The two
+that the manifest names for browsers' install dialogs go to keylike/web/screenshots.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, expect
 
+from keylike.resources import WEB
 from tests.browser.chromium import CAMERA_SAMPLE, chromium
 from tests.browser.server import SAMPLES, Server
 from tests.browser.tab import CONTROLLED
@@ -28,8 +30,18 @@ PHONE: dict[str, Any] = {
 NARROW: dict[str, Any] = {**PHONE, "viewport": {"width": 360, "height": 740}}
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
 DARK: dict[str, Any] = {"color_scheme": "dark"}
+# Plain pixels and more compression, since every installation loads these.
+INSTALL: dict[str, dict[str, Any]] = {
+    "narrow": {**PHONE, "device_scale_factor": 1},
+    "wide": {"viewport": {"width": 1024, "height": 688}},
+}
 MOST_BYTES = 150_000
 _QUALITY = 82
+_INSTALL_QUALITY = 40
+
+
+def nothing(page: Page, server: Server) -> None:
+    """Stay on the start page."""
 
 
 def photo(page: Page, file: Any, outcome: str = "read") -> None:
@@ -74,6 +86,23 @@ def unreadable(page: Page, server: Server) -> None:
     )
 
 
+def wrong_file(page: Page, server: Server) -> None:
+    """Choose a document."""
+    photo(
+        page,
+        {"name": "notes.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"},
+        "refused",
+    )
+
+
+def edited(page: Page, server: Server) -> None:
+    """Correct the second cut of a reading."""
+    photo(page, SAMPLES / "sc1_01.jpg")
+    page.click("#edit")
+    page.select_option("#depth-2", "1")
+    page.click("#edit")
+
+
 def history(page: Page, server: Server) -> None:
     """Fill the history with two readings, one of them named."""
     page.click("#open-history")
@@ -97,8 +126,8 @@ def offline(page: Page, server: Server) -> None:
 
 # Name, screen, actions and caption. The last one stops the server.
 PICTURES: list[tuple[str, dict[str, Any], Callable[[Page, Server], None], str]] = [
-    ("start-light", DESKTOP, lambda page, server: None, "Start page on a desktop, light theme"),
-    ("start-dark", PHONE | DARK, lambda page, server: None, "Start page on a phone, dark theme"),
+    ("start-light", DESKTOP, nothing, "Start page on a desktop, light theme"),
+    ("start-dark", PHONE | DARK, nothing, "Start page on a phone, dark theme"),
     (
         "camera",
         PHONE | DARK,
@@ -124,12 +153,35 @@ PICTURES: list[tuple[str, dict[str, Any], Callable[[Page, Server], None], str]] 
         "assessment",
         PHONE,
         assessment,
-        "Alternative codes and the assessment, with sources",
+        "Alternative codes and the assessment",
     ),
     ("unreadable", PHONE, unreadable, "A refusal with its reason and advice for the next photo"),
+    ("wrong-file", PHONE | DARK, wrong_file, "A file that is not a picture"),
+    ("edited", PHONE, edited, "A reading with a cut corrected by hand"),
+    ("start-german", PHONE | {"locale": "de-DE"}, nothing, "Start page in German"),
+    (
+        "reading-spanish",
+        PHONE | DARK | {"locale": "es-MX"},
+        assessment,
+        "Assessment in Spanish, dark theme",
+    ),
+    (
+        "unreadable-french",
+        PHONE | {"locale": "fr-CA"},
+        unreadable,
+        "A refusal with its advice in French",
+    ),
     ("history", PHONE | DARK, history, "The history, which is off by default"),
     ("offline", PHONE, offline, "The page without a connection to the server"),
 ]
+
+
+def install_screenshots(browser: Browser, server: Server) -> None:
+    """Write the screenshots of the manifest."""
+    for name, screen in INSTALL.items():
+        screenshot(browser, server, screen, key("kw1_02.jpg")).convert("RGB").save(
+            WEB / "screenshots" / f"{name}.webp", "WEBP", quality=_INSTALL_QUALITY, method=6
+        )
 
 
 def screenshot(
@@ -162,6 +214,7 @@ def main(folder: Path) -> None:
     ]
     with tempfile.TemporaryDirectory() as temporary, chromium(Path(temporary)) as browser:
         server = Server(Path(temporary))
+        install_screenshots(browser, server)
         for name, screen, actions, caption in PICTURES:
             file = folder / f"{name}.webp"
             screenshot(browser, server, screen, actions).convert("RGB").save(

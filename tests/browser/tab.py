@@ -10,9 +10,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
 # Messages that Chromium logs for failed responses. Tests name those that they expect.
 _BLOCKED = "Service Worker registration blocked by Playwright"
-_FAILED = re.compile(
-    r"Failed to load resource: .*(?:status of (\d+)|(net::ERR_CONNECTION_REFUSED))"
-)
+_FAILED = re.compile(r"Failed to load resource: .*(?:status of (\d+)|(net::ERR_[A-Z_]+))")
 
 
 # Playwright has no timeout for evaluated promises.
@@ -56,6 +54,11 @@ class Tab:
         self.page.wait_for_selector(f"main[data-state={outcome}]")
         return self
 
+    def switch(self, language: str) -> None:
+        """Choose a language."""
+        self.page.select_option("#language", language)
+        self.page.wait_for_selector(f"html[lang={language}]", state="attached")
+
     def wait_for_worker(self) -> None:
         """Wait until the service worker controls the page."""
         self.page.evaluate(CONTROLLED)
@@ -63,10 +66,7 @@ class Tab:
     @property
     def code(self) -> list[str]:
         """Return the displayed digits of the code."""
-        return [
-            text.split("cut")[0].strip()
-            for text in self.page.locator(".code li").all_text_contents()
-        ]
+        return [text.strip()[0] for text in self.page.locator(".code li").all_text_contents()]
 
     @property
     def title(self) -> str:

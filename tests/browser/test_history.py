@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenTab
@@ -102,6 +106,113 @@ def test_history_deletes_one_reading_or_all_and_the_key(open_tab: OpenTab, serve
     page.click("#clear")
     expect(page.locator("#history")).to_contain_text("There are no readings.")
     assert page.evaluate(DUMP) == {"keys": [], "readings": []}
+    page.keyboard.press("Escape")
+    page.click("#open-history")
+    expect(page.locator("#undo")).to_have_count(0)
+
+
+def test_history_restores_deleted_readings_until_the_dialog_is_closed(
+    open_tab: OpenTab, server: Server
+) -> None:
+    tab = open_tab(server).open()
+    page = tab.page
+    turn_on(page)
+    tab.choose(FIRST.path)
+    tab.choose(SECOND.path)
+    page.click("#open-history")
+    page.fill(".saved input >> nth=0", "Shed")
+    page.click("[data-action=delete] >> nth=0")
+    expect(page.locator("#undo")).to_be_focused()
+    expect(page.locator(".undo")).to_contain_text("1 reading deleted.")
+    page.click("#undo")
+    expect(page.locator(".saved > li")).to_have_count(2)
+    assert codes(page) == [SECOND.bitting, FIRST.bitting]
+    expect(page.locator(".saved input").nth(0)).to_have_value("Shed")
+    page.click("#clear")
+    page.click("#clear")
+    expect(page.locator(".undo")).to_contain_text("2 readings deleted.")
+    assert page.evaluate(DUMP)["readings"] == []
+    page.click("#undo")
+    expect(page.locator(".saved > li")).to_have_count(2)
+    assert codes(page) == [SECOND.bitting, FIRST.bitting]
+    assert len(page.evaluate(DUMP)["readings"]) == 2
+
+
+def test_history_entry_is_opened_with_its_drawing_but_without_the_photo(
+    open_tab: OpenTab, server: Server
+) -> None:
+    tab = open_tab(server).open()
+    page = tab.page
+    turn_on(page)
+    tab.choose(FIRST.path)
+    probabilities = page.locator("#cuts td:last-child").all_inner_texts()
+    page.click("text=Read another")
+    page.click("#open-history")
+    page.click("[data-action=open]")
+    expect(page.locator("#history")).to_be_hidden()
+    page.wait_for_selector("main[data-state=read]")
+    assert tab.code == FIRST.digits
+    assert page.locator("#cuts td:last-child").all_inner_texts() == probabilities
+    expect(page.locator(".no-picture")).to_contain_text("Photos are not stored.")
+    expect(page.locator("svg.drawn image")).to_have_count(0)
+    assert page.locator("svg.drawn >> nth=0 >> .depth").all_text_contents() == FIRST.digits
+    assert len(tab.sent("/predict")) == 1
+
+
+def test_history_entry_is_copied(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server, permissions=["clipboard-read", "clipboard-write"]).open()
+    page = tab.page
+    turn_on(page)
+    tab.choose(FIRST.path)
+    page.click("#open-history")
+    page.click("[data-action=copy]")
+    expect(page.locator("[data-action=copy]")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == FIRST.bitting
+
+
+def test_history_is_exported_as_csv_without_formulas(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server).open()
+    page = tab.page
+    turn_on(page)
+    tab.choose(FIRST.path)
+    page.click("#edit")
+    page.select_option("#depth-1", "4")
+    tab.choose(SECOND.path)
+    expect(page.locator("#outcome-title")).to_contain_text("KW1")
+    page.click("#open-history")
+    page.fill(".saved input >> nth=0", '=1+1, the "shed"')
+    page.locator(".saved input >> nth=0").blur()
+    expect(page.locator("#announcement")).to_have_text("Name saved")
+    with page.expect_download() as download:
+        page.click("#export")
+    assert download.value.suggested_filename == "keylike.csv"
+    data = download.value.path().read_bytes()
+    assert data.startswith(
+        b"\xef\xbb\xbfdate,name,brand,keyway,bitting,edited,confidence,model\r\n"
+    )
+    second, first = csv.DictReader(io.StringIO(data.decode("utf-8-sig")))
+    assert (second["bitting"], second["edited"], second["keyway"]) == (SECOND.bitting, "no", "KW1")
+    assert second["name"] == '\'=1+1, the "shed"'
+    assert 0.5 < float(second["confidence"]) <= 1
+    assert (first["bitting"], first["edited"], first["confidence"]) == ("4,0,6,8,3", "yes", "")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["date"])
+
+
+def test_history_entry_of_an_earlier_version_has_no_details_to_open(
+    open_tab: OpenTab, server: Server
+) -> None:
+    page = open_tab(server).open().page
+    page.evaluate(
+        """async () => {
+          const { put } = await import("/web/parts/encrypted-store.js")
+          const reading = { keyway: "SC1", brand: "Schlage", bitting: "1,2,3,4,5", confidence: 0.9 }
+          await put({ ...reading, model_used: "caliper", timestamp: 1, name: "Old" })
+        }"""
+    )
+    page.click("#open-history")
+    expect(page.locator(".saved code")).to_have_text("1,2,3,4,5")
+    expect(page.locator("[data-action=open]")).to_have_count(0)
+    expect(page.locator("[data-action=copy]")).to_have_count(1)
 
 
 def test_history_turned_off_keeps_old_readings_and_stores_no_new_ones(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import expect
+from urllib.parse import urljoin
+
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import TOKEN, OpenTab
 from tests.browser.samples import FIRST
@@ -18,11 +20,11 @@ CACHED_PATHS = """async () => {
 }"""
 
 
-SIZE = """async name => {
-  const icon = new Image()
-  icon.src = `/web/icons/${name}.png`
-  await icon.decode()
-  return [icon.width, icon.height]
+PICTURE_SIZE = """async address => {
+  const picture = new Image()
+  picture.src = address
+  await picture.decode()
+  return [picture.width, picture.height]
 }"""
 BODIES = """async () => {
   let text = ""
@@ -91,4 +93,52 @@ def test_page_can_be_installed(open_tab: OpenTab, server: Server) -> None:
     assert errors <= {"in-incognito"}
     for icon in ("icon-180", "icon-192", "icon-512", "maskable-512"):
         side = int(icon.rpartition("-")[2])
-        assert tab.page.evaluate(SIZE, icon) == [side, side]
+        assert tab.page.evaluate(PICTURE_SIZE, f"/web/icons/{icon}.png") == [side, side]
+
+
+def test_shared_photo_is_read_and_never_stored(open_tab: OpenTab, server: Server) -> None:
+    """The form stands for the system's share sheet, which sends the same request."""
+    tab = open_tab(server, service_workers="allow").open()
+    page = tab.page
+    tab.wait_for_worker()
+    manifest = page.evaluate("fetch('/web/manifest.webmanifest').then(answer => answer.json())")
+    target = manifest["share_target"]
+    action = urljoin(f"{server.address}/web/manifest.webmanifest", target["action"])
+    assert action == f"{server.address}/share"
+    assert (target["method"], target["enctype"]) == ("POST", "multipart/form-data")
+    (field,) = target["params"]["files"]
+    share(page, action, field["name"])
+    page.wait_for_selector("main[data-state=read]")
+    assert tab.code == FIRST.digits
+    assert page.url == f"{server.address}/"
+    assert [path for path in page.evaluate(CACHED_PATHS) if not path.startswith("/web/")] == ["/"]
+    # The photo is handed over once.
+    page.goto(f"{server.address}/?shared")
+    expect(page.locator("#start-note")).to_contain_text("The shared photo did not arrive.")
+    assert page.url == f"{server.address}/"
+
+
+def share(page: Page, action: str, field: str) -> None:
+    """Send a photo from a page without a security policy to the share target."""
+    page.goto("about:blank")
+    page.set_content(
+        f'<form action="{action}" method="post" enctype="multipart/form-data">'
+        f'<input type="file" name="{field}"></form>'
+    )
+    page.set_input_files("input", FIRST.path)
+    page.evaluate("document.forms[0].submit()")
+
+
+def test_manifest_screenshots_have_the_sizes_that_it_states(
+    open_tab: OpenTab, server: Server
+) -> None:
+    page = open_tab(server).open().page
+    manifest = page.evaluate("fetch('/web/manifest.webmanifest').then(answer => answer.json())")
+    forms = set()
+    for shot in manifest["screenshots"]:
+        size = page.evaluate(PICTURE_SIZE, f"/web/{shot['src']}")
+        assert shot["sizes"] == "x".join(map(str, size))
+        # Chromium ignores others.
+        assert min(size) >= 320 and max(size) <= 3840 and max(size) <= 2.3 * min(size)
+        forms.add(shot["form_factor"])
+    assert forms == {"narrow", "wide"}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
+import math
 
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenTab
-from tests.browser.samples import FIRST, SECOND
+from tests.browser.samples import FIRST, SECOND, sample
 from tests.browser.server import ROOT, Server
+from tests.browser.test_history import turn_on
 
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 MAKE_TRANSFER = """([data, type]) => {
@@ -39,6 +42,18 @@ addEventListener("DOMContentLoaded", () => {
   const work = document.getElementById("work-text")
   new MutationObserver(() => window.words.push(work.textContent)).observe(work, { childList: true })
 })"""
+
+# Positions and sizes of the drawing over the whole photo and of its labels.
+LABELS = """() => {
+  const whole = document.querySelectorAll("svg.drawn")[1]
+  const boxes = all => all.map(each => {
+    const { x, y, width, height } = each.getBoundingClientRect()
+    return [x, y, width, height]
+  })
+  const found = { "svg.drawn": boxes([whole]) }
+  for (const label of [".badge", ".number"]) found[label] = boxes([...whole.querySelectorAll(label)])
+  return found
+}"""
 
 
 def base64_of(data: bytes) -> str:
@@ -67,11 +82,10 @@ def test_chosen_photo_shows_code_cuts_alternatives_and_assessment(
     for sentence in (
         answer["assessment"]["keyed_alike"]["sentence"],
         *answer["assessment"]["recommendations"],
-        "Source: counted from",
     ):
         assert sentence in text
     expect(page.locator("#announcement")).to_have_text(
-        f"Reading: {FIRST.keyway}, code {FIRST.bitting}, 79 % confidence"
+        f"Reading: {FIRST.keyway}, code {FIRST.bitting}, {int(answer['confidence'] * 100)}% confidence"
     )
     assert page.evaluate("document.activeElement.id") == "outcome"
 
@@ -251,3 +265,78 @@ def test_next_photo_replaces_the_running_request(open_tab: OpenTab, server: Serv
     expect(page.locator("#work-text")).to_have_text("Sending the photo")
     tab.choose(SECOND.path)
     assert tab.code == SECOND.digits
+
+
+def test_sample_is_read_without_a_photo_and_marked(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server).open()
+    page = tab.page
+    turn_on(page)
+    page.click("#try-sample")
+    page.wait_for_selector("main[data-state=read]")
+    assert tab.code == SECOND.digits
+    expect(page.locator("#about")).to_have_text("This is a sample photo, not your key.")
+    page.click("#open-history")
+    expect(page.locator("#history")).to_contain_text("There are no readings.")
+
+
+def test_sample_without_the_server_can_be_tried_again(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server, "net::ERR_INTERNET_DISCONNECTED").open()
+    tab.context.set_offline(True)
+    tab.page.click("#try-sample")
+    tab.page.wait_for_selector("main[data-state=refused]")
+    assert tab.title == "The server cannot be reached"
+    tab.context.set_offline(False)
+    tab.page.click("#retry")
+    tab.page.wait_for_selector("main[data-state=read]")
+    assert tab.code == SECOND.digits
+
+
+def test_blade_height_is_shown_in_the_chosen_unit_which_is_remembered(
+    open_tab: OpenTab, server: Server
+) -> None:
+    tab = open_tab(server).open().choose(FIRST.path)
+    page = tab.page
+    cuts = json.loads(page.locator(".card pre").text_content() or "")["cuts"]
+    column = page.locator("#cuts tbody td:nth-child(3)")
+    assert column.all_inner_texts() == [f"{cut['depth_mm']:.2f} mm" for cut in cuts]
+    page.click("#unit-in")
+    inches = [f"{cut['height_in']:.3f} in" for cut in cuts]
+    assert column.all_inner_texts() == inches
+    assert page.evaluate("document.activeElement.id") == "unit-in"
+    page.reload()
+    tab.choose(FIRST.path)
+    assert column.all_inner_texts() == inches
+    expect(page.locator("#unit-in")).to_have_attribute("aria-pressed", "true")
+
+
+def test_sources_are_folded(open_tab: OpenTab, server: Server) -> None:
+    page = open_tab(server).open().choose(FIRST.path).page
+    assert "counted from the keyway" not in page.inner_text("#outcome")
+    page.click("summary:text-is('Sources')")
+    text = page.inner_text("#outcome")
+    assessment = json.loads(page.locator(".card pre").text_content() or "")["assessment"]
+    shown = [source for source in assessment["sources"] if source in text]
+    # The last source, on reading keys from photos, belongs to no claim.
+    assert shown == assessment["sources"][:-1]
+
+
+def test_numbers_on_the_whole_photo_are_large_apart_and_inside(
+    open_tab: OpenTab, server: Server
+) -> None:
+    tab = open_tab(server, viewport={"width": 360, "height": 740}, reduced_motion="reduce").open()
+    for name in ("sc1_01.jpg", "sc4_01.jpg", "sc1_03.jpg", "kw1_02.jpg"):
+        tab.choose(sample(name).path)
+        expect(tab.page.locator("ol.code")).to_have_attribute(
+            "aria-label", f"Code {sample(name).bitting}"
+        )
+        tab.page.click("[data-view=whole]")
+        boxes = tab.page.evaluate(LABELS)
+        frame = boxes.pop("svg.drawn")[0]
+        for label, least in ((".badge", 19), (".number", 11)):
+            assert len(boxes[label]) == len(sample(name).digits)
+            centres = [(x + width / 2, y + height / 2) for x, y, width, height in boxes[label]]
+            assert all(math.dist(*pair) > least for pair in itertools.pairwise(centres))
+            for x, y, width, height in boxes[label]:
+                assert height >= least, (name, label)
+                assert frame[0] <= x and x + width <= frame[0] + frame[2], (name, label)
+                assert frame[1] <= y and y + height <= frame[1] + frame[3], (name, label)

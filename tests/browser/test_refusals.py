@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import re
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Route, expect
 
 from keylike.readers.contract import Reason
@@ -22,6 +20,8 @@ NO_KEY: Any = {
     "mimeType": "image/png",
     "buffer": plain(BLUE, "PNG", (640, 480)),
 }
+
+NO_PICTURE: Any = {"name": "notes.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}
 
 
 def failure(code: str, **more: Any) -> str:
@@ -74,42 +74,46 @@ def test_every_reason_has_its_own_title(open_tab: OpenTab, server: Server) -> No
 
 
 def test_unreachable_server_is_shown_and_the_photo_can_be_sent_again(
-    open_tab: OpenTab, restartable: Server
+    open_tab: OpenTab, server: Server
 ) -> None:
-    tab = open_tab(restartable, "net::ERR_CONNECTION_REFUSED").open()
-    restartable.stop()
+    tab = open_tab(server, "net::ERR_INTERNET_DISCONNECTED").open()
+    tab.context.set_offline(True)
     tab.choose(FIRST.path, "refused")
     assert tab.title == "The server cannot be reached"
     expect(tab.page.locator("#server")).to_have_text("Offline")
-    restartable.start()
+    tab.context.set_offline(False)
     tab.page.click("#retry")
     tab.page.wait_for_selector("main[data-state=read]")
     assert tab.code == FIRST.digits
 
 
 def test_rate_limit_disables_retry_until_the_time_has_passed(
-    open_tab: OpenTab, browser: object, tmp_path: Path
+    open_tab: OpenTab, server: Server
 ) -> None:
-    limited = Server(tmp_path, KEYLIKE_LIMITS="on", KEYLIKE_LIMIT_ADDRESS="1 per minute")
-    try:
-        tab = open_tab(limited, "429")
-        tab.page.clock.install()
-        tab.open().choose(FIRST.path)
-        tab.page.click("text=Read another")
-        with tab.page.expect_response("**/predict") as refused:
-            tab.choose(FIRST.path, "refused")
-    finally:
-        limited.stop()
-    page, after = tab.page, int(refused.value.headers["retry-after"])
-    assert (refused.value.status, tab.title) == (429, "Too many photos for now")
-    assert 50 < after <= 60
-    announced = re.search(r"in (\d+) seconds, at \d\d?:\d\d", page.inner_text(".advice"))
-    assert announced and int(announced[1]) == after
+    tab = open_tab(server, "429")
+    page = tab.page
+    page.clock.install()
+    tab.open()
+    body = failure("rate_limited")
+    page.route(
+        "**/predict",
+        lambda route: route.fulfill(status=429, body=body, headers={"Retry-After": "60"}),
+        times=1,
+    )
+    tab.choose(FIRST.path, "refused")
+    assert tab.title == "Too many photos for now"
+    assert re.search(r"in (59|60) seconds, at \d\d?:\d\d", page.inner_text(".advice"))
     expect(page.locator("#retry")).to_be_disabled()
     expect(page.locator("#retry")).to_have_text(re.compile(r"Try again in \d+ s"))
-    page.clock.fast_forward(after * 1000)
+    tab.switch("de")
+    expect(page.locator("#retry")).to_have_text(re.compile(r"Erneut in \d+ s"))
+    expect(page.locator("#retry")).to_be_disabled()
+    page.clock.fast_forward(60_000)
     expect(page.locator("#retry")).to_be_enabled()
-    expect(page.locator("#retry")).to_have_text("Try again")
+    expect(page.locator("#retry")).to_have_text("Erneut versuchen")
+    page.click("#retry")
+    page.wait_for_selector("main[data-state=read]")
+    assert tab.code == FIRST.digits
 
 
 def test_busy_server_disables_retry_until_retry_after(open_tab: OpenTab, server: Server) -> None:
@@ -126,21 +130,25 @@ def test_busy_server_disables_retry_until_retry_after(open_tab: OpenTab, server:
     expect(tab.page.locator("#retry")).to_have_text("Try again in 4 min")
 
 
-@pytest.mark.parametrize(
-    ("status", "content"),
-    [
+def test_response_of_another_program_counts_as_unreachable(
+    open_tab: OpenTab, server: Server
+) -> None:
+    tab = open_tab(server, "502").open()
+    for status, content in (
         (502, "<html>Bad gateway</html>"),
         (200, "<html>You are about to tab</html>"),
         (200, "null"),
-    ],
-)
-def test_response_of_another_program_counts_as_unreachable(
-    open_tab: OpenTab, server: Server, status: int, content: str
-) -> None:
-    tab = open_tab(server, "502").open()
-    tab.page.route("**/predict", lambda route: route.fulfill(status=status, body=content), times=1)
-    tab.choose(FIRST.path, "refused")
-    assert tab.title == "The server cannot be reached"
+    ):
+        respond = partial(respond_with, status, content)
+        tab.page.route("**/predict", respond, times=1)
+        tab.choose(FIRST.path, "refused")
+        assert tab.title == "The server cannot be reached"
+        tab.page.click("#outcome >> text=Start over")
+
+
+def respond_with(status: int, body: str, route: Route) -> None:
+    """Answer in place of the server."""
+    route.fulfill(status=status, body=body)
 
 
 def test_response_text_is_never_rendered_as_html(open_tab: OpenTab, server: Server) -> None:
@@ -151,3 +159,54 @@ def test_response_text_is_never_rendered_as_html(open_tab: OpenTab, server: Serv
     tab.choose(NO_KEY, "refused")
     expect(tab.page.locator(".advice")).to_have_text(hostile)
     expect(tab.page.locator("#outcome img, #outcome script")).to_have_count(0)
+
+
+def test_advice_is_translated_by_reason_and_unknown_reasons_stay_english(
+    open_tab: OpenTab, server: Server
+) -> None:
+    tab = open_tab(server, "422", locale="de-AT").open()
+    page = tab.page
+    advice = {}
+    for reason in [*Reason, "a_later_reason"]:
+        body = failure("unreadable", reason=str(reason), advice=f"Advice for {reason}.")
+        page.route("**/predict", partial(refuse, body), times=1)
+        page.set_input_files("#file", [NO_KEY])
+        expect(page.locator("#outcome-title")).not_to_be_empty()
+        expect(page.locator("#work-text")).to_be_hidden()
+        advice[str(reason)] = page.inner_text(".advice")
+    assert advice.pop("a_later_reason") == "Advice for a_later_reason."
+    assert page.get_attribute(".advice", "lang") == "en"
+    assert tab.title == "Der Schlüssel war nicht zu lesen"
+    assert [words for words in advice.values() if "Advice" in words] == []
+    assert len(set(advice.values())) == len(Reason)
+
+
+def test_wrong_file_is_named_and_another_can_be_chosen(open_tab: OpenTab, server: Server) -> None:
+    tab = open_tab(server).open()
+    page = tab.page
+    for name, content, title in (
+        ("notes.pdf", b"%PDF-1.7 nothing to see", "This file is not a picture"),
+        ("key.jpg", b"hello", "This file is not a picture"),
+        ("IMG_1.HEIC", b"", "This file is empty"),
+        ("clip.mp4", b"\0\0\0\x18ftypmp42" + bytes(40), "This file is not a picture"),
+    ):
+        tab.choose({"name": name, "mimeType": "image/jpeg", "buffer": content}, "refused")
+        expect(page.locator(".advice")).to_contain_text(f"“{name}”")
+        assert tab.title == title
+        expect(page.locator("#stage")).to_be_hidden()
+    assert tab.sent("/predict") == []
+    with page.expect_file_chooser() as chooser:
+        page.click("#choose-another")
+    chooser.value.set_files(FIRST.path)
+    page.wait_for_selector("main[data-state=read]")
+    assert tab.code == FIRST.digits
+
+
+def test_picture_that_the_server_refuses_lets_the_user_choose_another(
+    open_tab: OpenTab, server: Server
+) -> None:
+    tiff = {"name": "scan.tif", "mimeType": "image/tiff", "buffer": b"II*\0" + bytes(60)}
+    tab = open_tab(server, "415").open().choose(tiff, "refused")
+    assert tab.title == "Unsupported picture format"
+    expect(tab.page.locator("#choose-another")).to_be_visible()
+    expect(tab.page.locator("#retry")).to_have_count(0)

@@ -98,3 +98,16 @@ def test_token_is_not_stored_when_the_dialog_is_closed(open_tab: OpenTab, guarde
     tab.page.fill("#token-value", TOKEN)
     tab.page.click("#token >> text=Close")
     assert tab.page.evaluate(STORED) == [None, None]
+
+
+def test_token_button_is_shown_only_if_a_token_is_needed(
+    open_tab: OpenTab, server: Server, guarded: Server
+) -> None:
+    expect(open_tab(guarded, "401").open().page.locator("#open-token")).to_be_visible()
+    tab = open_tab(server, "401").open()
+    expect(tab.page.locator("#open-token")).to_be_hidden()
+    # A server may show its health to all and still require a token for photos.
+    refusal = '{"success": false, "code": "unauthorized", "error": "No."}'
+    tab.page.route("**/predict", lambda route: route.fulfill(status=401, body=refusal))
+    tab.choose(FIRST.path, "refused")
+    expect(tab.page.locator("#open-token")).to_be_visible()

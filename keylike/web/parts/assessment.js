@@ -1,72 +1,77 @@
-// The assessment: what the code means for the lock's owner, each statement with its source.
+// The assessment: what the code means for the lock's owner. The sources are folded.
 
 import { make } from "./dom.js"
+import { current, has, number, t, translated } from "./language.js"
 
-const LEVEL = { weak: "Weak", fair: "Fair", good: "Good" }
 const LOOK = { weak: "low", fair: "fair", good: "" }
-const PART = {
-  key_space: "Number of possible codes",
-  pattern: "Pattern of the cuts",
-  profile: "Variation of the cuts",
-  blank: "Who can copy it",
-  bumping: "Bumping",
-}
 
 /** Returns the card of an assessment. */
 export function assessment(found) {
+  const { keyed_alike: alike, weak_patterns: patterns, blank, bump_exposure: bumping } = found
+  const claims = [
+    ["keyed_alike", alike.sentence, alike.source],
+    ...patterns.map(pattern => ["pattern", pattern.explanation, pattern.source, "worse"]),
+    ["blank", blank.explanation, blank.source, blank.value === "free" && "worse"],
+    ["bumping", bumping.explanation, bumping.source, bumping.value === "high" && "worse"],
+  ]
   return make(
     "div",
     { class: "card" },
-    make("h2", {}, "What this means for the lock"),
+    make("h2", {}, t("assessment.title")),
     make(
       "div",
       { class: "score" },
-      make("strong", {}, String(found.score)),
-      make("span", {}, `${LEVEL[found.level]}, of 100`),
+      make("strong", {}, number(found.score)),
+      make("span", {}, t(`assessment.${found.level}`)),
       make("span", {
         class: `bar ${LOOK[found.level]}`,
         vars: { part: found.score / 100 },
         "aria-hidden": "true",
       }),
     ),
-    make(
-      "ul",
-      { class: "claims" },
-      claim(found.keyed_alike.sentence, found.keyed_alike.source),
-      found.weak_patterns.map(pattern => claim(pattern.explanation, pattern.source, "worse")),
-      claim(found.blank.explanation, found.blank.source, found.blank.value === "free" && "worse"),
-      claim(
-        found.bump_exposure.explanation,
-        found.bump_exposure.source,
-        found.bump_exposure.value === "high" && "worse",
-      ),
+    list(claims.map(([, sentence, , look]) => item(sentence, look))),
+    make("h3", {}, t("assessment.todo")),
+    list(found.recommendations.map(sentence => item(sentence, "todo"))),
+    folded("assessment.score", list(found.parts.map(part))),
+    folded(
+      "assessment.sources",
+      list([...claims, ...found.parts.map(each => [each.name, null, each.source])].map(origin)),
     ),
-    make("p", { class: "sub" }, "What to do"),
-    make(
-      "ul",
-      { class: "claims" },
-      found.recommendations.map(words => make("li", { class: "todo" }, words)),
-    ),
-    make("details", {}, make("summary", {}, "How the score is calculated"), parts(found.parts)),
   )
 }
 
-const claim = (words, source, look) => make("li", { class: look || null }, words, origin(source))
+const list = items => make("ul", { class: "claims" }, items)
 
-/** Returns a line with the sources, each named once. */
-const origin = source => make("small", {}, `Source: ${[...new Set(source.split("; "))].join("; ")}`)
+const folded = (title, content) => make("details", {}, make("summary", {}, t(title)), content)
 
-function parts(all) {
+/** Returns a sentence of the server, marked as English if it has no translation. */
+function item(sentence, look) {
+  const words = translated(sentence)
+  return make("li", { class: look || null, lang: words === null && "en" }, words ?? sentence)
+}
+
+function part({ name, points, of, why }) {
   return make(
-    "ul",
-    { class: "claims" },
-    all.map(part =>
-      make(
-        "li",
-        {},
-        `${PART[part.name] ?? part.name}: ${part.points} of ${part.of}. ${part.why}`,
-        origin(part.source),
-      ),
-    ),
+    "li",
+    {},
+    t("assessment.part", {
+      name: title(name),
+      points: number(points),
+      of: number(of),
+      why: translated(why) ?? why,
+    }),
+  )
+}
+
+const title = name => (has(`assessment.${name}`) ? t(`assessment.${name}`) : name)
+
+/** Returns the sources of a claim, each named once. They are English. */
+function origin([name, , source]) {
+  const sources = [...new Set(source.split("; "))].join("; ")
+  return make(
+    "li",
+    {},
+    `${title(name)}: `,
+    make("span", { class: "muted", lang: current() !== "en" && "en" }, sources),
   )
 }

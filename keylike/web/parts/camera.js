@@ -1,20 +1,23 @@
-// The camera: the rear one if there are several, its light, and single pictures.
+// The camera: the rear one if there are several, its light, hints, and single pictures.
 
+import { HEIGHT, hint, measure, WIDTH } from "./camera-hints.js"
+import { t } from "./language.js"
 import { jpeg } from "./photo.js"
 
 // Browsers allow the camera only on https pages and on pages of this machine.
 export const isAvailable = () => Boolean(navigator.mediaDevices?.getUserMedia)
 
-const WORDS = {
-  NotAllowedError:
-    "The browser may not use the camera. Allow it in the page’s settings, or choose a photo.",
-  NotFoundError: "No camera was found. Choose a photo.",
-  NotReadableError: "Another program is using the camera. Close it, or choose a photo.",
+const FAULTS = {
+  NotAllowedError: "camera.not_allowed",
+  NotFoundError: "camera.not_found",
+  NotReadableError: "camera.in_use",
 }
+const MEASURE_MS = 330
 
 export class Camera {
   #video
   #stream = null
+  #timer = 0
 
   constructor(video) {
     this.#video = video
@@ -36,8 +39,23 @@ export class Camera {
       this.#stream = this.#video.srcObject = stream
       await this.#video.play()
     } catch (error) {
-      throw new Error(WORDS[error.name] ?? "The camera cannot be used. Choose a photo.")
+      throw new Error(t(FAULTS[error.name] ?? "camera.failed"))
     }
+  }
+
+  /** Calls `show` with the name of a hint, or null, several times per second until `stop`. */
+  watch(show) {
+    const canvas = Object.assign(document.createElement("canvas"), { width: WIDTH, height: HEIGHT })
+    const pen = canvas.getContext("2d", { willReadFrequently: true })
+    let previous = null
+    this.#timer = setInterval(() => {
+      const { videoWidth, videoHeight } = this.#video
+      if (!videoWidth) return
+      pen.drawImage(this.#video, ...visible(videoWidth, videoHeight), 0, 0, WIDTH, HEIGHT)
+      const found = measure(pen.getImageData(0, 0, WIDTH, HEIGHT).data, previous)
+      previous = found.grey
+      show(hint(found))
+    }, MEASURE_MS)
   }
 
   get hasLight() {
@@ -54,6 +72,7 @@ export class Camera {
   }
 
   stop() {
+    clearInterval(this.#timer)
     for (const track of this.#stream?.getTracks() ?? []) track.stop()
     this.#stream = this.#video.srcObject = null
   }
@@ -61,4 +80,11 @@ export class Camera {
   get #track() {
     return this.#stream?.getVideoTracks()[0]
   }
+}
+
+/** Returns the part of the video that the viewfinder shows: x, y, width, height. */
+function visible(width, height) {
+  const shown = Math.min(width, (height * WIDTH) / HEIGHT)
+  const high = (shown * HEIGHT) / WIDTH
+  return [(width - shown) / 2, (height - high) / 2, shown, high]
 }

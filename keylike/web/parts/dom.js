@@ -47,4 +47,7 @@ export function announce(text) {
   })
 }
 
-export const percent = part => `${part >= 0.995 ? ">99" : Math.floor(part * 100)} %`
+/** Returns a button. `properties` are those of `make`; `press` is called when it is pressed. */
+export function button(properties, press, ...children) {
+  return make("button", { type: "button", ...properties, on: { click: press } }, ...children)
+}

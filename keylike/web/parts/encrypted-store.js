@@ -7,13 +7,8 @@ const READINGS = "readings"
 
 export const canEncrypt = () => Boolean(globalThis.crypto?.subtle && globalThis.indexedDB)
 
-/** Stores a reading and returns its id. */
-export const add = reading => put(reading)
-
-/** Replaces a stored reading. */
-export const replace = (id, reading) => put(reading, id)
-
-async function put(reading, id) {
+/** Stores a reading and returns its id, which is a new one if none is given. */
+export async function put(reading, id) {
   const key = await encryptionKey()
   const iv = crypto.getRandomValues(new Uint8Array(12))
   const sealed = await crypto.subtle.encrypt(

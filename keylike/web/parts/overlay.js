@@ -1,64 +1,64 @@
 // Draws the reading over its photo: the outline of the blade, and a line, depth and number for each
 // cut.
 
-import { draw, make } from "./dom.js"
-import { closeUp, levelled } from "./level.js"
+import { button, draw, make } from "./dom.js"
+import { t } from "./language.js"
+import { bounds, closeUp, levelled } from "./level.js"
 
 // Cuts with a lower probability have another colour.
 const DOUBTFUL = 0.8
+// Smallest radius of a depth's badge and smallest type of a cut's number, in CSS pixels.
+const BADGE = 10
+const TYPE = 12
+// Space that the page leaves the drawing: its share of the window, and its widest column in pixels.
+const WIDTH_SHARE = 0.9
+const HEIGHT_SHARE = 0.72
+const WIDEST = 680
+let chosenView = "close"
 
 /**
- * Returns both views of a reading. `picture` is the URL of the photo, or null if the browser cannot
- * show it.
+ * Returns both views of a reading. `picture` is the URL of the photo, or null if there is none to
+ * show; `missing` is the text that explains this.
  */
-export function overlay(answer, picture) {
+export function overlay(answer, picture, missing) {
   const { geometry } = answer
-  if (!geometry) return [make("img", { src: picture, alt: "The photo of this reading" })]
+  const explanation = !picture && make("p", { class: "no-picture" }, t(missing))
+  if (!geometry)
+    return [picture ? make("img", { src: picture, alt: t("photo.read") }) : explanation]
   const level = levelled(geometry)
   const views = {
     close: view(answer, picture, level, closeUp(level.box, level.side, level.spacing), true),
     whole: view(answer, picture, level, [0, 0, geometry.width, geometry.height], false),
   }
-  const buttons = Object.entries({ close: "Blade", whole: "Whole photo" }).map(([name, words]) =>
-    make(
-      "button",
-      {
-        type: "button",
-        "aria-pressed": String(name === "close"),
-        on: { click: () => show(name) },
-        data: { view: name },
-      },
-      words,
+  const buttons = ["close", "whole"].map(name =>
+    button(
+      { data: { view: name } },
+      () => show(name),
+      t(name === "close" ? "drawing.blade" : "drawing.whole"),
     ),
   )
   function show(name) {
+    chosenView = name
     for (const [each, element] of Object.entries(views))
       element.toggleAttribute("hidden", each !== name)
-    for (const button of buttons)
-      button.setAttribute("aria-pressed", String(button.dataset.view === name))
+    for (const each of buttons) each.setAttribute("aria-pressed", String(each.dataset.view === name))
   }
-  show("close")
+  show(chosenView)
   return [
     ...Object.values(views),
-    !picture &&
-      make(
-        "p",
-        { class: "no-picture" },
-        "This browser cannot show this photo format, but the server can read it.",
-      ),
-    make("div", { class: "views", role: "group", "aria-label": "View" }, buttons),
+    explanation,
+    make("div", { class: "views", role: "group", "aria-label": t("drawing.view") }, buttons),
   ]
 }
 
 function view(answer, picture, level, box, turned) {
   const { geometry } = answer
   const unit = box[2] / 100
-  const place = turned ? point => point : level.back
   const turn = turned
     ? { transform: `rotate(${level.degrees} ${level.centre[0]} ${level.centre[1]})` }
     : {}
   const path = `M${geometry.outline.map(point => point.join(" ")).join("L")}z`
-  const size = Math.min(level.spacing * 0.37, unit * 4.2)
+  const style = turned ? closeStyle(level, unit) : wholeStyle(level, box)
   return draw(
     "svg",
     {
@@ -75,20 +75,90 @@ function view(answer, picture, level, box, turned) {
       draw("path", { class: "casing", d: path, "stroke-width": unit * 0.95 }),
       draw("path", { class: "outline", d: path, "stroke-width": unit * 0.42, pathLength: 1 }),
     ),
-    geometry.cuts.map((cut, i) => mark(cut, answer.cuts[i], level, place, size, unit)),
+    marks(answer, level, style, unit),
   )
 }
 
-/**
- * Returns one cut: its line over the blade, and its depth and number on either side of the blade.
- */
-function mark(cut, { depth, probability, position }, level, place, size, unit) {
-  const { box, side, spacing } = level
-  const root = level.to(cut.root)
-  const foot = level.to(cut.foot)
-  const [cutSide, footSide] = side < 0 ? [box.top, box.bottom] : [box.bottom, box.top]
-  const badge = place([root[0], cutSide + side * spacing * 0.72])
-  const number = place([foot[0], footSide - side * spacing * 0.5])
+/** Sizes and distances of the labels in the close-up, which is wide enough for them. */
+function closeStyle({ spacing }, unit) {
+  const badge = Math.min(spacing * 0.37, unit * 4.2)
+  return {
+    badge,
+    type: badge * 0.8,
+    apart: 0,
+    badgeAway: spacing * 0.72,
+    numberAway: spacing * 0.5,
+    place: point => point,
+    fits: points => points,
+  }
+}
+
+/** The same on the whole photo, where labels are wider than the distance between the cuts. */
+function wholeStyle({ spacing, back }, box) {
+  const pixel = Math.max(
+    box[2] / Math.min(WIDTH_SHARE * innerWidth, WIDEST),
+    box[3] / (HEIGHT_SHARE * innerHeight),
+  )
+  const badge = Math.max(spacing * 0.37, BADGE * pixel)
+  const type = Math.max(badge * 0.8, TYPE * pixel)
+  return {
+    badge,
+    type,
+    apart: badge * 2.2,
+    badgeAway: Math.max(spacing * 0.72, badge * 2.2),
+    numberAway: Math.max(spacing * 0.5, type * 1.6),
+    place: back,
+    fits: points => inside(points, box, badge * 1.1),
+  }
+}
+
+/** Moves points together so that all are inside the box, `margin` from its edges. */
+function inside(points, [, , width, height], margin) {
+  const { left, right, top, bottom } = bounds(points)
+  const shift = (low, high, end) =>
+    Math.max(0, margin - low) || Math.min(0, end - margin - high)
+  const dx = shift(left, right, width)
+  const dy = shift(top, bottom, height)
+  return points.map(([x, y]) => [x + dx, y + dy])
+}
+
+/** Returns the places along a level blade, at least `apart` from each other. */
+function spread(places, apart) {
+  const last = places.length - 1
+  const pitch = (places[last] - places[0]) / Math.max(1, last)
+  if (pitch >= apart) return places
+  const middle = (places[0] + places[last]) / 2
+  return places.map((_, i) => middle + (i - last / 2) * apart)
+}
+
+/** Returns the cuts: lines over the blade, depths on the side of the cuts, numbers on the other. */
+function marks({ geometry, cuts }, level, style, unit) {
+  const { box: blade, side } = level
+  const roots = geometry.cuts.map(cut => level.to(cut.root))
+  const feet = geometry.cuts.map(cut => level.to(cut.foot))
+  const [cutSide, footSide] = side < 0 ? [blade.top, blade.bottom] : [blade.bottom, blade.top]
+  const row = (points, y) =>
+    style.fits(
+      spread(
+        points.map(point => point[0]),
+        style.apart,
+      ).map(x => style.place([x, y])),
+    )
+  const badges = row(roots, cutSide + side * style.badgeAway)
+  const numbers = row(feet, footSide - side * style.numberAway)
+  return cuts.map((cut, i) =>
+    mark(cut, {
+      root: style.place(roots[i]),
+      foot: style.place(feet[i]),
+      badge: badges[i],
+      number: numbers[i],
+      style,
+      unit,
+    }),
+  )
+}
+
+function mark({ depth, probability, position, read }, { root, foot, badge, number, style, unit }) {
   const line = (name, from, to, width) =>
     draw("line", {
       class: name,
@@ -98,22 +168,24 @@ function mark(cut, { depth, probability, position }, level, place, size, unit) {
       y2: to[1],
       "stroke-width": width,
     })
+  const look = read !== undefined ? "mark edited" : probability < DOUBTFUL ? "mark doubtful" : "mark"
   return draw(
     "g",
-    { class: probability < DOUBTFUL ? "mark doubtful" : "mark", data: { cut: position } },
-    line("casing", place(root), place(foot), unit * 0.95),
-    line("leader", place(root), badge, unit * 0.25),
-    line("cut", place(root), place(foot), unit * 0.45),
+    { class: look, data: { cut: position } },
+    line("casing", root, foot, unit * 0.95),
+    line("leader", root, badge, unit * 0.25),
+    style.apart > 0 && line("leader", foot, number, unit * 0.25),
+    line("cut", root, foot, unit * 0.45),
     draw("circle", {
       class: "badge",
       cx: badge[0],
       cy: badge[1],
-      r: size,
+      r: style.badge,
       "stroke-width": unit * 0.25,
     }),
     draw(
       "text",
-      { class: "depth", x: badge[0], y: badge[1], "font-size": size * 1.35 },
+      { class: "depth", x: badge[0], y: badge[1], "font-size": style.badge * 1.35 },
       String(depth),
     ),
     draw(
@@ -122,8 +194,8 @@ function mark(cut, { depth, probability, position }, level, place, size, unit) {
         class: "number",
         x: number[0],
         y: number[1],
-        "font-size": size * 0.8,
-        "stroke-width": size * 0.25,
+        "font-size": style.type,
+        "stroke-width": style.type * 0.3,
       },
       String(position),
     ),
@@ -131,6 +203,6 @@ function mark(cut, { depth, probability, position }, level, place, size, unit) {
 }
 
 function words({ cuts }) {
-  const depths = cuts.map(cut => `cut ${cut.position} depth ${cut.depth}`).join(", ")
-  return `The blade with its outline and ${cuts.length} cuts, starting at the bow: ${depths}`
+  const depths = cuts.map(cut => t("drawing.cut", { n: cut.position, depth: cut.depth }))
+  return t("drawing.words", { n: cuts.length, cuts: depths.join(", ") })
 }

@@ -117,8 +117,5 @@ export function pose(name) {
 
 export const poseFor = reason => pose(OF_REASON[reason] ?? "above")
 
-export const TIPS = [
-  ["flat", "Flat on a plain surface"],
-  ["fill", "Filling the width, fully in view"],
-  ["above", "From straight above, in soft light"],
-]
+// Pictures of the tips; their texts are "tips." with the name.
+export const TIPS = ["flat", "fill", "above"]

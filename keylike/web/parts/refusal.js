@@ -1,50 +1,26 @@
 // The message when there is no reading: the reason, and what to do next.
 
-import { make } from "./dom.js"
+import { button, make } from "./dom.js"
+import { adviceFor, clockTime, current, has, t } from "./language.js"
 import { poseFor } from "./poses.js"
 
-const TITLE = {
-  not_a_key: "No key in this photo",
-  several_keys: "More than one key",
-  no_cuts: "This key has no cuts",
-  unsupported_keyway: "Unsupported key family",
-  too_small: "The key is too small",
-  too_blurred: "The blade is blurred",
-  glare: "Too much glare on the blade",
-  cropped: "Part of the blade is missing",
-  too_tilted: "The key is tilted",
-  low_confidence: "The reading is too uncertain",
-  readers_disagree: "Two readers disagree",
-  no_code_in_reply: "The model gave no code",
-}
-// Failures other than unreadable photos: a title and advice.
-const FAILURE = {
-  unreachable: [
-    "The server cannot be reached",
-    "The photo is still here. Check the connection and the server, then try again.",
-  ],
-  rate_limited: ["Too many photos for now", "The server limits the number of photos per period."],
-  overloaded: ["The server is busy", "More photos are waiting than it can read in time."],
-  model_loading: ["The model is still loading", "It will be ready soon."],
-  deadline_exceeded: [
-    "It took too long",
-    "The server could not read the photo in time. Try again.",
-  ],
-  unauthorized: [
-    "This server requires a token",
-    "Enter the token from the server’s operator, or scan its QR code.",
-  ],
-  forbidden: ["This token does not allow it", "The server’s operator can give you another one."],
-  image_too_large: ["The picture is too large", "Send a smaller one."],
-  unsupported_image_type: [
-    "Unsupported picture format",
-    "Supported are JPEG, PNG, WebP, HEIC, AVIF and GIF.",
-  ],
-  bad_image: ["The picture is damaged", "Take it again, or choose another."],
-}
+// Failures that another picture solves, not the same one again.
+const OF_THE_FILE = [
+  "wrong_file",
+  "empty_file",
+  "image_too_large",
+  "unsupported_image_type",
+  "bad_image",
+]
 
-/** Returns the card for an unreadable photo: the reason, and advice with a picture. */
+/**
+ * Returns the card for an unreadable photo: the reason, and advice with a picture. The server's own
+ * sentence is English, so other languages have only the title of the reason.
+ */
 export function refusal(body, handlers) {
+  const key = `reason.${body.reason}`
+  const known = has(key)
+  const advice = adviceFor(body)
   return make(
     "div",
     { class: "card refusal" },
@@ -52,85 +28,85 @@ export function refusal(body, handlers) {
     make(
       "div",
       { class: "words" },
-      make("h1", { id: "outcome-title" }, TITLE[body.reason] ?? "The key could not be read"),
-      make("p", { class: "muted" }, body.error),
-      make("p", { class: "advice" }, body.advice),
+      make("h1", { id: "outcome-title" }, t(known ? key : "refusal.unknown")),
+      (current() === "en" || !known) && english("muted", body.error),
+      advice ? make("p", { class: "advice" }, advice) : english("advice", body.advice),
     ),
-    actions(handlers),
+    make(
+      "div",
+      { class: "actions" },
+      button({ class: "main" }, handlers.camera, t("refusal.camera")),
+      button({ id: "choose-another" }, handlers.choose, t("refusal.choose")),
+      button({}, handlers.again, t("back")),
+    ),
   )
 }
 
+const english = (look, words) =>
+  make("p", { class: look, lang: current() !== "en" && "en" }, words ?? "")
+
 /**
- * Returns the card for any other failure. It counts down Retry-After. `handlers.retry` sends the
- * photo again, `handlers.token` asks for a token.
+ * Returns the card for any other failure. `until` is the time at which Retry-After has passed, and
+ * the card counts down to it. `handlers.retry` sends the photo again, `handlers.token` asks for a
+ * token, `handlers.choose` opens the file dialog.
  */
-export function failure({ code, body, after }, handlers) {
-  const [title, advice] = FAILURE[code] ?? [
-    "Something went wrong",
-    "Try again. If it keeps failing, contact the server’s operator.",
-  ]
-  const retry =
-    code === "unauthorized"
-      ? make(
-          "button",
-          { type: "button", class: "main", on: { click: handlers.token } },
-          "Enter the token",
-        )
-      : make(
-          "button",
-          { type: "button", class: "main", id: "retry", on: { click: handlers.retry } },
-          "Try again",
-        )
-  const wait = make("p", { class: "advice" }, advice)
-  if (after) countDown(after, wait, retry)
+export function failure({ code, body, until }, handlers) {
+  const known = has(`failure.${code}`)
+  const key = known ? `failure.${code}` : "failure.other"
+  const first = firstAction(code, handlers)
+  const wait = make("p", { class: "advice" }, t(`${key}.advice`, body))
+  if (until) countDown(until, wait, first)
   return make(
     "div",
     { class: "card refusal bare" },
     make(
       "div",
       { class: "words" },
-      make("h1", { id: "outcome-title" }, title),
-      code !== "unreachable" && body.error && make("p", { class: "muted" }, body.error),
+      make("h1", { id: "outcome-title" }, t(key)),
+      body.error && (current() === "en" || !known) && english("muted", body.error),
       wait,
       body.request_id &&
-        make("p", { class: "muted" }, "Request ", make("code", {}, body.request_id)),
+        make("p", { class: "muted" }, t("failure.request", { id: body.request_id })),
     ),
-    actions({ ...handlers, first: retry }),
+    make(
+      "div",
+      { class: "actions" },
+      first,
+      button({}, handlers.again, t(OF_THE_FILE.includes(code) ? "back" : "failure.over")),
+    ),
   )
 }
 
-function actions({ first, camera, again }) {
-  return make(
-    "div",
-    { class: "actions" },
-    first ??
-      make(
-        "button",
-        { type: "button", class: "main", on: { click: camera } },
-        "Take another photo",
-      ),
-    make("button", { type: "button", on: { click: again } }, first ? "Start over" : "Back"),
-  )
+function firstAction(code, { token, choose, retry }) {
+  if (code === "unauthorized") return button({ class: "main" }, token, t("failure.token"))
+  if (OF_THE_FILE.includes(code))
+    return button({ class: "main", id: "choose-another" }, choose, t("refusal.choose"))
+  return button({ class: "main", id: "retry" }, retry, t("retry"))
 }
 
 /**
- * Disables the button until Retry-After has passed. It compares clock times, since timers of a
+ * Disables the button until a time has come. It compares clock times, since timers of a
  * sleeping phone run late.
  */
-function countDown(seconds, words, button) {
-  const until = Date.now() + seconds * 1000
-  const at = new Date(until).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
-  button.disabled = true
+function countDown(until, words, pressed) {
+  const seconds = Math.ceil((until - Date.now()) / 1000)
   const tick = () => {
     const left = Math.ceil((until - Date.now()) / 1000)
-    button.disabled = left > 0
-    button.textContent =
-      left > 0
-        ? `Try again in ${left > 90 ? `${Math.ceil(left / 60)} min` : `${left} s`}`
-        : "Try again"
+    pressed.disabled = left > 0
+    pressed.textContent =
+      left > 90
+        ? t("failure.retry_min", { n: Math.ceil(left / 60) })
+        : left > 0
+          ? t("failure.retry_s", { n: left })
+          : t("retry")
     if (left > 0) setTimeout(tick, 500)
   }
-  const wait = seconds > 90 ? `${Math.ceil(seconds / 60)} minutes` : `${seconds} seconds`
-  words.textContent = `The next photo can be read in ${wait}, at ${at}.`
+  if (seconds > 0) {
+    const wait =
+      seconds > 90
+        ? t("number.minutes", { n: Math.ceil(seconds / 60) })
+        : t("number.seconds", { n: seconds })
+    words.textContent = t("failure.wait", { wait, at: clockTime(until) })
+  }
   tick()
 }

@@ -1,13 +1,13 @@
-// Requests to the server: predictions and health.
+// Requests to the server: predictions, the sample photo and health.
 
 /**
  * A failed request. `code` is the server's failure code, or "unreachable" without a response of the
- * server. `after` is Retry-After in seconds.
+ * server. `until` is the time at which Retry-After has passed.
  */
 export class RequestError extends Error {
   constructor(code, body = {}, after = null) {
     super(body.error ?? code)
-    Object.assign(this, { code, body, after })
+    Object.assign(this, { code, body, until: after && Date.now() + after * 1000 })
   }
 }
 
@@ -53,6 +53,13 @@ export function readKey(photo, token, sent, signal) {
     signal.addEventListener("abort", () => request.abort())
     request.send(form)
   })
+}
+
+/** Returns the sample photo of this server. Throws RequestError "unreachable". */
+export async function sample() {
+  const response = await fetch("web/sample.webp", { headers: headers("") }).catch(() => null)
+  if (!response?.ok) throw new RequestError("unreachable")
+  return new File([await response.blob()], "sample.webp", { type: "image/webp" })
 }
 
 /**

@@ -1,6 +1,7 @@
 // The dialog to enter and remove the token.
 
 import { announce, find } from "./dom.js"
+import { t } from "./language.js"
 import { current, isStored, remove, store } from "./token.js"
 
 /**
@@ -32,7 +33,7 @@ export function listen(changed) {
     remove()
     value.value = ""
     longer.checked = false
-    announce("Token removed")
+    announce(t("token.removed"))
     changed()
   })
   find("open-token").addEventListener("click", () => open())
