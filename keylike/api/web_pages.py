@@ -92,7 +92,7 @@ def public_root(incoming: Request) -> str:
 
 
 def wants_page(incoming: Request) -> bool:
-    """Return True if a request for the root path prefers HTML, as that of a browser does."""
+    """Return True if a request is for the root path and prefers HTML to JSON, as browsers do."""
     opens = incoming.method in ("GET", "HEAD") and incoming.path == "/"
     return (
         opens

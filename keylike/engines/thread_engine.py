@@ -24,7 +24,7 @@ class ThreadEngine:
     - A reader that computes on the same cores as decoding (`info.workers` is None) gets as many
       photos as there are threads. More photos would only compete for the processor's caches.
     - A reader with its own workers, such as a GPU, gets one more full batch per worker than the
-      running ones. A decoded photo takes about 10 MB, so no more photos wait decoded.
+      running ones. Not more, because a decoded photo takes about 10 MB of memory while it waits.
 
     Args:
         reader: The loaded reader.

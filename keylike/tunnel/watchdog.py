@@ -168,7 +168,7 @@ class Tunnel:
     def _backoff_s(self, failures: int) -> float:
         """Return the delay before the next attempt in seconds: 0 at first, then increasing.
 
-        The random part prevents that servers which lost the same network try again simultaneously.
+        The random part keeps servers that lost the same network from trying again at the same time.
         """
         longest = min(MAX_BACKOFF_S, 2.0 ** min(failures - 1, 10)) if failures else 0.0
         return longest * (1 + self._random()) / 2
