@@ -1,7 +1,9 @@
 """Turns stored pictures into network inputs with random errors.
 
 Each pose gets an error like those of the earlier stages, so that a network learns to correct it.
-The colours, contrast and noise change as they do between cameras.
+The colours, contrast and noise change as they do between cameras. A plate is a stored, straightened
+blade with wide margins. A strip is cut out of it, as the server cuts it out of a photo. The slot is
+the fixed rectangle to which every blade is aligned (`frames.SLOT`).
 """
 
 from __future__ import annotations
@@ -287,7 +289,8 @@ def _misfit(rng: np.random.Generator) -> Array:
 def _edge_targets(labels: Labels, row: int, to_strip: Array, strip: Strip) -> tuple[Array, Array]:
     """Return the edges (2, width / 4) and their weights.
 
-    Edges are in mm from the strip's top, cut edge first. Columns on the blade have weight 1.
+    Edges are in mm from the top of the strip. The edge with the cuts is the first one. Columns on
+    the blade have weight 1, the others 0.
     """
     columns = (np.arange(strip.width // STRIDE) + 0.5) * STRIDE - 0.5
     length = float(labels.length[row])

@@ -25,7 +25,7 @@ from tools.training.shapes import MOST_CUTS
 PLATE = Strip(516, 252, 12.0, -8.0, -6.0)
 WHOLE_SIDE = 256  # width and height of a whole in pixels
 MOST_OTHERS = 6  # largest number of further blades in the labels
-SEVERAL = 0.25  # fraction of wholes that show more than one whole key
+SEVERAL = 0.25  # fraction of the wholes that show several keys
 PROFILE_U = np.arange(0, 34, 0.1)  # positions of the profile along the blade, in mm
 
 
