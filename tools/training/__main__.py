@@ -1,4 +1,4 @@
-"""Trains the caliper: `python -m tools.training WORK models/caliper --version 1.3.0`.
+"""Trains the embedded reader: `python -m tools.training WORK models/caliper --version 1.3.0`.
 
 `make train` runs it. It renders the pictures, trains the three networks in parallel, exports them,
 fits the calibration and writes the manifest. You can stop it at any time: when it runs again, it

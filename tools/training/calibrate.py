@@ -1,4 +1,4 @@
-"""Fits the caliper's calibration and thresholds, and writes its manifest.
+"""Fits calibration and thresholds of the caliper (the embedded reader), and writes its manifest.
 
 Usage: `python -m tools.training.calibrate MODEL PHOTOS --version 1.3.0`. PHOTOS is a folder of
 rendered photos (tools.training.render): keys of all kinds, several keys, and pictures without a

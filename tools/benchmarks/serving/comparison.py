@@ -131,7 +131,7 @@ class Comparison:
         return SingleClientResult(http_ms, baseline_ms)
 
     def _servers_to_overload(self, results: ComparisonResults) -> list[ServerSpec]:
-        """Return Keylike and the fastest peer. The older guide's server does not count as one."""
+        """Return Keylike and the fastest other server, except the older guide's server."""
         fastest = max(
             results.peer_names(),
             key=lambda name: (

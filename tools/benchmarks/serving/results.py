@@ -41,9 +41,11 @@ class BaselineResult:
 
 @dataclass(frozen=True, slots=True)
 class SingleClientResult:
-    """Milliseconds of every photo: sent by a single client to an idle server, and without HTTP.
+    """Milliseconds that each photo took.
 
-    `baseline_ms` are the times of one process of the baseline.
+    Attributes:
+        http_ms: Photos that a single client sent to an idle server.
+        baseline_ms: Photos that one process of the baseline read without HTTP.
     """
 
     http_ms: list[float]

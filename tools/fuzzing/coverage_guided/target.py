@@ -1,6 +1,6 @@
-"""The fuzzing process: libFuzzer calls `fuzz_one_input` again and again.
+"""The fuzzing process, in which libFuzzer calls `fuzz_one_input` with one input after the other.
 
-libFuzzer ends the process; `main` never returns.
+libFuzzer ends the process, so `main` never returns.
 """
 
 from __future__ import annotations
