@@ -25,7 +25,7 @@ WIDTHS = (320, 390, 1280)
 # Sizes of the browser's text in pixels: usual, and twice as large (WCAG 1.4.4).
 TEXT_SIZES = (16, 32)
 # Windows that the tests check. `python -m tests.browser.audit` checks all combinations.
-WINDOWS = ((320, 16), (320, 32), (390, 32))
+WINDOWS = ((320, 16), (320, 32))
 # Texts that reach beyond the window or beyond an element that cuts them.
 CUT_OFF = """() => {
   const name = each => `${each.tagName} ${each.id} ${each.className} "${each.textContent.trim().slice(0, 40)}"`

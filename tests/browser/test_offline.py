@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urljoin
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import TOKEN, OpenTab
 from tests.browser.samples import FIRST
 from tests.browser.server import Server
+from tests.browser.tab import Tab
 from tests.browser.test_history import turn_on
 
 CACHED_PATHS = """async () => {
@@ -53,6 +56,8 @@ def test_page_opens_offline_and_reconnects(open_tab: OpenTab, restartable: Serve
     page.click("#open-history")
     expect(page.locator(".saved code")).to_have_text(FIRST.bitting)
     page.keyboard.press("Escape")
+    tab.switch("fr")
+    expect(page.locator("#unreachable")).to_contain_text("Le serveur est injoignable.")
     restartable.start()
     page.click("#check-again")
     expect(page.locator("#unreachable")).to_be_hidden()
@@ -96,26 +101,40 @@ def test_page_can_be_installed(open_tab: OpenTab, server: Server) -> None:
         assert tab.page.evaluate(PICTURE_SIZE, f"/web/icons/{icon}.png") == [side, side]
 
 
-def test_shared_photo_is_read_and_never_stored(open_tab: OpenTab, server: Server) -> None:
+@pytest.mark.parametrize("path", ["", "/keys"])
+def test_shared_photo_is_read_and_never_stored(
+    open_tab: OpenTab, browser: object, server: Server, tmp_path: Path, path: str
+) -> None:
     """The form stands for the system's share sheet, which sends the same request."""
-    tab = open_tab(server, service_workers="allow").open()
-    page = tab.page
+    started = Server(tmp_path, KEYLIKE_PREFIX=path) if path else server
+    try:
+        check_sharing(open_tab(started, service_workers="allow"), path)
+    finally:
+        if path:
+            started.stop()
+
+
+def check_sharing(tab: Tab, path: str) -> None:
+    """Share a photo with the page under a path."""
+    page, root = tab.page, f"{tab.address}{path}"
+    tab.open(f"{path}/")
     tab.wait_for_worker()
-    manifest = page.evaluate("fetch('/web/manifest.webmanifest').then(answer => answer.json())")
+    manifest = page.evaluate("fetch('web/manifest.webmanifest').then(answer => answer.json())")
     target = manifest["share_target"]
-    action = urljoin(f"{server.address}/web/manifest.webmanifest", target["action"])
-    assert action == f"{server.address}/share"
+    action = urljoin(f"{root}/web/manifest.webmanifest", target["action"])
+    assert action == f"{root}/share"
     assert (target["method"], target["enctype"]) == ("POST", "multipart/form-data")
     (field,) = target["params"]["files"]
     share(page, action, field["name"])
     page.wait_for_selector("main[data-state=read]")
     assert tab.code == FIRST.digits
-    assert page.url == f"{server.address}/"
-    assert [path for path in page.evaluate(CACHED_PATHS) if not path.startswith("/web/")] == ["/"]
+    assert page.url == f"{root}/"
+    cached = page.evaluate(CACHED_PATHS)
+    assert [name for name in cached if not name.startswith(f"{path}/web/")] == [f"{path}/"]
     # The photo is handed over once.
-    page.goto(f"{server.address}/?shared")
+    page.goto(f"{root}/?shared")
     expect(page.locator("#start-note")).to_contain_text("The shared photo did not arrive.")
-    assert page.url == f"{server.address}/"
+    assert page.url == f"{root}/"
 
 
 def share(page: Page, action: str, field: str) -> None:

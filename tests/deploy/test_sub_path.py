@@ -121,8 +121,9 @@ def test_all_files_of_the_web_page_are_found_under_a_path(
     manifest = json.loads(send("GET", "/keys/web/manifest.webmanifest")[2])
     at = "/keys/web/manifest.webmanifest"
     assert {urljoin(at, manifest[name]) for name in ("start_url", "scope")} == {"/keys/"}
-    for icon in manifest["icons"]:
-        assert send("GET", urljoin(at, icon["src"]))[0] == 200
+    for picture in (*manifest["icons"], *manifest["screenshots"]):
+        assert send("GET", urljoin(at, picture["src"]))[0] == 200
+    assert urljoin(at, manifest["share_target"]["action"]) == "/keys/share"
     assert send("GET", "/keys/sw.js")[0] == 200
     assert send("GET", "/keys/favicon.ico")[0] == 200
     status, _, answer = send("POST", "/keys/predict", plain(), Content_Type="image/jpeg")

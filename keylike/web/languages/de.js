@@ -167,7 +167,7 @@ export const texts = {
   "details.json": "Die ganze Antwort als JSON",
 
   "refusal.camera": "Neues Foto aufnehmen",
-  "refusal.choose": "Anderes wählen",
+  "refusal.choose": "Anderes Foto wählen",
   "refusal.unknown": "Der Schlüssel war nicht zu lesen",
   "reason.not_a_key": "Kein Schlüssel auf dem Foto",
   "reason.several_keys": "Mehr als ein Schlüssel",
@@ -248,7 +248,7 @@ export const texts = {
   "history.deleted": { one: "{n} Ergebnis gelöscht.", other: "{n} Ergebnisse gelöscht." },
   "history.undo": "Rückgängig",
   "history.restored": "Wiederhergestellt",
-  "history.export": "Als CSV exportieren",
+  "history.export": "CSV exportieren",
 
   "token.why":
     "Ein Server, der von anderen Geräten erreichbar ist, verlangt ein Token. Sein Betreiber erzeugt es mit {command}.",

@@ -164,7 +164,7 @@ export const texts = {
   "details.json": "La respuesta completa, en JSON",
 
   "refusal.camera": "Hacer otra foto",
-  "refusal.choose": "Elegir otra",
+  "refusal.choose": "Elegir otra foto",
   "refusal.unknown": "No se pudo leer la llave",
   "reason.not_a_key": "No hay ninguna llave en la foto",
   "reason.several_keys": "Hay más de una llave",

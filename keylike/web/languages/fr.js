@@ -49,7 +49,7 @@ export const texts = {
     "Un autre programme utilise l’appareil photo. Fermez-le, ou choisissez une photo.",
   "camera.failed": "L’appareil photo est inutilisable. Choisissez une photo.",
 
-  "start.title": "Photographiez une clé et voyez son code.",
+  "start.title": "Photographiez une clé, lisez son code.",
   "start.lead":
     "Profil, profondeur de chaque entaille, fiabilité, et ce que le code de taille signifie pour votre serrure.",
   "start.camera": "Utiliser l’appareil photo",
@@ -166,7 +166,7 @@ export const texts = {
   "details.json": "La réponse complète, en JSON",
 
   "refusal.camera": "Reprendre une photo",
-  "refusal.choose": "Choisir une autre",
+  "refusal.choose": "Choisir une autre photo",
   "refusal.unknown": "La clé n’a pas pu être lue",
   "reason.not_a_key": "Pas de clé sur cette photo",
   "reason.several_keys": "Plus d’une clé",
