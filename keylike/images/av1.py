@@ -1,37 +1,55 @@
-"""Read the size of an AV1 picture from its sequence headers (AV1 bitstream 1.0.0, 5.3 and 5.5)."""
+"""Read sizes and the number of frames of an AV1 picture (AV1 bitstream 1.0.0, 5.3, 5.5 and 5.9)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 from keylike.errors import BadImage
 
 Size = tuple[int, int]
 
 _SEQUENCE_HEADER = 1
-# Largest number of units. A real picture has only a few. This module reads them in Python, so many
-# more would take too long.
+# Types of units that start a frame: a frame header, and a frame header with the frame.
+_FRAMES = (3, 6)
+# A real picture has a handful of units. This module walks through them in Python, so more would
+# cost time.
 _MAX_UNITS = 2000
 # Number of bytes that are read of a sequence header. No real one is longer.
 _MAX_HEADER_BYTES = 1000
 
 
-def sizes(data: bytes) -> Iterator[Size]:
-    """Yield the largest width and height, in pixels, that each sequence header allows.
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What the units of an AV1 picture state.
+
+    Attributes:
+        sizes: The largest width and height, in pixels, that each sequence header allows.
+        frames: The number of frames. A decoder decodes all of them, also those it does not show.
+    """
+
+    sizes: list[Size]
+    frames: int
+
+
+def structure(data: bytes) -> Structure:
+    """Return the sizes and the number of frames of a picture.
 
     Raises:
         BadImage: A header is truncated, or there are too many units.
     """
-    at = 0
+    at = frames = 0
+    sizes: list[Size] = []
     for _ in range(_MAX_UNITS):
         if at >= len(data):
-            return
+            return Structure(sizes, frames)
         head, at = data[at], at + 1 + (data[at] >> 2 & 1)
         size = len(data) - at
         if head & 2:
             size, at = _leb128(data, at)
-        if head >> 3 & 15 == _SEQUENCE_HEADER:
-            yield _sequence_size(_BitReader(data[at : at + min(size, _MAX_HEADER_BYTES)]))
+        kind = head >> 3 & 15
+        if kind == _SEQUENCE_HEADER:
+            sizes.append(_sequence_size(_BitReader(data[at : at + min(size, _MAX_HEADER_BYTES)])))
+        frames += kind in _FRAMES
         at += size
     raise BadImage("The picture has more AV1 units than any encoder writes.", max_pieces=_MAX_UNITS)
 

@@ -1,7 +1,12 @@
 """Check the boxes of HEIC and AVIF files (ISO 14496-12, ISO 23008-12) before decoding them.
 
-Three kinds of file are dangerous:
+The size of the picture that is shown says little about the work of decoding. Four kinds of file are
+dangerous:
 
+- A picture of 64 by 64 pixels can be a crop of 16384 by 16384, a grid that shows the corner of such
+  a tile, or have transparency of that size. An item can hide a hundred pictures before the one that
+  is shown. Items can share their bytes, so that a small file is decoded many times. This module
+  adds up what a decoder would decode.
 - libavif allocates memory for the size in the coded data before it compares that size with the one
   in the boxes. A file of 2 kB whose boxes say 64 by 64 pixels took 944 MB. libheif compares first.
 - pillow-heif copies metadata once for each picture that it describes. 9 MB of metadata for a
@@ -16,7 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from keylike.errors import BadImage
-from keylike.images import av1
+from keylike.images import av1, hevc
+from keylike.images.av1 import Size
 
 # Largest number of boxes and entries. A phone's picture of 48 megapixels has 200 tiles with a few
 # entries each. This module reads them in Python, so many more would take too long.
@@ -30,6 +36,15 @@ _PRIMARY_TYPES = {b"hvc1", b"hev1", b"av01", b"grid", b"tmap"}
 # grids. Every other derived item must be derived from coded pictures.
 _MAX_DERIVATIONS = 1
 _MAX_DERIVATIONS_TMAP = 2
+_HEVC, _AV1 = (b"hvc1", b"hev1"), b"av01"
+# Frames of an AV1 picture with a layer each. AV1 has at most four spatial layers.
+_MAX_FRAMES = 4
+# The tiles of a grid cover it, and exceed it by less than one row and one column. A part may
+# therefore have this share of the pixels of the whole, and this many more.
+_PART_SHARE, _PART_PIXELS = 1.5, 4_000_000
+# Pixels to decode for one picture, as a multiple of those that it may have. Phones store a picture
+# with a gain map and several masks, each with a quarter of its pixels.
+_MAX_WORK = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +52,10 @@ class _Location:
     """The bytes of an item.
 
     Attributes:
-        item: The number of the item.
         in_meta: True if offsets count from the `idat` box instead of the file.
         extents: Offset and length of each part, in bytes. Length 0 means up to the end of the file.
     """
 
-    item: int
     in_meta: bool
     extents: tuple[tuple[int, int], ...]
 
@@ -55,8 +68,9 @@ class _Meta:
         types: The four-character type of each item.
         primary: The item to show.
         derived: The items that each item is derived from (`dimg`).
-        auxiliary: Items that add something to others, such as transparency, each with the items
-            that it belongs to (`auxl`).
+        properties: Type and content of each property; items refer to them by number, from 1.
+        associated: The numbers of each item's properties.
+        auxiliary: Items that add something, such as transparency, and their targets (`auxl`).
         locations: The bytes of each item.
         described: Metadata items, each with the number of items that it describes (`cdsc`).
         idat: The offsets of the content of the `idat` box.
@@ -66,7 +80,9 @@ class _Meta:
     primary: int | None = None
     derived: dict[int, list[int]] = field(default_factory=dict)
     auxiliary: list[tuple[int, list[int]]] = field(default_factory=list)
-    locations: list[_Location] = field(default_factory=list)
+    properties: list[tuple[bytes, range]] = field(default_factory=list)
+    associated: dict[int, list[int]] = field(default_factory=dict)
+    locations: dict[int, _Location] = field(default_factory=dict)
     described: list[tuple[int, int]] = field(default_factory=list)
     idat: range = range(0)
 
@@ -127,14 +143,29 @@ class _NumberReader:
         return int.from_bytes(self._data[self._at - size : self._at], "big")
 
 
-def av1_sizes(data: bytes) -> list[av1.Size]:
-    """Check the structure of a HEIC or AVIF file and return the sizes of its AV1 pictures.
+@dataclass(frozen=True, slots=True)
+class CodedSizes:
+    """Sizes in pixels, width and height, that decoding depends on.
 
-    Returns:
-        Width and height, in pixels, from the coded data.
+    Attributes:
+        av1: The size of each AV1 picture, as its coded data states it.
+        largest: The picture with the most pixels of all that are decoded, before any crop.
+    """
+
+    av1: list[Size]
+    largest: Size
+
+
+def coded_sizes(data: bytes, max_pixels: int) -> CodedSizes:
+    """Check the structure of a HEIC or AVIF file and return the sizes of its pictures.
+
+    Args:
+        data: The file.
+        max_pixels: Pixels that a picture may have.
 
     Raises:
-        BadImage: A size cannot be determined, items are nested, or there is too much metadata.
+        BadImage: A size cannot be determined, items are nested, there is too much metadata, or
+            the picture would take much more work than its size.
     """
     reader = _BoxReader(data)
     meta_boxes = [body for kind, body in reader.boxes(range(len(data))) if kind == b"meta"]
@@ -149,7 +180,7 @@ def av1_sizes(data: bytes) -> list[av1.Size]:
             _PARSERS[kind](reader, body, meta)
     _check_metadata(data, meta)
     _check_derivations(meta)
-    return _coded_sizes(data, meta)
+    return _DecodingPlan(data, meta).check(max_pixels)
 
 
 def _parse_types(reader: _BoxReader, body: range, meta: _Meta) -> None:
@@ -161,6 +192,8 @@ def _parse_types(reader: _BoxReader, body: range, meta: _Meta) -> None:
             item = numbers.take(2 if version < 3 else 4)
             numbers.take(2)
             item_type = numbers.take(4 if version >= 2 else 0)
+            if item in meta.types:
+                raise BadImage("The picture has two parts with the same number.")
             meta.types[item] = item_type.to_bytes(4, "big")
 
 
@@ -194,6 +227,8 @@ def _parse_locations(reader: _BoxReader, body: range, meta: _Meta) -> None:
     width = 4 if version >= 2 else 2
     for _ in range(numbers.take(width)):
         item = numbers.take(width)
+        if item in meta.locations:
+            raise BadImage("The picture has two parts with the same number.")
         method = numbers.take(2) & 15 if version else 0
         numbers.take(2)
         begin, count = numbers.take(base), numbers.take(2)
@@ -202,7 +237,27 @@ def _parse_locations(reader: _BoxReader, body: range, meta: _Meta) -> None:
         for _ in range(count):
             numbers.take(index if version else 0)
             extents.append((begin + numbers.take(offset), numbers.take(length)))
-        meta.locations.append(_Location(item, method == 1, tuple(extents)))
+        meta.locations[item] = _Location(method == 1, tuple(extents))
+
+
+def _parse_properties(reader: _BoxReader, body: range, meta: _Meta) -> None:
+    for kind, content in reader.boxes(body):
+        if kind == b"ipco":
+            meta.properties.extend(reader.boxes(content))
+        elif kind == b"ipma":
+            numbers = _NumberReader(reader.data, content)
+            version_and_flags = numbers.take(4)
+            wide = version_and_flags & 1
+            for _ in range(numbers.take(4)):
+                item = numbers.take(4 if version_and_flags >> 24 else 2)
+                count = numbers.take(1)
+                reader.count(1 + count)
+                of_item = meta.associated.setdefault(item, [])
+                # The first bit says whether a reader must know the property.
+                of_item += [
+                    numbers.take(2) & 0x7FFF if wide else numbers.take(1) & 0x7F
+                    for _ in range(count)
+                ]
 
 
 def _parse_idat(reader: _BoxReader, body: range, meta: _Meta) -> None:
@@ -215,6 +270,7 @@ _PARSERS = {
     b"iloc": _parse_locations,
     b"idat": _parse_idat,
     b"pitm": _parse_primary,
+    b"iprp": _parse_properties,
 }
 
 
@@ -247,16 +303,11 @@ def _is_deeper(item: int, derived: dict[int, list[int]], limit: int) -> bool:
 
 
 def _check_metadata(data: bytes, meta: _Meta) -> None:
-    """Check how much memory pillow-heif would need for copies of the metadata.
-
-    Raises:
-        BadImage: The copies would take more than _MAX_METADATA_BYTES.
-    """
-    sizes: dict[int, int] = {}
-    for location in meta.locations:
-        sizes[location.item] = sizes.get(location.item, 0) + sum(
-            min(length or len(data), len(data)) for _, length in location.extents
-        )
+    """Raise BadImage if copies of the metadata for each picture would take too much memory."""
+    sizes = {
+        item: sum(min(length or len(data), len(data)) for _, length in location.extents)
+        for item, location in meta.locations.items()
+    }
     if sum(sizes.get(item, 0) * count for item, count in meta.described) > _MAX_METADATA_BYTES:
         raise BadImage(
             "The picture has more metadata than any camera or editor writes.",
@@ -264,20 +315,111 @@ def _check_metadata(data: bytes, meta: _Meta) -> None:
         )
 
 
-def _coded_sizes(data: bytes, meta: _Meta) -> list[av1.Size]:
-    sizes: list[av1.Size] = []
-    # Number of bytes that may still be copied. Without this limit, a file whose parts overlap could
-    # be copied many times.
-    left = 2 * len(data)
-    for location in meta.locations:
-        if meta.types.get(location.item) == b"av01":
-            start = meta.idat.start if location.in_meta else 0
-            pieces = [
-                data[start + at : start + at + length if length else None]
-                for at, length in location.extents
-            ]
-            left -= sum(map(len, pieces))
-            if left < 0:
+class _DecodingPlan:
+    """The pictures that a decoder decodes to show the primary item."""
+
+    def __init__(self, data: bytes, meta: _Meta) -> None:
+        self._data = data
+        self._meta = meta
+        # Items may share bytes, and a grid may use one item many times. This bounds the bytes that
+        # are decoded.
+        self._bytes_left = 2 * len(data)
+        self._parts_left = _MAX_PARTS
+        self._sizes: list[Size] = []
+        self._av1_sizes: list[Size] = []
+
+    def check(self, max_pixels: int) -> CodedSizes:
+        """Add up the work and return the sizes (see `coded_sizes`)."""
+        assert self._meta.primary is not None
+        tree = self._tree(self._meta.primary)
+        work = sum(map(self._work, tree))
+        shown = set(tree)
+        for item, targets in self._meta.auxiliary:
+            whole = shown.intersection(targets)
+            if whole:
+                self._check_parts(min(map(self._area, whole)), [item])
+                work += sum(map(self._work, self._tree(item)))
+        if work > _MAX_WORK * max_pixels:
+            raise BadImage("The picture takes more work to decode than any camera's.")
+        return CodedSizes(self._av1_sizes, max(self._sizes, key=_pixels))
+
+    def _tree(self, item: int) -> list[int]:
+        """Return an item and all items that it is derived from, each as often as it is decoded."""
+        self._parts_left -= 1
+        if self._parts_left < 0:
+            raise BadImage("The picture has more parts than any camera writes.")
+        sources = self._meta.derived.get(item, [])
+        if sources:
+            self._check_parts(self._area(item), sources)
+        return [item, *(each for source in sources for each in self._tree(source))]
+
+    def _check_parts(self, whole: int, items: list[int]) -> None:
+        """Raise BadImage if pictures have many more pixels than the one that they belong to."""
+        if sum(map(self._area, items)) > _PART_SHARE * whole + _PART_PIXELS:
+            raise BadImage("The picture is much smaller than its parts.")
+
+    def _area(self, item: int) -> int:
+        return _pixels(self._size(item))
+
+    def _size(self, item: int) -> Size:
+        """Return the size that the item's `ispe` states. libheif decodes no larger picture."""
+        found = [body for kind, body in self._properties(item) if kind == b"ispe"]
+        if len(found) != 1:
+            raise BadImage("The picture has a part without a size.")
+        numbers = _NumberReader(self._data, found[0])
+        numbers.take(4)
+        return numbers.take(4), numbers.take(4)
+
+    def _properties(self, item: int) -> list[tuple[bytes, range]]:
+        known = self._meta.properties
+        return [known[at - 1] for at in self._meta.associated.get(item, ()) if 0 < at <= len(known)]
+
+    def _work(self, item: int) -> int:
+        """Return the pixels that a decoder computes for an item, without those of its sources."""
+        kind, size = self._meta.types.get(item), self._size(item)
+        self._sizes.append(size)
+        if kind in _HEVC:
+            for name, body in self._properties(item):
+                if name == b"hvcC":
+                    hevc.check_configuration(self._data[body.start : body.stop])
+            return _pixels(size) * max(1, hevc.slices(self._content(item)))
+        if kind == _AV1:
+            coded = av1.structure(self._content(item))
+            if coded.frames > _MAX_FRAMES:
+                raise BadImage("The picture has more AV1 frames than layers are possible.")
+            self._av1_sizes += coded.sizes
+            self._sizes += coded.sizes
+            return max(map(_pixels, coded.sizes), default=0) * max(1, coded.frames)
+        if kind == b"grid":
+            self._check_grid(item, size)
+        elif kind != b"tmap":
+            raise BadImage("The picture has a part of a type that no camera writes.")
+        return _pixels(size)
+
+    def _check_grid(self, item: int, size: Size) -> None:
+        """Raise BadImage if a grid's own data states another size than its `ispe`."""
+        content = self._content(item)
+        side = 4 if int.from_bytes(content[1:2], "big") & 1 else 2
+        width, height = (
+            int.from_bytes(content[4 + side * at : 4 + side * (at + 1)], "big") for at in (0, 1)
+        )
+        if (width, height) != size:
+            raise BadImage("The picture's grid has two sizes.")
+
+    def _content(self, item: int) -> bytes:
+        location = self._meta.locations.get(item)
+        if location is None:
+            raise BadImage("The picture has a part without data.")
+        start = self._meta.idat.start if location.in_meta else 0
+        pieces = []
+        for at, length in location.extents:
+            piece = self._data[start + at : start + at + length if length else None]
+            self._bytes_left -= len(piece)
+            if self._bytes_left < 0:
                 raise BadImage("The picture's parts overlap.")
-            sizes += av1.sizes(b"".join(pieces))
-    return sizes
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+def _pixels(size: Size) -> int:
+    return size[0] * size[1]

@@ -34,7 +34,7 @@ from keylike.images.image_guard import (
     jpeg_structure,
     pixel_chunks,
 )
-from keylike.images.iso_media import av1_sizes
+from keylike.images.iso_media import CodedSizes, coded_sizes
 
 # Memory for decoding, in bytes per pixel of the picture: at reduced size, row by row, and with
 # several full copies. It is the peak above the idle process, measured with Pillow 13.0 and
@@ -312,14 +312,14 @@ def _has_all_rows(image: Image.Image, data: bytes, height: int, long_side: int) 
 
 
 def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
-    """Decode HEIC without Pillow, which would keep a second copy.
-
-    libheif applies the rotation that the file states.
-    """
-    _check_structure(data, "HEIC", limits)
+    """Decode without Pillow, which would keep a second copy. The decoder applies the rotation."""
+    coded = coded_sizes(data, limits.pixels)
+    _check_size("HEIC", coded.largest, min(limits.pixels, limits.memory / _ROWS_BYTES))
+    _check_av1_sizes("HEIC", coded, limits)
     heif = pillow_heif.open_heif(data)
+    # The picture may be a crop of a larger one.
     pixel_bytes = heic_bytes_per_pixel(heif.mode, heif.info)
-    _check_size("HEIC", heif.size, min(limits.pixels, limits.memory / pixel_bytes))
+    _check_size("HEIC", coded.largest, min(limits.pixels, limits.memory / pixel_bytes))
     pixels = np.asarray(heif)
     width, height = heif.size
     small = _shrink(
@@ -340,9 +340,13 @@ def _check_structure(data: bytes, kind: str, limits: _Limits) -> None:
         check_gif(data)
     elif data[8:12] == b"avis":
         raise UnsupportedImageType("Animated AVIF is not supported.", accepted=list(ACCEPTED))
-    if kind in ("AVIF", "HEIC"):
-        for size in av1_sizes(data):
-            _check_size(kind, size, min(limits.pixels, limits.memory / bytes_per_pixel("AVIF")))
+    if kind == "AVIF":
+        _check_av1_sizes(kind, coded_sizes(data, limits.pixels), limits)
+
+
+def _check_av1_sizes(kind: str, coded: CodedSizes, limits: _Limits) -> None:
+    for size in coded.av1:
+        _check_size(kind, size, min(limits.pixels, limits.memory / bytes_per_pixel("AVIF")))
 
 
 def _decoder_lock(data: bytes, kind: str) -> AbstractContextManager[object]:

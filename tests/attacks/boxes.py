@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -124,6 +126,124 @@ def heic_derived(
         + meta(len(head) + len(meta(0)) + 8)
         + _box(b"mdat", HEIC[_PICTURE.start : _PICTURE.stop] + grid)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item of a file that `heic_of` builds.
+
+    Attributes:
+        kind: Its type.
+        size: The size that its `ispe` states.
+        data: Its bytes.
+        derived_from: Numbers of the items in its `dimg`.
+        extents: How often its location lists the same bytes.
+        hvcc: Its decoder configuration, or None.
+    """
+
+    kind: bytes = b"hvc1"
+    size: tuple[int, int] = (64, 64)
+    data: bytes = HEIC[_PICTURE.start : _PICTURE.stop]
+    derived_from: Sequence[int] = ()
+    extents: int = 1
+    hvcc: bytes | None = None
+
+
+def heic_of(
+    *items: Item,
+    auxiliary: Sequence[tuple[int, int]] = (),
+    more_properties: Sequence[bytes] = (),
+    brand: bytes = b"heic",
+) -> bytes:
+    """Return a file of items with the numbers 1, 2, …; the last is the primary item.
+
+    Args:
+        items: The items.
+        auxiliary: Pairs of an auxiliary item and its target (`auxl`).
+        more_properties: Properties of the primary item.
+        brand: The main brand.
+    """
+    numbered = list(enumerate(items, 1))
+    entries = [
+        _full(b"infe", struct.pack(">HH4s", at, 0, item.kind) + b"\0", 2) for at, item in numbered
+    ]
+    known = _full(b"iinf", struct.pack(">H", len(entries)) + b"".join(entries))
+    properties: list[bytes] = []
+    kinds = b""
+    for at, item in numbered:
+        own = [_full(b"ispe", struct.pack(">II", *item.size))]
+        if item.kind == b"hvc1":
+            own.append(item.hvcc or _box_of(b"hvcC"))
+        if item.kind == b"av01":
+            own += [_full(b"pixi", b"\3\x08\x08\x08"), _box(b"av1C", b"\x81\0\x0c\0")]
+        if at in dict(auxiliary):
+            own.append(_full(b"auxC", b"urn:mpeg:hevc:2015:auxid:1\0"))
+        if at == len(items):
+            own += more_properties
+        numbers = range(len(properties) + 1, len(properties) + len(own) + 1)
+        properties += own
+        kinds += struct.pack(">HB", at, len(own))
+        kinds += b"".join(struct.pack(">H", number) for number in numbers)
+    associated = _box(b"ipma", b"\0\0\0\1" + struct.pack(">I", len(items)) + kinds)
+    described = _box(b"iprp", _box(b"ipco", b"".join(properties)) + associated)
+    references = [
+        _box(
+            b"dimg",
+            struct.pack(
+                f">HH{len(item.derived_from)}H", at, len(item.derived_from), *item.derived_from
+            ),
+        )
+        for at, item in numbered
+        if item.derived_from
+    ]
+    references += [_box(b"auxl", struct.pack(">HHH", item, 1, other)) for item, other in auxiliary]
+    handler = _full(b"hdlr", b"\0\0\0\0pict" + bytes(13))
+    handler += _full(b"pitm", struct.pack(">H", len(items)))
+
+    def meta(begin: int) -> bytes:
+        places = b""
+        for at, item in numbered:
+            extent = struct.pack(">II", begin, len(item.data))
+            places += struct.pack(">HHH", at, 0, item.extents) + extent * item.extents
+            begin += len(item.data)
+        located = _full(b"iloc", b"\x44\0" + struct.pack(">H", len(items)) + places)
+        return _full(
+            b"meta", handler + located + known + described + _full(b"iref", b"".join(references))
+        )
+
+    head = _box(b"ftyp", brand + bytes(4) + b"mif1" + brand)
+    return (
+        head
+        + meta(len(head) + len(meta(0)) + 8)
+        + _box(b"mdat", b"".join(item.data for item in items))
+    )
+
+
+def grid(rows: int, columns: int, size: tuple[int, int]) -> bytes:
+    """Return the data of a grid item."""
+    return struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, *size)
+
+
+def crop(width: int, height: int) -> bytes:
+    """Return a `clap` property that shows the middle of a picture."""
+    return _box(b"clap", struct.pack(">8I", width, 1, height, 1, 0, 1, 0, 1))
+
+
+def hvcc_with_a_picture() -> bytes:
+    """Return a decoder configuration that contains the coded picture."""
+    box = bytearray(_box_of(b"hvcC"))
+    # Behind the head: the number of arrays, each with a type, a number of units, and the units.
+    box[8 + 22] += 1
+    unit = HEIC[_PICTURE.start + 4 : _PICTURE.stop]
+    box += b"\x13\0\1" + struct.pack(">H", len(unit)) + unit
+    box[:4] = struct.pack(">I", len(box))
+    return bytes(box)
+
+
+def avif_data(side: int) -> bytes:
+    """Return the coded data of a square AVIF."""
+    file = avif(side)
+    return file[file.rindex(b"mdat") + 4 :]
 
 
 def heic_in_boxes(count: int) -> bytes:

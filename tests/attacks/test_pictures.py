@@ -27,6 +27,7 @@ from tests.attacks.bombs import (
     webp_of,
     webp_of_tables,
 )
+from tests.attacks.boxes import Item
 from tests.attacks.server import MARK, TargetServer
 from tools.plain_pictures import RED, encode, many_frames, many_scans, plain, png
 
@@ -108,6 +109,60 @@ REFUSED: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
         lambda: boxes.heic_derived([b"grid", b"grid"], auxiliary=[(2, 1), (3, 2)], primary=1),
         BROKEN,
     ),
+    # What a decoder decodes can be much more than what it shows.
+    "HEIC grid of 64x64 that shows the corner of 5000x5000": (
+        lambda: boxes.heic_of(
+            Item(size=(5000, 5000)), Item(b"grid", (64, 64), boxes.grid(1, 1, (64, 64)), [1])
+        ),
+        BROKEN,
+    ),
+    "HEIC grid that states 64x64 and is 9000x9000": (
+        lambda: boxes.heic_of(Item(), Item(b"grid", (64, 64), boxes.grid(1, 1, (9000, 9000)), [1])),
+        BROKEN,
+    ),
+    "HEIC of 64x64 cropped from 8000x8000": (
+        lambda: boxes.heic_of(Item(size=(8000, 8000)), more_properties=[boxes.crop(64, 64)]),
+        TOO_LARGE,
+    ),
+    "HEIC of 64x64 with transparency of 5000x5000": (
+        lambda: boxes.heic_of(Item(size=(5000, 5000)), Item(), auxiliary=[(1, 2)]),
+        BROKEN,
+    ),
+    "HEIC with 100 pictures before the one that is shown": (
+        lambda: boxes.heic_of(Item(size=(2000, 1500), data=Item().data * 101)),
+        BROKEN,
+    ),
+    "HEIC with 3,000 small pictures before the one that is shown": (
+        lambda: boxes.heic_of(Item(data=Item().data * 3000)),
+        BROKEN,
+    ),
+    "HEIC with a picture in the decoder's configuration": (
+        lambda: boxes.heic_of(Item(hvcc=boxes.hvcc_with_a_picture())),
+        BROKEN,
+    ),
+    "HEIC that lists its bytes 31 times": (
+        lambda: boxes.heic_of(
+            Item(data=Item().data + struct.pack(">IB", 100_001, 78) + bytes(100_000), extents=31)
+        ),
+        BROKEN,
+    ),
+    "HEIC grid that decodes one tile of 1 MB 100 times": (
+        lambda: boxes.heic_of(
+            Item(data=Item().data + struct.pack(">IB", 1_000_001, 78) + bytes(1_000_000)),
+            Item(b"grid", (640, 480), boxes.grid(10, 10, (640, 480)), [1] * 100),
+        ),
+        BROKEN,
+    ),
+    "HEIC with two items of one number": (
+        lambda: boxes.heic_of(Item(), Item()).replace(b"infe\2\0\0\0\0\2", b"infe\2\0\0\0\0\1"),
+        BROKEN,
+    ),
+    "AVIF with 20 frames before the one that is shown": (
+        lambda: boxes.heic_of(
+            Item(b"av01", (64, 64), boxes.avif_data(64) + b"\x32\0" * 20), brand=b"avif"
+        ),
+        BROKEN,
+    ),
     "HEIC of a million boxes": (lambda: boxes.heic_in_boxes(1_000_000), BROKEN),
 }
 
@@ -134,6 +189,14 @@ READ: dict[str, Callable[[], bytes]] = {
     "GIF of 60 frames": many_frames,
     "WebP of 10,000 frames": lambda: webp_of(10_000),
     "APNG of 2,000 frames": lambda: apng(2_000),
+    "HEIC grid of four tiles": lambda: boxes.heic_of(
+        *[Item()] * 4, Item(b"grid", (128, 128), boxes.grid(2, 2, (128, 128)), [1, 2, 3, 4])
+    ),
+    "HEIC with transparency": lambda: boxes.heic_of(Item(), Item(), auxiliary=[(1, 2)]),
+    "HEIC cropped": lambda: boxes.heic_of(Item(), more_properties=[boxes.crop(40, 40)]),
+    "AVIF in the boxes of a HEIC": lambda: boxes.heic_of(
+        Item(b"av01", (64, 64), boxes.avif_data(64)), brand=b"avif"
+    ),
     "HEIC grid of one tile": lambda: boxes.heic_derived([b"grid"]),
     "HEIC of two pictures": lambda: boxes.heic_with_metadata(2, b"\0\0\0\0" + bytes(50)),
 }
