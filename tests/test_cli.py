@@ -180,6 +180,11 @@ def test_read_json_prints_the_same_json_as_the_server(photo: Path) -> None:
     assert bodies[0]["zipcode"] == "12345"
 
 
+def test_endless_file_is_refused_as_too_large() -> None:
+    result = run.invoke(cli, ["read", "--json", "/dev/zero"])
+    assert (result.exit_code, json.loads(result.output)["code"]) == (1, "image_too_large")
+
+
 def test_unreadable_or_missing_photo_exits_with_1(photo: Path, tmp_path: Path) -> None:
     sky = tmp_path / "sky.jpg"
     sky.write_bytes(plain(BLUE))

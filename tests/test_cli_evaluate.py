@@ -62,6 +62,18 @@ def test_evaluate_writes_the_report_and_prints_the_table(tmp_path: Path) -> None
     assert str(tmp_path) not in page.read_text()
 
 
+@pytest.mark.parametrize("file", ["/dev/zero", "../a.jpg", "images/../../a.jpg"])
+def test_label_that_names_a_file_outside_its_folder_is_refused(tmp_path: Path, file: str) -> None:
+    folder = labelled(tmp_path / "mine", plain(), [2, 5, 4, 7, 3])
+    (tmp_path / "a.jpg").write_bytes(plain())
+    row = {"file": file, "keyway": "SC1", "bitting": [2, 5, 4, 7, 3], "tier": "easy"}
+    (folder / "labels.jsonl").write_text(json.dumps(row))
+    result = run.invoke(cli, ["evaluate", str(folder)])
+    assert result.exit_code == 2 and "line 1 of labels.jsonl is not a label" in " ".join(
+        result.output.split()
+    )
+
+
 def test_report_overwrites_files_only_with_force_and_never_its_input(tmp_path: Path) -> None:
     folder, page = labelled(tmp_path / "mine", plain(), [2, 5, 4, 7, 3]), tmp_path / "page.html"
     page.write_text("mine")

@@ -295,6 +295,7 @@ def _register_operations(
         gpu=gpu,
         gpu_memory=gpu_memory,
         stuck_s=options.deadline_s,
+        stuck=parts.slots.is_stuck,
         draining=parts.draining,
         tunnel=parts.tunnel,
         clock=parts.wall,

@@ -108,6 +108,20 @@ def is_own(request: Request) -> bool:
     )
 
 
+def is_rebound(request: Request) -> bool:
+    """Return True if a browser on this machine sent the request for a page of another site.
+
+    The page's host name resolves to this machine (DNS rebinding), so the browser takes the server
+    for the page's own. CORS headers do not protect against this.
+    """
+    return (
+        is_loopback(request.environ.get("REMOTE_ADDR", ""))
+        and not request.environ.get(PROXIED)
+        and not any(_is_proxy_header(name.lower()) for name, _ in request.headers)
+        and not _is_local_name(request.host)
+    )
+
+
 def _is_proxy_header(header: str) -> bool:
     return header in _PROXY_HEADERS or header.startswith("x-forwarded")
 

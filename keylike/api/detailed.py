@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Response, jsonify
+from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from keylike.api.cache import cache_counters
+from keylike.api.client_identity import is_rebound
 from keylike.api.operator_schemas import DetailedHealth
 from keylike.api.responses import API_VERSION
 from keylike.api.schemas import Failure
 from keylike.cache.reading_cache import ReadingCache
 from keylike.engines.engine_slot import EngineSlot
+from keylike.errors import Forbidden
 from keylike.observability.gpu import Gpu, GpuMemory
 from keylike.observability.metrics import Metrics
 from keylike.observability.resource_usage import ProcessStats, ResourceUsage
@@ -25,7 +27,7 @@ from keylike.tunnel.watchdog import TunnelStatus
 # requests than _LEAST_REQUESTS do not give a meaningful share.
 _LEAST_REQUESTS = 10
 _MOST_ERRORS = 0.5
-_ANSWERS: dict[Any, Any] = {200: DetailedHealth, 500: Failure, 503: DetailedHealth}
+_ANSWERS: dict[Any, Any] = {200: DetailedHealth, 403: Failure, 500: Failure, 503: DetailedHealth}
 
 
 class HealthReport:
@@ -43,6 +45,7 @@ class HealthReport:
         gpu: The GPU found at the start.
         gpu_memory: Returns the GPU's memory, or None if this process uses none.
         stuck_s: Seconds after which a batch counts as stuck.
+        stuck: Returns True if no photo gets through.
         draining: Returns True during shutdown.
         tunnel: The state of the tunnel.
         clock: Returns seconds since 1970.
@@ -61,6 +64,7 @@ class HealthReport:
         gpu: Gpu,
         gpu_memory: Callable[[], GpuMemory | None],
         stuck_s: float,
+        stuck: Callable[[], bool],
         draining: Callable[[], bool],
         tunnel: TunnelStatus,
         clock: Callable[[], float],
@@ -75,6 +79,7 @@ class HealthReport:
         self._gpu = gpu
         self._gpu_memory = gpu_memory
         self._stuck_s = stuck_s
+        self._stuck = stuck
         self._draining = draining
         self._tunnel = tunnel
         self._clock = clock
@@ -115,11 +120,16 @@ class HealthReport:
 
     def _status(self, load: LoadSnapshot, failing: bool) -> tuple[str, list[str]]:
         """Return the most serious status that applies, and one sentence for each problem."""
-        stuck = load.reading_s > self._stuck_s
+        slow = load.reading_s > self._stuck_s
         conditions = [
             ("draining", self._draining(), "the server is shutting down"),
             ("loading", not self._model.ready, "the model is still loading"),
-            ("unhealthy", stuck, "the model has held a batch for longer than a request may take"),
+            ("unhealthy", slow, "the model has held a batch for longer than a request may take"),
+            (
+                "unhealthy",
+                self._stuck() and not slow,
+                "pictures take longer to decode than a request may take",
+            ),
             ("unhealthy", failing, "half or more of the recent requests failed inside the server"),
             ("degraded", self._model.reason is not None, self._model.reason or ""),
             (
@@ -161,6 +171,11 @@ def detailed_blueprint(report: HealthReport) -> APIBlueprint:
         The field `status` is `degraded` if the embedded reader replaces the configured model, or if
         Redis is unreachable or slow.
         """
+        if is_rebound(request):
+            raise Forbidden(
+                "The Host header names another site. A proxy on this machine must be named in "
+                "KEYLIKE_PROXY."
+            )
         body, serving = report.render()
         return jsonify(body), 200 if serving else 503
 

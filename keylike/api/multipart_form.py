@@ -24,6 +24,8 @@ _PICTURE_TYPES = ("image/", "application/octet-stream")
 _FIELDS = ("zipcode", "command")
 # Largest number of parts of a form. A batch has 32 photos and a few fields.
 _MOST_PARTS = 1000
+# Largest size of the headers of all parts, in bytes. Parsing them takes time.
+_HEADER_BYTES = 250_000
 # Largest number of bytes of a field that are used. Every valid value is shorter.
 _FIELD_BYTES = 1000
 # Number of bytes to read at once. It is not smaller than the pieces that the socket server
@@ -57,7 +59,7 @@ def read_form(request: Request) -> Form:
 
     Raises:
         BadRequest: The form is malformed or incomplete.
-        RequestEntityTooLarge: It has more than 1000 parts.
+        RequestEntityTooLarge: It has more than 1000 parts, or too large headers.
     """
     form = Form()
     boundary = request.mimetype_params.get("boundary", "")
@@ -102,12 +104,16 @@ def _parts(request: Request, boundary: str) -> Iterator[tuple[MultipartSegment, 
     ) as parser:
         part: MultipartSegment | None = None
         pieces: list[bytes] = []
+        headers_left = _HEADER_BYTES
         while chunk := request.stream.read(_PIECE_BYTES):
             cleaned = blanks.clean(chunk)
             # The parser treats an empty chunk as the end of the form.
             for event in parser.parse(cleaned) if cleaned else ():
                 if isinstance(event, MultipartSegment):
                     part, pieces = event, []
+                    headers_left -= sum(len(name) + len(value) for name, value in part.headerlist)
+                    if headers_left < 0:
+                        raise RequestEntityTooLarge
                 elif event:
                     pieces.append(event)
                 elif part:

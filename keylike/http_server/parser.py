@@ -73,6 +73,9 @@ class RequestParser(HTTPRequestParser):  # type: ignore[misc]
         if _CONTENT_LENGTH.search(header_plus) and _TRANSFER_ENCODING.search(header_plus):
             raise ParsingError("both lengths")
         super().parse_header(header_plus)
+        if self.path.startswith("/"):
+            # waitress passes "//predict" to the application as "/predict".
+            self.path = "/" + self.path.lstrip("/")
         if self.adj.is_refused(self.path):
             self.error = Refusal(HTTPStatus.SERVICE_UNAVAILABLE)
         elif self.chunked or self.content_length > _LARGE_BODY_BYTES or self.expect_continue:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ _OTHER_END = bytes(range(1, 255, 2))
 _UNCERTAIN_ROWS, _UNCERTAIN_SHARE = 24, 0.04
 
 # A lock for decoding lossless WebP, so that only one such picture is decoded at a time. With one
-# megapixel it can make its decoder allocate 360 MB for tables, and no header reveals this.
+# megapixel it can make its decoder allocate 850 MB for tables, and no header reveals this.
 _LOSSLESS_WEBP = threading.Lock()
 # Error numbers that mean a lack of open files or memory, not a bad picture. They can occur because
 # Pillow loads each decoder from a file when it is first used.
@@ -151,6 +152,18 @@ def open_photo(
                 "There is not enough memory to open this picture now.", retry_after_s=RETRY_AFTER_S
             ) from None
         raise _corrupt(kind) from error
+
+
+def read_photo_file(path: Path, max_bytes: int = 10_000_000) -> bytes:
+    """Return the bytes of a file, at most one more than a picture may have.
+
+    `open_photo` refuses a picture of that size. A file may be endless, such as /dev/zero.
+
+    Raises:
+        OSError: The file cannot be opened or read.
+    """
+    with path.open("rb") as file:
+        return file.read(max_bytes + 1)
 
 
 def photo_from_image(image: Image.Image, *, long_side: int = 2048) -> Photo:

@@ -111,7 +111,7 @@ class AdmissionControl:
         self._last_change = 0.0  # time of the last change: a photo finished, or the first one came
         self._pace_s: float | None = None  # average seconds per photo
         self._waiting = FairQueue[_Ticket]()
-        self._in_flight = 0
+        self._turns: dict[_Ticket, float] = {}  # since when each photo holds its turn
 
     def open(self, capacity: Capacity) -> None:
         """Admit photos from now on. `capacity` is that of the engine."""
@@ -166,7 +166,7 @@ class AdmissionControl:
             yield
         finally:
             with self._lock:
-                self._in_flight -= 1
+                del self._turns[ticket]
                 self._grant()
 
     @property
@@ -186,8 +186,8 @@ class AdmissionControl:
 
     @property
     def in_flight(self) -> int:
-        """Number of photos that are in the engine."""
-        return self._in_flight
+        """Photos that hold a turn."""
+        return len(self._turns)
 
     def waiting_since(self) -> list[float]:
         """Return the arrival times of photos that wait for their turn."""
@@ -195,11 +195,13 @@ class AdmissionControl:
             return [ticket.since for ticket in self._waiting]
 
     def is_stuck(self) -> bool:
-        """Return True if each reader thread has been busy with a batch for too long.
+        """Return True if no photo gets through: all threads work for longer than a request may take.
 
-        That is longer than a request may take.
+        Either every thread of the reader has been on its batch for that long, or every turn has been
+        held for that long, for example because a decoder does not finish.
         """
-        return self._meter.stuck(self._longest_s)
+        with self._lock:
+            return self._stuck()
 
     def retry_after_s(self) -> int | None:
         """Return the seconds for Retry-After if another photo would be refused, or else None."""
@@ -219,7 +221,13 @@ class AdmissionControl:
 
     def _limit(self) -> int:
         capacity = self._ready()
-        return 0 if self.is_stuck() else self.queue + capacity.batch
+        return 0 if self._stuck() else self.queue + capacity.batch
+
+    def _stuck(self) -> bool:
+        late = self.clock() - self._longest_s
+        held = sum(since < late for since in self._turns.values())
+        turns = self._capacity.turns if self._capacity else math.inf
+        return held >= turns or self._meter.stuck(self._longest_s)
 
     def _check_limit(self, photos: int, client: str) -> None:
         limit = self._limit()
@@ -258,11 +266,11 @@ class AdmissionControl:
     def _grant(self) -> None:
         """Let the next photos into the engine, as far as it has capacity."""
         turns = 0 if self._closed or self._capacity is None else self._capacity.turns
-        while self._in_flight < turns and self._waiting:
+        while len(self._turns) < turns and self._waiting:
             ticket = self._waiting.take()
             failure = ticket.client.failure(self.clock())
             if failure is None:
-                self._in_flight += 1
+                self._turns[ticket] = self.clock()
                 ticket.granted = True
                 ticket.changed.notify()
             else:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from keylike.api.responses import new_request_id, refusal, success
 from keylike.errors import KeylikeError, NoImage
+from keylike.images.photo import read_photo_file
 from keylike.inference import Answer, Inference, Options
 from keylike.terminal import tables
 from keylike.terminal.cli_errors import check_output, say, stop, write
@@ -20,7 +21,9 @@ from keylike.terminal.cli_errors import check_output, say, stop, write
 def read_file(inference: Inference, photo: Path, zipcode: str) -> Answer | KeylikeError:
     """Return the answer for one photo, or the error."""
     try:
-        return inference.answer(photo.read_bytes(), Options(zipcode))
+        return inference.answer(
+            read_photo_file(photo, inference.limits.max_bytes), Options(zipcode)
+        )
     except OSError as error:
         return NoImage(f"The file cannot be opened: {error.strerror}.")
     except KeylikeError as error:
@@ -88,5 +91,5 @@ def _draw(inference: Inference, photo: Path, result: Answer | KeylikeError, over
         return
     from keylike.readers.caliper.overlay import draw_overlay
 
-    opened = inference.limits.open(photo.read_bytes())
+    opened = inference.limits.open(read_photo_file(photo, inference.limits.max_bytes))
     write("--overlay", overlay, lambda: draw_overlay(opened, result.reading).save(overlay))

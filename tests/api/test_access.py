@@ -170,6 +170,9 @@ def test_local_request_with_a_foreign_host_header_is_not_operator(
     guarded: GuardedApp, host: str
 ) -> None:
     assert guarded.client.get("/metrics", headers={"Host": host}).status_code == 401
+    assert guarded.client.get("/health/detailed", headers={"Host": host}).status_code == 403
+    forwarded = {"Host": host, "X-Forwarded-For": "203.0.113.7"}
+    assert guarded.client.get("/health/detailed", headers=forwarded).status_code == 200
     for own in ("localhost:5000", "127.0.0.1:5000", "[::1]:5000"):
         assert guarded.client.get("/metrics", headers={"Host": own}).status_code == 200
 

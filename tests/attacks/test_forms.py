@@ -47,6 +47,10 @@ INNER = b"--c\r\nContent-Disposition: file; filename=x\r\n\r\n" + PHOTO + b"\r\n
 FORMS: dict[str, tuple[bytes, tuple[int, str | None]]] = {
     "20,000 parts": (field("x", "") * 20_000 + file() + END, LARGE),
     "900 fields, then the picture": (field("x", MARK) * 900 + file() + END, READ),
+    "900 parts with 4,000 semicolons each": (
+        part('Content-Disposition: form-data; name="x"' + ";" * 4000, b"") * 900 + file() + END,
+        LARGE,
+    ),
     "a zipcode of 9 MB": (field("zipcode", "1" * 9_000_000) + file() + END, ZIPCODE),
     "an unknown field of 9 MB": (field(MARK, b"x" * 9_000_000) + file() + END, READ),
     "a form in a form": (

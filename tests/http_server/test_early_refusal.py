@@ -55,7 +55,10 @@ def ask(running: Running, *headers: str, path: str = "/predict", body: bytes = b
         return answer
 
 
-@pytest.mark.parametrize("path", ["/", "/predict", "/v1/predict", "/predict/batch"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/predict", "/v1/predict", "/predict/batch", "//predict", "/%2F/predict/batch"],
+)
 @pytest.mark.parametrize(
     "length",
     [f"Content-Length: {LARGE}", "Transfer-Encoding: chunked"],

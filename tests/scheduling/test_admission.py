@@ -183,3 +183,23 @@ def test_place_in_the_queue_is_freed_only_once(rig: Rig) -> None:
 
 def test_client_name_is_not_shown_in_repr() -> None:
     assert "canary" not in repr(Client("canary"))
+
+
+def test_server_whose_turns_are_all_held_for_too_long_is_stuck() -> None:
+    now = 0.0
+    slots = AdmissionControl(7, LoadMeter(lambda: now), longest_s=30.0, clock=lambda: now)
+    slots.open(Capacity(turns=2, batch=1))
+    trace = TraceBuilder(lambda: now)
+    with ExitStack() as first:
+        first.enter_context(slots.turn(Client(), trace))
+        now = 31.0
+        assert not slots.is_stuck(), "the second turn is free"
+        with slots.turn(Client(), trace):
+            assert not slots.is_stuck(), "the second turn has just begun"
+            now = 62.0
+            assert slots.is_stuck()
+            with pytest.raises(Overloaded), slots.admit(1):
+                pass
+        assert not slots.is_stuck()
+    with slots.admit(1):
+        pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from keylike.images.photo import open_photo
+from keylike.images.photo import open_photo, read_photo_file
 from keylike.readers.contract import Reader
 from keylike.readers.evaluation.report import Report
 from keylike.readers.evaluation.verdict import Shot, Verdict
@@ -30,7 +30,7 @@ def judge(
     """
     report = Report(reader.info.keyways)
     for shot in photos:
-        data = shot.path.read_bytes()
+        data = read_photo_file(shot.path)
         start = clock()
         result = reader.read([open_photo(data)])[0]
         verdict = Verdict(shot, result, (clock() - start) * 1e3)

@@ -13,7 +13,7 @@ def shots(folder: Path) -> list[Shot]:
 
     Raises:
         FileNotFoundError: There is no labels.jsonl.
-        ValueError: A line is not a valid label.
+        ValueError: A line is not a valid label, or names a file outside the folder.
     """
     found = []
     for number, line in enumerate(
@@ -39,6 +39,8 @@ def _shot(folder: Path, row: dict[str, object]) -> Shot:
         and isinstance(bitting, list | str | None)
     ):
         raise TypeError
+    if ".." in Path(file).parts or Path(file).is_absolute():
+        raise ValueError
     path = folder / "images" / file
     codes = None if bitting is None else tuple(int(code) for code in bitting)
     return Shot(path if path.exists() else folder / file, _family(keyway), codes, tier)

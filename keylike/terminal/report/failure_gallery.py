@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keylike.images.photo import Photo, open_photo
+from keylike.images.photo import Photo, open_photo, read_photo_file
 from keylike.readers.caliper.overlay import draw_overlay
 from keylike.readers.contract import CutLine, Drawing, Point, Reading
 from keylike.readers.evaluation.verdict import Verdict
@@ -61,7 +61,7 @@ def failure(verdict: Verdict) -> Failure:
     """Return the entry for one verdict. Its photo is opened again."""
     shot, result = verdict.shot, verdict.result
     read = result if isinstance(result, Reading) else None
-    image = picture(open_photo(shot.path.read_bytes()), read)
+    image = picture(open_photo(read_photo_file(shot.path)), read)
     data, size = _jpeg(image)
     return Failure(
         file=shot.path.name,
