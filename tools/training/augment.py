@@ -31,7 +31,7 @@ from keylike.readers.caliper.frames import (
 from keylike.readers.caliper.networks import CUTS_OF, KINDS
 from tools.training.dataset import PLATE, PROFILE_U, WHOLE_SIDE, Labels
 from tools.training.draw import chance, span
-from tools.training.nets import DEPTHS, STRIDE
+from tools.training.nets import DEPTHS, STRIDE, TILTS
 
 _CENTRE = SLOT.mean(0)
 
@@ -227,6 +227,7 @@ def measurer_sample(
         corners: Remaining offsets of the slot's corners in mm, (8,).
         known: 1 if `kind` may be learnt, 0 for a misaligned strip.
         pose: Pose features (`frames.pose_features`), which are an input of the network.
+        tilt: The first of the pose features of the key itself, (4,).
     """
     kind, misfit = KINDS[int(labels.kind[row])], chance(rng, 1 / 12)
     wrong = _nudged(rng, float(rng.choice([1.0, 0.5, 0.25])))
@@ -249,6 +250,7 @@ def measurer_sample(
         "edges": edges, "edge_weight": weight, "depths": depths, "visible": visible, "kind": np.array(float(KINDS.index(kind))),
         "fit": np.array(float(fits)), "corners": corners.ravel(), "known": np.array(float(not misfit)),
         "pose": pose_features(labels.pose[row].astype(float) @ np.linalg.inv(wrong)),
+        "tilt": pose_features(labels.pose[row].astype(float))[:TILTS],
     }  # fmt: skip
     return recolour(rng, picture), targets
 

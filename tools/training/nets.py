@@ -21,6 +21,7 @@ POINTS = len(MIDLINE) + 1  # number of points that the finder locates: the midli
 DEPTHS = 11  # number of depths: six cuts with Schlage's spacing, then five with Kwikset's
 STRIDE = 4  # strip pixels per column of the edge profile
 POSE_FEATURES = 5  # length of the array that frames.pose_features returns
+TILTS = 4  # number of the first pose features that the measurer predicts in training
 
 
 def conv(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -214,28 +215,30 @@ class Measurer(StripNet):
         super().__init__(READ, 2 * DEPTHS + len(KINDS) + 1 + 8)
         self.weigh = nn.Linear(192 + POSE_FEATURES, 192)
         self.fold = nn.Linear(192, 192)
+        self.tilt = nn.Linear(192, TILTS)
         nn.init.zeros_(self.fold.weight)
         nn.init.zeros_(self.fold.bias)
 
     def forward(
         self, x: Tensor, pose: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Map strips (n, 3, 144, 384) and pose features (n, 5) to the outputs.
 
         Returns:
-            Logits of the heat maps (n, 2, 72, 96), edges (n, 2, 96) in mm, depths (n, 11) in mm,
+            Pose features of the key as the picture shows them (n, 4), which only training uses,
+            logits of the heat maps (n, 2, 72, 96), edges (n, 2, 96) in mm, depths (n, 11) in mm,
             logarithms of their spreads in tenths of a mm (n, 11), logits of the kinds (n, 6),
             logits that the strip is aligned with a blade (n,), remaining offsets of the corners
             (n, 8) in mm.
         """
         heat, edges, features = self.look(x)
-        return heat, edges, *self.answer(features, pose)
+        summary = self.summary(features)
+        return self.tilt(summary).float(), heat, edges, *self.answer(summary, pose)
 
     def answer(
-        self, features: Tensor, pose: Tensor
+        self, summary: Tensor, pose: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Map the features (n, 1536) and pose features (n, 5) to the outputs after the edges."""
-        summary = self.summary(features)
+        """Map the summary (n, 192) and pose features (n, 5) to the outputs after the edges."""
         both = torch.cat([summary, pose.to(summary.dtype)], 1)
         out = self.out(summary + self.fold(F.relu(self.weigh(both)))).float()
         depths, spreads, kinds, fit, corners = out.split([DEPTHS, DEPTHS, len(KINDS), 1, 8], 1)

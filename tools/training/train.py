@@ -36,10 +36,11 @@ SOURCE = {"finder": "wholes", "aligner": "plates", "measurer": "plates"}
 RATE = {"finder": 2e-3, "aligner": 2e-3, "measurer": 2.5e-3}
 # Steps between two checkpoints, steps between two reports, and steps until the learning rate
 # reaches its peak.
-SAVE_EVERY, TELL_EVERY, WARM_STEPS = 100, 100, 150
+SAVE_EVERY, TELL_EVERY, WARM_STEPS = 50, 50, 150
 # Standard deviations of the targets of the heat maps: around a point in pixels of the finder's
 # square, and across an edge in mm.
 HEAT_SIGMA_PX, EDGE_SIGMA_MM = 2.5, 0.17
+TILT_WEIGHT = 0.5  # weight of the error of the tilt in the measurer's loss
 
 
 class Batches:
@@ -177,10 +178,13 @@ def measurer_loss(
     net: nn.Module, x: Tensor, t: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the loss of the measurer and its parts."""
-    heat, edges, *answers = net(x, t["pose"])
+    tilt, heat, edges, *answers = net(x, t["pose"])
     cross, edge = edge_loss(net, heat, edges, t)
     loss, figures = answers_loss(answers, t)
-    return cross + 3 * edge + loss, {"edge_mm": edge} | figures
+    fits = t["fit"]
+    miss = F.smooth_l1_loss(tilt, t["tilt"], beta=0.3, reduction="none").mean(1)
+    miss = (miss * fits).sum() / fits.sum().clamp(min=1)
+    return cross + 3 * edge + loss + TILT_WEIGHT * miss, {"edge_mm": edge, "tilt": miss} | figures
 
 
 def answers_loss(
@@ -226,6 +230,8 @@ class Trainer:
         seed: Random seed.
         rate: Peak learning rate, or None for the one in RATE.
         freeze: Names of modules whose weights do not change.
+        keep_statistics: True to normalise with the stored mean and variance. The loss then does
+            not rise at first, as it does when training continues from a shipped network.
     """
 
     def __init__(
@@ -236,13 +242,21 @@ class Trainer:
         seed: int,
         rate: float | None = None,
         freeze: Sequence[str] = (),
+        keep_statistics: bool = False,
     ) -> None:
         torch.manual_seed(seed)
         self.name, self.steps, self.step, self.rate = name, steps, 0, rate or RATE[name]
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # Processors without AVX-512 emulate bfloat16, which is slower than float32.
+        native = "AVX512" in torch.backends.cpu.get_cpu_capability()
+        self.half = native or self.device.type == "cuda"
         self.net = NETS[name]().to(self.device, memory_format=torch.channels_last)
         for part in freeze:
             self.net.get_submodule(part).requires_grad_(False)
+        if keep_statistics:
+            for module in self.net.modules():
+                if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+                    module.eval()
         self.average = copy.deepcopy(self.net)
         self.optimiser = torch.optim.AdamW(self.net.parameters(), self.rate, weight_decay=1e-3)
         self.path = out / f"{name}.pt"
@@ -271,7 +285,7 @@ class Trainer:
         """Train one step. Return the loss and its parts."""
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.half):
             loss, figures = LOSSES[self.name](self.net, x, targets)
         self.optimiser.zero_grad()
         loss.backward()
@@ -282,7 +296,7 @@ class Trainer:
         return {"loss": loss.item()} | {key: value.item() for key, value in figures.items()}
 
     def _rate(self) -> float:
-        warm = min(1.0, self.step / WARM_STEPS + 0.02)
+        warm = min(1.0, self.step / min(WARM_STEPS, self.steps / 10) + 0.02)
         return max(
             self.rate * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, self.step / self.steps))),
             1e-5,
@@ -310,10 +324,11 @@ def train(
     workers: int,
     rate: float | None = None,
     freeze: Sequence[str] = (),
+    keep_statistics: bool = False,
 ) -> None:
-    """Train up to step `steps`. Every 100 steps, print the mean losses as a line of JSON."""
+    """Train up to step `steps`. Every 50 steps, print the mean losses as a line of JSON."""
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(name, out, steps, seed, rate, freeze)
+    trainer = Trainer(name, out, steps, seed, rate, freeze, keep_statistics)
     batches = Batches(name, data, batch, seed + trainer.step, workers)
     print(
         json.dumps(
@@ -364,6 +379,11 @@ def main() -> None:
     parser.add_argument(
         "--freeze", nargs="*", default=(), help="parts of the network to leave as they are"
     )
+    parser.add_argument(
+        "--keep-statistics",
+        action="store_true",
+        help="normalise with the stored statistics, for short training of a trained network",
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(options.threads)
@@ -377,6 +397,7 @@ def main() -> None:
         options.workers,
         options.rate,
         options.freeze,
+        options.keep_statistics,
     )
 
 
