@@ -30,7 +30,8 @@ from keylike.readers.caliper.decode import Noise
 from keylike.readers.caliper.locate import PoseFit, alternative_poses, find, initial_poses
 from keylike.readers.caliper.manifest import NEVER, Calibration, Thresholds
 from keylike.readers.caliper.networks import CUTS_OF, KINDS, NETWORKS, Networks, files_of
-from keylike.readers.caliper.reader import Analysis, CaliperReader
+from keylike.readers.caliper.reader import SEVERAL_IN_DOUBT, Analysis, CaliperReader
+from keylike.readers.caliper.second_key import second_key
 from keylike.readers.contract import ReaderInfo
 from keylike.readers.evaluation import Shot, calibration_error, shots
 from tools.training.draw import Array
@@ -77,6 +78,7 @@ class Case:
     shot: Shot
     initial: list[PoseFit]
     alternatives: list[list[PoseFit]]
+    second: bool = False
 
     def analysis(self, calibration: Calibration) -> Analysis | None:
         """Return the reader's analysis under this calibration."""
@@ -89,6 +91,7 @@ class Judged:
 
     shot: Shot
     analysis: Analysis
+    second: bool = False
 
     @property
     def right(self) -> bool:
@@ -111,7 +114,7 @@ class Judged:
             and kinds["other"] < limits.other
             and self.analysis.decoding.evidence >= limits.evidence
             and confidence(self.analysis.figures, calibration.weights) >= limits.confidence
-            and fit.rough.several < limits.several
+            and fit.rough.several < limits.several - SEVERAL_IN_DOUBT * self.second
         )
 
 
@@ -142,7 +145,10 @@ def _case(networks: Networks, shot: Shot) -> Case:
         return Case(shot, [], [])
     initial = initial_poses(networks, picture, rough)
     groups = alternative_poses(networks, picture, rough, initial)
-    return Case(shot, _without_strips(initial), [_without_strips(group) for group in groups])
+    case = Case(shot, _without_strips(initial), [_without_strips(group) for group in groups])
+    analysis = case.analysis(START)
+    second = analysis is not None and second_key(networks, picture, analysis.fit.pose)
+    return replace(case, second=second)
 
 
 def _without_strips(fits: list[PoseFit]) -> list[PoseFit]:
@@ -164,8 +170,10 @@ def halves(found: list[Case]) -> tuple[list[Case], list[Case]]:
 
 def judged(found: list[Case], calibration: Calibration) -> list[Judged]:
     """Return the analyses under this calibration, of the photos in which a blade was found."""
-    pairs = ((one.shot, one.analysis(calibration)) for one in found)
-    return [Judged(shot, analysis) for shot, analysis in pairs if analysis is not None]
+    pairs = ((one, one.analysis(calibration)) for one in found)
+    return [
+        Judged(one.shot, analysis, one.second) for one, analysis in pairs if analysis is not None
+    ]
 
 
 def fit_noise(found: list[Case], kind_temperature: float) -> Noise:

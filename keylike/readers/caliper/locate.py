@@ -32,9 +32,9 @@ SETTLED_MM = 0.03
 # Poses with a lower fit at first, or after a correction, never settled on held-back drawings
 # (docs/LOG.md).
 _LOST_AT_FIRST, _LOST_LATER = -4.0, 0.0
-_KEY_LENGTH_MM = 58.0  # bow to tip of a common house key, which the second look frames
+KEY_LENGTH_MM = 58.0  # bow to tip of a common house key, which the second look frames
 _KEY_MIDDLE = np.array([-4.0, 4.3])
-_SECOND_LOOK_SHARE = 0.8
+SECOND_LOOK_SHARE = 0.8
 _QUARTER = np.array(
     [[0.0, -1, FINDER_SIDE - 1], [1, 0, 0], [0, 0, 1]]
 )  # the finder's square turned by 90 degrees
@@ -106,7 +106,7 @@ def find(networks: Networks, picture: Array, least_presence: float) -> Rough | N
 
 def initial_poses(networks: Networks, picture: Array, rough: Rough) -> list[PoseFit]:
     """Return the blade as the aligner sees it; empty if that pose does not settle."""
-    return _settle_all(networks, picture, rough, [_align(networks, picture, rough.pose)])
+    return _settle_all(networks, picture, rough, [align(networks, picture, rough.pose)])
 
 
 def alternative_poses(
@@ -120,13 +120,13 @@ def alternative_poses(
     nearby = [one.pose @ change for one in initial for change in (*NEARBY, LONGER, SHORTER)]
     yield _settle_all(networks, picture, rough, nearby)
     poses: list[Array | None] = [one.pose @ TURN_OVER for one in initial]
-    turned = _align(networks, picture, rough.pose @ TURN_ROUND @ TURN_OVER)
+    turned = align(networks, picture, rough.pose @ TURN_ROUND @ TURN_OVER)
     if turned is not None:
         poses += [turned, turned @ TURN_OVER]
     looks = (look(networks, picture, quarters) for quarters in (1, 2, 3))
     starts = [rough.pose @ scaled for scaled in SCALED]
     starts += [found.pose for found in looks if found is not None]
-    poses += [_align(networks, picture, start) for start in starts]
+    poses += [align(networks, picture, start) for start in starts]
     yield _settle_all(networks, picture, rough, poses)
 
 
@@ -134,7 +134,7 @@ def _settle_all(
     networks: Networks, picture: Array, rough: Rough, poses: Sequence[Array | None]
 ) -> list[PoseFit]:
     """Return the fits of all poses that settle."""
-    settled = (_settle(networks, picture, rough, pose) for pose in poses if pose is not None)
+    settled = (settle(networks, picture, rough, pose) for pose in poses if pose is not None)
     return [fit for fit in settled if fit is not None]
 
 
@@ -171,7 +171,7 @@ def _letterbox(width: int, height: int) -> Array:
 
 def _second_look(pose: Array, px_per_mm: float, longest: int) -> Array:
     """Return the map from photo pixels to a square around the key that was found."""
-    side = float(np.clip(_KEY_LENGTH_MM * px_per_mm / _SECOND_LOOK_SHARE, 60, 2 * longest))
+    side = float(np.clip(KEY_LENGTH_MM * px_per_mm / SECOND_LOOK_SHARE, 60, 2 * longest))
     scale = FINDER_SIDE / side
     middle = project(pose, _KEY_MIDDLE)[0]
     return np.array(
@@ -183,7 +183,8 @@ def _second_look(pose: Array, px_per_mm: float, longest: int) -> Array:
     )
 
 
-def _align(networks: Networks, picture: Array, pose: Array) -> Array | None:
+def align(networks: Networks, picture: Array, pose: Array) -> Array | None:
+    """Correct a rough pose with the aligner. Return None if it is no pose of a blade."""
     for _ in range(ALIGN_PASSES):
         answer = networks.align(straighten(picture, pose, ALIGN))
         moved = _moved(pose, ALIGN, answer.corners_mm, picture)
@@ -193,7 +194,7 @@ def _align(networks: Networks, picture: Array, pose: Array) -> Array | None:
     return pose
 
 
-def _settle(networks: Networks, picture: Array, rough: Rough, pose: Array) -> PoseFit | None:
+def settle(networks: Networks, picture: Array, rough: Rough, pose: Array) -> PoseFit | None:
     """Measure and correct the pose until it stops moving; None if the strip shows no blade."""
     for turn in range(1, MEASURE_PASSES + 1):
         strip = straighten(picture, pose, READ)

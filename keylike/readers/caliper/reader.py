@@ -26,6 +26,7 @@ from keylike.readers.caliper.manifest import (
 from keylike.readers.caliper.networks import CUTS_OF, NETWORKS, Measured, Networks
 from keylike.readers.caliper.quality import Evidence, examine
 from keylike.readers.caliper.refusal import LEAST_PX_PER_STEP, LEAST_SIDE_PX, photo_at_fault, refuse
+from keylike.readers.caliper.second_key import second_key
 from keylike.readers.contract import Cut, Quality, ReaderInfo, Reading, Reason, Unreadable
 from keylike.readers.model_files import (
     MANIFEST,
@@ -43,6 +44,8 @@ _UNCUT_FROM_MM, _AMBIGUOUS_SIXTH = 8.58, 0.65
 _SURE, _SURE_FIT = 0.85, 2.0
 # A reading mentions other keys from this many logits below the limit of several keys.
 _MENTIONED = 2.0
+# From this many logits below that limit, a second key is searched for.
+SEVERAL_IN_DOUBT = 3.0
 # A cut counts as worn from this distance to its depth, in depth steps.
 _WORN_FROM = 0.38
 _FINEST_STEP_MM = min(keyway(name).increment_mm for name in CUTS_OF)
@@ -152,7 +155,10 @@ class CaliperReader:
         fit = analysis.fit
         evidence = examine(picture, fit.pose, fit.strip, fit.measured)
         quality = _quality(analysis, evidence, self._thresholds)
-        refusal = no_code(analysis, evidence, quality, self._thresholds)
+        # The search takes as long as a reading, so only photos in doubt pay for it.
+        in_doubt = 0 < self._thresholds.several - fit.rough.several <= SEVERAL_IN_DOUBT
+        second = in_doubt and second_key(self._networks, picture, fit.pose)
+        refusal = no_code(analysis, evidence, quality, self._thresholds, second)
         return refusal or self._judge(analysis, evidence, quality, (width, height))
 
     def spot(self, picture: Array) -> Array | None:
@@ -242,17 +248,28 @@ class CaliperReader:
 
 
 def no_code(
-    analysis: Analysis, evidence: Evidence, quality: Quality, limits: Thresholds
+    analysis: Analysis,
+    evidence: Evidence,
+    quality: Quality,
+    limits: Thresholds,
+    second: bool = False,
 ) -> Unreadable | None:
     """Refuse a photo that cannot give a code.
 
     The checks run from the picture to the key: no key, several keys, too few pixels, no cuts,
     another family, a family in doubt.
+
+    Args:
+        analysis: The analysis of the photo.
+        evidence: The measured quality of the photo.
+        quality: The quality that the refusal tells.
+        limits: The limits of a refusal.
+        second: True if a second key was found.
     """
     likeliest = analysis.likeliest
     if likeliest == "none" or analysis.fit.measured.fit < limits.fit:
         return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
-    if analysis.fit.rough.several >= limits.several:
+    if second or analysis.fit.rough.several >= limits.several:
         return refuse(Reason.SEVERAL_KEYS, "There are several keys on the picture.", quality)
     # The finest step of all families counts: a family cannot be recognised from fewer pixels
     # either.

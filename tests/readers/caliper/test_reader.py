@@ -24,6 +24,7 @@ from keylike.readers.caliper.networks import Measured, Networks, files_of
 from keylike.readers.caliper.overlay import draw_overlay
 from keylike.readers.caliper.quality import Evidence
 from keylike.readers.caliper.reader import Analysis, CaliperReader, no_code
+from keylike.readers.caliper.second_key import second_key
 from keylike.readers.contract import Quality, Reader, Reading, Reason, Unreadable
 from keylike.readers.loading import load
 from tools.training.looks import PLAIN
@@ -75,6 +76,27 @@ def test_probabilities_and_heights_of_a_reading_are_consistent(reader: Reader) -
         assert abs(cut.depth_mm - way.depths_mm[cut.depth]) < way.increment_mm
     assert result.drawing is not None
     assert len(result.drawing.cut_lines) == len(result.codes)
+
+
+@pytest.mark.parametrize(
+    "files", [("kw1_01", "kw1_02"), ("sc1_01", "sc1_02"), ("sc4_01", "kw1_03")]
+)
+def test_two_keys_in_one_photo_are_refused_as_several(
+    reader: Reader, files: tuple[str, str]
+) -> None:
+    pictures = [open_photo((SAMPLES / f"{file}.jpg").read_bytes()).pixels for file in files]
+    result = reader.read([photo_of(Image.fromarray(np.concatenate(pictures)))])[0]
+    assert isinstance(result, Unreadable)
+    assert result.reason == Reason.SEVERAL_KEYS
+
+
+@pytest.mark.parametrize("file", ["kw1_01", "sc1_01", "sc1_06"])
+def test_no_second_key_is_found_beside_a_single_one(file: str) -> None:
+    networks = Networks(files_of(MODEL))
+    picture = open_photo((SAMPLES / f"{file}.jpg").read_bytes()).pixels
+    rough = look(networks, picture)
+    assert rough is not None
+    assert not second_key(networks, picture, rough.pose)
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
@@ -199,6 +221,12 @@ def test_each_cause_of_a_refusal_has_its_own_reason(
     refusal = no_code(analysis_of(kinds, several), evidence, Quality(), LIMITS)
     assert (refusal.reason if refusal else None) == reason
     assert refusal is None or refusal.advice
+
+
+def test_second_key_alone_refuses_the_photo() -> None:
+    refusal = no_code(analysis_of(SURE_SC1), EVIDENCE, Quality(), LIMITS, second=True)
+    assert refusal is not None
+    assert refusal.reason == Reason.SEVERAL_KEYS
 
 
 def test_blanks_and_foreign_keys_rarely_get_a_code(reader: Reader) -> None:
