@@ -41,7 +41,7 @@ _OUTLINE = np.array(
 _RIM_MM = 1.5
 # A second blade has at least this fit, and a scale in this range of the first one's. A much smaller
 # key is not the subject.
-_LEAST_FIT, _SCALES = 4.0, (0.6, 1.7)
+_LEAST_FIT, _SCALES = 3.0, (0.6, 1.7)
 _MOST_WINDOWS = 20
 
 
