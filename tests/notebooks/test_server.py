@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,11 +83,22 @@ def test_notebook_server_shows_the_reason_of_an_invalid_setting(
     assert any("KEYLIKE_THREADS" in line for line in lines)
 
 
-def test_notebook_server_that_is_not_ready_in_time_is_stopped(standin: StandIn) -> None:
+def test_notebook_server_that_is_not_ready_in_time_is_stopped(
+    standin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    class Recorded(subprocess.Popen[str]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
     server = Server(PYTHON, ROOT)
     with pytest.raises(RuntimeError, match="not ready after 0 s"):
         server.wait_until_ready(limit_s=0)
-    assert server.local == "" or not is_alive(server.local)
+    processes = [each for each in started if "app.py" in str(each.args)]
+    assert len(processes) == 1 and processes[0].poll() is not None
 
 
 def test_fetch_agent_downloads_ngrok_only_if_it_is_not_installed(
