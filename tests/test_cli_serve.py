@@ -84,7 +84,7 @@ class Served:
         return True
 
     def go_on(self) -> None:
-        """Let the "held" reader finish loading, or the "patient" reader start to read."""
+        """Send the line on stdin for which a reader of tests/serve_colour.py waits."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()

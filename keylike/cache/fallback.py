@@ -86,7 +86,7 @@ class Fallback:
         return answer
 
     def _choose(self) -> tuple[bool, bool]:
-        """Return two booleans: use the primary store, and this is a try after a failure."""
+        """Return whether to use the primary store, and whether this request probes it after a failure."""
         with self._lock:
             if not self._unavailable:
                 return True, False

@@ -38,7 +38,7 @@ class Compared:
 
     @property
     def saw(self) -> str:
-        """Return the whole result as one phrase."""
+        """Return a summary of the check on one line."""
         lacking = [f"not installed: {', '.join(self.lacking)}"] if self.lacking else []
         return "; ".join([*lacking, *self.other, f"{self.right} as pinned"])
 

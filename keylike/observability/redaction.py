@@ -26,7 +26,7 @@ _SECRET_PARAMETER = re.compile(r"([?&](?:password|token|secret)=)[^\s&'\"]+")
 
 
 def hide_credentials(text: str) -> str:
-    """Return the text with the credentials of all URLs in it replaced."""
+    """Replace the credentials in all URLs of a text."""
     text = _USER_INFO.sub(rf"\1{REDACTED}@", text)
     return _SECRET_PARAMETER.sub(rf"\1{REDACTED}", text)
 

@@ -183,7 +183,7 @@ def sha256(path: Path) -> str:
 
 
 def display_name(path: Path) -> str:
-    """Return the name of a file for messages: the name of its folder and its name."""
+    """Return "folder/file" for messages."""
     return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 
 

@@ -1,4 +1,4 @@
-"""Tests of the access rules, for every policy, need of a route and tier of a token."""
+"""Tests of the access rules for every policy, required access (`Need`) and token tier."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Reply:
         return found
 
     def check(self, status: int, code: str | None = None) -> dict[str, Any]:
-        """Check the status and the code, and that the response contains nothing internal.
+        """Check the status and the error code, and that the response contains nothing internal.
 
         Without a code the response must be a success. Returns the body.
         """

@@ -141,7 +141,7 @@ def altered(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / folder.name))
 
 
-def test_caliper_reads_if_the_gemma_folder_cannot_be_loaded(
+def test_embedded_reader_is_used_if_the_gemma_folder_cannot_be_loaded(
     gemma_models: GemmaModels, tmp_path: Path
 ) -> None:
     folder = altered(gemma_models.merged, tmp_path)

@@ -1,4 +1,4 @@
-"""Tests of the shutdown: open connections, uploads, and signals, also early in the start."""
+"""Tests of the shutdown: open connections, uploads, and signals, also during startup."""
 
 from __future__ import annotations
 

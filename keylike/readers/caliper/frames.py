@@ -186,7 +186,7 @@ def _corners(width: int, height: int) -> Array:
 
 
 def _around(picture: Array, corners: Array) -> tuple[Array, Array]:
-    """Return the part of the photo that a quadrilateral needs, and the map back to the photo."""
+    """Return the part of the photo around `corners`, and the matrix (3, 3) from it to the photo."""
     size = np.array([picture.shape[1], picture.shape[0]])
     low = np.clip(np.floor(corners.min(0)) - _MARGIN, 0, size - _LEAST_PART).astype(int)
     high = np.clip(np.ceil(corners.max(0)) + _MARGIN, low + _LEAST_PART, size).astype(int)
