@@ -36,7 +36,7 @@ INSTALL: dict[str, dict[str, Any]] = {
     "wide": {"viewport": {"width": 1024, "height": 688}},
 }
 MOST_BYTES = 150_000
-_QUALITY = 82
+_QUALITY = 70
 _INSTALL_QUALITY = 40
 
 

@@ -47,6 +47,12 @@ CUT_OFF = """() => {
         found.push(`cut: ${name(each)}`)
     }
   }
+  for (const each of document.querySelectorAll(".card > *, .sheet > *, form > *")) {
+    const { right } = each.parentElement.getBoundingClientRect()
+    const padding = parseFloat(getComputedStyle(each.parentElement).paddingRight)
+    if (each.getBoundingClientRect().right > right - padding + 1)
+      found.push(`wider than its card: ${name(each)}`)
+  }
   if (document.documentElement.scrollWidth > innerWidth) found.push("the page scrolls sideways")
   for (const each of document.querySelectorAll("dialog[open]"))
     if (each.scrollWidth > each.clientWidth) found.push("the dialog scrolls sideways")

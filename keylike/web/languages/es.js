@@ -108,7 +108,7 @@ export const texts = {
     "La valoración no se muestra, porque solo vale para el código que se leyó.",
 
   "cuts.title": "Cada corte",
-  "cuts.cut": "Corte",
+  "cuts.cut": "N.º",
   "cuts.depth": "Prof.",
   "cuts.height": "Altura restante",
   "cuts.probability": "Probabilidad",

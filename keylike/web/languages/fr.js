@@ -52,7 +52,7 @@ export const texts = {
   "start.title": "Photographiez une clé, lisez son code.",
   "start.lead":
     "Profil, profondeur de chaque entaille, fiabilité, et ce que le code de taille signifie pour votre serrure.",
-  "start.camera": "Utiliser l’appareil photo",
+  "start.camera": "Prendre une photo",
   "start.choose": "Choisir une photo",
   "start.sample": "Pas de clé sous la main ? Essayez un exemple",
   "start.drop": "Ou déposez ou collez une image n’importe où sur cette page.",
