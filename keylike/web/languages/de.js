@@ -54,7 +54,7 @@ export const texts = {
     "Profil, Tiefe jedes Einschnitts, Zuverlässigkeit, und was die Schließung für Ihr Schloss bedeutet.",
   "start.camera": "Kamera benutzen",
   "start.choose": "Foto wählen",
-  "start.sample": "Kein Schlüssel zur Hand? Beispiel ansehen",
+  "start.sample": "Kein Schlüssel da? Beispiel ansehen",
   "start.drop": "Oder ein Bild irgendwo auf dieser Seite ablegen oder einfügen.",
   "start.caution":
     "Lesen Sie nur Schlüssel, die Ihnen gehören oder die Sie kopieren dürfen. Das Foto geht an diesen Server, der es liest und nie auf die Festplatte schreibt.",

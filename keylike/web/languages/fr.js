@@ -54,7 +54,7 @@ export const texts = {
     "Profil, profondeur de chaque entaille, fiabilité, et ce que le code de taille signifie pour votre serrure.",
   "start.camera": "Prendre une photo",
   "start.choose": "Choisir une photo",
-  "start.sample": "Pas de clé sous la main ? Essayez un exemple",
+  "start.sample": "Pas de clé ? Essayez un exemple",
   "start.drop": "Ou déposez ou collez une image n’importe où sur cette page.",
   "start.caution":
     "Ne lisez que des clés qui vous appartiennent ou que vous avez le droit de copier. La photo est envoyée à ce serveur, qui la lit et ne l’écrit jamais sur disque.",
