@@ -75,7 +75,7 @@ def _nudged(rng: np.random.Generator, strength: float) -> Array:
     )
 
 
-def _found(rng: np.random.Generator) -> Array:
+def found_pose_error(rng: np.random.Generator) -> Array:
     """Return an error like the finder's, as a homography from mm to mm.
 
     The finder's pose has no tilt, and is fitted to noisy midline points of a key that may be
@@ -191,7 +191,7 @@ def aligner_sample(
         sided: 1 if the key has cuts, so that `over` can be learnt.
     """
     over, kind = chance(rng, 0.5), KINDS[int(labels.kind[row])]
-    wrong = _found(rng) if chance(rng, 0.6) else _nudged(rng, span(rng, 0.3, 2.0))
+    wrong = found_pose_error(rng) if chance(rng, 0.6) else _nudged(rng, span(rng, 0.3, 2.0))
     wrong = wrong @ (TURN_OVER if over else np.eye(3))
     picture, to_strip = _cut(pictures, wrong, ALIGN)
     slot = project(TURN_OVER, SLOT) if over else SLOT

@@ -39,7 +39,7 @@ from keylike.readers.model_files import (
 # The sixth place of a six-pin blank is 0.2 mm higher if it is uncut than with the shallowest cut.
 # Blanks differ as much. This limit separates 16 of 27 drawn keys; the factor corrects the
 # confidence of such readings (docs/LOG.md).
-_UNCUT_FROM_MM, _AMBIGUOUS_SIXTH = 8.58, 0.65
+UNCUT_FROM_MM, _AMBIGUOUS_SIXTH = 8.58, 0.65
 # A first result at least this sure, on a strip with at least this fit, needs no alternative poses.
 _SURE, _SURE_FIT = 0.85, 2.0
 # A reading mentions other keys from this many logits below the limit of several keys.
@@ -214,7 +214,7 @@ class CaliperReader:
         """Decode one measurement as the most probable keyway that can be read."""
         kinds = sure.kind_probabilities(measured.kinds, self._calibration.kind_temperature)
         kind = max(CUTS_OF, key=lambda one: kinds[one])
-        five = kind == "SC4" and measured.depths[CUTS_OF[kind]][-1] > _UNCUT_FROM_MM
+        five = kind == "SC4" and measured.depths[CUTS_OF[kind]][-1] > UNCUT_FROM_MM
         way = keyway("SC1" if five else kind)
         cuts = CUTS_OF[way.name]
         decoding = decode(
