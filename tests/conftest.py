@@ -20,10 +20,12 @@ from tests.gemma_models import GemmaModels, make
 from tests.redis_server import RedisServer
 
 configure_image_libraries()
-# A shell makes its background jobs ignore Ctrl-C (SIGINT), and child processes would inherit that.
-# So restore the default if the tests run in such a job.
+# A shell makes its background jobs ignore Ctrl-C (SIGINT), nohup makes them ignore SIGHUP, and child
+# processes would inherit that. So restore the defaults if the tests run in such a job.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 NOW = 1_795_000_000.125
 
 
