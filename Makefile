@@ -45,7 +45,7 @@ PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 
 # Targets run one after the other, because two installations must not change an environment at once.
 .NOTPARALLEL:
-.PHONY: help serve serve-gemma test test-slow test-gemma lint lint-api advisories bench stress bench-gemma fuzz hostile-load train evaluate evaluation-docs lock sbom wheel
+.PHONY: help serve serve-gemma test test-browser test-slow test-gemma lint lint-api advisories bench stress bench-gemma fuzz hostile-load train evaluate evaluation-docs lock sbom wheel
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -57,7 +57,10 @@ serve-gemma: $(VENV)/gemma ## the same with the packages for a Gemma model (MODE
 	@exec $(VENV)/bin/python app.py
 
 test: $(VENV)/dev ## run the tests that need no PyTorch
-	@$(VENV)/bin/python -m pytest $(PARALLEL) -m "not gemma and not training and not slow"
+	@$(VENV)/bin/python -m pytest $(PARALLEL) -m "not gemma and not training and not browser and not slow"
+
+test-browser: $(VENV)/dev ## run the tests of the web page in Chromium
+	@$(VENV)/bin/python -m pytest $(PARALLEL) -m browser
 
 test-slow: $(VENV)/dev ## run the tests that need 10 seconds of a core or more
 	@$(VENV)/bin/python -m pytest $(PARALLEL) -m slow

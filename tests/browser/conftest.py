@@ -17,6 +17,14 @@ TOKEN = "one-token-for-the-tests"
 OpenTab = Callable[..., Tab]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder, so that `make test` leaves it to `make test-browser`."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("browser")
+
+
 # Not of session scope: while Playwright runs, no other test can have an event loop in this thread.
 @pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
