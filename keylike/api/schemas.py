@@ -177,7 +177,7 @@ class Part(Body):
 
 
 class Assessment(Body):
-    """What the code means for the owner of the key. It does not contain the code itself."""
+    """The assessment of a code, for the owner of the key. It does not include the code."""
 
     keyway: str = Field(description="Keyway of the key", examples=["SC1"])
     key_space: KeySpace = Field(description="The number of different keys of this keyway")

@@ -124,8 +124,8 @@ def _inspect_folder(name: str, folder: Path, inspect: Inspect, advice: str) -> F
                 name,
                 State.WARN,
                 f"{description}; other users can change {', '.join(changeable[:3])}",
-                "whoever can change a model controls its readings: remove their write permission "
-                "(chmod -R go-w), and make yourself or root the owner",
+                "anyone who can change a model can change its readings: remove the write "
+                "permission of others (chmod -R go-w), and make yourself or root the owner",
             )
         return Finding(name, State.OK, description)
     except ModelError as error:

@@ -20,7 +20,7 @@ _MAX_HEADER_BYTES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """What the units of an AV1 picture state.
+    """Sizes and number of frames of an AV1 picture.
 
     Attributes:
         sizes: The largest width and height, in pixels, that each sequence header allows.

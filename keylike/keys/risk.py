@@ -48,7 +48,7 @@ class KeyedAlike:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What a code means for its owner. It does not contain the code itself.
+    """The assessment of a code, for the owner of the key. It does not include the code.
 
     Attributes:
         score: sum of the points of the `parts`, from 0 (worst) to 100.
