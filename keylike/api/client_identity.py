@@ -90,21 +90,12 @@ def is_own(request: Request) -> bool:
     - A page of another site in a browser on this machine sends Origin or Sec-Fetch-Site.
     - A page whose host name resolves to this machine (DNS rebinding) sends that name in Host.
     """
-    if request.environ.get(PROXIED) or any(
-        _is_proxy_header(name.lower()) for name, _ in request.headers
-    ):
-        return False
-    if request.headers.get("Sec-Fetch-Site", "none") not in _NOT_CROSS_SITE:
-        return False
-    address, host, origin = (
-        request.environ.get("REMOTE_ADDR", ""),
-        request.host,
-        request.headers.get("Origin"),
-    )
+    host = request.host
     return (
-        is_loopback(address)
+        _is_direct(request)
+        and request.headers.get("Sec-Fetch-Site", "none") in _NOT_CROSS_SITE
         and _is_local_name(host)
-        and origin in (None, f"{request.scheme}://{host}")
+        and request.headers.get("Origin") in (None, f"{request.scheme}://{host}")
     )
 
 
@@ -114,11 +105,15 @@ def is_rebound(request: Request) -> bool:
     The page's host name resolves to this machine (DNS rebinding), so the browser takes the server
     for the page's own. CORS headers do not protect against this.
     """
+    return _is_direct(request) and not _is_local_name(request.host)
+
+
+def _is_direct(request: Request) -> bool:
+    """Return True if a program on this machine connected to the server without a proxy."""
     return (
         is_loopback(request.environ.get("REMOTE_ADDR", ""))
         and not request.environ.get(PROXIED)
         and not any(_is_proxy_header(name.lower()) for name, _ in request.headers)
-        and not _is_local_name(request.host)
     )
 
 

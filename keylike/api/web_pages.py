@@ -20,8 +20,6 @@ from keylike.api.responses import API_VERSION
 from keylike.api.schemas import Failure, VersionOut, Welcome
 from keylike.engines.engine_slot import EngineSlot
 
-# Python before 3.13 knows it only from files of the operating system.
-mimetypes.add_type("image/webp", ".webp")
 _START = Tag(name="start")
 _ROOT: dict[Any, Any] = {
     200: {
@@ -106,6 +104,8 @@ def web_blueprint(web: Path) -> Blueprint:
     Scripts and styles are separate files, so that the security policy need not allow inline code.
     The service worker is served at the root path, because it can control only paths below its own.
     """
+    # Python before 3.13 knows it only from files of the operating system.
+    mimetypes.add_type("image/webp", ".webp")
     pages = Blueprint("web", __name__, static_folder=web, static_url_path="/web")
     worker = f'const VERSION = "{_digest(web)}"\n' + (web / "sw.js").read_text(encoding="utf-8")
 

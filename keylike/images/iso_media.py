@@ -17,16 +17,13 @@ dangerous:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from keylike.errors import BadImage
 from keylike.images import av1, hevc
 from keylike.images.av1 import Size
+from keylike.images.iso_boxes import MAX_PARTS, Meta, NumberReader, read_meta
 
-# Largest number of boxes and entries. A phone's picture of 48 megapixels has 200 tiles with a few
-# entries each. This module reads them in Python, so many more would take too long.
-_MAX_PARTS = 3000
 # Largest size in bytes of all copies of the metadata.
 _MAX_METADATA_BYTES = 50_000_000
 # Accepted types of the primary item: a coded picture, a grid of coded tiles, or one of these with a
@@ -45,102 +42,6 @@ _PART_SHARE, _PART_PIXELS = 1.5, 4_000_000
 # Pixels to decode for one picture, as a multiple of those that it may have. Phones store a picture
 # with a gain map and several masks, each with a quarter of its pixels.
 _MAX_WORK = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Location:
-    """The bytes of an item.
-
-    Attributes:
-        in_meta: True if offsets count from the `idat` box instead of the file.
-        extents: Offset and length of each part, in bytes. Length 0 means up to the end of the file.
-    """
-
-    in_meta: bool
-    extents: tuple[tuple[int, int], ...]
-
-
-@dataclass(slots=True)
-class _Meta:
-    """The contents of the `meta` box.
-
-    Attributes:
-        types: The four-character type of each item.
-        primary: The item to show.
-        derived: The items that each item is derived from (`dimg`).
-        properties: Type and content of each property; items refer to them by number, from 1.
-        associated: The numbers of each item's properties.
-        auxiliary: Items that add something, such as transparency, and their targets (`auxl`).
-        locations: The bytes of each item.
-        described: Metadata items, each with the number of items that it describes (`cdsc`).
-        idat: The offsets of the content of the `idat` box.
-    """
-
-    types: dict[int, bytes] = field(default_factory=dict)
-    primary: int | None = None
-    derived: dict[int, list[int]] = field(default_factory=dict)
-    auxiliary: list[tuple[int, list[int]]] = field(default_factory=list)
-    properties: list[tuple[bytes, range]] = field(default_factory=list)
-    associated: dict[int, list[int]] = field(default_factory=dict)
-    locations: dict[int, _Location] = field(default_factory=dict)
-    described: list[tuple[int, int]] = field(default_factory=list)
-    idat: range = range(0)
-
-
-class _BoxReader:
-    """A reader of the boxes in a file, which limits their number."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self._left = _MAX_PARTS
-
-    def count(self, parts: int = 1) -> None:
-        """Count boxes or entries.
-
-        Raises:
-            BadImage: There are too many.
-        """
-        self._left -= parts
-        if self._left < 0:
-            raise BadImage(
-                "The picture has more parts than any camera or editor writes.",
-                max_parts=_MAX_PARTS,
-            )
-
-    def boxes(self, body: range) -> Iterator[tuple[bytes, range]]:
-        """Yield the type and the content's offsets of each box in a range of offsets.
-
-        Stop at a box that extends beyond the range.
-        """
-        at = body.start
-        while at + 8 <= body.stop:
-            self.count()
-            size = int.from_bytes(self.data[at : at + 4], "big")
-            kind = self.data[at + 4 : at + 8]
-            head = 8
-            if size == 1:
-                size, head = int.from_bytes(self.data[at + 8 : at + 16], "big"), 16
-            end = at + size if size else body.stop
-            if not at + head <= end <= body.stop:
-                return
-            yield kind, range(at + head, end)
-            at = end
-
-
-class _NumberReader:
-    """A reader of big-endian numbers that raises BadImage at the end of its box."""
-
-    def __init__(self, data: bytes, body: range) -> None:
-        self._data = data
-        self._at = body.start
-        self._end = body.stop
-
-    def take(self, size: int) -> int:
-        """Return the next `size` bytes as a number."""
-        self._at += size
-        if self._at > self._end:
-            raise BadImage("The picture's structure is truncated.")
-        return int.from_bytes(self._data[self._at - size : self._at], "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,114 +68,13 @@ def coded_sizes(data: bytes, max_pixels: int) -> CodedSizes:
         BadImage: A size cannot be determined, items are nested, there is too much metadata, or
             the picture would take much more work than its size.
     """
-    reader = _BoxReader(data)
-    meta_boxes = [body for kind, body in reader.boxes(range(len(data))) if kind == b"meta"]
-    if len(meta_boxes) != 1:
-        raise BadImage("The picture must have exactly one meta box.")
-    meta, seen = _Meta(), set()
-    for kind, body in reader.boxes(meta_boxes[0][4:]):
-        if kind in _PARSERS:
-            if kind in seen:
-                raise BadImage("The picture has the same box twice.")
-            seen.add(kind)
-            _PARSERS[kind](reader, body, meta)
+    meta = read_meta(data)
     _check_metadata(data, meta)
     _check_derivations(meta)
     return _DecodingPlan(data, meta).check(max_pixels)
 
 
-def _parse_types(reader: _BoxReader, body: range, meta: _Meta) -> None:
-    narrow = reader.data[body.start : body.start + 1] == b"\0"
-    for kind, entry in reader.boxes(body[6 if narrow else 8 :]):
-        if kind == b"infe":
-            numbers = _NumberReader(reader.data, entry)
-            version = numbers.take(4) >> 24
-            item = numbers.take(2 if version < 3 else 4)
-            numbers.take(2)
-            item_type = numbers.take(4 if version >= 2 else 0)
-            if item in meta.types:
-                raise BadImage("The picture has two parts with the same number.")
-            meta.types[item] = item_type.to_bytes(4, "big")
-
-
-def _parse_references(reader: _BoxReader, body: range, meta: _Meta) -> None:
-    width = 2 if reader.data[body.start : body.start + 1] == b"\0" else 4
-    for kind, entry in reader.boxes(body[4:]):
-        if kind == b"cdsc":
-            numbers = _NumberReader(reader.data, entry)
-            meta.described.append((numbers.take(width), numbers.take(2)))
-        elif kind in (b"dimg", b"auxl"):
-            numbers = _NumberReader(reader.data, entry)
-            item, count = numbers.take(width), numbers.take(2)
-            reader.count(count)
-            targets = [numbers.take(width) for _ in range(count)]
-            if kind == b"auxl":
-                meta.auxiliary.append((item, targets))
-            else:
-                meta.derived.setdefault(item, []).extend(targets)
-
-
-def _parse_primary(reader: _BoxReader, body: range, meta: _Meta) -> None:
-    numbers = _NumberReader(reader.data, body)
-    version = numbers.take(4) >> 24
-    meta.primary = numbers.take(4 if version else 2)
-
-
-def _parse_locations(reader: _BoxReader, body: range, meta: _Meta) -> None:
-    numbers = _NumberReader(reader.data, body)
-    version, sizes = numbers.take(4) >> 24, numbers.take(2)
-    offset, length, base, index = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
-    width = 4 if version >= 2 else 2
-    for _ in range(numbers.take(width)):
-        item = numbers.take(width)
-        if item in meta.locations:
-            raise BadImage("The picture has two parts with the same number.")
-        method = numbers.take(2) & 15 if version else 0
-        numbers.take(2)
-        begin, count = numbers.take(base), numbers.take(2)
-        reader.count(1 + count)
-        extents = []
-        for _ in range(count):
-            numbers.take(index if version else 0)
-            extents.append((begin + numbers.take(offset), numbers.take(length)))
-        meta.locations[item] = _Location(method == 1, tuple(extents))
-
-
-def _parse_properties(reader: _BoxReader, body: range, meta: _Meta) -> None:
-    for kind, content in reader.boxes(body):
-        if kind == b"ipco":
-            meta.properties.extend(reader.boxes(content))
-        elif kind == b"ipma":
-            numbers = _NumberReader(reader.data, content)
-            version_and_flags = numbers.take(4)
-            wide = version_and_flags & 1
-            for _ in range(numbers.take(4)):
-                item = numbers.take(4 if version_and_flags >> 24 else 2)
-                count = numbers.take(1)
-                reader.count(1 + count)
-                of_item = meta.associated.setdefault(item, [])
-                # The first bit says whether a reader must know the property.
-                of_item += [
-                    numbers.take(2) & 0x7FFF if wide else numbers.take(1) & 0x7F
-                    for _ in range(count)
-                ]
-
-
-def _parse_idat(reader: _BoxReader, body: range, meta: _Meta) -> None:
-    meta.idat = body
-
-
-_PARSERS = {
-    b"iinf": _parse_types,
-    b"iref": _parse_references,
-    b"iloc": _parse_locations,
-    b"idat": _parse_idat,
-    b"pitm": _parse_primary,
-    b"iprp": _parse_properties,
-}
-
-
-def _check_derivations(meta: _Meta) -> None:
+def _check_derivations(meta: Meta) -> None:
     """Check the type of the primary item and the relations between items.
 
     Raises:
@@ -302,7 +102,7 @@ def _is_deeper(item: int, derived: dict[int, list[int]], limit: int) -> bool:
     return any(each in derived for each in level)
 
 
-def _check_metadata(data: bytes, meta: _Meta) -> None:
+def _check_metadata(data: bytes, meta: Meta) -> None:
     """Raise BadImage if copies of the metadata for each picture would take too much memory."""
     sizes = {
         item: sum(min(length or len(data), len(data)) for _, length in location.extents)
@@ -318,13 +118,14 @@ def _check_metadata(data: bytes, meta: _Meta) -> None:
 class _DecodingPlan:
     """The pictures that a decoder decodes to show the primary item."""
 
-    def __init__(self, data: bytes, meta: _Meta) -> None:
+    def __init__(self, data: bytes, meta: Meta) -> None:
         self._data = data
         self._meta = meta
         # Items may share bytes, and a grid may use one item many times. This bounds the bytes that
         # are decoded.
         self._bytes_left = 2 * len(data)
-        self._parts_left = _MAX_PARTS
+        self._parts_left = MAX_PARTS
+        self._checked: set[range] = set()
         self._sizes: list[Size] = []
         self._av1_sizes: list[Size] = []
 
@@ -366,7 +167,7 @@ class _DecodingPlan:
         found = [body for kind, body in self._properties(item) if kind == b"ispe"]
         if len(found) != 1:
             raise BadImage("The picture has a part without a size.")
-        numbers = _NumberReader(self._data, found[0])
+        numbers = NumberReader(self._data, found[0])
         numbers.take(4)
         return numbers.take(4), numbers.take(4)
 
@@ -380,8 +181,10 @@ class _DecodingPlan:
         self._sizes.append(size)
         if kind in _HEVC:
             for name, body in self._properties(item):
-                if name == b"hvcC":
+                # The tiles of a grid share their configuration.
+                if name == b"hvcC" and body not in self._checked:
                     hevc.check_configuration(self._data[body.start : body.stop])
+                    self._checked.add(body)
             return _pixels(size) * max(1, hevc.slices(self._content(item)))
         if kind == _AV1:
             coded = av1.structure(self._content(item))

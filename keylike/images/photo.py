@@ -342,7 +342,7 @@ def _decode_heic(data: bytes, limits: _Limits, long_side: int) -> Photo:
 
 
 def _check_structure(data: bytes, kind: str, limits: _Limits) -> None:
-    """Check the structure of a GIF, AVIF or HEIC file before decoding.
+    """Check the structure of a GIF or AVIF file before decoding.
 
     Raises:
         BadImage: The structure would take a decoder too long, or too much memory.

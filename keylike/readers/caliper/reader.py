@@ -155,10 +155,12 @@ class CaliperReader:
         fit = analysis.fit
         evidence = examine(picture, fit.pose, fit.strip, fit.measured)
         quality = _quality(analysis, evidence, self._thresholds)
-        # The search takes as long as a reading, so only photos in doubt pay for it.
+        refusal = no_code(analysis, evidence, quality, self._thresholds)
+        # The search takes as long as a reading, so it is only made in doubt, and next to a key.
         in_doubt = 0 < self._thresholds.several - fit.rough.several <= SEVERAL_IN_DOUBT
-        second = in_doubt and second_key(self._networks, picture, fit.pose)
-        refusal = no_code(analysis, evidence, quality, self._thresholds, second)
+        is_key = refusal is None or refusal.reason is not Reason.NOT_A_KEY
+        if in_doubt and is_key and second_key(self._networks, picture, fit.pose):
+            refusal = _several_keys(quality)
         return refusal or self._judge(analysis, evidence, quality, (width, height))
 
     def spot(self, picture: Array) -> Array | None:
@@ -252,7 +254,6 @@ def no_code(
     evidence: Evidence,
     quality: Quality,
     limits: Thresholds,
-    second: bool = False,
 ) -> Unreadable | None:
     """Refuse a photo that cannot give a code.
 
@@ -264,13 +265,12 @@ def no_code(
         evidence: The measured quality of the photo.
         quality: The quality that the refusal tells.
         limits: The limits of a refusal.
-        second: True if a second key was found.
     """
     likeliest = analysis.likeliest
     if likeliest == "none" or analysis.fit.measured.fit < limits.fit:
         return refuse(Reason.NOT_A_KEY, "No key was found on the picture.")
-    if second or analysis.fit.rough.several >= limits.several:
-        return refuse(Reason.SEVERAL_KEYS, "There are several keys on the picture.", quality)
+    if analysis.fit.rough.several >= limits.several:
+        return _several_keys(quality)
     # The finest step of all families counts: a family cannot be recognised from fewer pixels
     # either.
     finest = evidence.px_per_mm * _FINEST_STEP_MM
@@ -287,6 +287,10 @@ def no_code(
     if analysis.kinds["other"] >= limits.other:
         return _family_in_doubt(analysis, evidence, quality)
     return None
+
+
+def _several_keys(quality: Quality) -> Unreadable:
+    return refuse(Reason.SEVERAL_KEYS, "There are several keys on the picture.", quality)
 
 
 def _family_in_doubt(analysis: Analysis, evidence: Evidence, quality: Quality) -> Unreadable:

@@ -223,12 +223,6 @@ def test_each_cause_of_a_refusal_has_its_own_reason(
     assert refusal is None or refusal.advice
 
 
-def test_second_key_alone_refuses_the_photo() -> None:
-    refusal = no_code(analysis_of(SURE_SC1), EVIDENCE, Quality(), LIMITS, second=True)
-    assert refusal is not None
-    assert refusal.reason == Reason.SEVERAL_KEYS
-
-
 def test_blanks_and_foreign_keys_rarely_get_a_code(reader: Reader) -> None:
     """Read keys of other families and blanks.
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Ending(StrEnum):
-    """What the client does after it has sent everything."""
+    """How the client treats its connection after the last byte that it sends."""
 
     # It waits for one response to each request. All requests are complete.
     ANSWERED = "answered"
